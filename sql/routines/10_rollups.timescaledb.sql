@@ -1,0 +1,148 @@
+-- What keeps the continuous aggregates true: which history they may already hold, the refresh of
+-- hours that changed after that, and the policies.
+
+-- Up to where a rollup of this source stops reading history (the end of what it has materialised).
+create or replace function watermark(p_rollup text)
+returns timestamptz
+language sql
+stable
+begin atomic
+    select _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(h.id))
+    from timescaledb_information.continuous_aggregates as c
+    join _timescaledb_catalog.hypertable as h
+        on h.schema_name = c.materialization_hypertable_schema
+        and h.table_name = c.materialization_hypertable_name
+    where c.view_schema = current_schema()
+        and c.view_name = p_rollup;
+end;
+
+-- The two rollups over a table of readings.
+create or replace function hourly_rollup(p_source text)
+returns text
+language sql
+immutable
+return case p_source when 'vehicle_readings' then 'vehicle_hourly' else 'meter_hourly' end;
+
+create or replace function daily_rollup(p_source text)
+returns text
+language sql
+immutable
+return case p_source when 'vehicle_readings' then 'vehicle_daily' else 'meter_daily' end;
+
+-- A change of history before this time must be noted in late_hours. The refresh policies end an
+-- hour before now, so whatever is older can be rolled up by one that is running at this moment,
+-- before its watermark tells.
+create or replace function rolled_up_before(p_source text)
+returns timestamptz
+language sql
+stable
+return greatest(
+    watermark(hourly_rollup(p_source)),
+    watermark(daily_rollup(p_source)),
+    time_bucket(interval '1 hour', now() - interval '1 hour')
+);
+
+-- Refreshes the hours of late_hours, coalesced into ranges, and forgets them. An hour that no
+-- rollup holds yet (real-time aggregation still reads it from history) keeps its row until one does.
+-- One session at a time does this; a refresh that meets a policy's fails, and the rows stay.
+-- Hours whose history has been dropped are left alone: to refresh them would delete their rollups.
+create or replace procedure refresh_late_hours()
+language plpgsql
+as $$
+declare
+    l_source text;
+    l_hourly_end timestamptz;
+    l_daily_end timestamptz;
+    l_history_start timestamptz;
+    l_ids bigint[];
+    l_ranges tstzmultirange;
+    l_range tstzrange;
+begin
+    if not exists (select from late_hours) then
+        return;
+    end if;
+    if not pg_try_advisory_lock(hashtext('fleetmeter.refresh_late_hours')) then
+        return;
+    end if;
+    foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
+        l_hourly_end := watermark(hourly_rollup(l_source));
+        l_daily_end := watermark(daily_rollup(l_source));
+        select min(c.range_start)
+        into l_history_start
+        from timescaledb_information.chunks as c
+        where c.hypertable_schema = current_schema()
+            and c.hypertable_name = l_source;
+
+        select array_agg(h.id), range_agg(tstzrange(h.hour, h.hour + interval '1 hour')) filter (where h.hour >= l_history_start)
+        into l_ids, l_ranges
+        from late_hours as h
+        where h.source = l_source
+            and h.hour < greatest(l_hourly_end, l_daily_end);
+
+        for l_range in select unnest(l_ranges) loop
+            if lower(l_range) < l_hourly_end then
+                call refresh_continuous_aggregate(hourly_rollup(l_source)::regclass, lower(l_range), upper(l_range));
+            end if;
+        end loop;
+        for l_range in
+            select unnest(range_agg(tstzrange(
+                time_bucket(interval '1 day', lower(r)),
+                time_bucket(interval '1 day', upper(r) - interval '1 microsecond') + interval '1 day'
+            )))
+            from unnest(l_ranges) as r
+        loop
+            if lower(l_range) < l_daily_end then
+                call refresh_continuous_aggregate(daily_rollup(l_source)::regclass, lower(l_range), upper(l_range));
+            end if;
+        end loop;
+        delete from late_hours where id = any(l_ids);
+        commit;
+    end loop;
+    perform pg_advisory_unlock(hashtext('fleetmeter.refresh_late_hours'));
+end;
+$$;
+
+-- Sets the policies for a history of p_days. Readings are accepted and rollups refreshed that far
+-- back; history is dropped only a day after, so that no refresh ever meets an hour without its
+-- readings (it would delete the hour's rollup). The rollups themselves are kept for ever.
+-- Oldest first: a backlog must not move the watermark past hours that are not rolled up yet.
+create or replace function configure_retention(p_days integer)
+returns void
+language plpgsql
+as $$
+declare
+    l_keep constant interval := make_interval(days => p_days + 1);
+    l_refresh constant interval := make_interval(days => p_days);
+    l_source text;
+begin
+    foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
+        if not exists (
+            select
+            from timescaledb_information.jobs as j
+            where j.proc_name = 'policy_retention'
+                and j.hypertable_schema = current_schema()
+                and j.hypertable_name = l_source
+                and (j.config ->> 'drop_after')::interval = l_keep
+        ) then
+            perform remove_retention_policy(l_source, if_exists => true);
+            perform remove_continuous_aggregate_policy(hourly_rollup(l_source), if_exists => true);
+            perform remove_continuous_aggregate_policy(daily_rollup(l_source), if_exists => true);
+            perform add_continuous_aggregate_policy(
+                hourly_rollup(l_source),
+                start_offset => l_refresh,
+                end_offset => interval '1 hour',
+                schedule_interval => interval '10 minutes',
+                refresh_newest_first => false
+            );
+            perform add_continuous_aggregate_policy(
+                daily_rollup(l_source),
+                start_offset => l_refresh,
+                end_offset => interval '1 day',
+                schedule_interval => interval '1 hour',
+                refresh_newest_first => false
+            );
+            perform add_retention_policy(l_source, l_keep);
+        end if;
+    end loop;
+end;
+$$;

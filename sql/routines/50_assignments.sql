@@ -1,0 +1,105 @@
+-- Assignments, in two transactions. The first records the change while no batch is being stored:
+-- each batch stored later sees it. The second stamps the readings that were there already, however
+-- many, and holds up nobody. If it never comes to that, restamp_pending() does it later.
+
+create or replace function assign_meter(p_vehicle text, p_meter text, p_since timestamptz)
+returns meter_assignments
+language plpgsql
+as $$
+declare
+    l_assignment meter_assignments;
+begin
+    perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
+    insert into meter_assignments as a (vehicle_id, since, meter_id)
+    values (p_vehicle, coalesce(p_since, now()), p_meter)
+    on conflict (vehicle_id, since) do update
+    set
+        meter_id = excluded.meter_id,
+        created_at = excluded.created_at,
+        restamped_at = null
+    returning a.* into l_assignment;
+    return l_assignment;
+end;
+$$;
+
+-- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one,
+-- but for those that declared their meter. Returns how many readings changed.
+create or replace function restamp_readings(p_vehicle text, p_since timestamptz)
+returns bigint
+language plpgsql
+as $$
+declare
+    l_meter text;
+    l_until timestamptz;
+    l_restamped bigint;
+begin
+    -- one at a time for a vehicle; what is read after this is what the one before has left
+    perform pg_advisory_xact_lock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
+    -- old readings may be in the columnstore: as many as it takes may be unpacked
+    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+
+    select
+        a.meter_id,
+        coalesce(
+            (select min(n.since) from meter_assignments as n where n.vehicle_id = p_vehicle and n.since > p_since),
+            'infinity'
+        )
+    into l_meter, l_until
+    from meter_assignments as a
+    where a.vehicle_id = p_vehicle
+        and a.since = p_since;
+
+    with restamped as (
+        update vehicle_readings as r
+        set meter_id = l_meter
+        where r.vehicle_id = p_vehicle
+            and r.time >= p_since
+            and r.time < l_until
+            and not r.meter_declared
+            and r.meter_id is distinct from l_meter
+        returning r.time
+    ),
+    late as (
+        insert into late_hours (source, hour)
+        select distinct 'vehicle_readings', floor_hour(s.time)
+        from restamped as s
+        where s.time < (select rolled_up_before('vehicle_readings'))
+    )
+    select count(*) into l_restamped from restamped;
+
+    update vehicle_state as v
+    set meter_id = l_meter
+    where v.vehicle_id = p_vehicle
+        and v.time >= p_since
+        and v.time < l_until
+        and not v.meter_declared;
+
+    insert into meter_vehicles (meter_id, vehicle_id)
+    select l_meter, p_vehicle
+    where l_meter is not null
+    on conflict do nothing;
+
+    update meter_assignments as a
+    set restamped_at = now()
+    where a.vehicle_id = p_vehicle
+        and a.since = p_since;
+
+    return l_restamped;
+end;
+$$;
+
+-- Finishes assignments whose second transaction never came (the service was stopped between the two).
+create or replace function restamp_pending()
+returns bigint
+language sql
+begin atomic
+    select coalesce(sum(restamp_readings(p.vehicle_id, p.since)), 0)::bigint
+    from (
+        select a.vehicle_id, a.since
+        from meter_assignments as a
+        where a.restamped_at is null
+            and a.created_at < now() - interval '1 minute'
+        order by a.created_at
+        limit 10
+    ) as p;
+end;

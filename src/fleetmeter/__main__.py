@@ -1,0 +1,5 @@
+"""`python -m fleetmeter` is the command `fleetmeter`."""
+
+from fleetmeter.cli import main
+
+main()

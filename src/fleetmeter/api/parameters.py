@@ -1,0 +1,135 @@
+"""What several endpoints take: device ids, windows of time, pages."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+from litestar.params import Parameter
+
+from fleetmeter.problems import invalid_parameter
+from fleetmeter.readings.model import DEVICE_ID, DEVICE_ID_PATTERN, DeviceId, Timestamp
+
+MAX_WINDOW = timedelta(days=400)
+DEFAULT_WINDOW = timedelta(hours=24)
+MAX_LIMIT = 1000
+
+DeviceIdPath = Annotated[str, Parameter(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
+From = Annotated[
+    str | None,
+    Parameter(
+        query="from",
+        required=False,
+        description="Begin of the window, RFC 3339 (inclusive); 24 hours before `to` by default.",
+        schema_extra={"format": "date-time"},
+    ),
+]
+To = Annotated[
+    str | None,
+    Parameter(
+        query="to",
+        required=False,
+        description="End of the window, RFC 3339 (exclusive); now by default.",
+        schema_extra={"format": "date-time"},
+    ),
+]
+Limit = Annotated[
+    int, Parameter(ge=1, le=MAX_LIMIT, required=False, description="Items of a page at most.")
+]
+Cursor = Annotated[
+    str | None,
+    Parameter(
+        required=False,
+        max_length=400,
+        description="`nextCursor` of the page before; keep the other parameters the same.",
+    ),
+]
+
+Bucket = Annotated[
+    Literal["hour", "day"], Parameter(required=False, description="Hours or days of UTC.")
+]
+BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+
+T = TypeVar("T")
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A half-open span of time: start ≤ t < end, UTC."""
+
+    start: datetime
+    end: datetime
+
+
+class Page(msgspec.Struct, Generic[T], rename="camel"):
+    """A page of a list; `nextCursor` is null on the last one."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+def window(from_: str | None, to: str | None, now: datetime | None = None) -> Window:
+    """The window that a request asks for; the 24 hours up to now by default. Raises 400."""
+    end = parse_time("to", to) if to else (now or datetime.now(UTC))
+    try:
+        start = parse_time("from", from_) if from_ else end - DEFAULT_WINDOW
+    except OverflowError:
+        raise invalid_parameter("to", "is before any time that can be") from None
+    if start >= end:
+        raise invalid_parameter("from", "must be before to")
+    if end - start > MAX_WINDOW:
+        raise invalid_parameter("from", f"the window is longer than {MAX_WINDOW.days} days")
+    return Window(start, end)
+
+
+def parse_time(name: str, text: str) -> datetime:
+    """An RFC 3339 time with an offset, in UTC. Raises 400."""
+    try:
+        # a + that was not percent-encoded arrives as a space
+        time = msgspec.convert(text.replace(" ", "+"), datetime)
+        if time.tzinfo is None:
+            raise invalid_parameter(name, "has no offset; end it with Z or ±hh:mm")
+        return time.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise invalid_parameter(
+            name, "is not an RFC 3339 time such as 2026-02-09T10:00:00Z"
+        ) from None
+
+
+def check_device_id(name: str, value: str) -> str:
+    """The id, for paths and bodies that store it. Raises 400."""
+    if DEVICE_ID.fullmatch(value) is None:
+        raise invalid_parameter(name, "must be 1 to 64 of the characters A–Z a–z 0–9 . _ : -")
+    return value
+
+
+def page(items: Sequence[T], limit: int, key: Callable[[T], str | datetime]) -> Page[T]:
+    """A page of `limit` items; ask the database for one more, to know whether there is a next.
+
+    `key` gives where the next page begins: behind an id, or at a time.
+    """
+    kept = list(items[:limit])
+    more = len(items) > limit
+    return Page(kept, _encode(key(kept[-1])) if more else None)
+
+
+def after_id(cursor: str | None) -> str:
+    """The id that a cursor points behind; before all ids without one. Raises 400."""
+    return _decode(cursor, DeviceId) if cursor else ""
+
+
+def from_time(cursor: str | None, start: datetime) -> datetime:
+    """The time that a cursor points at, never before `start`. Raises 400."""
+    return max(start, _decode(cursor, Timestamp)) if cursor else start
+
+
+def _encode(key: str | datetime) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+def _decode(cursor: str, kind: Any) -> Any:
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(text, type=kind)
+    except (ValueError, msgspec.MsgspecError):  # binascii's error is a ValueError
+        raise invalid_parameter("cursor", "is not one that this list gave") from None

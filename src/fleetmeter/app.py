@@ -1,0 +1,71 @@
+"""create_app(): the only place where everything meets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from fleetmeter.api.analytics import analytics
+from fleetmeter.api.assignments import assignments
+from fleetmeter.api.ingest import ingest
+from fleetmeter.api.meters import meters
+from fleetmeter.api.service import (
+    index,
+    live,
+    openapi_config,
+    openapi_json,
+    ready,
+    swagger_ui_files,
+)
+from fleetmeter.api.vehicles import vehicles
+from fleetmeter.database.pool import Database, connect
+from fleetmeter.maintenance import maintenance
+from fleetmeter.problems import problem_details
+from fleetmeter.settings import Settings
+
+
+def create_app(url: str, settings: Settings) -> Litestar:
+    """The service on the database at `url`, which must be migrated before it can be ready."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        database = await connect(url, settings)
+        try:
+            async with maintenance(database):
+                app.state.database = database
+                yield
+        finally:
+            await database.close()
+
+    def provide_database(state: State) -> Database:
+        database: Database = state.database
+        return database
+
+    def provide_settings() -> Settings:
+        return settings
+
+    return Litestar(
+        route_handlers=[
+            ingest,
+            vehicles,
+            meters,
+            assignments,
+            analytics,
+            index,
+            live,
+            ready,
+            openapi_json,
+            swagger_ui_files,
+        ],
+        lifespan=[lifespan],
+        dependencies={
+            "database": Provide(provide_database, sync_to_thread=False),
+            "settings": Provide(provide_settings, sync_to_thread=False),
+        },
+        openapi_config=openapi_config,
+        plugins=[problem_details],
+        request_max_body_size=settings.max_body_bytes,
+        logging_config=None,
+    )

@@ -1,0 +1,1 @@
+"""The database: the pool, the named queries, the migrations, and the embedded server."""

@@ -1,0 +1,144 @@
+"""Migrations: numbered SQL files, applied once, in one transaction, under a lock.
+
+What is applied stands in the table `schema_migrations` with its checksum. Several services may
+start at the same moment: one migrates, the others wait and find nothing to do. sql/README.md says
+which files go where.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import asyncpg
+
+from fleetmeter.database.pool import Connection, translated
+from fleetmeter.database.sql import SQL
+from fleetmeter.errors import MigrationError
+
+if TYPE_CHECKING:
+    AnyConnection = asyncpg.Connection[asyncpg.Record] | Connection
+
+Engine = Literal["timescaledb", "postgresql"]
+
+_OLDEST_SERVER = 15
+
+_PREPARE = """
+create table if not exists schema_migrations (
+    name text primary key,
+    sha256 text not null,
+    engine text not null,
+    applied_at timestamptz not null default now()
+)
+"""
+
+
+class Migrated(NamedTuple):
+    """What a migrate found and did."""
+
+    engine: Engine
+    applied: list[str]
+
+
+class _File(NamedTuple):
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+async def migrate(url: str, retention_days: int, sql: Path = SQL) -> Migrated:
+    """Bring the database to this version's schema, all of it or nothing.
+
+    Raises MigrationError: a file that was applied has changed or is gone, the server is too old, or
+    it has TimescaleDB but cannot use it. Raises DatabaseUnavailableError.
+    """
+    async with translated():
+        connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"}, timeout=10)
+        try:
+            async with connection.transaction():
+                return await _migrate(connection, retention_days, sql)
+        finally:
+            await connection.close()
+
+
+async def _migrate(
+    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int, sql: Path
+) -> Migrated:
+    version = connection.get_server_version()
+    if version.major < _OLDEST_SERVER:
+        raise MigrationError(
+            f"the server is PostgreSQL {version.major}; FleetMeter needs {_OLDEST_SERVER} or newer"
+        )
+    await connection.execute("select pg_advisory_xact_lock(hashtext('fleetmeter.migrate'))")
+    await connection.execute(_PREPARE)
+    done = {row["name"]: row for row in await connection.fetch("select * from schema_migrations")}
+    engine: Engine = (
+        next(iter(done.values()))["engine"] if done else await _detect_engine(connection)
+    )
+    files = _files(sql / "migrations", engine)
+    for name in sorted(done.keys() - {file.name for file in files}):
+        raise MigrationError(
+            f"the database has the migration {name}, which this version of FleetMeter does not "
+            "know: it was migrated by a newer version; use that one"
+        )
+    applied = []
+    for file in files:
+        if file.name not in done:
+            await connection.execute(file.text)
+            await connection.execute(
+                "insert into schema_migrations (name, sha256, engine) values ($1, $2, $3)",
+                *(file.name, file.sha256, engine),
+            )
+            applied.append(file.name)
+        elif done[file.name]["sha256"] != file.sha256:
+            raise MigrationError(
+                f"the migration {file.name} was changed after it had been applied "
+                f"({done[file.name]['applied_at']:%Y-%m-%d}); restore it and put the change into a "
+                "new file"
+            )
+    for file in _files(sql / "routines", engine):
+        await connection.execute(file.text)
+    await connection.execute("select configure_retention($1)", retention_days)
+    return Migrated(engine, applied)
+
+
+async def missing_migrations(connection: "AnyConnection", sql: Path = SQL) -> list[str]:
+    """The names of the migrations that the database still lacks."""
+    if not await connection.fetchval("select to_regclass('schema_migrations') is not null"):
+        return ["all"]
+    done = await connection.fetch("select name, engine from schema_migrations")
+    if not done:
+        return ["all"]
+    names = {row["name"] for row in done}
+    wanted = _files(sql / "migrations", done[0]["engine"])
+    return [file.name for file in wanted if file.name not in names]
+
+
+def _files(folder: Path, engine: Engine) -> list[_File]:
+    """The files of a folder that are for this engine, in order."""
+    other = "postgresql" if engine == "timescaledb" else "timescaledb"
+    return [
+        _File(path.name, path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.sql"))
+        if not path.name.endswith(f".{other}.sql")
+    ]
+
+
+async def _detect_engine(connection: "asyncpg.Connection[asyncpg.Record]") -> Engine:
+    """TimescaleDB where the server has it under the licence that has continuous aggregates."""
+    if not await connection.fetchval(
+        "select exists (select from pg_available_extensions where name = 'timescaledb')"
+    ):
+        return "postgresql"
+    try:
+        await connection.execute("create extension if not exists timescaledb")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(
+            f"the server has TimescaleDB but FleetMeter cannot use it ({error}); put timescaledb "
+            "into shared_preload_libraries and restart the server, or let a superuser run "
+            "'create extension timescaledb' in this database"
+        ) from error
+    licence = await connection.fetchval("select current_setting('timescaledb.license', true)")
+    return "timescaledb" if licence == "timescale" else "postgresql"

@@ -1,0 +1,81 @@
+"""Connections: one pool, and driver errors translated once, here at the boundary."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import DatabaseUnavailableError
+from fleetmeter.settings import Settings
+
+if TYPE_CHECKING:
+    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.pool.PoolConnectionProxy
+
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, statement timeout
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.TransactionRollbackError,  # deadlock, serialization: nothing was stored
+    asyncpg.ReadOnlySQLTransactionError,  # a replica after a failover
+)
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Raise DatabaseUnavailableError for whatever means that the database is away or overloaded."""
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        if isinstance(error, ValueError):  # the driver refused a value: a defect, not an outage
+            raise
+        raise DatabaseUnavailableError(f"{type(error).__name__}: {error}") from error
+
+
+class Database:
+    """A pool of prepared connections."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float) -> None:
+        self._pool = pool
+        self._timeout_s = timeout_s
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Connection"]:
+        """A connection for a few statements. Raises DatabaseUnavailableError."""
+        async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Connection"]:
+        """A transaction, committed when the block ends. Raises DatabaseUnavailableError."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        """Wait for what runs, a few seconds at most, and close every connection."""
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5)
+        except TimeoutError:
+            self._pool.terminate()
+
+
+async def connect(url: str, settings: Settings) -> Database:
+    """Open the pool. Raises DatabaseUnavailableError."""
+    async with translated():
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=2,
+            max_size=settings.pool_size,
+            timeout=min(settings.database_timeout_s, 10),
+            command_timeout=settings.database_timeout_s,
+            init=queries.prepare_session,
+            server_settings={"application_name": "fleetmeter", "timezone": "UTC"},
+        )
+    return Database(pool, settings.database_timeout_s)

@@ -1,0 +1,1 @@
+"""Energy accounting: from sums to answers. Pure: no I/O."""

@@ -1,0 +1,29 @@
+"""What can go wrong. Each exception's text is for the person who has to act on it."""
+
+
+class FleetMeterError(Exception):
+    """Base of all errors that FleetMeter raises itself."""
+
+
+class SettingsError(FleetMeterError):
+    """A setting cannot be used; the text names the environment variable."""
+
+
+class MigrationError(FleetMeterError):
+    """The database cannot be brought to this version's schema."""
+
+
+class EmbeddedServerError(FleetMeterError):
+    """The embedded PostgreSQL did not start."""
+
+
+class DatabaseUnavailableError(FleetMeterError):
+    """The database cannot be reached, or went away during the work. Nothing was acknowledged."""
+
+
+class MalformedBodyError(FleetMeterError):
+    """A request body is not what its content type says."""
+
+
+class BatchTooLargeError(FleetMeterError):
+    """A batch has more readings than one request may bring."""

@@ -1,0 +1,1 @@
+"""Ingest: validated readings into the database."""

@@ -1,0 +1,128 @@
+"""How HTTP says what went wrong: application/problem+json (RFC 9457), one shape everywhere."""
+
+from typing import Any
+
+import structlog
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.plugins.problem_details import (
+    ProblemDetailsConfig,
+    ProblemDetailsException,
+    ProblemDetailsPlugin,
+)
+from litestar.status_codes import (
+    HTTP_400_BAD_REQUEST,
+    HTTP_404_NOT_FOUND,
+    HTTP_405_METHOD_NOT_ALLOWED,
+    HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+    HTTP_422_UNPROCESSABLE_ENTITY,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
+
+from fleetmeter.errors import BatchTooLargeError, DatabaseUnavailableError, MalformedBodyError
+
+RETRY_AFTER_S = 1
+"""What a 503 asks the client to wait; the pool reconnects with the next request."""
+
+_TITLES = {
+    HTTP_400_BAD_REQUEST: ("bad-request", "The request is not valid"),
+    HTTP_404_NOT_FOUND: ("not-found", "There is nothing here"),
+    HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "This path has no such method"),
+    HTTP_413_REQUEST_ENTITY_TOO_LARGE: ("too-large", "The request is too large"),
+    HTTP_415_UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "The body's type is not supported"),
+    HTTP_422_UNPROCESSABLE_ENTITY: ("unprocessable", "The content cannot be used"),
+    HTTP_500_INTERNAL_SERVER_ERROR: ("internal", "FleetMeter failed"),
+    HTTP_503_SERVICE_UNAVAILABLE: ("unavailable", "FleetMeter cannot do this right now"),
+}
+
+_log = structlog.get_logger()
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    kind: str | None = None,
+    headers: dict[str, str] | None = None,
+    **extra: Any,
+) -> ProblemDetailsException:
+    """A problem to raise. `kind` makes the stable type urn:fleetmeter:problem:<kind>."""
+    default_kind, title = _TITLES.get(status, (f"http-{status}", "The request failed"))
+    return ProblemDetailsException(
+        status_code=status,
+        type_=f"urn:fleetmeter:problem:{kind or default_kind}",
+        title=title,
+        detail=detail,
+        headers=headers,
+        extra=extra,
+    )
+
+
+def not_found(kind: str, device_id: str) -> ProblemDetailsException:
+    """404 for a device that FleetMeter has never heard of."""
+    return problem(HTTP_404_NOT_FOUND, f"there is no {kind} {device_id}", kind=f"unknown-{kind}")
+
+
+def invalid_parameter(name: str, detail: str) -> ProblemDetailsException:
+    """400 for one query parameter or body field."""
+    return problem(
+        HTTP_400_BAD_REQUEST,
+        f"{name}: {detail}",
+        kind="invalid-parameter",
+        errors=[{"path": name, "detail": detail}],
+    )
+
+
+def _from_http(error: HTTPException) -> ProblemDetailsException:
+    if isinstance(error, ProblemDetailsException):
+        return error
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        errors = [
+            {"path": item.get("key", ""), "detail": item.get("message", "")}
+            for item in error.extra
+            if isinstance(item, dict)
+        ]
+        return problem(
+            HTTP_400_BAD_REQUEST,
+            "; ".join(f"{item['path']}: {item['detail']}" for item in errors),
+            kind="invalid-parameter",
+            errors=errors,
+        )
+    return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
+
+
+def _from_malformed(error: MalformedBodyError) -> ProblemDetailsException:
+    return problem(HTTP_400_BAD_REQUEST, str(error), kind="malformed-body")
+
+
+def _from_too_large(error: BatchTooLargeError) -> ProblemDetailsException:
+    return problem(HTTP_413_REQUEST_ENTITY_TOO_LARGE, str(error), kind="batch-too-large")
+
+
+def _from_unavailable(error: DatabaseUnavailableError) -> ProblemDetailsException:
+    _log.warning("database unavailable", error=str(error))
+    return problem(
+        HTTP_503_SERVICE_UNAVAILABLE,
+        "the database cannot be reached; try again (sending readings again is safe)",
+        kind="database-unavailable",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def _from_defect(error: Exception) -> ProblemDetailsException:
+    _log.error("request failed", exc_info=error)
+    return problem(HTTP_500_INTERNAL_SERVER_ERROR, "an error inside FleetMeter; it has been logged")
+
+
+problem_details = ProblemDetailsPlugin(
+    ProblemDetailsConfig(
+        exception_to_problem_detail_map={
+            HTTPException: _from_http,
+            MalformedBodyError: _from_malformed,
+            BatchTooLargeError: _from_too_large,
+            DatabaseUnavailableError: _from_unavailable,
+            Exception: _from_defect,
+        }
+    )
+)

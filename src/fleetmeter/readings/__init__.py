@@ -1,0 +1,1 @@
+"""Readings: what devices send, decoded and validated. Pure: no I/O."""
