@@ -4,23 +4,69 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+# The newest Python that runs here, from 3.11 on.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-COMPOSE := docker compose --file docker/compose.yaml --env-file .env
+COMPOSE := docker compose --file docker/compose.yaml --env-file .env --project-name fleetmeter
+DOCKER := docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
+PORT := $(or $(FLEETMETER_PORT),3000)
+GRAFANA := $(or $(GRAFANA_PORT),3001)
 
 .PHONY: help
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: up
+up: ## Run FleetMeter: the whole stack where Docker answers, else on an embedded PostgreSQL (Ctrl-C stops)
+	@if $(DOCKER); then \
+		docker/make-env.sh; \
+		$(COMPOSE) up --detach --build --wait; \
+		$(COMPOSE) exec -T fleetmeter fleetmeter welcome "http://127.0.0.1:$(PORT)"; \
+		echo "  Grafana        http://127.0.0.1:$(GRAFANA)  (user admin, password in .env)"; \
+	else \
+		if [ -n "$${FLEETMETER_DATABASE_URL:-}" ]; then on="the database of FLEETMETER_DATABASE_URL"; \
+		else on="an embedded PostgreSQL in $${FLEETMETER_DATA_DIR:-data}/"; fi; \
+		echo "No Docker engine answers: FleetMeter runs here, on $$on. Ctrl-C stops it."; \
+		$(MAKE) --silent .venv/installed; \
+		FLEETMETER_LOG_FORMAT="$${FLEETMETER_LOG_FORMAT:-console}" exec $(BIN)/fleetmeter serve --welcome; \
+	fi
+
+.PHONY: down
+down: ## Stop the Docker stack; its data stay
+	@if $(DOCKER); then $(COMPOSE) down; else echo "No Docker engine answers; Ctrl-C stops make up."; fi
+
+.PHONY: logs
+logs: ## Follow the logs of the Docker stack
+	@if $(DOCKER); then $(COMPOSE) logs --follow --tail 100; else echo "No Docker engine answers; make up logs to its terminal."; fi
+
+.PHONY: test
+test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on TimescaleDB where there is one
+	@$(BIN)/pytest
+
+.PHONY: lint
+lint: .venv/installed ## Check style and types (ruff, mypy --strict)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: check
+check: lint test ## Everything that must pass before a change lands
+
+.PHONY: format
+format: .venv/installed ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Remove what was installed and built here; data/ and .env stay
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The package with everything for development, in .venv; again when pyproject.toml changes.
 .venv/installed: pyproject.toml
-	@test -n "$(PYTHON)" || { echo "FleetMeter needs Python 3.11 or newer on the PATH"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "FleetMeter needs Python 3.11 or newer on the PATH." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing FleetMeter into .venv …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
-
-.PHONY: up
-up: ## Run FleetMeter: with Docker the whole stack, without it on an embedded PostgreSQL (Ctrl-C stops)
-	@echo todo
-.PHONY: test
-test: .venv/installed ## Run the test suite, on the embedded PostgreSQL and on TimescaleDB where there is one
-	@$(BIN)/pytest

@@ -1,8 +1,10 @@
 """The command line."""
 
 import asyncio
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from socket import socket
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
@@ -20,6 +22,16 @@ from fleetmeter.settings import Settings, load_settings
 
 _DATABASE_WAIT_S = 30.0
 """How long a start waits for a database that is still starting itself."""
+
+_WELCOME = """
+FleetMeter is running at {url}
+  API reference  {url}/docs
+  Try            curl -X POST {url}/v1/ingest -H 'Content-Type: application/json' -d '{reading}'
+"""
+_READING = (
+    '{"meterId": "MTR-1", "kwhConsumedAc": 1.5, "voltage": 230, '
+    '"timestamp": "\'$(date -u +%Y-%m-%dT%H:%M:%SZ)\'"}'
+)
 
 
 class _Commands(click.Group):
@@ -42,15 +54,26 @@ def main() -> None:
 
 
 @main.command("serve")
-def serve_command() -> None:
+@click.option("--welcome", is_flag=True, help="Print where it can be reached, and what to try.")
+def serve_command(welcome: bool) -> None:
     """Migrate the database and answer HTTP until SIGINT or SIGTERM."""
     settings = load_settings()
     configure_logging(settings)
+    # uvicorn stops gracefully on a signal and then raises it again: it must not end the process
+    # before the embedded server has been stopped.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _exit)
+
+    def listening(url: str) -> None:
+        structlog.get_logger().info("listening", url=url)
+        if welcome:
+            click.echo(_WELCOME.format(url=url, reading=_READING))
+
     with _database_url(settings) as url:
         if settings.migrate:
             done = _migrate(url, settings)
-            structlog.get_logger().info("database ready", engine=done.engine, migrated=done.applied)
-        serve(url, settings)
+            structlog.get_logger().info("database ready", engine=done.engine, applied=done.applied)
+        serve(url, settings, listening)
 
 
 @main.command("migrate")
@@ -64,7 +87,28 @@ def migrate_command() -> None:
     click.echo(f"the database is up to date (engine: {done.engine})")
 
 
-def serve(url: str, settings: Settings) -> None:
+@main.command("welcome", hidden=True)
+@click.argument("url")
+def welcome_command(url: str) -> None:
+    """Print where a running service can be reached, and what to try."""
+    click.echo(_WELCOME.format(url=url, reading=_READING))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, that tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            self._listening(f"http://{self.config.host}:{port}")
+
+
+def serve(url: str, settings: Settings, listening: Callable[[str], None]) -> None:
     """Answer HTTP until a signal; requests in flight are finished first."""
     config = uvicorn.Config(
         create_app(url, settings),
@@ -75,10 +119,14 @@ def serve(url: str, settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=20,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, listening)
     server.run()
     if not server.started:
         raise FleetMeterError("the service did not start; the log says why")
+
+
+def _exit(number: int, frame: object) -> None:
+    raise SystemExit(0)
 
 
 @contextmanager

@@ -32,6 +32,8 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
+    if settings.log_level == "info":
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we say ourselves that we listen
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

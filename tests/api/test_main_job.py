@@ -1,0 +1,127 @@
+"""The main job, end to end: telemetry in, a 24-hour efficiency answer out."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.conftest import (
+    Db,
+    Server,
+    eventually,
+    hours_ago,
+    meter_reading,
+    post,
+    rfc3339,
+    vehicle_reading,
+)
+
+
+def test_the_two_payloads_give_an_efficiency_of_0_8(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(0.1)
+    vehicle, meter = f"{uid}EV-1", f"{uid}MTR-1"
+    for payload in (vehicle_reading(vehicle, at), meter_reading(meter, at)):
+        answer = client.post("/v1/ingest", json=payload)
+        assert answer.status_code == 200
+        assert answer.json() == {"accepted": 1, "duplicates": 0, "rejected": []}
+    assigned = client.put(
+        f"/v1/vehicles/{vehicle}/meter",
+        json={"meterId": meter, "since": rfc3339(at - timedelta(hours=1))},
+    )
+    assert assigned.status_code == 200
+    assert assigned.json()["restamped"] == 1
+
+    summary = client.get(f"/v1/analytics/performance/{vehicle}").json()
+
+    assert summary["totalEnergyConsumedAc"] == 1.5
+    assert summary["totalEnergyDeliveredDc"] == 1.2
+    assert summary["efficiencyRatio"] == 0.8
+    assert summary["energyLoss"] == 0.3
+    assert summary["avgBatteryTemp"] == summary["maxBatteryTemp"] == 36
+    assert summary["minSoc"] == summary["maxSoc"] == 72
+    assert summary["meterIds"] == [meter]
+    assert summary["quality"]["status"] == "partial"
+    assert summary["quality"]["coverage"] == {"dc": 0.0007, "ac": 0.0007}
+
+
+def test_a_declared_meter_needs_no_assignment(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(0.1)
+    post(
+        client,
+        vehicle_reading(f"{uid}EV", at, meterId=f"{uid}M"),
+        meter_reading(f"{uid}M", at),
+    )
+    summary = client.get(f"/v1/analytics/performance/{uid}EV").json()
+    assert summary["efficiencyRatio"] == 0.8
+
+
+def test_a_full_day_is_complete(client: httpx.Client, uid: str) -> None:
+    end = hours_ago(0)
+    minutes = [end - timedelta(minutes=n) for n in range(1, 1441)]
+    post(client, *(vehicle_reading(f"{uid}EV", at, 0.1, meterId=f"{uid}M") for at in minutes))
+    post(client, *(meter_reading(f"{uid}M", at, 0.125) for at in minutes))
+    window = {"from": rfc3339(end - timedelta(days=1)), "to": rfc3339(end)}
+
+    summary = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
+
+    assert summary["totalEnergyDeliveredDc"] == 144
+    assert summary["totalEnergyConsumedAc"] == 180
+    assert summary["quality"] == {
+        "status": "complete",
+        "coverage": {"dc": 1, "ac": 1},
+        "reasons": [],
+    }
+
+
+@pytest.mark.parametrize("days", [3, 30, 399.9])
+def test_a_late_reading_is_in_the_answers_within_5_seconds(
+    client: httpx.Client, db: Db, server: Server, uid: str, days: float
+) -> None:
+    vehicle, meter = f"{uid}EV", f"{uid}M"
+    at = hours_ago(days * 24)
+    post(client, vehicle_reading(vehicle, at, meterId=meter), meter_reading(meter, at))
+    materialise(db, server)
+    hour = at.replace(minute=0)
+    day = at.replace(hour=0, minute=0)
+    window = {
+        "from": rfc3339(hour - timedelta(hours=1)),
+        "to": rfc3339(hour + timedelta(hours=2)),
+    }
+
+    late = at.replace(minute=(at.minute + 7) % 60)
+    assert late != at
+    post(client, vehicle_reading(vehicle, late, meterId=meter), meter_reading(meter, late))
+
+    def both_counted() -> Any:
+        summary = client.get(f"/v1/analytics/performance/{vehicle}", params=window).json()
+        return summary["totalEnergyConsumedAc"] == 3 and summary["totalEnergyDeliveredDc"] == 2.4
+
+    eventually(both_counted, timeout_s=5)
+    for rollup, bucket in (("hourly", hour), ("daily", day)):
+        rows = eventually(
+            lambda rollup=rollup, bucket=bucket: db.fetch(
+                f"select from vehicle_{rollup} "
+                "where vehicle_id = $1 and bucket = $2 and readings = 2",
+                vehicle,
+                bucket,
+            ),
+            timeout_s=5,
+        )
+        assert len(rows) == 1
+
+
+def materialise(db: Db, server: Server) -> None:
+    """Roll up all history that may be, so that what comes now is below the watermark."""
+    if server.engine == "timescaledb":
+        for rollup in ("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"):
+            eventually(lambda rollup=rollup: _refreshed(db, rollup), timeout_s=30)
+
+
+def _refreshed(db: Db, rollup: str) -> bool:
+    try:
+        db.fetch(f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 hour')")
+    except asyncpg.LockNotAvailableError:  # a policy is refreshing at this moment
+        return False
+    return True
