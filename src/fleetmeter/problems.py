@@ -3,7 +3,7 @@
 from typing import Any
 
 import structlog
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.plugins.problem_details import (
     ProblemDetailsConfig,
     ProblemDetailsException,
@@ -79,7 +79,7 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
         return error
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         errors = [
-            {"path": item.get("key", ""), "detail": item.get("message", "")}
+            {"path": _path(item), "detail": item["message"]}
             for item in error.extra
             if isinstance(item, dict)
         ]
@@ -89,7 +89,17 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
             kind="invalid-parameter",
             errors=errors,
         )
+    if isinstance(error.__cause__, SerializationException):
+        return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {error.detail}"))
     return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
+
+
+def _path(item: dict[str, Any]) -> str:
+    """A parameter's name, or the JSON path of a field of the body."""
+    key: str = item.get("key", "")
+    if item.get("source") != "body":
+        return key
+    return "$" if key == "data" else f"$.{key}"
 
 
 def _from_malformed(error: MalformedBodyError) -> ProblemDetailsException:

@@ -58,9 +58,9 @@ async def assign_meter(
     database: Database, vehicle_id: DeviceIdPath, data: AssignmentChange
 ) -> AssignmentChanged:
     """Holds until the vehicle's next assignment. Sending it again changes nothing."""
-    check_device_id("vehicleId", vehicle_id)
+    check_device_id("vehicle_id", vehicle_id)
     if data.meter_id is not None:
-        check_device_id("meterId", data.meter_id)
+        check_device_id("$.meterId", data.meter_id)
     async with database.connection() as connection:
         assignment = await queries.assign_meter(
             connection, vehicle_id=vehicle_id, meter_id=data.meter_id, since=data.since

@@ -111,6 +111,12 @@ async def ingest(
             HTTP_415_UNSUPPORTED_MEDIA_TYPE,
             f"Content-Type is {content_type}; send application/json",
         )
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise problem(
+            HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Encoding is {encoding}; send the body as it is",
+            kind="unsupported-encoding",
+        )
     batch = decode(
         await request.body(),
         now=datetime.now(UTC),

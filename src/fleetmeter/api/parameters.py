@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from fleetmeter.problems import invalid_parameter
 from fleetmeter.readings.model import DEVICE_ID, DEVICE_ID_PATTERN, DeviceId, Timestamp
@@ -15,11 +15,11 @@ MAX_WINDOW = timedelta(days=400)
 DEFAULT_WINDOW = timedelta(hours=24)
 MAX_LIMIT = 1000
 
-DeviceIdPath = Annotated[str, Parameter(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
+DeviceIdPath = Annotated[str, PathParameter(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
 From = Annotated[
     str | None,
-    Parameter(
-        query="from",
+    QueryParameter(
+        name="from",
         required=False,
         description="Begin of the window, RFC 3339 (inclusive); 24 hours before `to` by default.",
         schema_extra={"format": "date-time"},
@@ -27,19 +27,19 @@ From = Annotated[
 ]
 To = Annotated[
     str | None,
-    Parameter(
-        query="to",
+    QueryParameter(
+        name="to",
         required=False,
         description="End of the window, RFC 3339 (exclusive); now by default.",
         schema_extra={"format": "date-time"},
     ),
 ]
 Limit = Annotated[
-    int, Parameter(ge=1, le=MAX_LIMIT, required=False, description="Items of a page at most.")
+    int, QueryParameter(ge=1, le=MAX_LIMIT, required=False, description="Items of a page at most.")
 ]
 Cursor = Annotated[
     str | None,
-    Parameter(
+    QueryParameter(
         required=False,
         max_length=400,
         description="`nextCursor` of the page before; keep the other parameters the same.",
@@ -47,7 +47,7 @@ Cursor = Annotated[
 ]
 
 Bucket = Annotated[
-    Literal["hour", "day"], Parameter(required=False, description="Hours or days of UTC.")
+    Literal["hour", "day"], QueryParameter(required=False, description="Hours or days of UTC.")
 ]
 BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 

@@ -88,6 +88,7 @@ openapi_config = OpenAPIConfig(
     render_plugins=[
         SwaggerRenderPlugin(
             path="/",
+            favicon='<link rel="icon" href="/assets/swagger-ui/favicon-32x32.png">',
             js_url="/assets/swagger-ui/swagger-ui-bundle.js",
             css_url="/assets/swagger-ui/swagger-ui.css",
             standalone_preset_js_url="/assets/swagger-ui/swagger-ui-standalone-preset.js",

@@ -1,0 +1,142 @@
+"""Live state, history and series through the API: paging, edges, unknown devices."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import hours_ago, meter_reading, post, rfc3339, vehicle_reading
+
+MINUTE = timedelta(minutes=1)
+
+
+def all_pages(client: httpx.Client, path: str, **params: Any) -> list[Any]:
+    """The items of every page."""
+    items: list[Any] = []
+    while True:
+        answer = client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["items"]) <= params["limit"]
+        items += answer.json()["items"]
+        if (cursor := answer.json()["nextCursor"]) is None:
+            return items
+        params["cursor"] = cursor
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "reading"),
+    [
+        ("/v1/vehicles", "vehicleId", vehicle_reading),
+        ("/v1/meters", "meterId", meter_reading),
+    ],
+)
+def test_the_list_has_every_device_once_in_the_order_of_ids(
+    client: httpx.Client, uid: str, path: str, key: str, reading: Any
+) -> None:
+    names = [f"{uid}{name}" for name in ("a", "B", "_", "-", "10", "9", ":", ".")]
+    post(client, *(reading(name, hours_ago(1)) for name in names))
+    items = [item for item in all_pages(client, path, limit=3) if item[key].startswith(uid)]
+    assert [item[key] for item in items] == sorted(names)
+    assert all(item["lastSeen"] >= item["timestamp"] for item in items)
+
+
+def test_history_is_paged_oldest_first_and_half_open(client: httpx.Client, uid: str) -> None:
+    start = hours_ago(3)
+    post(client, *(meter_reading(f"{uid}M", start + n * MINUTE, n / 10) for n in range(20)))
+    items = all_pages(
+        client,
+        f"/v1/meters/{uid}M/readings",
+        limit=4,
+        **{"from": rfc3339(start + 2 * MINUTE), "to": rfc3339(start + 11 * MINUTE)},
+    )
+    assert items == [meter_reading(f"{uid}M", start + n * MINUTE, n / 10) for n in range(2, 11)]
+
+
+def test_a_series_is_cut_to_the_window(client: httpx.Client, uid: str) -> None:
+    hour = hours_ago(30).replace(minute=0)
+    post(client, *(vehicle_reading(f"{uid}EV", hour + n * MINUTE, 0.1) for n in range(180)))
+    start, end = hour + 30 * MINUTE, hour + 150 * MINUTE
+    items = all_pages(
+        client,
+        f"/v1/vehicles/{uid}EV/energy",
+        limit=2,
+        **{"from": rfc3339(start), "to": rfc3339(end), "bucket": "hour"},
+    )
+    assert [(item["from"], item["to"], item["energyDeliveredDc"]) for item in items] == [
+        (rfc3339(start), rfc3339(hour + 60 * MINUTE), 3),
+        (rfc3339(hour + 60 * MINUTE), rfc3339(hour + 120 * MINUTE), 6),
+        (rfc3339(hour + 120 * MINUTE), rfc3339(end), 3),
+    ]
+    assert items[0]["energyConsumedAc"] is None
+    assert items[0]["efficiencyRatio"] is None
+
+
+def test_days_are_days_of_utc(client: httpx.Client, uid: str) -> None:
+    midnight = hours_ago(50).replace(hour=0, minute=0)
+    post(client, *(meter_reading(f"{uid}M", midnight + n * MINUTE, 1) for n in (-1, 0, 1439, 1440)))
+    items = all_pages(
+        client,
+        f"/v1/meters/{uid}M/energy",
+        limit=100,
+        bucket="day",
+        **{
+            "from": rfc3339(midnight - timedelta(days=1)),
+            "to": rfc3339(midnight + timedelta(days=2)),
+        },
+    )
+    assert [item["energyConsumedAc"] for item in items] == [1, 2, 1]
+    assert items[1]["from"] == rfc3339(midnight)
+    assert items[1]["avgVoltage"] == items[1]["minVoltage"] == items[1]["maxVoltage"] == 230
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/vehicles/{}", "/v1/vehicles/{}/readings", "/v1/vehicles/{}/energy"),
+        *("/v1/vehicles/{}/assignments", "/v1/analytics/performance/{}"),
+        *("/v1/meters/{}", "/v1/meters/{}/readings", "/v1/meters/{}/energy"),
+    ],
+)
+def test_an_unknown_device_is_404(client: httpx.Client, uid: str, path: str) -> None:
+    answer = client.get(path.format(f"{uid}nobody"))
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"].startswith("urn:fleetmeter:problem:unknown-")
+    assert f"{uid}nobody" in answer.json()["detail"]
+
+
+def test_a_known_device_without_readings_in_the_window_is_an_empty_page(
+    client: httpx.Client, uid: str
+) -> None:
+    post(client, vehicle_reading(f"{uid}EV", hours_ago(100)))
+    for path in ("readings", "energy"):
+        answer = client.get(f"/v1/vehicles/{uid}EV/{path}")
+        assert answer.json() == {"items": [], "nextCursor": None}
+    summary = client.get(f"/v1/analytics/performance/{uid}EV").json()
+    assert summary["quality"]["status"] == "no_data"
+    assert summary["totalEnergyDeliveredDc"] == 0
+    assert summary["avgBatteryTemp"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "named"),
+    [
+        ("/v1/vehicles", {"limit": 0}, "limit"),
+        ("/v1/vehicles", {"limit": 1001}, "limit"),
+        ("/v1/vehicles", {"limit": "all"}, "limit"),
+        ("/v1/vehicles", {"cursor": "what"}, "cursor"),
+        ("/v1/meters/M/readings", {"from": "yesterday"}, "from"),
+        ("/v1/meters/M/readings", {"to": "2026-02-09T10:00:00"}, "to"),
+        ("/v1/meters/M/energy", {"bucket": "week"}, "bucket"),
+        ("/v1/vehicles/a%20b", {}, "vehicle_id"),
+        ("/v1/vehicles/%00", {}, "vehicle_id"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_named(
+    client: httpx.Client, path: str, params: dict[str, Any], named: str
+) -> None:
+    answer = client.get(path, params=params)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:fleetmeter:problem:invalid-parameter"
+    assert answer.json()["errors"][0]["path"] == named

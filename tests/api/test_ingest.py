@@ -1,0 +1,169 @@
+"""POST /v1/ingest against a running service: outcomes, limits, once and forward only."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Db, hours_ago, meter_reading, post, vehicle_reading
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_every_item_has_its_own_outcome(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at))
+    answer = client.post(
+        "/v1/ingest",
+        json=[
+            vehicle_reading(f"{uid}EV", at),
+            vehicle_reading(f"{uid}EV", at) | {"soc": 101},
+            meter_reading(f"{uid}M", at),
+            {"hello": "world"},
+            vehicle_reading(f"{uid}EV", at),
+            "garbage",
+        ],
+    )
+    assert answer.status_code == 207
+    body = answer.json()
+    assert (body["accepted"], body["duplicates"]) == (1, 2)
+    assert [(r["index"], r["code"]) for r in body["rejected"]] == [
+        (1, "out_of_range"),
+        (3, "unknown_kind"),
+        (5, "not_an_object"),
+    ]
+    assert body["rejected"][0]["path"] == "$.soc"
+    assert "from 0 to 100" in body["rejected"][0]["detail"]
+
+
+def test_when_all_are_rejected_it_is_422_with_the_outcomes(client: httpx.Client) -> None:
+    answer = client.post("/v1/ingest", json=[{"vehicleId": "x"}, 5])
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert (body["accepted"], body["duplicates"]) == (0, 0)
+    assert [r["index"] for r in body["rejected"]] == [0, 1]
+    assert body["type"] == "urn:fleetmeter:problem:all-rejected"
+
+
+def test_a_reading_is_stored_once_however_often_it_is_sent(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    batch = [vehicle_reading(f"{uid}EV", hours_ago(3) + n * MINUTE) for n in range(50)]
+    with ThreadPoolExecutor(6) as senders:
+        outcomes = list(senders.map(lambda _: post(client, *batch), range(12)))
+    assert sum(outcome["accepted"] for outcome in outcomes) == 50
+    assert sum(outcome["duplicates"] for outcome in outcomes) == 11 * 50
+    assert db.value("select count(*) from vehicle_readings where vehicle_id = $1", f"{uid}EV") == 50
+
+
+def test_a_resent_reading_with_other_values_changes_nothing(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at, 1.5))
+    assert post(client, meter_reading(f"{uid}M", at, 9))["duplicates"] == 1
+    assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 1.5
+
+
+def test_a_late_reading_never_moves_live_state_back(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, vehicle_reading(f"{uid}EV", at, soc=80))
+    before = client.get(f"/v1/vehicles/{uid}EV").json()
+    post(client, vehicle_reading(f"{uid}EV", at - MINUTE, soc=10))
+    assert client.get(f"/v1/vehicles/{uid}EV").json() == before
+
+
+def test_live_state_never_moves_back_between_concurrent_senders(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(3)
+    batches = [
+        [
+            reading
+            for n in range(10)
+            for reading in (
+                vehicle_reading(f"{uid}EV-{n}", start + minute * MINUTE, minute / 100),
+                meter_reading(f"{uid}M-{n}", start + minute * MINUTE, minute / 100),
+            )
+        ]
+        for minute in range(40)
+    ]
+    with ThreadPoolExecutor(8) as senders:
+        list(senders.map(lambda batch: post(client, *batch), reversed(batches)))
+    for n in range(10):
+        assert client.get(f"/v1/vehicles/{uid}EV-{n}").json()["kwhDeliveredDc"] == 0.39
+        assert client.get(f"/v1/meters/{uid}M-{n}").json()["kwhConsumedAc"] == 0.39
+
+
+def test_5000_readings_with_one_bad_store_4999(client: httpx.Client, db: Db, uid: str) -> None:
+    batch: list[Any] = [
+        meter_reading(f"{uid}M-{n % 100}", hours_ago(3) + (n // 100) * MINUTE) for n in range(5000)
+    ]
+    batch[1234] = batch[1234] | {"voltage": "high"}
+    answer = client.post("/v1/ingest", json=batch)
+    assert answer.status_code == 207
+    assert answer.json()["accepted"] == 4999
+    assert answer.json()["rejected"] == [
+        {
+            "index": 1234,
+            "code": "invalid_type",
+            "detail": "voltage: Expected `float`, got `str`",
+            "path": "$.voltage",
+        }
+    ]
+    stored = "select count(*) from meter_readings where starts_with(meter_id, $1)"
+    assert db.value(stored, uid) == 4999
+
+
+def test_an_empty_array_is_fine(client: httpx.Client) -> None:
+    assert post(client) == {"accepted": 0, "duplicates": 0, "rejected": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "kind"),
+    [
+        (b"", {}, 400, "malformed-body"),
+        (b'{"vehicleId": ', {}, 400, "malformed-body"),
+        (b"[" * 100_000, {}, 400, "malformed-body"),
+        (b"{}", {"content-type": "text/csv"}, 415, "unsupported-media-type"),
+        (b"{}", {"content-encoding": "gzip"}, 415, "unsupported-encoding"),
+        (b"[" + b"1," * 900_000 + b"1]", {}, 413, "batch-too-large"),
+        (b" " * (16 * 1024 * 1024 + 1), {}, 413, "too-large"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_a_clear_4xx(
+    client: httpx.Client, body: bytes, headers: dict[str, str], status: int, kind: str
+) -> None:
+    answer = client.post(
+        "/v1/ingest", content=body, headers={"content-type": "application/json"} | headers
+    )
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == f"urn:fleetmeter:problem:{kind}"
+    assert answer.json()["status"] == status
+    assert answer.json()["detail"]
+
+
+def test_a_long_body_without_a_length_is_refused_too(client: httpx.Client) -> None:
+    def chunks() -> Any:
+        for _ in range(20):
+            yield b" " * 1024 * 1024
+
+    try:
+        answer = client.post(
+            "/v1/ingest", content=chunks(), headers={"content-type": "application/json"}
+        )
+    except httpx.TransportError:
+        pass  # the service closed the connection before all of it was sent
+    else:
+        assert answer.status_code == 413
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_a_body_of_just_the_limit_is_taken(client: httpx.Client, uid: str) -> None:
+    reading = json.dumps(meter_reading(f"{uid}M", hours_ago(1))).encode()
+    body = reading + b" " * (16 * 1024 * 1024 - len(reading))
+    answer = client.post("/v1/ingest", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200

@@ -1,0 +1,166 @@
+"""Assignments: exact to the reading, and the readings that are there already follow."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+
+from tests.conftest import (
+    Db,
+    eventually,
+    hours_ago,
+    meter_reading,
+    post,
+    rfc3339,
+    vehicle_reading,
+)
+from tests.consistency import rollup_differences
+
+MINUTE = timedelta(minutes=1)
+
+
+def assign(client: httpx.Client, vehicle: str, meter: str | None, since: Any = None) -> Any:
+    body = {"meterId": meter} | ({"since": rfc3339(since)} if since else {})
+    answer = client.put(f"/v1/vehicles/{vehicle}/meter", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def stamps(db: Db, vehicle: str) -> list[str | None]:
+    rows = db.fetch(
+        "select meter_id from vehicle_readings where vehicle_id = $1 order by time", vehicle
+    )
+    return [row["meter_id"] for row in rows]
+
+
+def test_an_assignment_is_in_force_from_its_time_until_the_next(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(5)
+    assign(client, f"{uid}EV", f"{uid}A", start + MINUTE)
+    assign(client, f"{uid}EV", f"{uid}B", start + 3 * MINUTE)
+    assign(client, f"{uid}EV", None, start + 4 * MINUTE)
+    post(client, *(vehicle_reading(f"{uid}EV", start + n * MINUTE) for n in range(5)))
+    assert stamps(db, f"{uid}EV") == [None, f"{uid}A", f"{uid}A", f"{uid}B", None]
+
+
+def test_a_change_in_the_past_restamps_what_it_concerns_and_nothing_else(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    vehicle, start = f"{uid}EV", hours_ago(50)
+    post(client, *(vehicle_reading(vehicle, start + n * MINUTE) for n in range(6)))
+    post(client, vehicle_reading(f"{uid}other", start))
+    post(client, vehicle_reading(vehicle, start + 6 * MINUTE, meterId=f"{uid}own"))
+    assign(client, vehicle, f"{uid}B", start + 4 * MINUTE)
+
+    changed = assign(client, vehicle, f"{uid}A", start + 2 * MINUTE)
+
+    assert changed["restamped"] == 2
+    assert changed["until"] == rfc3339(start + 4 * MINUTE)
+    a, b = f"{uid}A", f"{uid}B"
+    assert stamps(db, vehicle) == [None, None, a, a, b, b, f"{uid}own"]
+    assert stamps(db, f"{uid}other") == [None]
+    assert client.get(f"/v1/vehicles/{vehicle}").json()["meterId"] == f"{uid}own"
+    eventually(lambda: rollup_differences(db, uid) == [])
+
+
+def test_to_assign_again_changes_nothing(client: httpx.Client, uid: str) -> None:
+    vehicle, start = f"{uid}EV", hours_ago(5)
+    post(client, vehicle_reading(vehicle, start))
+    first = assign(client, vehicle, f"{uid}A", start)
+    again = assign(client, vehicle, f"{uid}A", start)
+    assert (first.pop("restamped"), again.pop("restamped")) == (1, 0)
+    assert first == again
+    assert len(client.get(f"/v1/vehicles/{vehicle}/assignments").json()["items"]) == 1
+
+
+def test_live_state_follows_a_change(client: httpx.Client, uid: str) -> None:
+    vehicle, at = f"{uid}EV", hours_ago(1)
+    post(client, vehicle_reading(vehicle, at))
+    assert client.get(f"/v1/vehicles/{vehicle}").json()["meterId"] is None
+    assign(client, vehicle, f"{uid}A", at)
+    assert client.get(f"/v1/vehicles/{vehicle}").json()["meterId"] == f"{uid}A"
+    assign(client, vehicle, f"{uid}B")
+    assert client.get(f"/v1/vehicles/{vehicle}").json()["meterId"] == f"{uid}A"
+
+
+def test_the_assignment_history_is_paged(client: httpx.Client, uid: str) -> None:
+    vehicle, start = f"{uid}EV", hours_ago(5)
+    for n, meter in enumerate(["A", None, "B"]):
+        assign(client, vehicle, meter and uid + meter, start + n * MINUTE)
+    items: list[Any] = []
+    params: dict[str, Any] = {"limit": 2}
+    while True:
+        page = client.get(f"/v1/vehicles/{vehicle}/assignments", params=params).json()
+        items += page["items"]
+        if page["nextCursor"] is None:
+            break
+        params["cursor"] = page["nextCursor"]
+    assert [(item["meterId"], item["since"], item["until"]) for item in items] == [
+        (f"{uid}A", rfc3339(start), rfc3339(start + MINUTE)),
+        (None, rfc3339(start + MINUTE), rfc3339(start + 2 * MINUTE)),
+        (f"{uid}B", rfc3339(start + 2 * MINUTE), None),
+    ]
+
+
+def test_a_change_is_exact_to_the_reading_while_batches_come_in(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    """However the requests interleave, every reading ends with the meter that was in force."""
+    vehicle, start = f"{uid}EV", hours_ago(2)
+
+    def write(n: int) -> None:
+        post(client, *(vehicle_reading(vehicle, start + (5 * n + m) * MINUTE) for m in range(5)))
+
+    def change(n: int) -> None:
+        assign(client, vehicle, f"{uid}M{n}", start + (10 * n) * MINUTE)
+
+    with ThreadPoolExecutor(8) as workers:
+        jobs = [workers.submit(write, n) for n in range(12)]
+        jobs += [workers.submit(change, n) for n in range(6)]
+        jobs += [workers.submit(write, n) for n in range(12, 24)]
+        for job in jobs:
+            job.result()
+
+    expected = [f"{uid}M{min(minute // 10, 5)}" for minute in range(120)]
+    assert stamps(db, vehicle) == expected
+
+
+def test_an_interrupted_change_is_finished_later(client: httpx.Client, db: Db, uid: str) -> None:
+    """As when the service is killed between the two transactions of a change."""
+    vehicle, start = f"{uid}EV", hours_ago(2)
+    post(client, vehicle_reading(vehicle, start), meter_reading(f"{uid}M", start))
+    db.fetch("select assign_meter($1, $2, $3)", vehicle, f"{uid}M", start)
+    assert stamps(db, vehicle) == [None]
+    db.fetch(
+        "update meter_assignments set created_at = now() - interval '2 minutes'"
+        " where vehicle_id = $1",
+        vehicle,
+    )
+    eventually(lambda: stamps(db, vehicle) == [f"{uid}M"])
+
+
+def test_a_batch_waits_for_a_change_that_is_being_recorded(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    vehicle, at = f"{uid}EV", hours_ago(1)
+
+    async def scenario() -> None:
+        connection = await asyncpg.connect(db.url)
+        try:
+            async with connection.transaction():
+                await connection.execute("select assign_meter($1, $2, $3)", vehicle, f"{uid}M", at)
+                batch = asyncio.create_task(
+                    asyncio.to_thread(post, client, vehicle_reading(vehicle, at))
+                )
+                await asyncio.sleep(0.3)
+                assert not batch.done()
+            assert (await batch)["accepted"] == 1
+        finally:
+            await connection.close()
+
+    asyncio.run(scenario())
+    assert stamps(db, vehicle) == [f"{uid}M"]

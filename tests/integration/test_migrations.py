@@ -1,0 +1,177 @@
+"""Migrations: from nothing, again, together, and what they refuse."""
+
+import asyncio
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from fleetmeter.database.migrations import Migrated, migrate, missing_migrations
+from fleetmeter.database.sql import SQL
+from fleetmeter.errors import MigrationError
+from tests.conftest import Db, Server
+
+RELATIONS = [
+    *("vehicle_readings", "meter_readings", "vehicle_state", "meter_state", "meter_assignments"),
+    *("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"),
+    *("efficiency_hourly", "efficiency_daily"),
+]
+
+
+def run(url: str, sql: Path = SQL, retention_days: int = 400) -> Migrated:
+    return asyncio.run(migrate(url, retention_days, sql))
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Path:
+    """A copy of the SQL that a test may change."""
+    return Path(shutil.copytree(SQL, tmp_path / "sql"))
+
+
+def test_an_empty_database_gets_every_relation(empty_database_url: str, server: Server) -> None:
+    migrated = run(empty_database_url)
+    assert migrated.engine == server.engine
+    assert migrated.applied[0] == "0001_tables.sql"
+    db = Db(empty_database_url)
+    for relation in RELATIONS:
+        assert db.fetch(f"select * from {relation}") == []
+
+
+def test_both_engines_have_the_same_columns(database_url: str) -> None:
+    columns = Db(database_url).fetch(
+        "select table_name || '.' || column_name || ' ' || data_type as it"
+        " from information_schema.columns"
+        " where table_schema = 'public' and table_name = any($1)",
+        RELATIONS,
+    )
+    expected = Path(__file__).parent / "columns.txt"
+    assert sorted(row["it"] for row in columns) == expected.read_text().splitlines()
+
+
+def test_to_migrate_again_changes_nothing(empty_database_url: str) -> None:
+    run(empty_database_url)
+    assert run(empty_database_url).applied == []
+
+
+def test_replicas_that_start_together_migrate_once(empty_database_url: str) -> None:
+    with ThreadPoolExecutor(4) as replicas:
+        applied = [m.applied for m in replicas.map(run, [empty_database_url] * 4)]
+    assert len([names for names in applied if names]) == 1
+
+
+def test_a_file_that_changed_after_it_was_applied_is_named(
+    empty_database_url: str, sql: Path
+) -> None:
+    run(empty_database_url, sql)
+    with (sql / "migrations" / "0001_tables.sql").open("a") as file:
+        file.write("create table surprise ();\n")
+    with pytest.raises(MigrationError, match=r"0001_tables\.sql was changed"):
+        run(empty_database_url, sql)
+    assert not Db(empty_database_url).value("select to_regclass('surprise') is not null")
+
+
+def test_an_older_version_refuses_a_newer_database(empty_database_url: str, sql: Path) -> None:
+    (sql / "migrations" / "0099_later.sql").write_text("create table later ();\n")
+    run(empty_database_url, sql)
+    with pytest.raises(MigrationError, match="newer version"):
+        run(empty_database_url)
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str, sql: Path) -> None:
+    (sql / "migrations" / "0099_bad.sql").write_text("create table half (); select 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        run(empty_database_url, sql)
+    db = Db(empty_database_url)
+    assert not db.value("select to_regclass('vehicle_readings') is not null")
+    assert not db.value("select to_regclass('half') is not null")
+
+
+def test_what_is_missing_is_known(empty_database_url: str, sql: Path) -> None:
+    async def missing(folder: Path) -> list[str]:
+        connection = await asyncpg.connect(empty_database_url)
+        try:
+            return await missing_migrations(connection, folder)
+        finally:
+            await connection.close()
+
+    assert asyncio.run(missing(SQL)) == ["all"]
+    run(empty_database_url)
+    assert asyncio.run(missing(SQL)) == []
+    (sql / "migrations" / "0099_later.sql").write_text("select 1;")
+    assert asyncio.run(missing(sql)) == ["0099_later.sql"]
+
+
+def test_on_timescaledb_history_is_hypertables_and_rollups_are_continuous_aggregates(
+    database_url: str, server: Server
+) -> None:
+    if server.engine != "timescaledb":
+        pytest.skip("of TimescaleDB alone")
+    db = Db(database_url)
+    rollups = db.fetch(
+        "select view_name, materialized_only from timescaledb_information.continuous_aggregates"
+    )
+    assert {row["view_name"] for row in rollups} == set(RELATIONS[5:9])
+    assert not any(row["materialized_only"] for row in rollups)
+    for table, device in (("vehicle_readings", "vehicle_id"), ("meter_readings", "meter_id")):
+        assert (
+            db.value(
+                "select time_interval from timescaledb_information.dimensions"
+                " where hypertable_name = $1",
+                table,
+            ).days
+            == 1
+        )
+        indexes = db.fetch("select indexdef from pg_indexes where tablename = $1", table)
+        assert [row["indexdef"].partition("(")[2] for row in indexes] == [f'{device}, "time")']
+        settings = db.fetch(
+            "select segmentby, orderby from timescaledb_information.hypertable_columnstore_settings"
+            " where hypertable::text = $1",
+            table,
+        )
+        assert (settings[0]["segmentby"], settings[0]["orderby"]) == (device, '"time"')
+
+
+def test_policies_never_refresh_what_retention_has_dropped(
+    empty_database_url: str, server: Server
+) -> None:
+    if server.engine != "timescaledb":
+        pytest.skip("of TimescaleDB alone")
+    db = Db(empty_database_url)
+    for days in (400, 400, 30):
+        run(empty_database_url, retention_days=days)
+        jobs = db.fetch(
+            "select proc_name, hypertable_name, extract(day from coalesce("
+            " config ->> 'drop_after', config ->> 'start_offset', config ->> 'compress_after'"
+            ")::interval)::int as days"
+            " from timescaledb_information.jobs where proc_name like 'policy_%'"
+        )
+        by_kind: dict[str, list[int]] = {}
+        for job in jobs:
+            by_kind.setdefault(job["proc_name"], []).append(job["days"])
+        assert by_kind["policy_retention"] == [days + 1] * 2
+        assert by_kind["policy_refresh_continuous_aggregate"] == [days] * 4
+        assert by_kind["policy_compression"] == [7, 7]
+
+
+def test_every_query_is_understood_by_the_database(database_url: str) -> None:
+    """And says what it is for."""
+    from fleetmeter.database.sql import queries
+
+    async def prepare_all() -> int:
+        connection = await asyncpg.connect(database_url)
+        try:
+            await queries.prepare_session(connection)
+            names = [name for name in queries.available_queries if not name.endswith("_cursor")]
+            for name in names:
+                query = getattr(queries, name)
+                assert query.__doc__, f"{name} has no line that says why"
+                if name not in ("prepare_session", "refresh_late_hours"):
+                    sql_text = query.sql
+                    await connection.prepare(sql_text)
+            return len(names)
+        finally:
+            await connection.close()
+
+    assert asyncio.run(prepare_all()) > 15

@@ -1,0 +1,298 @@
+"""Whatever is sent, in whatever order and however often, the answers are those of a naive model."""
+
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from tests.api.test_main_job import materialise
+from tests.conftest import Db, Server, meter_reading, new_uid, rfc3339, vehicle_reading
+from tests.consistency import rollup_differences, unshared_energy
+
+VEHICLES = ["EV-1", "EV-2", "EV-3"]
+METERS = ["M-1", "M-2"]
+SPAN = 200
+"""Minutes that the readings of an era spread over: a few hours, so that they meet."""
+
+
+class Vehicle(NamedTuple):
+    vehicle: str
+    era: int
+    minute: int
+    mwh: int
+    meter: str | None
+
+
+class Meter(NamedTuple):
+    meter: str
+    era: int
+    minute: int
+    mwh: int
+
+
+class Assign(NamedTuple):
+    vehicle: str
+    era: int
+    minute: int
+    meter: str | None
+
+
+eras = st.integers(0, 1)
+minutes = st.integers(0, SPAN)
+energy = st.sampled_from([0, 1, 3, 1000, 333_333, 1_200_000, 1_000_000_000])
+readings = st.one_of(
+    st.builds(
+        Vehicle, st.sampled_from(VEHICLES), eras, minutes, energy, st.sampled_from([None, *METERS])
+    ),
+    st.builds(Vehicle, st.sampled_from(VEHICLES), eras, minutes, energy, st.none()),
+    st.builds(Meter, st.sampled_from(METERS), eras, minutes, energy),
+)
+assigns = st.builds(
+    Assign,
+    st.sampled_from(VEHICLES),
+    eras,
+    st.integers(-10, SPAN),
+    st.sampled_from([None, *METERS]),
+)
+batches = st.lists(readings, min_size=1, max_size=15)
+histories = st.lists(st.one_of(batches, batches, assigns), min_size=1, max_size=8)
+
+
+class Model:
+    """History, live state and energy by the definitions, without a database."""
+
+    def __init__(self, uid: str, starts: list[datetime]) -> None:
+        self.uid = uid
+        self.starts = starts
+        self.vehicles: dict[tuple[str, datetime], Vehicle] = {}
+        self.meters: dict[tuple[str, datetime], Meter] = {}
+        self.assignments: dict[tuple[str, datetime], str | None] = {}
+
+    def at(self, event: Vehicle | Meter | Assign) -> datetime:
+        return self.starts[event.era] + timedelta(minutes=event.minute)
+
+    def send(self, client: httpx.Client, batch: list[Vehicle | Meter]) -> None:
+        """Post a batch; the outcome must be the model's."""
+        new = 0
+        for reading in batch:
+            if isinstance(reading, Vehicle):
+                new += (key := (reading.vehicle, self.at(reading))) not in self.vehicles
+                self.vehicles.setdefault(key, reading)
+            else:
+                new += (key := (reading.meter, self.at(reading))) not in self.meters
+                self.meters.setdefault(key, reading)
+        answer = client.post("/v1/ingest", json=[self.payload(reading) for reading in batch])
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == {
+            "accepted": new,
+            "duplicates": len(batch) - new,
+            "rejected": [],
+        }
+
+    def assign(self, client: httpx.Client, change: Assign) -> None:
+        self.assignments[change.vehicle, self.at(change)] = change.meter
+        answer = client.put(
+            f"/v1/vehicles/{self.uid}{change.vehicle}/meter",
+            json={
+                "meterId": change.meter and self.uid + change.meter,
+                "since": rfc3339(self.at(change)),
+            },
+        )
+        assert answer.status_code == 200, answer.text
+
+    def payload(self, reading: Vehicle | Meter) -> dict[str, Any]:
+        at, kwh = self.at(reading), reading.mwh / 1_000_000
+        if isinstance(reading, Meter):
+            return meter_reading(self.uid + reading.meter, at, kwh)
+        declared = {"meterId": self.uid + reading.meter} if reading.meter else {}
+        return vehicle_reading(self.uid + reading.vehicle, at, kwh, **declared)
+
+    def meter_of(self, reading: Vehicle) -> str | None:
+        """Declared, or the assignment in force at the reading's time."""
+        if reading.meter is not None:
+            return reading.meter
+        in_force = [
+            (since, meter)
+            for (vehicle, since), meter in self.assignments.items()
+            if vehicle == reading.vehicle and since <= self.at(reading)
+        ]
+        return max(in_force, key=lambda item: item[0])[1] if in_force else None
+
+    def cells(self, start: datetime, end: datetime) -> dict[tuple[str, datetime, str | None], int]:
+        """DC by vehicle, hour and meter in a window."""
+        sums: dict[tuple[str, datetime, str | None], int] = defaultdict(int)
+        for (vehicle, at), reading in self.vehicles.items():
+            if start <= at < end:
+                sums[vehicle, at.replace(minute=0), self.meter_of(reading)] += reading.mwh
+        return sums
+
+    def metered(self, start: datetime, end: datetime) -> dict[tuple[datetime, str], int]:
+        """AC by hour and meter in a window."""
+        sums: dict[tuple[datetime, str], int] = defaultdict(int)
+        for (meter, at), reading in self.meters.items():
+            if start <= at < end:
+                sums[at.replace(minute=0), meter] += reading.mwh
+        return sums
+
+
+def check_devices(model: Model, client: httpx.Client) -> None:
+    """History and live state, through the API."""
+    window = {
+        "from": rfc3339(model.starts[0] - timedelta(hours=1)),
+        "to": rfc3339(datetime.now(UTC) + timedelta(minutes=5)),
+        "limit": 1000,
+    }
+    for kind, names, stored in (
+        ("vehicles", VEHICLES, model.vehicles),
+        ("meters", METERS, model.meters),
+    ):
+        for name in names:
+            path = f"/v1/{kind}/{model.uid}{name}"
+            expected = [
+                model.payload(reading)
+                | ({"meterId": _full(model, reading)} if isinstance(reading, Vehicle) else {})
+                for (device, _), reading in sorted(stored.items())
+                if device == name
+            ]
+            state = client.get(path)
+            if not expected:
+                assert state.status_code == 404
+                continue
+            assert client.get(f"{path}/readings", params=window).json()["items"] == expected
+            newest = state.json()
+            newest.pop("lastSeen")
+            assert newest == expected[-1]
+
+
+def _full(model: Model, reading: Vehicle) -> str | None:
+    meter = model.meter_of(reading)
+    return model.uid + meter if meter else None
+
+
+def check_energy(model: Model, client: httpx.Client, start: datetime, end: datetime) -> None:
+    """Every vehicle's performance over a window; the shares of each meter add up."""
+    cells, metered = model.cells(start, end), model.metered(start, end)
+    totals: dict[tuple[datetime, str], int] = defaultdict(int)
+    for (_, hour, meter), mwh in cells.items():
+        if meter is not None:
+            totals[hour, meter] += mwh
+    shared = 0
+    for vehicle in VEHICLES:
+        mine = {key[1:]: mwh for key, mwh in cells.items() if key[0] == vehicle}
+        answer = client.get(
+            f"/v1/analytics/performance/{model.uid}{vehicle}",
+            params={"from": rfc3339(start), "to": rfc3339(end)},
+        )
+        if answer.status_code == 404:
+            assert not mine
+            continue
+        summary = answer.json()
+        known = {key: mwh for key, mwh in mine.items() if key in metered}
+        assert summary["totalEnergyDeliveredDc"] == sum(mine.values()) / 1_000_000
+        assert summary["meterIds"] == sorted({model.uid + m for _, m in mine if m is not None})
+        if not known:
+            assert summary["totalEnergyConsumedAc"] is None
+            assert summary["efficiencyRatio"] is None
+            continue
+        exact = sum(
+            Fraction(metered[key] * mwh, totals[key]) for key, mwh in known.items() if totals[key]
+        )
+        ac = round(summary["totalEnergyConsumedAc"] * 1_000_000)
+        shared += ac
+        assert abs(ac - exact) < len(known)
+        dc = sum(known.values())
+        assert summary["efficiencyRatio"] == (dc / ac if ac else None)
+        assert summary["energyLoss"] == (ac - dc) / 1_000_000
+    assert shared == sum(mwh for key, mwh in metered.items() if totals[key])
+
+
+def check_series(model: Model, client: httpx.Client, start: datetime, end: datetime) -> None:
+    """Buckets add up to the window, whatever their size."""
+    metered = model.metered(start, end)
+    for meter, bucket in itertools.product(METERS, ("hour", "day")):
+        answer = client.get(
+            f"/v1/meters/{model.uid}{meter}/energy",
+            params={"from": rfc3339(start), "to": rfc3339(end), "bucket": bucket, "limit": 1000},
+        )
+        expected = sum(mwh for (_, name), mwh in metered.items() if name == meter)
+        items = answer.json()["items"] if answer.status_code == 200 else []
+        assert sum(round(item["energyConsumedAc"] * 1_000_000) for item in items) == expected
+
+
+@pytest.fixture(scope="module")
+def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
+    """There are rollups with a watermark before the test's readings come in."""
+    at = datetime.now(UTC) - timedelta(hours=2)
+    client.post("/v1/ingest", json=[vehicle_reading("old-EV", at), meter_reading("old-M", at)])
+    materialise(db, server)
+
+
+@pytest.mark.usefixtures("rolled_up")
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    history=histories,
+    replays=st.lists(st.integers(0, 7), max_size=4),
+    cut=st.tuples(minutes, minutes),
+)
+def test_any_mix_ends_as_in_a_naive_model(
+    client: httpx.Client,
+    db: Db,
+    history: list[list[Vehicle | Meter] | Assign],
+    replays: list[int],
+    cut: tuple[int, int],
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    model = Model(new_uid(), [hour - timedelta(hours=50), hour - timedelta(hours=SPAN // 60 + 1)])
+    note(model.uid)
+    for event in history:
+        if isinstance(event, Assign):
+            model.assign(client, event)
+        else:
+            model.send(client, event)
+    sent = [event for event in history if not isinstance(event, Assign)]
+    for index in replays:
+        if index < len(sent):
+            model.send(client, sent[index][::-1])
+
+    check_devices(model, client)
+    windows = [
+        (model.starts[0] - timedelta(hours=1), hour + timedelta(hours=1)),
+        *(
+            (start + timedelta(minutes=min(cut)), start + timedelta(minutes=max(cut) + 1))
+            for start in model.starts
+        ),
+        (model.starts[0] + timedelta(minutes=cut[0]), model.starts[1] + timedelta(minutes=cut[1])),
+    ]
+
+    def rollups_agree() -> None:
+        assert rollup_differences(db, model.uid) == []
+        assert unshared_energy(db, model.uid) == []
+        for start, end in windows:
+            check_energy(model, client, start, end)
+            check_series(model, client, start, end)
+
+    within_5_seconds(rollups_agree)
+
+
+def within_5_seconds(check: Callable[[], None]) -> None:
+    """The rollups follow late readings in the background."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

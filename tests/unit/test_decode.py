@@ -1,0 +1,224 @@
+"""What a request body becomes: rows in stored units, and an outcome for each item."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
+from fleetmeter.readings.decode import decode
+from fleetmeter.readings.model import Batch, MeterRow, VehicleRow
+
+NOW = datetime(2026, 2, 9, 10, 0, 30, tzinfo=UTC)
+AT = datetime(2026, 2, 9, 10, 0, tzinfo=UTC)
+VEHICLE = {
+    "vehicleId": "EV-1",
+    "soc": 72,
+    "kwhDeliveredDc": 1.2,
+    "batteryTemp": 36,
+    "timestamp": "2026-02-09T10:00:00Z",
+}
+METER = {
+    "meterId": "MTR-1",
+    "kwhConsumedAc": 1.5,
+    "voltage": 230,
+    "timestamp": "2026-02-09T10:00:00Z",
+}
+
+
+def decoded(body: Any, max_batch: int = 100) -> Batch:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return decode(raw, NOW, timedelta(days=400), max_batch)
+
+
+def rejection(body: Any) -> tuple[str, str]:
+    batch = decoded(body)
+    assert not batch.vehicles
+    assert not batch.meters
+    assert len(batch.rejected) == 1
+    return batch.rejected[0].code, batch.rejected[0].path
+
+
+def test_a_vehicle_reading_is_stored_as_whole_numbers() -> None:
+    assert decoded(VEHICLE).vehicles == [VehicleRow("EV-1", AT, 1_200_000, 7200, 3600, None)]
+
+
+def test_a_meter_reading_is_stored_as_whole_numbers() -> None:
+    assert decoded(METER).meters == [MeterRow("MTR-1", AT, 1_500_000, 230_000)]
+
+
+def test_values_are_rounded_to_the_nearest_unit() -> None:
+    (row,) = decoded(
+        VEHICLE | {"kwhDeliveredDc": 0.0000016, "soc": 33.336, "batteryTemp": -12.345678}
+    ).vehicles
+    assert (row.energy_mwh, row.soc_bp, row.battery_temp_cdeg) == (2, 3334, -1235)
+
+
+def test_a_batch_mixes_both_kinds_and_ignores_unknown_fields() -> None:
+    batch = decoded([METER | {"firmware": {"version": [1, 2]}}, VEHICLE | {"odometerKm": 5}])
+    assert len(batch.vehicles) == len(batch.meters) == 1
+    assert not batch.rejected
+
+
+def test_a_vehicle_reading_can_name_its_meter() -> None:
+    assert decoded(VEHICLE | {"meterId": "MTR-9"}).vehicles[0].meter_id == "MTR-9"
+
+
+def test_null_is_the_same_as_absent() -> None:
+    assert decoded(VEHICLE | {"meterId": None}).vehicles[0].meter_id is None
+    assert decoded(METER | {"vehicleId": None, "soc": None}).meters
+
+
+def test_times_are_kept_in_utc() -> None:
+    (row,) = decoded(METER | {"timestamp": "2026-02-09T15:30:00.25+05:30"}).meters
+    assert row.time == AT + timedelta(milliseconds=250)
+    assert row.time.tzinfo is UTC
+
+
+def test_the_first_of_two_with_the_same_key_is_kept() -> None:
+    batch = decoded([VEHICLE, VEHICLE | {"soc": 80}, VEHICLE | {"vehicleId": "EV-2"}, METER])
+    assert [row.soc_bp for row in batch.vehicles] == [7200, 7200]
+    assert batch.repeated == 1
+
+
+def test_a_vehicle_and_a_meter_of_one_name_are_two_devices() -> None:
+    batch = decoded([VEHICLE | {"vehicleId": "X"}, METER | {"meterId": "X"}])
+    assert batch.repeated == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "path"),
+    [
+        ({"vehicleId": None}, "unknown_kind", ""),
+        ({"voltage": 230}, "contradictory", ""),
+        ({"kwhConsumedAc": 1}, "contradictory", ""),
+        ({"vehicleId": None, "meterId": "MTR-1"}, "contradictory", ""),
+        ({"soc": None}, "missing_field", "$.soc"),
+        ({"timestamp": None}, "missing_field", "$.timestamp"),
+        ({"kwhDeliveredDc": None}, "missing_field", "$.kwhDeliveredDc"),
+        ({"batteryTemp": None}, "missing_field", "$.batteryTemp"),
+        ({"vehicleId": ""}, "invalid_id", "$.vehicleId"),
+        ({"vehicleId": "a" * 65}, "invalid_id", "$.vehicleId"),
+        ({"vehicleId": "EV 1"}, "invalid_id", "$.vehicleId"),
+        ({"vehicleId": "EV-1\n"}, "invalid_id", "$.vehicleId"),
+        ({"vehicleId": "Ä"}, "invalid_id", "$.vehicleId"),
+        ({"meterId": "M/1"}, "invalid_id", "$.meterId"),
+        ({"vehicleId": 7}, "invalid_type", "$.vehicleId"),
+        ({"soc": "72"}, "invalid_type", "$.soc"),
+        ({"soc": True}, "invalid_type", "$.soc"),
+        ({"soc": -0.01}, "out_of_range", "$.soc"),
+        ({"soc": 100.01}, "out_of_range", "$.soc"),
+        ({"kwhDeliveredDc": -0.001}, "out_of_range", "$.kwhDeliveredDc"),
+        ({"kwhDeliveredDc": 1000.001}, "out_of_range", "$.kwhDeliveredDc"),
+        ({"batteryTemp": -60.1}, "out_of_range", "$.batteryTemp"),
+        ({"batteryTemp": 150.1}, "out_of_range", "$.batteryTemp"),
+        ({"timestamp": "2026-02-09T10:00:00"}, "invalid_timestamp", "$.timestamp"),
+        ({"timestamp": "yesterday"}, "invalid_timestamp", "$.timestamp"),
+        ({"timestamp": 1770631200}, "invalid_timestamp", "$.timestamp"),
+        ({"timestamp": "2026-02-09T10:05:31Z"}, "in_future", "$.timestamp"),
+        ({"timestamp": "9999-12-31T23:59:59-23:59"}, "in_future", "$.timestamp"),
+        ({"timestamp": "2025-01-05T10:00:29Z"}, "too_old", "$.timestamp"),
+        ({"timestamp": "0001-01-01T00:00:00+23:59"}, "too_old", "$.timestamp"),
+    ],
+)
+def test_what_cannot_be_true_of_a_vehicle_is_rejected(
+    fields: dict[str, Any], code: str, path: str
+) -> None:
+    assert rejection(VEHICLE | fields) == (code, path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "path"),
+    [
+        ({"soc": 72}, "contradictory", ""),
+        ({"batteryTemp": 20}, "contradictory", ""),
+        ({"kwhDeliveredDc": 1}, "contradictory", ""),
+        ({"kwhConsumedAc": None}, "missing_field", "$.kwhConsumedAc"),
+        ({"voltage": None}, "missing_field", "$.voltage"),
+        ({"voltage": 1000.1}, "out_of_range", "$.voltage"),
+        ({"voltage": -1}, "out_of_range", "$.voltage"),
+        ({"kwhConsumedAc": 1001}, "out_of_range", "$.kwhConsumedAc"),
+        ({"meterId": " "}, "invalid_id", "$.meterId"),
+    ],
+)
+def test_what_cannot_be_true_of_a_meter_is_rejected(
+    fields: dict[str, Any], code: str, path: str
+) -> None:
+    assert rejection(METER | fields) == (code, path)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"soc": 0, "kwhDeliveredDc": 0, "batteryTemp": -60},
+        {"soc": 100, "kwhDeliveredDc": 1000, "batteryTemp": 150},
+        {"timestamp": "2026-02-09T10:05:30Z"},
+        {"timestamp": "2025-01-05T10:00:30Z"},
+        {"vehicleId": "a" * 64},
+        {"vehicleId": "Az09._:-"},
+    ],
+)
+def test_the_bounds_themselves_are_taken(fields: dict[str, Any]) -> None:
+    assert not decoded(VEHICLE | fields).rejected
+
+
+def test_one_bad_item_never_blocks_another() -> None:
+    items: list[Any] = [VEHICLE | {"vehicleId": f"EV-{n}"} for n in range(5)]
+    items[1] = items[1] | {"soc": "full"}
+    items[3] = 42
+    batch = decoded(items)
+    assert [row.vehicle_id for row in batch.vehicles] == ["EV-0", "EV-2", "EV-4"]
+    assert [(r.index, r.code) for r in batch.rejected] == [
+        (1, "invalid_type"),
+        (3, "not_an_object"),
+    ]
+
+
+@pytest.mark.parametrize("item", [42, "x", None, True, [[]]])
+def test_an_item_that_is_no_object_is_rejected(item: Any) -> None:
+    assert rejection([item])[0] == "not_an_object"
+
+
+def test_an_empty_array_is_an_empty_batch() -> None:
+    assert decoded([]) == Batch([], [], 0, [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"   ",
+        b"{",
+        b'{"soc": NaN}',
+        b'{"soc": Infinity}',
+        b"[{},]",
+        b"{}{}",
+        b"{}\n{}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'[{"vehicleId": "\xff"}]',
+        b"\x1f\x8b\x08",
+    ],
+)
+def test_what_is_not_json_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedBodyError):
+        decoded(body)
+
+
+def test_a_number_too_large_for_a_float_is_not_taken() -> None:
+    body = json.dumps(VEHICLE).replace("72", "1e999").encode()
+    batch = decoded(body)
+    assert batch.rejected
+    assert not batch.vehicles
+
+
+def test_a_batch_has_a_limit() -> None:
+    assert len(decoded([METER] * 100).meters) == 1
+    with pytest.raises(BatchTooLargeError, match="101 readings"):
+        decoded([METER] * 101)
+
+
+def test_a_batch_of_many_tiny_items_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(BatchTooLargeError):
+        decoded(b"[" + b"1," * 5000 + b"1]")
