@@ -1,0 +1,160 @@
+"""The database goes away and comes back; the service is stopped and killed."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from tests.conftest import (
+    Db,
+    Service,
+    eventually,
+    hours_ago,
+    meter_reading,
+    post,
+    running_service,
+    vehicle_reading,
+)
+from tests.proxy import DatabaseProxy
+
+
+class Setup(NamedTuple):
+    proxy: DatabaseProxy
+    service: Service
+    client: httpx.Client
+
+
+@pytest.fixture
+def behind_proxy(database_url: str, tmp_path: Path) -> Iterator[Setup]:
+    """A service of the test's own whose database can be taken away."""
+    proxy = DatabaseProxy(database_url)
+    environ = {"FLEETMETER_DATABASE_URL": proxy.url, "FLEETMETER_DATABASE_TIMEOUT_S": "1.5"}
+    with (
+        proxy.running(),
+        running_service(tmp_path, environ) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as client,
+    ):
+        yield Setup(proxy, service, client)
+
+
+def assert_unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["type"] == "urn:fleetmeter:problem:database-unavailable"
+
+
+def test_without_its_database_it_answers_503_and_recovers_by_itself(
+    behind_proxy: Setup, db: Db, uid: str
+) -> None:
+    proxy, service, client = behind_proxy
+    at = hours_ago(1)
+    post(client, vehicle_reading(f"{uid}EV", at))
+
+    proxy.take_away()
+    lost = vehicle_reading(f"{uid}EV", at + timedelta(minutes=1))
+    for _ in range(12):  # more than the pool has connections
+        assert_unavailable(client.post("/v1/ingest", json=lost))
+    for path in (f"/v1/vehicles/{uid}EV", f"/v1/analytics/performance/{uid}EV", "/health/ready"):
+        assert_unavailable(client.get(path))
+    assert client.get("/health/live").status_code == 200
+    stored = "select count(*) from vehicle_readings where vehicle_id = $1"
+    assert db.value(stored, f"{uid}EV") == 1
+
+    proxy.give_back()
+    answer = eventually(
+        lambda: (a := client.post("/v1/ingest", json=lost)).status_code == 200 and a, timeout_s=2
+    )
+    assert answer.json()["accepted"] == 1
+    assert service.process.poll() is None
+
+
+def test_a_database_that_does_not_answer_is_503_too(behind_proxy: Setup, uid: str) -> None:
+    proxy, _, client = behind_proxy
+    reading = meter_reading(f"{uid}M", hours_ago(1))
+    proxy.freeze()
+    assert_unavailable(client.post("/v1/ingest", json=reading))
+    proxy.thaw()
+    eventually(lambda: client.post("/v1/ingest", json=reading).status_code == 200)
+
+
+def test_connections_cut_in_the_middle_of_batches_lose_and_double_nothing(
+    behind_proxy: Setup, db: Db, uid: str
+) -> None:
+    proxy, _, client = behind_proxy
+    batches = [
+        [meter_reading(f"{uid}M-{n}", hours_ago(3) + timedelta(minutes=minute)) for n in range(200)]
+        for minute in range(20)
+    ]
+    done = threading.Event()
+
+    def cut() -> None:
+        while not done.wait(0.15):
+            proxy.take_away()
+            proxy.give_back()
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    try:
+        for batch in batches:
+            while (answer := client.post("/v1/ingest", json=batch)).status_code != 200:
+                assert_unavailable(answer)
+                time.sleep(0.02)
+    finally:
+        done.set()
+        cutter.join()
+    stored = "select count(*) from meter_readings where starts_with(meter_id, $1)"
+    assert db.value(stored, uid) == 20 * 200
+
+
+def test_a_signal_lets_requests_in_flight_finish(
+    database_url: str, db: Db, tmp_path: Path, uid: str
+) -> None:
+    batch = [
+        meter_reading(f"{uid}M-{n % 500}", hours_ago(3) + timedelta(minutes=n // 500))
+        for n in range(20_000)
+    ]
+    with running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as service:
+        answers = []
+        sender = threading.Thread(
+            target=lambda: answers.append(
+                httpx.post(f"{service.base_url}/v1/ingest", json=batch, timeout=30)
+            )
+        )
+        sender.start()
+        eventually(
+            lambda: db.fetch(
+                "select from pg_stat_activity where application_name = 'fleetmeter'"
+                " and state = 'active' and query ilike '%store_meter_readings%'"
+            ),
+            pause_s=0.002,
+            timeout_s=15,
+        )
+        service.process.send_signal(signal.SIGTERM)
+        sender.join()
+        assert service.process.wait(20) == 0
+        assert answers[0].json()["accepted"] == 20_000
+
+
+def test_what_was_acknowledged_survives_a_kill_and_a_second_start_continues(
+    tmp_path: Path,
+) -> None:
+    """On the embedded server, whose processes outlive a killed service."""
+    at = hours_ago(1)
+    with running_service(tmp_path, {}) as service:
+        with httpx.Client(base_url=service.base_url) as client:
+            post(client, vehicle_reading("EV-1", at))
+        service.process.kill()
+        service.process.wait()
+    with running_service(tmp_path, {}) as service:
+        answer = httpx.get(f"{service.base_url}/v1/vehicles/EV-1")
+        assert answer.json()["kwhDeliveredDc"] == 1.2
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(20) == 0
+    assert not (tmp_path / "data/postgresql/postmaster.pid").exists()

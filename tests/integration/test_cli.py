@@ -1,0 +1,63 @@
+"""A start that fails says in one line what to do."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fleetmeter import __version__, cli
+
+
+def fleetmeter(folder: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLEETMETER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "fleetmeter", *args],
+        cwd=folder,
+        env=inherited | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_it_tells_its_version(tmp_path: Path) -> None:
+    assert fleetmeter(tmp_path, "--version").stdout == f"fleetmeter, version {__version__}\n"
+
+
+def test_a_wrong_setting_is_one_clear_line(tmp_path: Path) -> None:
+    failed = fleetmeter(tmp_path, "serve", FLEETMETER_PORT="http")
+    assert failed.returncode == 1
+    assert failed.stderr == "Error: FLEETMETER_PORT: Expected `int`, got `str`\n"
+
+
+def test_a_database_that_is_not_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_DATABASE_WAIT_S", 0)
+    monkeypatch.setenv("FLEETMETER_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/fleet")
+    failed = CliRunner().invoke(cli.main, ["migrate"])
+    assert failed.exit_code == 1
+    assert "the database at postgresql://127.0.0.1:1/fleet cannot be reached" in failed.output
+    assert "secret" not in failed.output
+    assert failed.output.count("\n") == 1
+
+
+def test_a_data_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    failed = fleetmeter(tmp_path, "migrate")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("Error: FLEETMETER_DATA_DIR cannot be used")
+    assert failed.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_told_and_the_embedded_server_stops(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        failed = fleetmeter(tmp_path, "serve", FLEETMETER_PORT=str(taken.getsockname()[1]))
+    assert failed.returncode != 0
+    assert "address already in use" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (tmp_path / "data/postgresql/postmaster.pid").exists()
