@@ -1,4 +1,4 @@
--- What the service does beside answering requests. Both are cheap when there is nothing to do.
+-- What the service does beside answering requests. All are cheap when there is nothing to do.
 
 -- name: refresh_late_hours()!
 -- Brings the rollups up to late readings.
@@ -7,3 +7,8 @@ call refresh_late_hours()
 -- name: restamp_pending()$
 -- Finishes assignments that were interrupted; how many readings changed.
 select restamp_pending()
+
+-- name: failing_jobs()
+-- The database's own background jobs that fail: nobody sees it otherwise.
+select job, error
+from failing_jobs()

@@ -72,3 +72,11 @@ returns void
 language sql
 begin atomic
 end;
+
+create or replace function failing_jobs()
+returns table (job text, error text)
+language sql
+stable
+begin atomic
+    select null::text, null::text where false;
+end;

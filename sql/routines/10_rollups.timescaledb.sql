@@ -146,3 +146,24 @@ begin
     end loop;
 end;
 $$;
+
+-- Jobs (refresh, retention, columnstore) whose last run failed, with the newest error.
+create or replace function failing_jobs()
+returns table (job text, error text)
+language sql
+stable
+begin atomic
+    select
+        format('%s on %s', j.proc_name, s.hypertable_name),
+        (
+            select e.err_message
+            from timescaledb_information.job_errors as e
+            where e.job_id = s.job_id
+            order by e.start_time desc
+            limit 1
+        )
+    from timescaledb_information.job_stats as s
+    join timescaledb_information.jobs as j
+        on j.job_id = s.job_id
+    where s.last_run_status = 'Failed';
+end;

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import asyncpg
 import structlog
 
 from fleetmeter.database.pool import Connection, Database
@@ -13,33 +14,47 @@ from fleetmeter.errors import DatabaseUnavailableError
 INTERVAL_S = 1.0
 """How soon after its acknowledgement a late reading is looked for, seconds."""
 
+JOBS_INTERVAL_S = 300.0
+"""How often the database's own jobs are looked at, seconds."""
+
 _log = structlog.get_logger()
 
 
 @asynccontextmanager
 async def maintenance(database: Database) -> AsyncIterator[None]:
     """Run the background work for the length of the block."""
-    task = asyncio.create_task(_forever(database), name="maintenance")
+    tasks = [
+        asyncio.create_task(_repeat(database, work, interval_s))
+        for work, interval_s in (
+            (queries.refresh_late_hours, INTERVAL_S),
+            (queries.restamp_pending, INTERVAL_S),
+            (_tell_failing_jobs, JOBS_INTERVAL_S),
+        )
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _forever(database: Database) -> None:
+async def _repeat(
+    database: Database, work: Callable[[Connection], Awaitable[object]], interval_s: float
+) -> None:
+    """For ever; what fails is logged and stays to be done in the next round."""
     while True:
-        await asyncio.sleep(INTERVAL_S)
-        for work in (queries.refresh_late_hours, queries.restamp_pending):
-            await _attempt(database, work)
+        await asyncio.sleep(interval_s)
+        try:
+            async with database.connection() as connection:
+                await work(connection)
+        except (DatabaseUnavailableError, asyncpg.LockNotAvailableError) as error:
+            # the database is away, or one of its policies refreshes the same range right now
+            _log.debug("maintenance is put off", error=str(error))
+        except Exception:
+            _log.warning("maintenance failed; it will be tried again", exc_info=True)
 
 
-async def _attempt(database: Database, work: Callable[[Connection], Awaitable[object]]) -> None:
-    """Once; what fails is logged and stays to be done in the next round."""
-    try:
-        async with database.connection() as connection:
-            await work(connection)
-    except DatabaseUnavailableError as error:
-        _log.debug("maintenance waits for the database", error=str(error))
-    except Exception:
-        _log.warning("maintenance failed; it will be tried again", exc_info=True)
+async def _tell_failing_jobs(connection: Connection) -> None:
+    async for row in queries.failing_jobs(connection):
+        _log.error("a background job of the database fails", job=row["job"], error=row["error"])
