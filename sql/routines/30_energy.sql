@@ -81,35 +81,50 @@ begin
 end;
 $$;
 
--- The same for every vehicle, from the rollups, in whole hours. A window over it should bound the
--- bucket; the efficiency views read it.
+-- The same for every vehicle, from the rollups, in whole hours; the efficiency views read it. The two
+-- rollups are stacked rather than joined, so that a window over bucket or meter_id bounds both.
 create or replace view vehicle_energy_hourly as
 select
-    v.bucket,
-    v.vehicle_id,
-    v.meter_id,
-    v.energy_mwh as dc_mwh,
+    s.bucket,
+    s.vehicle_id,
+    s.meter_id,
+    s.dc_mwh,
     apportion(
-        m.energy_mwh,
-        (v.running_mwh - v.energy_mwh)::bigint,
-        v.energy_mwh,
-        v.total_mwh::bigint
+        s.meter_mwh,
+        (s.running_mwh - s.dc_mwh)::bigint,
+        s.dc_mwh,
+        s.total_mwh::bigint
     ) as ac_mwh,
-    v.readings,
-    v.soc_bp_min,
-    v.soc_bp_max,
-    v.battery_temp_cdeg_sum,
-    v.battery_temp_cdeg_max
+    s.readings,
+    s.soc_bp_min,
+    s.soc_bp_max,
+    s.battery_temp_cdeg_sum,
+    s.battery_temp_cdeg_max
 from (
     select
-        h.*,
-        sum(h.energy_mwh) over (partition by h.bucket, h.meter_id) as total_mwh,
-        sum(h.energy_mwh) over (partition by h.bucket, h.meter_id order by h.vehicle_id) as running_mwh
-    from vehicle_hourly as h
-) as v
-left join meter_hourly as m
-    on m.bucket = v.bucket
-    and m.meter_id = v.meter_id;
+        r.*,
+        max(r.ac_mwh) over (partition by r.bucket, r.meter_id) as meter_mwh,
+        sum(r.dc_mwh) over (partition by r.bucket, r.meter_id) as total_mwh,
+        sum(r.dc_mwh) over (partition by r.bucket, r.meter_id order by r.vehicle_id) as running_mwh
+    from (
+        select
+            v.bucket,
+            v.vehicle_id,
+            v.meter_id,
+            v.energy_mwh as dc_mwh,
+            null::bigint as ac_mwh,
+            v.readings,
+            v.soc_bp_min,
+            v.soc_bp_max,
+            v.battery_temp_cdeg_sum,
+            v.battery_temp_cdeg_max
+        from vehicle_hourly as v
+        union all
+        select m.bucket, null, m.meter_id, null, m.energy_mwh, null, null, null, null, null
+        from meter_hourly as m
+    ) as r
+) as s
+where s.vehicle_id is not null;
 
 -- For people and Grafana: kWh, %, °C. A row per vehicle, meter and hour; without a meter, or when
 -- the meter reported nothing, the AC side is null.
@@ -146,7 +161,7 @@ select
     d.battery_temp_cdeg_max / 100.0::float8 as max_battery_temp_c
 from (
     select
-        date_bin('1 day', e.bucket, '2000-01-01 00:00:00+00') as bucket,
+        floor_day(e.bucket) as bucket,
         e.vehicle_id,
         e.meter_id,
         sum(e.readings)::bigint as readings,

@@ -1,0 +1,111 @@
+"""The compose stack: valid, pinned, closed to the network, and no password is written down."""
+
+import re
+
+from fleetmeter.settings import Settings, load_settings
+from tests.docker.stack import COMPOSE, DOCKER, READER_ROLE, load_yaml, services, tool, variables
+
+_FULL_VERSION = re.compile(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.]+)?")
+
+
+def test_the_compose_file_follows_the_compose_specification() -> None:
+    check = tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_every_yaml_file_is_clean() -> None:
+    check = tool("yamllint", "--strict", "--config-file", DOCKER / ".yamllint", DOCKER)
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_every_image_is_pinned_to_a_full_version() -> None:
+    images = {name: service["image"] for name, service in services().items() if "image" in service}
+    assert images.keys() == {"database", "grafana"}
+    for image in images.values():
+        assert _FULL_VERSION.fullmatch(image), image
+
+
+def test_ports_are_published_on_loopback_only_and_the_database_on_none() -> None:
+    ports = {name: service.get("ports", []) for name, service in services().items()}
+    assert ports == {
+        "database": [],
+        "fleetmeter": ["127.0.0.1:${FLEETMETER_PORT:-3000}:3000"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3001}:3000"],
+    }
+
+
+def test_no_password_is_written_down() -> None:
+    environment = [
+        pair for service in services().values() for pair in service["environment"].items()
+    ]
+    passwords = [value for name, value in environment if "PASSWORD" in name]
+    assert len(passwords) == 4
+    for value in passwords:
+        assert re.fullmatch(r"\$\{\w+_PASSWORD:\?[^}]+\}", value), value
+    for _, value in environment:
+        assert "@" not in value or re.search(r"//\w+:\$\{\w+_PASSWORD:\?[^}]+\}@", value), value
+
+
+def test_every_variable_has_a_default_or_must_be_there() -> None:
+    text = COMPOSE.read_text(encoding="utf-8")
+    assert not re.search(r"\$(?!\{)", text), "a variable without braces"
+    assert not re.search(r"\$\{\w+\}", text), "a variable without a default"
+    defaults, required = variables()
+    assert all(defaults.values())
+    assert required == {"POSTGRES_PASSWORD", "GRAFANA_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"}
+
+
+def test_what_is_passed_on_to_the_service_defaults_to_what_it_would_be_without_compose() -> None:
+    defaults, _ = variables()
+    passed_on = {
+        name: defaults[name]
+        for name, value in services()["fleetmeter"]["environment"].items()
+        if name != "FLEETMETER_DATABASE_URL"
+    }
+    assert load_settings(passed_on) == Settings()
+    assert defaults["FLEETMETER_PORT"] == str(Settings().port)
+
+
+def test_every_service_is_watched_restarted_and_hardened() -> None:
+    for service in services().values():
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert service["restart"] == "unless-stopped"
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+        assert "stop_grace_period" in service
+
+
+def test_each_service_waits_for_what_it_needs() -> None:
+    waits = {
+        name: {needed: how["condition"] for needed, how in service.get("depends_on", {}).items()}
+        for name, service in services().items()
+    }
+    assert waits == {
+        "database": {},
+        "fleetmeter": {"database": "service_healthy"},
+        "grafana": {"fleetmeter": "service_healthy"},
+    }
+
+
+def test_what_the_stack_keeps_is_in_named_volumes() -> None:
+    named = {
+        volume.split(":")[0]
+        for service in services().values()
+        for volume in service.get("volumes", [])
+        if not volume.startswith("./")
+    }
+    assert named == load_yaml(COMPOSE)["volumes"].keys() == {"database", "grafana"}
+
+
+def test_what_is_mounted_from_the_repository_is_there_and_read_only() -> None:
+    mounts = [
+        volume.split(":")
+        for service in services().values()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./")
+    ]
+    assert DOCKER / mounts[0][0] == READER_ROLE
+    for source, _, mode in mounts:
+        assert (DOCKER / source).exists(), source
+        assert mode == "ro"

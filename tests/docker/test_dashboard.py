@@ -1,0 +1,366 @@
+"""The dashboard "Fleet today": well-formed, and right about the energy that it shows."""
+
+import asyncio
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.conftest import Db, eventually, meter_reading, post, rfc3339, vehicle_reading
+from tests.docker.grafana import expand
+from tests.docker.stack import DASHBOARD, DATASOURCE, PROVIDER, ROOT, dashboard, load_yaml, services
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+_KWH = 1_000_000
+_GRANTS = (ROOT / "sql" / "routines" / "90_grants.sql").read_text(encoding="utf-8")
+
+_HISTORY_PER_HOUR = """
+with dc as (
+    select
+        date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
+        meter_id,
+        sum(energy_mwh) as mwh,
+        sum(battery_temp_cdeg) as cdeg,
+        max(battery_temp_cdeg) as cdeg_max,
+        count(*) as readings
+    from vehicle_readings
+    where time >= $1
+        and time < $2
+    group by 1, 2
+),
+ac as (
+    select
+        date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
+        meter_id,
+        sum(energy_mwh) as mwh
+    from meter_readings
+    where time >= $1
+        and time < $2
+    group by 1, 2
+)
+select
+    hour,
+    sum(ac.mwh)::float8 as ac,
+    sum(dc.mwh)::float8 as dc,
+    sum(ac.mwh) filter (where dc.mwh > 0)::float8 as attributed_ac,
+    sum(dc.mwh) filter (where ac.mwh is not null)::float8 as metered_dc,
+    sum(dc.cdeg)::float8 / sum(dc.readings)::float8 as cdeg_mean,
+    max(dc.cdeg_max) as cdeg_max
+from dc
+full join ac using (hour, meter_id)
+group by hour
+order by hour
+"""
+
+
+class Shown(NamedTuple):
+    """What the panels answered, by title and refId, and what history says, in one snapshot."""
+
+    answers: dict[tuple[str, str], list[asyncpg.Record]]
+    hours: list[asyncpg.Record]
+    days: list[asyncpg.Record]
+    reporting: tuple[int, int]
+
+
+class Fleet(NamedTuple):
+    """Devices of the test's own, and the time range under which they are looked at."""
+
+    uid: str
+    start: datetime
+    end: datetime
+
+
+def floor(at: datetime, width: timedelta) -> datetime:
+    return at - (at - datetime(2000, 1, 1, tzinfo=UTC)) % width
+
+
+def targets() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every query of the dashboard with its panel."""
+    return [(panel, target) for panel in dashboard()["panels"] for target in panel["targets"]]
+
+
+@pytest.fixture
+def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
+    """Vehicles that share a meter, one without, one whose meter is silent, and a meter alone."""
+    now = datetime.now(UTC)
+    start = now - DAY
+    first = floor(start, HOUR)
+    late, later = floor(now, HOUR) - 3 * HOUR, floor(now, HOUR) - 2 * HOUR
+    minute = timedelta(minutes=1)
+    m1, m2, m3 = f"{uid}M1", f"{uid}M2", f"{uid}M3"
+    post(
+        client,
+        meter_reading(m1, late + minute, 600, voltage=228),
+        meter_reading(m1, late + 31 * minute, 400, voltage=233),
+        vehicle_reading(f"{uid}V1", late + minute, 500, meterId=m1, batteryTemp=41.5),
+        vehicle_reading(f"{uid}V1", late + 31 * minute, 100, meterId=m1),
+        vehicle_reading(f"{uid}V2", late + minute, 200, meterId=m1),
+        vehicle_reading(f"{uid}V3", late + minute, 300),
+        vehicle_reading(f"{uid}V4", late + minute, 100, meterId=m2),
+        meter_reading(m3, late + minute, 900, voltage=231),
+        # nobody charges
+        meter_reading(m1, later + minute, 100, voltage=229),
+        # the hour that the time range cuts counts in full, the one before it not at all
+        meter_reading(m1, first, 50, voltage=230),
+        vehicle_reading(f"{uid}V1", first, 40, meterId=m1),
+        meter_reading(m1, first - minute, 70, voltage=230),
+        vehicle_reading(f"{uid}V1", first - minute, 60, meterId=m1),
+    )
+    for relation, device, kwh in [
+        ("vehicle_hourly", "vehicle_id", 1300),
+        ("vehicle_daily", "vehicle_id", 1300),
+        ("meter_hourly", "meter_id", 2120),
+        ("meter_daily", "meter_id", 2120),
+    ]:
+        rolled_up = f"select sum(energy_mwh) from {relation} where starts_with({device}, $1)"
+        eventually(lambda sql=rolled_up, kwh=kwh: db.value(sql, uid) == kwh * _KWH, timeout_s=30)
+    return Fleet(uid, start, now)
+
+
+def look(url: str, fleet: Fleet) -> Shown:
+    """Run every query of the dashboard as Grafana does."""
+    return asyncio.run(_look(url, fleet))
+
+
+async def _look(url: str, fleet: Fleet) -> Shown:
+    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
+    transaction = connection.transaction(isolation="repeatable_read")
+    try:
+        await transaction.start()
+        await connection.execute(
+            "update vehicle_state set last_seen = now() - interval '1 day' where vehicle_id = $1",
+            f"{fleet.uid}V2",
+        )
+        hours = await connection.fetch(
+            _HISTORY_PER_HOUR, floor(fleet.start, HOUR), floor(fleet.end, HOUR) + HOUR
+        )
+        month = fleet.end - 30 * DAY
+        days = await connection.fetch(
+            _HISTORY_PER_HOUR.replace("'1 hour'", "'1 day'"),
+            *(floor(month, DAY), floor(fleet.end, DAY) + DAY),
+        )
+        silent = await connection.fetchrow(
+            "select (select count(*) from vehicle_state where now() - last_seen < '15 minutes'),"
+            " (select count(*) from meter_state where now() - last_seen < '15 minutes')"
+        )
+        if not await connection.fetch("select from pg_roles where rolname = 'fleetmeter_reader'"):
+            await connection.execute("create role fleetmeter_reader")
+        await connection.execute(_GRANTS)
+        await connection.execute("set local role fleetmeter_reader")
+        answers = {}
+        for panel, target in targets():
+            start = month if panel.get("timeFrom") == "30d" else fleet.start
+            sql = expand(target["rawSql"], start, fleet.end)
+            answers[panel["title"], target["refId"]] = await connection.fetch(sql)
+        assert silent is not None
+        return Shown(answers, hours, days, tuple(silent))
+    finally:
+        await transaction.rollback()  # the role and the silence with it
+        await connection.close()
+
+
+def test_every_panel_has_an_id_a_title_and_a_place_of_its_own() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len({panel["title"] for panel in panels}) == len(panels)
+    places = [panel["gridPos"] for panel in panels]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in itertools.combinations(places, 2):
+        assert (
+            one["x"] + one["w"] <= other["x"]
+            or other["x"] + other["w"] <= one["x"]
+            or one["y"] + one["h"] <= other["y"]
+            or other["y"] + other["h"] <= one["y"]
+        ), (one, other)
+
+
+def test_it_is_about_the_last_day_in_the_viewers_time_and_follows_along() -> None:
+    found = dashboard()
+    assert (found["title"], found["uid"]) == ("Fleet today", "fleet-today")
+    assert found["time"] == {"from": "now-24h", "to": "now"}
+    assert found["timezone"] == "browser"
+    assert found["refresh"] == "1m"
+
+
+def test_every_query_goes_to_the_provisioned_data_source() -> None:
+    (source,) = load_yaml(DATASOURCE)["datasources"]
+    expected = {"type": source["type"], "uid": source["uid"]}
+    assert expected == {"type": "grafana-postgresql-datasource", "uid": "fleetmeter"}
+    for panel, target in targets():
+        assert panel["datasource"] == target["datasource"] == expected
+        assert target["rawQuery"] is True
+        assert target["rawSql"]
+
+
+def test_grafana_finds_the_dashboard_where_compose_mounts_it() -> None:
+    (provider,) = load_yaml(PROVIDER)["providers"]
+    folder = provider["options"]["path"]
+    grafana = services()["grafana"]
+    assert f"./grafana/{DASHBOARD.parent.name}:{folder}:ro" in grafana["volumes"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{folder}/{DASHBOARD.name}"
+
+
+def test_every_query_is_bounded_by_time_or_reads_live_state_and_every_list_by_a_limit() -> None:
+    for panel, target in targets():
+        sql = target["rawSql"]
+        bounds = sql.count("$__timeFrom()"), sql.count("$__timeTo()")
+        assert bounds[0] == bounds[1] == sql.count("_hourly") + sql.count("_daily"), panel["title"]
+        assert bounds[0] or "_state" in sql
+        assert panel["type"] != "table" or sql.endswith("limit 500")
+
+
+def test_energy_is_in_kwh_and_ratios_are_per_cent() -> None:
+    units = {
+        panel["title"]: panel["fieldConfig"]["defaults"].get("unit")
+        for panel in dashboard()["panels"]
+    }
+    assert units == {
+        "AC metered": "kwatth",
+        "DC delivered": "kwatth",
+        "Fleet efficiency": "percentunit",
+        "Lost": "kwatth",
+        "Unattributed": "kwatth",
+        "Reporting": "short",
+        "Energy per hour": "kwatth",
+        "Efficiency per hour": "percentunit",
+        "Lost and unattributed per hour": "kwatth",
+        "Battery temperature": "celsius",
+        "Vehicles by loss": None,
+        "Meters": None,
+        "Silent vehicles": None,
+        "Energy per day": "kwatth",
+    }
+
+
+def test_columns_that_have_a_unit_are_columns_of_the_query() -> None:
+    for panel in dashboard()["panels"]:
+        sql = "".join(target["rawSql"] for target in panel["targets"])
+        for override in panel["fieldConfig"]["overrides"]:
+            assert f'as "{override["matcher"]["options"]}"' in sql, panel["title"]
+
+
+def test_vehicles_and_meters_show_what_they_took_and_lost(database_url: str, fleet: Fleet) -> None:
+    answers = look(database_url, fleet).answers
+    vehicles = {
+        row["Vehicle"].removeprefix(fleet.uid): tuple(row)[1:]
+        for row in answers["Vehicles by loss", "A"]
+        if row["Vehicle"].startswith(fleet.uid)
+    }
+    m1, m2, m3 = (f"{fleet.uid}M{n}" for n in (1, 2, 3))
+    near = pytest.approx
+    assert vehicles == {
+        # its share of 1000 kWh by 600 of 800 kWh, and the hour that the time range cuts
+        "V1": (m1, near(640), near(750 + 50), near(0.8), near(160), near(41.5)),
+        "V2": (m1, near(200), near(250), near(0.8), near(50), near(36)),
+        "V3": (None, near(300), None, None, None, near(36)),
+        "V4": (m2, near(100), None, None, None, near(36)),
+    }
+    meters = {
+        row["Meter"]: tuple(row)[1:]
+        for row in answers["Meters", "A"]
+        if row["Meter"].startswith(fleet.uid)
+    }
+    assert meters == {
+        m1: (near(1150), near(100), near(228), near(230), near(233)),
+        m3: (near(900), near(900), near(231), near(231), near(231)),
+    }
+
+
+def test_a_vehicle_that_was_not_heard_is_silent(database_url: str, fleet: Fleet) -> None:
+    answers = look(database_url, fleet).answers
+    silent = [
+        row for row in answers["Silent vehicles", "A"] if row["Vehicle"].startswith(fleet.uid)
+    ]
+    assert [tuple(row)[2:] for row in silent] == [(72, 36, f"{fleet.uid}M1")]
+
+
+def test_what_the_fleet_shows_is_what_history_adds_up_to(database_url: str, fleet: Fleet) -> None:
+    def shown_and_true() -> tuple[dict[str, Any], dict[str, Any]]:
+        found = look(database_url, fleet)
+        shown = {
+            f"{title} {ref}": [tuple(row) for row in rows]
+            for (title, ref), rows in found.answers.items()
+            if title not in ("Vehicles by loss", "Meters", "Silent vehicles")
+        }
+        return shown, _from_history(found)
+
+    shown, true = shown_and_true()
+    deadline = time.monotonic() + 20  # a late reading of another test may still be on its way
+    while not _same(shown, true) and time.monotonic() < deadline:
+        time.sleep(0.5)
+        shown, true = shown_and_true()
+    assert shown.keys() == true.keys()
+    for panel, rows in true.items():
+        assert _same(shown[panel], rows), panel
+
+
+def _same(shown: Any, true: Any) -> bool:
+    """Equal, but for the last digits of floats."""
+    if isinstance(true, dict):
+        return shown.keys() == true.keys() and all(_same(shown[key], true[key]) for key in true)
+    if isinstance(true, list | tuple):
+        return len(shown) == len(true) and all(map(_same, shown, true))
+    return bool(shown == (pytest.approx(true) if isinstance(true, float) else true))
+
+
+def _from_history(found: Shown) -> dict[str, Any]:
+    """What each panel about the whole fleet must show."""
+
+    def total(column: str) -> float:
+        return sum(hour[column] or 0.0 for hour in found.hours)
+
+    def kwh(rows: list[asyncpg.Record], start: str, column: str) -> list[tuple[datetime, float]]:
+        return [(row[start], row[column] / _KWH) for row in rows if row[column] is not None]
+
+    driven = [hour for hour in found.hours if hour["dc"] is not None]
+    metered = [hour for hour in found.hours if hour["ac"] is not None]
+    return {
+        "AC metered A": [(total("ac") / _KWH,)],
+        "DC delivered A": [(total("dc") / _KWH,)],
+        "Fleet efficiency A": [(total("metered_dc") / total("attributed_ac"),)],
+        "Lost A": [((total("attributed_ac") - total("metered_dc")) / _KWH,)],
+        "Unattributed A": [((total("ac") - total("attributed_ac")) / _KWH,)],
+        "Reporting A": [found.reporting],
+        "Energy per hour A": kwh(found.hours, "hour", "ac"),
+        "Energy per hour B": kwh(found.hours, "hour", "dc"),
+        "Efficiency per hour A": [
+            (
+                hour["hour"],
+                hour["metered_dc"] / hour["attributed_ac"] if hour["attributed_ac"] else None,
+            )
+            for hour in driven
+        ],
+        "Lost and unattributed per hour A": [
+            (
+                hour["hour"],
+                ((hour["attributed_ac"] or 0.0) - (hour["metered_dc"] or 0.0)) / _KWH,
+                (hour["ac"] - (hour["attributed_ac"] or 0.0)) / _KWH,
+            )
+            for hour in metered
+        ],
+        "Battery temperature A": [
+            (hour["hour"], hour["cdeg_mean"] / 100, hour["cdeg_max"] / 100) for hour in driven
+        ],
+        "Energy per day A": kwh(found.days, "hour", "ac"),
+        "Energy per day B": kwh(found.days, "hour", "dc"),
+    }
+
+
+def test_macros_become_what_grafana_makes_of_them() -> None:
+    start = datetime(2026, 2, 9, 10, tzinfo=UTC)
+    expanded = expand(
+        "select $__timeFrom()::timestamptz, $__timeFilter(bucket)", start, start + DAY
+    )
+    assert expanded == (
+        f"select '{rfc3339(start)}'::timestamptz, "
+        f"bucket BETWEEN '{rfc3339(start)}' AND '{rfc3339(start + DAY)}'"
+    )
+    with pytest.raises(KeyError):
+        expand("select $__timeGroup(bucket, '1h')", start, start)
