@@ -80,9 +80,3 @@ stable
 begin atomic
     select null::text, null::text where false;
 end;
-
-create or replace function floor_day(p_time timestamptz)
-returns timestamptz
-language sql
-immutable
-return date_bin('1 day', p_time, '2000-01-01 00:00:00+00');

@@ -167,10 +167,3 @@ begin atomic
         on j.job_id = s.job_id
     where s.last_run_status = 'Failed';
 end;
-
--- The day of UTC; as time_bucket, for which a bound on the day is a bound on what it is computed from.
-create or replace function floor_day(p_time timestamptz)
-returns timestamptz
-language sql
-immutable
-return time_bucket(interval '1 day', p_time);

@@ -144,7 +144,8 @@ select
     e.battery_temp_cdeg_max / 100.0::float8 as max_battery_temp_c
 from vehicle_energy_hourly as e;
 
--- The same per day of UTC. The ratio and the loss compare only hours whose AC is known.
+-- The same per day of UTC. The ratio and the loss compare only hours whose AC is known. A bound on the
+-- day does not reach the hours below: over a long history, bound efficiency_hourly and group it.
 create or replace view efficiency_daily as
 select
     d.bucket,
@@ -161,7 +162,7 @@ select
     d.battery_temp_cdeg_max / 100.0::float8 as max_battery_temp_c
 from (
     select
-        floor_day(e.bucket) as bucket,
+        date_bin('1 day', e.bucket, '2000-01-01 00:00:00+00') as bucket,
         e.vehicle_id,
         e.meter_id,
         sum(e.readings)::bigint as readings,
