@@ -19,7 +19,7 @@ from tests.consistency import rollup_differences, unshared_energy
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
 METERS = ["M-1", "M-2"]
-SPAN = 200
+SPAN = 125
 """Minutes that the readings of an era spread over: a few hours, so that they meet."""
 
 
@@ -237,7 +237,7 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 
 @pytest.mark.usefixtures("rolled_up")
 @settings(
-    max_examples=30,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
