@@ -55,12 +55,13 @@ select
 from meter_hourly
 group by 1, 2;
 
--- A view is never behind, so there is nothing to catch up with.
+-- A view is never behind, so there is nothing to catch up with: nothing is rolled up before the first
+-- of all times.
 create or replace function rolled_up_before(p_source text)
 returns timestamptz
 language sql
 immutable
-return '-infinity'::timestamptz;
+return '0001-01-01 00:00:00+00'::timestamptz;
 
 create or replace procedure refresh_late_hours()
 language sql

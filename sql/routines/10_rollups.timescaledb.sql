@@ -29,7 +29,7 @@ return case p_source when 'vehicle_readings' then 'vehicle_daily' else 'meter_da
 
 -- A change of history before this time must be noted in late_hours. The refresh policies end an
 -- hour before now, so whatever is older can be rolled up by one that is running at this moment,
--- before its watermark tells.
+-- before its watermark tells, or that starts within the next minute, while the change commits.
 create or replace function rolled_up_before(p_source text)
 returns timestamptz
 language sql
@@ -37,7 +37,7 @@ stable
 return greatest(
     watermark(hourly_rollup(p_source)),
     watermark(daily_rollup(p_source)),
-    time_bucket(interval '1 hour', now() - interval '1 hour')
+    time_bucket(interval '1 hour', now() - interval '59 minutes')
 );
 
 -- Refreshes the hours of late_hours, coalesced into ranges, and forgets them. An hour that no

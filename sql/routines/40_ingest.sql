@@ -1,19 +1,32 @@
--- The merge path: one batch that lies in the session's temporary table goes into history, live
--- state and the notes beside them, in the caller's transaction. Returns how many were new.
---
--- The lock is taken in a statement of its own, so that the next one sees every assignment that was
--- committed before it was granted: a change of assignment takes it exclusively. Every insert is in
--- the order of its key, so that two batches that meet wait for each other in one direction only.
+-- What a writer asks first in its transaction. The lock is taken in a statement of its own, so that the
+-- ones after it see every assignment that was committed before it was granted: a change of assignment
+-- takes it exclusively.
 
-create or replace function store_vehicle_readings()
-returns bigint
+create or replace function begin_batch()
+returns table (assignments_version bigint, vehicles_rolled_up_before timestamptz, meters_rolled_up_before timestamptz)
 language plpgsql
 as $$
-declare
-    l_stored bigint;
+begin
+    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
+    return query
+    select v.version, rolled_up_before('vehicle_readings'), rolled_up_before('meter_readings')
+    from assignment_version as v;
+end;
+$$;
+
+-- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
+-- table goes into history, live state and the notes beside them, in the caller's transaction. Returns
+-- how many were new, for each part (request) of the batch. Every insert is in the order of its key, so
+-- that two batches that meet wait for each other in one direction only.
+
+create or replace function store_vehicle_readings()
+returns table (part integer, readings bigint)
+language plpgsql
+as $$
 begin
     perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
 
+    return query
     with stamped as materialized (
         select
             i.vehicle_id,
@@ -22,7 +35,7 @@ begin
             i.soc_bp,
             i.battery_temp_cdeg,
             coalesce(i.meter_id, a.meter_id) as meter_id,
-            i.meter_id is not null as meter_declared
+            i.meter_declared
         from incoming_vehicle_readings as i
         left join lateral (
             select m.meter_id
@@ -72,19 +85,21 @@ begin
         from stored as s
         where s.time < (select rolled_up_before('vehicle_readings'))
     )
-    select count(*) into l_stored from stored;
-
-    return l_stored;
+    select i.part, count(*)
+    from stored as s
+    join incoming_vehicle_readings as i
+        on i.vehicle_id = s.vehicle_id
+        and i.time = s.time
+    group by 1;
 end;
 $$;
 
 create or replace function store_meter_readings()
-returns bigint
+returns table (part integer, readings bigint)
 language plpgsql
 as $$
-declare
-    l_stored bigint;
 begin
+    return query
     with stored as (
         insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
         select i.meter_id, i.time, i.energy_mwh, i.voltage_mv
@@ -113,8 +128,11 @@ begin
         from stored as s
         where s.time < (select rolled_up_before('meter_readings'))
     )
-    select count(*) into l_stored from stored;
-
-    return l_stored;
+    select i.part, count(*)
+    from stored as s
+    join incoming_meter_readings as i
+        on i.meter_id = s.meter_id
+        and i.time = s.time
+    group by 1;
 end;
 $$;

@@ -18,6 +18,7 @@ begin
         created_at = excluded.created_at,
         restamped_at = null
     returning a.* into l_assignment;
+    update assignment_version set version = version + 1;
     return l_assignment;
 end;
 $$;
@@ -67,17 +68,18 @@ begin
     )
     select count(*) into l_restamped from restamped;
 
+    -- the pair before the state, as the writers do: two that meet wait in one direction only
+    insert into meter_vehicles (meter_id, vehicle_id)
+    select l_meter, p_vehicle
+    where l_meter is not null
+    on conflict do nothing;
+
     update vehicle_state as v
     set meter_id = l_meter
     where v.vehicle_id = p_vehicle
         and v.time >= p_since
         and v.time < l_until
         and not v.meter_declared;
-
-    insert into meter_vehicles (meter_id, vehicle_id)
-    select l_meter, p_vehicle
-    where l_meter is not null
-    on conflict do nothing;
 
     update meter_assignments as a
     set restamped_at = now()

@@ -21,6 +21,8 @@ from fleetmeter.api.service import (
 )
 from fleetmeter.api.vehicles import vehicles
 from fleetmeter.database.pool import Database, connect
+from fleetmeter.ingest.queue import CommitQueue
+from fleetmeter.ingest.writer import DatabaseWriter
 from fleetmeter.maintenance import maintenance
 from fleetmeter.problems import problem_details
 from fleetmeter.settings import Settings
@@ -32,9 +34,11 @@ def create_app(url: str, settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database = await connect(url, settings)
+        writers = [DatabaseWriter(database) for _ in range(settings.writers)]
         try:
-            async with maintenance(database):
+            async with maintenance(database), CommitQueue(writers, settings).running() as queue:
                 app.state.database = database
+                app.state.queue = queue
                 yield
         finally:
             await database.close()
@@ -42,6 +46,10 @@ def create_app(url: str, settings: Settings) -> Litestar:
     def provide_database(state: State) -> Database:
         database: Database = state.database
         return database
+
+    def provide_queue(state: State) -> CommitQueue:
+        queue: CommitQueue = state.queue
+        return queue
 
     def provide_settings() -> Settings:
         return settings
@@ -62,6 +70,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         lifespan=[lifespan],
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),
+            "queue": Provide(provide_queue, sync_to_thread=False),
             "settings": Provide(provide_settings, sync_to_thread=False),
         },
         openapi_config=openapi_config,

@@ -21,6 +21,18 @@ class DatabaseUnavailableError(FleetMeterError):
     """The database cannot be reached, or went away during the work. Nothing was acknowledged."""
 
 
+class QueueFullError(FleetMeterError):
+    """More waits to be committed than may; nothing of this request was stored."""
+
+
+class CommitTimeoutError(FleetMeterError):
+    """A request waited too long for its commit; `stored` says whether some may have been stored."""
+
+    def __init__(self, message: str, *, maybe_stored: bool) -> None:
+        super().__init__(message)
+        self.maybe_stored = maybe_stored
+
+
 class MalformedBodyError(FleetMeterError):
     """A request body is not what its content type says."""
 

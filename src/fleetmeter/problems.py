@@ -20,7 +20,13 @@ from litestar.status_codes import (
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
-from fleetmeter.errors import BatchTooLargeError, DatabaseUnavailableError, MalformedBodyError
+from fleetmeter.errors import (
+    BatchTooLargeError,
+    CommitTimeoutError,
+    DatabaseUnavailableError,
+    MalformedBodyError,
+    QueueFullError,
+)
 
 RETRY_AFTER_S = 1
 """What a 503 asks the client to wait; the pool reconnects with the next request."""
@@ -120,6 +126,26 @@ def _from_unavailable(error: DatabaseUnavailableError) -> ProblemDetailsExceptio
     )
 
 
+def _from_full(error: QueueFullError) -> ProblemDetailsException:
+    return problem(
+        HTTP_503_SERVICE_UNAVAILABLE,
+        f"{error}; nothing of this request was stored, send it again later",
+        kind="overloaded",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def _from_timeout(error: CommitTimeoutError) -> ProblemDetailsException:
+    known = "some of it may have been stored" if error.maybe_stored else "nothing of it was stored"
+    return problem(
+        HTTP_503_SERVICE_UNAVAILABLE,
+        f"{error}; {known}, and sending it again is safe",
+        kind="commit-timeout",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+        maybeStored=error.maybe_stored,
+    )
+
+
 def _from_defect(error: Exception) -> ProblemDetailsException:
     _log.error("request failed", exc_info=error)
     return problem(HTTP_500_INTERNAL_SERVER_ERROR, "an error inside FleetMeter; it has been logged")
@@ -132,6 +158,8 @@ problem_details = ProblemDetailsPlugin(
             MalformedBodyError: _from_malformed,
             BatchTooLargeError: _from_too_large,
             DatabaseUnavailableError: _from_unavailable,
+            QueueFullError: _from_full,
+            CommitTimeoutError: _from_timeout,
             Exception: _from_defect,
         }
     )

@@ -46,6 +46,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_batch: Annotated[int, Meta(ge=1, le=1_000_000)] = 50_000
     """Most readings in one request."""
 
+    writers: Annotated[int, Meta(ge=1, le=32)] = 2
+    """Transactions that store readings at the same time, in each process."""
+
+    commit_readings: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    """Most readings that requests share one transaction for."""
+
+    commit_wait_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    """Longest that a request waits for its commit before it is answered 503, seconds."""
+
+    queue_readings: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000
+    """Most readings that wait for their commit, in each process; more are answered 503 at once."""
+
+    queue_bytes: Annotated[int, Meta(ge=1024, le=1 << 32)] = 32 * 1024 * 1024
+    """Most bytes of request bodies that are being worked on, in each process."""
+
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or coloured text for people."""
 

@@ -41,7 +41,7 @@ def rejection(body: Any) -> tuple[str, str]:
 
 
 def test_a_vehicle_reading_is_stored_as_whole_numbers() -> None:
-    assert decoded(VEHICLE).vehicles == [VehicleRow("EV-1", AT, 1_200_000, 7200, 3600, None)]
+    assert decoded(VEHICLE).vehicles == [VehicleRow("EV-1", AT, 1_200_000, 7200, 3600, None, False)]
 
 
 def test_a_meter_reading_is_stored_as_whole_numbers() -> None:

@@ -17,7 +17,7 @@ from fleetmeter.api.parameters import (
     page,
 )
 from fleetmeter.api.vehicles import require_vehicle
-from fleetmeter.database.pool import Database
+from fleetmeter.database.pool import Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.readings.model import DeviceId, Timestamp
 
@@ -65,9 +65,16 @@ async def assign_meter(
         assignment = await queries.assign_meter(
             connection, vehicle_id=vehicle_id, meter_id=data.meter_id, since=data.since
         )
-        since = assignment["since"]
-        restamped = await queries.restamp_readings(connection, vehicle_id=vehicle_id, since=since)
-        until = await queries.assignment_end(connection, vehicle_id=vehicle_id, since=since)
+    since = assignment["since"]
+
+    async def restamp() -> tuple[int, datetime | None]:
+        async with database.connection() as connection:
+            return (
+                await queries.restamp_readings(connection, vehicle_id=vehicle_id, since=since),
+                await queries.assignment_end(connection, vehicle_id=vehicle_id, since=since),
+            )
+
+    restamped, until = await retried(restamp)
     return AssignmentChanged(
         vehicle_id=vehicle_id,
         meter_id=assignment["meter_id"],

@@ -23,8 +23,7 @@ from litestar.status_codes import (
 )
 from msgspec import Meta
 
-from fleetmeter.database.pool import Database
-from fleetmeter.ingest.store import store
+from fleetmeter.ingest.queue import CommitQueue
 from fleetmeter.problems import problem
 from fleetmeter.readings.decode import decode
 from fleetmeter.readings.model import Rejection
@@ -102,7 +101,7 @@ class _IngestOperation(Operation):
     },
 )
 async def ingest(
-    request: Request[Any, Any, Any], database: Database, settings: Settings
+    request: Request[Any, Any, Any], queue: CommitQueue, settings: Settings
 ) -> Response[IngestOutcome]:
     """Decode, validate, commit, answer."""
     content_type, _ = request.content_type
@@ -117,14 +116,16 @@ async def ingest(
             f"Content-Encoding is {encoding}; send the body as it is",
             kind="unsupported-encoding",
         )
+    body = await request.body()
     batch = decode(
-        await request.body(),
+        body,
         now=datetime.now(UTC),
         retention=timedelta(days=settings.retention_days),
         max_batch=settings.max_batch,
     )
     taken = len(batch.vehicles) + len(batch.meters)
-    stored = await store(database, batch.vehicles, batch.meters) if taken else 0
+    with queue.admitted(len(body)):
+        stored = await queue.store(batch) if taken else 0
     duplicates = taken - stored + batch.repeated
     if batch.rejected and not taken:
         count = len(batch.rejected)

@@ -1,11 +1,12 @@
 """Connections: one pool, and driver errors translated once, here at the boundary."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
+import structlog
 
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 else:
     Connection = asyncpg.pool.PoolConnectionProxy
+
+_ATTEMPTS = 4
+"""How often a transaction is tried that collides with another."""
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _UNAVAILABLE = (
     OSError,
@@ -37,6 +45,19 @@ async def translated() -> AsyncIterator[None]:
         if isinstance(error, ValueError):  # the driver refused a value: a defect, not an outage
             raise
         raise DatabaseUnavailableError(f"{type(error).__name__}: {error}") from error
+
+
+async def retried(transaction: Callable[[], Awaitable[T]]) -> T:
+    """Run a transaction, and again a few times when it collides with another (deadlock)."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return await transaction()
+        except DatabaseUnavailableError as error:
+            if not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
+                raise
+            _log.info("a transaction is tried again", error=str(error), attempt=attempt)
+            await asyncio.sleep(0.01 * attempt)
+    return await transaction()
 
 
 class Database:

@@ -101,6 +101,7 @@ class VehicleRow(NamedTuple):
     soc_bp: int
     battery_temp_cdeg: int
     meter_id: str | None
+    meter_declared: bool
 
 
 class MeterRow(NamedTuple):

@@ -63,6 +63,7 @@ def validate(item: Telemetry, oldest: datetime, latest: datetime) -> VehicleRow 
                 _number(item.battery_temp, "batteryTemp", MIN_BATTERY_TEMP, MAX_BATTERY_TEMP) * 100
             ),
             None if item.meter_id is None else _device_id(item.meter_id, "meterId"),
+            item.meter_id is not None,
         )
     if item.meter_id is not None:
         if (
