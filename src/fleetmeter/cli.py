@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from socket import socket
 from time import monotonic, sleep
-from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -61,7 +60,7 @@ def serve_command(welcome: bool) -> None:
     configure_logging(settings)
     # uvicorn stops gracefully on a signal and then raises it again: it must not end the process
     # before the embedded server has been stopped.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)
 
     def listening(url: str) -> None:
@@ -126,6 +125,7 @@ def serve(url: str, settings: Settings, listening: Callable[[str], None]) -> Non
 
 
 def _exit(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # an impatient second one must not disturb the stop
     raise SystemExit(0)
 
 
@@ -142,19 +142,24 @@ def _database_url(settings: Settings) -> Iterator[str]:
 def _migrate(url: str, settings: Settings) -> Migrated:
     """Migrate, waiting for a database that is still starting."""
     deadline = monotonic() + _DATABASE_WAIT_S
+    told = False
     while True:
         try:
             return asyncio.run(migrate(url, settings.retention_days))
         except DatabaseUnavailableError as error:
+            unreachable = DatabaseUnavailableError(
+                f"the database at {_without_password(url)} cannot be reached: {error}; "
+                "check FLEETMETER_DATABASE_URL"
+            )
             if monotonic() > deadline:
-                raise DatabaseUnavailableError(
-                    f"the database at {_shown(url)} cannot be reached ({error}); "
-                    "check FLEETMETER_DATABASE_URL"
-                ) from error
+                raise unreachable from error
+            if not told:
+                structlog.get_logger().warning("waiting for the database", reason=str(unreachable))
+                told = True
             sleep(0.5)
 
 
-def _shown(url: str) -> str:
-    """A database URL without its password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}:{parts.port or 5432}{parts.path}"
+def _without_password(url: str) -> str:
+    """A database URL that may be shown."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_database_that_is_not_there_is_one_clear_line(monkeypatch: pytest.Monk
     monkeypatch.setenv("FLEETMETER_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/fleet")
     failed = CliRunner().invoke(cli.main, ["migrate"])
     assert failed.exit_code == 1
-    assert "the database at postgresql://127.0.0.1:1/fleet cannot be reached" in failed.output
+    assert "the database at postgresql://127.0.0.1:1/fleet cannot be reached: " in failed.output
     assert "secret" not in failed.output
     assert failed.output.count("\n") == 1
 
@@ -61,3 +62,29 @@ def test_a_port_that_is_taken_is_told_and_the_embedded_server_stops(tmp_path: Pa
     assert "address already in use" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not (tmp_path / "data/postgresql/postmaster.pid").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda url: url.replace("fleetmeter_test_", "nowhere_"), "does not exist"),
+        (lambda url: url.replace("://postgres", "://nobody"), "nobody"),
+        (lambda url: "postgresql://127.0.0.1:notaport/x", "notaport"),
+    ],
+)
+def test_a_database_url_that_is_wrong_is_one_clear_line(
+    empty_database_url: str, tmp_path: Path, change: Callable[[str], str], said: str
+) -> None:
+    failed = fleetmeter(tmp_path, "migrate", FLEETMETER_DATABASE_URL=change(empty_database_url))
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("Error: FLEETMETER_DATABASE_URL cannot be used: ")
+    assert said in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
+def test_a_folder_with_spaces_and_one_with_a_long_name_will_do(tmp_path: Path) -> None:
+    folder = tmp_path / "my data" / ("x" * 100)
+    done = fleetmeter(tmp_path, "migrate", FLEETMETER_DATA_DIR=str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stdout
+    assert not (folder / "postgresql/postmaster.pid").exists()

@@ -55,12 +55,23 @@ async def migrate(url: str, retention_days: int, sql: Path = SQL) -> Migrated:
     it has TimescaleDB but cannot use it. Raises DatabaseUnavailableError.
     """
     async with translated():
-        connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"}, timeout=10)
+        connection = await _connect(url)
         try:
             async with connection.transaction():
                 return await _migrate(connection, retention_days, sql)
         finally:
             await connection.close()
+
+
+async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    try:
+        return await asyncpg.connect(url, server_settings={"timezone": "UTC"}, timeout=10)
+    except (
+        ValueError,  # a URL that makes no sense
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InvalidAuthorizationSpecificationError,  # and its child, a wrong password
+    ) as error:
+        raise MigrationError(f"FLEETMETER_DATABASE_URL cannot be used: {error}") from error
 
 
 async def _migrate(
