@@ -151,6 +151,7 @@ def running_service(
     folder: Path,
     environ: dict[str, str],
     command: Sequence[str] = (sys.executable, "-m", "fleetmeter"),
+    probe: str = "/health/ready",
 ) -> Iterator[Service]:
     """A service process of the test's own, ready; stopped afterwards if it still runs."""
     port = free_port()
@@ -166,7 +167,9 @@ def running_service(
         )
     base_url = f"http://127.0.0.1:{port}"
     try:
-        eventually(lambda: process.poll() is not None or _is_ready(base_url), timeout_s=60)
+        eventually(
+            lambda: process.poll() is not None or _answers(f"{base_url}{probe}"), timeout_s=60
+        )
         assert process.poll() is None, log.read_text()
         yield Service(base_url, process, log)
     finally:
@@ -174,9 +177,9 @@ def running_service(
         process.wait(timeout=30)
 
 
-def _is_ready(base_url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{base_url}/health/ready").status_code == 200
+        return httpx.get(url).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -11,6 +11,7 @@ from fleetmeter.api.analytics import analytics
 from fleetmeter.api.assignments import assignments
 from fleetmeter.api.ingest import ingest
 from fleetmeter.api.meters import meters
+from fleetmeter.api.openapi import describe_problems
 from fleetmeter.api.service import (
     index,
     live,
@@ -54,7 +55,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
     def provide_settings() -> Settings:
         return settings
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             ingest,
             vehicles,
@@ -78,3 +79,5 @@ def create_app(url: str, settings: Settings) -> Litestar:
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
+    describe_problems(app)
+    return app

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from socket import socket
+from socket import AF_INET, AF_INET6, create_server, socket
 from time import monotonic, sleep
 
 import click
@@ -68,11 +68,11 @@ def serve_command(welcome: bool) -> None:
         if welcome:
             click.echo(_WELCOME.format(url=url, reading=_READING))
 
-    with _database_url(settings) as url:
+    with _listening_socket(settings) as listener, _database_url(settings) as url:
         if settings.migrate:
             done = _migrate(url, settings)
             structlog.get_logger().info("database ready", engine=done.engine, applied=done.applied)
-        serve(url, settings, listening)
+        serve(url, settings, listener, listening)
 
 
 @main.command("migrate")
@@ -102,24 +102,22 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
-            port = self.servers[0].sockets[0].getsockname()[1]
-            self._listening(f"http://{self.config.host}:{port}")
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            self._listening(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
-def serve(url: str, settings: Settings, listening: Callable[[str], None]) -> None:
+def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
     """Answer HTTP until a signal; requests in flight are finished first."""
     config = uvicorn.Config(
         create_app(url, settings),
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=20,
     )
     server = _Server(config, listening)
-    server.run()
+    server.run(sockets=[listener])
     if not server.started:
         raise FleetMeterError("the service did not start; the log says why")
 
@@ -127,6 +125,18 @@ def serve(url: str, settings: Settings, listening: Callable[[str], None]) -> Non
 def _exit(number: int, frame: object) -> None:
     signal.signal(number, signal.SIG_IGN)  # an impatient second one must not disturb the stop
     raise SystemExit(0)
+
+
+def _listening_socket(settings: Settings) -> socket:
+    """Taken first: whether the address is free is known before anything else is started."""
+    try:
+        family = AF_INET6 if ":" in settings.host else AF_INET
+        return create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise FleetMeterError(
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; "
+            "set FLEETMETER_PORT or FLEETMETER_HOST"
+        ) from error
 
 
 @contextmanager

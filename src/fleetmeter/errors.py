@@ -21,6 +21,10 @@ class DatabaseUnavailableError(FleetMeterError):
     """The database cannot be reached, or went away during the work. Nothing was acknowledged."""
 
 
+class NotMigratedError(DatabaseUnavailableError):
+    """The database lacks tables or routines of this version."""
+
+
 class QueueFullError(FleetMeterError):
     """More waits to be committed than may; nothing of this request was stored."""
 

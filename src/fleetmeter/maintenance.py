@@ -17,6 +17,9 @@ INTERVAL_S = 1.0
 JOBS_INTERVAL_S = 300.0
 """How often the database's own jobs are looked at, seconds."""
 
+_LONGEST_PAUSE_S = 300.0
+"""Work that keeps failing is tried less and less often, down to this."""
+
 _log = structlog.get_logger()
 
 
@@ -42,17 +45,20 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
 async def _repeat(
     database: Database, work: Callable[[Connection], Awaitable[object]], interval_s: float
 ) -> None:
-    """For ever; what fails is logged and stays to be done in the next round."""
+    """For ever; what fails is logged and stays to be done in a later round."""
+    pause_s = interval_s
     while True:
-        await asyncio.sleep(interval_s)
+        await asyncio.sleep(pause_s)
         try:
             async with database.connection() as connection:
                 await work(connection)
+            pause_s = interval_s
         except (DatabaseUnavailableError, asyncpg.LockNotAvailableError) as error:
             # the database is away, or one of its policies refreshes the same range right now
             _log.debug("maintenance is put off", error=str(error))
         except Exception:
-            _log.warning("maintenance failed; it will be tried again", exc_info=True)
+            pause_s = min(max(pause_s * 2, interval_s), _LONGEST_PAUSE_S)
+            _log.warning("maintenance failed", exc_info=True, again_in_s=pause_s)
 
 
 async def _tell_failing_jobs(connection: Connection) -> None:

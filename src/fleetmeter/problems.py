@@ -3,7 +3,12 @@
 from typing import Any
 
 import structlog
-from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    SerializationException,
+    ValidationException,
+)
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins.problem_details import (
     ProblemDetailsConfig,
     ProblemDetailsException,
@@ -25,6 +30,7 @@ from fleetmeter.errors import (
     CommitTimeoutError,
     DatabaseUnavailableError,
     MalformedBodyError,
+    NotMigratedError,
     QueueFullError,
 )
 
@@ -66,8 +72,10 @@ def problem(
 
 
 def not_found(kind: str, device_id: str) -> ProblemDetailsException:
-    """404 for a device that FleetMeter has never heard of."""
-    return problem(HTTP_404_NOT_FOUND, f"there is no {kind} {device_id}", kind=f"unknown-{kind}")
+    """404 for a device that has never reported."""
+    return problem(
+        HTTP_404_NOT_FOUND, f"the {kind} {device_id} has never reported", kind=f"unknown-{kind}"
+    )
 
 
 def invalid_parameter(name: str, detail: str) -> ProblemDetailsException:
@@ -95,6 +103,8 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
             kind="invalid-parameter",
             errors=errors,
         )
+    if isinstance(error, RequestEntityTooLarge):
+        return problem(error.status_code, "the body is larger than FLEETMETER_MAX_BODY_BYTES")
     if isinstance(error.__cause__, SerializationException):
         return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {error.detail}"))
     return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
@@ -124,6 +134,20 @@ def _from_unavailable(error: DatabaseUnavailableError) -> ProblemDetailsExceptio
         kind="database-unavailable",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )
+
+
+def not_migrated(missing: str) -> ProblemDetailsException:
+    """503 for a database that lacks something of this version."""
+    return problem(
+        HTTP_503_SERVICE_UNAVAILABLE,
+        f"the database is not migrated ({missing}); run: fleetmeter migrate",
+        kind="not-migrated",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def _from_not_migrated(error: NotMigratedError) -> ProblemDetailsException:
+    return not_migrated(str(error))
 
 
 def _from_full(error: QueueFullError) -> ProblemDetailsException:
@@ -158,6 +182,7 @@ problem_details = ProblemDetailsPlugin(
             MalformedBodyError: _from_malformed,
             BatchTooLargeError: _from_too_large,
             DatabaseUnavailableError: _from_unavailable,
+            NotMigratedError: _from_not_migrated,
             QueueFullError: _from_full,
             CommitTimeoutError: _from_timeout,
             Exception: _from_defect,

@@ -158,3 +158,21 @@ def test_what_was_acknowledged_survives_a_kill_and_a_second_start_continues(
         service.process.send_signal(signal.SIGINT)
         assert service.process.wait(20) == 0
     assert not (tmp_path / "data/postgresql/postmaster.pid").exists()
+
+
+def test_a_database_that_is_not_migrated_is_503_everywhere(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    environ = {"FLEETMETER_DATABASE_URL": empty_database_url, "FLEETMETER_MIGRATE": "false"}
+    with (
+        running_service(tmp_path, environ, probe="/health/live") as service,
+        httpx.Client(base_url=service.base_url) as client,
+    ):
+        for answer in (
+            client.get("/health/ready"),
+            client.get("/v1/vehicles"),
+            client.post("/v1/ingest", json=meter_reading("M", hours_ago(1))),
+        ):
+            assert answer.status_code == 503
+            assert answer.json()["type"] == "urn:fleetmeter:problem:not-migrated"
+            assert "fleetmeter migrate" in answer.json()["detail"]

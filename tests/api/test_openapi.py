@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
+
 from tests.conftest import Service
 
 
@@ -22,3 +24,16 @@ def test_schemathesis_finds_no_server_error(service: Service, tmp_path: Path) ->
         timeout=200,
     )
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+
+
+def test_every_error_is_documented_as_the_problem_document_that_it_is(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            errors = {s: r for s, r in operation["responses"].items() if s >= "400"}
+            assert not path.startswith("/v1/") or "503" in errors
+            for response in errors.values():
+                assert list(response["content"]) == ["application/problem+json"]
+    assert set(document["paths"]["/v1/ingest"]["post"]["responses"]) == {
+        *("200", "207", "400", "413", "415", "422", "503")
+    }

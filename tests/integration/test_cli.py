@@ -53,15 +53,16 @@ def test_a_data_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> 
     assert failed.stderr.count("\n") == 1
 
 
-def test_a_port_that_is_taken_is_told_and_the_embedded_server_stops(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_told_before_anything_is_started(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         failed = fleetmeter(tmp_path, "serve", FLEETMETER_PORT=str(taken.getsockname()[1]))
-    assert failed.returncode != 0
-    assert "address already in use" in failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert not (tmp_path / "data/postgresql/postmaster.pid").exists()
+    assert failed.returncode == 1
+    assert "cannot be listened on" in failed.stderr
+    assert "FLEETMETER_PORT" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(

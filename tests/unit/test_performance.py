@@ -61,6 +61,12 @@ def test_with_an_ac_of_zero_there_is_no_ratio() -> None:
     assert summary(ac_mwh=0, metered_dc_mwh=0, dc_mwh=0).efficiency_ratio is None
 
 
+def test_more_dc_than_ac_is_told() -> None:
+    answer = summary(ac_mwh=600_000)
+    assert answer.efficiency_ratio == 2
+    assert "more DC" in answer.quality.reasons[0]
+
+
 def test_no_readings_is_no_data() -> None:
     answer = summary(
         dc_mwh=0,

@@ -3,7 +3,7 @@
 import msgspec
 from litestar import Router, get
 
-from fleetmeter.api.parameters import DeviceIdPath, From, To, window
+from fleetmeter.api.parameters import DeviceIdPath, From, To, refuse_unknown_parameters, window
 from fleetmeter.api.vehicles import require_vehicle
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
@@ -32,4 +32,9 @@ async def get_performance(
     return summarise(vehicle_id, span.start, span.end, msgspec.convert(dict(row), Sums))
 
 
-analytics = Router("/v1/analytics", tags=["Analytics"], route_handlers=[get_performance])
+analytics = Router(
+    "/v1/analytics",
+    tags=["Analytics"],
+    before_request=refuse_unknown_parameters,
+    route_handlers=[get_performance],
+)

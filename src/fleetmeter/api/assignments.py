@@ -15,6 +15,7 @@ from fleetmeter.api.parameters import (
     check_device_id,
     from_time,
     page,
+    refuse_unknown_parameters,
 )
 from fleetmeter.api.vehicles import require_vehicle
 from fleetmeter.database.pool import Database, retried
@@ -114,5 +115,8 @@ async def list_assignments(
 
 
 assignments = Router(
-    "/v1/vehicles", tags=["Assignments"], route_handlers=[assign_meter, list_assignments]
+    "/v1/vehicles",
+    tags=["Assignments"],
+    before_request=refuse_unknown_parameters,
+    route_handlers=[assign_meter, list_assignments],
 )

@@ -90,13 +90,14 @@ class _IngestOperation(Operation):
     summary="Store readings",
     description=(
         "Answers when the readings are committed. A device may drop from its buffer what got 200, "
-        "207 or 422, and sends it again on 429, 503 or no answer: a reading is stored once."
+        "207 or 422, and sends it again on 503 or no answer: a reading is stored once."
     ),
     responses={
         HTTP_207_MULTI_STATUS: ResponseSpec(IngestOutcome, description="Some were rejected."),
         HTTP_422_UNPROCESSABLE_ENTITY: ResponseSpec(
             IngestOutcome,
             description="All were rejected; a problem document that also has these fields.",
+            media_type="application/problem+json",
         ),
     },
 )

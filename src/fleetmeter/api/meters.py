@@ -20,6 +20,7 @@ from fleetmeter.api.parameters import (
     after_id,
     from_time,
     page,
+    refuse_unknown_parameters,
     window,
 )
 from fleetmeter.database.pool import Connection, Database
@@ -159,5 +160,6 @@ def _state(row: Record) -> MeterState:
 meters = Router(
     "/v1/meters",
     tags=["Meters"],
+    before_request=refuse_unknown_parameters,
     route_handlers=[list_meters, get_meter, list_meter_readings, list_meter_energy],
 )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
+from litestar import Request
 from litestar.params import PathParameter, QueryParameter
 
 from fleetmeter.problems import invalid_parameter
@@ -52,6 +53,13 @@ Bucket = Annotated[
 BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 T = TypeVar("T")
+
+
+async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    """400 for a query parameter that does not exist: a misspelt one would change the question."""
+    for name in request.query_params:
+        if name not in ("from", "to", "bucket", "limit", "cursor"):
+            raise invalid_parameter(name, "is no parameter of this request")
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -12,12 +12,11 @@ from litestar.openapi.spec import License
 from litestar.response import Response
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
-from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
 
 from fleetmeter import __version__
 from fleetmeter.database.migrations import missing_migrations
 from fleetmeter.database.pool import Database
-from fleetmeter.problems import RETRY_AFTER_S, problem
+from fleetmeter.problems import not_migrated
 
 SWAGGER_UI = Path(str(files("swagger_ui"))) / "static"
 
@@ -64,12 +63,7 @@ async def ready(database: Database) -> Health:
     async with database.connection() as connection:
         missing = await missing_migrations(connection)
     if missing:
-        raise problem(
-            HTTP_503_SERVICE_UNAVAILABLE,
-            f"the database is not migrated ({', '.join(missing)} missing); run: fleetmeter migrate",
-            kind="not-migrated",
-            headers={"Retry-After": str(RETRY_AFTER_S)},
-        )
+        raise not_migrated(f"missing: {', '.join(missing)}")
     return Health("ready")
 
 

@@ -20,6 +20,7 @@ from fleetmeter.api.parameters import (
     after_id,
     from_time,
     page,
+    refuse_unknown_parameters,
     window,
 )
 from fleetmeter.database.pool import Connection, Database
@@ -177,5 +178,6 @@ def _state(row: Record) -> VehicleState:
 vehicles = Router(
     "/v1/vehicles",
     tags=["Vehicles"],
+    before_request=refuse_unknown_parameters,
     route_handlers=[list_vehicles, get_vehicle, list_vehicle_readings, list_vehicle_energy],
 )

@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import DatabaseUnavailableError
+from fleetmeter.errors import DatabaseUnavailableError, NotMigratedError
 from fleetmeter.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ async def translated() -> AsyncIterator[None]:
     """Raise DatabaseUnavailableError for whatever means that the database is away or overloaded."""
     try:
         yield
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError) as error:
+        raise NotMigratedError(str(error)) from error
     except _UNAVAILABLE as error:
         if isinstance(error, ValueError):  # the driver refused a value: a defect, not an outage
             raise

@@ -130,6 +130,10 @@ def quality(sums: Sums) -> Quality:
             f"the meter reported nothing in {sums.hours_without_ac} of the hours; their DC is not "
             "part of the ratio"
         )
+    if sums.ac_mwh is not None and sums.metered_dc_mwh > sums.ac_mwh:
+        reasons.append(
+            "more DC was delivered than AC was metered: check the meter assignment and the clocks"
+        )
     if sums.meter_ids and ac < COMPLETE:
         reasons.append(f"meter readings cover {ac:.1%} of the window")
     status: Status
