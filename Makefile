@@ -28,7 +28,7 @@ up: ## Run FleetMeter: the whole stack where Docker answers, else on an embedded
 		if [ -n "$${FLEETMETER_DATABASE_URL:-}" ]; then on="the database of FLEETMETER_DATABASE_URL"; \
 		else on="an embedded PostgreSQL in $${FLEETMETER_DATA_DIR:-data}/"; fi; \
 		echo "No Docker engine answers: FleetMeter runs here, on $$on. Ctrl-C stops it."; \
-		$(MAKE) --silent .venv/installed; \
+		$(MAKE) --silent .venv/runs; \
 		FLEETMETER_LOG_FORMAT="$${FLEETMETER_LOG_FORMAT:-console}" exec $(BIN)/fleetmeter serve --welcome; \
 	fi
 
@@ -63,10 +63,19 @@ clean: ## Remove what was installed and built here; data/ and .env stay
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The package with everything for development, in .venv; again when pyproject.toml changes.
-.venv/installed: pyproject.toml
+# The package in .venv, and with everything for development; again when pyproject.toml changes. A .venv
+# that came here with a renamed or copied folder does not work any more and is made anew.
+$(shell test ! -e .venv || test "$$(cat .venv/made-in 2>/dev/null)" = "$$PWD" || rm -rf .venv)
+
+.venv/runs: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "FleetMeter needs Python 3.11 or newer on the PATH." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@pwd > .venv/made-in
 	@echo "Installing FleetMeter into .venv …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed: .venv/runs
+	@echo "Installing what its tests need …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@

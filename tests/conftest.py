@@ -71,9 +71,9 @@ class Service(NamedTuple):
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what uses a server once on each engine."""
     if "server" in metafunc.fixturenames:
-        metafunc.parametrize(
-            "server", ["postgresql", "timescaledb"], indirect=True, scope="session"
-        )
+        only = metafunc.definition.get_closest_marker("timescaledb") is not None
+        engines = ["timescaledb"] if only else ["postgresql", "timescaledb"]
+        metafunc.parametrize("server", engines, indirect=True, scope="session")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -6,8 +6,8 @@ select vehicle_id, since, meter_id
 from assign_meter(:vehicle_id, :meter_id, :since)
 
 -- name: restamp_readings(vehicle_id, since)$
--- Stamps the readings that an assignment concerns; how many changed.
-select restamp_readings(:vehicle_id, :since)
+-- Stamps the readings that an assignment concerns, a transaction a day; how many changed.
+call restamp_readings(:vehicle_id, :since, null)
 
 -- name: assignment_end(vehicle_id, since)$
 -- When the vehicle's next assignment begins (primary key); null: this one is still in force.

@@ -4,11 +4,16 @@
 -- Brings the rollups up to late readings.
 call refresh_late_hours()
 
--- name: restamp_pending()$
--- Finishes assignments that were interrupted; how many readings changed.
-select restamp_pending()
+-- name: restamp_pending()!
+-- Finishes an assignment that was interrupted.
+call restamp_pending()
 
 -- name: failing_jobs()
 -- The database's own background jobs that fail: nobody sees it otherwise.
 select job, error
 from failing_jobs()
+
+-- name: kept_since()$
+-- From when on every reading is still in history; older ones cannot be accepted any more.
+select since
+from kept_history

@@ -29,7 +29,7 @@ return case p_source when 'vehicle_readings' then 'vehicle_daily' else 'meter_da
 
 -- A change of history before this time must be noted in late_hours. The refresh policies end an
 -- hour before now, so whatever is older can be rolled up by one that is running at this moment,
--- before its watermark tells, or that starts within the next minute, while the change commits.
+-- before its watermark tells, or that starts within the next minutes, while the change commits.
 create or replace function rolled_up_before(p_source text)
 returns timestamptz
 language sql
@@ -37,11 +37,12 @@ stable
 return greatest(
     watermark(hourly_rollup(p_source)),
     watermark(daily_rollup(p_source)),
-    time_bucket(interval '1 hour', now() - interval '59 minutes')
+    time_bucket(interval '1 hour', now() - interval '50 minutes')
 );
 
--- Refreshes the hours of late_hours, coalesced into ranges, and forgets them. An hour that no
--- rollup holds yet (real-time aggregation still reads it from history) keeps its row until one does.
+-- Refreshes the hours of late_hours, and forgets them; a day at a time, so that whatever interrupts it
+-- loses little. An hour that no rollup holds yet (real-time aggregation still reads it from history)
+-- keeps its row until one does: a refresh never moves a watermark.
 -- One session at a time does this; a refresh that meets a policy's fails, and the rows stay.
 -- Hours whose history has been dropped are left alone: to refresh them would delete their rollups.
 create or replace procedure refresh_late_hours()
@@ -51,7 +52,8 @@ declare
     l_source text;
     l_hourly_end timestamptz;
     l_daily_end timestamptz;
-    l_history_start timestamptz;
+    l_kept_since timestamptz;
+    l_day timestamptz;
     l_ids bigint[];
     l_ranges tstzmultirange;
     l_range tstzrange;
@@ -63,46 +65,64 @@ begin
         return;
     end if;
     foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
-        l_hourly_end := watermark(hourly_rollup(l_source));
-        l_daily_end := watermark(daily_rollup(l_source));
-        select min(c.range_start)
-        into l_history_start
-        from timescaledb_information.chunks as c
-        where c.hypertable_schema = current_schema()
-            and c.hypertable_name = l_source;
-
-        select array_agg(h.id), range_agg(tstzrange(h.hour, h.hour + interval '1 hour')) filter (where h.hour >= l_history_start)
-        into l_ids, l_ranges
-        from late_hours as h
-        where h.source = l_source
-            and h.hour < greatest(l_hourly_end, l_daily_end);
-
-        for l_range in select unnest(l_ranges) loop
-            if lower(l_range) < l_hourly_end then
-                call refresh_continuous_aggregate(hourly_rollup(l_source)::regclass, lower(l_range), upper(l_range));
-            end if;
-        end loop;
-        for l_range in
-            select unnest(range_agg(tstzrange(
-                time_bucket(interval '1 day', lower(r)),
-                time_bucket(interval '1 day', upper(r) - interval '1 microsecond') + interval '1 day'
-            )))
-            from unnest(l_ranges) as r
+        l_kept_since := kept_since(l_source);
+        l_day := null;
         loop
-            if lower(l_range) < l_daily_end then
-                call refresh_continuous_aggregate(daily_rollup(l_source)::regclass, lower(l_range), upper(l_range));
+            l_hourly_end := watermark(hourly_rollup(l_source));
+            l_daily_end := watermark(daily_rollup(l_source));
+            select time_bucket(interval '1 day', min(h.hour))
+            into l_day
+            from late_hours as h
+            where h.source = l_source
+                and h.hour < l_hourly_end
+                and (l_day is null or h.hour >= l_day + interval '24 hours');
+            exit when l_day is null;
+
+            select array_agg(h.id), range_agg(tstzrange(h.hour, h.hour + interval '1 hour')) filter (where h.hour >= l_kept_since)
+            into l_ids, l_ranges
+            from late_hours as h
+            where h.source = l_source
+                and h.hour >= l_day
+                and h.hour < least(l_day + interval '24 hours', l_hourly_end);
+
+            for l_range in select unnest(l_ranges) loop
+                call refresh_continuous_aggregate(hourly_rollup(l_source)::regclass, lower(l_range), upper(l_range));
+            end loop;
+            if l_ranges is not null and l_day < l_daily_end then
+                call refresh_continuous_aggregate(daily_rollup(l_source)::regclass, l_day, l_day + interval '24 hours');
             end if;
+            delete from late_hours where id = any(l_ids);
+            commit;
         end loop;
-        delete from late_hours where id = any(l_ids);
-        commit;
     end loop;
     perform pg_advisory_unlock(hashtext('fleetmeter.refresh_late_hours'));
 end;
 $$;
 
+-- From when on every reading of this source is still in history.
+create or replace function kept_since(p_source text)
+returns timestamptz
+language sql
+stable
+begin atomic
+    select greatest(
+        (select k.since from kept_history as k),
+        (
+            select min(c.range_start)
+            from timescaledb_information.chunks as c
+            where c.hypertable_schema = current_schema()
+                and c.hypertable_name = p_source
+        )
+    );
+end;
+
 -- Sets the policies for a history of p_days. Readings are accepted and rollups refreshed that far
 -- back; history is dropped only a day after, so that no refresh ever meets an hour without its
 -- readings (it would delete the hour's rollup). The rollups themselves are kept for ever.
+--
+-- When history has been dropped before and p_days is raised, it grows back from there: kept_history
+-- remembers where it begins, and refreshes go back no further.
+--
 -- Oldest first: a backlog must not move the watermark past hours that are not rolled up yet.
 create or replace function configure_retention(p_days integer)
 returns void
@@ -110,9 +130,31 @@ language plpgsql
 as $$
 declare
     l_keep constant interval := make_interval(days => p_days + 1);
-    l_refresh constant interval := make_interval(days => p_days);
+    l_refresh interval;
     l_source text;
+    l_history_start timestamptz;
+    l_rolled_up boolean;
 begin
+    foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
+        select min(c.range_start)
+        into l_history_start
+        from timescaledb_information.chunks as c
+        where c.hypertable_schema = current_schema()
+            and c.hypertable_name = l_source;
+        execute format('select exists (select from %I where bucket < $1)', hourly_rollup(l_source))
+        into l_rolled_up
+        using l_history_start;
+        if l_rolled_up then
+            update kept_history
+            set since = l_history_start
+            where since < l_history_start;
+        end if;
+    end loop;
+
+    select least(make_interval(days => p_days), make_interval(days => extract(day from now() - k.since)::integer))
+    into l_refresh
+    from kept_history as k;
+
     foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
         if not exists (
             select
@@ -121,7 +163,7 @@ begin
                 and j.hypertable_schema = current_schema()
                 and j.hypertable_name = l_source
                 and (j.config ->> 'drop_after')::interval = l_keep
-        ) then
+        ) or l_refresh < make_interval(days => p_days) then
             perform remove_retention_policy(l_source, if_exists => true);
             perform remove_continuous_aggregate_policy(hourly_rollup(l_source), if_exists => true);
             perform remove_continuous_aggregate_policy(daily_rollup(l_source), if_exists => true);

@@ -33,6 +33,8 @@ returns table (
 )
 language plpgsql
 stable
+-- a plan for these times, not for any: a generic one would have to know every chunk
+set plan_cache_mode = force_custom_plan
 as $$
 declare
     l_vehicle constant text[] := array[p_vehicle];

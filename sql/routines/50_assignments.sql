@@ -24,55 +24,75 @@ end;
 $$;
 
 -- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one,
--- but for those that declared their meter. Returns how many readings changed.
-create or replace function restamp_readings(p_vehicle text, p_since timestamptz)
-returns bigint
+-- but for those that declared their meter; p_restamped is how many changed. A transaction a day: batches
+-- that come in meanwhile wait for one day at most, and what was interrupted is done again by whoever
+-- finds restamped_at empty.
+create or replace procedure restamp_readings(p_vehicle text, p_since timestamptz, inout p_restamped bigint)
 language plpgsql
 as $$
 declare
     l_meter text;
     l_until timestamptz;
-    l_restamped bigint;
+    l_day timestamptz;
+    l_last timestamptz;
+    l_changed bigint;
 begin
+    p_restamped := 0;
     -- one at a time for a vehicle; what is read after this is what the one before has left
-    perform pg_advisory_xact_lock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
-    -- old readings may be in the columnstore: as many as it takes may be unpacked
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    perform pg_advisory_lock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
 
-    select
-        a.meter_id,
-        coalesce(
-            (select min(n.since) from meter_assignments as n where n.vehicle_id = p_vehicle and n.since > p_since),
-            'infinity'
-        )
-    into l_meter, l_until
+    select min(r.time), max(r.time)
+    into l_day, l_last
+    from vehicle_readings as r
+    where r.vehicle_id = p_vehicle
+        and r.time >= p_since;
+    l_day := date_bin('24 hours', l_day, '2000-01-01 00:00:00+00');
+
+    insert into meter_vehicles (meter_id, vehicle_id)
+    select a.meter_id, a.vehicle_id
     from meter_assignments as a
     where a.vehicle_id = p_vehicle
-        and a.since = p_since;
-
-    with restamped as (
-        update vehicle_readings as r
-        set meter_id = l_meter
-        where r.vehicle_id = p_vehicle
-            and r.time >= p_since
-            and r.time < l_until
-            and not r.meter_declared
-            and r.meter_id is distinct from l_meter
-        returning r.time
-    ),
-    late as (
-        insert into late_hours (source, hour)
-        select distinct 'vehicle_readings', floor_hour(s.time)
-        from restamped as s
-        where s.time < (select rolled_up_before('vehicle_readings'))
-    )
-    select count(*) into l_restamped from restamped;
-
-    -- the pair before the state, as the writers do: two that meet wait in one direction only
-    insert into meter_vehicles (meter_id, vehicle_id)
-    select l_meter, p_vehicle
-    where l_meter is not null
+        and a.since = p_since
+        and a.meter_id is not null
     on conflict do nothing;
+    commit;
+
+    loop
+        select
+            a.meter_id,
+            coalesce(
+                (select min(n.since) from meter_assignments as n where n.vehicle_id = p_vehicle and n.since > p_since),
+                'infinity'
+            )
+        into l_meter, l_until
+        from meter_assignments as a
+        where a.vehicle_id = p_vehicle
+            and a.since = p_since;
+        exit when l_day is null or l_day > l_last or l_day >= l_until;
+
+        -- old readings may be in the columnstore: as many as it takes may be unpacked
+        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+        with restamped as (
+            update vehicle_readings as r
+            set meter_id = l_meter
+            where r.vehicle_id = p_vehicle
+                and r.time >= greatest(p_since, l_day)
+                and r.time < least(l_until, l_day + interval '24 hours')
+                and not r.meter_declared
+                and r.meter_id is distinct from l_meter
+            returning r.time
+        ),
+        late as (
+            insert into late_hours (source, hour)
+            select distinct 'vehicle_readings', floor_hour(s.time)
+            from restamped as s
+            where s.time < (select rolled_up_before('vehicle_readings'))
+        )
+        select count(*) into l_changed from restamped;
+        commit;
+        p_restamped := p_restamped + l_changed;
+        l_day := l_day + interval '24 hours';
+    end loop;
 
     update vehicle_state as v
     set meter_id = l_meter
@@ -80,28 +100,32 @@ begin
         and v.time >= p_since
         and v.time < l_until
         and not v.meter_declared;
-
     update meter_assignments as a
     set restamped_at = now()
     where a.vehicle_id = p_vehicle
         and a.since = p_since;
-
-    return l_restamped;
+    perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
 end;
 $$;
 
--- Finishes assignments whose second transaction never came (the service was stopped between the two).
-create or replace function restamp_pending()
-returns bigint
-language sql
-begin atomic
-    select coalesce(sum(restamp_readings(p.vehicle_id, p.since)), 0)::bigint
-    from (
-        select a.vehicle_id, a.since
-        from meter_assignments as a
-        where a.restamped_at is null
-            and a.created_at < now() - interval '1 minute'
-        order by a.created_at
-        limit 10
-    ) as p;
+-- Finishes an assignment whose stamping was interrupted (the service was stopped in the middle).
+create or replace procedure restamp_pending()
+language plpgsql
+as $$
+declare
+    l_vehicle text;
+    l_since timestamptz;
+    l_restamped bigint;
+begin
+    select a.vehicle_id, a.since
+    into l_vehicle, l_since
+    from meter_assignments as a
+    where a.restamped_at is null
+        and a.created_at < now() - interval '1 minute'
+    order by a.created_at
+    limit 1;
+    if found then
+        call restamp_readings(l_vehicle, l_since, l_restamped);
+    end if;
 end;
+$$;

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -22,6 +23,8 @@ from fleetmeter.api.service import (
 )
 from fleetmeter.api.vehicles import vehicles
 from fleetmeter.database.pool import Database, connect
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import NotMigratedError
 from fleetmeter.ingest.queue import CommitQueue
 from fleetmeter.ingest.writer import DatabaseWriter
 from fleetmeter.maintenance import maintenance
@@ -40,6 +43,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             async with maintenance(database), CommitQueue(writers, settings).running() as queue:
                 app.state.database = database
                 app.state.queue = queue
+                app.state.kept_since = await _kept_since(database)
                 yield
         finally:
             await database.close()
@@ -51,6 +55,10 @@ def create_app(url: str, settings: Settings) -> Litestar:
     def provide_queue(state: State) -> CommitQueue:
         queue: CommitQueue = state.queue
         return queue
+
+    def provide_kept_since(state: State) -> datetime:
+        since: datetime = state.kept_since
+        return since
 
     def provide_settings() -> Settings:
         return settings
@@ -72,6 +80,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),
             "queue": Provide(provide_queue, sync_to_thread=False),
+            "kept_since": Provide(provide_kept_since, sync_to_thread=False),
             "settings": Provide(provide_settings, sync_to_thread=False),
         },
         openapi_config=openapi_config,
@@ -81,3 +90,13 @@ def create_app(url: str, settings: Settings) -> Litestar:
     )
     describe_problems(app)
     return app
+
+
+async def _kept_since(database: Database) -> datetime:
+    """From when on history is whole; readings before it are refused."""
+    try:
+        async with database.connection() as connection:
+            since: datetime = await queries.kept_since(connection)
+            return since
+    except NotMigratedError:  # it will answer 503 to everything
+        return datetime.min.replace(tzinfo=UTC)

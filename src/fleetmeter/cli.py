@@ -115,6 +115,7 @@ def serve(url: str, settings: Settings, listener: socket, listening: Callable[[s
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=20,
+        limit_concurrency=2000,
     )
     server = _Server(config, listening)
     server.run(sockets=[listener])

@@ -41,5 +41,9 @@ class MalformedBodyError(FleetMeterError):
     """A request body is not what its content type says."""
 
 
+class BodyTooLargeError(FleetMeterError):
+    """A body is larger than may be, as it is or unpacked."""
+
+
 class BatchTooLargeError(FleetMeterError):
     """A batch has more readings than one request may bring."""

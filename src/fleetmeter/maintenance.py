@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import asyncpg
 import structlog
 
-from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
 
@@ -27,11 +26,11 @@ _log = structlog.get_logger()
 async def maintenance(database: Database) -> AsyncIterator[None]:
     """Run the background work for the length of the block."""
     tasks = [
-        asyncio.create_task(_repeat(database, work, interval_s))
+        asyncio.create_task(_repeat(work, interval_s))
         for work, interval_s in (
-            (queries.refresh_late_hours, INTERVAL_S),
-            (queries.restamp_pending, INTERVAL_S),
-            (_tell_failing_jobs, JOBS_INTERVAL_S),
+            (lambda: database.run(queries.refresh_late_hours.sql), INTERVAL_S),
+            (lambda: database.run(queries.restamp_pending.sql), INTERVAL_S),
+            (lambda: _tell_failing_jobs(database), JOBS_INTERVAL_S),
         )
     ]
     try:
@@ -42,18 +41,15 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeat(
-    database: Database, work: Callable[[Connection], Awaitable[object]], interval_s: float
-) -> None:
+async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
     """For ever; what fails is logged and stays to be done in a later round."""
     pause_s = interval_s
     while True:
         await asyncio.sleep(pause_s)
         try:
-            async with database.connection() as connection:
-                await work(connection)
+            await work()
             pause_s = interval_s
-        except (DatabaseUnavailableError, asyncpg.LockNotAvailableError) as error:
+        except DatabaseUnavailableError as error:
             # the database is away, or one of its policies refreshes the same range right now
             _log.debug("maintenance is put off", error=str(error))
         except Exception:
@@ -61,6 +57,7 @@ async def _repeat(
             _log.warning("maintenance failed", exc_info=True, again_in_s=pause_s)
 
 
-async def _tell_failing_jobs(connection: Connection) -> None:
-    async for row in queries.failing_jobs(connection):
-        _log.error("a background job of the database fails", job=row["job"], error=row["error"])
+async def _tell_failing_jobs(database: Database) -> None:
+    async with database.connection() as connection:
+        async for row in queries.failing_jobs(connection):
+            _log.error("a background job of the database fails", job=row["job"], error=row["error"])

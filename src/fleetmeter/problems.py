@@ -18,6 +18,7 @@ from litestar.status_codes import (
     HTTP_400_BAD_REQUEST,
     HTTP_404_NOT_FOUND,
     HTTP_405_METHOD_NOT_ALLOWED,
+    HTTP_408_REQUEST_TIMEOUT,
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
     HTTP_422_UNPROCESSABLE_ENTITY,
@@ -27,6 +28,7 @@ from litestar.status_codes import (
 
 from fleetmeter.errors import (
     BatchTooLargeError,
+    BodyTooLargeError,
     CommitTimeoutError,
     DatabaseUnavailableError,
     MalformedBodyError,
@@ -41,6 +43,7 @@ _TITLES = {
     HTTP_400_BAD_REQUEST: ("bad-request", "The request is not valid"),
     HTTP_404_NOT_FOUND: ("not-found", "There is nothing here"),
     HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "This path has no such method"),
+    HTTP_408_REQUEST_TIMEOUT: ("body-timeout", "The body did not arrive in time"),
     HTTP_413_REQUEST_ENTITY_TOO_LARGE: ("too-large", "The request is too large"),
     HTTP_415_UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "The body's type is not supported"),
     HTTP_422_UNPROCESSABLE_ENTITY: ("unprocessable", "The content cannot be used"),
@@ -146,6 +149,10 @@ def not_migrated(missing: str) -> ProblemDetailsException:
     )
 
 
+def _from_large_body(error: BodyTooLargeError) -> ProblemDetailsException:
+    return problem(HTTP_413_REQUEST_ENTITY_TOO_LARGE, str(error))
+
+
 def _from_not_migrated(error: NotMigratedError) -> ProblemDetailsException:
     return not_migrated(str(error))
 
@@ -155,7 +162,8 @@ def _from_full(error: QueueFullError) -> ProblemDetailsException:
         HTTP_503_SERVICE_UNAVAILABLE,
         f"{error}; nothing of this request was stored, send it again later",
         kind="overloaded",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
+        # what is left of its body is not read
+        headers={"Retry-After": str(RETRY_AFTER_S), "Connection": "close"},
     )
 
 
@@ -181,6 +189,7 @@ problem_details = ProblemDetailsPlugin(
             HTTPException: _from_http,
             MalformedBodyError: _from_malformed,
             BatchTooLargeError: _from_too_large,
+            BodyTooLargeError: _from_large_body,
             DatabaseUnavailableError: _from_unavailable,
             NotMigratedError: _from_not_migrated,
             QueueFullError: _from_full,

@@ -34,16 +34,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """Longest wait for a connection or for one statement, seconds."""
 
-    retention_days: Annotated[int, Meta(ge=2, le=36500)] = 400
+    retention_days: Annotated[int, Meta(ge=4, le=36500)] = 400
     """How old an accepted reading may be, days; raw readings are kept at least that long."""
 
     migrate: bool = True
     """Whether `fleetmeter serve` migrates the database before it starts."""
 
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024
-    """Largest request body, bytes."""
+    """Largest request body, bytes, as it is and unpacked."""
 
-    max_batch: Annotated[int, Meta(ge=1, le=1_000_000)] = 50_000
+    body_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    """Longest that a request body may take to arrive, seconds."""
+
+    max_batch: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     """Most readings in one request."""
 
     writers: Annotated[int, Meta(ge=1, le=32)] = 2

@@ -1,5 +1,6 @@
 """No request that the OpenAPI document allows, nor one that it forbids, is a 5xx."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,11 @@ def test_schemathesis_finds_no_server_error(service: Service, tmp_path: Path) ->
             *("--max-examples", "15", "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,
+        env=os.environ
+        | {
+            "SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
         capture_output=True,
         text=True,
         timeout=200,

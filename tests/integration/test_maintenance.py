@@ -9,7 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from fleetmeter.database.migrations import migrate
+from fleetmeter.database.pool import connect
 from fleetmeter.maintenance import _tell_failing_jobs
+from fleetmeter.settings import Settings
 from tests.conftest import Db, Server, eventually, hours_ago, meter_reading, post
 
 LATE = "select count(*) from late_hours where source = 'meter_readings'"
@@ -37,11 +39,10 @@ def test_a_late_hour_is_noted_with_its_reading_and_forgotten_once_rolled_up(
     eventually(lambda: db.fetch("select from meter_hourly where meter_id = $1", f"{uid}M"))
 
 
+@pytest.mark.timescaledb
 def test_a_refresh_leaves_rollups_alone_whose_history_was_dropped(
     empty_database_url: str, server: Server
 ) -> None:
-    if server.engine != "timescaledb":
-        pytest.skip("of TimescaleDB alone")
     asyncio.run(migrate(empty_database_url, 400))
     db = Db(empty_database_url)
     old = datetime.now(UTC) - timedelta(days=20)
@@ -63,9 +64,8 @@ def test_a_refresh_leaves_rollups_alone_whose_history_was_dropped(
     assert db.value("select count(*) from meter_daily") == 2
 
 
+@pytest.mark.timescaledb
 def test_a_failing_job_of_the_database_is_told(empty_database_url: str, server: Server) -> None:
-    if server.engine != "timescaledb":
-        pytest.skip("of TimescaleDB alone")
     asyncio.run(migrate(empty_database_url, 400))
     db = Db(empty_database_url)
     db.fetch(
@@ -76,11 +76,11 @@ def test_a_failing_job_of_the_database_is_told(empty_database_url: str, server: 
     eventually(lambda: db.fetch("select from failing_jobs()"), timeout_s=30)
 
     async def tell() -> None:
-        connection = await asyncpg.connect(empty_database_url)
+        database = await connect(empty_database_url, Settings())
         try:
-            await _tell_failing_jobs(connection)
+            await _tell_failing_jobs(database)
         finally:
-            await connection.close()
+            await database.close()
 
     with capture_logs() as logs:
         asyncio.run(tell())

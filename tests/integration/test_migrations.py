@@ -103,11 +103,10 @@ def test_what_is_missing_is_known(empty_database_url: str, sql: Path) -> None:
     assert asyncio.run(missing(sql)) == ["0099_later.sql"]
 
 
+@pytest.mark.timescaledb
 def test_on_timescaledb_history_is_hypertables_and_rollups_are_continuous_aggregates(
     database_url: str, server: Server
 ) -> None:
-    if server.engine != "timescaledb":
-        pytest.skip("of TimescaleDB alone")
     db = Db(database_url)
     rollups = db.fetch(
         "select view_name, materialized_only from timescaledb_information.continuous_aggregates"
@@ -133,11 +132,10 @@ def test_on_timescaledb_history_is_hypertables_and_rollups_are_continuous_aggreg
         assert (settings[0]["segmentby"], settings[0]["orderby"]) == (device, '"time"')
 
 
+@pytest.mark.timescaledb
 def test_policies_never_refresh_what_retention_has_dropped(
     empty_database_url: str, server: Server
 ) -> None:
-    if server.engine != "timescaledb":
-        pytest.skip("of TimescaleDB alone")
     db = Db(empty_database_url)
     for days in (400, 400, 30):
         run(empty_database_url, retention_days=days)

@@ -4,10 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
-from fleetmeter.readings.decode import decode
+from fleetmeter.readings.decode import BatchDecoder, Format, decode
 from fleetmeter.readings.model import Batch, MeterRow, VehicleRow
 
 NOW = datetime(2026, 2, 9, 10, 0, 30, tzinfo=UTC)
@@ -27,9 +28,9 @@ METER = {
 }
 
 
-def decoded(body: Any, max_batch: int = 100) -> Batch:
+def decoded(body: Any, max_batch: int = 100, format_: Format = "json") -> Batch:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode(raw, NOW, timedelta(days=400), max_batch)
+    return decode(raw, format_, NOW - timedelta(days=400), NOW + timedelta(minutes=5), max_batch)
 
 
 def rejection(body: Any) -> tuple[str, str]:
@@ -192,12 +193,16 @@ def test_an_empty_array_is_an_empty_batch() -> None:
         b"{",
         b'{"soc": NaN}',
         b'{"soc": Infinity}',
+        b"[1, 2",
+        b'[1, "2]',
+        b"[1] 2",
+        b"1, 2]",
+        b"[1}",
         b"[{},]",
         b"{}{}",
         b"{}\n{}",
         b"[" * 100_000,
         b'{"a":' * 100_000,
-        b'[{"vehicleId": "\xff"}]',
         b"\x1f\x8b\x08",
     ],
 )
@@ -215,10 +220,72 @@ def test_a_number_too_large_for_a_float_is_not_taken() -> None:
 
 def test_a_batch_has_a_limit() -> None:
     assert len(decoded([METER] * 100).meters) == 1
-    with pytest.raises(BatchTooLargeError, match="101 readings"):
+    with pytest.raises(BatchTooLargeError, match="more than 100 readings"):
         decoded([METER] * 101)
 
 
 def test_a_batch_of_many_tiny_items_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(BatchTooLargeError):
         decoded(b"[" + b"1," * 5000 + b"1]")
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b'{"vehicleId": "\\ud800"}',
+        b'{"x": ' + b"[" * 3000 + b"]" * 3000 + b"}",
+        b'{"vehicleId": "\xff"}',
+        b'{"soc": NaN}',
+        b'{"soc" 5}',
+        b"nonsense",
+    ],
+)
+def test_an_item_that_is_no_json_never_blocks_another(poison: bytes) -> None:
+    good = json.dumps(VEHICLE | {"note": 'a ] and a } and a , and a \\" within'}).encode()
+    batch = decoded(b"[" + good + b", " + poison + b"," + json.dumps(METER).encode() + b" ] ")
+    assert len(batch.vehicles) == len(batch.meters) == 1
+    assert [(r.index, r.code) for r in batch.rejected] == [(1, "malformed")]
+
+
+def test_ndjson_is_a_reading_a_line_whatever_the_pieces() -> None:
+    lines = [json.dumps(VEHICLE), "", json.dumps(METER), "garbage", json.dumps({"soc": "x"}), ""]
+    body = "\r\n".join(lines).encode()
+    expected = [(2, "malformed"), (3, "invalid_type")]
+    for size in (1, 7, 50, 10_000):
+        decoder = BatchDecoder("ndjson", NOW - timedelta(days=400), NOW + timedelta(minutes=5), 100)
+        for start in range(0, len(body), size):
+            decoder.feed(body[start : start + size])
+        batch = decoder.finish()
+        assert len(batch.vehicles) == len(batch.meters) == 1
+        assert [(r.index, r.code) for r in batch.rejected] == expected
+
+
+def test_ndjson_has_the_same_limit() -> None:
+    body = b"1\n" * 101
+    with pytest.raises(BatchTooLargeError):
+        decoded(body, format_="ndjson")
+
+
+def test_msgpack_has_the_same_outcomes() -> None:
+    good = [VEHICLE, METER]
+    assert decoded(msgspec.msgpack.encode(VEHICLE), format_="msgpack").vehicles
+    assert decoded(msgspec.msgpack.encode(METER | {"timestamp": AT}), format_="msgpack").meters
+    batch = decoded(msgspec.msgpack.encode([*good, 42, {"soc": "x"}]), format_="msgpack")
+    assert len(batch.vehicles) == len(batch.meters) == 1
+    assert [(r.index, r.code) for r in batch.rejected] == [
+        (2, "not_an_object"),
+        (3, "invalid_type"),
+    ]
+    nan = msgspec.msgpack.encode(VEHICLE | {"soc": float("nan")})
+    assert decoded(nan, format_="msgpack").rejected[0].code == "out_of_range"
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x92\x80", b"\x81\xa1"])
+def test_what_is_not_msgpack_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedBodyError):
+        decoded(body, format_="msgpack")
+
+
+def test_a_msgpack_array_that_claims_too_much_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(BatchTooLargeError):
+        decoded(b"\xdd\xff\xff\xff\xff" + b"\xc0" * 1000, format_="msgpack")

@@ -13,12 +13,13 @@ from fleetmeter.api.parameters import (
     Limit,
     Page,
     check_device_id,
+    check_time,
     from_time,
     page,
     refuse_unknown_parameters,
 )
 from fleetmeter.api.vehicles import require_vehicle
-from fleetmeter.database.pool import Database, retried
+from fleetmeter.database.pool import LONG_S, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.readings.model import DeviceId, Timestamp
 
@@ -62,6 +63,8 @@ async def assign_meter(
     check_device_id("vehicle_id", vehicle_id)
     if data.meter_id is not None:
         check_device_id("$.meterId", data.meter_id)
+    if data.since is not None:
+        check_time("$.since", data.since)
     async with database.connection() as connection:
         assignment = await queries.assign_meter(
             connection, vehicle_id=vehicle_id, meter_id=data.meter_id, since=data.since
@@ -71,7 +74,9 @@ async def assign_meter(
     async def restamp() -> tuple[int, datetime | None]:
         async with database.connection() as connection:
             return (
-                await queries.restamp_readings(connection, vehicle_id=vehicle_id, since=since),
+                await connection.fetchval(
+                    queries.restamp_readings.sql, vehicle_id, since, timeout=LONG_S
+                ),
                 await queries.assignment_end(connection, vehicle_id=vehicle_id, since=since),
             )
 

@@ -1,5 +1,7 @@
 """POST /v1/ingest: readings of both kinds, each with its own outcome."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -18,6 +20,7 @@ from litestar.openapi.spec import (
 from litestar.status_codes import (
     HTTP_200_OK,
     HTTP_207_MULTI_STATUS,
+    HTTP_408_REQUEST_TIMEOUT,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
     HTTP_422_UNPROCESSABLE_ENTITY,
 )
@@ -25,8 +28,9 @@ from msgspec import Meta
 
 from fleetmeter.ingest.queue import CommitQueue
 from fleetmeter.problems import problem
-from fleetmeter.readings.decode import decode
-from fleetmeter.readings.model import Rejection
+from fleetmeter.readings.compression import unpacker
+from fleetmeter.readings.decode import BatchDecoder, Format
+from fleetmeter.readings.model import MAX_AHEAD_S, Batch, Rejection
 from fleetmeter.settings import Settings
 
 
@@ -40,12 +44,23 @@ class IngestOutcome(msgspec.Struct, rename="camel"):
     rejected: Annotated[list[Rejection], Meta(description="Not stored; sending again is useless.")]
 
 
+_FORMATS: dict[str, Format] = {
+    "": "json",
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/msgpack": "msgpack",
+    "application/x-msgpack": "msgpack",
+    "application/vnd.msgpack": "msgpack",
+}
 _READING = Schema(
     one_of=[
         Reference(ref="#/components/schemas/VehicleReading"),
         Reference(ref="#/components/schemas/MeterReading"),
     ]
 )
+_ONE_OR_MANY = Schema(one_of=[_READING, Schema(type=OpenAPIType.ARRAY, items=_READING)])
 _EXAMPLE = [
     {
         "vehicleId": "EV-1",
@@ -70,14 +85,12 @@ class _IngestOperation(Operation):
     def __post_init__(self) -> None:
         self.request_body = RequestBody(
             required=True,
-            description="One reading, or an array of readings of both kinds.",
+            description="One reading, or an array of readings of both kinds; as NDJSON, a reading "
+            "a line. Content-Encoding may be gzip or zstd.",
             content={
-                "application/json": OpenAPIMediaType(
-                    schema=Schema(
-                        one_of=[_READING, Schema(type=OpenAPIType.ARRAY, items=_READING)]
-                    ),
-                    example=_EXAMPLE,
-                )
+                "application/json": OpenAPIMediaType(schema=_ONE_OR_MANY, example=_EXAMPLE),
+                "application/x-ndjson": OpenAPIMediaType(schema=_READING),
+                "application/msgpack": OpenAPIMediaType(schema=_ONE_OR_MANY),
             },
         )
 
@@ -102,32 +115,13 @@ class _IngestOperation(Operation):
     },
 )
 async def ingest(
-    request: Request[Any, Any, Any], queue: CommitQueue, settings: Settings
+    request: Request[Any, Any, Any], queue: CommitQueue, settings: Settings, kept_since: datetime
 ) -> Response[IngestOutcome]:
     """Decode, validate, commit, answer."""
-    content_type, _ = request.content_type
-    if content_type not in ("application/json", ""):
-        raise problem(
-            HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type is {content_type}; send application/json",
-        )
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise problem(
-            HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Encoding is {encoding}; send the body as it is",
-            kind="unsupported-encoding",
-        )
-    body = await request.body()
-    batch = decode(
-        body,
-        now=datetime.now(UTC),
-        retention=timedelta(days=settings.retention_days),
-        max_batch=settings.max_batch,
-    )
-    taken = len(batch.vehicles) + len(batch.meters)
-    with queue.admitted(len(body)):
+    with queue.admitted() as count_bytes:
+        batch = await _receive(request, settings, kept_since, count_bytes)
+        taken = len(batch.vehicles) + len(batch.meters)
         stored = await queue.store(batch) if taken else 0
-    duplicates = taken - stored + batch.repeated
     if batch.rejected and not taken:
         count = len(batch.rejected)
         raise problem(
@@ -139,6 +133,52 @@ async def ingest(
             rejected=batch.rejected,
         )
     return Response(
-        IngestOutcome(stored, duplicates, batch.rejected),
+        IngestOutcome(stored, taken - stored + batch.repeated, batch.rejected),
         status_code=HTTP_207_MULTI_STATUS if batch.rejected else HTTP_200_OK,
     )
+
+
+async def _receive(
+    request: Request[Any, Any, Any],
+    settings: Settings,
+    kept_since: datetime,
+    count_bytes: Callable[[int], None],
+) -> Batch:
+    """The body, unpacked and decoded as it comes in."""
+    content_type, _ = request.content_type
+    format_ = _FORMATS.get(content_type.lower())
+    if format_ is None:
+        raise problem(
+            HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Type is {content_type}; send application/json, application/x-ndjson or "
+            "application/msgpack",
+        )
+    encoding = request.headers.get("content-encoding", "")
+    unpack = unpacker(encoding, settings.max_body_bytes)
+    if unpack is None:
+        raise problem(
+            HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Encoding is {encoding}; send gzip, zstd or none",
+            kind="unsupported-encoding",
+        )
+    now = datetime.now(UTC)
+    decoder = BatchDecoder(
+        format_,
+        oldest=max(now - timedelta(days=settings.retention_days), kept_since),
+        latest=now + timedelta(seconds=MAX_AHEAD_S),
+        max_batch=settings.max_batch,
+    )
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            async for chunk in request.stream():
+                count_bytes(len(chunk))
+                for piece in unpack.feed(chunk):
+                    decoder.feed(piece)
+    except TimeoutError:
+        raise problem(
+            HTTP_408_REQUEST_TIMEOUT,
+            f"the body did not arrive within {settings.body_timeout_s:g} s; nothing was stored",
+            headers={"Connection": "close"},
+        ) from None
+    unpack.finish()
+    return decoder.finish()

@@ -15,6 +15,8 @@ from fleetmeter.readings.model import DEVICE_ID, DEVICE_ID_PATTERN, DeviceId, Ti
 MAX_WINDOW = timedelta(days=400)
 DEFAULT_WINDOW = timedelta(hours=24)
 MAX_LIMIT = 1000
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 DeviceIdPath = Annotated[str, PathParameter(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
 From = Annotated[
@@ -79,10 +81,7 @@ class Page(msgspec.Struct, Generic[T], rename="camel"):
 def window(from_: str | None, to: str | None, now: datetime | None = None) -> Window:
     """The window that a request asks for; the 24 hours up to now by default. Raises 400."""
     end = parse_time("to", to) if to else (now or datetime.now(UTC))
-    try:
-        start = parse_time("from", from_) if from_ else end - DEFAULT_WINDOW
-    except OverflowError:
-        raise invalid_parameter("to", "is before any time that can be") from None
+    start = parse_time("from", from_) if from_ else end - DEFAULT_WINDOW
     if start >= end:
         raise invalid_parameter("from", "must be before to")
     if end - start > MAX_WINDOW:
@@ -95,13 +94,20 @@ def parse_time(name: str, text: str) -> datetime:
     try:
         # a + that was not percent-encoded arrives as a space
         time = msgspec.convert(text.replace(" ", "+"), datetime)
-        if time.tzinfo is None:
-            raise invalid_parameter(name, "has no offset; end it with Z or ±hh:mm")
-        return time.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
+    except msgspec.ValidationError:
         raise invalid_parameter(
             name, "is not an RFC 3339 time such as 2026-02-09T10:00:00Z"
         ) from None
+    return check_time(name, time)
+
+
+def check_time(name: str, time: datetime) -> datetime:
+    """The time in UTC, when it has an offset and lies in our days. Raises 400."""
+    if time.tzinfo is None:
+        raise invalid_parameter(name, "has no offset; end it with Z or ±hh:mm")
+    if not _EARLIEST <= time <= _LATEST:
+        raise invalid_parameter(name, f"must be from {_EARLIEST.year} to {_LATEST.year}")
+    return time.astimezone(UTC)
 
 
 def check_device_id(name: str, value: str) -> str:
@@ -128,7 +134,7 @@ def after_id(cursor: str | None) -> str:
 
 def from_time(cursor: str | None, start: datetime) -> datetime:
     """The time that a cursor points at, never before `start`. Raises 400."""
-    return max(start, _decode(cursor, Timestamp)) if cursor else start
+    return max(start, check_time("cursor", _decode(cursor, Timestamp))) if cursor else start
 
 
 def _encode(key: str | datetime) -> str:

@@ -20,6 +20,9 @@ else:
 _ATTEMPTS = 4
 """How often a transaction is tried that collides with another."""
 
+LONG_S = 3600
+"""For statements that commit as they go, seconds."""
+
 _log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -33,6 +36,9 @@ _UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
     asyncpg.TransactionRollbackError,  # deadlock, serialization: nothing was stored
     asyncpg.ReadOnlySQLTransactionError,  # a replica after a failover
+    asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections right now
+    asyncpg.InvalidCatalogNameError,  # dropped, renamed
+    asyncpg.InvalidAuthorizationSpecificationError,  # role or password changed
 )
 
 
@@ -74,6 +80,11 @@ class Database:
         """A connection for a few statements. Raises DatabaseUnavailableError."""
         async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
             yield connection
+
+    async def run(self, statement: str) -> None:
+        """Run a statement that may take as long as it takes. Raises DatabaseUnavailableError."""
+        async with self.connection() as connection:
+            await connection.execute(statement, timeout=LONG_S)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Connection"]:

@@ -6,7 +6,7 @@ in gathers for the next transaction. A device always goes to the same writer. Al
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
@@ -65,15 +65,27 @@ class CommitQueue:
             await asyncio.gather(*tasks)
 
     @contextmanager
-    def admitted(self, size: int) -> Iterator[None]:
-        """Count a body of `size` bytes as being worked on. Raises QueueFullError."""
-        if self._bytes + size > self._max_bytes:
-            raise QueueFullError("too many bytes are being worked on")
-        self._bytes += size
+    def admitted(self) -> Iterator[Callable[[int], None]]:
+        """Work on a request: tell the yielded function of every byte that came in.
+
+        Both raise QueueFullError: the request, before it is read, when readings are waiting that
+        fill the queue; the function, when all requests together hold too many bytes.
+        """
+        if self._readings >= self._max_readings:
+            raise QueueFullError("too many readings wait to be committed")
+        mine = 0
+
+        def count(size: int) -> None:
+            nonlocal mine
+            mine += size
+            self._bytes += size
+            if self._bytes > self._max_bytes:
+                raise QueueFullError("too many bytes are being worked on")
+
         try:
-            yield
+            yield count
         finally:
-            self._bytes -= size
+            self._bytes -= mine
 
     async def store(self, batch: Batch) -> int:
         """Wait until the batch is committed; how many of its readings were new.

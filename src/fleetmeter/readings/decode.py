@@ -1,93 +1,224 @@
 """From the bytes of a request to a Batch.
 
-A whole batch is decoded in one pass; only when an item is of the wrong type is the body split and
-each item decoded on its own, so that one bad reading never costs another.
+Items are decoded many at a time; only when one of them cannot be is the body split and each item
+decoded on its own, so that one bad reading never costs another.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
-from fleetmeter.readings.model import MAX_AHEAD_S, Batch, MeterRow, Rejection, VehicleRow
+from fleetmeter.readings.model import Batch, MeterRow, Rejection, VehicleRow
 from fleetmeter.readings.validate import Invalid, Telemetry, validate
+
+Format = Literal["json", "ndjson", "msgpack"]
+Body = bytes | bytearray
+Item = Telemetry | bytes | bytearray | msgspec.Raw
+"""A reading, or one that still has to be decoded, by itself."""
 
 _MAX_FIELDS = 16
 """Fields of a reading, on average over the largest batch: bounds the memory of decoding."""
 
-_decode_one = msgspec.json.Decoder(Telemetry).decode
-_decode_many = msgspec.json.Decoder(list[Telemetry]).decode
-_whole = msgspec.json.Decoder(msgspec.Raw).decode
-_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_json = msgspec.json.Decoder(Telemetry)
+_json_array = msgspec.json.Decoder(list[Telemetry])
+_msgpack = msgspec.msgpack.Decoder(Telemetry)
+_msgpack_array = msgspec.msgpack.Decoder(list[Telemetry])
+_msgpack_split = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
+_NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode(body: bytes, now: datetime, retention: timedelta, max_batch: int) -> Batch:
-    """Decode and validate one reading or an array of them, both kinds mixed.
+class BatchDecoder:
+    """Takes a body piece by piece and ends with a Batch.
 
-    `now` is the time of arrival (UTC), from which the age of a reading counts. The first of several
-    readings with the same device and time in one batch is kept; the others count as `repeated`.
-
-    Raises MalformedBodyError (not JSON) and BatchTooLargeError.
+    Readings must lie in `oldest` ≤ timestamp ≤ `latest`. The first of several with the same device
+    and time is kept; the others count as `repeated`.
     """
-    items: Sequence[Telemetry | msgspec.Raw] = _items(body, max_batch)
-    oldest, latest = now - retention, now + timedelta(seconds=MAX_AHEAD_S)
-    vehicles: dict[tuple[str, datetime], VehicleRow] = {}
-    meters: dict[tuple[str, datetime], MeterRow] = {}
-    rejected: list[Rejection] = []
-    for index, item in enumerate(items):
-        try:
-            row = validate(_telemetry(item), oldest, latest)
-        except Invalid as invalid:
-            rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
-            continue
-        if type(row) is VehicleRow:
-            vehicles.setdefault((row.vehicle_id, row.time), row)
-        elif type(row) is MeterRow:
-            meters.setdefault((row.meter_id, row.time), row)
-    return Batch(
-        vehicles=list(vehicles.values()),
-        meters=list(meters.values()),
-        repeated=len(items) - len(vehicles) - len(meters) - len(rejected),
-        rejected=rejected,
-    )
+
+    def __init__(self, format_: Format, oldest: datetime, latest: datetime, max_batch: int) -> None:
+        self._format = format_
+        self._oldest = oldest
+        self._latest = latest
+        self._max_batch = max_batch
+        self._undecoded = bytearray()
+        self._count = 0
+        self._vehicles: dict[tuple[str, datetime], VehicleRow] = {}
+        self._meters: dict[tuple[str, datetime], MeterRow] = {}
+        self._rejected: list[Rejection] = []
+
+    def feed(self, piece: bytes) -> None:
+        """More of the body. Raises BatchTooLargeError."""
+        self._undecoded += piece
+        if self._format == "ndjson" and (end := self._undecoded.rfind(b"\n") + 1):
+            lines = bytes(memoryview(self._undecoded)[:end])
+            del self._undecoded[:end]
+            self._collect(_json_lines(lines, self._max_batch), _json.decode)
+
+    def finish(self) -> Batch:
+        """The body has ended. Raises MalformedBodyError and BatchTooLargeError."""
+        body = self._undecoded
+        if self._format == "ndjson":
+            self._collect(_json_lines(body, self._max_batch), _json.decode)
+        elif self._format == "msgpack":
+            self._collect(_msgpack_items(body, self._max_batch), _msgpack.decode)
+        else:
+            self._collect(_json_items(body, self._max_batch), _json.decode)
+        return Batch(
+            vehicles=list(self._vehicles.values()),
+            meters=list(self._meters.values()),
+            repeated=self._count - len(self._vehicles) - len(self._meters) - len(self._rejected),
+            rejected=self._rejected,
+        )
+
+    def _collect(self, items: Sequence[Item], decode: Callable[[bytes], Telemetry]) -> None:
+        if self._count + len(items) > self._max_batch:
+            raise _too_many(self._max_batch)
+        for index, item in enumerate(items, self._count):
+            try:
+                reading = item if isinstance(item, Telemetry) else _decode_one(item, decode)
+                row = validate(reading, self._oldest, self._latest)
+            except Invalid as invalid:
+                self._rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
+                continue
+            if type(row) is VehicleRow:
+                self._vehicles.setdefault((row.vehicle_id, row.time), row)
+            elif type(row) is MeterRow:
+                self._meters.setdefault((row.meter_id, row.time), row)
+        self._count += len(items)
 
 
-def _items(body: bytes, max_batch: int) -> Sequence[Telemetry | msgspec.Raw]:
-    """The items of a body, decoded, or as raw JSON where that has to be done one by one."""
-    if body.count(b",") > _MAX_FIELDS * max_batch:
-        raise BatchTooLargeError(f"more than {max_batch} readings; send them in smaller batches")
-    items: Sequence[Telemetry | msgspec.Raw]
+def decode(body: bytes, format_: Format, oldest: datetime, latest: datetime, most: int) -> Batch:
+    """Decode a whole body: BatchDecoder in one call."""
+    decoder = BatchDecoder(format_, oldest, latest, most)
+    decoder.feed(body)
+    return decoder.finish()
+
+
+def _json_items(body: Body, most: int) -> Sequence[Item]:
+    """One object or an array."""
+    if body.count(b",") > _MAX_FIELDS * most:
+        raise _too_many(most)
+    if not body.strip():
+        raise MalformedBodyError("the body is empty")
     try:
         if body.lstrip()[:1] != b"[":
-            items = [_whole(body)]
-        else:
-            try:
-                items = _decode_many(body)
-            except msgspec.ValidationError:
-                items = _split(body)
-    except RecursionError:
-        raise MalformedBodyError("the body is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBodyError(f"the body is not valid JSON: {error}") from None
-    if len(items) > max_batch:
-        raise BatchTooLargeError(
-            f"{len(items)} readings, more than {max_batch}; send them in smaller batches"
-        )
+            msgspec.json.decode(body, type=msgspec.Raw)
+            return [body]
+        return _json_array.decode(body)
+    except msgspec.ValidationError:
+        return _split_array(body, most)
+    except _NOT_DECODED as error:
+        # perhaps only what is inside one of the items
+        try:
+            return _split_array(body, most)
+        except MalformedBodyError:
+            raise MalformedBodyError(f"the body is not valid JSON: {_said(error)}") from None
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+
+
+def _split_array(body: Body, most: int) -> list[Body]:
+    """The items of a JSON array by its brackets alone, whatever is between them.
+
+    Raises MalformedBodyError when they do not make an array.
+    """
+    if body.lstrip()[:1] != b"[":
+        raise MalformedBodyError("the body is no array")
+    items: list[Body] = []
+    depth = start = end = 0
+    for count, token in enumerate(_TOKEN.finditer(body)):
+        if end:
+            break
+        if count > 8 * _MAX_FIELDS * most:
+            raise MalformedBodyError("the body is no array of readings")
+        match token[0]:
+            case b"[" | b"{":
+                depth += 1
+                if depth == 1:
+                    start = token.end()
+            case b"]" | b"}":
+                depth -= 1
+                if depth == 0:
+                    items.append(body[start : token.start()])
+                    end = token.end()
+            case b"," if depth == 1:
+                items.append(body[start : token.start()])
+                start = token.end()
+            case b'"':  # a string that never ends
+                break
+    if not end or body[end - 1 : end] != b"]" or body[end:].strip():
+        raise MalformedBodyError("the body is no array")
+    if len(items) == 1 and not items[0].strip():
+        return []
+    if any(not item.strip() for item in items):
+        raise MalformedBodyError("the body has an item that is nothing")
     return items
 
 
-def _telemetry(item: Telemetry | msgspec.Raw) -> Telemetry:
-    if isinstance(item, Telemetry):
-        return item
+def _json_lines(lines: Body, most: int) -> Sequence[Item]:
+    """One object a line; empty lines do not count."""
+    if lines.count(b"\n") > _MAX_FIELDS * most or lines.count(b",") > _MAX_FIELDS * most:
+        raise _too_many(most)
     try:
-        return _decode_one(item)
+        return _json.decode_lines(lines)
+    except _NOT_DECODED:
+        return [line for line in lines.split(b"\n") if line.strip()]
+
+
+def _msgpack_items(body: Body, most: int) -> Sequence[Item]:
+    """One map or an array."""
+    if not body:
+        raise MalformedBodyError("the body is empty")
+    length = _msgpack_array_length(body)
+    if length is not None and length > most:
+        raise _too_many(most)
+    try:
+        if length is None:
+            msgspec.msgpack.decode(body, type=msgspec.Raw)
+            return [body]
+        try:
+            return _msgpack_array.decode(body)
+        except msgspec.ValidationError:
+            return _msgpack_split.decode(body)
+    except _NOT_DECODED as error:
+        raise MalformedBodyError(f"the body is not valid MessagePack: {_said(error)}") from None
+
+
+def _msgpack_array_length(body: Body) -> int | None:
+    """What an array's header says; None for anything else."""
+    if 0x90 <= body[0] <= 0x9F:
+        return body[0] & 0x0F
+    if body[0] == 0xDC:
+        return int.from_bytes(body[1:3])
+    if body[0] == 0xDD:
+        return int.from_bytes(body[1:5])
+    return None
+
+
+def _decode_one(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> Telemetry:
+    try:
+        return decode(bytes(item))
     except msgspec.ValidationError as error:
         reason, _, path = str(error).replace(" | null", "").partition(" - at `")
         if not path:
             raise Invalid("not_an_object", f"a reading is an object: {reason}") from None
         path = path.rstrip("`")
-        code = "invalid_timestamp" if path == "$.timestamp" else "invalid_type"
-        raise Invalid(code, f"{path.removeprefix('$.')}: {reason}", path) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid("invalid_type", str(error)) from None
+        if path == "$.timestamp":
+            detail = "timestamp must be an RFC 3339 time such as 2026-02-09T10:00:00Z"
+            raise Invalid("invalid_timestamp", detail, path) from None
+        raise Invalid("invalid_type", f"{path.removeprefix('$.')}: {reason}", path) from None
+    except _NOT_DECODED as error:
+        raise Invalid("malformed", f"the item cannot be decoded: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _too_many(most: int) -> BatchTooLargeError:
+    return BatchTooLargeError(f"more than {most} readings; send them in smaller batches")

@@ -1,0 +1,118 @@
+"""Compressed bodies: unpacked piece by piece, never further than the limit."""
+
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from fleetmeter.errors import BodyTooLargeError, MalformedBodyError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_PIECE = 256 * 1024
+"""Most bytes that are unpacked at a time."""
+
+_MAX_WINDOW_LOG = 23
+"""Zstandard: 8 MiB of window, what RFC 8878 asks every decoder to support."""
+
+
+class Unpacker(Protocol):
+    """Takes a body as it comes in."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """What the chunk unpacks to. Raises MalformedBodyError and BodyTooLargeError."""
+        ...
+
+    def finish(self) -> None:
+        """The body has ended. Raises MalformedBodyError when it should go on."""
+        ...
+
+
+def unpacker(encoding: str, limit: int) -> Unpacker | None:
+    """For a Content-Encoding, up to `limit` bytes unpacked; None for one that is not known."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return _Plain()
+        case "gzip" | "x-gzip":
+            return _Gzip(limit)
+        case "zstd":
+            return _Zstd(limit)
+        case _:
+            return None
+
+
+class _Plain:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        yield chunk
+
+    def finish(self) -> None:
+        pass
+
+
+class _Limited:
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def _count(self, piece: bytes) -> bytes:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise BodyTooLargeError("the body unpacks to more than FLEETMETER_MAX_BODY_BYTES")
+        return piece
+
+
+class _Gzip(_Limited):
+    """Members one after the other, as gzip allows."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._member = zlib.decompressobj(wbits=31)
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        try:
+            while chunk:
+                if self._member.eof:
+                    self._member = zlib.decompressobj(wbits=31)
+                self._begun = True
+                yield self._count(self._member.decompress(chunk, _PIECE))
+                chunk = self._member.unconsumed_tail or self._member.unused_data
+        except zlib.error as error:
+            raise MalformedBodyError(f"the body is not gzip: {error}") from None
+
+    def finish(self) -> None:
+        if self._begun and not self._member.eof:
+            raise MalformedBodyError("the gzip body is cut off")
+
+
+class _Zstd(_Limited):
+    """Frames one after the other, as Zstandard allows."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._frame = self._new()
+        self._begun = False
+
+    @staticmethod
+    def _new() -> "zstd.ZstdDecompressor":
+        options = {int(zstd.DecompressionParameter.window_log_max): _MAX_WINDOW_LOG}
+        return zstd.ZstdDecompressor(options=options)
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        try:
+            while chunk:
+                if self._frame.eof:
+                    self._frame = self._new()
+                self._begun = True
+                yield self._count(self._frame.decompress(chunk, _PIECE))
+                while not (self._frame.eof or self._frame.needs_input):
+                    yield self._count(self._frame.decompress(b"", _PIECE))
+                chunk = self._frame.unused_data
+        except zstd.ZstdError as error:
+            raise MalformedBodyError(f"the body is not zstd: {error}") from None
+
+    def finish(self) -> None:
+        if self._begun and not self._frame.eof:
+            raise MalformedBodyError("the zstd body is cut off")
