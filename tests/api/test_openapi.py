@@ -41,5 +41,5 @@ def test_every_error_is_documented_as_the_problem_document_that_it_is(client: ht
             for response in errors.values():
                 assert list(response["content"]) == ["application/problem+json"]
     assert set(document["paths"]["/v1/ingest"]["post"]["responses"]) == {
-        *("200", "207", "400", "413", "415", "422", "503")
+        *("200", "207", "400", "408", "413", "415", "422", "503")
     }

@@ -171,8 +171,8 @@ async def _receive(
     try:
         async with asyncio.timeout(settings.body_timeout_s):
             async for chunk in request.stream():
-                count_bytes(len(chunk))
                 for piece in unpack.feed(chunk):
+                    count_bytes(len(piece))
                     decoder.feed(piece)
     except TimeoutError:
         raise problem(

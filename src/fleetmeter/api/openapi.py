@@ -39,6 +39,7 @@ _PROBLEM = Schema(
 _DESCRIPTIONS = {
     "400": "The request is not valid.",
     "404": "The device is not known.",
+    "408": "The body did not arrive in time; nothing was stored.",
     "413": "The body or the batch is too large; nothing was stored.",
     "415": "The body's type or encoding is not supported; nothing was stored.",
     "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
@@ -66,7 +67,7 @@ def _describe(path: str, operation: Operation) -> None:
     if "{" in path and operation.request_body is None:
         statuses.append("404")
     if path == "/v1/ingest":
-        statuses += ["413", "415"]
+        statuses += ["408", "413", "415"]
     if path.startswith("/v1/") or path == "/health/ready":
         statuses.append("503")
     problem = Reference(ref="#/components/schemas/Problem")
