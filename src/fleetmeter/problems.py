@@ -96,7 +96,7 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
         return error
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         errors = [
-            {"path": _path(item), "detail": item["message"]}
+            {"path": _path(item), "detail": _detail(item)}
             for item in error.extra
             if isinstance(item, dict)
         ]
@@ -111,6 +111,12 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
     if isinstance(error.__cause__, SerializationException):
         return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {error.detail}"))
     return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
+
+
+def _detail(item: dict[str, Any]) -> str:
+    """Litestar names the handler's argument when there is no body at all."""
+    message: str = item["message"]
+    return "the body is missing" if message == "'data'" else message
 
 
 def _path(item: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ from tests.conftest import hours_ago, meter_reading, post
     [
         ("GET", "/nothing/here", 404, "not-found"),
         ("GET", "/nothing", 404, "not-found"),
+        ("GET", "/docs/nothing", 404, "not-found"),
+        ("GET", "/assets/swagger-ui/nothing.js", 404, "not-found"),
         ("GET", "/v1/ingest", 405, "method-not-allowed"),
         ("DELETE", "/v1/vehicles", 405, "method-not-allowed"),
     ],
@@ -50,6 +52,12 @@ def test_a_body_that_cannot_be_is_told_by_its_json_path(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"][0]["path"] == path
     assert client.get(f"/v1/vehicles/{uid}EV/assignments").status_code == 404
+
+
+def test_a_missing_body_is_told(client: httpx.Client) -> None:
+    answer = client.put("/v1/vehicles/EV/meter")
+    assert answer.status_code == 400
+    assert "the body is missing" in answer.json()["detail"]
 
 
 def test_malformed_json_is_400(client: httpx.Client) -> None:

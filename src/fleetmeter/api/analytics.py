@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import Router, get
+from litestar.di import NamedDependency
 
 from fleetmeter.api.parameters import DeviceIdPath, From, To, refuse_unknown_parameters, window
 from fleetmeter.api.vehicles import require_vehicle
@@ -12,7 +13,7 @@ from fleetmeter.energy.performance import REPORTING_INTERVAL_S, Performance, Sum
 
 @get("/performance/{vehicle_id:str}", summary="The energy summary of one vehicle")
 async def get_performance(
-    database: Database, vehicle_id: DeviceIdPath, from_: From = None, to: To = None
+    database: NamedDependency[Database], vehicle_id: DeviceIdPath, from_: From = None, to: To = None
 ) -> Performance:
     """AC taken, DC delivered, the loss between, and how much of it was measured.
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import msgspec
 from litestar import Router, get, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from fleetmeter.api.parameters import (
@@ -57,7 +59,7 @@ class AssignmentChanged(Assignment, kw_only=True):
 
 @put("/{vehicle_id:str}/meter", summary="Assign a vehicle to a meter")
 async def assign_meter(
-    database: Database, vehicle_id: DeviceIdPath, data: AssignmentChange
+    database: NamedDependency[Database], vehicle_id: DeviceIdPath, data: JSONBody[AssignmentChange]
 ) -> AssignmentChanged:
     """Holds until the vehicle's next assignment. Sending it again changes nothing."""
     check_device_id("vehicle_id", vehicle_id)
@@ -92,7 +94,10 @@ async def assign_meter(
 
 @get("/{vehicle_id:str}/assignments", summary="A vehicle's assignments, oldest first")
 async def list_assignments(
-    database: Database, vehicle_id: DeviceIdPath, limit: Limit = 100, cursor: Cursor = None
+    database: NamedDependency[Database],
+    vehicle_id: DeviceIdPath,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> Page[Assignment]:
     """Where it charged, and until when."""
     async with database.connection() as connection:

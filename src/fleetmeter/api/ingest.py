@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     OpenAPIMediaType,
@@ -115,7 +116,10 @@ class _IngestOperation(Operation):
     },
 )
 async def ingest(
-    request: Request[Any, Any, Any], queue: CommitQueue, settings: Settings, kept_since: datetime
+    request: Request[Any, Any, Any],
+    queue: NamedDependency[CommitQueue],
+    settings: NamedDependency[Settings],
+    kept_since: NamedDependency[datetime],
 ) -> Response[IngestOutcome]:
     """Decode, validate, commit, answer."""
     with queue.admitted() as count_bytes:

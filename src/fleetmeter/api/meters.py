@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from asyncpg import Record
 from litestar import Router, get
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from fleetmeter.api.parameters import (
@@ -44,7 +45,7 @@ class MeterEnergy(msgspec.Struct, rename="camel", kw_only=True):
 
 @get("/", summary="Live state of all meters, in the order of their ids")
 async def list_meters(
-    database: Database, limit: Limit = 100, cursor: Cursor = None
+    database: NamedDependency[Database], limit: Limit = 100, cursor: Cursor = None
 ) -> Page[MeterState]:
     """Keyset-paged: stable while meters come and go."""
     async with database.connection() as connection:
@@ -55,7 +56,7 @@ async def list_meters(
 
 
 @get("/{meter_id:str}", summary="Live state of one meter")
-async def get_meter(database: Database, meter_id: DeviceIdPath) -> MeterState:
+async def get_meter(database: NamedDependency[Database], meter_id: DeviceIdPath) -> MeterState:
     """Its newest reading."""
     async with database.connection() as connection:
         row = await queries.meter(connection, meter_id=meter_id)
@@ -66,7 +67,7 @@ async def get_meter(database: Database, meter_id: DeviceIdPath) -> MeterState:
 
 @get("/{meter_id:str}/readings", summary="A meter's history, oldest first")
 async def list_meter_readings(
-    database: Database,
+    database: NamedDependency[Database],
     meter_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
@@ -102,7 +103,7 @@ async def list_meter_readings(
 
 @get("/{meter_id:str}/energy", summary="A meter's energy by hour or day of UTC")
 async def list_meter_energy(
-    database: Database,
+    database: NamedDependency[Database],
     meter_id: DeviceIdPath,
     from_: From = None,
     to: To = None,

@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, get
+from litestar.di import NamedDependency
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import License
 from litestar.response import Response
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
+from litestar.status_codes import HTTP_404_NOT_FOUND
 
 from fleetmeter import __version__
 from fleetmeter.database.migrations import missing_migrations
@@ -58,7 +60,7 @@ async def live() -> Health:
 
 
 @get("/health/ready", summary="Whether readings can be stored", tags=["Service"])
-async def ready(database: Database) -> Health:
+async def ready(database: NamedDependency[Database]) -> Health:
     """200 when the database is reachable and migrated, else 503."""
     async with database.connection() as connection:
         missing = await missing_migrations(connection)
@@ -73,12 +75,28 @@ async def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, An
     return Response(request.app.openapi_schema.to_schema(), media_type=MediaType.JSON)
 
 
+def _no_page(response: Response[Any]) -> Response[Any]:
+    """Paths below /docs that do not exist are problems like everywhere, not a page."""
+    if response.status_code != HTTP_404_NOT_FOUND:
+        return response
+    problem = {
+        "type": "urn:fleetmeter:problem:not-found",
+        "title": "There is nothing here",
+        "status": HTTP_404_NOT_FOUND,
+        "detail": "the API reference is at /docs",
+    }
+    return Response(problem, status_code=HTTP_404_NOT_FOUND, media_type="application/problem+json")
+
+
 openapi_config = OpenAPIConfig(
     title="FleetMeter",
     version=__version__,
     summary="Energy accounting for electric fleets",
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
     path="/docs",
+    openapi_router=Router(
+        "/docs", route_handlers=[], include_in_schema=False, after_request=_no_page
+    ),
     render_plugins=[
         SwaggerRenderPlugin(
             path="/",

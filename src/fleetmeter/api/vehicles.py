@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from asyncpg import Record
 from litestar import Router, get
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from fleetmeter.api.parameters import (
@@ -58,7 +59,7 @@ async def require_vehicle(connection: Connection, vehicle_id: str) -> None:
 
 @get("/", summary="Live state of all vehicles, in the order of their ids")
 async def list_vehicles(
-    database: Database, limit: Limit = 100, cursor: Cursor = None
+    database: NamedDependency[Database], limit: Limit = 100, cursor: Cursor = None
 ) -> Page[VehicleState]:
     """Keyset-paged: stable while vehicles come and go."""
     async with database.connection() as connection:
@@ -70,7 +71,9 @@ async def list_vehicles(
 
 
 @get("/{vehicle_id:str}", summary="Live state of one vehicle")
-async def get_vehicle(database: Database, vehicle_id: DeviceIdPath) -> VehicleState:
+async def get_vehicle(
+    database: NamedDependency[Database], vehicle_id: DeviceIdPath
+) -> VehicleState:
     """Its newest reading."""
     async with database.connection() as connection:
         row = await queries.vehicle(connection, vehicle_id=vehicle_id)
@@ -81,7 +84,7 @@ async def get_vehicle(database: Database, vehicle_id: DeviceIdPath) -> VehicleSt
 
 @get("/{vehicle_id:str}/readings", summary="A vehicle's history, oldest first")
 async def list_vehicle_readings(
-    database: Database,
+    database: NamedDependency[Database],
     vehicle_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
@@ -119,7 +122,7 @@ async def list_vehicle_readings(
 
 @get("/{vehicle_id:str}/energy", summary="A vehicle's energy by hour or day of UTC")
 async def list_vehicle_energy(
-    database: Database,
+    database: NamedDependency[Database],
     vehicle_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
