@@ -152,6 +152,7 @@ def running_service(
     environ: dict[str, str],
     command: Sequence[str] = (sys.executable, "-m", "fleetmeter"),
     probe: str = "/health/ready",
+    options: Sequence[str] = (),
 ) -> Iterator[Service]:
     """A service process of the test's own, ready; stopped afterwards if it still runs."""
     port = free_port()
@@ -159,7 +160,7 @@ def running_service(
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLEETMETER_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "serve"],
+            [*command, "serve", *options],
             cwd=folder,
             env=inherited | {"FLEETMETER_PORT": str(port)} | environ,
             stdout=output,

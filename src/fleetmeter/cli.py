@@ -1,15 +1,19 @@
 """The command line."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from socket import AF_INET, AF_INET6, create_server, socket
 from time import monotonic, sleep
+from typing import Any
 
 import click
 import structlog
 import uvicorn
+from litestar import Litestar
+from uvicorn.supervisors import Multiprocess
 
 from fleetmeter import __version__
 from fleetmeter.app import create_app
@@ -33,6 +37,15 @@ _READING = (
 )
 
 
+_UVICORN: dict[str, Any] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "timeout_graceful_shutdown": 20,
+    "limit_concurrency": 2000,
+}
+
+
 class _Commands(click.Group):
     """Shows our own errors as one line, without a traceback."""
 
@@ -53,8 +66,14 @@ def main() -> None:
 
 
 @main.command("serve")
+@click.option(
+    "--workers",
+    default=1,
+    type=click.IntRange(1, 64),
+    help="Processes that answer requests, each with writers and a pool of its own.",
+)
 @click.option("--welcome", is_flag=True, help="Print where it can be reached, and what to try.")
-def serve_command(welcome: bool) -> None:
+def serve_command(workers: int, welcome: bool) -> None:
     """Migrate the database and answer HTTP until SIGINT or SIGTERM."""
     settings = load_settings()
     configure_logging(settings)
@@ -72,7 +91,11 @@ def serve_command(welcome: bool) -> None:
         if settings.migrate:
             done = _migrate(url, settings)
             structlog.get_logger().info("database ready", engine=done.engine, applied=done.applied)
-        serve(url, settings, listener, listening)
+        if workers == 1:
+            serve(url, settings, listener, listening)
+        else:
+            listening(_url_of(listener))
+            serve_with_workers(url, workers, listener)
 
 
 @main.command("migrate")
@@ -103,24 +126,34 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
-            host, port = sockets[0].getsockname()[:2]
-            self._listening(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            self._listening(_url_of(sockets[0]))
 
 
 def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
     """Answer HTTP until a signal; requests in flight are finished first."""
-    config = uvicorn.Config(
-        create_app(url, settings),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=20,
-        limit_concurrency=2000,
-    )
-    server = _Server(config, listening)
+    server = _Server(uvicorn.Config(create_app(url, settings), **_UVICORN), listening)
     server.run(sockets=[listener])
     if not server.started:
         raise FleetMeterError("the service did not start; the log says why")
+
+
+def serve_with_workers(url: str, workers: int, listener: socket) -> None:
+    """Answer HTTP with several processes on one socket; one that dies is started again."""
+    os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
+    config = uvicorn.Config("fleetmeter.cli:worker_app", factory=True, workers=workers, **_UVICORN)
+    Multiprocess(config, sockets=[listener]).run()
+
+
+def worker_app() -> Litestar:
+    """The application of one of several processes."""
+    settings = load_settings()
+    configure_logging(settings)
+    return create_app(settings.database_url or "", settings)
+
+
+def _url_of(listener: socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _exit(number: int, frame: object) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import (
@@ -163,3 +164,23 @@ def test_a_body_that_arrives_slowly_blocks_nobody(client: httpx.Client, uid: str
             assert (await pending).status_code == 200
 
     asyncio.run(slowly())
+
+
+def test_several_processes_share_one_port_and_one_truth(
+    database_url: str, db: Db, tmp_path: Path, uid: str
+) -> None:
+    environ = {"FLEETMETER_DATABASE_URL": database_url}
+    with running_service(tmp_path, environ, options=["--workers", "2"]) as service:
+        assert len(psutil.Process(service.process.pid).children()) >= 2
+        batch = [meter_reading(f"{uid}M-{n}", hours_ago(0.5)) for n in range(50)]
+
+        def send(_: int) -> int:
+            with httpx.Client(base_url=service.base_url, timeout=30) as client:
+                return int(post(client, *batch)["accepted"])
+
+        with ThreadPoolExecutor(8) as senders:
+            assert sum(senders.map(send, range(24))) == 50
+        service.process.terminate()
+        assert service.process.wait(30) == 0
+    stored = "select count(*) from meter_readings where starts_with(meter_id, $1)"
+    assert db.value(stored, uid) == 50
