@@ -79,3 +79,21 @@ create table late_hours (
     source text not null check (source in ('vehicle_readings', 'meter_readings')),
     hour timestamptz not null
 );
+
+-- Counts the changes of assignments, so that a service knows in one look whether what it remembers
+-- of them is still true.
+create table assignment_version (
+    version bigint not null
+);
+
+insert into assignment_version (version)
+values (0);
+
+-- From when on every reading is still in history. Rollups go back further; to refresh one from
+-- before this time would replace it by what little is left.
+create table kept_history (
+    since timestamptz not null
+);
+
+insert into kept_history (since)
+values ('0001-01-01 00:00:00+00');

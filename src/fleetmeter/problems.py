@@ -160,6 +160,7 @@ def _from_large_body(error: BodyTooLargeError) -> ProblemDetailsException:
 
 
 def _from_not_migrated(error: NotMigratedError) -> ProblemDetailsException:
+    _log.error("the database is not migrated", error=str(error))
     return not_migrated(str(error))
 
 
