@@ -41,8 +41,10 @@ return greatest(
 );
 
 -- Refreshes the hours of late_hours, and forgets them; a day at a time, so that whatever interrupts it
--- loses little. An hour that no rollup holds yet (real-time aggregation still reads it from history)
--- keeps its row until one does: a refresh never moves a watermark.
+-- loses little. An hour that the hourly rollup does not hold yet (real-time aggregation still reads it
+-- from history) keeps its row until it does: a refresh never moves a watermark into the present. Only
+-- where the daily rollup is ahead (the newest rolled up hour was not the last of its day) does the
+-- hourly one follow up to there: the daily one learns of a change from it alone.
 -- One session at a time does this; a refresh that meets a policy's fails, and the rows stay.
 -- Hours whose history has been dropped are left alone: to refresh them would delete their rollups.
 create or replace procedure refresh_late_hours()
@@ -66,6 +68,17 @@ begin
     end if;
     foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
         l_kept_since := kept_since(l_source);
+        l_hourly_end := watermark(hourly_rollup(l_source));
+        l_daily_end := watermark(daily_rollup(l_source));
+        if exists (
+            select
+            from late_hours as h
+            where h.source = l_source
+                and h.hour >= greatest(l_hourly_end, l_kept_since)
+                and h.hour < l_daily_end
+        ) then
+            call refresh_continuous_aggregate(hourly_rollup(l_source)::regclass, l_hourly_end, l_daily_end);
+        end if;
         l_day := null;
         loop
             l_hourly_end := watermark(hourly_rollup(l_source));

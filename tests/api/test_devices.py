@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import hours_ago, meter_reading, post, rfc3339, vehicle_reading
+from tests.conftest import eventually, hours_ago, meter_reading, post, rfc3339, vehicle_reading
 
 MINUTE = timedelta(minutes=1)
 
@@ -57,37 +57,41 @@ def test_a_series_is_cut_to_the_window(client: httpx.Client, uid: str) -> None:
     hour = hours_ago(30).replace(minute=0)
     post(client, *(vehicle_reading(f"{uid}EV", hour + n * MINUTE, 0.1) for n in range(180)))
     start, end = hour + 30 * MINUTE, hour + 150 * MINUTE
-    items = all_pages(
-        client,
-        f"/v1/vehicles/{uid}EV/energy",
-        limit=2,
-        **{"from": rfc3339(start), "to": rfc3339(end), "bucket": "hour"},
+
+    def items() -> list[Any]:
+        window = {"from": rfc3339(start), "to": rfc3339(end), "bucket": "hour"}
+        return all_pages(client, f"/v1/vehicles/{uid}EV/energy", limit=2, **window)
+
+    eventually(
+        lambda: (
+            [(item["from"], item["to"], item["energyDeliveredDc"]) for item in items()]
+            == [
+                (rfc3339(start), rfc3339(hour + 60 * MINUTE), 3),
+                (rfc3339(hour + 60 * MINUTE), rfc3339(hour + 120 * MINUTE), 6),
+                (rfc3339(hour + 120 * MINUTE), rfc3339(end), 3),
+            ]
+        )
     )
-    assert [(item["from"], item["to"], item["energyDeliveredDc"]) for item in items] == [
-        (rfc3339(start), rfc3339(hour + 60 * MINUTE), 3),
-        (rfc3339(hour + 60 * MINUTE), rfc3339(hour + 120 * MINUTE), 6),
-        (rfc3339(hour + 120 * MINUTE), rfc3339(end), 3),
-    ]
-    assert items[0]["energyConsumedAc"] is None
-    assert items[0]["efficiencyRatio"] is None
+    assert items()[0]["energyConsumedAc"] is None
+    assert items()[0]["efficiencyRatio"] is None
 
 
 def test_days_are_days_of_utc(client: httpx.Client, uid: str) -> None:
     midnight = hours_ago(50).replace(hour=0, minute=0)
     post(client, *(meter_reading(f"{uid}M", midnight + n * MINUTE, 1) for n in (-1, 0, 1439, 1440)))
-    items = all_pages(
-        client,
-        f"/v1/meters/{uid}M/energy",
-        limit=100,
-        bucket="day",
-        **{
+
+    def items() -> list[Any]:
+        window = {
             "from": rfc3339(midnight - timedelta(days=1)),
             "to": rfc3339(midnight + timedelta(days=2)),
-        },
-    )
-    assert [item["energyConsumedAc"] for item in items] == [1, 2, 1]
-    assert items[1]["from"] == rfc3339(midnight)
-    assert items[1]["avgVoltage"] == items[1]["minVoltage"] == items[1]["maxVoltage"] == 230
+            "bucket": "day",
+        }
+        return all_pages(client, f"/v1/meters/{uid}M/energy", limit=100, **window)
+
+    eventually(lambda: [item["energyConsumedAc"] for item in items()] == [1, 2, 1])
+    day = items()[1]
+    assert day["from"] == rfc3339(midnight)
+    assert day["avgVoltage"] == day["minVoltage"] == day["maxVoltage"] == 230
 
 
 @pytest.mark.parametrize(
