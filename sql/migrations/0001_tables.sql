@@ -92,8 +92,11 @@ values (0);
 -- From when on every reading is still in history. Rollups go back further; to refresh one from
 -- before this time would replace it by what little is left.
 create table kept_history (
+    source text primary key,
     since timestamptz not null
 );
 
-insert into kept_history (since)
-values ('0001-01-01 00:00:00+00');
+insert into kept_history (source, since)
+values
+    ('vehicle_readings', '0001-01-01 00:00:00+00'),
+    ('meter_readings', '0001-01-01 00:00:00+00');

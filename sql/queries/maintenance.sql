@@ -13,7 +13,7 @@ call restamp_pending()
 select job, error
 from failing_jobs()
 
--- name: kept_since()$
+-- name: kept_history()
 -- From when on every reading is still in history; older ones cannot be accepted any more.
-select since
+select source, since
 from kept_history

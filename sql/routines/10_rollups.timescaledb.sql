@@ -119,7 +119,7 @@ language sql
 stable
 begin atomic
     select greatest(
-        (select k.since from kept_history as k),
+        (select k.since from kept_history as k where k.source = p_source),
         (
             select min(c.range_start)
             from timescaledb_information.chunks as c
@@ -158,17 +158,20 @@ begin
         into l_rolled_up
         using l_history_start;
         if l_rolled_up then
-            update kept_history
+            update kept_history as k
             set since = l_history_start
-            where since < l_history_start;
+            where k.source = l_source
+                and k.since < l_history_start;
         end if;
-    end loop;
+        -- at least what a policy over days needs
+        select greatest(
+            interval '3 days',
+            least(make_interval(days => p_days), make_interval(days => extract(day from now() - k.since)::integer))
+        )
+        into l_refresh
+        from kept_history as k
+        where k.source = l_source;
 
-    select least(make_interval(days => p_days), make_interval(days => extract(day from now() - k.since)::integer))
-    into l_refresh
-    from kept_history as k;
-
-    foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
         if not exists (
             select
             from timescaledb_information.jobs as j

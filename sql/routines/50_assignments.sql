@@ -10,8 +10,8 @@ declare
     l_assignment meter_assignments;
 begin
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
-    insert into meter_assignments as a (vehicle_id, since, meter_id)
-    values (p_vehicle, coalesce(p_since, now()), p_meter)
+    insert into meter_assignments as a (vehicle_id, since, meter_id, created_at)
+    values (p_vehicle, coalesce(p_since, now()), p_meter, clock_timestamp())
     on conflict (vehicle_id, since) do update
     set
         meter_id = excluded.meter_id,
@@ -36,6 +36,7 @@ declare
     l_day timestamptz;
     l_last timestamptz;
     l_changed bigint;
+    l_created timestamptz;
 begin
     p_restamped := 0;
     -- one at a time for a vehicle; what is read after this is what the one before has left
@@ -48,26 +49,33 @@ begin
         and r.time >= p_since;
     l_day := date_bin('24 hours', l_day, '2000-01-01 00:00:00+00');
 
-    insert into meter_vehicles (meter_id, vehicle_id)
-    select a.meter_id, a.vehicle_id
+    select a.meter_id, a.created_at
+    into l_meter, l_created
     from meter_assignments as a
     where a.vehicle_id = p_vehicle
-        and a.since = p_since
-        and a.meter_id is not null
+        and a.since = p_since;
+    insert into meter_vehicles (meter_id, vehicle_id)
+    select l_meter, p_vehicle
+    where l_meter is not null
     on conflict do nothing;
     commit;
 
     loop
         select
-            a.meter_id,
             coalesce(
                 (select min(n.since) from meter_assignments as n where n.vehicle_id = p_vehicle and n.since > p_since),
                 'infinity'
             )
-        into l_meter, l_until
+        into l_until
         from meter_assignments as a
         where a.vehicle_id = p_vehicle
-            and a.since = p_since;
+            and a.since = p_since
+            and a.created_at = l_created;
+        if not found then
+            -- somebody has replaced it meanwhile: the rest is theirs
+            perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
+            return;
+        end if;
         exit when l_day is null or l_day > l_last or l_day >= l_until;
 
         -- old readings may be in the columnstore: as many as it takes may be unpacked
@@ -103,7 +111,8 @@ begin
     update meter_assignments as a
     set restamped_at = now()
     where a.vehicle_id = p_vehicle
-        and a.since = p_since;
+        and a.since = p_since
+        and a.created_at = l_created;
     perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
 end;
 $$;
@@ -124,8 +133,13 @@ begin
         and a.created_at < now() - interval '1 minute'
     order by a.created_at
     limit 1;
-    if found then
+    if not found then
+        return;
+    end if;
+    -- whoever recorded it may still be at it
+    if pg_try_advisory_lock(hashtext('fleetmeter.restamp'), hashtext(l_vehicle)) then
         call restamp_readings(l_vehicle, l_since, l_restamped);
+        perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), hashtext(l_vehicle));
     end if;
 end;
 $$;

@@ -56,8 +56,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
         queue: CommitQueue = state.queue
         return queue
 
-    def provide_kept_since(state: State) -> datetime:
-        since: datetime = state.kept_since
+    def provide_kept_since(state: State) -> dict[str, datetime]:
+        since: dict[str, datetime] = state.kept_since
         return since
 
     def provide_settings() -> Settings:
@@ -92,11 +92,11 @@ def create_app(url: str, settings: Settings) -> Litestar:
     return app
 
 
-async def _kept_since(database: Database) -> datetime:
-    """From when on history is whole; readings before it are refused."""
+async def _kept_since(database: Database) -> dict[str, datetime]:
+    """From when on history is whole, by table; readings before it are refused."""
     try:
         async with database.connection() as connection:
-            since: datetime = await queries.kept_since(connection)
-            return since
+            return {row["source"]: row["since"] async for row in queries.kept_history(connection)}
     except NotMigratedError:  # it will answer 503 to everything
-        return datetime.min.replace(tzinfo=UTC)
+        beginning = datetime.min.replace(tzinfo=UTC)
+        return {"vehicle_readings": beginning, "meter_readings": beginning}

@@ -19,6 +19,9 @@ JOBS_INTERVAL_S = 300.0
 _LONGEST_PAUSE_S = 300.0
 """Work that keeps failing is tried less and less often, down to this."""
 
+_PATIENCE = 30
+"""Rounds that work may be put off before it is told."""
+
 _log = structlog.get_logger()
 
 
@@ -44,14 +47,18 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
 async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
     """For ever; what fails is logged and stays to be done in a later round."""
     pause_s = interval_s
+    put_off = 0
     while True:
         await asyncio.sleep(pause_s)
         try:
             await work()
             pause_s = interval_s
+            put_off = 0
         except DatabaseUnavailableError as error:
             # the database is away, or one of its policies refreshes the same range right now
-            _log.debug("maintenance is put off", error=str(error))
+            put_off += 1
+            if put_off % _PATIENCE == 0:
+                _log.warning("maintenance waits", error=str(error), rounds=put_off)
         except Exception:
             pause_s = min(max(pause_s * 2, interval_s), _LONGEST_PAUSE_S)
             _log.warning("maintenance failed", exc_info=True, again_in_s=pause_s)

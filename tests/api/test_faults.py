@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -176,3 +177,40 @@ def test_a_database_that_is_not_migrated_is_503_everywhere(
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:fleetmeter:problem:not-migrated"
             assert "fleetmeter migrate" in answer.json()["detail"]
+
+
+def test_backends_that_are_ended_in_the_middle_of_anything_are_never_a_500(
+    database_url: str, db: Db, tmp_path: Path, uid: str
+) -> None:
+    done = threading.Event()
+
+    def end_backends() -> None:
+        while not done.wait(0.2):
+            db.fetch(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'fleetmeter' and datname = current_database()"
+                " and random() < 0.7"
+            )
+
+    def send(client: httpx.Client, number: int) -> set[int]:
+        statuses = set()
+        for minute in range(40):
+            at = hours_ago(3) + timedelta(minutes=minute)
+            batch = [meter_reading(f"{uid}M-{number}-{n}", at) for n in range(50)]
+            statuses.add(client.post("/v1/ingest", json=batch).status_code)
+            statuses.add(client.get("/v1/meters", params={"limit": 5}).status_code)
+        return statuses
+
+    with (
+        running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as client,
+        ThreadPoolExecutor(4) as senders,
+    ):
+        ender = threading.Thread(target=end_backends)
+        ender.start()
+        try:
+            statuses = set().union(*senders.map(lambda n: send(client, n), range(4)))
+        finally:
+            done.set()
+            ender.join()
+    assert statuses <= {200, 503}

@@ -164,3 +164,42 @@ def test_a_batch_waits_for_a_change_that_is_being_recorded(
 
     asyncio.run(scenario())
     assert stamps(db, vehicle) == [f"{uid}M"]
+
+
+def test_a_change_that_was_replaced_while_it_was_stamped_is_left_to_its_successor(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    vehicle, start = f"{uid}EV", hours_ago(24 * 3)
+    post(client, *(vehicle_reading(vehicle, start + n * timedelta(hours=6)) for n in range(12)))
+
+    async def scenario() -> None:
+        first, second, block = [await asyncpg.connect(db.url) for _ in range(3)]
+        try:
+            await first.execute("select assign_meter($1, $2, $3)", vehicle, f"{uid}A", start)
+            blocked = block.transaction()
+            await blocked.start()
+            day = "update vehicle_readings set soc_bp = 1 where vehicle_id = $1 and time >= $2"
+            await block.execute(day, vehicle, start + timedelta(days=2))
+            stamping = asyncio.create_task(
+                first.execute("call restamp_readings($1, $2, null)", vehicle, start)
+            )
+            await asyncio.sleep(0.5)
+            assert not stamping.done()
+            # it is replaced, and the service of the second change ends before it stamps
+            await second.execute("select assign_meter($1, $2, $3)", vehicle, f"{uid}B", start)
+            await blocked.commit()
+            await stamping
+        finally:
+            for connection in (first, second, block):
+                await connection.close()
+
+    asyncio.run(scenario())
+    pending = "select from meter_assignments where vehicle_id = $1 and restamped_at is null"
+    assert len(db.fetch(pending, vehicle)) == 1
+    db.fetch(
+        "update meter_assignments set created_at = now() - interval '2 minutes'"
+        " where vehicle_id = $1",
+        vehicle,
+    )
+    eventually(lambda: set(stamps(db, vehicle)) == {f"{uid}B"})
+    assert db.fetch("select from meter_vehicles where meter_id = $1", f"{uid}B")

@@ -22,6 +22,11 @@ from tests.conftest import (
 from tests.consistency import rollup_differences, unshared_energy
 
 MINUTE = timedelta(minutes=1)
+PAUSE_JOBS = (
+    "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs"
+    " where proc_name ~ '^policy_(retention|refresh|compression)'"
+)
+"""The database's own jobs would do, or undo, what a test does by hand."""
 
 
 @pytest.mark.timescaledb
@@ -80,6 +85,7 @@ def test_rollups_outlive_their_history_also_when_the_retention_is_raised(
 ) -> None:
     asyncio.run(migrate(empty_database_url, 5))
     db = Db(empty_database_url)
+    db.fetch(PAUSE_JOBS)
     now = datetime.now(UTC)
     db.fetch(
         "insert into meter_readings select 'M', t, 1000, 230000"
@@ -100,7 +106,7 @@ def test_rollups_outlive_their_history_also_when_the_retention_is_raised(
     db.fetch("select drop_chunks('meter_readings', interval '6 days')")
 
     asyncio.run(migrate(empty_database_url, 60))
-    since = db.value("select since from kept_history")
+    since = db.value("select since from kept_history where source = 'meter_readings'")
     assert now - timedelta(days=7) <= since <= now - timedelta(days=5)
     for job in db.fetch(jobs):
         db.fetch(f"call run_job({job['job_id']})")
@@ -145,3 +151,32 @@ def test_a_change_over_many_days_restamps_them_all(client: httpx.Client, db: Db,
         "select count(*) from meter_assignments where vehicle_id = $1 and restamped_at is null"
     )
     assert db.value(pending, vehicle) == 0
+
+
+@pytest.mark.timescaledb
+def test_a_gap_in_one_table_says_nothing_of_the_other_and_never_stops_a_migrate(
+    empty_database_url: str,
+) -> None:
+    asyncio.run(migrate(empty_database_url, 400))
+    db = Db(empty_database_url)
+    db.fetch(PAUSE_JOBS)
+    now = datetime.now(UTC)
+    for at in (now - timedelta(days=450), now - timedelta(hours=2)):
+        db.fetch("insert into meter_readings values ('M', $1, 1, 1)", at)
+    db.fetch(
+        "insert into vehicle_readings values ('V', $1, 1, 1, 1, null, false)",
+        now - timedelta(days=300),
+    )
+    db.fetch("call refresh_continuous_aggregate('meter_hourly', null, now() - interval '400 days')")
+    db.fetch("select drop_chunks('meter_readings', interval '401 days')")
+
+    asyncio.run(migrate(empty_database_url, 400))
+
+    since = {row["source"]: row["since"] for row in db.fetch("select * from kept_history")}
+    assert since["meter_readings"] > now - timedelta(days=2)
+    assert since["vehicle_readings"].year == 1
+    offsets = db.fetch(
+        "select (config ->> 'start_offset')::interval as it from timescaledb_information.jobs"
+        " where proc_name = 'policy_refresh_continuous_aggregate'"
+    )
+    assert sorted(row["it"].days for row in offsets) == [3, 3, 400, 400]

@@ -66,3 +66,9 @@ def test_no_encoding_changes_nothing_and_an_unknown_one_is_none() -> None:
     assert unpacked(TEXT, "", len(TEXT)) == TEXT
     assert unpacked(TEXT, "Identity", len(TEXT)) == TEXT
     assert unpacker("br", 10) is None
+
+
+@pytest.mark.parametrize("encoding", PACK)
+def test_a_body_of_many_empty_frames_is_refused(encoding: str) -> None:
+    with pytest.raises(BodyTooLargeError):
+        unpacked(PACK[encoding](b"") * 20_000, encoding, limit=1 << 20)

@@ -1,6 +1,8 @@
 """What a request body becomes: rows in stored units, and an outcome for each item."""
 
+import contextlib
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
 from fleetmeter.readings.decode import BatchDecoder, Format, decode
 from fleetmeter.readings.model import Batch, MeterRow, VehicleRow
+from fleetmeter.readings.validate import Bounds
 
 NOW = datetime(2026, 2, 9, 10, 0, 30, tzinfo=UTC)
 AT = datetime(2026, 2, 9, 10, 0, tzinfo=UTC)
+BOUNDS = Bounds(NOW - timedelta(days=400), NOW - timedelta(days=400), NOW + timedelta(minutes=5))
 VEHICLE = {
     "vehicleId": "EV-1",
     "soc": 72,
@@ -30,7 +34,7 @@ METER = {
 
 def decoded(body: Any, max_batch: int = 100, format_: Format = "json") -> Batch:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode(raw, format_, NOW - timedelta(days=400), NOW + timedelta(minutes=5), max_batch)
+    return decode(raw, format_, BOUNDS, max_batch)
 
 
 def rejection(body: Any) -> tuple[str, str]:
@@ -252,7 +256,7 @@ def test_ndjson_is_a_reading_a_line_whatever_the_pieces() -> None:
     body = "\r\n".join(lines).encode()
     expected = [(2, "malformed"), (3, "invalid_type")]
     for size in (1, 7, 50, 10_000):
-        decoder = BatchDecoder("ndjson", NOW - timedelta(days=400), NOW + timedelta(minutes=5), 100)
+        decoder = BatchDecoder("ndjson", BOUNDS, 100)
         for start in range(0, len(body), size):
             decoder.feed(body[start : start + size])
         batch = decoder.finish()
@@ -289,3 +293,44 @@ def test_what_is_not_msgpack_is_malformed(body: bytes) -> None:
 def test_a_msgpack_array_that_claims_too_much_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(BatchTooLargeError):
         decoded(b"\xdd\xff\xff\xff\xff" + b"\xc0" * 1000, format_="msgpack")
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b"\x81\xa7meterId\xa2\xff\xff",  # invalid UTF-8
+        b"\x81\xa1x" + b"\x91" * 200 + b"\xc0",
+    ],
+)
+def test_a_msgpack_item_that_cannot_be_decoded_never_blocks_another(poison: bytes) -> None:
+    good = msgspec.msgpack.encode(METER)
+    batch = decoded(b"\x92" + good + poison, format_="msgpack")
+    assert len(batch.meters) == 1
+    assert [r.index for r in batch.rejected] == [1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["' + b"a" * (1 << 22) + b'", tru]',
+        b'["' + b"\\\\" * (1 << 21) + b'", tru]',
+        b'["' + b"a" * (1 << 22),
+        b"[" * (1 << 22),
+        b"[" + b"{}" * (1 << 21),
+    ],
+)
+def test_a_body_that_cannot_be_decoded_takes_no_more_memory_than_it_has(body: bytes) -> None:
+    tracemalloc.start()
+    with contextlib.suppress(MalformedBodyError):
+        decoded(body, max_batch=100_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * len(body)
+
+
+def test_each_kind_has_its_own_oldest_time() -> None:
+    bounds = Bounds(NOW, NOW - timedelta(days=1), NOW)
+    body = json.dumps([VEHICLE, METER]).encode()
+    batch = decode(body, "json", bounds, 10)
+    assert len(batch.meters) == 1
+    assert [r.code for r in batch.rejected] == ["too_old"]

@@ -167,6 +167,8 @@ def test_a_request_that_waits_too_long_is_told_whether_it_may_be_stored(
         with pytest.raises(CommitTimeoutError) as caught:
             await queue.store(batch("A"))
         assert caught.value.maybe_stored is maybe_stored
+        held = [len(part) for lane in queue._lanes for part in lane._waiting]
+        assert sum(held) == 0
         if first is not None:
             first.cancel()
 

@@ -82,7 +82,8 @@ async def assign_meter(
                 await queries.assignment_end(connection, vehicle_id=vehicle_id, since=since),
             )
 
-    restamped, until = await retried(restamp)
+    async with database.long_work:
+        restamped, until = await retried(restamp)
     return AssignmentChanged(
         vehicle_id=vehicle_id,
         meter_id=assignment["meter_id"],

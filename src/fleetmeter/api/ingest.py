@@ -32,6 +32,7 @@ from fleetmeter.problems import problem
 from fleetmeter.readings.compression import unpacker
 from fleetmeter.readings.decode import BatchDecoder, Format
 from fleetmeter.readings.model import MAX_AHEAD_S, Batch, Rejection
+from fleetmeter.readings.validate import Bounds
 from fleetmeter.settings import Settings
 
 
@@ -119,7 +120,7 @@ async def ingest(
     request: Request[Any, Any, Any],
     queue: NamedDependency[CommitQueue],
     settings: NamedDependency[Settings],
-    kept_since: NamedDependency[datetime],
+    kept_since: NamedDependency[dict[str, datetime]],
 ) -> Response[IngestOutcome]:
     """Decode, validate, commit, answer."""
     with queue.admitted() as count_bytes:
@@ -145,7 +146,7 @@ async def ingest(
 async def _receive(
     request: Request[Any, Any, Any],
     settings: Settings,
-    kept_since: datetime,
+    kept_since: dict[str, datetime],
     count_bytes: Callable[[int], None],
 ) -> Batch:
     """The body, unpacked and decoded as it comes in."""
@@ -166,12 +167,13 @@ async def _receive(
             kind="unsupported-encoding",
         )
     now = datetime.now(UTC)
-    decoder = BatchDecoder(
-        format_,
-        oldest=max(now - timedelta(days=settings.retention_days), kept_since),
+    oldest = now - timedelta(days=settings.retention_days)
+    bounds = Bounds(
+        vehicles_since=max(oldest, kept_since["vehicle_readings"]),
+        meters_since=max(oldest, kept_since["meter_readings"]),
         latest=now + timedelta(seconds=MAX_AHEAD_S),
-        max_batch=settings.max_batch,
     )
+    decoder = BatchDecoder(format_, bounds, settings.max_batch)
     try:
         async with asyncio.timeout(settings.body_timeout_s):
             async for chunk in request.stream():

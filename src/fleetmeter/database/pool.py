@@ -20,6 +20,8 @@ else:
 _ATTEMPTS = 4
 """How often a transaction is tried that collides with another."""
 
+_LONG_WORKERS = 2
+
 LONG_S = 3600
 """For statements that commit as they go, seconds."""
 
@@ -31,6 +33,7 @@ _UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection was lost in the middle of something
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, statement timeout
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
@@ -74,6 +77,8 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
+        self.long_work = asyncio.Semaphore(_LONG_WORKERS)
+        """Hold it for work that keeps a connection for long: the rest are for everybody else."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:

@@ -3,7 +3,7 @@
 Hints, bounded: the database decides, and what is forgotten or wrong costs time, never correctness.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -61,14 +61,14 @@ class RememberedAssignments:
             self._of.clear()
             self._pairs.clear()
 
-    def unknown(self, vehicles: Iterable[str]) -> list[str]:
-        """Those whose assignments have to be read."""
+    def unknown(self, vehicles: Set[str]) -> list[str]:
+        """Those whose assignments have to be read; when there is no room, that is all of them."""
+        if len(self._of) + len(vehicles) > _MAX_DEVICES:
+            self._of.clear()
         return [vehicle for vehicle in vehicles if vehicle not in self._of]
 
     def learn(self, assignments: Mapping[str, Assignments]) -> None:
         """Remember what was read, also that there are none."""
-        if len(self._of) + len(assignments) > _MAX_DEVICES:
-            self._of.clear()
         self._of.update(assignments)
 
     def meter_at(self, vehicle: str, time: datetime) -> str | None:

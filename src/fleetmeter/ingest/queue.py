@@ -108,6 +108,9 @@ class CommitQueue:
             ) from None
         finally:
             self._readings -= count
+            for part in parts:
+                if not part.taken:  # it waits no more, and holds nothing
+                    part.vehicles, part.meters = [], []
 
     def _split(self, batch: Batch) -> list[Part]:
         """Give each device's readings to its writer's lane."""

@@ -15,6 +15,8 @@ else:
 _PIECE = 256 * 1024
 """Most bytes that are unpacked at a time."""
 
+_LEAST = 64
+
 _MAX_WINDOW_LOG = 23
 """Zstandard: 8 MiB of window, what RFC 8878 asks every decoder to support."""
 
@@ -57,7 +59,7 @@ class _Limited:
         self._left = limit
 
     def _count(self, piece: bytes) -> bytes:
-        self._left -= len(piece)
+        self._left -= max(len(piece), _LEAST)  # an empty frame costs time too
         if self._left < 0:
             raise BodyTooLargeError("the body unpacks to more than FLEETMETER_MAX_BODY_BYTES")
         return piece

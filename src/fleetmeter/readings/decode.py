@@ -13,7 +13,7 @@ import msgspec
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
 from fleetmeter.readings.model import Batch, MeterRow, Rejection, VehicleRow
-from fleetmeter.readings.validate import Invalid, Telemetry, validate
+from fleetmeter.readings.validate import Bounds, Invalid, Telemetry, validate
 
 Format = Literal["json", "ndjson", "msgpack"]
 Body = bytes | bytearray
@@ -35,14 +35,13 @@ _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class BatchDecoder:
     """Takes a body piece by piece and ends with a Batch.
 
-    Readings must lie in `oldest` ≤ timestamp ≤ `latest`. The first of several with the same device
-    and time is kept; the others count as `repeated`.
+    The first of several readings with the same device and time is kept; the others count as
+    `repeated`.
     """
 
-    def __init__(self, format_: Format, oldest: datetime, latest: datetime, max_batch: int) -> None:
+    def __init__(self, format_: Format, bounds: Bounds, max_batch: int) -> None:
         self._format = format_
-        self._oldest = oldest
-        self._latest = latest
+        self._bounds = bounds
         self._max_batch = max_batch
         self._undecoded = bytearray()
         self._count = 0
@@ -80,7 +79,7 @@ class BatchDecoder:
         for index, item in enumerate(items, self._count):
             try:
                 reading = item if isinstance(item, Telemetry) else _decode_one(item, decode)
-                row = validate(reading, self._oldest, self._latest)
+                row = validate(reading, self._bounds)
             except Invalid as invalid:
                 self._rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
                 continue
@@ -91,9 +90,9 @@ class BatchDecoder:
         self._count += len(items)
 
 
-def decode(body: bytes, format_: Format, oldest: datetime, latest: datetime, most: int) -> Batch:
+def decode(body: bytes, format_: Format, bounds: Bounds, most: int) -> Batch:
     """Decode a whole body: BatchDecoder in one call."""
-    decoder = BatchDecoder(format_, oldest, latest, most)
+    decoder = BatchDecoder(format_, bounds, most)
     decoder.feed(body)
     return decoder.finish()
 
@@ -110,19 +109,23 @@ def _json_items(body: Body, most: int) -> Sequence[Item]:
             return [body]
         return _json_array.decode(body)
     except msgspec.ValidationError:
-        return _split_array(body, most)
+        return _split_array(body)
     except _NOT_DECODED as error:
         # perhaps only what is inside one of the items
         try:
-            return _split_array(body, most)
+            return _split_array(body)
         except MalformedBodyError:
             raise MalformedBodyError(f"the body is not valid JSON: {_said(error)}") from None
 
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+# possessive: a string is as long as it is, and the way there is not remembered
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
+_MAX_TOKENS = 2_000_000
+_MAX_DEPTH = 10_000
+"""What is looked at of a body that cannot be decoded; more of it is not worth the time."""
 
 
-def _split_array(body: Body, most: int) -> list[Body]:
+def _split_array(body: Body) -> list[Body]:
     """The items of a JSON array by its brackets alone, whatever is between them.
 
     Raises MalformedBodyError when they do not make an array.
@@ -134,7 +137,7 @@ def _split_array(body: Body, most: int) -> list[Body]:
     for count, token in enumerate(_TOKEN.finditer(body)):
         if end:
             break
-        if count > 8 * _MAX_FIELDS * most:
+        if count > _MAX_TOKENS or depth > _MAX_DEPTH:
             raise MalformedBodyError("the body is no array of readings")
         match token[0]:
             case b"[" | b"{":
@@ -183,7 +186,7 @@ def _msgpack_items(body: Body, most: int) -> Sequence[Item]:
             return [body]
         try:
             return _msgpack_array.decode(body)
-        except msgspec.ValidationError:
+        except _NOT_DECODED:  # perhaps only what is inside one of the items
             return _msgpack_split.decode(body)
     except _NOT_DECODED as error:
         raise MalformedBodyError(f"the body is not valid MessagePack: {_said(error)}") from None

@@ -1,6 +1,7 @@
 """One item of a batch: what kind of reading it is, and whether its values can be true."""
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +33,14 @@ class Telemetry(msgspec.Struct, rename="camel", gc=False):
     timestamp: datetime | None = None
 
 
+class Bounds(NamedTuple):
+    """Between which times a reading is taken, both included."""
+
+    vehicles_since: datetime
+    meters_since: datetime
+    latest: datetime
+
+
 class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of the service
     """An item that is not a reading: a stable code, a sentence and the JSON path of the field."""
 
@@ -42,11 +51,8 @@ class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of
         self.path = path
 
 
-def validate(item: Telemetry, oldest: datetime, latest: datetime) -> VehicleRow | MeterRow:
-    """The row of a valid reading, in stored units (rounded to the nearest).
-
-    `oldest` ≤ timestamp ≤ `latest`. Raises Invalid.
-    """
+def validate(item: Telemetry, bounds: Bounds) -> VehicleRow | MeterRow:
+    """The row of a valid reading, in stored units (rounded to the nearest). Raises Invalid."""
     if item.vehicle_id is not None:
         if item.kwh_consumed_ac is not None or item.voltage is not None:
             raise Invalid(
@@ -56,7 +62,7 @@ def validate(item: Telemetry, oldest: datetime, latest: datetime) -> VehicleRow 
             )
         return VehicleRow(
             _device_id(item.vehicle_id, "vehicleId"),
-            _time(item.timestamp, oldest, latest),
+            _time(item.timestamp, bounds.vehicles_since, bounds.latest),
             round(_number(item.kwh_delivered_dc, "kwhDeliveredDc", 0, MAX_KWH) * 1_000_000),
             round(_number(item.soc, "soc", 0, 100) * 100),
             round(
@@ -77,7 +83,7 @@ def validate(item: Telemetry, oldest: datetime, latest: datetime) -> VehicleRow 
             )
         return MeterRow(
             _device_id(item.meter_id, "meterId"),
-            _time(item.timestamp, oldest, latest),
+            _time(item.timestamp, bounds.meters_since, bounds.latest),
             round(_number(item.kwh_consumed_ac, "kwhConsumedAc", 0, MAX_KWH) * 1_000_000),
             round(_number(item.voltage, "voltage", 0, MAX_VOLTAGE) * 1000),
         )
