@@ -2,7 +2,7 @@
 -- hours that changed after that, and the policies.
 
 -- Up to where a rollup of this source stops reading history (the end of what it has materialised).
--- From the catalogue itself: the information view costs twenty times as much, and every batch asks.
+-- From the catalogue itself: every batch asks, and the information view joins far more than this needs.
 create or replace function watermark(p_rollup text)
 returns timestamptz
 language sql

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
-from fleetmeter.readings.decode import BatchDecoder, Format, decode
+from fleetmeter.readings.decode import BatchDecoder, Format
 from fleetmeter.readings.model import Batch, MeterRow, VehicleRow
 from fleetmeter.readings.validate import Bounds
 
@@ -35,6 +35,12 @@ METER = {
 def decoded(body: Any, max_batch: int = 100, format_: Format = "json") -> Batch:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return decode(raw, format_, BOUNDS, max_batch)
+
+
+def decode(body: bytes, format_: Format, bounds: Bounds, max_batch: int) -> Batch:
+    decoder = BatchDecoder(format_, bounds, max_batch)
+    decoder.feed(body)
+    return decoder.finish()
 
 
 def rejection(body: Any) -> tuple[str, str]:

@@ -10,7 +10,13 @@ from litestar import Request
 from litestar.params import PathParameter, QueryParameter
 
 from fleetmeter.problems import invalid_parameter
-from fleetmeter.readings.model import DEVICE_ID, DEVICE_ID_PATTERN, DeviceId, Timestamp
+from fleetmeter.readings.model import (
+    DEVICE_ID,
+    DEVICE_ID_PATTERN,
+    DEVICE_ID_RULE,
+    DeviceId,
+    Timestamp,
+)
 
 MAX_WINDOW = timedelta(days=400)
 DEFAULT_WINDOW = timedelta(hours=24)
@@ -113,7 +119,7 @@ def check_time(name: str, time: datetime) -> datetime:
 def check_device_id(name: str, value: str) -> str:
     """The id, for paths and bodies that store it. Raises 400."""
     if DEVICE_ID.fullmatch(value) is None:
-        raise invalid_parameter(name, "must be 1 to 64 of the characters A–Z a–z 0–9 . _ : -")
+        raise invalid_parameter(name, DEVICE_ID_RULE)
     return value
 
 

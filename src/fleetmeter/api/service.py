@@ -18,7 +18,7 @@ from litestar.status_codes import HTTP_404_NOT_FOUND
 from fleetmeter import __version__
 from fleetmeter.database.migrations import missing_migrations
 from fleetmeter.database.pool import Database
-from fleetmeter.problems import not_migrated
+from fleetmeter.problems import not_migrated, problem
 
 SWAGGER_UI = Path(str(files("swagger_ui"))) / "static"
 
@@ -77,15 +77,9 @@ async def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, An
 
 def _no_page(response: Response[Any]) -> Response[Any]:
     """Paths below /docs that do not exist are problems like everywhere, not a page."""
-    if response.status_code != HTTP_404_NOT_FOUND:
-        return response
-    problem = {
-        "type": "urn:fleetmeter:problem:not-found",
-        "title": "There is nothing here",
-        "status": HTTP_404_NOT_FOUND,
-        "detail": "the API reference is at /docs",
-    }
-    return Response(problem, status_code=HTTP_404_NOT_FOUND, media_type="application/problem+json")
+    if response.status_code == HTTP_404_NOT_FOUND:
+        raise problem(HTTP_404_NOT_FOUND, "the API reference is at /docs")
+    return response
 
 
 openapi_config = OpenAPIConfig(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 _MAX_DEVICES = 500_000
-"""Entries of each map before it starts anew; about 150 bytes each."""
+"""Entries of each map before it starts anew."""
 
 Assignments = Sequence[tuple[datetime, str | None]]
 """A vehicle's assignments as (since, meter), oldest first."""

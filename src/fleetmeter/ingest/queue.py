@@ -115,18 +115,15 @@ class CommitQueue:
     def _split(self, batch: Batch) -> list[Part]:
         """Give each device's readings to its writer's lane."""
         lanes = self._lanes
-        parts: dict[int, Part] = {}
+        parts = [Part() for _ in lanes]
         for vehicle in batch.vehicles:
-            index = hash(vehicle[0]) % len(lanes)
-            part = parts.get(index) or parts.setdefault(index, Part())
-            part.vehicles.append(vehicle)
+            parts[hash(vehicle.vehicle_id) % len(lanes)].vehicles.append(vehicle)
         for meter in batch.meters:
-            index = hash(meter[0]) % len(lanes)
-            part = parts.get(index) or parts.setdefault(index, Part())
-            part.meters.append(meter)
-        for index, part in parts.items():
-            lanes[index].put(part)
-        return list(parts.values())
+            parts[hash(meter.meter_id) % len(lanes)].meters.append(meter)
+        used = [(lane, part) for lane, part in zip(lanes, parts, strict=True) if len(part)]
+        for lane, part in used:
+            lane.put(part)
+        return [part for _, part in used]
 
 
 class _Lane:

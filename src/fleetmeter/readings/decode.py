@@ -52,7 +52,8 @@ class BatchDecoder:
     def feed(self, piece: bytes) -> None:
         """More of the body. Raises BatchTooLargeError."""
         self._undecoded += piece
-        if self._format == "ndjson" and (end := self._undecoded.rfind(b"\n") + 1):
+        if self._format == "ndjson" and (ended := piece.rfind(b"\n") + 1):
+            end = len(self._undecoded) - len(piece) + ended
             lines = bytes(memoryview(self._undecoded)[:end])
             del self._undecoded[:end]
             self._collect(_json_lines(lines, self._max_batch), _json.decode)
@@ -88,13 +89,6 @@ class BatchDecoder:
             elif type(row) is MeterRow:
                 self._meters.setdefault((row.meter_id, row.time), row)
         self._count += len(items)
-
-
-def decode(body: bytes, format_: Format, bounds: Bounds, most: int) -> Batch:
-    """Decode a whole body: BatchDecoder in one call."""
-    decoder = BatchDecoder(format_, bounds, most)
-    decoder.feed(body)
-    return decoder.finish()
 
 
 def _json_items(body: Body, most: int) -> Sequence[Item]:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 DEVICE_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+DEVICE_ID_RULE = "must be 1 to 64 of the characters A–Z a–z 0–9 . _ : -"
 
 MAX_KWH = 1000
 """Most energy of one interval, kWh: above any charger over any reporting interval."""

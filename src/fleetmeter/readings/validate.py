@@ -7,6 +7,7 @@ import msgspec
 
 from fleetmeter.readings.model import (
     DEVICE_ID,
+    DEVICE_ID_RULE,
     MAX_AHEAD_S,
     MAX_BATTERY_TEMP,
     MAX_KWH,
@@ -94,7 +95,7 @@ def _device_id(value: str, field: str) -> str:
     if DEVICE_ID.fullmatch(value) is None:
         raise Invalid(
             "invalid_id",
-            f"{field} must be 1 to 64 of the characters A–Z a–z 0–9 . _ : -",
+            f"{field} {DEVICE_ID_RULE}",
             f"$.{field}",
         )
     return value
