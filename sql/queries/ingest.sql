@@ -32,37 +32,21 @@ from unnest(:meter_ids::text[], :vehicle_ids::text[]) as p (meter_id, vehicle_id
 order by p.meter_id collate "C", p.vehicle_id collate "C"
 on conflict do nothing
 
--- name: advance_vehicles(vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)!
--- Moves live state forward, never back; each parameter is a column, in the order of the key.
-insert into vehicle_state as v (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, last_seen)
-select n.*, now()
-from unnest(
-    :vehicle_id::text[], :time::timestamptz[], :energy_mwh::integer[], :soc_bp::smallint[],
-    :battery_temp_cdeg::smallint[], :meter_id::text[], :meter_declared::boolean[]
-) as n
-on conflict (vehicle_id) do update
-set
-    time = excluded.time,
-    energy_mwh = excluded.energy_mwh,
-    soc_bp = excluded.soc_bp,
-    battery_temp_cdeg = excluded.battery_temp_cdeg,
-    meter_id = excluded.meter_id,
-    meter_declared = excluded.meter_declared,
-    last_seen = excluded.last_seen
-where excluded.time > v.time
+-- name: advance_vehicles()!
+-- Moves live state forward, never back, by what lies in the temporary table.
+select advance_vehicles()
 
--- name: advance_meters(meter_id, time, energy_mwh, voltage_mv)!
--- Moves live state forward, never back; each parameter is a column, in the order of the key.
-insert into meter_state as m (meter_id, time, energy_mwh, voltage_mv, last_seen)
-select n.*, now()
-from unnest(:meter_id::text[], :time::timestamptz[], :energy_mwh::integer[], :voltage_mv::integer[]) as n
-on conflict (meter_id) do update
-set
-    time = excluded.time,
-    energy_mwh = excluded.energy_mwh,
-    voltage_mv = excluded.voltage_mv,
-    last_seen = excluded.last_seen
-where excluded.time > m.time
+-- name: advance_meters()!
+-- Moves live state forward, never back, by what lies in the temporary table.
+select advance_meters()
+
+-- name: append_readings(assignments_version, vehicle_ids, vehicle_times, vehicle_energies_mwh, socs_bp, battery_temps_cdeg, vehicle_meter_ids, meters_declared, meter_ids, meter_times, meter_energies_mwh, voltages_mv)$
+-- Stores a small batch of fresh readings in one round trip, or nothing: false.
+select append_readings(
+    :assignments_version,
+    :vehicle_ids, :vehicle_times, :vehicle_energies_mwh, :socs_bp, :battery_temps_cdeg, :vehicle_meter_ids, :meters_declared,
+    :meter_ids, :meter_times, :meter_energies_mwh, :voltages_mv
+)
 
 -- name: store_vehicle_readings()
 -- Merges the batch of the temporary table into history; how many readings were new, by part.

@@ -14,52 +14,100 @@ begin
 end;
 $$;
 
--- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
--- table goes into history, live state and the notes beside them, in the caller's transaction. Returns
--- how many were new, for each part (request) of the batch. Every insert is in the order of its key, so
--- that two batches that meet wait for each other in one direction only.
-
-create or replace function store_vehicle_readings()
-returns table (part integer, readings bigint)
+-- Moves live state forward, never back, by the readings in the session's temporary tables; of a device's
+-- the newest counts. In the order of the keys, so that two batches that meet wait for each other in one
+-- direction only.
+create or replace function advance_vehicles()
+returns void
 language plpgsql
 as $$
 begin
-    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
+    insert into vehicle_state as v (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, last_seen)
+    select distinct on (i.vehicle_id)
+        i.vehicle_id, i.time, i.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared, now()
+    from incoming_vehicle_readings as i
+    order by i.vehicle_id, i.time desc
+    on conflict (vehicle_id) do update
+    set
+        time = excluded.time,
+        energy_mwh = excluded.energy_mwh,
+        soc_bp = excluded.soc_bp,
+        battery_temp_cdeg = excluded.battery_temp_cdeg,
+        meter_id = excluded.meter_id,
+        meter_declared = excluded.meter_declared,
+        last_seen = excluded.last_seen
+    where excluded.time > v.time;
+end;
+$$;
 
-    return query
-    with stamped as materialized (
-        select
-            i.vehicle_id,
-            i.time,
-            i.energy_mwh,
-            i.soc_bp,
-            i.battery_temp_cdeg,
-            coalesce(i.meter_id, a.meter_id) as meter_id,
-            i.meter_declared
-        from incoming_vehicle_readings as i
-        left join lateral (
-            select m.meter_id
-            from meter_assignments as m
-            where m.vehicle_id = i.vehicle_id
-                and m.since <= i.time
-            order by m.since desc
-            limit 1
-        ) as a on true
-    ),
-    stored as (
-        insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)
-        select s.vehicle_id, s.time, s.energy_mwh, s.soc_bp, s.battery_temp_cdeg, s.meter_id, s.meter_declared
-        from stamped as s
-        order by s.vehicle_id, s.time
-        on conflict do nothing
-        returning vehicle_id, time, meter_id
-    ),
-    live as (
+create or replace function advance_meters()
+returns void
+language plpgsql
+as $$
+begin
+    insert into meter_state as m (meter_id, time, energy_mwh, voltage_mv, last_seen)
+    select distinct on (i.meter_id)
+        i.meter_id, i.time, i.energy_mwh, i.voltage_mv, now()
+    from incoming_meter_readings as i
+    order by i.meter_id, i.time desc
+    on conflict (meter_id) do update
+    set
+        time = excluded.time,
+        energy_mwh = excluded.energy_mwh,
+        voltage_mv = excluded.voltage_mv,
+        last_seen = excluded.last_seen
+    where excluded.time > m.time;
+end;
+$$;
+
+-- A small batch of fresh readings in one round trip: history and live state, or nothing (false) when
+-- what the writer remembers is not true any more: the version of the assignments, or which history may
+-- be rolled up. Each parameter is a column, readings in the order of their keys. It says for itself how
+-- live state advances: a temporary table costs a small batch more than all the rest.
+create or replace function append_readings(
+    p_assignments_version bigint,
+    p_vehicle_ids text[],
+    p_vehicle_times timestamptz[],
+    p_vehicle_energies_mwh integer[],
+    p_socs_bp smallint[],
+    p_battery_temps_cdeg smallint[],
+    p_vehicle_meter_ids text[],
+    p_meters_declared boolean[],
+    p_meter_ids text[],
+    p_meter_times timestamptz[],
+    p_meter_energies_mwh integer[],
+    p_voltages_mv integer[]
+)
+returns boolean
+language plpgsql
+as $$
+declare
+    l_terms record;
+begin
+    select *
+    into l_terms
+    from begin_batch();
+    if l_terms.assignments_version <> p_assignments_version
+        or l_terms.vehicles_rolled_up_before > any(p_vehicle_times)
+        or l_terms.meters_rolled_up_before > any(p_meter_times)
+    then
+        return false;
+    end if;
+    if cardinality(p_vehicle_ids) > 0 then
+        with fresh as (
+            insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)
+            select *
+            from unnest(
+                p_vehicle_ids, p_vehicle_times, p_vehicle_energies_mwh, p_socs_bp,
+                p_battery_temps_cdeg, p_vehicle_meter_ids, p_meters_declared
+            )
+            returning *
+        )
         insert into vehicle_state as v (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, last_seen)
-        select distinct on (s.vehicle_id)
-            s.vehicle_id, s.time, s.energy_mwh, s.soc_bp, s.battery_temp_cdeg, s.meter_id, s.meter_declared, now()
-        from stamped as s
-        order by s.vehicle_id, s.time desc
+        select distinct on (f.vehicle_id)
+            f.vehicle_id, f.time, f.energy_mwh, f.soc_bp, f.battery_temp_cdeg, f.meter_id, f.meter_declared, now()
+        from fresh as f
+        order by f.vehicle_id, f.time desc
         on conflict (vehicle_id) do update
         set
             time = excluded.time,
@@ -69,7 +117,63 @@ begin
             meter_id = excluded.meter_id,
             meter_declared = excluded.meter_declared,
             last_seen = excluded.last_seen
-        where excluded.time > v.time
+        where excluded.time > v.time;
+    end if;
+    if cardinality(p_meter_ids) > 0 then
+        with fresh as (
+            insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
+            select *
+            from unnest(p_meter_ids, p_meter_times, p_meter_energies_mwh, p_voltages_mv)
+            returning *
+        )
+        insert into meter_state as m (meter_id, time, energy_mwh, voltage_mv, last_seen)
+        select distinct on (f.meter_id)
+            f.meter_id, f.time, f.energy_mwh, f.voltage_mv, now()
+        from fresh as f
+        order by f.meter_id, f.time desc
+        on conflict (meter_id) do update
+        set
+            time = excluded.time,
+            energy_mwh = excluded.energy_mwh,
+            voltage_mv = excluded.voltage_mv,
+            last_seen = excluded.last_seen
+        where excluded.time > m.time;
+    end if;
+    return true;
+end;
+$$;
+
+-- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
+-- table goes into history, live state and the notes beside them, in the caller's transaction. Returns
+-- how many were new, for each part (request) of the batch. Every insert is in the order of its key.
+
+create or replace function store_vehicle_readings()
+returns table (part integer, readings bigint)
+language plpgsql
+as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
+
+    update incoming_vehicle_readings as i
+    set meter_id = (
+        select m.meter_id
+        from meter_assignments as m
+        where m.vehicle_id = i.vehicle_id
+            and m.since <= i.time
+        order by m.since desc
+        limit 1
+    )
+    where i.meter_id is null;
+    perform advance_vehicles();
+
+    return query
+    with stored as (
+        insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)
+        select i.vehicle_id, i.time, i.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared
+        from incoming_vehicle_readings as i
+        order by i.vehicle_id, i.time
+        on conflict do nothing
+        returning vehicle_id, time, meter_id
     ),
     paired as (
         insert into meter_vehicles (meter_id, vehicle_id)
@@ -99,6 +203,8 @@ returns table (part integer, readings bigint)
 language plpgsql
 as $$
 begin
+    perform advance_meters();
+
     return query
     with stored as (
         insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
@@ -107,20 +213,6 @@ begin
         order by i.meter_id, i.time
         on conflict do nothing
         returning meter_id, time
-    ),
-    live as (
-        insert into meter_state as m (meter_id, time, energy_mwh, voltage_mv, last_seen)
-        select distinct on (i.meter_id)
-            i.meter_id, i.time, i.energy_mwh, i.voltage_mv, now()
-        from incoming_meter_readings as i
-        order by i.meter_id, i.time desc
-        on conflict (meter_id) do update
-        set
-            time = excluded.time,
-            energy_mwh = excluded.energy_mwh,
-            voltage_mv = excluded.voltage_mv,
-            last_seen = excluded.last_seen
-        where excluded.time > m.time
     ),
     late as (
         insert into late_hours (source, hour)

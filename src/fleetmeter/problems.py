@@ -169,8 +169,7 @@ def _from_full(error: QueueFullError) -> ProblemDetailsException:
         HTTP_503_SERVICE_UNAVAILABLE,
         f"{error}; nothing of this request was stored, send it again later",
         kind="overloaded",
-        # what is left of its body is not read
-        headers={"Retry-After": str(RETRY_AFTER_S), "Connection": "close"},
+        headers={"Retry-After": str(RETRY_AFTER_S)},
     )
 
 

@@ -58,8 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     commit_wait_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
     """Longest that a request waits for its commit before it is answered 503, seconds."""
 
-    queue_readings: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000
-    """Most readings that wait for their commit, in each process; more are answered 503 at once."""
+    queue_readings: Annotated[int, Meta(ge=1, le=10_000_000)] = 50_000
+    """Readings that may wait for their commit, in each process; more are answered 503 at once."""
 
     queue_bytes: Annotated[int, Meta(ge=1024, le=1 << 32)] = 32 * 1024 * 1024
     """Most bytes of request bodies that are being worked on, in each process."""

@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 
 import pytest
 
 from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, QueueFullError
 from fleetmeter.ingest.queue import CommitQueue, Part
-from fleetmeter.readings.model import Batch, MeterRow
+from fleetmeter.readings.model import Batch
 from fleetmeter.settings import Settings
-
-AT = datetime(2026, 2, 9, 10, tzinfo=UTC)
 
 
 class Recorder:
@@ -22,7 +19,7 @@ class Recorder:
         self.pause_s = pause_s
 
     async def commit(self, parts: Sequence[Part]) -> list[int]:
-        meters = [row.meter_id for part in parts for row in part.meters]
+        meters = [row[0] for part in parts for row in part.meters]
         self.commits.append(meters)
         await asyncio.sleep(self.pause_s)
         if "poison" in meters:
@@ -33,7 +30,7 @@ class Recorder:
 
 
 def batch(*meters: str) -> Batch:
-    return Batch([], [MeterRow(meter, AT, 1, 1) for meter in meters], 0, [])
+    return Batch([], [(meter, 0, 1, 1) for meter in meters], [])
 
 
 def with_queue(

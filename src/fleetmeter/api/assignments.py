@@ -74,7 +74,7 @@ async def assign_meter(
     since = assignment["since"]
 
     async def restamp() -> tuple[int, datetime | None]:
-        async with database.connection() as connection:
+        async with database.session() as connection:
             return (
                 await connection.fetchval(
                     queries.restamp_readings.sql, vehicle_id, since, timeout=LONG_S

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what the handlers' signatures do: the errors."""
+"""What the OpenAPI document says beyond the handlers' signatures: ingest, and the errors."""
 
 from litestar import Litestar
 from litestar.openapi.spec import (
@@ -6,7 +6,9 @@ from litestar.openapi.spec import (
     OpenAPIResponse,
     OpenAPIType,
     Operation,
+    PathItem,
     Reference,
+    RequestBody,
     Schema,
 )
 
@@ -44,6 +46,107 @@ _DESCRIPTIONS = {
     "415": "The body's type or encoding is not supported; nothing was stored.",
     "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
 }
+
+
+_READING = Schema(
+    one_of=[
+        Reference(ref="#/components/schemas/VehicleReading"),
+        Reference(ref="#/components/schemas/MeterReading"),
+    ]
+)
+_ONE_OR_MANY = Schema(one_of=[_READING, Schema(type=OpenAPIType.ARRAY, items=_READING)])
+_EXAMPLE = [
+    {
+        "vehicleId": "EV-1",
+        "soc": 72,
+        "kwhDeliveredDc": 1.2,
+        "batteryTemp": 36,
+        "timestamp": "2026-02-09T10:00:00Z",
+    },
+    {
+        "meterId": "MTR-1",
+        "kwhConsumedAc": 1.5,
+        "voltage": 230,
+        "timestamp": "2026-02-09T10:00:00Z",
+    },
+]
+_REJECTION = Schema(
+    type=OpenAPIType.OBJECT,
+    description="Why one item was not taken.",
+    required=["index", "code", "detail"],
+    properties={
+        "index": Schema(type=OpenAPIType.INTEGER, description="Position in the batch, from 0."),
+        "code": Schema(
+            type=OpenAPIType.STRING,
+            description="Stable, for programs.",
+            examples=["out_of_range"],
+        ),
+        "detail": Schema(type=OpenAPIType.STRING, description="A sentence, for people."),
+        "path": Schema(
+            type=OpenAPIType.STRING, description="JSON path of the field.", examples=["$.soc"]
+        ),
+    },
+)
+_OUTCOME = Schema(
+    type=OpenAPIType.OBJECT,
+    description="What became of each item of a batch.",
+    required=["accepted", "duplicates", "rejected"],
+    properties={
+        "accepted": Schema(
+            type=OpenAPIType.INTEGER, minimum=0, description="Stored by this request."
+        ),
+        "duplicates": Schema(
+            type=OpenAPIType.INTEGER,
+            minimum=0,
+            description="Same device and time as a reading that was there already.",
+        ),
+        "rejected": Schema(
+            type=OpenAPIType.ARRAY,
+            items=Reference(ref="#/components/schemas/Rejection"),
+            description="Not stored; sending again is useless.",
+        ),
+    },
+)
+_OUTCOME_REF = Reference(ref="#/components/schemas/IngestOutcome")
+_INGEST = Operation(
+    operation_id="Ingest",
+    tags=["Ingest"],
+    summary="Store readings",
+    description="Answers when the readings are committed. A device may drop from its buffer what "
+    "got 200, 207 or 422, and sends it again on 503 or no answer: a reading is stored once.",
+    request_body=RequestBody(
+        required=True,
+        description="One reading, or an array of readings of both kinds; as NDJSON, a reading "
+        "a line. Content-Encoding may be gzip or zstd.",
+        content={
+            "application/json": OpenAPIMediaType(schema=_ONE_OR_MANY, example=_EXAMPLE),
+            "application/x-ndjson": OpenAPIMediaType(schema=_READING),
+            "application/msgpack": OpenAPIMediaType(schema=_ONE_OR_MANY),
+        },
+    ),
+    responses={
+        status: OpenAPIResponse(
+            description=description,
+            content={media_type: OpenAPIMediaType(schema=_OUTCOME_REF)},
+        )
+        for status, media_type, description in (
+            ("200", "application/json", "Every reading is stored, now or before."),
+            ("207", "application/json", "Some were rejected."),
+            (
+                "422",
+                "application/problem+json",
+                "All were rejected; a problem document that also has these fields.",
+            ),
+        )
+    },
+)
+
+
+def describe_ingest(app: Litestar) -> None:
+    """A raw route has no signature to tell it."""
+    document = app.openapi_schema
+    document.components.schemas |= {"IngestOutcome": _OUTCOME, "Rejection": _REJECTION}
+    document.paths = {"/v1/ingest": PathItem(post=_INGEST), **(document.paths or {})}
 
 
 def describe_problems(app: Litestar) -> None:

@@ -14,8 +14,10 @@ from fleetmeter.settings import Settings
 
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    _Base = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.pool.PoolConnectionProxy
+    _Base = asyncpg.Connection
 
 _ATTEMPTS = 4
 """How often a transaction is tried that collides with another."""
@@ -71,6 +73,22 @@ async def retried(transaction: Callable[[], Awaitable[T]]) -> T:
     return await transaction()
 
 
+class _Connection(_Base):
+    """Leaves nothing behind in its session, but for the procedures that hold advisory locks."""
+
+    __slots__ = ("_holds_locks",)
+
+    def will_hold_locks(self) -> None:
+        """Reset the session when this block ends."""
+        self._holds_locks = True
+
+    async def reset_when_needed(self) -> None:
+        """A reset is a round trip, which a batch should not pay."""
+        if getattr(self, "_holds_locks", False):
+            self._holds_locks = False
+            await self.reset()
+
+
 class Database:
     """A pool of prepared connections."""
 
@@ -86,9 +104,16 @@ class Database:
         async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
             yield connection
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator["Connection"]:
+        """A connection for procedures that commit as they go and hold locks all the while."""
+        async with self.connection() as connection:
+            connection.will_hold_locks()  # type: ignore[attr-defined]
+            yield connection
+
     async def run(self, statement: str) -> None:
         """Run a statement that may take as long as it takes. Raises DatabaseUnavailableError."""
-        async with self.connection() as connection:
+        async with self.session() as connection:
             await connection.execute(statement, timeout=LONG_S)
 
     @asynccontextmanager
@@ -115,6 +140,8 @@ async def connect(url: str, settings: Settings) -> Database:
             timeout=min(settings.database_timeout_s, 10),
             command_timeout=settings.database_timeout_s,
             init=queries.prepare_session,
+            reset=_Connection.reset_when_needed,  # type: ignore[arg-type]
+            connection_class=_Connection,
             server_settings={"application_name": "fleetmeter", "timezone": "UTC"},
         )
     return Database(pool, settings.database_timeout_s)

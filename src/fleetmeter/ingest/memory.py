@@ -1,16 +1,24 @@
 """What a writer remembers of its devices.
 
 Hints, bounded: the database decides, and what is forgotten or wrong costs time, never correctness.
+Times are those of rows, in microseconds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+from fleetmeter.readings.model import VehicleRow
 
 _MAX_DEVICES = 500_000
 """Entries of each map before it starts anew."""
 
-Assignments = Sequence[tuple[datetime, str | None]]
+NEVER = -(1 << 62)
+"""Before any time: of a device without readings."""
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+"""Of either kind: (id, time, …)."""
+
+Assignments = Sequence[tuple[int, str | None]]
 """A vehicle's assignments as (since, meter), oldest first."""
 
 
@@ -18,23 +26,31 @@ class LastTimes:
     """The newest stored time of each device, as far as this writer knows."""
 
     def __init__(self) -> None:
-        self._times: dict[str, datetime | None] = {}
+        self._times: dict[str, int] = {}
 
-    def holds(self, rows: Iterable[Sequence[Any]]) -> bool:
+    def holds(self, rows: Iterable[Row]) -> bool:
         """Whether all rows (id, time, …) are surely not newer than what is stored."""
-        times = self._times
-        return all((last := times.get(row[0])) is not None and row[1] <= last for row in rows)
+        get = self._times.get
+        return all(row[1] <= get(row[0], NEVER) for row in rows)
 
     def unknown(self, ids: Iterable[str]) -> list[str]:
         """Those that nothing is known of."""
         times = self._times
         return [device for device in ids if device not in times]
 
-    def get(self, device: str) -> datetime | None:
-        """The newest stored time; None for a device without readings."""
-        return self._times.get(device)
+    def sorted_out(self, rows: Iterable[Row], horizon: int) -> tuple[list[Row], list[Row]]:
+        """Fresh rows (newer than their device's last, not before the horizon), and the others."""
+        get = self._times.get
+        fresh, late = [], []
+        for row in rows:
+            time = row[1]
+            if time >= horizon and time > get(row[0], NEVER):
+                fresh.append(row)
+            else:
+                late.append(row)
+        return fresh, late
 
-    def learn(self, times: Mapping[str, datetime | None]) -> None:
+    def learn(self, times: Mapping[str, int]) -> None:
         """Remember what was stored or read."""
         if len(self._times) + len(times) > _MAX_DEVICES:
             self._times.clear()
@@ -52,7 +68,7 @@ class RememberedAssignments:
     def __init__(self) -> None:
         self._version = -1
         self._of: dict[str, Assignments] = {}
-        self._pairs: set[tuple[str, str]] = set()
+        self._pairs: set[tuple[str | None, str]] = set()
 
     def at_version(self, version: int) -> None:
         """Forget everything when somebody has changed an assignment since."""
@@ -71,16 +87,24 @@ class RememberedAssignments:
         """Remember what was read, also that there are none."""
         self._of.update(assignments)
 
-    def meter_at(self, vehicle: str, time: datetime) -> str | None:
-        """The meter of the assignment in force."""
-        for since, meter in reversed(self._of[vehicle]):
-            if since <= time:
-                return meter
-        return None
+    def stamped(self, rows: Iterable[VehicleRow]) -> list[VehicleRow]:
+        """The rows with the meter that each charged from: its own, or the assigned one."""
+        of = self._of
+        stamped = []
+        for row in rows:
+            vehicle_id, time, energy, soc, temp, _, declared = row
+            if not declared:
+                for since, meter_id in reversed(of[vehicle_id]):
+                    if since <= time:
+                        row = (vehicle_id, time, energy, soc, temp, meter_id, False)
+                        break
+            stamped.append(row)
+        return stamped
 
-    def new_pairs(self, pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Those that are not known to be noted, in order."""
-        return sorted(pairs - self._pairs)
+    def new_pairs(self, rows: Iterable[VehicleRow]) -> list[tuple[str, str]]:
+        """The (meter, vehicle) of the rows that are not known to be noted, in order."""
+        pairs = {(row[5], row[0]) for row in rows}
+        return sorted((m, v) for m, v in pairs - self._pairs if m is not None)
 
     def learn_pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
         """They have been noted and committed."""

@@ -6,8 +6,8 @@ in gathers for the next transaction. A device always goes to the same writer. Al
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import structlog
@@ -19,16 +19,37 @@ from fleetmeter.settings import Settings
 _log = structlog.get_logger()
 
 
-class Part:
-    """The readings of one request that go to one writer. Each (device, time) occurs once."""
+class _Request:
+    """What a request waits for: all of its parts, or the first of them to fail."""
 
-    __slots__ = ("meters", "stored", "taken", "vehicles")
+    __slots__ = ("_parts_left", "_readings", "stored")
+
+    def __init__(self, parts: int) -> None:
+        self._parts_left = parts
+        self._readings = 0
+        self.stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def part_stored(self, readings: int) -> None:
+        self._readings += readings
+        self._parts_left -= 1
+        if not self._parts_left and not self.stored.done():
+            self.stored.set_result(self._readings)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.stored.done():
+            self.stored.set_exception(error)
+
+
+class Part:
+    """The readings of one request that go to one writer."""
+
+    __slots__ = ("meters", "request", "taken", "vehicles")
 
     def __init__(self) -> None:
         self.vehicles: list[VehicleRow] = []
         self.meters: list[MeterRow] = []
+        self.request: _Request
         self.taken = False
-        self.stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def __len__(self) -> int:
         return len(self.vehicles) + len(self.meters)
@@ -47,7 +68,7 @@ class CommitQueue:
 
     def __init__(self, writers: Sequence[Writer], settings: Settings) -> None:
         self._lanes = [_Lane(writer, settings.commit_readings) for writer in writers]
-        self._max_readings = max(settings.queue_readings, settings.max_batch)
+        self._max_readings = settings.queue_readings
         self._max_bytes = max(settings.queue_bytes, settings.max_body_bytes)
         self._wait_s = settings.commit_wait_s
         self._readings = 0
@@ -64,66 +85,87 @@ class CommitQueue:
                 lane.close()
             await asyncio.gather(*tasks)
 
-    @contextmanager
-    def admitted(self) -> Iterator[Callable[[int], None]]:
-        """Work on a request: tell the yielded function of every byte that came in.
+    def admitted(self) -> "_Admission":
+        """Work on a request, as a context manager that yields a function.
 
-        Both raise QueueFullError: the request, before it is read, when readings are waiting that
-        fill the queue; the function, when all requests together hold too many bytes.
+        Tell it of every byte that comes in. Both raise QueueFullError: entering, before the request
+        is read, when readings are waiting that fill the queue; the function, when all requests
+        together hold too many bytes.
         """
+        self._check_room()
+        return _Admission(self)
+
+    def _check_room(self) -> None:
         if self._readings >= self._max_readings:
             raise QueueFullError("too many readings wait to be committed")
-        mine = 0
 
-        def count(size: int) -> None:
-            nonlocal mine
-            mine += size
-            self._bytes += size
-            if self._bytes > self._max_bytes:
-                raise QueueFullError("too many bytes are being worked on")
-
-        try:
-            yield count
-        finally:
-            self._bytes -= mine
+    def hold(self, size: int) -> None:
+        """Count bytes that a request brings, negative when it is done. Raises QueueFullError."""
+        self._bytes += size
+        if size > 0 and self._bytes > self._max_bytes:
+            raise QueueFullError("too many bytes are being worked on")
 
     async def store(self, batch: Batch) -> int:
         """Wait until the batch is committed; how many of its readings were new.
 
+        The last batch that goes in may overfill the queue: it has been decoded already.
+
         Raises QueueFullError (nothing was stored), CommitTimeoutError, DatabaseUnavailableError
         (some may have been stored; sending it again is safe).
         """
+        self._check_room()
         count = len(batch.vehicles) + len(batch.meters)
-        if self._readings + count > self._max_readings:
-            raise QueueFullError("too many readings wait to be committed")
         parts = self._split(batch)
+        request = _Request(len(parts))
+        for lane, part in parts:
+            part.request = request
+            lane.put(part)
         self._readings += count
+        timer = asyncio.get_running_loop().call_later(self._wait_s, self._expire, request, parts)
         try:
-            async with asyncio.timeout(self._wait_s):
-                return sum(await asyncio.gather(*(part.stored for part in parts)))
-        except TimeoutError:
-            raise CommitTimeoutError(
-                f"not committed within {self._wait_s:g} s",
-                maybe_stored=any(part.taken for part in parts),
-            ) from None
+            return await request.stored
         finally:
+            timer.cancel()
             self._readings -= count
-            for part in parts:
+            for _, part in parts:
                 if not part.taken:  # it waits no more, and holds nothing
                     part.vehicles, part.meters = [], []
 
-    def _split(self, batch: Batch) -> list[Part]:
-        """Give each device's readings to its writer's lane."""
+    def _expire(self, request: _Request, parts: "Sequence[tuple[_Lane, Part]]") -> None:
+        request.fail(
+            CommitTimeoutError(
+                f"not committed within {self._wait_s:g} s",
+                maybe_stored=any(part.taken for _, part in parts),
+            )
+        )
+
+    def _split(self, batch: Batch) -> "list[tuple[_Lane, Part]]":
+        """Each device's readings with its writer's lane."""
         lanes = self._lanes
         parts = [Part() for _ in lanes]
         for vehicle in batch.vehicles:
-            parts[hash(vehicle.vehicle_id) % len(lanes)].vehicles.append(vehicle)
+            parts[hash(vehicle[0]) % len(lanes)].vehicles.append(vehicle)
         for meter in batch.meters:
-            parts[hash(meter.meter_id) % len(lanes)].meters.append(meter)
-        used = [(lane, part) for lane, part in zip(lanes, parts, strict=True) if len(part)]
-        for lane, part in used:
-            lane.put(part)
-        return [part for _, part in used]
+            parts[hash(meter[0]) % len(lanes)].meters.append(meter)
+        return [(lane, part) for lane, part in zip(lanes, parts, strict=True) if len(part)]
+
+
+class _Admission:
+    __slots__ = ("_bytes", "_queue")
+
+    def __init__(self, queue: CommitQueue) -> None:
+        self._queue = queue
+        self._bytes = 0
+
+    def __enter__(self) -> Callable[[int], None]:
+        return self._count
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._queue.hold(size)
+
+    def __exit__(self, *_: object) -> None:
+        self._queue.hold(-self._bytes)
 
 
 class _Lane:
@@ -163,7 +205,7 @@ class _Lane:
             not parts or readings + len(self._waiting[0]) <= self._max_readings
         ):
             part = self._waiting.popleft()
-            if not part.stored.done():  # its request gave up waiting
+            if not part.request.stored.done():  # its request gave up waiting
                 part.taken = True
                 parts.append(part)
                 readings += len(part)
@@ -173,16 +215,14 @@ class _Lane:
         """Commit together; if that fails for what is in one of them, each alone."""
         try:
             for part, stored in zip(parts, await self._writer.commit(parts), strict=True):
-                if not part.stored.done():
-                    part.stored.set_result(stored)
+                part.request.part_stored(stored)
         except FleetMeterError as error:
             for part in parts:
-                if not part.stored.done():
-                    part.stored.set_exception(error)
+                part.request.fail(error)
         except Exception as error:
-            if len(parts) > 1:
-                _log.warning("a shared transaction failed; its requests go alone", exc_info=True)
-                for part in parts:
-                    await self._commit([part])
-            elif not parts[0].stored.done():
-                parts[0].stored.set_exception(error)
+            if len(parts) == 1:
+                parts[0].request.fail(error)
+                return
+            _log.warning("a shared transaction failed; its requests go alone", exc_info=True)
+            for part in parts:
+                await self._commit([part])

@@ -1,21 +1,23 @@
 """A writer: stores the parts that share a transaction.
 
-Fresh readings (newer than all of their device) cannot be duplicates and go straight into history
-by COPY. Late and resent ones are merged in a transaction of their own: copied into a temporary
-table, then inserted where the primary key does not know them yet.
+Fresh readings (newer than all of their device) cannot be duplicates and go straight into history:
+few of them in one statement, many by COPY. Late and resent ones are merged in a transaction of
+their own: copied into a temporary table, then inserted where the primary key does not know them.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import chain, pairwise, repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import asyncpg
 
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
-from fleetmeter.ingest.memory import LastTimes, RememberedAssignments
+from fleetmeter.ingest.copy import meters_copy, vehicles_copy
+from fleetmeter.ingest.memory import NEVER, LastTimes, RememberedAssignments
 from fleetmeter.ingest.queue import Part
-from fleetmeter.readings.model import MeterRow, VehicleRow
+from fleetmeter.readings.model import METER_COLUMNS, VEHICLE_COLUMNS, microseconds, time_of
 
 
 class _Kind(NamedTuple):
@@ -23,61 +25,97 @@ class _Kind(NamedTuple):
 
     table: str
     columns: tuple[str, ...]
-    rows_of: Callable[[Part], Sequence[Any]]
+    rows_of: Callable[[Part], list[Any]]
+    copy: Callable[..., bytes]
     horizon: str
     last_times: Any
-    advance: Any
+    advance: str
     merge: Any
 
 
 _VEHICLES = _Kind(
     "vehicle_readings",
-    VehicleRow._fields,
+    VEHICLE_COLUMNS,
     lambda part: part.vehicles,
+    vehicles_copy,
     "vehicles_rolled_up_before",
     queries.last_vehicle_times,
-    queries.advance_vehicles,
+    queries.advance_vehicles.sql,
     queries.store_vehicle_readings,
 )
 _METERS = _Kind(
     "meter_readings",
-    MeterRow._fields,
+    METER_COLUMNS,
     lambda part: part.meters,
+    meters_copy,
     "meters_rolled_up_before",
     queries.last_meter_times,
-    queries.advance_meters,
+    queries.advance_meters.sql,
     queries.store_meter_readings,
 )
 
+_FEW = 600
+"""Rows that go in one statement: a round trip costs as much as copying some hundred rows."""
+
+_key = itemgetter(0, 1)
+
+
+class _Terms(NamedTuple):
+    """What a batch was last stored under; times in microseconds."""
+
+    assignments_version: int
+    horizons: dict[str, int]
+
+
+async def _copy(
+    connection: Connection, kind: _Kind, rows: Iterable[Any], parts: Iterable[int] | None = None
+) -> None:
+    """Into history, or with the part of each row into the session's temporary table."""
+
+    async def whole() -> AsyncIterator[bytes]:  # as the driver wants it: piece by piece, all in one
+        yield kind.copy(rows, parts)
+
+    table, columns = kind.table, kind.columns
+    if parts is not None:
+        table, columns = f"incoming_{table}", ("part", *columns)
+    await connection.copy_to_table(table, columns=columns, source=whole(), format="binary")
+
+
+def _columns(rows: Iterable[Any]) -> list[Sequence[Any]]:
+    """The rows as arrays, times as the driver takes them."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    columns[1] = [time_of(time) for time in columns[1]]
+    return columns
+
 
 class _Work:
-    """The rows of one kind in one commit, in the order of their keys, and the part of each."""
+    """The rows of one kind in one commit, in the order of their keys, each key once."""
 
     def __init__(self, kind: _Kind, parts: Sequence[Part]) -> None:
         self.kind = kind
-        self.owners: dict[tuple[str, datetime], int] = {}
-        self.rows: list[Any] = []
-        for number, part in enumerate(parts):
-            for row in kind.rows_of(part):
-                if self.owners.setdefault(row[:2], number) == number:
-                    self.rows.append(row)
-        self.rows.sort(key=_key)
+        self._parts = [kind.rows_of(part) for part in parts]
+        rows = sorted(chain.from_iterable(self._parts), key=_key)
+        self.rows: list[Any] = rows[:1] + [
+            row for before, row in pairwise(rows) if row[1] != before[1] or row[0] != before[0]
+        ]
         self.fresh: list[Any] = []
         self.late: list[Any] = []
 
-    def sort_out(self, times: LastTimes, horizon: datetime) -> None:
-        """Fresh: newer than the device's last, and than anything that may be rolled up."""
-        self.fresh, self.late = [], []
-        for row in self.rows:
-            last = times.get(row[0])
-            if row[1] >= horizon and (last is None or row[1] > last):
-                self.fresh.append(row)
-            else:
-                self.late.append(row)
+    def owners(self, rows: Sequence[Any]) -> list[int]:
+        """The number of the part that each of these rows came in."""
+        if len(self._parts) == 1:
+            return [0] * len(rows)
+        owners = {id(row): number for number, part in enumerate(self._parts) for row in part}
+        return [owners[id(row)] for row in rows]
 
-
-def _key(row: Any) -> Any:
-    return row[:2]
+    def count(self, rows: Sequence[Any], stored: list[int]) -> None:
+        """Add to what is stored of each part."""
+        if len(rows) == sum(map(len, self._parts)):
+            for number, part in enumerate(self._parts):
+                stored[number] += len(part)
+        else:
+            for number in self.owners(rows):
+                stored[number] += 1
 
 
 class DatabaseWriter:
@@ -87,6 +125,7 @@ class DatabaseWriter:
         self._database = database
         self._times = {_VEHICLES.table: LastTimes(), _METERS.table: LastTimes()}
         self._assignments = RememberedAssignments()
+        self._terms: _Terms | None = None
 
     async def commit(self, parts: Sequence[Part]) -> list[int]:
         """How many readings of each part were new.
@@ -102,11 +141,10 @@ class DatabaseWriter:
             else:
                 unsure.append(work)
         try:
-            if unsure:
+            if unsure and not await retried(lambda: self._append_few(unsure)):
                 await retried(lambda: self._append(unsure))
             for work in unsure:
-                for row in work.fresh:
-                    stored[work.owners[row[:2]]] += 1
+                work.count(work.fresh, stored)
         except asyncpg.UniqueViolationError:
             # another replica has written some of them: the memory was wrong
             for work in unsure:
@@ -118,80 +156,100 @@ class DatabaseWriter:
                 stored[part] += new
         return stored
 
+    async def _append_few(self, works: Sequence[_Work]) -> bool:
+        """What is fresh in one statement; False, and nothing stored, when that cannot be.
+
+        It can when all is known that `_append` would have to ask for, and the database agrees.
+        """
+        terms = self._terms
+        if terms is None or sum(len(work.rows) for work in works) > _FEW:
+            return False
+        columns: dict[str, Sequence[Any]] = {}
+        for work in works:
+            kind = work.kind
+            times, rows = self._times[kind.table], work.rows
+            work.fresh, work.late = times.sorted_out(rows, terms.horizons[kind.table])
+            ids = {row[0] for row in rows}
+            if work.late or times.unknown(ids):
+                return False
+            if kind is _VEHICLES:
+                if self._assignments.unknown(ids):
+                    return False
+                rows = self._assignments.stamped(rows)
+                if self._assignments.new_pairs(rows):
+                    return False
+            columns[kind.table] = _columns(rows)
+        async with self._database.connection() as connection:
+            stored: bool = await connection.fetchval(
+                queries.append_readings.sql,
+                terms.assignments_version,
+                *columns.get(_VEHICLES.table, [()] * len(VEHICLE_COLUMNS)),
+                *columns.get(_METERS.table, [()] * len(METER_COLUMNS)),
+            )
+        if stored:
+            for work in works:
+                self._times[work.kind.table].learn({row[0]: row[1] for row in work.rows})
+        return stored
+
     async def _append(self, works: Sequence[_Work]) -> None:
         """One transaction for what is fresh, by COPY."""
         newest: dict[str, dict[str, Any]] = {}
         pairs: list[tuple[str, str]] = []
         async with self._database.transaction() as connection:
-            terms = await queries.begin_batch(connection)
-            self._assignments.at_version(terms["assignments_version"])
+            terms = await self._begin(connection)
+            self._assignments.at_version(terms.assignments_version)
             for work in works:
                 kind = work.kind
                 await self._learn_times(connection, work)
-                work.sort_out(self._times[kind.table], terms[kind.horizon])
+                work.fresh, work.late = self._times[kind.table].sorted_out(
+                    work.rows, terms.horizons[kind.table]
+                )
                 if not work.fresh:
                     continue
                 rows = work.fresh
                 if kind is _VEHICLES:
-                    rows = await self._stamped(connection, rows)
-                    pairs = await self._pair(connection, rows)
-                await connection.copy_records_to_table(
-                    kind.table, columns=kind.columns, records=rows
-                )
+                    await self._learn_assignments(connection, {row[0] for row in rows})
+                    rows = self._assignments.stamped(rows)
+                    pairs = self._assignments.new_pairs(rows)
+                    if pairs:
+                        meter_ids, vehicle_ids = zip(*pairs, strict=True)
+                        await queries.pair(connection, meter_ids=meter_ids, vehicle_ids=vehicle_ids)
                 newest[kind.table] = {row[0]: row for row in rows}
-                columns = zip(*newest[kind.table].values(), strict=True)
-                await kind.advance(connection, **dict(zip(kind.columns, columns, strict=True)))
+                await _copy(connection, kind, rows)
+                await _copy(connection, kind, newest[kind.table].values(), parts=repeat(0))
+                await connection.execute(kind.advance)
+        self._terms = terms
         for table, rows_by_id in newest.items():
             self._times[table].learn({id_: row[1] for id_, row in rows_by_id.items()})
         self._assignments.learn_pairs(pairs)
+
+    @staticmethod
+    async def _begin(connection: Connection) -> _Terms:
+        row = await connection.fetchrow(queries.begin_batch.sql)
+        assert row is not None  # noqa: S101 - it always has one
+        horizons = {kind.table: microseconds(row[kind.horizon]) for kind in (_VEHICLES, _METERS)}
+        return _Terms(row["assignments_version"], horizons)
 
     async def _merge(self, works: Sequence[_Work]) -> list[tuple[int, int]]:
         """One transaction for what is late, through the temporary tables; new ones by part."""
         new = []
         async with self._database.transaction() as connection:
             for work in works:
-                await connection.copy_records_to_table(
-                    f"incoming_{work.kind.table}",
-                    columns=("part", *work.kind.columns),
-                    records=[(work.owners[row[:2]], *row) for row in work.late],
-                )
+                await _copy(connection, work.kind, work.late, work.owners(work.late))
                 new += [(row[0], row[1]) async for row in work.kind.merge(connection)]
         return new
 
     async def _learn_times(self, connection: Connection, work: _Work) -> None:
         times = self._times[work.kind.table]
         if unknown := times.unknown({row[0] for row in work.rows}):
-            found: dict[str, datetime | None] = dict.fromkeys(unknown)
+            found = dict.fromkeys(unknown, NEVER)
             async for row in work.kind.last_times(connection, ids=unknown):
-                found[row["id"]] = row["time"]
+                found[row["id"]] = microseconds(row["time"])
             times.learn(found)
 
-    async def _stamped(
-        self, connection: Connection, rows: Sequence[VehicleRow]
-    ) -> list[VehicleRow]:
-        """The rows with the meter that each charged from: its own, or the assigned one."""
-        remembered = self._assignments
-        if unknown := remembered.unknown({row.vehicle_id for row in rows}):
-            found: dict[str, list[tuple[datetime, str | None]]] = {id_: [] for id_ in unknown}
+    async def _learn_assignments(self, connection: Connection, vehicles: set[str]) -> None:
+        if unknown := self._assignments.unknown(vehicles):
+            found: dict[str, list[tuple[int, str | None]]] = {id_: [] for id_ in unknown}
             async for row in queries.assignments_of(connection, ids=unknown):
-                found[row["vehicle_id"]].append((row["since"], row["meter_id"]))
-            remembered.learn(found)
-        return [
-            row
-            if row.meter_declared
-            or (meter := remembered.meter_at(row.vehicle_id, row.time)) is None
-            else row._replace(meter_id=meter)
-            for row in rows
-        ]
-
-    async def _pair(
-        self, connection: Connection, rows: Sequence[VehicleRow]
-    ) -> list[tuple[str, str]]:
-        """Note the pairs of meter and vehicle that are not known to be noted."""
-        pairs = self._assignments.new_pairs(
-            {(row.meter_id, row.vehicle_id) for row in rows if row.meter_id is not None}
-        )
-        if pairs:
-            meter_ids, vehicle_ids = zip(*pairs, strict=True)
-            await queries.pair(connection, meter_ids=meter_ids, vehicle_ids=vehicle_ids)
-        return pairs
+                found[row["vehicle_id"]].append((microseconds(row["since"]), row["meter_id"]))
+            self._assignments.learn(found)

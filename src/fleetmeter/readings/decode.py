@@ -6,14 +6,13 @@ decoded on its own, so that one bad reading never costs another.
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
 from fleetmeter.readings.model import Batch, MeterRow, Rejection, VehicleRow
-from fleetmeter.readings.validate import Bounds, Invalid, Telemetry, validate
+from fleetmeter.readings.validate import Bounds, Invalid, Telemetry, meter_row, vehicle_row
 
 Format = Literal["json", "ndjson", "msgpack"]
 Body = bytes | bytearray
@@ -33,11 +32,7 @@ _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class BatchDecoder:
-    """Takes a body piece by piece and ends with a Batch.
-
-    The first of several readings with the same device and time is kept; the others count as
-    `repeated`.
-    """
+    """Takes a body piece by piece and ends with a Batch."""
 
     def __init__(self, format_: Format, bounds: Bounds, max_batch: int) -> None:
         self._format = format_
@@ -45,8 +40,8 @@ class BatchDecoder:
         self._max_batch = max_batch
         self._undecoded = bytearray()
         self._count = 0
-        self._vehicles: dict[tuple[str, datetime], VehicleRow] = {}
-        self._meters: dict[tuple[str, datetime], MeterRow] = {}
+        self._vehicles: list[VehicleRow] = []
+        self._meters: list[MeterRow] = []
         self._rejected: list[Rejection] = []
 
     def feed(self, piece: bytes) -> None:
@@ -67,12 +62,7 @@ class BatchDecoder:
             self._collect(_msgpack_items(body, self._max_batch), _msgpack.decode)
         else:
             self._collect(_json_items(body, self._max_batch), _json.decode)
-        return Batch(
-            vehicles=list(self._vehicles.values()),
-            meters=list(self._meters.values()),
-            repeated=self._count - len(self._vehicles) - len(self._meters) - len(self._rejected),
-            rejected=self._rejected,
-        )
+        return Batch(self._vehicles, self._meters, self._rejected)
 
     def _collect(self, items: Sequence[Item], decode: Callable[[bytes], Telemetry]) -> None:
         if self._count + len(items) > self._max_batch:
@@ -80,14 +70,12 @@ class BatchDecoder:
         for index, item in enumerate(items, self._count):
             try:
                 reading = item if isinstance(item, Telemetry) else _decode_one(item, decode)
-                row = validate(reading, self._bounds)
+                if reading.vehicle_id is not None:
+                    self._vehicles.append(vehicle_row(reading, self._bounds))
+                else:
+                    self._meters.append(meter_row(reading, self._bounds))
             except Invalid as invalid:
                 self._rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
-                continue
-            if type(row) is VehicleRow:
-                self._vehicles.setdefault((row.vehicle_id, row.time), row)
-            elif type(row) is MeterRow:
-                self._meters.setdefault((row.meter_id, row.time), row)
         self._count += len(items)
 
 
@@ -99,8 +87,7 @@ def _json_items(body: Body, most: int) -> Sequence[Item]:
         raise MalformedBodyError("the body is empty")
     try:
         if body.lstrip()[:1] != b"[":
-            msgspec.json.decode(body, type=msgspec.Raw)
-            return [body]
+            return _one(body, _json.decode, msgspec.json.decode)
         return _json_array.decode(body)
     except msgspec.ValidationError:
         return _split_array(body)
@@ -176,8 +163,7 @@ def _msgpack_items(body: Body, most: int) -> Sequence[Item]:
         raise _too_many(most)
     try:
         if length is None:
-            msgspec.msgpack.decode(body, type=msgspec.Raw)
-            return [body]
+            return _one(body, _msgpack.decode, msgspec.msgpack.decode)
         try:
             return _msgpack_array.decode(body)
         except _NOT_DECODED:  # perhaps only what is inside one of the items
@@ -195,6 +181,15 @@ def _msgpack_array_length(body: Body) -> int | None:
     if body[0] == 0xDD:
         return int.from_bytes(body[1:5])
     return None
+
+
+def _one(body: Body, decode: Callable[[Body], Telemetry], parse: Any) -> Sequence[Item]:
+    """A body that is one item; when that is no reading, it must still be something."""
+    try:
+        return [decode(body)]
+    except _NOT_DECODED:
+        parse(body, type=msgspec.Raw)
+        return [body]
 
 
 def _decode_one(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> Telemetry:

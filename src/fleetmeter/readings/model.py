@@ -1,8 +1,8 @@
 """The two kinds of reading, as devices send them and as they are stored."""
 
 import re
-from datetime import datetime
-from typing import Annotated, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -93,42 +93,61 @@ class MeterState(MeterReading, kw_only=True):
     last_seen: Annotated[datetime, Meta(description="When that reading arrived.")]
 
 
-class VehicleRow(NamedTuple):
-    """A vehicle reading in stored units, in the column order of the incoming table."""
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where PostgreSQL begins to count; rows hold times in whole microseconds since then."""
 
-    vehicle_id: str
-    time: datetime
-    energy_mwh: int
-    soc_bp: int
-    battery_temp_cdeg: int
-    meter_id: str | None
-    meter_declared: bool
+MICROSECOND = timedelta(microseconds=1)
+
+VehicleRow = tuple[str, int, int, int, int, str | None, bool]
+"""A vehicle reading in stored units: VEHICLE_COLUMNS."""
+
+VEHICLE_COLUMNS = (
+    "vehicle_id",
+    "time",
+    "energy_mwh",
+    "soc_bp",
+    "battery_temp_cdeg",
+    "meter_id",
+    "meter_declared",
+)
+
+MeterRow = tuple[str, int, int, int]
+"""A meter reading in stored units: METER_COLUMNS."""
+
+METER_COLUMNS = ("meter_id", "time", "energy_mwh", "voltage_mv")
 
 
-class MeterRow(NamedTuple):
-    """A meter reading in stored units, in the column order of the incoming table."""
+def microseconds(time: datetime) -> int:
+    """An aware time as rows hold it."""
+    return (time - EPOCH) // MICROSECOND
 
-    meter_id: str
-    time: datetime
-    energy_mwh: int
-    voltage_mv: int
+
+def time_of(row_time: int) -> datetime:
+    """A row's time, in UTC."""
+    return EPOCH + timedelta(microseconds=row_time)
 
 
 class Rejection(msgspec.Struct, rename="camel", omit_defaults=True):
     """Why one item of a batch was not taken."""
 
-    index: Annotated[int, Meta(description="Position in the batch, from 0.")]
-    code: Annotated[str, Meta(description="Stable, for programs.", examples=["out_of_range"])]
-    detail: Annotated[str, Meta(description="A sentence, for people.")]
-    path: Annotated[str, Meta(description="JSON path of the field.", examples=["$.soc"])] = ""
+    index: int
+    """Position in the batch, from 0."""
+
+    code: str
+    """Stable, for programs."""
+
+    detail: str
+    """A sentence, for people."""
+
+    path: str = ""
+    """JSON path of the field."""
 
 
 class Batch(msgspec.Struct):
-    """A decoded request: rows by kind (each key once) and what was wrong with the rest."""
+    """A decoded request: rows by kind, as they came, and what was wrong with the rest."""
 
     vehicles: list[VehicleRow]
     meters: list[MeterRow]
-    repeated: int
     rejected: list[Rejection]
 
 

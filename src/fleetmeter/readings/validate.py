@@ -1,6 +1,7 @@
 """One item of a batch: what kind of reading it is, and whether its values can be true."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -8,10 +9,12 @@ import msgspec
 from fleetmeter.readings.model import (
     DEVICE_ID,
     DEVICE_ID_RULE,
+    EPOCH,
     MAX_AHEAD_S,
     MAX_BATTERY_TEMP,
     MAX_KWH,
     MAX_VOLTAGE,
+    MICROSECOND,
     MIN_BATTERY_TEMP,
     MeterRow,
     VehicleRow,
@@ -52,66 +55,120 @@ class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of
         self.path = path
 
 
-def validate(item: Telemetry, bounds: Bounds) -> VehicleRow | MeterRow:
-    """The row of a valid reading, in stored units (rounded to the nearest). Raises Invalid."""
-    if item.vehicle_id is not None:
-        if item.kwh_consumed_ac is not None or item.voltage is not None:
-            raise Invalid(
-                "contradictory",
-                "has vehicleId, but kwhConsumedAc or voltage too; "
-                "send the meter's reading as an item of its own",
-            )
-        return VehicleRow(
-            _device_id(item.vehicle_id, "vehicleId"),
-            _time(item.timestamp, bounds.vehicles_since, bounds.latest),
-            round(_number(item.kwh_delivered_dc, "kwhDeliveredDc", 0, MAX_KWH) * 1_000_000),
-            round(_number(item.soc, "soc", 0, 100) * 100),
-            round(
-                _number(item.battery_temp, "batteryTemp", MIN_BATTERY_TEMP, MAX_BATTERY_TEMP) * 100
-            ),
-            None if item.meter_id is None else _device_id(item.meter_id, "meterId"),
-            item.meter_id is not None,
-        )
-    if item.meter_id is not None:
-        if (
-            item.kwh_delivered_dc is not None
-            or item.soc is not None
-            or item.battery_temp is not None
-        ):
-            raise Invalid(
-                "contradictory",
-                "has a vehicle's fields (soc, kwhDeliveredDc, batteryTemp) but no vehicleId",
-            )
-        return MeterRow(
-            _device_id(item.meter_id, "meterId"),
-            _time(item.timestamp, bounds.meters_since, bounds.latest),
-            round(_number(item.kwh_consumed_ac, "kwhConsumedAc", 0, MAX_KWH) * 1_000_000),
-            round(_number(item.voltage, "voltage", 0, MAX_VOLTAGE) * 1000),
-        )
-    raise Invalid("unknown_kind", "has neither vehicleId nor meterId")
+def vehicle_row(item: Telemetry, bounds: Bounds) -> VehicleRow:
+    """The row of an item that has a vehicleId, values rounded to the nearest unit. Raises Invalid.
 
-
-def _device_id(value: str, field: str) -> str:
-    if DEVICE_ID.fullmatch(value) is None:
+    Every reading goes through here: what is right is seen at once, what is wrong is found after.
+    """
+    vehicle_id, meter_id = item.vehicle_id, item.meter_id
+    kwh, soc, temp, time = item.kwh_delivered_dc, item.soc, item.battery_temp, item.timestamp
+    if (
+        vehicle_id is not None
+        and kwh is not None
+        and soc is not None
+        and temp is not None
+        and time is not None
+        and time.tzinfo is not None
+        and item.kwh_consumed_ac is None
+        and item.voltage is None
+        and 0 <= kwh <= MAX_KWH
+        and 0 <= soc <= 100
+        and MIN_BATTERY_TEMP <= temp <= MAX_BATTERY_TEMP
+        and bounds.vehicles_since <= time <= bounds.latest
+        and _is_device_id(vehicle_id)
+        and (meter_id is None or _is_device_id(meter_id))
+    ):
+        return (
+            vehicle_id,
+            (time - EPOCH) // MICROSECOND,
+            round(kwh * 1_000_000),
+            round(soc * 100),
+            round(temp * 100),
+            meter_id,
+            meter_id is not None,
+        )
+    if item.kwh_consumed_ac is not None or item.voltage is not None:
         raise Invalid(
-            "invalid_id",
-            f"{field} {DEVICE_ID_RULE}",
-            f"$.{field}",
+            "contradictory",
+            "has vehicleId, but kwhConsumedAc or voltage too; "
+            "send the meter's reading as an item of its own",
         )
-    return value
+    _check_id(vehicle_id, "vehicleId")
+    _check_time(time, bounds.vehicles_since, bounds.latest)
+    _check_number(kwh, "kwhDeliveredDc", 0, MAX_KWH)
+    _check_number(soc, "soc", 0, 100)
+    _check_number(temp, "batteryTemp", MIN_BATTERY_TEMP, MAX_BATTERY_TEMP)
+    if meter_id is not None:
+        _check_id(meter_id, "meterId")
+    raise AssertionError("a reading was refused for no reason")
 
 
-def _number(value: float | None, field: str, low: float, high: float) -> float:
+def meter_row(item: Telemetry, bounds: Bounds) -> MeterRow:
+    """The row of an item without vehicleId, values rounded to the nearest unit. Raises Invalid."""
+    meter_id, kwh, voltage, time = (
+        item.meter_id,
+        item.kwh_consumed_ac,
+        item.voltage,
+        item.timestamp,
+    )
+    if (
+        meter_id is not None
+        and kwh is not None
+        and voltage is not None
+        and time is not None
+        and time.tzinfo is not None
+        and item.kwh_delivered_dc is None
+        and item.soc is None
+        and item.battery_temp is None
+        and 0 <= kwh <= MAX_KWH
+        and 0 <= voltage <= MAX_VOLTAGE
+        and bounds.meters_since <= time <= bounds.latest
+        and _is_device_id(meter_id)
+    ):
+        return (
+            meter_id,
+            (time - EPOCH) // MICROSECOND,
+            round(kwh * 1_000_000),
+            round(voltage * 1000),
+        )
+    if meter_id is None:
+        raise Invalid("unknown_kind", "has neither vehicleId nor meterId")
+    if item.kwh_delivered_dc is not None or item.soc is not None or item.battery_temp is not None:
+        raise Invalid(
+            "contradictory",
+            "has a vehicle's fields (soc, kwhDeliveredDc, batteryTemp) but no vehicleId",
+        )
+    _check_id(meter_id, "meterId")
+    _check_time(time, bounds.meters_since, bounds.latest)
+    _check_number(kwh, "kwhConsumedAc", 0, MAX_KWH)
+    _check_number(voltage, "voltage", 0, MAX_VOLTAGE)
+    raise AssertionError("a reading was refused for no reason")
+
+
+@lru_cache(1 << 17)
+def _matches(value: str) -> bool:
+    return DEVICE_ID.fullmatch(value) is not None
+
+
+def _is_device_id(value: str) -> bool:
+    return len(value) <= 64 and _matches(value)  # nothing longer is remembered
+
+
+def _check_id(value: str | None, field: str) -> None:
+    if value is None or not _is_device_id(value):
+        raise Invalid("invalid_id", f"{field} {DEVICE_ID_RULE}", f"$.{field}")
+
+
+def _check_number(value: float | None, field: str, low: float, high: float) -> None:
     if value is None:
         raise Invalid("missing_field", f"{field} is missing", f"$.{field}")
     if not low <= value <= high:  # false for NaN too
         raise Invalid(
             "out_of_range", f"{field} is {value:g}; it must be from {low} to {high}", f"$.{field}"
         )
-    return value
 
 
-def _time(value: datetime | None, oldest: datetime, latest: datetime) -> datetime:
+def _check_time(value: datetime | None, oldest: datetime, latest: datetime) -> None:
     if value is None:
         raise Invalid("missing_field", "timestamp is missing", "$.timestamp")
     if value.tzinfo is None:
@@ -133,7 +190,6 @@ def _time(value: datetime | None, oldest: datetime, latest: datetime) -> datetim
             f"the latest is {_rfc3339(latest)}",
             "$.timestamp",
         )
-    return value.astimezone(UTC)
 
 
 def _rfc3339(value: datetime) -> str:
