@@ -5,7 +5,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from socket import AF_INET, AF_INET6, create_server, socket
+from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any
 
@@ -37,10 +39,11 @@ _READING = (
 )
 
 
-_UVICORN: dict[str, Any] = {
+UVICORN: dict[str, Any] = {
     "log_config": None,
     "access_log": False,
     "server_header": False,
+    "proxy_headers": False,
     "timeout_graceful_shutdown": 20,
     "limit_concurrency": 2000,
 }
@@ -116,6 +119,45 @@ def welcome_command(url: str) -> None:
     click.echo(_WELCOME.format(url=url, reading=_READING))
 
 
+@main.command("bench")
+@click.option("--devices", default=10_000, type=click.IntRange(1000, 900_000), show_default=True)
+@click.option(
+    "--readings",
+    default=1_000_000,
+    type=click.IntRange(20_000, 20_000_000),
+    show_default=True,
+    help="Of each scenario that goes as fast as it can.",
+)
+@click.option(
+    "--seconds",
+    default=30.0,
+    type=click.FloatRange(1, 600),
+    show_default=True,
+    help="Of each scenario that has a rate.",
+)
+@click.option("--rounds", default=1, type=click.IntRange(1, 20), help="Take medians of so many.")
+@click.option("--workers", default=1, type=click.IntRange(1, 64), help="Of the service.")
+@click.option("--only", multiple=True, help="A scenario; can be given several times.")
+@click.option("--soak", default=0.0, help="Seconds at half load, beside the scenarios.")
+@click.option(
+    "--out",
+    default="bench.json",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_default=True,
+)
+def bench_command(out: Path, rounds: int, **options: Any) -> None:
+    """Measure how fast readings are stored, beside the database's own limit.
+
+    On a database of its own, created on the server of FLEETMETER_DATABASE_URL and dropped again, or
+    on an embedded server in a temporary folder.
+    """
+    from fleetmeter.bench import command  # what it needs, nothing else does
+
+    settings = load_settings()
+    with _bench_server(settings) as url:
+        command.bench(url, settings, rounds=rounds, out=out, **options)
+
+
 class _Server(uvicorn.Server):
     """uvicorn, that tells when it listens."""
 
@@ -131,7 +173,7 @@ class _Server(uvicorn.Server):
 
 def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
     """Answer HTTP until a signal; requests in flight are finished first."""
-    server = _Server(uvicorn.Config(create_app(url, settings), **_UVICORN), listening)
+    server = _Server(uvicorn.Config(create_app(url, settings), **UVICORN), listening)
     server.run(sockets=[listener])
     if not server.started:
         raise FleetMeterError("the service did not start; the log says why")
@@ -140,7 +182,7 @@ def serve(url: str, settings: Settings, listener: socket, listening: Callable[[s
 def serve_with_workers(url: str, workers: int, listener: socket) -> None:
     """Answer HTTP with several processes on one socket; one that dies is started again."""
     os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
-    config = uvicorn.Config("fleetmeter.cli:worker_app", factory=True, workers=workers, **_UVICORN)
+    config = uvicorn.Config("fleetmeter.cli:worker_app", factory=True, workers=workers, **UVICORN)
     Multiprocess(config, sockets=[listener]).run()
 
 
@@ -180,6 +222,20 @@ def _database_url(settings: Settings) -> Iterator[str]:
         yield settings.database_url
     else:
         with embedded_postgresql(settings.data_dir) as url:
+            yield url
+
+
+@contextmanager
+def _bench_server(settings: Settings) -> Iterator[str]:
+    """The configured server, or an embedded one that is thrown away."""
+    if settings.database_url is not None:
+        yield settings.database_url
+    else:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with (
+            TemporaryDirectory(prefix="bench-", dir=settings.data_dir) as folder,
+            embedded_postgresql(Path(folder)) as url,
+        ):
             yield url
 
 

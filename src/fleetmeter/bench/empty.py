@@ -1,0 +1,22 @@
+"""What singles are compared with: a Litestar handler that does nothing, served the same way."""
+
+import sys
+from socket import create_server
+
+import uvicorn
+from litestar import Litestar, post
+from litestar.status_codes import HTTP_204_NO_CONTENT
+
+from fleetmeter.cli import UVICORN
+
+
+@post("/v1/ingest", status_code=HTTP_204_NO_CONTENT)
+async def empty() -> None:
+    """Nothing."""
+
+
+if __name__ == "__main__":
+    listener = create_server(("127.0.0.1", 0), backlog=2048)
+    print(f'{{"url": "http://127.0.0.1:{listener.getsockname()[1]}"}}', file=sys.stderr, flush=True)
+    app = Litestar([empty], openapi_config=None, logging_config=None)
+    uvicorn.Server(uvicorn.Config(app, **UVICORN)).run(sockets=[listener])

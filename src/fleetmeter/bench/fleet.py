@@ -1,0 +1,186 @@
+"""The fleet of a benchmark: its devices, and the requests and rows that they make.
+
+Half of the devices are vehicles and half meters; a group of them sends through one connection, as
+a depot does through its gateway. Time runs fast: a device sends a reading for every second.
+"""
+
+import gzip
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from fleetmeter.readings.decode import Format
+
+_TIME = "2000-01-01T00:00:00.0Z"
+"""Stands in the templates for the time of the reading."""
+
+_CONTENT_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "msgpack": "application/msgpack",
+}
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fleet sends: requests of `batch` readings, each group of devices its own."""
+
+    devices: int
+    groups: int
+    batch: int
+    start: datetime
+    format: Format = "json"
+    encoding: Literal["", "gzip"] = ""
+    late: float = 0.0
+    """Share of readings that come minutes to two hours after their device's later ones."""
+
+    @property
+    def group_devices(self) -> int:
+        """How many devices send together."""
+        return self.devices // self.groups
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """An HTTP request as it goes over the wire, and how many readings it has."""
+
+    wire: bytes
+    readings: int
+
+
+def requests(traffic: Traffic, group: int) -> Iterator[Request]:
+    """What one group sends, without end, in the order of time."""
+    devices = _devices(traffic, group)
+    encode = msgspec.msgpack.encode if traffic.format == "msgpack" else msgspec.json.encode
+    items = [encode(_item(device)) for device in devices]
+    separator = {"json": b",", "ndjson": b"\n", "msgpack": b""}[traffic.format]
+    steps = max(1, traffic.batch // len(devices))
+    size = min(traffic.batch, len(devices))
+    pages = [separator.join(items[at : at + size]) for at in range(0, len(items), size)]
+    turns = round((1 - traffic.late) / traffic.late) if traffic.late else 0
+    step = late_from = 0
+    while True:
+        for page in pages:
+            parts = []
+            count = size * steps
+            for number in range(step, step + steps):
+                parts.append(_at(page, traffic.start + timedelta(seconds=number)))
+                if turns:
+                    behind = timedelta(seconds=60 + 7000 * group / traffic.groups - 0.5)
+                    some = items[late_from::turns]
+                    late_from = (late_from + 1) % turns
+                    parts.append(
+                        _at(
+                            separator.join(some),
+                            traffic.start + timedelta(seconds=number) - behind,
+                        )
+                    )
+                    count += len(some)
+            yield Request(_wire(traffic, [part for part in parts if part], separator, count), count)
+        step += steps
+
+
+def _wire(traffic: Traffic, parts: list[bytes], separator: bytes, count: int) -> bytes:
+    body = separator.join(parts)
+    if traffic.format == "json":
+        body = b"[" + body + b"]"
+    elif traffic.format == "msgpack":
+        body = b"\xdd" + count.to_bytes(4) + body
+    if traffic.encoding == "gzip":
+        body = gzip.compress(body, compresslevel=6)
+    encoding = f"Content-Encoding: {traffic.encoding}\r\n" if traffic.encoding else ""
+    head = (
+        "POST /v1/ingest HTTP/1.1\r\nHost: bench\r\n"
+        f"Content-Type: {_CONTENT_TYPES[traffic.format]}\r\n{encoding}"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _at(page: bytes, time: datetime) -> bytes:
+    tenths = time.microsecond // 100_000
+    return page.replace(_TIME.encode(), f"{time:%Y-%m-%dT%H:%M:%S}.{tenths}Z".encode())
+
+
+def _devices(traffic: Traffic, group: int) -> list[tuple[bool, int]]:
+    """(whether it is a vehicle, its number) of each device of a group."""
+    half = traffic.group_devices // 2
+    numbers = range(group * half, group * half + half)
+    return [(vehicle, number) for number in numbers for vehicle in (True, False)]
+
+
+def _item(device: tuple[bool, int]) -> dict[str, Any]:
+    """A reading as it is sent, its time to be filled in."""
+    vehicle, number = device
+    if vehicle:
+        return {
+            "vehicleId": _vehicle_id(number),
+            "soc": 20 + number % 750 / 10,
+            "kwhDeliveredDc": 0.05 + number % 97 / 1000,
+            "batteryTemp": 18 + number % 190 / 10,
+            "timestamp": _TIME,
+        }
+    return {
+        "meterId": _meter_id(number),
+        "kwhConsumedAc": 0.06 + number % 97 / 1000,
+        "voltage": 226 + number % 83 / 10,
+        "timestamp": _TIME,
+    }
+
+
+def _vehicle_id(number: int) -> str:
+    return f"EV-{number:06}"
+
+
+def _meter_id(number: int) -> str:
+    return f"MTR-{number:06}"
+
+
+class Transaction(msgspec.Struct):
+    """What is stored at once: rows in the order of their keys, times as the driver takes them."""
+
+    vehicles: list[tuple[Any, ...]]
+    meters: list[tuple[Any, ...]]
+
+
+def transactions(traffic: Traffic, groups: list[int], size: int) -> Iterator[Transaction]:
+    """The rows of some groups' requests, in transactions of `size`, without end."""
+    step = 0
+    per_request = max(1, traffic.batch // traffic.group_devices)
+    steps = max(per_request, size // (traffic.group_devices * len(groups)))
+    together = max(1, size // (traffic.group_devices * steps))
+    while True:
+        for at in range(0, len(groups), together):
+            vehicles, meters = [], []
+            for group in groups[at : at + together]:
+                for vehicle, number in _devices(traffic, group):
+                    for second in range(step, step + steps):
+                        time = traffic.start + timedelta(seconds=second)
+                        if vehicle:
+                            vehicles.append(_vehicle_row(number, time))
+                        else:
+                            meters.append(_meter_row(number, time))
+            yield Transaction(vehicles, meters)
+        step += steps
+
+
+def _vehicle_row(number: int, time: datetime) -> tuple[Any, ...]:
+    energy_mwh, soc_bp, battery_temp_cdeg = (
+        50_000 + number % 97 * 1000,
+        2000 + number % 750 * 10,
+        1800 + number % 190 * 10,
+    )
+    return (
+        _vehicle_id(number),
+        time,
+        energy_mwh,
+        soc_bp,
+        battery_temp_cdeg,
+        _meter_id(number),
+        False,
+    )
+
+
+def _meter_row(number: int, time: datetime) -> tuple[Any, ...]:
+    energy_mwh, voltage_mv = 60_000 + number % 97 * 1000, 226_000 + number % 83 * 100
+    return _meter_id(number), time, energy_mwh, voltage_mv

@@ -1,0 +1,211 @@
+"""What a benchmark starts, each a process of its own, and what they use."""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+import psutil
+
+from fleetmeter.bench.load import Job, Result
+from fleetmeter.database.migrations import migrate
+from fleetmeter.errors import FleetMeterError
+
+_SAMPLE_S = 0.1
+_LONGEST_LINE = 1 << 28
+"""Bytes: a Result has the latency of every request."""
+
+
+class Running(msgspec.Struct):
+    """A server that answers HTTP."""
+
+    target: str
+    process: psutil.Process
+
+
+@asynccontextmanager
+async def fresh_database(server_url: str, devices: int) -> AsyncIterator[str]:
+    """A migrated database with every vehicle assigned to its meter, dropped afterwards."""
+    name = f"fleetmeter_bench_{secrets.token_hex(4)}"
+    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"create database {name}")
+        try:
+            await migrate(url, retention_days=400)
+            connection = await asyncpg.connect(url)
+            await connection.execute(_ASSIGN, devices // 2)
+            await connection.close()
+            yield url
+        finally:
+            await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+_ASSIGN = """
+insert into meter_assignments (vehicle_id, since, meter_id, restamped_at)
+select
+    'EV-' || lpad(number::text, 6, '0'),
+    '2000-01-01 00:00:00+00',
+    'MTR-' || lpad(number::text, 6, '0'),
+    now()
+from generate_series(0, $1::integer - 1) as number
+"""
+
+
+async def stored(url: str) -> int:
+    """Readings in history."""
+    connection = await asyncpg.connect(url)
+    try:
+        count: int = await connection.fetchval(
+            "select (select count(*) from vehicle_readings) + (select count(*) from meter_readings)"
+        )
+        return count
+    finally:
+        await connection.close()
+
+
+async def database_process(server_url: str) -> psutil.Process | None:
+    """The server's first process, when it runs on this machine."""
+    connection = await asyncpg.connect(server_url)
+    try:
+        with suppress(psutil.Error):
+            backend = psutil.Process(await connection.fetchval("select pg_backend_pid()"))
+            if backend.name() == "postgres" and (server := backend.parent()) is not None:
+                return server
+        return None
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def service(url: str, workers: int) -> AsyncIterator[Running]:
+    """`fleetmeter serve` on a database, with the settings of this environment."""
+    settings = {
+        "FLEETMETER_DATABASE_URL": url,
+        "FLEETMETER_HOST": "127.0.0.1",
+        "FLEETMETER_PORT": "0",
+        "FLEETMETER_LOG_FORMAT": "json",
+        "FLEETMETER_LOG_LEVEL": "info",
+    }
+    async with _server(
+        ["-m", "fleetmeter", "serve", "--workers", str(workers)], settings
+    ) as running:
+        yield running
+
+
+@asynccontextmanager
+async def empty_handler() -> AsyncIterator[Running]:
+    """A Litestar handler that does nothing."""
+    async with _server(["-m", "fleetmeter.bench.empty"], {}) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _server(command: Sequence[str], environ: dict[str, str]) -> AsyncIterator[Running]:
+    """A Python process that logs JSON and tells its URL; stopped at the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        env=os.environ | environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None  # noqa: S101 - it was asked for
+    log = process.stderr
+    last = b""
+    try:
+        while line := await log.readline():
+            last = line
+            if line.startswith(b"{") and (url := msgspec.json.decode(line).get("url")):
+                break
+        else:
+            raise FleetMeterError(f"the benchmark's server ended: {last.decode().strip()}")
+        reading = asyncio.create_task(_forward(log))
+        yield Running(urlsplit(url).netloc, psutil.Process(process.pid))
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+    await reading
+
+
+async def _forward(log: asyncio.StreamReader) -> None:
+    """What a server has to say while it is measured is worth seeing."""
+    while line := await log.readline():
+        sys.stderr.write(line.decode(errors="replace"))
+
+
+async def load(job: Job, progress: Callable[[int], None]) -> Result:
+    """Do a job in a process of its own; tells the progress in readings."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "fleetmeter.bench.load",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+    )
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+    try:
+        process.stdin.write(msgspec.json.encode(job))
+        process.stdin.close()
+        while line := await process.stdout.readline():
+            if line.startswith(b'{"done"'):
+                progress(msgspec.json.decode(line)["done"])
+            else:
+                return msgspec.json.decode(line, type=Result)
+        raise FleetMeterError("the benchmark's load failed; its message is above")
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+        await process.wait()
+
+
+class Usage:
+    """CPU and memory of a process and its children over the length of a block."""
+
+    def __init__(self, process: psutil.Process | None) -> None:
+        self._process = process
+        self.cpu_s = 0.0
+        self.rss_mib: list[float] = []
+
+    async def __aenter__(self) -> "Usage":
+        self._before = self._cpu()
+        self._sampling = asyncio.create_task(self._sample())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._sampling.cancel()
+        self.cpu_s = self._cpu() - self._before
+
+    async def _sample(self) -> None:
+        while True:
+            total = 0
+            for process in self._tree():
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+            self.rss_mib.append(total / (1 << 20))
+            await asyncio.sleep(_SAMPLE_S)
+
+    def _tree(self) -> list[psutil.Process]:
+        if self._process is None:
+            return []
+        return [self._process, *self._process.children(recursive=True)]
+
+    def _cpu(self) -> float:
+        """Also of children that have ended, as far as their parent has waited for them."""
+        total = 0.0
+        for process in self._tree():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+                total += getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
+        return total

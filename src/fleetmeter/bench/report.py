@@ -1,0 +1,161 @@
+"""What a benchmark says: progress, one table, and a JSON file."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import asyncpg
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fleetmeter import __version__
+from fleetmeter.bench import run
+
+_PACKAGES = ("asyncpg", "litestar", "msgspec", "uvicorn", "uvloop")
+
+
+@contextmanager
+def progress() -> Iterator[run.Progress]:
+    """A bar a scenario, on standard error."""
+    with Progress(
+        TextColumn("{task.description:<32}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(scenario: str, done: int, total: int) -> None:
+            if scenario not in tasks:
+                tasks[scenario] = bars.add_task(scenario, total=total)
+            elif done == 0:  # the next round
+                bars.reset(tasks[scenario], total=total)
+            bars.update(tasks[scenario], completed=done, total=total)
+
+        yield tell
+
+
+async def machine(server_url: str) -> dict[str, Any]:
+    """What was measured on."""
+    connection = await asyncpg.connect(server_url)
+    try:
+        timescaledb = await connection.fetchval(
+            "select default_version from pg_available_extensions where name = 'timescaledb'"
+        )
+        server = await connection.fetchval("show server_version")
+    finally:
+        await connection.close()
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "postgresql": server.split(" ")[0],
+        "timescaledb": timescaledb,
+        "fleetmeter": __version__,
+    } | {name: version(name) for name in _PACKAGES}
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(": ")[2] for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
+
+
+def medians(rounds: Sequence[Sequence[run.Measured]]) -> list[run.Measured]:
+    """Each line's median over the rounds; what must not happen is added up, memory is the peak."""
+    lines = []
+    for same in zip(*rounds, strict=True):
+        answers: dict[str, int] = {}
+        for line in same:
+            for status, count in line.answers.items():
+                answers[status] = answers.get(status, 0) + count
+        middle = {
+            name: median(values)
+            for name in ("rate", "ratio", "p50_ms", "p99_ms", *_CPU)
+            if (values := [v for line in same if (v := getattr(line, name)) is not None])
+        }
+        lines.append(
+            msgspec.structs.replace(
+                same[0],
+                answers=answers,
+                missing=sum(line.missing for line in same),
+                rss_mib=max(line.rss_mib for line in same),
+                **middle,
+            )
+        )
+    return lines
+
+
+_CPU = ("service_cpu_s", "database_cpu_s", "load_cpu_s")
+
+
+def show(lines: Sequence[run.Measured], on: dict[str, Any]) -> None:
+    """The table, on standard output."""
+    engine = f"TimescaleDB {on['timescaledb']}, " if on["timescaledb"] else ""
+    table = Table(
+        title=f"{engine}PostgreSQL {on['postgresql']}, Python {on['python']}, "
+        f"{on['cores']} cores, {on['cpu']}",
+        caption="CPU: seconds per million readings. RSS: peak of the service.",
+    )
+    table.add_column("scenario")
+    for heading in (
+        "readings/s",
+        "ratio",
+        "p50 ms",
+        "p99 ms",
+        "RSS MiB",
+        "CPU service",
+        "CPU database",
+        "CPU load",
+    ):
+        table.add_column(heading, justify="right")
+    table.add_column("to")
+    table.add_column("answers")
+    for line in lines:
+        table.add_row(
+            line.scenario,
+            f"{line.rate:,.0f}",
+            "" if line.ratio is None else f"{line.ratio:.2f}",
+            f"{line.p50_ms:.1f}",
+            f"{line.p99_ms:.1f}",
+            f"{line.rss_mib:.0f}" if line.rss_mib else "",
+            f"{line.service_cpu_s:.1f}" if line.service_cpu_s else "",
+            "" if line.database_cpu_s is None else f"{line.database_cpu_s:.1f}",
+            f"{line.load_cpu_s:.1f}",
+            line.compared_with,
+            _answers(line),
+        )
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width).print(table)
+
+
+def _answers(line: run.Measured) -> str:
+    counts = [f"{status}: {count:,}" for status, count in sorted(line.answers.items())]
+    if line.missing:
+        counts.append(f"MISSING: {line.missing:,}")
+    return ", ".join(counts)
+
+
+def write(
+    path: Path, lines: Sequence[run.Measured], on: dict[str, Any], options: run.Options
+) -> None:
+    """The same as JSON."""
+    document = {"machine": on, "options": options, "results": lines}
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
