@@ -53,6 +53,14 @@ lint: .venv/installed ## Check style and types (ruff, mypy --strict)
 .PHONY: check
 check: lint test ## Everything that must pass before a change lands
 
+.PHONY: bench
+bench: .venv/runs ## Measure ingest on an embedded PostgreSQL, or on the server of FLEETMETER_DATABASE_URL (10 minutes)
+	@$(BIN)/fleetmeter bench --rounds 2
+
+.PHONY: soak
+soak: .venv/runs ## Five minutes at half load: memory must stay flat
+	@$(BIN)/fleetmeter bench --only soak --soak 300 --out soak.json
+
 .PHONY: format
 format: .venv/installed ## Format the code
 	@$(BIN)/ruff check --fix .

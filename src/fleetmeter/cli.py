@@ -124,7 +124,7 @@ def welcome_command(url: str) -> None:
 @click.option(
     "--readings",
     default=1_000_000,
-    type=click.IntRange(20_000, 20_000_000),
+    type=click.IntRange(200_000, 20_000_000),
     show_default=True,
     help="Of each scenario that goes as fast as it can.",
 )

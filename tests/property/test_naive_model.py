@@ -3,7 +3,8 @@
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -14,7 +15,15 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from tests.api.test_main_job import materialise
-from tests.conftest import Db, Server, meter_reading, new_uid, rfc3339, vehicle_reading
+from tests.conftest import (
+    Db,
+    Server,
+    meter_reading,
+    new_uid,
+    rfc3339,
+    running_service,
+    vehicle_reading,
+)
 from tests.consistency import rollup_differences, unshared_energy
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
@@ -47,7 +56,8 @@ class Assign(NamedTuple):
 
 eras = st.integers(0, 1)
 minutes = st.integers(0, SPAN)
-energy = st.sampled_from([0, 1, 3, 1000, 333_333, 1_200_000, 1_000_000_000])
+ENERGIES = [0, 1, 3, 1000, 333_333, 1_200_000, 1_000_000_000]
+energy = st.sampled_from(ENERGIES)
 readings = st.one_of(
     st.builds(
         Vehicle, st.sampled_from(VEHICLES), eras, minutes, energy, st.sampled_from([None, *METERS])
@@ -81,6 +91,17 @@ class Model:
 
     def send(self, client: httpx.Client, batch: list[Vehicle | Meter]) -> None:
         """Post a batch; the outcome must be the model's."""
+        new = self.keep(batch)
+        answer = client.post("/v1/ingest", json=[self.payload(reading) for reading in batch])
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == {
+            "accepted": new,
+            "duplicates": len(batch) - new,
+            "rejected": [],
+        }
+
+    def keep(self, batch: list[Vehicle | Meter]) -> int:
+        """The first of each key stays; how many were new."""
         new = 0
         for reading in batch:
             if isinstance(reading, Vehicle):
@@ -89,13 +110,7 @@ class Model:
             else:
                 new += (key := (reading.meter, self.at(reading))) not in self.meters
                 self.meters.setdefault(key, reading)
-        answer = client.post("/v1/ingest", json=[self.payload(reading) for reading in batch])
-        assert answer.status_code == 200, answer.text
-        assert answer.json() == {
-            "accepted": new,
-            "duplicates": len(batch) - new,
-            "rejected": [],
-        }
+        return new
 
     def assign(self, client: httpx.Client, change: Assign) -> None:
         self.assignments[change.vehicle, self.at(change)] = change.meter
@@ -253,9 +268,7 @@ def test_any_mix_ends_as_in_a_naive_model(
     replays: list[int],
     cut: tuple[int, int],
 ) -> None:
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    model = Model(new_uid(), [hour - timedelta(hours=50), hour - timedelta(hours=SPAN // 60 + 1)])
-    note(model.uid)
+    model = new_model()
     for event in history:
         if isinstance(event, Assign):
             model.assign(client, event)
@@ -265,10 +278,98 @@ def test_any_mix_ends_as_in_a_naive_model(
     for index in replays:
         if index < len(sent):
             model.send(client, sent[index][::-1])
+    check_everything(model, client, db, cut)
 
+
+@pytest.fixture(scope="module")
+def crowd(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory, client: httpx.Client
+) -> Iterator[list[httpx.Client]]:
+    """Clients of two services on one database, one of them with several processes and writers."""
+    environ = {
+        "FLEETMETER_DATABASE_URL": database_url,
+        "FLEETMETER_WRITERS": "3",
+        "FLEETMETER_COMMIT_READINGS": "20",
+    }
+    folder = tmp_path_factory.mktemp("crowd")
+    with (
+        running_service(folder, environ, options=["--workers", "2"]) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as other,
+    ):
+        yield [client, other]
+
+
+@pytest.mark.usefixtures("rolled_up")
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    history=st.lists(st.one_of(batches, batches, assigns), min_size=4, max_size=12),
+    cut=st.tuples(minutes, minutes),
+)
+def test_any_interleaving_of_clients_workers_and_writers_ends_as_in_a_naive_model(
+    crowd: list[httpx.Client],
+    db: Db,
+    history: list[list[Vehicle | Meter] | Assign],
+    cut: tuple[int, int],
+) -> None:
+    model = new_model()
+    # everything at once and the batches twice: values depend on the key alone, so that it does not
+    # matter who was first
+    events = [
+        one_truth(event) if isinstance(event, Assign) else [one_truth(item) for item in event]
+        for event in history
+    ]
+    again = [event[::-1] for event in events if isinstance(event, list)]
+    work = list(zip([*events, *again], itertools.cycle(crowd), strict=False))
+
+    def do(item: tuple[list[Vehicle | Meter] | Assign, httpx.Client]) -> int:
+        event, client = item
+        if isinstance(event, Assign):
+            model.assign(client, event)
+            return 0
+        answer = client.post("/v1/ingest", json=[model.payload(reading) for reading in event])
+        assert answer.status_code == 200, answer.text
+        outcome = answer.json()
+        assert outcome["accepted"] + outcome["duplicates"] == len(event)
+        return int(outcome["accepted"])
+
+    with ThreadPoolExecutor(8) as clients:
+        accepted = sum(clients.map(do, work))
+    for event in events:
+        if isinstance(event, list):
+            model.keep(event)
+    assert accepted == len(model.vehicles) + len(model.meters)
+    check_everything(model, crowd[0], db, cut)
+
+
+def one_truth(event: Any) -> Any:
+    """The event with values that follow from its key."""
+    number = event.era * 1000 + event.minute
+    meter = [None, *METERS][number % 3]
+    if isinstance(event, Assign):
+        return event._replace(meter=meter)
+    event = event._replace(mwh=ENERGIES[number % len(ENERGIES)])
+    return (
+        event._replace(meter=meter if number % 2 else None) if hasattr(event, "vehicle") else event
+    )
+
+
+def new_model() -> Model:
+    """Of devices that no other test has, in two eras: below the watermark, and fresh."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    model = Model(new_uid(), [hour - timedelta(hours=50), hour - timedelta(hours=SPAN // 60 + 1)])
+    note(model.uid)
+    return model
+
+
+def check_everything(model: Model, client: httpx.Client, db: Db, cut: tuple[int, int]) -> None:
+    """Live state and history at once, rollups and energy within seconds."""
     check_devices(model, client)
     windows = [
-        (model.starts[0] - timedelta(hours=1), hour + timedelta(hours=1)),
+        (model.starts[0] - timedelta(hours=1), model.starts[1] + timedelta(hours=SPAN // 60 + 2)),
         *(
             (start + timedelta(minutes=min(cut)), start + timedelta(minutes=max(cut) + 1))
             for start in model.starts

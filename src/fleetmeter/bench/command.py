@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import asyncpg
+
 from fleetmeter.bench import report
 from fleetmeter.bench.run import SCENARIOS, Bench, Options
 from fleetmeter.errors import FleetMeterError
@@ -36,7 +38,10 @@ def bench(
         soak_s=soak,
         only=tuple(name for name in SCENARIOS if not only or name in only),
     )
-    asyncio.run(_bench(server_url, settings, options, rounds, out))
+    try:
+        asyncio.run(_bench(server_url, settings, options, rounds, out))
+    except (OSError, asyncpg.PostgresError) as error:
+        raise FleetMeterError(f"the database cannot be used for a benchmark: {error}") from error
 
 
 async def _bench(

@@ -215,14 +215,10 @@ async def _bare(job: Job, tally: _Tally) -> tuple[float, float]:
         list(range(job.traffic.groups))[number :: job.connections]
         for number in range(job.connections)
     ]
-    each = job.readings / job.connections
+    each = job.readings // job.connections
+    size = min(job.transaction, each // 4)
     prepared = [
-        list(
-            islice(
-                transactions(job.traffic, groups, job.transaction), round(each / job.transaction)
-            )
-        )
-        for groups in halves
+        list(islice(transactions(job.traffic, groups, size), each // size)) for groups in halves
     ]
     arguments = [[_arguments(transaction) for transaction in mine] for mine in prepared]
     connections = [await asyncpg.connect(job.target) for _ in halves]
