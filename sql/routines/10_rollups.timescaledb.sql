@@ -3,16 +3,21 @@
 
 -- Up to where a rollup of this source stops reading history (the end of what it has materialised).
 -- From the catalogue itself: every batch asks, and the information view joins far more than this needs.
+-- In plpgsql, as rolled_up_before(): its plans stay, while a function in SQL is planned at each call.
 create or replace function watermark(p_rollup text)
 returns timestamptz
-language sql
+language plpgsql
 stable
-begin atomic
-    select _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(c.mat_hypertable_id))
-    from _timescaledb_catalog.continuous_agg as c
-    where c.user_view_schema = current_schema()
-        and c.user_view_name = p_rollup;
+as $$
+begin
+    return (
+        select _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(c.mat_hypertable_id))
+        from _timescaledb_catalog.continuous_agg as c
+        where c.user_view_schema = current_schema()
+            and c.user_view_name = p_rollup
+    );
 end;
+$$;
 
 -- The two rollups over a table of readings.
 create or replace function hourly_rollup(p_source text)
@@ -32,13 +37,17 @@ return case p_source when 'vehicle_readings' then 'vehicle_daily' else 'meter_da
 -- before its watermark tells, or that starts within the next minutes, while the change commits.
 create or replace function rolled_up_before(p_source text)
 returns timestamptz
-language sql
+language plpgsql
 stable
-return greatest(
-    watermark(hourly_rollup(p_source)),
-    watermark(daily_rollup(p_source)),
-    time_bucket(interval '1 hour', now() - interval '50 minutes')
-);
+as $$
+begin
+    return greatest(
+        watermark(hourly_rollup(p_source)),
+        watermark(daily_rollup(p_source)),
+        time_bucket(interval '1 hour', now() - interval '50 minutes')
+    );
+end;
+$$;
 
 -- Refreshes the hours of late_hours, and forgets them; a day at a time, so that whatever interrupts it
 -- loses little. An hour that the hourly rollup does not hold yet (real-time aggregation still reads it

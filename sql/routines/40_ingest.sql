@@ -145,7 +145,8 @@ $$;
 
 -- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
 -- table goes into history, live state and the notes beside them, in the caller's transaction. Returns
--- how many were new, for each part (request) of the batch. Every insert is in the order of its key.
+-- how many were new, for each part (request) of the batch. As everywhere, history comes before live state
+-- and every insert is in the order of its key: batches that meet wait for each other in one direction.
 
 create or replace function store_vehicle_readings()
 returns table (part integer, readings bigint)
@@ -164,7 +165,6 @@ begin
         limit 1
     )
     where i.meter_id is null;
-    perform advance_vehicles();
 
     return query
     with stored as (
@@ -195,6 +195,7 @@ begin
         on i.vehicle_id = s.vehicle_id
         and i.time = s.time
     group by 1;
+    perform advance_vehicles();
 end;
 $$;
 
@@ -203,8 +204,6 @@ returns table (part integer, readings bigint)
 language plpgsql
 as $$
 begin
-    perform advance_meters();
-
     return query
     with stored as (
         insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
@@ -226,5 +225,6 @@ begin
         on i.meter_id = s.meter_id
         and i.time = s.time
     group by 1;
+    perform advance_meters();
 end;
 $$;
