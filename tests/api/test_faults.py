@@ -85,6 +85,38 @@ def test_a_database_that_does_not_answer_is_503_too(behind_proxy: Setup, uid: st
     eventually(lambda: client.post("/v1/ingest", json=reading).status_code == 200)
 
 
+def test_a_full_queue_answers_at_once_and_keeps_the_connection_however_large_the_body(
+    database_url: str, db: Db, tmp_path: Path, uid: str
+) -> None:
+    proxy = DatabaseProxy(database_url)
+    environ = {"FLEETMETER_DATABASE_URL": proxy.url, "FLEETMETER_QUEUE_READINGS": "1"}
+    large = [
+        meter_reading(f"{uid}L", hours_ago(2) + timedelta(milliseconds=n)) for n in range(20_000)
+    ]
+    with (
+        proxy.running(),
+        running_service(tmp_path, environ) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as client,
+        ThreadPoolExecutor(1) as other,
+    ):
+        proxy.freeze()
+        first = meter_reading(f"{uid}M", hours_ago(1))
+        waits = other.submit(httpx.post, f"{service.base_url}/v1/ingest", json=first, timeout=30)
+        time.sleep(0.3)
+        for _ in range(3):
+            answer = client.post("/v1/ingest", json=large)
+            assert answer.status_code == 503
+            assert answer.json()["type"] == "urn:fleetmeter:problem:overloaded"
+            assert answer.headers["retry-after"] == "1"
+            assert "connection" not in answer.headers
+        assert not waits.done()
+        proxy.thaw()
+        assert waits.result().status_code == 200
+        assert post(client, *large)["accepted"] == len(large)
+    stored = "select count(*) from meter_readings where starts_with(meter_id, $1)"
+    assert db.value(stored, uid) == len(large) + 1
+
+
 def test_connections_cut_in_the_middle_of_batches_lose_and_double_nothing(
     behind_proxy: Setup, db: Db, uid: str
 ) -> None:
