@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from socket import AF_INET, AF_INET6, create_server, socket
 from tempfile import TemporaryDirectory
@@ -44,7 +45,6 @@ UVICORN: dict[str, Any] = {
     "access_log": False,
     "server_header": False,
     "proxy_headers": False,
-    "timeout_graceful_shutdown": 20,
     "limit_concurrency": 2000,
 }
 
@@ -98,7 +98,7 @@ def serve_command(workers: int, welcome: bool) -> None:
             serve(url, settings, listener, listening)
         else:
             listening(_url_of(listener))
-            serve_with_workers(url, workers, listener)
+            serve_with_workers(url, settings, workers, listener)
 
 
 @main.command("migrate")
@@ -173,17 +173,25 @@ class _Server(uvicorn.Server):
 
 def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
     """Answer HTTP until a signal; requests in flight are finished first."""
-    server = _Server(uvicorn.Config(create_app(url, settings), **UVICORN), listening)
+    options = UVICORN | _grace(settings)
+    server = _Server(uvicorn.Config(create_app(url, settings), **options), listening)
     server.run(sockets=[listener])
     if not server.started:
         raise FleetMeterError("the service did not start; the log says why")
 
 
-def serve_with_workers(url: str, workers: int, listener: socket) -> None:
+def serve_with_workers(url: str, settings: Settings, workers: int, listener: socket) -> None:
     """Answer HTTP with several processes on one socket; one that dies is started again."""
     os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
-    config = uvicorn.Config("fleetmeter.cli:worker_app", factory=True, workers=workers, **UVICORN)
+    options = UVICORN | _grace(settings) | {"workers": workers}
+    config = uvicorn.Config("fleetmeter.cli:worker_app", factory=True, **options)
     Multiprocess(config, sockets=[listener]).run()
+
+
+def _grace(settings: Settings) -> dict[str, Any]:
+    """How long a stop waits for requests: longer than any of them may take."""
+    longest = max(settings.body_timeout_s + settings.commit_wait_s, settings.database_timeout_s)
+    return {"timeout_graceful_shutdown": ceil(longest) + 2}
 
 
 def worker_app() -> Litestar:

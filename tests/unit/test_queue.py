@@ -1,6 +1,8 @@
 """The commit queue: shared transactions, limits, and that no request pays for another."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -185,3 +187,28 @@ def test_what_waits_when_it_closes_is_still_committed() -> None:
 
     with_queue([writer], scenario)
     assert sorted(meter for commit in writer.commits for meter in commit) == ["A", "B", "C"]
+
+
+def test_what_failed_is_forgotten_without_the_collector() -> None:
+    kept: list[weakref.ref[Batch]] = []
+
+    async def scenario(queue: CommitQueue) -> None:
+        async def fails(meter: str) -> None:
+            body = batch(meter)
+            kept.append(weakref.ref(body))
+            with pytest.raises((DatabaseUnavailableError, CommitTimeoutError)):
+                await queue.store(body)
+
+        await fails("outage")
+        waiting = asyncio.create_task(queue.store(batch("slow")))
+        await asyncio.sleep(0.01)
+        await fails("too late")  # its part still waits in the lane
+        await asyncio.sleep(0)  # the loop lets go of what it has just run
+        assert [ref() for ref in kept] == [None, None]
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    gc.disable()
+    try:
+        with_queue([Recorder(pause_s=0.3)], scenario, commit_wait_s=0.4)
+    finally:
+        gc.enable()

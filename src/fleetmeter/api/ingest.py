@@ -7,7 +7,7 @@ A raw ASGI route: for a device that posts one reading, what a handler costs besi
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from time import time
+from time import monotonic
 
 import msgspec
 from litestar import asgi
@@ -76,8 +76,8 @@ class Ingest:
 
     def bounds(self) -> Bounds:
         """What may be taken now, to a tenth of a second."""
-        if (now := time()) >= self._bounds_until:
-            self._bounds = self._bounds_at(datetime.fromtimestamp(now, UTC))
+        if (now := monotonic()) >= self._bounds_until:
+            self._bounds = self._bounds_at(datetime.now(UTC))
             self._bounds_until = now + 0.1
         return self._bounds
 
@@ -176,8 +176,8 @@ class _Body:
         message = await self._receive()
         if message["type"] != "http.request":
             raise _ClientGoneError
-        chunk = message["body"]
-        self.complete = not message["more_body"]
+        chunk = message.get("body", b"")
+        self.complete = not message.get("more_body", False)
         self._left -= len(chunk)
         if self._left < 0:
             raise _too_large()

@@ -56,18 +56,19 @@ def requests(traffic: Traffic, group: int) -> Iterator[Request]:
     separator = {"json": b",", "ndjson": b"\n", "msgpack": b""}[traffic.format]
     steps = max(1, traffic.batch // len(devices))
     size = min(traffic.batch, len(devices))
-    pages = [separator.join(items[at : at + size]) for at in range(0, len(items), size)]
+    pages = [items[at : at + size] for at in range(0, len(items), size)]
     turns = round((1 - traffic.late) / traffic.late) if traffic.late else 0
     step = late_from = 0
     while True:
         for page in pages:
             parts = []
-            count = size * steps
+            count = len(page) * steps
+            whole = separator.join(page)
             for number in range(step, step + steps):
-                parts.append(_at(page, traffic.start + timedelta(seconds=number)))
+                parts.append(_at(whole, traffic.start + timedelta(seconds=number)))
                 if turns:
                     behind = timedelta(seconds=60 + 7000 * group / traffic.groups - 0.5)
-                    some = items[late_from::turns]
+                    some = page[late_from::turns]
                     late_from = (late_from + 1) % turns
                     parts.append(
                         _at(

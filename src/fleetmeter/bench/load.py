@@ -83,7 +83,7 @@ class _Tally:
 
     def count(self, answer: Answer, seconds: float) -> None:
         self.answers[str(answer.status)] += 1
-        if answer.status == 200:
+        if answer.status in (200, 207):
             outcome = _outcome.decode(answer.body)
             self.acknowledged(outcome.accepted, outcome.duplicates, seconds)
         elif answer.status == 204:  # the empty handler
@@ -189,8 +189,7 @@ async def _paced(job: Job, tally: _Tally) -> tuple[float, float]:
         if not warm and due >= started:
             warm, cpu = True, _cpu_s()
             tally.start()
-        if (wait := due - perf_counter()) > 0:
-            await asyncio.sleep(wait)
+        await asyncio.sleep(max(due - perf_counter(), 0))
         request = next(stream)
         if free:
             task = asyncio.create_task(one(free.pop(), request, due))
@@ -198,7 +197,6 @@ async def _paced(job: Job, tally: _Tally) -> tuple[float, float]:
             task.add_done_callback(pending.discard)
         else:
             tally.answers["unsent"] += 1
-            await asyncio.sleep(0)
         due += request.readings / job.rate
     await asyncio.gather(*pending)
     return perf_counter() - started, _cpu_s() - cpu

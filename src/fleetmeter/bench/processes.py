@@ -16,7 +16,7 @@ from fleetmeter.bench.load import Job, Result
 from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import FleetMeterError
 
-_SAMPLE_S = 0.1
+SAMPLE_S = 0.5
 _LONGEST_LINE = 1 << 28
 """Bytes: a Result has the latency of every request."""
 
@@ -193,7 +193,7 @@ class Usage:
                 with suppress(psutil.Error):
                     total += process.memory_info().rss
             self.rss_mib.append(total / (1 << 20))
-            await asyncio.sleep(_SAMPLE_S)
+            await asyncio.sleep(SAMPLE_S)
 
     def _tree(self) -> list[psutil.Process]:
         if self._process is None:

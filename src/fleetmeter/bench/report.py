@@ -96,6 +96,7 @@ def medians(rounds: Sequence[Sequence[run.Measured]]) -> list[run.Measured]:
                 same[0],
                 answers=answers,
                 missing=sum(line.missing for line in same),
+                unacknowledged=sum(line.unacknowledged for line in same),
                 rss_mib=max(line.rss_mib for line in same),
                 **middle,
             )
@@ -150,6 +151,8 @@ def _answers(line: run.Measured) -> str:
     counts = [f"{status}: {count:,}" for status, count in sorted(line.answers.items())]
     if line.missing:
         counts.append(f"MISSING: {line.missing:,}")
+    if line.unacknowledged:
+        counts.append(f"stored, not acknowledged: {line.unacknowledged:,}")
     return ", ".join(counts)
 
 

@@ -11,6 +11,7 @@ import psutil
 from fleetmeter.bench.fleet import Traffic
 from fleetmeter.bench.load import Job, Result
 from fleetmeter.bench.processes import (
+    SAMPLE_S,
     Running,
     Usage,
     database_process,
@@ -64,6 +65,9 @@ class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):
     missing: int = 0
     """Acknowledged as new, and not in history."""
 
+    unacknowledged: int = 0
+    """In history, and not acknowledged: the answer was lost or came too late."""
+
     rss_mib: float = 0.0
     """Peak of the service."""
 
@@ -106,7 +110,9 @@ class Bench:
             job = self._job(
                 batch,
                 transaction=self._settings.commit_readings,
-                connections=self._settings.writers * self._options.workers,
+                connections=min(
+                    self._settings.writers * self._options.workers, _IN_FLIGHT // batch
+                ),
             )
             async with fresh_database(self._server_url, self._options.devices) as url:
                 await self._measure(name, url, msgspec.structs.replace(job, target=url))
@@ -239,6 +245,11 @@ class Bench:
         compared: Measured | None = None,
     ) -> Measured:
         total = round(job.rate * job.seconds) if job.rate else job.readings
+        if total / job.traffic.devices > _BEHIND.total_seconds():
+            raise FleetMeterError(
+                f"{name}: {total:,} readings of {job.traffic.devices:,} devices, one a second, "
+                "reach into the future; take more devices or fewer readings"
+            )
         self._progress(name, 0, total)
         before = await stored(url) if url else 0
         async with Usage(process) as used, Usage(self._database) as database:
@@ -246,7 +257,8 @@ class Bench:
         if not result.latencies_ms:
             raise FleetMeterError(f"{name}: nothing was acknowledged: {result.answers}")
         million = result.handled / 1_000_000
-        per_minute = round(60 / 0.1)
+        missing = before + result.accepted - await stored(url) if url else 0
+        per_minute = round(60 / SAMPLE_S)
         self._done[name] = Measured(
             scenario=name,
             rate=result.readings / result.seconds,
@@ -255,12 +267,13 @@ class Bench:
             p50_ms=_quantile(result, 50),
             p99_ms=_quantile(result, 99),
             answers=result.answers,
-            missing=before + result.accepted - await stored(url) if url else 0,
+            missing=max(missing, 0),
+            unacknowledged=max(-missing, 0),
             rss_mib=max(used.rss_mib, default=0.0),
             rss_by_minute_mib=used.rss_mib[per_minute - 1 :: per_minute],
             service_cpu_s=used.cpu_s / million,
             database_cpu_s=database.cpu_s / million if self._database and url else None,
-            load_cpu_s=result.cpu_s / million,
+            load_cpu_s=result.cpu_s / result.readings * 1_000_000,
         )
         self._progress(name, total, total)
         return self._done[name]

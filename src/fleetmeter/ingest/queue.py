@@ -22,22 +22,37 @@ _log = structlog.get_logger()
 class _Request:
     """What a request waits for: all of its parts, or the first of them to fail."""
 
-    __slots__ = ("_parts_left", "_readings", "stored")
+    __slots__ = ("_parts_left", "_readings", "_stored")
 
     def __init__(self, parts: int) -> None:
         self._parts_left = parts
         self._readings = 0
-        self.stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._stored: asyncio.Future[int] | None = asyncio.get_running_loop().create_future()
+
+    @property
+    def done(self) -> bool:
+        """Nobody waits for it any more."""
+        return self._stored is None or self._stored.done()
+
+    async def wait(self) -> int:
+        """How many readings were stored."""
+        assert self._stored is not None  # noqa: S101 - it is waited for once
+        try:
+            return await self._stored
+        finally:
+            # an error knows the frames that it went through, and so the whole request: a future
+            # that stayed would keep both, in a circle and from a lane that is stuck
+            self._stored = None
 
     def part_stored(self, readings: int) -> None:
         self._readings += readings
         self._parts_left -= 1
-        if not self._parts_left and not self.stored.done():
-            self.stored.set_result(self._readings)
+        if self._stored is not None and not self._parts_left and not self.done:
+            self._stored.set_result(self._readings)
 
     def fail(self, error: BaseException) -> None:
-        if not self.stored.done():
-            self.stored.set_exception(error)
+        if self._stored is not None and not self.done:
+            self._stored.set_exception(error)
 
 
 class Part:
@@ -123,7 +138,7 @@ class CommitQueue:
         self._readings += count
         timer = asyncio.get_running_loop().call_later(self._wait_s, self._expire, request, parts)
         try:
-            return await request.stored
+            return await request.wait()
         finally:
             timer.cancel()
             self._readings -= count
@@ -205,7 +220,7 @@ class _Lane:
             not parts or readings + len(self._waiting[0]) <= self._max_readings
         ):
             part = self._waiting.popleft()
-            if not part.request.stored.done():  # its request gave up waiting
+            if not part.request.done:  # its request gave up waiting
                 part.taken = True
                 parts.append(part)
                 readings += len(part)

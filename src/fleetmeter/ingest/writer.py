@@ -211,11 +211,11 @@ class DatabaseWriter:
                     await self._learn_assignments(connection, {row[0] for row in rows})
                     rows = self._assignments.stamped(rows)
                     pairs = self._assignments.new_pairs(rows)
-                    if pairs:
-                        meter_ids, vehicle_ids = zip(*pairs, strict=True)
-                        await queries.pair(connection, meter_ids=meter_ids, vehicle_ids=vehicle_ids)
                 newest[kind.table] = {row[0]: row for row in rows}
                 await _copy(connection, kind, rows)
+                if kind is _VEHICLES and pairs:
+                    meter_ids, vehicle_ids = zip(*pairs, strict=True)
+                    await queries.pair(connection, meter_ids=meter_ids, vehicle_ids=vehicle_ids)
                 await _copy(connection, kind, newest[kind.table].values(), parts=repeat(0))
                 await connection.execute(kind.advance)
         self._terms = terms

@@ -143,7 +143,7 @@ class Rejection(msgspec.Struct, rename="camel", omit_defaults=True):
     """JSON path of the field."""
 
 
-class Batch(msgspec.Struct):
+class Batch(msgspec.Struct, weakref=True):
     """A decoded request: rows by kind, as they came, and what was wrong with the rest."""
 
     vehicles: list[VehicleRow]
