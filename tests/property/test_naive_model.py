@@ -252,7 +252,7 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 
 @pytest.mark.usefixtures("rolled_up")
 @settings(
-    max_examples=30,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -301,7 +301,7 @@ def crowd(
 
 @pytest.mark.usefixtures("rolled_up")
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
