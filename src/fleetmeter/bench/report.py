@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -82,10 +83,9 @@ def medians(rounds: Sequence[Sequence[run.Measured]]) -> list[run.Measured]:
     """Each line's median over the rounds; what must not happen is added up, memory is the peak."""
     lines = []
     for same in zip(*rounds, strict=True):
-        answers: dict[str, int] = {}
+        answers: Counter[str] = Counter()
         for line in same:
-            for status, count in line.answers.items():
-                answers[status] = answers.get(status, 0) + count
+            answers.update(line.answers)
         middle = {
             name: median(values)
             for name in ("rate", "ratio", "p50_ms", "p99_ms", *_CPU)
@@ -94,7 +94,7 @@ def medians(rounds: Sequence[Sequence[run.Measured]]) -> list[run.Measured]:
         lines.append(
             msgspec.structs.replace(
                 same[0],
-                answers=answers,
+                answers=dict(answers),
                 missing=sum(line.missing for line in same),
                 unacknowledged=sum(line.unacknowledged for line in same),
                 rss_mib=max(line.rss_mib for line in same),
