@@ -1,22 +1,26 @@
--- Live state and history of the devices.
+-- Live state, history and settings of the devices.
 
 -- name: vehicle(vehicle_id)^
--- The newest reading of one vehicle (primary key).
-select vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, last_seen
-from vehicle_state
-where vehicle_id = :vehicle_id
+-- The newest reading of one vehicle, and what is set for it (primary keys).
+select v.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.battery_capacity_wh, s.register_rollover_mwh
+from vehicle_state as v
+left join vehicle_settings as s
+    on s.vehicle_id = v.vehicle_id
+where v.vehicle_id = :vehicle_id
 
 -- name: vehicles(after, limit)
--- A page of vehicles in the order of their ids (primary key).
-select vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, last_seen
-from vehicle_state
-where vehicle_id > :after
-order by vehicle_id
+-- A page of vehicles in the order of their ids (primary keys).
+select v.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.battery_capacity_wh, s.register_rollover_mwh
+from vehicle_state as v
+left join vehicle_settings as s
+    on s.vehicle_id = v.vehicle_id
+where v.vehicle_id > :after
+order by v.vehicle_id
 limit :limit
 
 -- name: vehicle_history(vehicle_id, start, end, limit)
 -- A page of one vehicle's readings, oldest first (primary key, only the chunks of the window).
-select time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id
+select *
 from vehicle_readings
 where vehicle_id = :vehicle_id
     and time >= :start
@@ -29,23 +33,46 @@ limit :limit
 select exists (select from vehicle_state where vehicle_id = :vehicle_id)
     or exists (select from meter_assignments where vehicle_id = :vehicle_id)
 
+-- name: begin_vehicle_settings(vehicle_id)!
+-- Makes sure that there is a row to lock.
+insert into vehicle_settings (vehicle_id)
+values (:vehicle_id)
+on conflict do nothing
+
+-- name: vehicle_settings(vehicle_id)^
+-- What is set for one vehicle (primary key), until the end of the transaction.
+select *
+from vehicle_settings
+where vehicle_id = :vehicle_id
+for update
+
+-- name: set_vehicle(vehicle_id, label, site, reporting_interval_s, time_zone, battery_capacity_wh, register_rollover_mwh)!
+-- Sets all of one vehicle's settings.
+select set_vehicle(
+    :vehicle_id, :label, :site, :reporting_interval_s, :time_zone, :battery_capacity_wh, :register_rollover_mwh
+)
+
 -- name: meter(meter_id)^
--- The newest reading of one meter (primary key).
-select meter_id, time, energy_mwh, voltage_mv, last_seen
-from meter_state
-where meter_id = :meter_id
+-- The newest reading of one meter, and what is set for it (primary keys).
+select m.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.rated_power_w, s.register_rollover_mwh
+from meter_state as m
+left join meter_settings as s
+    on s.meter_id = m.meter_id
+where m.meter_id = :meter_id
 
 -- name: meters(after, limit)
--- A page of meters in the order of their ids (primary key).
-select meter_id, time, energy_mwh, voltage_mv, last_seen
-from meter_state
-where meter_id > :after
-order by meter_id
+-- A page of meters in the order of their ids (primary keys).
+select m.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.rated_power_w, s.register_rollover_mwh
+from meter_state as m
+left join meter_settings as s
+    on s.meter_id = m.meter_id
+where m.meter_id > :after
+order by m.meter_id
 limit :limit
 
 -- name: meter_history(meter_id, start, end, limit)
 -- A page of one meter's readings, oldest first (primary key, only the chunks of the window).
-select time, energy_mwh, voltage_mv
+select *
 from meter_readings
 where meter_id = :meter_id
     and time >= :start
@@ -57,3 +84,21 @@ limit :limit
 -- Whether a meter has ever reported or had a vehicle assigned.
 select exists (select from meter_state where meter_id = :meter_id)
     or exists (select from meter_vehicles where meter_id = :meter_id)
+    or exists (select from meter_assignments where meter_id = :meter_id)
+
+-- name: begin_meter_settings(meter_id)!
+-- Makes sure that there is a row to lock.
+insert into meter_settings (meter_id)
+values (:meter_id)
+on conflict do nothing
+
+-- name: meter_settings(meter_id)^
+-- What is set for one meter (primary key), until the end of the transaction.
+select *
+from meter_settings
+where meter_id = :meter_id
+for update
+
+-- name: set_meter(meter_id, label, site, reporting_interval_s, time_zone, rated_power_w, register_rollover_mwh)!
+-- Sets all of one meter's settings.
+select set_meter(:meter_id, :label, :site, :reporting_interval_s, :time_zone, :rated_power_w, :register_rollover_mwh)

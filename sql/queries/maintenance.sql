@@ -8,6 +8,10 @@ call refresh_late_hours()
 -- Finishes an assignment that was interrupted.
 call restamp_pending()
 
+-- name: account_hours()!
+-- Shares out the energy of hours that have been rolled up.
+call account_hours()
+
 -- name: failing_jobs()
 -- The database's own background jobs that fail: nobody sees it otherwise.
 select job, error

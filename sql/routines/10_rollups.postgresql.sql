@@ -7,7 +7,10 @@ select
     vehicle_id,
     meter_id,
     count(*) as readings,
-    sum(energy_mwh) as energy_mwh,
+    count(*) filter (where register_mwh is null) as interval_readings,
+    coalesce(sum(span_s), 0)::bigint as span_s,
+    count(*) filter (where reset) as resets,
+    sum(energy_mwh)::bigint as energy_mwh,
     min(soc_bp) as soc_bp_min,
     max(soc_bp) as soc_bp_max,
     sum(battery_temp_cdeg) as battery_temp_cdeg_sum,
@@ -22,6 +25,9 @@ select
     vehicle_id,
     meter_id,
     sum(readings)::bigint as readings,
+    sum(interval_readings)::bigint as interval_readings,
+    sum(span_s)::bigint as span_s,
+    sum(resets)::bigint as resets,
     sum(energy_mwh)::bigint as energy_mwh,
     min(soc_bp_min) as soc_bp_min,
     max(soc_bp_max) as soc_bp_max,
@@ -36,7 +42,10 @@ select
     date_bin('1 hour', time, '2000-01-01 00:00:00+00') as bucket,
     meter_id,
     count(*) as readings,
-    sum(energy_mwh) as energy_mwh,
+    count(*) filter (where register_mwh is null) as interval_readings,
+    coalesce(sum(span_s), 0)::bigint as span_s,
+    count(*) filter (where reset) as resets,
+    sum(energy_mwh)::bigint as energy_mwh,
     sum(voltage_mv) as voltage_mv_sum,
     min(voltage_mv) as voltage_mv_min,
     max(voltage_mv) as voltage_mv_max
@@ -48,6 +57,9 @@ select
     date_bin('1 day', bucket, '2000-01-01 00:00:00+00') as bucket,
     meter_id,
     sum(readings)::bigint as readings,
+    sum(interval_readings)::bigint as interval_readings,
+    sum(span_s)::bigint as span_s,
+    sum(resets)::bigint as resets,
     sum(energy_mwh)::bigint as energy_mwh,
     sum(voltage_mv_sum)::bigint as voltage_mv_sum,
     min(voltage_mv_min) as voltage_mv_min,
@@ -62,6 +74,22 @@ returns timestamptz
 language sql
 immutable
 return '0001-01-01 00:00:00+00'::timestamptz;
+
+create or replace view rolled_up_vehicle_hours as
+select *
+from vehicle_hourly
+where false;
+
+create or replace view rolled_up_meter_hours as
+select *
+from meter_hourly
+where false;
+
+create or replace function rolled_up_until()
+returns timestamptz
+language sql
+immutable
+return '-infinity'::timestamptz;
 
 create or replace procedure refresh_late_hours()
 language sql

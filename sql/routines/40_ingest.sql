@@ -14,6 +14,18 @@ begin
 end;
 $$;
 
+-- A device sends interval energy or a register, and keeps to it. Every batch of interval energy meets the
+-- device's live state in its upsert, which is where this is asked; a batch that mixes is undone as a whole, and
+-- merged with the refusal of those readings alone.
+create or replace function refuse_register(p_device text)
+returns boolean
+language plpgsql
+as $$
+begin
+    raise exception 'the device % sends a register', p_device using errcode = 'FM001';
+end;
+$$;
+
 -- Moves live state forward, never back, by the readings in the session's temporary tables; of a device's
 -- the newest counts. In the order of the keys, so that two batches that meet wait for each other in one
 -- direction only.
@@ -36,7 +48,8 @@ begin
         meter_id = excluded.meter_id,
         meter_declared = excluded.meter_declared,
         last_seen = excluded.last_seen
-    where excluded.time > v.time;
+    where (v.register_mwh is null or refuse_register(v.vehicle_id))
+        and excluded.time > v.time;
 end;
 $$;
 
@@ -56,7 +69,8 @@ begin
         energy_mwh = excluded.energy_mwh,
         voltage_mv = excluded.voltage_mv,
         last_seen = excluded.last_seen
-    where excluded.time > m.time;
+    where (m.register_mwh is null or refuse_register(m.meter_id))
+        and excluded.time > m.time;
 end;
 $$;
 
@@ -117,7 +131,8 @@ begin
             meter_id = excluded.meter_id,
             meter_declared = excluded.meter_declared,
             last_seen = excluded.last_seen
-        where excluded.time > v.time;
+        where (v.register_mwh is null or refuse_register(v.vehicle_id))
+        and excluded.time > v.time;
     end if;
     if cardinality(p_meter_ids) > 0 then
         with fresh as (
@@ -137,19 +152,21 @@ begin
             energy_mwh = excluded.energy_mwh,
             voltage_mv = excluded.voltage_mv,
             last_seen = excluded.last_seen
-        where excluded.time > m.time;
+        where (m.register_mwh is null or refuse_register(m.meter_id))
+        and excluded.time > m.time;
     end if;
     return true;
 end;
 $$;
 
 -- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
--- table goes into history, live state and the notes beside them, in the caller's transaction. Returns
--- how many were new, for each part (request) of the batch. As everywhere, history comes before live state
+-- table goes into history, live state and the notes beside them, in the caller's transaction. Returns, for
+-- parts (requests) of the batch, how many were new, and which devices were refused because they send a
+-- register. As everywhere, history comes before live state
 -- and every insert is in the order of its key: batches that meet wait for each other in one direction.
 
-create or replace function store_vehicle_readings()
-returns table (part integer, readings bigint)
+create or replace function stamp_vehicle_readings()
+returns void
 language plpgsql
 as $$
 begin
@@ -165,6 +182,27 @@ begin
         limit 1
     )
     where i.meter_id is null;
+end;
+$$;
+
+create or replace function store_vehicle_readings()
+returns table (part integer, readings bigint, refused text[])
+language plpgsql
+as $$
+begin
+    perform stamp_vehicle_readings();
+
+    return query
+    with refused_readings as (
+        delete from incoming_vehicle_readings as i
+        using vehicle_state as v
+        where v.vehicle_id = i.vehicle_id
+            and v.register_mwh is not null
+        returning i.part, i.vehicle_id
+    )
+    select r.part, 0::bigint, array_agg(distinct r.vehicle_id)
+    from refused_readings as r
+    group by 1;
 
     return query
     with stored as (
@@ -189,7 +227,7 @@ begin
         from stored as s
         where s.time < (select rolled_up_before('vehicle_readings'))
     )
-    select i.part, count(*)
+    select i.part, count(*), null::text[]
     from stored as s
     join incoming_vehicle_readings as i
         on i.vehicle_id = s.vehicle_id
@@ -200,10 +238,22 @@ end;
 $$;
 
 create or replace function store_meter_readings()
-returns table (part integer, readings bigint)
+returns table (part integer, readings bigint, refused text[])
 language plpgsql
 as $$
 begin
+    return query
+    with refused_readings as (
+        delete from incoming_meter_readings as i
+        using meter_state as m
+        where m.meter_id = i.meter_id
+            and m.register_mwh is not null
+        returning i.part, i.meter_id
+    )
+    select r.part, 0::bigint, array_agg(distinct r.meter_id)
+    from refused_readings as r
+    group by 1;
+
     return query
     with stored as (
         insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
@@ -219,7 +269,7 @@ begin
         from stored as s
         where s.time < (select rolled_up_before('meter_readings'))
     )
-    select i.part, count(*)
+    select i.part, count(*), null::text[]
     from stored as s
     join incoming_meter_readings as i
         on i.meter_id = s.meter_id

@@ -21,7 +21,7 @@ from uvicorn.supervisors import Multiprocess
 from fleetmeter import __version__
 from fleetmeter.app import create_app
 from fleetmeter.database.embedded import embedded_postgresql
-from fleetmeter.database.migrations import Migrated, migrate
+from fleetmeter.database.migrations import Accounting, Migrated, migrate
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.log import configure_logging
 from fleetmeter.settings import Settings, load_settings
@@ -251,9 +251,12 @@ def _migrate(url: str, settings: Settings) -> Migrated:
     """Migrate, waiting for a database that is still starting."""
     deadline = monotonic() + _DATABASE_WAIT_S
     told = False
+    accounting = Accounting(
+        settings.reporting_interval_s, settings.coverage_tolerance, settings.session_gap_s
+    )
     while True:
         try:
-            return asyncio.run(migrate(url, settings.retention_days))
+            return asyncio.run(migrate(url, settings.retention_days, accounting))
         except DatabaseUnavailableError as error:
             unreachable = DatabaseUnavailableError(
                 f"the database at {_without_password(url)} cannot be reached: {error}; "

@@ -1,4 +1,4 @@
-"""The service's background work: rollups follow late readings, interrupted assignments finish."""
+"""The service's background work: rollups follow late readings, hours are accounted for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +33,7 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
         for work, interval_s in (
             (lambda: database.run(queries.refresh_late_hours.sql), INTERVAL_S),
             (lambda: database.run(queries.restamp_pending.sql), INTERVAL_S),
+            (lambda: database.run(queries.account_hours.sql), INTERVAL_S),
             (lambda: _tell_failing_jobs(database), JOBS_INTERVAL_S),
         )
     ]

@@ -37,6 +37,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention_days: Annotated[int, Meta(ge=4, le=36500)] = 400
     """How old an accepted reading may be, days; raw readings are kept at least that long."""
 
+    reporting_interval_s: Annotated[int, Meta(ge=1, le=86400)] = 60
+    """How often a device is expected to report when nothing is set for it, seconds."""
+
+    coverage_tolerance: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    """By how much the time that AC and DC readings of an hour cover may differ to be compared."""
+
+    session_gap_s: Annotated[int, Meta(ge=1, le=86400)] = 900
+    """Without energy for longer than this, a charging session is over, seconds."""
+
     migrate: bool = True
     """Whether `fleetmeter serve` migrates the database before it starts."""
 

@@ -106,12 +106,13 @@ def test_the_openapi_document_describes_both_kinds_of_reading(client: httpx.Clie
     assert set(schemas[0]["required"]) == {
         "vehicleId",
         "soc",
-        "kwhDeliveredDc",
         "batteryTemp",
         "timestamp",
     }
-    assert set(schemas[1]["required"]) == {"meterId", "kwhConsumedAc", "voltage", "timestamp"}
+    assert set(schemas[1]["required"]) == {"meterId", "voltage", "timestamp"}
     assert schemas[0]["properties"]["soc"]["maximum"] == 100
+    for schema, energy in zip(schemas, ("kwhDeliveredDc", "kwhConsumedAc"), strict=True):
+        assert {energy, f"{energy}Total"} < set(schema["properties"])
 
 
 def test_answers_have_no_body_in_the_log(client: httpx.Client, service: Any, uid: str) -> None:

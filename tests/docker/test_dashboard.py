@@ -21,39 +21,65 @@ _KWH = 1_000_000
 _GRANTS = (ROOT / "sql" / "routines" / "90_grants.sql").read_text(encoding="utf-8")
 
 _HISTORY_PER_HOUR = """
-with dc as (
+with vehicles as (
+    select r.*, date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour, coalesce(span_s, 60) as s
+    from vehicle_readings as r
+    where time >= $1
+        and time < $2
+),
+covered as (
+    select hour, vehicle_id, sum(s) as covered_s
+    from vehicles
+    group by 1, 2
+),
+dc as (
     select
-        date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
+        hour,
         meter_id,
         sum(energy_mwh) as mwh,
         sum(battery_temp_cdeg) as cdeg,
         max(battery_temp_cdeg) as cdeg_max,
-        count(*) as readings
-    from vehicle_readings
-    where time >= $1
-        and time < $2
+        count(*) as readings,
+        min(covered_s) as least_s,
+        max(covered_s) as most_s
+    from vehicles
+    join covered using (hour, vehicle_id)
     group by 1, 2
 ),
 ac as (
     select
         date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
         meter_id,
-        sum(energy_mwh) as mwh
+        sum(energy_mwh) as mwh,
+        sum(coalesce(span_s, 60)) as covered_s
     from meter_readings
     where time >= $1
         and time < $2
     group by 1, 2
+),
+both_sides as (
+    select
+        hour,
+        ac.mwh as ac,
+        dc.mwh as dc,
+        dc.cdeg,
+        dc.cdeg_max,
+        dc.readings,
+        least(least_s, covered_s) >= 0.9 * greatest(most_s, covered_s)
+            and ac.mwh is not null and dc.mwh is not null as comparable
+    from dc
+    full join ac using (hour, meter_id)
 )
 select
     hour,
-    sum(ac.mwh)::float8 as ac,
-    sum(dc.mwh)::float8 as dc,
-    sum(ac.mwh) filter (where dc.mwh > 0)::float8 as attributed_ac,
-    sum(dc.mwh) filter (where ac.mwh is not null)::float8 as metered_dc,
-    sum(dc.cdeg)::float8 / sum(dc.readings)::float8 as cdeg_mean,
-    max(dc.cdeg_max) as cdeg_max
-from dc
-full join ac using (hour, meter_id)
+    sum(ac)::float8 as ac,
+    sum(dc)::float8 as dc,
+    sum(ac) filter (where dc > 0)::float8 as attributed_ac,
+    sum(dc) filter (where comparable)::float8 as compared_dc,
+    sum(ac) filter (where comparable and dc > 0)::float8 as compared_ac,
+    sum(cdeg)::float8 / sum(readings)::float8 as cdeg_mean,
+    max(cdeg_max) as cdeg_max
+from both_sides
 group by hour
 order by hour
 """
@@ -101,6 +127,7 @@ def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
         vehicle_reading(f"{uid}V1", late + minute, 500, meterId=m1, batteryTemp=41.5),
         vehicle_reading(f"{uid}V1", late + 31 * minute, 100, meterId=m1),
         vehicle_reading(f"{uid}V2", late + minute, 200, meterId=m1),
+        vehicle_reading(f"{uid}V2", late + 31 * minute, 0, meterId=m1),
         vehicle_reading(f"{uid}V3", late + minute, 300),
         vehicle_reading(f"{uid}V4", late + minute, 100, meterId=m2),
         meter_reading(m3, late + minute, 900, voltage=231),
@@ -324,8 +351,8 @@ def _from_history(found: Shown) -> dict[str, Any]:
     return {
         "AC metered A": [(total("ac") / _KWH,)],
         "DC delivered A": [(total("dc") / _KWH,)],
-        "Fleet efficiency A": [(total("metered_dc") / total("attributed_ac"),)],
-        "Lost A": [((total("attributed_ac") - total("metered_dc")) / _KWH,)],
+        "Fleet efficiency A": [(total("compared_dc") / total("compared_ac"),)],
+        "Lost A": [((total("compared_ac") - total("compared_dc")) / _KWH,)],
         "Unattributed A": [((total("ac") - total("attributed_ac")) / _KWH,)],
         "Reporting A": [found.reporting],
         "Energy per hour A": kwh(found.hours, "hour", "ac"),
@@ -333,14 +360,14 @@ def _from_history(found: Shown) -> dict[str, Any]:
         "Efficiency per hour A": [
             (
                 hour["hour"],
-                hour["metered_dc"] / hour["attributed_ac"] if hour["attributed_ac"] else None,
+                hour["compared_dc"] / hour["compared_ac"] if hour["compared_ac"] else None,
             )
             for hour in driven
         ],
         "Lost and unattributed per hour A": [
             (
                 hour["hour"],
-                ((hour["attributed_ac"] or 0.0) - (hour["metered_dc"] or 0.0)) / _KWH,
+                ((hour["compared_ac"] or 0.0) - (hour["compared_dc"] or 0.0)) / _KWH,
                 (hour["ac"] - (hour["attributed_ac"] or 0.0)) / _KWH,
             )
             for hour in metered

@@ -16,12 +16,13 @@ from tests.conftest import Db, Server
 RELATIONS = [
     *("vehicle_readings", "meter_readings", "vehicle_state", "meter_state", "meter_assignments"),
     *("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"),
-    *("efficiency_hourly", "efficiency_daily"),
+    *("efficiency_hourly", "efficiency_daily", "vehicle_energy_hourly"),
+    *("vehicle_settings", "meter_settings", "accounted_energy"),
 ]
 
 
 def run(url: str, sql: Path = SQL, retention_days: int = 400) -> Migrated:
-    return asyncio.run(migrate(url, retention_days, sql))
+    return asyncio.run(migrate(url, retention_days, sql=sql))
 
 
 @pytest.fixture

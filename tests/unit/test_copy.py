@@ -10,12 +10,13 @@ from fleetmeter.ingest.copy import meters_copy, vehicles_copy
 
 IDS = st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)
 TIMES = st.integers(-(1 << 60), 1 << 60)
+INT8 = st.integers(-(1 << 63), (1 << 63) - 1)
 INT4 = st.integers(-(1 << 31), (1 << 31) - 1)
 INT2 = st.integers(-(1 << 15), (1 << 15) - 1)
 VEHICLES = st.lists(
-    st.tuples(IDS, TIMES, INT4, INT2, INT2, st.none() | IDS, st.booleans()), max_size=5
+    st.tuples(IDS, TIMES, INT8, INT2, INT2, st.none() | IDS, st.booleans()), max_size=5
 )
-METERS = st.lists(st.tuples(IDS, TIMES, INT4, INT4), max_size=5)
+METERS = st.lists(st.tuples(IDS, TIMES, INT8, INT4), max_size=5)
 TYPES = {"t": lambda raw: raw.decode(), "?": lambda raw: raw == b"\1"} | {
     code: lambda raw, code=code: struct.unpack(f">{code}", raw)[0] for code in "qih"
 }
@@ -41,17 +42,17 @@ def fields(copy: bytes, types: str) -> list[tuple[Any, ...]]:
 
 @given(VEHICLES)
 def test_vehicle_rows(rows: list[Any]) -> None:
-    assert fields(vehicles_copy(rows), "tqihht?") == rows
+    assert fields(vehicles_copy(rows), "tqqhht?") == rows
     parts = range(len(rows))
-    assert fields(vehicles_copy(rows, parts), "itqihht?") == [
+    assert fields(vehicles_copy(rows, parts), "itqqhht?") == [
         (part, *row) for part, row in enumerate(rows)
     ]
 
 
 @given(METERS)
 def test_meter_rows(rows: list[Any]) -> None:
-    assert fields(meters_copy(rows), "tqii") == rows
+    assert fields(meters_copy(rows), "tqqi") == rows
     parts = range(len(rows))
-    assert fields(meters_copy(rows, parts), "itqii") == [
+    assert fields(meters_copy(rows, parts), "itqqi") == [
         (part, *row) for part, row in enumerate(rows)
     ]

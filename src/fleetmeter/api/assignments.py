@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta
 
+from fleetmeter.api.known import require_vehicle
 from fleetmeter.api.parameters import (
     Cursor,
     DeviceIdPath,
@@ -20,7 +21,6 @@ from fleetmeter.api.parameters import (
     page,
     refuse_unknown_parameters,
 )
-from fleetmeter.api.vehicles import require_vehicle
 from fleetmeter.database.pool import LONG_S, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.readings.model import DeviceId, Timestamp

@@ -109,8 +109,8 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
                         decoder.feed(piece)
             unpack.finish()
             batch = decoder.finish()
-            taken = len(batch.vehicles) + len(batch.meters)
-            stored = await service.queue.store(batch) if taken else 0
+            stored = await service.queue.store(batch) if len(batch) else 0
+            taken = len(batch.order) - len(batch.rejected)
     except QueueFullError:
         await body.discard()
         raise

@@ -1,24 +1,28 @@
 """Meters: live state, history and energy series."""
 
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Any
 
 import msgspec
 from asyncpg import Record
 from litestar import Router, get
 from litestar.di import NamedDependency
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
+from fleetmeter.api.device_settings import patch_meter
+from fleetmeter.api.known import require_meter
 from fleetmeter.api.parameters import (
-    BUCKETS,
     Bucket,
     Cursor,
     DeviceIdPath,
     From,
     Limit,
     Page,
+    TimeZone,
     To,
+    Window,
     after_id,
+    bounds_of,
     from_time,
     page,
     refuse_unknown_parameters,
@@ -26,27 +30,26 @@ from fleetmeter.api.parameters import (
 )
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
+from fleetmeter.devices import MeterSettings, MeterWithSettings, meter_settings
+from fleetmeter.energy.fleet import EnergyBalance, MeterSums, balance
 from fleetmeter.energy.performance import mean
 from fleetmeter.problems import not_found
-from fleetmeter.readings.model import MeterReading, MeterState, kwh, volts
+from fleetmeter.readings.model import MeterReading, derived_kwh, register_kwh, volts
 
 
-class MeterEnergy(msgspec.Struct, rename="camel", kw_only=True):
-    """One meter's energy in one hour or day, cut to the window."""
+class MeterEnergy(EnergyBalance, kw_only=True):
+    """One meter's energy in one hour or day, cut to the window, and where it went."""
 
-    from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
-    to: Annotated[datetime, Meta(description="Exclusive.")]
-    energy_consumed_ac: Annotated[float, Meta(description="kWh")]
-    readings: int
-    avg_voltage: Annotated[float, Meta(description="V")]
-    min_voltage: Annotated[float, Meta(description="V")]
-    max_voltage: Annotated[float, Meta(description="V")]
+    readings: Annotated[int, Meta(description="Of the meter.")]
+    avg_voltage: Annotated[float | None, Meta(description="V")]
+    min_voltage: Annotated[float | None, Meta(description="V")]
+    max_voltage: Annotated[float | None, Meta(description="V")]
 
 
 @get("/", summary="Live state of all meters, in the order of their ids")
 async def list_meters(
     database: NamedDependency[Database], limit: Limit = 100, cursor: Cursor = None
-) -> Page[MeterState]:
+) -> Page[MeterWithSettings]:
     """Keyset-paged: stable while meters come and go."""
     async with database.connection() as connection:
         rows = [
@@ -56,10 +59,12 @@ async def list_meters(
 
 
 @get("/{meter_id:str}", summary="Live state of one meter")
-async def get_meter(database: NamedDependency[Database], meter_id: DeviceIdPath) -> MeterState:
-    """Its newest reading."""
+async def get_meter(
+    database: NamedDependency[Database], meter_id: DeviceIdPath
+) -> MeterWithSettings:
+    """Its newest reading, and what is set for it."""
     async with database.connection() as connection:
-        row = await queries.meter(connection, meter_id=meter_id)
+        row = await _meter(connection, meter_id)
     if row is None:
         raise not_found("meter", meter_id)
     return _state(row)
@@ -88,73 +93,81 @@ async def list_meter_readings(
             )
         ]
         if not rows:
-            await _require_meter(connection, meter_id)
-    readings = [
-        MeterReading(
-            meter_id=meter_id,
-            timestamp=row["time"],
-            kwh_consumed_ac=kwh(row["energy_mwh"]),
-            voltage=volts(row["voltage_mv"]),
-        )
-        for row in rows
-    ]
+            await require_meter(connection, meter_id)
+    readings = [MeterReading(**_reading(row)) for row in rows]
     return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
 
 
-@get("/{meter_id:str}/energy", summary="A meter's energy by hour or day of UTC")
+@get("/{meter_id:str}/energy", summary="A meter's energy by hour or day")
 async def list_meter_energy(
     database: NamedDependency[Database],
     meter_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
     bucket: Bucket = "hour",
+    tz: TimeZone = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[MeterEnergy]:
     """Exact to the reading at both edges; empty buckets are left out."""
     span = window(from_, to)
-    size = BUCKETS[bucket]
+    start = from_time(cursor, span.start)
     async with database.connection() as connection:
+        device_tz = None
+        if bucket == "day" and not tz and (row := await _meter(connection, meter_id)):
+            device_tz = row["time_zone"]
         rows = [
             row
-            async for row in queries.meter_energy(
+            async for row in queries.meters_energy(
                 connection,
-                meter_id=meter_id,
-                start=from_time(cursor, span.start),
-                end=span.end,
-                bucket=size,
+                meter_ids=[meter_id],
+                bounds=bounds_of(Window(start, span.end), bucket, tz, device_tz),
                 limit=limit + 1,
             )
         ]
         if not rows:
-            await _require_meter(connection, meter_id)
-    series = [
-        MeterEnergy(
-            from_=max(row["bucket"], span.start),
-            to=min(row["bucket"] + size, span.end),
-            energy_consumed_ac=kwh(row["ac_mwh"]),
-            readings=row["readings"],
-            avg_voltage=mean(row["voltage_mv_sum"], row["readings"], scale=1000),
-            min_voltage=volts(row["voltage_mv_min"]),
-            max_voltage=volts(row["voltage_mv_max"]),
-        )
-        for row in rows
-    ]
-    return page(series, limit, key=lambda item: item.to)
+            await require_meter(connection, meter_id)
+    return page([_energy(row) for row in rows], limit, key=lambda item: item.to)
 
 
-async def _require_meter(connection: Connection, meter_id: str) -> None:
-    if not await queries.meter_known(connection, meter_id=meter_id):
-        raise not_found("meter", meter_id)
+async def _meter(connection: Connection, meter_id: str) -> Record | None:
+    row: Record | None = await queries.meter(connection, meter_id=meter_id)
+    return row
 
 
-def _state(row: Record) -> MeterState:
-    return MeterState(
-        meter_id=row["meter_id"],
-        timestamp=row["time"],
-        kwh_consumed_ac=kwh(row["energy_mwh"]),
-        voltage=volts(row["voltage_mv"]),
+def _energy(row: Record) -> MeterEnergy:
+    sums = msgspec.convert(dict(row), MeterSums)
+    total, lowest, highest = (row[f"voltage_mv_{name}"] for name in ("sum", "min", "max"))
+    return balance(
+        MeterEnergy,
+        row["starts"],
+        row["ends"],
+        sums,
+        readings=sums.meter_readings,
+        avg_voltage=None if total is None else mean(total, sums.meter_readings, scale=1000),
+        min_voltage=None if lowest is None else volts(lowest),
+        max_voltage=None if highest is None else volts(highest),
+    )
+
+
+def _reading(row: Record) -> dict[str, Any]:
+    """The fields of a reading, from history or live state."""
+    return {
+        "meter_id": row["meter_id"],
+        "timestamp": row["time"],
+        "kwh_consumed_ac": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_s"]),
+        "kwh_consumed_ac_total": register_kwh(row["register_mwh"]),
+        "reset": row["reset"] or UNSET,
+        "voltage": volts(row["voltage_mv"]),
+    }
+
+
+def _state(row: Record) -> MeterWithSettings:
+    settings = meter_settings(row)
+    return MeterWithSettings(
+        **_reading(row),
         last_seen=row["last_seen"],
+        settings=UNSET if settings == MeterSettings() else settings,
     )
 
 
@@ -162,5 +175,5 @@ meters = Router(
     "/v1/meters",
     tags=["Meters"],
     before_request=refuse_unknown_parameters,
-    route_handlers=[list_meters, get_meter, list_meter_readings, list_meter_energy],
+    route_handlers=[list_meters, get_meter, patch_meter, list_meter_readings, list_meter_energy],
 )

@@ -154,7 +154,7 @@ def describe_problems(app: Litestar) -> None:
     document = app.openapi_schema
     document.components.schemas["Problem"] = _PROBLEM
     for path, item in (document.paths or {}).items():
-        for operation in (item.get, item.put, item.post):
+        for operation in (item.get, item.put, item.patch, item.post):
             if operation is not None:
                 _describe(path, operation)
 

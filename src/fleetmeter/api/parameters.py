@@ -3,12 +3,15 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 from litestar import Request
 from litestar.params import PathParameter, QueryParameter
 
+from fleetmeter.energy import buckets
 from fleetmeter.problems import invalid_parameter
 from fleetmeter.readings.model import (
     DEVICE_ID,
@@ -56,9 +59,19 @@ Cursor = Annotated[
 ]
 
 Bucket = Annotated[
-    Literal["hour", "day"], QueryParameter(required=False, description="Hours or days of UTC.")
+    buckets.Bucket,
+    QueryParameter(required=False, description="Hours of UTC, or days of a time zone."),
 ]
-BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+TimeZone = Annotated[
+    str | None,
+    QueryParameter(
+        name="tz",
+        required=False,
+        max_length=64,
+        description="IANA time zone whose days `bucket=day` has, as Europe/Berlin; by default the "
+        "device's, else UTC.",
+    ),
+]
 
 T = TypeVar("T")
 
@@ -66,7 +79,7 @@ T = TypeVar("T")
 async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """400 for a query parameter that does not exist: a misspelt one would change the question."""
     for name in request.query_params:
-        if name not in ("from", "to", "bucket", "limit", "cursor"):
+        if name not in ("from", "to", "bucket", "tz", "sort", "limit", "cursor"):
             raise invalid_parameter(name, "is no parameter of this request")
 
 
@@ -93,6 +106,28 @@ def window(from_: str | None, to: str | None, now: datetime | None = None) -> Wi
     if end - start > MAX_WINDOW:
         raise invalid_parameter("from", f"the window is longer than {MAX_WINDOW.days} days")
     return Window(start, end)
+
+
+def bounds_of(
+    span: Window, bucket: buckets.Bucket, tz: str | None, device_tz: str | None = None
+) -> list[datetime]:
+    """Where the buckets of a series begin and end; days are those of `tz`. Raises 400."""
+    if tz and bucket != "day":
+        raise invalid_parameter("tz", "goes with bucket=day; hours are those of UTC")
+    zone = time_zone("tz", tz or device_tz or "UTC")
+    return buckets.bounds(span.start, span.end, bucket, zone)
+
+
+def time_zone(name: str, key: str) -> ZoneInfo:
+    """The IANA time zone of that name. Raises 400."""
+    if key not in _time_zones():
+        raise invalid_parameter(name, f"{key} is no IANA time zone such as Europe/Berlin")
+    return ZoneInfo(key)
+
+
+@cache
+def _time_zones() -> set[str]:
+    return available_timezones()
 
 
 def parse_time(name: str, text: str) -> datetime:
@@ -123,7 +158,7 @@ def check_device_id(name: str, value: str) -> str:
     return value
 
 
-def page(items: Sequence[T], limit: int, key: Callable[[T], str | datetime]) -> Page[T]:
+def page(items: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:
     """A page of `limit` items; ask the database for one more, to know whether there is a next.
 
     `key` gives where the next page begins: behind an id, or at a time.
@@ -131,6 +166,12 @@ def page(items: Sequence[T], limit: int, key: Callable[[T], str | datetime]) -> 
     kept = list(items[:limit])
     more = len(items) > limit
     return Page(kept, _encode(key(kept[-1])) if more else None)
+
+
+def after(cursor: str | None, kind: type[T]) -> T | None:
+    """What a cursor of another key than an id or a time points behind. Raises 400."""
+    found: T | None = _decode(cursor, kind) if cursor else None
+    return found
 
 
 def after_id(cursor: str | None) -> str:
@@ -143,7 +184,7 @@ def from_time(cursor: str | None, start: datetime) -> datetime:
     return max(start, check_time("cursor", _decode(cursor, Timestamp))) if cursor else start
 
 
-def _encode(key: str | datetime) -> str:
+def _encode(key: Any) -> str:
     return urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 

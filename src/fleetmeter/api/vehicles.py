@@ -1,24 +1,28 @@
-"""Vehicles: live state, history and energy series."""
+"""Vehicles: live state, history, energy series and charging sessions."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from asyncpg import Record
 from litestar import Router, get
 from litestar.di import NamedDependency
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
+from fleetmeter.api.device_settings import patch_vehicle
+from fleetmeter.api.known import require_vehicle
 from fleetmeter.api.parameters import (
-    BUCKETS,
     Bucket,
     Cursor,
     DeviceIdPath,
     From,
     Limit,
     Page,
+    TimeZone,
     To,
+    Window,
     after_id,
+    bounds_of,
     from_time,
     page,
     refuse_unknown_parameters,
@@ -26,9 +30,30 @@ from fleetmeter.api.parameters import (
 )
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
-from fleetmeter.energy.performance import efficiency_ratio, mean
+from fleetmeter.devices import VehicleSettings, VehicleWithSettings, vehicle_settings
+from fleetmeter.energy.performance import (
+    ConsumedAc,
+    Efficiency,
+    Loss,
+    VehicleSums,
+    kwh_or_null,
+    mean,
+    vehicle_quality,
+)
+from fleetmeter.energy.quality import Quality
+from fleetmeter.energy.sessions import Session, SessionSums, session
 from fleetmeter.problems import not_found
-from fleetmeter.readings.model import VehicleReading, VehicleState, celsius, kwh, percent
+from fleetmeter.readings.model import (
+    VehicleReading,
+    celsius,
+    derived_kwh,
+    kwh,
+    percent,
+    register_kwh,
+)
+
+SESSIONS_AT_ONCE = timedelta(days=31)
+"""Sessions are looked for in windows of this length, from the newest back."""
 
 
 class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
@@ -37,30 +62,22 @@ class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
     from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
     to: Annotated[datetime, Meta(description="Exclusive.")]
     energy_delivered_dc: Annotated[float, Meta(description="kWh")]
-    energy_consumed_ac: Annotated[
-        float | None, Meta(description="Its share of the meters' AC, kWh; null when unknown.")
-    ]
-    efficiency_ratio: Annotated[
-        float | None, Meta(description="DC ÷ AC over the hours whose AC is known.")
-    ]
+    energy_consumed_ac: ConsumedAc
+    efficiency_ratio: Efficiency
+    energy_loss: Loss
     readings: int
     avg_battery_temp: Annotated[float, Meta(description="°C")]
     max_battery_temp: Annotated[float, Meta(description="°C")]
     min_soc: Annotated[float, Meta(description="%")]
     max_soc: Annotated[float, Meta(description="%")]
     meter_ids: list[str]
-
-
-async def require_vehicle(connection: Connection, vehicle_id: str) -> None:
-    """404 for a vehicle that has neither reported nor been assigned."""
-    if not await queries.vehicle_known(connection, vehicle_id=vehicle_id):
-        raise not_found("vehicle", vehicle_id)
+    quality: Quality
 
 
 @get("/", summary="Live state of all vehicles, in the order of their ids")
 async def list_vehicles(
     database: NamedDependency[Database], limit: Limit = 100, cursor: Cursor = None
-) -> Page[VehicleState]:
+) -> Page[VehicleWithSettings]:
     """Keyset-paged: stable while vehicles come and go."""
     async with database.connection() as connection:
         rows = [
@@ -73,10 +90,10 @@ async def list_vehicles(
 @get("/{vehicle_id:str}", summary="Live state of one vehicle")
 async def get_vehicle(
     database: NamedDependency[Database], vehicle_id: DeviceIdPath
-) -> VehicleState:
-    """Its newest reading."""
+) -> VehicleWithSettings:
+    """Its newest reading, and what is set for it."""
     async with database.connection() as connection:
-        row = await queries.vehicle(connection, vehicle_id=vehicle_id)
+        row = await _vehicle(connection, vehicle_id)
     if row is None:
         raise not_found("vehicle", vehicle_id)
     return _state(row)
@@ -106,75 +123,119 @@ async def list_vehicle_readings(
         ]
         if not rows:
             await require_vehicle(connection, vehicle_id)
-    readings = [
-        VehicleReading(
-            vehicle_id=vehicle_id,
-            timestamp=row["time"],
-            kwh_delivered_dc=kwh(row["energy_mwh"]),
-            soc=percent(row["soc_bp"]),
-            battery_temp=celsius(row["battery_temp_cdeg"]),
-            meter_id=row["meter_id"],
-        )
-        for row in rows
-    ]
+    readings = [VehicleReading(**_reading(row)) for row in rows]
     return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
 
 
-@get("/{vehicle_id:str}/energy", summary="A vehicle's energy by hour or day of UTC")
+@get("/{vehicle_id:str}/energy", summary="A vehicle's energy by hour or day")
 async def list_vehicle_energy(
     database: NamedDependency[Database],
     vehicle_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
     bucket: Bucket = "hour",
+    tz: TimeZone = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[VehicleEnergy]:
     """Exact to the reading at both edges; empty buckets are left out."""
     span = window(from_, to)
-    size = BUCKETS[bucket]
+    start = from_time(cursor, span.start)
     async with database.connection() as connection:
+        device_tz = None
+        if bucket == "day" and not tz and (row := await _vehicle(connection, vehicle_id)):
+            device_tz = row["time_zone"]
         rows = [
             row
             async for row in queries.vehicle_energy(
                 connection,
                 vehicle_id=vehicle_id,
-                start=from_time(cursor, span.start),
-                end=span.end,
-                bucket=size,
+                bounds=bounds_of(Window(start, span.end), bucket, tz, device_tz),
                 limit=limit + 1,
             )
         ]
         if not rows:
             await require_vehicle(connection, vehicle_id)
-    series = [
-        VehicleEnergy(
-            from_=max(row["bucket"], span.start),
-            to=min(row["bucket"] + size, span.end),
-            energy_delivered_dc=kwh(row["dc_mwh"]),
-            energy_consumed_ac=None if row["ac_mwh"] is None else kwh(row["ac_mwh"]),
-            efficiency_ratio=efficiency_ratio(row["metered_dc_mwh"], row["ac_mwh"]),
-            readings=row["readings"],
-            avg_battery_temp=mean(row["battery_temp_cdeg_sum"], row["readings"], scale=100),
-            max_battery_temp=celsius(row["battery_temp_cdeg_max"]),
-            min_soc=percent(row["soc_bp_min"]),
-            max_soc=percent(row["soc_bp_max"]),
-            meter_ids=row["meter_ids"],
-        )
-        for row in rows
-    ]
-    return page(series, limit, key=lambda item: item.to)
+    return page([_energy(row) for row in rows], limit, key=lambda item: item.to)
 
 
-def _state(row: Record) -> VehicleState:
-    return VehicleState(
-        vehicle_id=row["vehicle_id"],
-        timestamp=row["time"],
-        kwh_delivered_dc=kwh(row["energy_mwh"]),
-        soc=percent(row["soc_bp"]),
-        battery_temp=celsius(row["battery_temp_cdeg"]),
-        meter_id=row["meter_id"],
+@get("/{vehicle_id:str}/sessions", summary="A vehicle's charging sessions, newest first")
+async def list_sessions(
+    database: NamedDependency[Database],
+    vehicle_id: DeviceIdPath,
+    from_: From = None,
+    to: To = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Session]:
+    """Those that begin in the window, each whole; derived from runs of readings with energy."""
+    span = window(from_, to)
+    end = min(from_time(cursor, span.start), span.end) if cursor else span.end
+    rows: list[Record] = []
+    async with database.connection() as connection:
+        while end > span.start and len(rows) <= limit:
+            start = max(span.start, end - SESSIONS_AT_ONCE)
+            rows += [
+                row
+                async for row in queries.sessions(
+                    connection,
+                    vehicle_id=vehicle_id,
+                    start=start,
+                    end=end,
+                    limit=limit + 1 - len(rows),
+                )
+            ]
+            end = start
+        if not rows:
+            await require_vehicle(connection, vehicle_id)
+    items = [session(msgspec.convert(dict(row), SessionSums)) for row in rows]
+    return page(items, limit, key=lambda item: item.from_)
+
+
+async def _vehicle(connection: Connection, vehicle_id: str) -> Record | None:
+    row: Record | None = await queries.vehicle(connection, vehicle_id=vehicle_id)
+    return row
+
+
+def _energy(row: Record) -> VehicleEnergy:
+    sums = msgspec.convert(dict(row), VehicleSums)
+    return VehicleEnergy(
+        from_=row["starts"],
+        to=row["ends"],
+        energy_delivered_dc=kwh(sums.dc_mwh),
+        energy_consumed_ac=kwh_or_null(sums.ac_mwh),
+        efficiency_ratio=sums.efficiency_ratio,
+        energy_loss=kwh_or_null(sums.loss_mwh),
+        readings=sums.readings,
+        avg_battery_temp=mean(row["battery_temp_cdeg_sum"], sums.readings, scale=100),
+        max_battery_temp=celsius(row["battery_temp_cdeg_max"]),
+        min_soc=percent(row["soc_bp_min"]),
+        max_soc=percent(row["soc_bp_max"]),
+        meter_ids=sums.meter_ids,
+        quality=vehicle_quality(sums),
+    )
+
+
+def _reading(row: Record) -> dict[str, Any]:
+    """The fields of a reading, from history or live state."""
+    return {
+        "vehicle_id": row["vehicle_id"],
+        "timestamp": row["time"],
+        "kwh_delivered_dc": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_s"]),
+        "kwh_delivered_dc_total": register_kwh(row["register_mwh"]),
+        "reset": row["reset"] or UNSET,
+        "soc": percent(row["soc_bp"]),
+        "battery_temp": celsius(row["battery_temp_cdeg"]),
+        "meter_id": row["meter_id"],
+    }
+
+
+def _state(row: Record) -> VehicleWithSettings:
+    settings = vehicle_settings(row)
+    return VehicleWithSettings(
+        **_reading(row),
         last_seen=row["last_seen"],
+        settings=UNSET if settings == VehicleSettings() else settings,
     )
 
 
@@ -182,5 +243,12 @@ vehicles = Router(
     "/v1/vehicles",
     tags=["Vehicles"],
     before_request=refuse_unknown_parameters,
-    route_handlers=[list_vehicles, get_vehicle, list_vehicle_readings, list_vehicle_energy],
+    route_handlers=[
+        list_vehicles,
+        get_vehicle,
+        patch_vehicle,
+        list_vehicle_readings,
+        list_vehicle_energy,
+        list_sessions,
+    ],
 )

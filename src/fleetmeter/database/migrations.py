@@ -32,6 +32,17 @@ create table if not exists schema_migrations (
 """
 
 
+class Accounting(NamedTuple):
+    """What energy accounting goes by; see the settings of the same names."""
+
+    reporting_interval_s: int = 60
+    coverage_tolerance: float = 0.1
+    session_gap_s: int = 900
+
+
+DEFAULTS = Accounting()
+
+
 class Migrated(NamedTuple):
     """What a migrate found and did."""
 
@@ -48,7 +59,9 @@ class _File(NamedTuple):
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-async def migrate(url: str, retention_days: int, sql: Path = SQL) -> Migrated:
+async def migrate(
+    url: str, retention_days: int, accounting: Accounting = DEFAULTS, sql: Path = SQL
+) -> Migrated:
     """Bring the database to this version's schema, all of it or nothing.
 
     Raises MigrationError: a file that was applied has changed or is gone, the server is too old, or
@@ -58,7 +71,7 @@ async def migrate(url: str, retention_days: int, sql: Path = SQL) -> Migrated:
         connection = await _connect(url)
         try:
             async with connection.transaction():
-                return await _migrate(connection, retention_days, sql)
+                return await _migrate(connection, retention_days, accounting, sql)
         finally:
             await connection.close()
 
@@ -75,7 +88,10 @@ async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
 
 
 async def _migrate(
-    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int, sql: Path
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    retention_days: int,
+    accounting: Accounting,
+    sql: Path,
 ) -> Migrated:
     version = connection.get_server_version()
     if version.major < _OLDEST_SERVER:
@@ -112,6 +128,7 @@ async def _migrate(
     for file in _files(sql / "routines", engine):
         await connection.execute(file.text)
     await connection.execute("select configure_retention($1)", retention_days)
+    await connection.execute("select configure_accounting($1, $2, $3)", *accounting)
     return Migrated(engine, applied)
 
 

@@ -142,6 +142,10 @@ async def connect(url: str, settings: Settings) -> Database:
             init=queries.prepare_session,
             reset=_Connection.reset_when_needed,  # type: ignore[arg-type]
             connection_class=_Connection,
-            server_settings={"application_name": "fleetmeter", "timezone": "UTC"},
+            server_settings={
+                "application_name": "fleetmeter",
+                "timezone": "UTC",
+                "jit": "off",  # compiling takes longer than any of our queries
+            },
         )
     return Database(pool, settings.database_timeout_s)

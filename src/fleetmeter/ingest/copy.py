@@ -20,8 +20,8 @@ _FALSE = b"\0\0\0\1\0"
 
 _length = Struct(">i").pack
 _part = Struct(">hii").pack
-_vehicle = Struct(">iqiiihih").pack
-_meter = Struct(">iqiiii").pack
+_vehicle = Struct(">iqiqihih").pack
+_meter = Struct(">iqiqii").pack
 
 
 def vehicles_copy(rows: Iterable[VehicleRow], parts: Iterable[int] | None = None) -> bytes:
@@ -34,7 +34,7 @@ def vehicles_copy(rows: Iterable[VehicleRow], parts: Iterable[int] | None = None
         pieces += (
             head,
             _text(vehicle_id),
-            _vehicle(8, time, 4, energy, 2, soc, 2, temp),
+            _vehicle(8, time, 8, energy, 2, soc, 2, temp),
             _NULL if meter_id is None else _text(meter_id),
             _TRUE if declared else _FALSE,
         )
@@ -47,7 +47,7 @@ def meters_copy(rows: Iterable[MeterRow], parts: Iterable[int] | None = None) ->
     heads = repeat(b"\0\4") if parts is None else map(_part, repeat(5), repeat(4), parts)
     pieces = [_BEGIN]
     for head, (meter_id, time, energy, voltage) in zip(heads, rows, strict=False):
-        pieces += (head, _text(meter_id), _meter(8, time, 4, energy, 4, voltage))
+        pieces += (head, _text(meter_id), _meter(8, time, 8, energy, 4, voltage))
     pieces.append(_END)
     return b"".join(pieces)
 

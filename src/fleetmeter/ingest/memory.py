@@ -15,6 +15,9 @@ _MAX_DEVICES = 500_000
 NEVER = -(1 << 62)
 """Before any time: of a device without readings."""
 
+FOREVER = 1 << 62
+"""After any time: of a device whose readings are not fresh, whatever their time."""
+
 Row = TypeVar("Row", bound=tuple[Any, ...])
 """Of either kind: (id, time, …)."""
 

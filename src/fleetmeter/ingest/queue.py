@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from fleetmeter.errors import CommitTimeoutError, FleetMeterError, QueueFullError
-from fleetmeter.readings.model import Batch, MeterRow, VehicleRow
+from fleetmeter.readings.model import KINDS, Batch, Kind, MeterRow, VehicleRow
 from fleetmeter.settings import Settings
 
 _log = structlog.get_logger()
@@ -22,11 +22,12 @@ _log = structlog.get_logger()
 class _Request:
     """What a request waits for: all of its parts, or the first of them to fail."""
 
-    __slots__ = ("_parts_left", "_readings", "_stored")
+    __slots__ = ("_parts_left", "_readings", "_stored", "refused")
 
     def __init__(self, parts: int) -> None:
         self._parts_left = parts
         self._readings = 0
+        self.refused: set[tuple[Kind, str]] = set()
         self._stored: asyncio.Future[int] | None = asyncio.get_running_loop().create_future()
 
     @property
@@ -58,23 +59,47 @@ class _Request:
 class Part:
     """The readings of one request that go to one writer."""
 
-    __slots__ = ("meters", "request", "taken", "vehicles")
+    __slots__ = (
+        "meter_registers",
+        "meters",
+        "refused",
+        "request",
+        "taken",
+        "vehicle_registers",
+        "vehicles",
+    )
 
     def __init__(self) -> None:
         self.vehicles: list[VehicleRow] = []
         self.meters: list[MeterRow] = []
+        self.vehicle_registers: list[VehicleRow] = []
+        self.meter_registers: list[MeterRow] = []
+        self.refused: set[tuple[Kind, str]] = set()
         self.request: _Request
         self.taken = False
 
     def __len__(self) -> int:
-        return len(self.vehicles) + len(self.meters)
+        return (
+            len(self.vehicles)
+            + len(self.meters)
+            + len(self.vehicle_registers)
+            + len(self.meter_registers)
+        )
+
+    def clear(self) -> None:
+        """Hold nothing any more."""
+        for kind in KINDS:
+            setattr(self, kind, [])
 
 
 class Writer(Protocol):
     """Commits parts in one transaction."""
 
     async def commit(self, parts: Sequence[Part]) -> list[int]:
-        """How many readings of each part were new. Raises what made the transaction fail."""
+        """How many readings of each part were new; adds to a part's refused devices.
+
+        Raises what made the transaction fail.
+        """
         ...
 
 
@@ -123,13 +148,15 @@ class CommitQueue:
     async def store(self, batch: Batch) -> int:
         """Wait until the batch is committed; how many of its readings were new.
 
+        Those of devices that keep to the other kind of energy join its rejected items.
+
         The last batch that goes in may overfill the queue: it has been decoded already.
 
         Raises QueueFullError (nothing was stored), CommitTimeoutError, DatabaseUnavailableError
         (some may have been stored; sending it again is safe).
         """
         self._check_room()
-        count = len(batch.vehicles) + len(batch.meters)
+        count = len(batch)
         parts = self._split(batch)
         request = _Request(len(parts))
         for lane, part in parts:
@@ -138,13 +165,16 @@ class CommitQueue:
         self._readings += count
         timer = asyncio.get_running_loop().call_later(self._wait_s, self._expire, request, parts)
         try:
-            return await request.wait()
+            stored = await request.wait()
+            if request.refused:
+                batch.reject(request.refused)
+            return stored
         finally:
             timer.cancel()
             self._readings -= count
             for _, part in parts:
                 if not part.taken:  # it waits no more, and holds nothing
-                    part.vehicles, part.meters = [], []
+                    part.clear()
 
     def _expire(self, request: _Request, parts: "Sequence[tuple[_Lane, Part]]") -> None:
         request.fail(
@@ -162,6 +192,10 @@ class CommitQueue:
             parts[hash(vehicle[0]) % len(lanes)].vehicles.append(vehicle)
         for meter in batch.meters:
             parts[hash(meter[0]) % len(lanes)].meters.append(meter)
+        for vehicle in batch.vehicle_registers:
+            parts[hash(vehicle[0]) % len(lanes)].vehicle_registers.append(vehicle)
+        for meter in batch.meter_registers:
+            parts[hash(meter[0]) % len(lanes)].meter_registers.append(meter)
         return [(lane, part) for lane, part in zip(lanes, parts, strict=True) if len(part)]
 
 
@@ -230,6 +264,7 @@ class _Lane:
         """Commit together; if that fails for what is in one of them, each alone."""
         try:
             for part, stored in zip(parts, await self._writer.commit(parts), strict=True):
+                part.request.refused |= part.refused
                 part.request.part_stored(stored)
         except FleetMeterError as error:
             for part in parts:

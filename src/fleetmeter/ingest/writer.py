@@ -3,9 +3,11 @@
 Fresh readings (newer than all of their device) cannot be duplicates and go straight into history:
 few of them in one statement, many by COPY. Late and resent ones are merged in a transaction of
 their own: copied into a temporary table, then inserted where the primary key does not know them.
+So are readings of registers, whose energy the database derives from the readings around them.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain, pairwise, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -15,17 +17,23 @@ import asyncpg
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.ingest.copy import meters_copy, vehicles_copy
-from fleetmeter.ingest.memory import NEVER, LastTimes, RememberedAssignments
+from fleetmeter.ingest.memory import FOREVER, NEVER, LastTimes, RememberedAssignments
 from fleetmeter.ingest.queue import Part
-from fleetmeter.readings.model import METER_COLUMNS, VEHICLE_COLUMNS, microseconds, time_of
+from fleetmeter.readings.model import (
+    METER_COLUMNS,
+    VEHICLE_COLUMNS,
+    Kind,
+    microseconds,
+    time_of,
+)
 
 
 class _Kind(NamedTuple):
     """What differs between vehicles and meters."""
 
+    name: Kind
     table: str
     columns: tuple[str, ...]
-    rows_of: Callable[[Part], list[Any]]
     copy: Callable[..., bytes]
     horizon: str
     last_times: Any
@@ -34,9 +42,9 @@ class _Kind(NamedTuple):
 
 
 _VEHICLES = _Kind(
+    "vehicles",
     "vehicle_readings",
     VEHICLE_COLUMNS,
-    lambda part: part.vehicles,
     vehicles_copy,
     "vehicles_rolled_up_before",
     queries.last_vehicle_times,
@@ -44,15 +52,23 @@ _VEHICLES = _Kind(
     queries.store_vehicle_readings,
 )
 _METERS = _Kind(
+    "meters",
     "meter_readings",
     METER_COLUMNS,
-    lambda part: part.meters,
     meters_copy,
     "meters_rolled_up_before",
     queries.last_meter_times,
     queries.advance_meters.sql,
     queries.store_meter_readings,
 )
+
+_REGISTERS = (
+    _VEHICLES._replace(name="vehicle_registers", merge=queries.store_vehicle_registers),
+    _METERS._replace(name="meter_registers", merge=queries.store_meter_registers),
+)
+
+_SENDS_A_REGISTER = "FM001"
+"""SQLSTATE of refuse_register(): interval energy of a device that sends a register."""
 
 _FEW = 600
 """Rows that go in one statement: a round trip costs as much as copying some hundred rows."""
@@ -93,7 +109,7 @@ class _Work:
 
     def __init__(self, kind: _Kind, parts: Sequence[Part]) -> None:
         self.kind = kind
-        self._parts = [kind.rows_of(part) for part in parts]
+        self._parts: list[list[Any]] = [getattr(part, kind.name) for part in parts]
         rows = sorted(chain.from_iterable(self._parts), key=_key)
         self.rows: list[Any] = rows[:1] + [
             row for before, row in pairwise(rows) if row[1] != before[1] or row[0] != before[0]
@@ -118,6 +134,11 @@ class _Work:
                 stored[number] += 1
 
 
+def _works(kinds: Iterable[_Kind], parts: Sequence[Part]) -> list[_Work]:
+    """What there is to do of these kinds."""
+    return [work for kind in kinds if (work := _Work(kind, parts)).rows]
+
+
 class DatabaseWriter:
     """Commits parts, with a memory of its own devices."""
 
@@ -128,12 +149,12 @@ class DatabaseWriter:
         self._terms: _Terms | None = None
 
     async def commit(self, parts: Sequence[Part]) -> list[int]:
-        """How many readings of each part were new.
+        """How many readings of each part were new; adds to a part's refused devices.
 
         Raises DatabaseUnavailableError: nothing was acknowledged, sending again is safe.
         """
         stored = [0] * len(parts)
-        works = [work for kind in (_VEHICLES, _METERS) if (work := _Work(kind, parts)).rows]
+        works = _works((_VEHICLES, _METERS), parts)
         unsure = []
         for work in works:
             if self._times[work.kind.table].holds(work.rows):
@@ -150,11 +171,26 @@ class DatabaseWriter:
             for work in unsure:
                 work.late = work.rows
                 self._times[work.kind.table].forget({row[0] for row in work.rows})
-        late = [work for work in works if work.late]
-        if late:
-            for part, new in await retried(lambda: self._merge(late)):
-                stored[part] += new
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != _SENDS_A_REGISTER:
+                raise
+            for work in unsure:
+                work.late = work.rows
+        registers = _works(_REGISTERS, parts)
+        for work in registers:
+            work.late = work.rows
+        for merged in ([work for work in works if work.late], registers):
+            if merged:
+                for kind, part, new, refused in await retried(partial(self._merge, merged)):
+                    stored[part] += new
+                    self._refuse(parts[part], kind, refused or ())
         return stored
+
+    def _refuse(self, part: Part, kind: _Kind, devices: Iterable[str]) -> None:
+        """Tell the request, and ask the database at once when they send the same again."""
+        part.refused.update((kind.name, device) for device in devices)
+        if kind in (_VEHICLES, _METERS):
+            self._times[kind.table].learn(dict.fromkeys(devices, FOREVER))
 
     async def _append_few(self, works: Sequence[_Work]) -> bool:
         """What is fresh in one statement; False, and nothing stored, when that cannot be.
@@ -230,14 +266,19 @@ class DatabaseWriter:
         horizons = {kind.table: microseconds(row[kind.horizon]) for kind in (_VEHICLES, _METERS)}
         return _Terms(row["assignments_version"], horizons)
 
-    async def _merge(self, works: Sequence[_Work]) -> list[tuple[int, int]]:
-        """One transaction for what is late, through the temporary tables; new ones by part."""
-        new = []
+    async def _merge(
+        self, works: Sequence[_Work]
+    ) -> list[tuple[_Kind, int, int, list[str] | None]]:
+        """One transaction through the temporary tables: (kind, part, new ones, refused devices)."""
+        outcomes = []
         async with self._database.transaction() as connection:
             for work in works:
                 await _copy(connection, work.kind, work.late, work.owners(work.late))
-                new += [(row[0], row[1]) async for row in work.kind.merge(connection)]
-        return new
+                outcomes += [
+                    (work.kind, row["part"], row["readings"], row["refused"])
+                    async for row in work.kind.merge(connection)
+                ]
+        return outcomes
 
     async def _learn_times(self, connection: Connection, work: _Work) -> None:
         times = self._times[work.kind.table]

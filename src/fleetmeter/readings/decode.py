@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
-from fleetmeter.readings.model import Batch, MeterRow, Rejection, VehicleRow
+from fleetmeter.readings.model import REJECTED, Batch, Rejection
 from fleetmeter.readings.validate import Bounds, Invalid, Telemetry, meter_row, vehicle_row
 
 Format = Literal["json", "ndjson", "msgpack"]
@@ -40,9 +40,7 @@ class BatchDecoder:
         self._max_batch = max_batch
         self._undecoded = bytearray()
         self._count = 0
-        self._vehicles: list[VehicleRow] = []
-        self._meters: list[MeterRow] = []
-        self._rejected: list[Rejection] = []
+        self._batch = Batch([], [], [], [], [])
 
     def feed(self, piece: bytes) -> None:
         """More of the body. Raises BatchTooLargeError."""
@@ -62,20 +60,35 @@ class BatchDecoder:
             self._collect(_msgpack_items(body, self._max_batch), _msgpack.decode)
         else:
             self._collect(_json_items(body, self._max_batch), _json.decode)
-        return Batch(self._vehicles, self._meters, self._rejected)
+        return self._batch
 
     def _collect(self, items: Sequence[Item], decode: Callable[[bytes], Telemetry]) -> None:
         if self._count + len(items) > self._max_batch:
             raise _too_many(self._max_batch)
+        batch, bounds = self._batch, self._bounds
+        order = batch.order.append
         for index, item in enumerate(items, self._count):
             try:
                 reading = item if isinstance(item, Telemetry) else _decode_one(item, decode)
                 if reading.vehicle_id is not None:
-                    self._vehicles.append(vehicle_row(reading, self._bounds))
+                    vehicle = vehicle_row(reading, bounds)
+                    if reading.kwh_delivered_dc_total is None:
+                        batch.vehicles.append(vehicle)
+                        order(0)
+                    else:
+                        batch.vehicle_registers.append(vehicle)
+                        order(2)
                 else:
-                    self._meters.append(meter_row(reading, self._bounds))
+                    meter = meter_row(reading, bounds)
+                    if reading.kwh_consumed_ac_total is None:
+                        batch.meters.append(meter)
+                        order(1)
+                    else:
+                        batch.meter_registers.append(meter)
+                        order(3)
             except Invalid as invalid:
-                self._rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
+                batch.rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
+                order(REJECTED)
         self._count += len(items)
 
 

@@ -1,11 +1,12 @@
 """The two kinds of reading, as devices send them and as they are stored."""
 
 import re
+from collections.abc import Set
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 DEVICE_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -13,6 +14,8 @@ DEVICE_ID_RULE = "must be 1 to 64 of the characters A–Z a–z 0–9 . _ : -"
 
 MAX_KWH = 1000
 """Most energy of one interval, kWh: above any charger over any reporting interval."""
+MAX_REGISTER_KWH = 1_000_000_000
+"""Most that a register shows, kWh: what a float still holds to the milliwatt-hour."""
 MAX_VOLTAGE = 1000
 """V; the end of low voltage AC (IEC 60038)."""
 MIN_BATTERY_TEMP = -60
@@ -23,21 +26,30 @@ MAX_AHEAD_S = 300
 
 DeviceId = Annotated[str, Meta(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
 Kwh = Annotated[float, Meta(ge=0, le=MAX_KWH)]
+RegisterKwh = Annotated[float, Meta(ge=0, le=MAX_REGISTER_KWH)]
+Reset = Annotated[
+    bool,
+    Meta(description="The register showed less than before: reset or replaced. Energy counts on."),
+]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 
 
 class VehicleReading(msgspec.Struct, rename="camel", kw_only=True):
-    """A vehicle's reading, DC side."""
+    """A vehicle's reading, DC side, with interval energy or with what a register shows."""
 
     vehicle_id: Annotated[DeviceId, Meta(examples=["EV-1"])]
     soc: Annotated[float, Meta(ge=0, le=100, description="State of charge, %.", examples=[72])]
-    kwh_delivered_dc: Annotated[
-        Kwh,
-        Meta(
-            description="Energy that reached the battery since the previous reading, kWh.",
-            examples=[1.2],
-        ),
-    ]
+    kwh_delivered_dc: (
+        Annotated[
+            Kwh,
+            Meta(
+                description="Energy that reached the battery since the previous reading, kWh; "
+                "in an answer derived from the register, null for its first reading.",
+                examples=[1.2],
+            ),
+        ]
+        | None
+    ) = None
     battery_temp: Annotated[
         float,
         Meta(
@@ -60,15 +72,29 @@ class VehicleReading(msgspec.Struct, rename="camel", kw_only=True):
         ]
         | None
     ) = None
+    kwh_delivered_dc_total: (
+        Annotated[RegisterKwh, Meta(description="Instead: a total that grows for ever, kWh.")]
+        | UnsetType
+        | None
+    ) = UNSET
+    reset: Reset | UnsetType = UNSET
 
 
 class MeterReading(msgspec.Struct, rename="camel", kw_only=True):
-    """A smart meter's reading, AC side."""
+    """A smart meter's reading, AC side, with interval energy or with what a register shows."""
 
     meter_id: Annotated[DeviceId, Meta(examples=["MTR-1"])]
-    kwh_consumed_ac: Annotated[
-        Kwh, Meta(description="Energy metered since the previous reading, kWh.", examples=[1.5])
-    ]
+    kwh_consumed_ac: (
+        Annotated[
+            Kwh,
+            Meta(
+                description="Energy metered since the previous reading, kWh; in an answer derived "
+                "from the register, null for its first reading.",
+                examples=[1.5],
+            ),
+        ]
+        | None
+    ) = None
     voltage: Annotated[
         float, Meta(ge=0, le=MAX_VOLTAGE, description="Mean voltage, V.", examples=[230])
     ]
@@ -79,6 +105,18 @@ class MeterReading(msgspec.Struct, rename="camel", kw_only=True):
             examples=["2026-02-09T10:00:00Z"],
         ),
     ]
+    kwh_consumed_ac_total: (
+        Annotated[
+            RegisterKwh,
+            Meta(
+                description="Instead: a total that grows for ever, kWh, as OCPP's "
+                "`Energy.Active.Import.Register`."
+            ),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+    reset: Reset | UnsetType = UNSET
 
 
 class VehicleState(VehicleReading, kw_only=True):
@@ -99,7 +137,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 VehicleRow = tuple[str, int, int, int, int, str | None, bool]
-"""A vehicle reading in stored units: VEHICLE_COLUMNS."""
+"""A vehicle reading in stored units: VEHICLE_COLUMNS. Its energy is as sent: a register's total."""
 
 VEHICLE_COLUMNS = (
     "vehicle_id",
@@ -112,7 +150,7 @@ VEHICLE_COLUMNS = (
 )
 
 MeterRow = tuple[str, int, int, int]
-"""A meter reading in stored units: METER_COLUMNS."""
+"""A meter reading in stored units: METER_COLUMNS. Its energy is as sent: a register's total."""
 
 METER_COLUMNS = ("meter_id", "time", "energy_mwh", "voltage_mv")
 
@@ -143,12 +181,52 @@ class Rejection(msgspec.Struct, rename="camel", omit_defaults=True):
     """JSON path of the field."""
 
 
+Kind = Literal["vehicles", "meters", "vehicle_registers", "meter_registers"]
+"""What a row is: a vehicle's or a meter's, with interval energy or with a register."""
+
+KINDS: tuple[Kind, ...] = ("vehicles", "meters", "vehicle_registers", "meter_registers")
+
+Refused = Set[tuple[Kind, str]]
+"""Devices (ids, with the kind of reading that was not taken) that keep to the other kind."""
+
+REJECTED = len(KINDS)
+"""In a batch's order: an item that became no row."""
+
+
 class Batch(msgspec.Struct, weakref=True):
     """A decoded request: rows by kind, as they came, and what was wrong with the rest."""
 
     vehicles: list[VehicleRow]
     meters: list[MeterRow]
     rejected: list[Rejection]
+    vehicle_registers: list[VehicleRow] = []
+    meter_registers: list[MeterRow] = []
+    order: bytearray = msgspec.field(default_factory=bytearray)
+    """Of each item, the number of its kind, or REJECTED."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return sum(len(getattr(self, kind)) for kind in KINDS)
+
+    def reject(self, refused: Refused) -> None:
+        """Add the rows of refused devices to the rejected items."""
+        rows = [iter(getattr(self, kind)) for kind in KINDS]
+        mixed = [
+            Rejection(index, "mixed_energy", _MIXED[KINDS[number]].format(row[0]))
+            for index, number in enumerate(self.order)
+            if number != REJECTED and (KINDS[number], (row := next(rows[number]))[0]) in refused
+        ]
+        self.rejected = sorted([*self.rejected, *mixed], key=lambda item: item.index)
+
+
+_INTERVAL = "{} sends a register; a device keeps to one kind, so send "
+_REGISTER = "{} sends interval energy; a device keeps to one kind, so send "
+_MIXED: dict[Kind, str] = {
+    "vehicles": _INTERVAL + "kwhDeliveredDcTotal",
+    "meters": _INTERVAL + "kwhConsumedAcTotal",
+    "vehicle_registers": _REGISTER + "kwhDeliveredDc",
+    "meter_registers": _REGISTER + "kwhConsumedAc",
+}
 
 
 def kwh(energy_mwh: int) -> float:
@@ -169,3 +247,13 @@ def celsius(cdeg: int) -> float:
 def volts(mv: int) -> float:
     """Millivolts to volts."""
     return mv / 1000
+
+
+def derived_kwh(energy_mwh: int, register_mwh: int | None, span_s: int | None) -> float | None:
+    """A reading's energy in kWh; None for what opens a register."""
+    return None if register_mwh is not None and span_s is None else kwh(energy_mwh)
+
+
+def register_kwh(register_mwh: int | None) -> float | UnsetType:
+    """What a register showed, kWh; unset for interval energy."""
+    return UNSET if register_mwh is None else kwh(register_mwh)

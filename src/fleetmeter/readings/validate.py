@@ -13,6 +13,7 @@ from fleetmeter.readings.model import (
     MAX_AHEAD_S,
     MAX_BATTERY_TEMP,
     MAX_KWH,
+    MAX_REGISTER_KWH,
     MAX_VOLTAGE,
     MICROSECOND,
     MIN_BATTERY_TEMP,
@@ -32,7 +33,9 @@ class Telemetry(msgspec.Struct, rename="camel", gc=False):
     soc: float | None = None
     kwh_delivered_dc: float | None = None
     battery_temp: float | None = None
+    kwh_delivered_dc_total: float | None = None
     kwh_consumed_ac: float | None = None
+    kwh_consumed_ac_total: float | None = None
     voltage: float | None = None
     timestamp: datetime | None = None
 
@@ -62,6 +65,10 @@ def vehicle_row(item: Telemetry, bounds: Bounds) -> VehicleRow:
     """
     vehicle_id, meter_id = item.vehicle_id, item.meter_id
     kwh, soc, temp, time = item.kwh_delivered_dc, item.soc, item.battery_temp, item.timestamp
+    most = MAX_KWH
+    if (total := item.kwh_delivered_dc_total) is not None:
+        _check_one_energy(kwh, "kwhDeliveredDc")
+        kwh, most = total, MAX_REGISTER_KWH
     if (
         vehicle_id is not None
         and kwh is not None
@@ -70,8 +77,9 @@ def vehicle_row(item: Telemetry, bounds: Bounds) -> VehicleRow:
         and time is not None
         and time.tzinfo is not None
         and item.kwh_consumed_ac is None
+        and item.kwh_consumed_ac_total is None
         and item.voltage is None
-        and 0 <= kwh <= MAX_KWH
+        and 0 <= kwh <= most
         and 0 <= soc <= 100
         and MIN_BATTERY_TEMP <= temp <= MAX_BATTERY_TEMP
         and bounds.vehicles_since <= time <= bounds.latest
@@ -87,15 +95,19 @@ def vehicle_row(item: Telemetry, bounds: Bounds) -> VehicleRow:
             meter_id,
             meter_id is not None,
         )
-    if item.kwh_consumed_ac is not None or item.voltage is not None:
+    if (
+        item.kwh_consumed_ac is not None
+        or item.kwh_consumed_ac_total is not None
+        or item.voltage is not None
+    ):
         raise Invalid(
             "contradictory",
-            "has vehicleId, but kwhConsumedAc or voltage too; "
+            "has vehicleId, but kwhConsumedAc, kwhConsumedAcTotal or voltage too; "
             "send the meter's reading as an item of its own",
         )
     _check_id(vehicle_id, "vehicleId")
     _check_time(time, bounds.vehicles_since, bounds.latest)
-    _check_number(kwh, "kwhDeliveredDc", 0, MAX_KWH)
+    _check_number(kwh, f"kwhDeliveredDc{'' if total is None else 'Total'}", 0, most)
     _check_number(soc, "soc", 0, 100)
     _check_number(temp, "batteryTemp", MIN_BATTERY_TEMP, MAX_BATTERY_TEMP)
     if meter_id is not None:
@@ -111,6 +123,10 @@ def meter_row(item: Telemetry, bounds: Bounds) -> MeterRow:
         item.voltage,
         item.timestamp,
     )
+    most = MAX_KWH
+    if (total := item.kwh_consumed_ac_total) is not None:
+        _check_one_energy(kwh, "kwhConsumedAc")
+        kwh, most = total, MAX_REGISTER_KWH
     if (
         meter_id is not None
         and kwh is not None
@@ -118,9 +134,10 @@ def meter_row(item: Telemetry, bounds: Bounds) -> MeterRow:
         and time is not None
         and time.tzinfo is not None
         and item.kwh_delivered_dc is None
+        and item.kwh_delivered_dc_total is None
         and item.soc is None
         and item.battery_temp is None
-        and 0 <= kwh <= MAX_KWH
+        and 0 <= kwh <= most
         and 0 <= voltage <= MAX_VOLTAGE
         and bounds.meters_since <= time <= bounds.latest
         and _is_device_id(meter_id)
@@ -133,16 +150,30 @@ def meter_row(item: Telemetry, bounds: Bounds) -> MeterRow:
         )
     if meter_id is None:
         raise Invalid("unknown_kind", "has neither vehicleId nor meterId")
-    if item.kwh_delivered_dc is not None or item.soc is not None or item.battery_temp is not None:
+    if (
+        item.kwh_delivered_dc is not None
+        or item.kwh_delivered_dc_total is not None
+        or item.soc is not None
+        or item.battery_temp is not None
+    ):
         raise Invalid(
             "contradictory",
             "has a vehicle's fields (soc, kwhDeliveredDc, batteryTemp) but no vehicleId",
         )
     _check_id(meter_id, "meterId")
     _check_time(time, bounds.meters_since, bounds.latest)
-    _check_number(kwh, "kwhConsumedAc", 0, MAX_KWH)
+    _check_number(kwh, f"kwhConsumedAc{'' if total is None else 'Total'}", 0, most)
     _check_number(voltage, "voltage", 0, MAX_VOLTAGE)
     raise AssertionError("a reading was refused for no reason")
+
+
+def _check_one_energy(kwh: float | None, field: str) -> None:
+    if kwh is not None:
+        raise Invalid(
+            "mixed_energy",
+            f"has {field} and {field}Total; send the interval's energy or the register, not both",
+            f"$.{field}Total",
+        )
 
 
 @lru_cache(1 << 17)

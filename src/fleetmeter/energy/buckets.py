@@ -1,0 +1,34 @@
+"""Where the buckets of a series begin and end: hours of UTC, or days of a time zone."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+Bucket = Literal["hour", "day"]
+
+
+def bounds(start: datetime, end: datetime, bucket: Bucket, zone: ZoneInfo) -> list[datetime]:
+    """The window's edges and every hour or local midnight between them, oldest first, UTC.
+
+    A local day has 23, 24 or 25 hours where daylight saving changes, and begins when its date does:
+    at the first midnight if there are two, and with the change where it skips midnight.
+    """
+    inner = _hours(start, end) if bucket == "hour" else _midnights(start, end, zone)
+    return [start, *(bound for bound in inner if start < bound < end), end]
+
+
+def _hours(start: datetime, end: datetime) -> list[datetime]:
+    first = start.replace(minute=0, second=0, microsecond=0)
+    count = (end - first) // timedelta(hours=1) + 1
+    return [first + timedelta(hours=number) for number in range(count)]
+
+
+def _midnights(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    first = start.astimezone(zone).date()
+    count = (end.astimezone(zone).date() - first).days + 1
+    # a date that a zone leaves out begins where the next one does
+    return sorted({_begin(first + timedelta(days=number), zone) for number in range(count)})
+
+
+def _begin(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -1,0 +1,211 @@
+"""Energy of meters, sites and the whole fleet: what was metered, who got it, what was left."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from fleetmeter.energy.performance import (
+    ConsumedAc,
+    Efficiency,
+    Loss,
+    VehicleSums,
+    kwh_or_null,
+    vehicle_quality,
+)
+from fleetmeter.energy.quality import Compared, Quality, coverage, quality, resets_told
+from fleetmeter.readings.model import kwh
+
+MeteredAc = Annotated[float | None, Meta(description="What the meters metered, kWh.")]
+Unattributed = Annotated[
+    float | None,
+    Meta(description="AC in hours in which no vehicle on the meter charged: standby, losses; kWh."),
+]
+
+Sort = Literal["-loss", "loss", "-efficiency", "efficiency", "vehicleId", "-vehicleId"]
+
+
+class MeterSums(Compared, kw_only=True):
+    """What `meters_energy` and `fleet_energy` return of a bucket, in stored units."""
+
+    ac_mwh: int | None = None
+    unattributed_mwh: int = 0
+    dc_mwh: int = 0
+    meter_readings: int = 0
+    vehicle_readings: int = 0
+    readings_without_meter: int = 0
+    resets: int = 0
+    expected_dc_s: float = 0.0
+    expected_ac_s: float = 0.0
+
+
+class FleetSums(MeterSums, kw_only=True):
+    """What the query `fleet` returns of the whole window."""
+
+    vehicles: int
+    meters: int
+    vehicles_reporting: int
+    meters_reporting: int
+
+
+class SiteSums(MeterSums, kw_only=True):
+    """What the query `fleet` returns of one site."""
+
+    site: str | None
+    meters: int
+    vehicles: int
+
+
+class RankedSums(VehicleSums, kw_only=True):
+    """What the query `fleet` returns of one vehicle; `value` is what it is ranked by."""
+
+    vehicle_id: str
+    label: str | None
+    site: str | None
+    value: float | None
+
+
+class EnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
+    """What meters metered in a bucket, and where it went."""
+
+    from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
+    to: Annotated[datetime, Meta(description="Exclusive.")]
+    energy_consumed_ac: MeteredAc
+    energy_unattributed_ac: Unattributed
+    energy_delivered_dc: Annotated[float, Meta(description="kWh")]
+    efficiency_ratio: Efficiency
+    energy_loss: Loss
+    quality: Quality
+
+
+class TotalEnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
+    """What meters metered in the whole window, and where it went."""
+
+    from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
+    to: Annotated[datetime, Meta(description="Exclusive.")]
+    total_energy_consumed_ac: MeteredAc
+    total_energy_unattributed_ac: Unattributed
+    total_energy_delivered_dc: Annotated[float, Meta(description="kWh")]
+    efficiency_ratio: Efficiency
+    energy_loss: Loss
+    quality: Quality
+
+
+class VehicleShare(msgspec.Struct, rename="camel", kw_only=True):
+    """What one vehicle got of a meter."""
+
+    vehicle_id: str
+    energy_consumed_ac: ConsumedAc
+    energy_delivered_dc: Annotated[float, Meta(description="kWh")]
+    efficiency_ratio: Efficiency
+    energy_loss: Loss
+    readings: int
+
+
+class SiteBalance(EnergyBalance, kw_only=True):
+    """The meters of one site together."""
+
+    site: Annotated[str | None, Meta(description="Null: meters without a site.")]
+    meters: Annotated[int, Meta(description="That reported, or were charged at.")]
+    vehicles: Annotated[int, Meta(description="That charged or stood there.")]
+
+
+class RankedVehicle(msgspec.Struct, rename="camel", kw_only=True):
+    """One vehicle of the fleet."""
+
+    vehicle_id: str
+    label: str | None
+    site: str | None
+    energy_consumed_ac: ConsumedAc
+    energy_delivered_dc: Annotated[float, Meta(description="kWh")]
+    efficiency_ratio: Efficiency
+    energy_loss: Loss
+    quality: Quality
+
+
+Answer = TypeVar("Answer", bound=EnergyBalance | TotalEnergyBalance)
+
+
+def balance(
+    kind: type[Answer],
+    start: datetime,
+    end: datetime,
+    sums: MeterSums,
+    about: Sequence[str] = (),
+    **more: Any,
+) -> Answer:
+    """Turn sums in stored units into an answer in kWh; `about` is what else its quality says."""
+    total = "total_" if issubclass(kind, TotalEnergyBalance) else ""
+    figures: dict[str, Any] = {
+        f"{total}energy_consumed_ac": kwh_or_null(sums.ac_mwh),
+        f"{total}energy_unattributed_ac": (
+            None if sums.ac_mwh is None else kwh(sums.unattributed_mwh)
+        ),
+        f"{total}energy_delivered_dc": kwh(sums.dc_mwh),
+    }
+    return kind(
+        from_=start,
+        to=end,
+        **figures,
+        efficiency_ratio=sums.efficiency_ratio,
+        energy_loss=kwh_or_null(sums.loss_mwh),
+        quality=balance_quality(sums, list(about)),
+        **more,
+    )
+
+
+def share(row: dict[str, Any]) -> VehicleShare:
+    """What a row of the query `meter_shares` says."""
+    sums = msgspec.convert(row, VehicleSums)
+    return VehicleShare(
+        vehicle_id=row["vehicle_id"],
+        energy_consumed_ac=kwh_or_null(sums.ac_mwh),
+        energy_delivered_dc=kwh(sums.dc_mwh),
+        efficiency_ratio=sums.efficiency_ratio,
+        energy_loss=kwh_or_null(sums.loss_mwh),
+        readings=sums.readings,
+    )
+
+
+def ranked(sums: RankedSums) -> RankedVehicle:
+    """One vehicle's line."""
+    return RankedVehicle(
+        vehicle_id=sums.vehicle_id,
+        label=sums.label,
+        site=sums.site,
+        energy_consumed_ac=kwh_or_null(sums.ac_mwh),
+        energy_delivered_dc=kwh(sums.dc_mwh),
+        efficiency_ratio=sums.efficiency_ratio,
+        energy_loss=kwh_or_null(sums.loss_mwh),
+        quality=vehicle_quality(sums),
+    )
+
+
+def balance_quality(sums: MeterSums, about: list[str]) -> Quality:
+    """Coverage of both sides, the status that follows, and the reasons in sentences."""
+    if not sums.meter_readings and not sums.vehicle_readings:
+        about = ["nothing was reported in this window", *about]
+    elif not sums.meter_readings:
+        about = ["no meter reported in this window", *about]
+    elif not sums.vehicle_readings:
+        about = ["no vehicle reported there in this window", *about]
+    if sums.readings_without_meter:
+        about = [
+            *about,
+            f"{sums.readings_without_meter} of {sums.vehicle_readings} vehicle readings belong to "
+            "no meter",
+        ]
+    found = quality(
+        sums,
+        coverage(sums, sums.expected_dc_s, sums.expected_ac_s),
+        vehicle_readings=sums.vehicle_readings,
+        meter_readings=sums.meter_readings,
+        about=about + resets_told(sums.resets),
+    )
+    if not sums.meter_readings and not sums.vehicle_readings:
+        found.status = "no_data"
+    elif not sums.meter_readings:
+        found.status = "no_meter"
+    return found

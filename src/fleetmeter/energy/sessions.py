@@ -1,0 +1,72 @@
+"""Charging sessions, as the database derives them from a vehicle's readings."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from fleetmeter.energy.performance import (
+    ConsumedAc,
+    Efficiency,
+    Loss,
+    VehicleSums,
+    kwh_or_null,
+    vehicle_quality,
+)
+from fleetmeter.energy.quality import Quality
+from fleetmeter.readings.model import celsius, kwh, percent
+
+
+class SessionSums(VehicleSums, kw_only=True):
+    """What the query `sessions` returns of a session, in stored units."""
+
+    begins: datetime
+    finishes: datetime
+    meter_id: str | None
+    soc_bp_from: int
+    soc_bp_to: int
+    peak_mw: int
+    is_open: bool
+
+
+class Session(msgspec.Struct, rename="camel", kw_only=True):
+    """A run of one vehicle's readings with energy, at one meter."""
+
+    from_: Annotated[datetime, Meta(description="Begin of the first reading's interval.")] = (
+        msgspec.field(name="from")
+    )
+    to: Annotated[datetime, Meta(description="The last reading with energy so far.")]
+    open: Annotated[bool, Meta(description="It may still go on.")]
+    meter_id: str | None
+    energy_consumed_ac: ConsumedAc
+    energy_delivered_dc: Annotated[float, Meta(description="kWh")]
+    efficiency_ratio: Efficiency
+    energy_loss: Loss
+    soc_from: Annotated[float, Meta(description="%")]
+    soc_to: Annotated[float, Meta(description="%")]
+    mean_power: Annotated[float, Meta(description="DC, kW")]
+    peak_power: Annotated[float, Meta(description="DC, kW: the highest mean of one reading.")]
+    max_battery_temp: Annotated[float, Meta(description="°C")]
+    quality: Quality
+
+
+def session(sums: SessionSums) -> Session:
+    """Turn a session in stored units into the answer in kWh, kW, %, °C."""
+    seconds = (sums.finishes - sums.begins).total_seconds()
+    return Session(
+        from_=sums.begins,
+        to=sums.finishes,
+        open=sums.is_open,
+        meter_id=sums.meter_id,
+        energy_consumed_ac=kwh_or_null(sums.ac_mwh),
+        energy_delivered_dc=kwh(sums.dc_mwh),
+        efficiency_ratio=sums.efficiency_ratio,
+        energy_loss=kwh_or_null(sums.loss_mwh),
+        soc_from=percent(sums.soc_bp_from),
+        soc_to=percent(sums.soc_bp_to),
+        mean_power=round(sums.dc_mwh * 3600 / seconds / 1_000_000, 6),
+        peak_power=sums.peak_mw / 1_000_000,
+        max_battery_temp=celsius(sums.battery_temp_cdeg_max or 0),
+        quality=vehicle_quality(sums),
+    )
