@@ -22,7 +22,10 @@ _GRANTS = (ROOT / "sql" / "routines" / "90_grants.sql").read_text(encoding="utf-
 
 _HISTORY_PER_HOUR = """
 with vehicles as (
-    select r.*, date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour, coalesce(span_s, 60) as s
+    select
+        r.*,
+        date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
+        coalesce(span_s, 60) as s
     from vehicle_readings as r
     where time >= $1
         and time < $2

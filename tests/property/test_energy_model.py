@@ -1,0 +1,560 @@
+"""Every analytics answer is that of a naive model over raw readings.
+
+Random fleets: shared meters, vehicles that move, registers with resets and rollovers, gaps,
+disorder, reporting intervals, sites and time zones, below the rollups' watermark and above it.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from tests.conftest import (
+    Db,
+    Server,
+    eventually,
+    fresh_database,
+    meter_reading,
+    new_uid,
+    rfc3339,
+    running_service,
+    vehicle_reading,
+)
+from tests.property.accounting import DEFAULT_INTERVAL_S, Balance, Fleet, Sums, derived
+
+VEHICLES = ["EV-1", "EV-2", "EV-3"]
+METERS = ["M-1", "M-2"]
+DEVICES = [*VEHICLES, *METERS]
+SPAN = 190
+"""Minutes that the readings of an era spread over."""
+
+ROLLOVER = 100_000_000_000
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns"]
+ENERGIES = [0, 0, 1, 333_333, 1_000_000, 7_000_001]
+REGISTERS = [0, 1, 1_000_000, 5_000_000, 90_000_000_000, 99_999_000_000]
+
+
+class Run(NamedTuple):
+    """Readings of some devices at the same minutes, one after another."""
+
+    devices: list[str]
+    era: int
+    minute: int
+    step: int
+    energies: list[int]
+    meter: str | None
+    backwards: bool
+
+
+class Move(NamedTuple):
+    """An assignment."""
+
+    vehicle: str
+    era: int
+    minute: int
+    meter: str | None
+
+
+class Setup(NamedTuple):
+    """What is set for each device before it reports."""
+
+    registers: set[str]
+    rollovers: set[str]
+    intervals: dict[str, int]
+    sites: dict[str, str]
+
+
+runs = st.builds(
+    Run,
+    st.lists(st.sampled_from(DEVICES), min_size=1, max_size=5, unique=True),
+    st.integers(0, 2),
+    st.integers(0, SPAN - 60),
+    st.sampled_from([1, 1, 5, 7, 20]),
+    st.lists(st.integers(0, 5), min_size=1, max_size=8),
+    st.sampled_from([None, None, *METERS]),
+    st.booleans(),
+)
+moves = st.builds(
+    Move,
+    st.sampled_from(VEHICLES),
+    st.integers(0, 2),
+    st.integers(-10, SPAN),
+    st.sampled_from([None, *METERS, *METERS]),
+)
+setups = st.builds(
+    Setup,
+    st.sets(st.sampled_from(DEVICES)),
+    st.sets(st.sampled_from(DEVICES)),
+    st.dictionaries(st.sampled_from(DEVICES), st.sampled_from([60, 300, 420])),
+    st.dictionaries(st.sampled_from(METERS), st.sampled_from(["A", "B"])),
+)
+
+
+class Model:
+    """What was sent, by device and time."""
+
+    def __init__(self, setup: Setup, starts: list[datetime]) -> None:
+        self.uid = new_uid()
+        self.setup = setup
+        self.starts = starts
+        self.sent: dict[str, dict[datetime, tuple[int, str | None, int]]] = {d: {} for d in DEVICES}
+        self.moves: dict[tuple[str, datetime], str | None] = {}
+
+    def batch(self, run: Run) -> list[dict[str, Any]]:
+        """The run as readings; the first at a time stays."""
+        payload = []
+        for number, choice in enumerate(run.energies):
+            at = self.starts[run.era] + (run.minute + number * run.step) * MINUTE
+            for device in run.devices:
+                register = device in self.setup.registers
+                value = (REGISTERS if register else ENERGIES)[choice]
+                name = ("kwhDeliveredDc" if device in VEHICLES else "kwhConsumedAc") + (
+                    "Total" if register else ""
+                )
+                reading: dict[str, Any]
+                if device in VEHICLES:
+                    soc = 1000 + number
+                    reading = vehicle_reading(self.uid + device, at, soc=soc / 100)
+                    del reading["kwhDeliveredDc"]
+                    if run.meter:
+                        reading["meterId"] = self.uid + run.meter
+                    self.sent[device].setdefault(at, (value, run.meter, soc))
+                else:
+                    reading = meter_reading(self.uid + device, at)
+                    del reading["kwhConsumedAc"]
+                    self.sent[device].setdefault(at, (value, None, 0))
+                payload.append(reading | {name: value / 1_000_000})
+        return payload
+
+    def meter_at(self, vehicle: str, at: datetime, declared: str | None) -> str | None:
+        """Declared, or the assignment in force."""
+        if declared is not None:
+            return declared
+        in_force = [(t, m) for (v, t), m in self.moves.items() if v == vehicle and t <= at]
+        return max(in_force, key=lambda item: item[0])[1] if in_force else None
+
+    def fleet(self) -> Fleet:
+        """Everything, derived."""
+
+        def readings(device: str) -> Any:
+            sent = {
+                at: (value, self.meter_at(device, at, meter) if device in VEHICLES else None, soc)
+                for at, (value, meter, soc) in self.sent[device].items()
+            }
+            return derived(
+                sent,
+                device,
+                device in self.setup.registers,
+                ROLLOVER if device in self.setup.rollovers else None,
+                self.setup.intervals.get(device, DEFAULT_INTERVAL_S),
+            )
+
+        return Fleet(
+            [r for device in VEHICLES for r in readings(device)],
+            [r for device in METERS for r in readings(device)],
+            self.setup.intervals,
+        )
+
+
+class Place(NamedTuple):
+    """A database of the test's own, and a service on it."""
+
+    server: Server
+    db: Db
+    client: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def place(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("energy")
+    with (
+        fresh_database(server) as url,
+        running_service(folder, {"FLEETMETER_DATABASE_URL": url}) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as client,
+    ):
+        yield Place(server, Db(url), client)
+
+
+def eras() -> list[datetime]:
+    """The last end of daylight saving in Berlin, two days ago, and now."""
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    october = (
+        now.replace(month=10, day=31, hour=0)
+        if now.month > 10
+        else now.replace(year=now.year - 1, month=10, day=31, hour=0)
+    )
+    sunday = october - timedelta(days=(october.weekday() + 1) % 7)
+    return [sunday - 3 * HOUR, now - 50 * HOUR, now - 4 * HOUR]
+
+
+def prepare(place: Place, model: Model) -> None:
+    """Empty tables, and what is set for the devices."""
+    place.db.fetch(
+        "truncate vehicle_readings, meter_readings, vehicle_state, meter_state, meter_assignments,"
+        " meter_vehicles, late_hours, accounted_energy, accounted_hours, vehicle_settings,"
+        " meter_settings"
+    )
+    if place.server.engine == "timescaledb":
+        for rollup in ("vehicle_daily", "meter_daily", "vehicle_hourly", "meter_hourly"):
+            place.db.fetch(f"truncate {rollup}")
+    for device in DEVICES:
+        kind = "vehicle" if device in VEHICLES else "meter"
+        place.db.fetch(
+            f"insert into {kind}_settings"
+            f" ({kind}_id, reporting_interval_s, register_rollover_mwh, site)"
+            " values ($1, $2, $3, $4)",
+            model.uid + device,
+            model.setup.intervals.get(device),
+            ROLLOVER if device in model.setup.rollovers else None,
+            model.setup.sites.get(device),
+        )
+
+
+def roll_up(place: Place) -> None:
+    """Everything that may be, and account for it."""
+    if place.server.engine == "timescaledb":
+
+        def rolled_up() -> bool:
+            try:
+                for rollup in ("vehicle_hourly", "meter_hourly"):
+                    place.db.fetch(
+                        f"call refresh_continuous_aggregate('{rollup}', null,"
+                        " now() - interval '1 hour')"
+                    )
+            except (asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError):
+                return False
+            return True
+
+        eventually(rolled_up, timeout_s=30)
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    setup=setups,
+    events=st.lists(st.one_of(runs, runs, runs, moves), min_size=1, max_size=7),
+    rolled_up_after=st.integers(0, 7),
+    cut=st.tuples(st.integers(0, SPAN), st.integers(0, SPAN)),
+    zone=st.sampled_from(ZONES),
+)
+def test_every_answer_is_that_of_a_naive_model(
+    place: Place,
+    setup: Setup,
+    events: list[Run | Move],
+    rolled_up_after: int,
+    cut: tuple[int, int],
+    zone: str,
+) -> None:
+    model = Model(setup, eras())
+    note(model.uid)
+    prepare(place, model)
+    for number, event in enumerate(events):
+        if number == rolled_up_after:
+            roll_up(place)
+        if isinstance(event, Run):
+            batch = model.batch(event)
+            answer = place.client.post("/v1/ingest", json=batch[::-1] if event.backwards else batch)
+            assert answer.status_code == 200, answer.text
+        else:
+            at = model.starts[event.era] + event.minute * MINUTE
+            model.moves[event.vehicle, at] = event.meter
+            answer = place.client.put(
+                f"/v1/vehicles/{model.uid}{event.vehicle}/meter",
+                json={"meterId": event.meter and model.uid + event.meter, "since": rfc3339(at)},
+            )
+            assert answer.status_code == 200, answer.text
+    roll_up(place)
+    check = Check(place.client, model)
+    check.registers()
+    within_seconds(lambda: check.everything(cut, ZoneInfo(zone)))
+
+
+def within_seconds(check: Any, timeout_s: float = 8) -> None:
+    """Rollups and accounts follow in the background."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+
+
+class Check:
+    """The answers beside the model."""
+
+    def __init__(self, client: httpx.Client, model: Model) -> None:
+        self.client = client
+        self.model = model
+        self.fleet = model.fleet()
+
+    def get(self, path: str, start: datetime, end: datetime, **params: Any) -> Any:
+        """The answer, without the prefix of this example; None for a device that is unknown."""
+        answer = self.client.get(
+            path, params={"from": rfc3339(start), "to": rfc3339(end), **params}
+        )
+        if answer.status_code == 404:
+            return None
+        assert answer.status_code == 200, answer.text
+        return httpx.Response(200, text=answer.text.replace(self.model.uid, "")).json()
+
+    def registers(self) -> None:
+        """History shows what was sent and what follows from it."""
+        window = self.model.starts[0] - HOUR, datetime.now(UTC)
+        for readings, kind, name in (
+            (self.fleet.vehicles, "vehicles", "kwhDeliveredDc"),
+            (self.fleet.meters, "meters", "kwhConsumedAc"),
+        ):
+            for device in {r.device for r in readings}:
+                path = f"/v1/{kind}/{self.model.uid}{device}"
+                items = self.get(f"{path}/readings", *window, limit=1000)["items"]
+                mine = [r for r in readings if r.device == device]
+                assert [
+                    (item[name], item.get(f"{name}Total"), item.get("reset", False))
+                    for item in items
+                ] == [
+                    (
+                        None if r.covered_s is None else r.energy / 1e6,
+                        self.model.sent[device][r.at][0] / 1e6 if r.register else None,
+                        r.reset,
+                    )
+                    for r in mine
+                ]
+                newest = self.client.get(path).json()
+                assert newest[name] == items[-1][name]
+                assert newest.get(f"{name}Total") == items[-1].get(f"{name}Total")
+
+    def everything(self, cut: tuple[int, int], zone: ZoneInfo) -> None:
+        """Windows over all, within an era, and from one era into another."""
+        start, fresh = self.model.starts[1], self.model.starts[2]
+        low, high = min(cut), max(cut)
+        for window in (
+            (self.model.starts[0] - HOUR, datetime.now(UTC).replace(microsecond=0)),
+            (start + low * MINUTE, start + (high + 1) * MINUTE),
+            (start, start + 4 * HOUR),
+            (start + low * MINUTE, fresh + high * MINUTE),
+        ):
+            self.window(*window)
+        self.days(self.model.starts[0] - 20 * HOUR, self.model.starts[0] + 30 * HOUR, zone)
+        self.days(start + low * MINUTE, fresh + 30 * HOUR, zone)
+        self.hours(start + low * MINUTE, start + high * MINUTE + HOUR)
+        for begin, end in (
+            (self.model.starts[0] - HOUR, datetime.now(UTC)),
+            (start + low * MINUTE, start + high * MINUTE + MINUTE),
+        ):
+            self.sessions(begin, end)
+
+    def window(self, start: datetime, end: datetime) -> None:
+        """Performance of each vehicle, the balance of each meter, the fleet and its sites."""
+        by_vehicle, by_meter, total = self.fleet.account([start, end])
+        elapsed = (min(end, datetime.now(UTC)) - start).total_seconds()
+        for vehicle in VEHICLES:
+            answer = self.get(f"/v1/analytics/performance/{self.model.uid}{vehicle}", start, end)
+            sums = by_vehicle.get((0, vehicle), Sums())
+            if answer is None:
+                assert not sums.readings
+                continue
+            assert answer["totalEnergyDeliveredDc"] == sums.dc / 1e6
+            assert answer["totalEnergyConsumedAc"] == kwh(sums.ac)
+            assert answer["meterIds"] == sorted(sums.meters)
+            same_ratio(answer, sums)
+            coverage = answer["quality"]["coverage"]
+            near(coverage["dc"], sums.covered_dc_s / elapsed)
+            near(coverage["ac"], sums.covered_ac_s / elapsed)
+            near(coverage["compared"], sums.compared_s / elapsed)
+            assert (answer["quality"]["status"] == "no_data") == (sums.readings == 0)
+        for meter in METERS:
+            answer = self.get(f"/v1/analytics/meters/{self.model.uid}{meter}", start, end)
+            balance = by_meter.get((0, meter), Balance())
+            if answer is None:
+                assert not balance.meter_readings
+                continue
+            same_balance(answer, balance, "totalE")
+            near(answer["quality"]["coverage"]["ac"], balance.covered_ac_s / elapsed)
+            near(answer["quality"]["coverage"]["dc"], balance.covered_dc_s / elapsed)
+            shares = [item["energyConsumedAc"] for item in answer["vehicles"]["items"]]
+            if balance.ac is not None:
+                shared = sum(round((share or 0) * 1e6) for share in shares)
+                assert shared + balance.unattributed == balance.ac
+        self.whole_fleet(start, end, by_vehicle, by_meter, total.get(0, Balance()))
+
+    def whole_fleet(
+        self, start: datetime, end: datetime, by_vehicle: Any, by_meter: Any, total: Balance
+    ) -> None:
+        reporting = {v for (_, v), sums in by_vehicle.items() if sums.readings}
+        known = {r.device for r in self.fleet.vehicles}
+        for sort in ("-loss", "efficiency"):
+            items: list[Any] = []
+            cursor: dict[str, str] = {}
+            while True:
+                answer = self.get("/v1/analytics/fleet", start, end, sort=sort, limit=2, **cursor)
+                items += answer["vehicles"]["items"]
+                if answer["vehicles"]["nextCursor"] is None:
+                    break
+                cursor = {"cursor": answer["vehicles"]["nextCursor"]}
+            same_balance(answer, total, "totalE")
+            assert answer["vehiclesReporting"] == len(reporting)
+            assert answer["vehiclesSilent"] == len(known - reporting)
+            expected = [
+                (v, kwh(sums.ac), sums.dc / 1e6, sums.efficiency, kwh(sums.loss))
+                for (_, v), sums in by_vehicle.items()
+                if sums.readings
+            ]
+            place = 4 if sort == "-loss" else 3
+            sign = -1 if sort == "-loss" else 1
+            expected.sort(
+                key=lambda row: (
+                    row[place] is None,
+                    sign * (row[place] or 0),
+                    row[0],
+                )
+            )
+            assert [
+                (
+                    item["vehicleId"],
+                    item["energyConsumedAc"],
+                    item["energyDeliveredDc"],
+                    item["efficiencyRatio"],
+                    item["energyLoss"],
+                )
+                for item in items
+            ] == expected
+        sites = {
+            site: [m for m in METERS if self.model.setup.sites.get(m) == site]
+            for site in (*self.model.setup.sites.values(), None)
+        }
+        for item in answer["sites"]["items"]:
+            balances = [by_meter[0, m] for m in sites[item["site"]] if (0, m) in by_meter]
+            metered = [balance.ac for balance in balances if balance.ac is not None]
+            assert item["energyConsumedAc"] == (sum(metered) / 1e6 if metered else None)
+            assert item["energyDeliveredDc"] == sum(balance.dc for balance in balances) / 1e6
+
+    def days(self, start: datetime, end: datetime, zone: ZoneInfo) -> None:
+        """Local days are as long as they are, and add up to the readings in them."""
+        bounds = [start]
+        at = start
+        while at < end:  # the slow way: look at every quarter of an hour
+            at += timedelta(minutes=15) - timedelta(
+                minutes=at.minute % 15, seconds=at.second, microseconds=at.microsecond
+            )
+            before = at - timedelta(microseconds=1)
+            if at < end and at.astimezone(zone).date() != before.astimezone(zone).date():
+                bounds.append(at)
+        self.series([*bounds, end], bucket="day", tz=zone.key)
+
+    def hours(self, start: datetime, end: datetime) -> None:
+        """Hours of UTC."""
+        bounds = [start]
+        at = start.replace(minute=0) + HOUR
+        while at < end:
+            bounds.append(at)
+            at += HOUR
+        self.series([*bounds, end])
+
+    def series(self, bounds: list[datetime], **params: str) -> None:
+        """Of each vehicle and meter, of the fleet and of a site."""
+        by_vehicle, by_meter, total = self.fleet.account(bounds)
+        for vehicle in VEHICLES:
+            path = f"/v1/vehicles/{self.model.uid}{vehicle}/energy"
+            expected = {
+                k: sums for (k, v), sums in by_vehicle.items() if v == vehicle and sums.readings
+            }
+            for item, sums in self.items(path, bounds, expected, params):
+                assert item["energyDeliveredDc"] == sums.dc / 1e6
+                assert item["energyConsumedAc"] == kwh(sums.ac)
+                same_ratio(item, sums)
+        for meter in METERS:
+            path = f"/v1/meters/{self.model.uid}{meter}/energy"
+            mine = {k: sums for (k, m), sums in by_meter.items() if m == meter}
+            for item, balance in self.items(path, bounds, mine, params):
+                same_balance(item, balance, "e")
+        for item, balance in self.items("/v1/analytics/fleet/energy", bounds, total, params):
+            same_balance(item, balance, "e")
+        site = sorted(self.model.setup.sites.values())[:1]
+        if site:
+            answer = self.get(
+                f"/v1/analytics/sites/{site[0]}/energy", bounds[0], bounds[-1], limit=1000, **params
+            )
+            meters = [m for m in METERS if self.model.setup.sites.get(m) == site[0]]
+            assert sum(
+                round((item["energyConsumedAc"] or 0) * 1e6) for item in answer["items"]
+            ) == sum(sums.ac or 0 for (_, m), sums in by_meter.items() if m in meters)
+
+    def items(
+        self, path: str, bounds: list[datetime], expected: dict[int, Any], params: dict[str, str]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Each item with its sums; the buckets are those that have readings."""
+        answer = self.get(path, bounds[0], bounds[-1], limit=1000, **params)
+        items = [] if answer is None else answer["items"]
+        assert [(item["from"], item["to"]) for item in items] == [
+            (rfc3339(bounds[k]), rfc3339(bounds[k + 1])) for k in sorted(expected)
+        ]
+        yield from zip(items, (expected[k] for k in sorted(expected)), strict=True)
+
+    def sessions(self, start: datetime, end: datetime) -> None:
+        """Those that begin in the window, whole, newest first, over any number of pages."""
+        for vehicle in VEHICLES:
+            items: list[Any] = []
+            cursor: dict[str, str] = {}
+            path = f"/v1/vehicles/{self.model.uid}{vehicle}/sessions"
+            while (answer := self.get(path, start, end, limit=2, **cursor)) is not None:
+                items += answer["items"]
+                if answer["nextCursor"] is None:
+                    break
+                cursor = {"cursor": answer["nextCursor"]}
+            expected = [s for s in self.fleet.sessions(vehicle) if start <= s[0] < end]
+            assert [
+                (
+                    item["from"],
+                    item["to"],
+                    item["meterId"],
+                    item["energyDeliveredDc"],
+                    item["socFrom"],
+                    item["socTo"],
+                )
+                for item in items
+            ] == [
+                (rfc3339(begin), rfc3339(last), meter, dc / 1e6, soc / 100, soc_to / 100)
+                for begin, last, meter, dc, soc, soc_to in reversed(expected)
+            ]
+
+
+def kwh(mwh: int | None) -> float | None:
+    return None if mwh is None else mwh / 1e6
+
+
+def near(shown: float, true: float) -> None:
+    assert shown == pytest.approx(min(true, 1), abs=2e-4)
+
+
+def same_ratio(answer: Any, sums: Sums) -> None:
+    assert answer["efficiencyRatio"] == sums.efficiency
+    assert answer["energyLoss"] == kwh(sums.loss)
+    left_out = [reason for reason in answer["quality"]["reasons"] if "same time" in reason]
+    assert [reason.split()[1] for reason in left_out] == (
+        [str(sums.left_out)] if sums.left_out else []
+    )
+    if sums.efficiency is None and answer["quality"]["status"] == "partial":
+        assert answer["quality"]["reasons"], "no ratio, and no reason"
+
+
+def same_balance(answer: Any, balance: Balance, prefix: str) -> None:
+    assert answer[f"{prefix}nergyConsumedAc"] == kwh(balance.ac)
+    assert answer[f"{prefix}nergyUnattributedAc"] == (
+        None if balance.ac is None else balance.unattributed / 1e6
+    )
+    assert answer[f"{prefix}nergyDeliveredDc"] == balance.dc / 1e6
+    same_ratio(answer, balance)
