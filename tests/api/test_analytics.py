@@ -1,0 +1,118 @@
+"""The fleet, its meters, sites and sessions: what the naive model's test does not ask."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import hours_ago, meter_reading, post, rfc3339, vehicle_reading
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_a_session_is_open_until_the_gap_has_passed(client: httpx.Client, uid: str) -> None:
+    now = datetime.now(UTC)
+    post(
+        client,
+        *(
+            vehicle_reading(f"{uid}EV", now - n * MINUTE, 0.1, soc=max(60 - n, 20), meterId=f"{uid}M")
+            for n in (120, 119, 118, 10, 9, 8)
+        ),
+    )
+    items = client.get(f"/v1/vehicles/{uid}EV/sessions").json()["items"]
+    assert [item["open"] for item in items] == [True, False]
+    assert [item["energyDeliveredDc"] for item in items] == [0.3, 0.3]
+    assert items[0]["meanPower"] == pytest.approx(6, abs=0.01)
+    assert items[0]["peakPower"] == pytest.approx(6, abs=0.01)
+    assert (items[0]["socFrom"], items[0]["socTo"]) == (50, 52)
+
+
+def test_another_meter_is_another_session(client: httpx.Client, uid: str) -> None:
+    start = hours_ago(20)
+    post(
+        client,
+        *(
+            vehicle_reading(f"{uid}EV", start + n * MINUTE, 0.2, meterId=f"{uid}{'AB'[n // 5]}")
+            for n in range(10)
+        ),
+        *(
+            meter_reading(f"{uid}{m}", start + n * MINUTE, 0.25 * ("AB"[n // 5] == m))
+            for n in range(10)
+            for m in "AB"
+        ),
+    )
+    items = client.get(f"/v1/vehicles/{uid}EV/sessions").json()["items"]
+    assert [item["meterId"] for item in items] == [f"{uid}B", f"{uid}A"]
+    assert [item["energyConsumedAc"] for item in items] == [1.25, 1.25]
+    assert [item["efficiencyRatio"] for item in items] == [0.8, 0.8]
+    assert items[0]["from"] == items[1]["to"] == rfc3339(start + 4 * MINUTE)
+
+
+def test_the_balance_of_a_meter_is_paged_in_one_window(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(3)
+    post(client, meter_reading(f"{uid}M", at, 8))
+    post(client, *(vehicle_reading(f"{uid}V{n}", at, 1, meterId=f"{uid}M") for n in range(5)))
+    path, items, cursor, windows = f"/v1/analytics/meters/{uid}M", [], {}, set()
+    while True:
+        answer = client.get(path, params={"limit": 2, **cursor}).json()
+        items += answer["vehicles"]["items"]
+        windows.add((answer["from"], answer["to"]))
+        if answer["vehicles"]["nextCursor"] is None:
+            break
+        cursor = {"cursor": answer["vehicles"]["nextCursor"]}
+    assert [item["vehicleId"] for item in items] == [f"{uid}V{n}" for n in range(5)]
+    assert sum(item["energyConsumedAc"] for item in items) == 8
+    assert len(windows) == 1
+    assert answer["totalEnergyUnattributedAc"] == 0
+
+
+def test_sites_are_paged_and_have_series(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(5)
+    for n in range(3):
+        post(client, meter_reading(f"{uid}M{n}", at, 1 + n))
+        client.patch(f"/v1/meters/{uid}M{n}", json={"site": f"{uid}S{n}"})
+    found: dict[str, Any] = {}
+    cursor: dict[str, str] = {}
+    while True:
+        page = client.get("/v1/analytics/sites", params={"limit": 2, **cursor}).json()
+        assert len(page["items"]) <= 2
+        found |= {str(item["site"]): item for item in page["items"]}
+        if page["nextCursor"] is None:
+            break
+        cursor = {"cursor": page["nextCursor"]}
+    mine = {site: item for site, item in found.items() if site.startswith(uid)}
+    assert [item["energyConsumedAc"] for item in mine.values()] == [1, 2, 3]
+    assert all(item["energyUnattributedAc"] == item["energyConsumedAc"] for item in mine.values())
+    assert list(mine) == sorted(mine)
+    series = client.get(f"/v1/analytics/sites/{uid}S2/energy").json()["items"]
+    assert [item["energyConsumedAc"] for item in series] == [3]
+    assert series[0]["quality"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/analytics/meters/{}", "/v1/analytics/sites/{}/energy", "/v1/vehicles/{}/sessions"]
+)
+def test_what_is_not_known_is_404(client: httpx.Client, uid: str, path: str) -> None:
+    answer = client.get(path.format(f"{uid}nobody"))
+    assert answer.status_code == 404
+    assert answer.json()["type"].startswith("urn:fleetmeter:problem:unknown-")
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "named"),
+    [
+        ("/v1/analytics/fleet", {"sort": "beauty"}, "sort"),
+        ("/v1/analytics/fleet", {"cursor": "WyJ4Il0"}, "cursor"),
+        ("/v1/analytics/fleet", {"limit": 0}, "limit"),
+        ("/v1/analytics/sites", {"cursor": "WyJ4Il0"}, "cursor"),
+        ("/v1/analytics/fleet/energy", {"bucket": "week"}, "bucket"),
+        ("/v1/vehicles/V/sessions", {"cursor": "IngiCg"}, "cursor"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_named(
+    client: httpx.Client, path: str, params: dict[str, Any], named: str
+) -> None:
+    answer = client.get(path, params=params)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["path"] == named

@@ -1,0 +1,229 @@
+"""Registers: energy from ever-growing totals, in any order, by any number of services."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import (
+    Db,
+    Server,
+    eventually,
+    hours_ago,
+    meter_reading,
+    post,
+    rfc3339,
+    running_service,
+    vehicle_reading,
+)
+from tests.consistency import rollup_differences
+
+MINUTE = timedelta(minutes=1)
+
+
+def register(meter_id: str, at: datetime, kwh: float) -> dict[str, Any]:
+    """A meter's reading of its register."""
+    reading = meter_reading(meter_id, at) | {"kwhConsumedAcTotal": kwh}
+    del reading["kwhConsumedAc"]
+    return reading
+
+
+def vehicle_register(vehicle_id: str, at: datetime, kwh: float, **fields: Any) -> dict[str, Any]:
+    """A vehicle's reading of its register."""
+    reading = vehicle_reading(vehicle_id, at, **fields) | {"kwhDeliveredDcTotal": kwh}
+    del reading["kwhDeliveredDc"]
+    return reading
+
+
+def energies(client: httpx.Client, meter_id: str, since: datetime) -> list[float | None]:
+    """What was derived, oldest first."""
+    answer = client.get(f"/v1/meters/{meter_id}/readings", params={"from": rfc3339(since)})
+    return [item["kwhConsumedAc"] for item in answer.json()["items"]]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [3, 0, 2, 1], [1, 3, 0, 2]])
+def test_energy_does_not_depend_on_the_order_of_arrival(
+    client: httpx.Client, uid: str, order: list[int]
+) -> None:
+    start = hours_ago(2)
+    totals = [10, 10.5, 12, 12]
+    for n in order:
+        post(client, register(f"{uid}M", start + n * MINUTE, totals[n]))
+    assert energies(client, f"{uid}M", start) == [None, 0.5, 1.5, 0]
+    state = client.get(f"/v1/meters/{uid}M").json()
+    assert (state["kwhConsumedAc"], state["kwhConsumedAcTotal"]) == (0, 12)
+
+
+@pytest.mark.parametrize("days", [0.1, 3, 30])
+def test_a_late_reading_splits_the_difference_in_rollups_and_live_state_too(
+    client: httpx.Client, db: Db, uid: str, days: float
+) -> None:
+    start = hours_ago(24 * days).replace(minute=58)
+    later = start + 60 * MINUTE
+    post(
+        client,
+        register(f"{uid}M", start, 100),
+        register(f"{uid}M", later, 106),
+        vehicle_register(f"{uid}EV", start, 50),
+        vehicle_register(f"{uid}EV", later, 53),
+    )
+    late = start + MINUTE
+    post(client, register(f"{uid}M", late, 102), vehicle_register(f"{uid}EV", late, 51.5))
+
+    assert energies(client, f"{uid}M", start) == [None, 2, 4]
+    assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 4
+    assert client.get(f"/v1/vehicles/{uid}EV").json()["kwhDeliveredDc"] == 1.5
+    eventually(lambda: rollup_differences(db, uid) == [])
+    assert (
+        db.value("select sum(energy_mwh) from meter_hourly where meter_id = $1", f"{uid}M") == 6e6
+    )
+
+
+def test_a_resent_register_is_a_duplicate_and_changes_nothing(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(1)
+    sent = [register(f"{uid}M", start + n * MINUTE, 10 + n) for n in range(5)]
+    post(client, *sent)
+    assert post(client, *sent)["duplicates"] == 5
+    other = [register(f"{uid}M", start + n * MINUTE, 999) for n in range(5)]
+    assert post(client, *other) == {"accepted": 0, "duplicates": 5, "rejected": []}
+    assert energies(client, f"{uid}M", start) == [None, 1, 1, 1, 1]
+
+
+def test_a_register_may_count_more_over_a_gap_than_an_interval_may_have(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(100)
+    post(client, register(f"{uid}M", start, 0), register(f"{uid}M", hours_ago(1), 250_000.5))
+    assert energies(client, f"{uid}M", start) == [None, 250_000.5]
+    eventually(lambda: rollup_differences(db, uid) == [])
+
+
+def test_both_kinds_in_one_batch_keep_their_places(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(0.1)
+    post(client, register(f"{uid}R", at, 1), meter_reading(f"{uid}I", at))
+    post(client, vehicle_register(f"{uid}VR", at, 1), vehicle_reading(f"{uid}VI", at))
+    later = at + MINUTE
+    answer = client.post(
+        "/v1/ingest",
+        json=[
+            meter_reading(f"{uid}I", later),
+            meter_reading(f"{uid}R", later),
+            {"nonsense": True},
+            register(f"{uid}I", later, 2),
+            register(f"{uid}R", later, 2),
+            vehicle_reading(f"{uid}VR", later),
+            vehicle_register(f"{uid}VI", later, 3),
+            vehicle_register(f"{uid}VR", later, 3),
+            meter_reading(f"{uid}I", later, kwhConsumedAcTotal=3),
+        ],
+    )
+    assert answer.status_code == 207
+    outcome = answer.json()
+    assert (outcome["accepted"], outcome["duplicates"]) == (3, 0)
+    assert [(item["index"], item["code"]) for item in outcome["rejected"]] == [
+        (1, "mixed_energy"),
+        (2, "unknown_kind"),
+        (3, "mixed_energy"),
+        (5, "mixed_energy"),
+        (6, "mixed_energy"),
+        (8, "mixed_energy"),
+    ]
+    assert "kwhConsumedAcTotal" in outcome["rejected"][0]["detail"]
+
+
+def test_a_device_that_mixes_is_refused_for_good_and_hurts_nobody(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    at = hours_ago(0.2)
+    post(client, register(f"{uid}R", at, 1))
+    for n in range(1, 4):
+        later = at + n * MINUTE
+        answer = client.post(
+            "/v1/ingest", json=[meter_reading(f"{uid}R", later), meter_reading(f"{uid}I", later)]
+        )
+        assert answer.json()["accepted"] == 1
+    alone = client.post("/v1/ingest", json=meter_reading(f"{uid}R", at + 5 * MINUTE))
+    assert alone.status_code == 422
+    assert alone.json()["rejected"][0]["code"] == "mixed_energy"
+    assert db.value("select count(*) from meter_readings where meter_id = $1", f"{uid}R") == 1
+    assert db.value("select count(*) from meter_readings where meter_id = $1", f"{uid}I") == 3
+
+
+def test_registers_through_two_services_at_once_are_derived_once(
+    client: httpx.Client, database_url: str, db: Db, uid: str, tmp_path: Path
+) -> None:
+    start = hours_ago(3)
+    readings = [register(f"{uid}M{m}", start + n * MINUTE, n * n) for n in range(120) for m in "AB"]
+    with (
+        running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as second,
+        httpx.Client(base_url=second.base_url, timeout=30) as other,
+        ThreadPoolExecutor(8) as senders,
+    ):
+        batches = [readings[n::12] for n in range(12)] * 2
+
+        def send(numbered: tuple[int, list[dict[str, Any]]]) -> int:
+            number, batch = numbered
+            return int(post((client, other)[number % 2], *batch)["accepted"])
+
+        assert sum(senders.map(send, enumerate(batches))) == len(readings)
+    for m in "AB":
+        found = db.fetch(
+            "select energy_mwh, span_s from meter_readings where meter_id = $1 order by time",
+            f"{uid}M{m}",
+        )
+        assert [row["energy_mwh"] for row in found] == [
+            0,
+            *((2 * n - 1) * 1_000_000 for n in range(1, 120)),
+        ]
+        assert [row["span_s"] for row in found] == [None, *[60] * 119]
+
+
+def test_first_readings_of_both_kinds_at_once_leave_one_kind(
+    client: httpx.Client, database_url: str, db: Db, uid: str, tmp_path: Path
+) -> None:
+    at = hours_ago(0.1)
+    with (
+        running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as second,
+        httpx.Client(base_url=second.base_url, timeout=30) as other,
+        ThreadPoolExecutor(2) as senders,
+    ):
+        for n in range(15):
+            meter = f"{uid}M{n}"
+            answers = list(
+                senders.map(
+                    lambda sender: sender[0].post("/v1/ingest", json=sender[1]),
+                    [
+                        (client, register(meter, at, 5)),
+                        (other, meter_reading(meter, at + MINUTE)),
+                    ],
+                )
+            )
+            assert sorted(answer.status_code for answer in answers) == [200, 422], [
+                answer.text for answer in answers
+            ]
+            stored = db.fetch("select from meter_readings where meter_id = $1", meter)
+            assert len(stored) == 1
+
+
+@pytest.mark.timescaledb
+def test_a_late_register_corrects_its_successor_in_the_columnstore(
+    client: httpx.Client, db: Db, server: Server, uid: str
+) -> None:
+    start = hours_ago(24 * 14)
+    post(client, register(f"{uid}M", start, 5), register(f"{uid}M", start + 2 * MINUTE, 9))
+    for chunk in db.fetch(
+        "select format('%I.%I', chunk_schema, chunk_name) as name"
+        " from timescaledb_information.chunks where not is_compressed"
+        " and hypertable_name = 'meter_readings' and range_end < now() - interval '8 days'"
+    ):
+        db.fetch(f"call convert_to_columnstore('{chunk['name']}', if_not_columnstore => true)")
+    post(client, register(f"{uid}M", start + MINUTE, 6))
+    window = {"from": rfc3339(start), "to": rfc3339(start + 5 * MINUTE)}
+    items = client.get(f"/v1/meters/{uid}M/readings", params=window).json()["items"]
+    assert [item["kwhConsumedAc"] for item in items] == [None, 1, 3]
+    eventually(lambda: rollup_differences(db, uid) == [])
