@@ -8,6 +8,7 @@ returns setof accounted_energy
 language plpgsql
 stable
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 begin
     return query
@@ -133,6 +134,7 @@ stable
 -- a plan for these times
 set plan_cache_mode = force_custom_plan
 set work_mem = '64MB'
+set jit = off
 as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);

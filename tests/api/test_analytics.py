@@ -16,7 +16,9 @@ def test_a_session_is_open_until_the_gap_has_passed(client: httpx.Client, uid: s
     post(
         client,
         *(
-            vehicle_reading(f"{uid}EV", now - n * MINUTE, 0.1, soc=max(60 - n, 20), meterId=f"{uid}M")
+            vehicle_reading(
+                f"{uid}EV", now - n * MINUTE, 0.1, soc=max(60 - n, 20), meterId=f"{uid}M"
+            )
             for n in (120, 119, 118, 10, 9, 8)
         ),
     )

@@ -174,3 +174,66 @@ def test_every_query_is_understood_by_the_database(database_url: str) -> None:
             await connection.close()
 
     assert asyncio.run(prepare_all()) > 15
+
+
+BEFORE_REGISTERS = """
+create or replace function configure_retention(p_days integer)
+returns void language sql begin atomic end;
+create or replace function configure_accounting(
+    p_reporting_interval_s integer, p_coverage_tolerance double precision, p_session_gap_s integer
+)
+returns void language sql begin atomic end;
+"""
+READERS_OF_ROLLUPS = """
+create view vehicle_energy_hourly as select bucket, vehicle_id from vehicle_hourly;
+create view efficiency_hourly as select * from vehicle_energy_hourly;
+create view efficiency_daily as select * from efficiency_hourly;
+create function vehicle_slices(p_vehicles text[], p_from timestamptz, p_to timestamptz)
+returns bigint language sql begin atomic select count(*) from vehicle_hourly; end;
+create function meter_slices(p_meters text[], p_from timestamptz, p_to timestamptz)
+returns bigint language sql begin atomic select count(*) from meter_daily; end;
+"""
+
+
+def test_history_from_before_registers_is_kept_and_rolled_up_again(
+    empty_database_url: str, server: Server, sql: Path
+) -> None:
+    for file in (sql / "migrations").glob("000[34]_*"):
+        file.unlink()
+    for file in (sql / "routines").iterdir():
+        if not file.name.startswith("10_rollups.postgresql") or server.engine == "timescaledb":
+            file.unlink()
+        else:  # its views, as they were
+            file.write_text(
+                "\n".join(
+                    f"create view {kind}_{name} as select date_bin('{width}', time, '2000-01-01Z')"
+                    f" as bucket, {kind}_id, sum(energy_mwh) as energy_mwh from {kind}_readings"
+                    " group by 1, 2;"
+                    for kind in ("vehicle", "meter")
+                    for name, width in (("hourly", "1 hour"), ("daily", "1 day"))
+                )
+            )
+    (sql / "routines" / "99_before.sql").write_text(BEFORE_REGISTERS + READERS_OF_ROLLUPS)
+    run(empty_database_url, sql)
+    db = Db(empty_database_url)
+    db.fetch(
+        "insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)"
+        " select 'M', now() - n * interval '1 hour', 1000, 230000 from generate_series(1, 240) n"
+    )
+    db.fetch("insert into meter_state values ('M', now(), 1000, 230000, now())")
+    if server.engine == "timescaledb":
+        chunks = db.fetch("select show_chunks('meter_readings')::text as name")
+        db.fetch(f"call convert_to_columnstore('{chunks[0]['name']}')")
+        db.fetch("call refresh_continuous_aggregate('meter_hourly', null, null)")
+
+    applied = run(empty_database_url).applied
+
+    assert [name[:4] for name in applied] == ["0003", "0004"]
+    total = "select sum(energy_mwh), sum(interval_readings) from meter_daily"
+    assert tuple(db.fetch(total)[0]) == (240_000, 240)
+    assert db.value("select register_mwh from meter_state") is None
+    if server.engine == "timescaledb":
+        jobs = db.fetch("select proc_name from timescaledb_information.jobs")
+        names = [row["proc_name"] for row in jobs]
+        assert names.count("policy_refresh_continuous_aggregate") == 4
+        assert names.count("policy_retention") == names.count("policy_compression") == 2

@@ -1,0 +1,206 @@
+"""No energy answer reads history beyond the edges of its window: the plans that ran say so."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+
+from fleetmeter.database.migrations import migrate
+from fleetmeter.database.sql import queries
+from tests.conftest import Db, Server, fresh_database
+from tests.integration.test_history import PAUSE_JOBS
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+FILL = """
+insert into {kind}_readings ({columns})
+select {values}
+from generate_series($1::timestamptz, $2::timestamptz, interval '10 minutes') as t
+cross join generate_series(1, 3) as n
+"""
+
+
+class Scan(NamedTuple):
+    """A node of a plan that read a relation, and by which condition on an index."""
+
+    relation: str
+    condition: str
+
+
+class History(NamedTuple):
+    """A database with twelve days of history, all but the last hours rolled up."""
+
+    url: str
+    engine: str
+    begin: datetime
+
+
+@pytest.fixture(scope="module")
+def history(server: Server) -> Iterator[History]:
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url, 400))
+        db = Db(url)
+        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        begin = end.replace(hour=0) - 12 * DAY
+        vehicle = (
+            "vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared"
+        )
+        for kind, columns, values in (
+            ("vehicle", vehicle, "'V' || n, t, 1000, 5000, 2000, 'M' || n, false"),
+            ("meter", "meter_id, time, energy_mwh, voltage_mv", "'M' || n, t, 1200, 230000"),
+        ):
+            db.fetch(FILL.format(kind=kind, columns=columns, values=values), begin, end)
+        db.fetch(
+            "insert into meter_vehicles select 'M' || n, 'V' || n from generate_series(1, 3) n"
+        )
+        db.fetch(
+            "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
+            " meter_declared, last_seen)"
+            " select 'V' || n, now(), 0, 0, 0, false, now() from generate_series(1, 3) n"
+        )
+        db.fetch(
+            "insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)"
+            " select 'M' || n, now(), 0, 0, now() from generate_series(1, 3) n"
+        )
+        if server.engine == "timescaledb":
+            db.fetch(PAUSE_JOBS)
+            for rollup in ("vehicle_hourly", "meter_hourly"):
+                db.fetch(
+                    f"call refresh_continuous_aggregate('{rollup}', null,"
+                    " now() - interval '1 hour')"
+                )
+            asyncio.run(account(url))
+        yield History(url, server.engine, begin)
+
+
+async def account(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("call account_hours(35, 1000)")
+    await connection.close()
+
+
+async def scans(url: str, ask: Any) -> list[Scan]:
+    """Every scan of a relation that ran for a question, nested statements included."""
+    plans: list[Any] = []
+    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
+    try:
+        await connection.execute("load 'auto_explain'")
+        for setting, value in (
+            ("auto_explain.log_min_duration", "0"),
+            ("auto_explain.log_nested_statements", "on"),
+            ("auto_explain.log_analyze", "on"),
+            ("auto_explain.log_format", "json"),
+            ("client_min_messages", "log"),
+            ("enable_seqscan", "off"),  # so few rows would be read whole
+        ):
+            await connection.execute(f"set {setting} = {value}")
+        connection.add_log_listener(lambda _, message: plans.append(message.message))
+        await ask(connection)
+    finally:
+        await connection.close()
+    found: list[Scan] = []
+
+    def walk(node: dict[str, Any]) -> None:
+        if not node.get("Actual Loops"):
+            return
+        if relation := node.get("Relation Name"):
+            below = [child.get("Index Cond", "") for child in node.get("Plans", [])]
+            found.append(Scan(relation, " ".join([node.get("Index Cond", ""), *below])))
+        for child in node.get("Plans", []):
+            walk(child)
+
+    for text in plans:
+        if (start := text.find("{")) >= 0 and '"Plan"' in text:
+            walk(json.loads(text[start:])["Plan"])
+    assert found
+    return found
+
+
+def questions(start: datetime, end: datetime) -> dict[str, Any]:
+    """The energy queries of the service over one window."""
+    days = [start, *(start.replace(hour=0, minute=0) + n * DAY for n in range(1, 8)), end]
+    page = {"after_site": None, "sites": 10, "after_value": None, "after_id": None, "vehicles": 10}
+
+    async def rows(cursor: Any) -> int:
+        return len([row async for row in cursor])
+
+    return {
+        "performance": lambda c: rows(
+            queries.vehicle_energy(c, vehicle_id="V1", bounds=[start, end], limit=1)
+        ),
+        "series": lambda c: rows(queries.vehicle_energy(c, vehicle_id="V1", bounds=days, limit=99)),
+        "meter": lambda c: rows(queries.meters_energy(c, meter_ids=["M1"], bounds=days, limit=99)),
+        "shares": lambda c: rows(
+            queries.meter_shares(c, meter_id="M1", bounds=[start, end], after="", limit=9)
+        ),
+        "fleet": lambda c: queries.fleet(
+            c, start=start, end=end, sort="loss", descending=True, **page
+        ),
+        "fleet series": lambda c: rows(queries.fleet_energy(c, bounds=days, limit=99)),
+    }
+
+
+QUESTIONS = ["performance", "series", "meter", "shares", "fleet", "fleet series"]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_row_outside_the_window_is_read(history: History, question: str) -> None:
+    start, end = history.begin + DAY + 620 * MINUTE, history.begin + 4 * DAY + 920 * MINUTE
+
+    async def rows_read() -> Any:
+        connection = await asyncpg.connect(history.url, server_settings={"timezone": "UTC"})
+        try:
+            async with connection.transaction():
+                await connection.execute("set enable_seqscan = off")
+                await questions(start, end)[question](connection)
+                return await connection.fetchrow(
+                    "select coalesce(sum(seq_tup_read), 0) + coalesce(sum(idx_tup_fetch), 0) as all"
+                    " from pg_stat_xact_user_tables"
+                    " where relname ~ '^(vehicle|meter)_readings$'"
+                    " or schemaname = '_timescaledb_internal' and relname ~ '_chunk$'"
+                )
+        finally:
+            await connection.close()
+
+    read = asyncio.run(rows_read())["all"]
+    devices = 6 if question.startswith("fleet") else 2
+    there = devices * (end - start) // timedelta(minutes=10)
+    assert 0 < read <= there * 1.01 + 12
+
+
+@pytest.mark.timescaledb
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_history_beyond_the_edges_of_a_window_is_not_read(history: History, question: str) -> None:
+    start, end = history.begin + DAY + 620 * MINUTE, history.begin + 9 * DAY + 920 * MINUTE
+    found = asyncio.run(scans(history.url, questions(start, end)[question]))
+    chunks = {
+        row["chunk_name"]: row["range_start"]
+        for row in Db(history.url).fetch(
+            "select chunk_name, range_start from timescaledb_information.chunks"
+            " where hypertable_name = any(array['vehicle_readings', 'meter_readings'])"
+        )
+    }
+    assert len(chunks) == 2 * 13
+    read_days = {chunks[scan.relation] for scan in found if scan.relation in chunks}
+    assert read_days == {at.replace(hour=0, minute=0) for at in (start, end)}, "only the cut hours"
+    for scan in found:
+        if scan.relation in chunks:
+            assert len(re.findall(r"\"time\" (?:>=|<) ", scan.condition)) >= 2, scan
+
+
+@pytest.mark.timescaledb
+@pytest.mark.parametrize("question", ["performance", "series", "meter", "shares", "fleet"])
+def test_whole_hours_are_answered_without_history(history: History, question: str) -> None:
+    start, end = history.begin + DAY + 10 * HOUR, history.begin + 9 * DAY + 15 * HOUR
+    found = asyncio.run(scans(history.url, questions(start, end)[question]))
+    raw = Db(history.url).fetch(
+        "select chunk_name from timescaledb_information.chunks"
+        " where hypertable_name = any(array['vehicle_readings', 'meter_readings'])"
+    )
+    assert not {scan.relation for scan in found} & {row["chunk_name"] for row in raw}
