@@ -62,7 +62,7 @@ $$;
 -- Shares out rolled up hours of the last p_days that are not accounted for, the newest first, at most p_most
 -- of them, a transaction each; forgets older ones. Not while late hours are refreshed: an hour that is struck
 -- out meanwhile must stay so.
-create or replace procedure account_hours(p_days integer default 35, p_most integer default 24)
+create or replace procedure account_hours(p_days integer default 35, p_most integer default 4)
 language plpgsql
 as $$
 declare
