@@ -54,7 +54,7 @@ lint: .venv/installed ## Check style and types (ruff, mypy --strict)
 check: lint test ## Everything that must pass before a change lands
 
 .PHONY: bench
-bench: .venv/runs ## Measure ingest on an embedded PostgreSQL, or on the server of FLEETMETER_DATABASE_URL (10 minutes)
+bench: .venv/runs ## Measure ingest and answers on an embedded PostgreSQL, or on the server of FLEETMETER_DATABASE_URL (half an hour)
 	@$(BIN)/fleetmeter bench --rounds 2
 
 .PHONY: soak

@@ -29,6 +29,9 @@ from tests.timescaledb import find_timescaledb, timescaledb_server
 
 RETENTION_DAYS = 400
 
+EXAMPLES = int(os.environ.get("FLEETMETER_TEST_EXAMPLES", "1"))
+"""How many times as many examples the slow property tests try; `make deep` takes more."""
+
 
 class Server(NamedTuple):
     """A database server: where it is and what the SQL will run on."""

@@ -144,7 +144,7 @@ begin
                 where a.vehicle_id = i.vehicle_id
                     and a.time >= i.time
                 order by a.time
-                limit 2
+                limit 1
             )
         ) as n
         where n.time < t.time;
@@ -344,7 +344,7 @@ begin
                 where a.meter_id = i.meter_id
                     and a.time >= i.time
                 order by a.time
-                limit 2
+                limit 1
             )
         ) as n
         where n.time < t.time;

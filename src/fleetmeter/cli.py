@@ -135,6 +135,13 @@ def welcome_command(url: str) -> None:
     show_default=True,
     help="Of each scenario that has a rate.",
 )
+@click.option(
+    "--fleet",
+    default=10_000,
+    type=click.IntRange(100, 100_000),
+    show_default=True,
+    help="Vehicles of the answers, and as many meters.",
+)
 @click.option("--rounds", default=1, type=click.IntRange(1, 20), help="Take medians of so many.")
 @click.option("--workers", default=1, type=click.IntRange(1, 64), help="Of the service.")
 @click.option("--only", multiple=True, help="A scenario; can be given several times.")
@@ -146,7 +153,7 @@ def welcome_command(url: str) -> None:
     show_default=True,
 )
 def bench_command(out: Path, rounds: int, **options: Any) -> None:
-    """Measure how fast readings are stored, beside the database's own limit.
+    """Measure how fast readings are stored, beside the database's own limit, and asked about.
 
     On a database of its own, created on the server of FLEETMETER_DATABASE_URL and dropped again, or
     on an embedded server in a temporary folder.

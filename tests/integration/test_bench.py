@@ -1,21 +1,30 @@
 """`fleetmeter bench`, small: its scenarios run, lose nothing, and leave nothing behind."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from fleetmeter.bench import command, report
+from fleetmeter.bench.answers import Answered, medians
 from fleetmeter.bench.fleet import Traffic, requests, transactions
+from fleetmeter.bench.history import empty_history
+from fleetmeter.bench.options import AnswersOptions, Options
+from fleetmeter.database.sql import queries
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.model import time_of
 from fleetmeter.readings.validate import Bounds
+from fleetmeter.settings import Settings
 from tests.conftest import Db, Server, hours_ago
 
 START = hours_ago(0.5)
 BOUNDS = Bounds(hours_ago(10), hours_ago(10), hours_ago(-1))
+DATABASES = "select count(*) from pg_database where datname like 'fleetmeter_bench%'"
 
 
 def run_bench(
@@ -34,8 +43,7 @@ def run_bench(
 
 @pytest.mark.timescaledb
 def test_scenarios_run_and_nothing_acknowledged_is_missing(server: Server, tmp_path: Path) -> None:
-    databases = "select count(*) from pg_database where datname like 'fleetmeter_bench%'"
-    before = Db(server.url).value(databases)
+    before = Db(server.url).value(DATABASES)
     done = run_bench(
         tmp_path,
         {"FLEETMETER_DATABASE_URL": server.url},
@@ -59,7 +67,9 @@ def test_scenarios_run_and_nothing_acknowledged_is_missing(server: Server, tmp_p
         assert set(line["answers"]) <= statuses, name
     assert results["resend"]["compared_with"] == "bulk, batches of 1,000"
     assert document["machine"]["timescaledb"]
-    assert Db(server.url).value(databases) == before
+    assert document["answers"] == []
+    assert "readings in history" not in done.stdout
+    assert Db(server.url).value(DATABASES) == before
 
 
 def test_without_a_database_it_brings_its_own_and_leaves_nothing(tmp_path: Path) -> None:
@@ -74,6 +84,120 @@ def test_a_scenario_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> Non
     done = run_bench(tmp_path, {}, "--only", "nonsense")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: there is no scenario nonsense; there are bulk,")
+
+
+def test_answers_are_timed_beside_their_limits(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Db(server.url).value(DATABASES)
+    options = Options(
+        only=("answers",),
+        answers=AnswersOptions(
+            fleet=20, history_fleet=4, history_days=(1, 2, 4), runs=10, fleet_runs=2
+        ),
+    )
+    out = tmp_path / "result.json"
+    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    document = json.loads(out.read_text())
+    lines = {line["scenario"]: line for line in document["answers"]}
+    assert {name: (line["readings"], line["runs"]) for name, line in lines.items()} == {
+        "performance, 24 h": (62_400, 10),
+        "performance, 24 h cut": (62_400, 10),
+        "sessions, 24 h": (62_400, 10),
+        "fleet, 24 h": (62_400, 2),
+        "fleet, 24 h cut": (62_400, 2),
+        "performance, 1 day of history": (11_520, 10),
+        "performance, 2 days of history": (23_040, 10),
+        "3 days by day, one vehicle": (25_344, 10),
+    }
+    printed = capsys.readouterr().out
+    for name, line in lines.items():
+        assert name in printed
+        assert 0 < line["p50_ms"] <= line["p99_ms"], name
+    assert {name: line["limit_ms"] for name, line in lines.items() if "limit_ms" in line} == {
+        "performance, 24 h": 3,
+        "performance, 24 h cut": 3,
+        "fleet, 24 h": 250,
+        "performance, 1 day of history": 3,
+        "performance, 2 days of history": 3,
+        "3 days by day, one vehicle": 10,
+    }
+    grown = lines["performance, 2 days of history"]
+    assert grown["compared_with"] == "performance, 1 day of history"
+    assert grown["ratio"] > 0
+    assert grown["limit_ratio"] == 1.2
+    assert document["results"] == []
+    assert "readings/s" not in printed
+    assert Db(server.url).value(DATABASES) == before
+
+
+def test_the_history_of_answers_is_complete_rolled_up_and_accounted_for(server: Server) -> None:
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    start = end - timedelta(hours=24)
+    told: dict[str, tuple[int, int]] = {}
+
+    async def fill() -> None:
+        async with empty_history(
+            server.url, 40, lambda name, *done: told.update({name: done})
+        ) as history:
+            await history.fill("fill", start, end, timedelta(minutes=10))
+            await history.finish("finish", end, account=True)
+            assert told == {"fill": (11_520, 11_520), "finish": (4, 4)}
+            assert history.readings == 11_520
+            connection = history.connection
+            rolled_up = await connection.fetchval("select rolled_up_until()")
+            accounted = await connection.fetchval("select count(*) from accounted_hours")
+            if server.engine == "timescaledb":
+                assert (rolled_up, accounted) == (end, 24)
+            row = await queries.fleet(
+                connection,
+                start=start,
+                end=end,
+                after_site=None,
+                sites=100,
+                sort="loss",
+                descending=True,
+                after_value=None,
+                after_id=None,
+                vehicles=100,
+            )
+            totals = json.loads(row["totals"])
+            assert totals["vehicles_reporting"] == totals["meters_reporting"] == 40
+            assert totals["readings_without_meter"] == totals["hours_left_out"] == 0
+            assert 0.8 < totals["compared_dc_mwh"] / totals["compared_ac_mwh"] < 0.95
+            assert totals["unattributed_mwh"] > 0
+            vehicles = {item["vehicle_id"]: item for item in json.loads(row["vehicles"])}
+            assert vehicles["EV-000020"]["meter_ids"] == ["MTR-000019"]
+            assert {item["value"] < 0 for item in vehicles.values()} == {True}
+            assert len(json.loads(row["sites"])) == 40
+
+    asyncio.run(fill())
+
+
+def test_an_answer_over_its_limit_is_shown_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    def line(scenario: str, p50_ms: float, **limits: float) -> Answered:
+        return Answered(
+            scenario=scenario, readings=1, runs=1, p50_ms=p50_ms, p99_ms=p50_ms, **limits
+        )
+
+    first = [line("free", 5), line("ok", 3, limit_ms=3), line("slow", 4, limit_ms=3)]
+    ratio = [line("grown", 2, limit_ms=3, ratio=1.3, limit_ratio=1.2)]
+    later = [line("free", 7), line("ok", 3), line("slow", 6), line("grown", 2, ratio=1.7)]
+    lines = medians([first + ratio, later])
+    assert [each.p50_ms for each in lines] == [6, 3, 5, 2]
+    on = dict.fromkeys(("timescaledb", "postgresql", "python", "cores", "cpu"), "")
+    report.show_answers(lines, on)
+    rows = [
+        [cell.strip() for cell in row.split("│")[1:-1]]
+        for row in capsys.readouterr().out.splitlines()
+        if "│" in row
+    ]
+    assert [(row[0], row[4], row[5]) for row in rows] == [
+        ("free", "", ""),
+        ("ok", "3 ms", ""),
+        ("slow", "3 ms OVER", ""),
+        ("grown", "3 ms, ratio 1.2 OVER", "1.50"),
+    ]
 
 
 @pytest.mark.parametrize("late", [0.0, 0.2])

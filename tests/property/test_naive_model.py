@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.api.test_main_job import materialise
 from tests.conftest import (
+    EXAMPLES,
     Db,
     Server,
     meter_reading,
@@ -184,7 +185,7 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 
 @pytest.mark.usefixtures("rolled_up")
 @settings(
-    max_examples=25,
+    max_examples=20 * EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -231,7 +232,7 @@ def crowd(
 
 @pytest.mark.usefixtures("rolled_up")
 @settings(
-    max_examples=8,
+    max_examples=8 * EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -47,6 +47,7 @@ from fleetmeter.energy.fleet import (
 )
 from fleetmeter.energy.performance import Performance, VehicleSums, summarise
 from fleetmeter.problems import not_found
+from fleetmeter.readings.model import DeviceId
 
 SortBy = Annotated[
     Sort,
@@ -84,7 +85,7 @@ class _Rank(msgspec.Struct, array_like=True):
     start: datetime
     end: datetime
     value: float | None
-    vehicle_id: str
+    vehicle_id: DeviceId
 
 
 @get("/performance/{vehicle_id:str}", summary="The energy summary of one vehicle")
@@ -119,7 +120,7 @@ async def get_meter_balance(
     cursor: Cursor = None,
 ) -> MeterBalance:
     """The shares of its vehicles and what stayed unattributed add up to it."""
-    first = after(cursor, tuple[datetime, datetime, str])
+    first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
     bounds = [span.start, span.end]
     async with database.connection() as connection:
@@ -201,7 +202,7 @@ async def list_sites(
     cursor: Cursor = None,
 ) -> Page[SiteBalance]:
     """In the order of their names; meters without a site come last."""
-    first = after(cursor, tuple[datetime, datetime, str])
+    first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
     async with database.connection() as connection:
         row = await _report(

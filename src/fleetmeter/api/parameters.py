@@ -127,7 +127,7 @@ def time_zone(name: str, key: str) -> ZoneInfo:
 
 @cache
 def _time_zones() -> set[str]:
-    return available_timezones()
+    return available_timezones() - {"Factory", "localtime", "posixrules"}  # no places
 
 
 def parse_time(name: str, text: str) -> datetime:

@@ -1,1 +1,1 @@
-"""`fleetmeter bench`: how fast the service stores readings, beside the database's own limit."""
+"""`fleetmeter bench`: how fast readings are stored and energy is answered for."""

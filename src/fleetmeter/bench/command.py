@@ -6,8 +6,9 @@ from pathlib import Path
 
 import asyncpg
 
-from fleetmeter.bench import report
-from fleetmeter.bench.run import SCENARIOS, Bench, Options
+from fleetmeter.bench import answers, report
+from fleetmeter.bench.options import SCENARIOS, AnswersOptions, Options
+from fleetmeter.bench.run import Bench, Round
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
 
@@ -24,8 +25,9 @@ def bench(
     seconds: float,
     workers: int,
     soak: float,
+    fleet: int,
 ) -> None:
-    """Measure, print the table, write the file. Raises FleetMeterError."""
+    """Measure what the command line asks for. Raises FleetMeterError."""
     if unknown := set(only) - set(SCENARIOS) - {"soak"}:
         raise FleetMeterError(
             f"there is no scenario {sorted(unknown)[0]}; there are {', '.join(SCENARIOS)}, soak"
@@ -36,8 +38,16 @@ def bench(
         seconds=seconds,
         workers=workers,
         soak_s=soak,
+        answers=AnswersOptions(fleet=fleet),
         only=tuple(name for name in SCENARIOS if not only or name in only),
     )
+    measure(server_url, settings, options, rounds=rounds, out=out)
+
+
+def measure(
+    server_url: str, settings: Settings, options: Options, *, rounds: int, out: Path
+) -> None:
+    """Measure, print the tables, write the file. Raises FleetMeterError."""
     try:
         asyncio.run(_bench(server_url, settings, options, rounds, out))
     except (OSError, asyncpg.PostgresError) as error:
@@ -49,8 +59,13 @@ async def _bench(
 ) -> None:
     machine = await report.machine(server_url)
     with report.progress() as progress:
-        lines = report.medians(
-            [await Bench(server_url, settings, options, progress).run() for _ in range(rounds)]
-        )
-    report.show(lines, machine)
-    report.write(out, lines, machine, options)
+        done = [await Bench(server_url, settings, options, progress).run() for _ in range(rounds)]
+    figures = Round(
+        report.medians([each.ingest for each in done]),
+        answers.medians([each.answers for each in done]),
+    )
+    if figures.ingest:
+        report.show(figures.ingest, machine)
+    if figures.answers:
+        report.show_answers(figures.answers, machine)
+    report.write(out, figures, machine, options)

@@ -1,4 +1,4 @@
-"""What a benchmark says: progress, one table, and a JSON file."""
+"""What a benchmark says: progress, its tables, and a JSON file."""
 
 import os
 import platform
@@ -19,13 +19,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fleetmeter import __version__
-from fleetmeter.bench import run
+from fleetmeter.bench import answers, run
+from fleetmeter.bench.options import Options
+from fleetmeter.bench.options import Progress as Tell
 
 _PACKAGES = ("asyncpg", "litestar", "msgspec", "uvicorn", "uvloop")
 
 
 @contextmanager
-def progress() -> Iterator[run.Progress]:
+def progress() -> Iterator[Tell]:
     """A bar a scenario, on standard error."""
     with Progress(
         TextColumn("{task.description:<32}"),
@@ -33,6 +35,7 @@ def progress() -> Iterator[run.Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        refresh_per_second=2,  # it is drawn by the process that takes the time of answers
     ) as bars:
         tasks: dict[str, Any] = {}
 
@@ -108,11 +111,9 @@ _CPU = ("service_cpu_s", "database_cpu_s", "load_cpu_s")
 
 
 def show(lines: Sequence[run.Measured], on: dict[str, Any]) -> None:
-    """The table, on standard output."""
-    engine = f"TimescaleDB {on['timescaledb']}, " if on["timescaledb"] else ""
+    """The table of ingest, on standard output."""
     table = Table(
-        title=f"{engine}PostgreSQL {on['postgresql']}, Python {on['python']}, "
-        f"{on['cores']} cores, {on['cpu']}",
+        title=_title(on),
         caption="CPU: seconds per million readings. RSS: peak of the service.",
     )
     table.add_column("scenario")
@@ -143,8 +144,53 @@ def show(lines: Sequence[run.Measured], on: dict[str, Any]) -> None:
             line.compared_with,
             _answers(line),
         )
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width).print(table)
+    _print(table)
+
+
+def show_answers(lines: Sequence[answers.Answered], on: dict[str, Any]) -> None:
+    """The table of answers, on standard output."""
+    table = Table(title=_title(on), caption="Limits are of the median; a ratio is of two medians.")
+    table.add_column("answers")
+    for heading in ("readings in history", "p50 ms", "p99 ms"):
+        table.add_column(heading, justify="right")
+    table.add_column("limit")
+    table.add_column("ratio", justify="right")
+    table.add_column("to")
+    for line in lines:
+        table.add_row(
+            line.scenario,
+            f"{line.readings:,}",
+            f"{line.p50_ms:.2f}",
+            f"{line.p99_ms:.2f}",
+            _limits(line),
+            "" if line.ratio is None else f"{line.ratio:.2f}",
+            line.compared_with,
+        )
+    _print(table)
+
+
+def _limits(line: answers.Answered) -> str:
+    limits = (
+        ("", line.p50_ms, line.limit_ms, " ms"),
+        ("ratio ", line.ratio, line.limit_ratio, ""),
+    )
+    return ", ".join(
+        f"{kind}{limit:g}{unit}{' OVER' if value > limit else ''}"
+        for kind, value, limit, unit in limits
+        if value is not None and limit is not None
+    )
+
+
+def _title(on: dict[str, Any]) -> str:
+    engine = f"TimescaleDB {on['timescaledb']}, " if on["timescaledb"] else ""
+    return (
+        f"{engine}PostgreSQL {on['postgresql']}, Python {on['python']}, "
+        f"{on['cores']} cores, {on['cpu']}"
+    )
+
+
+def _print(table: Table) -> None:
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _answers(line: run.Measured) -> str:
@@ -156,9 +202,12 @@ def _answers(line: run.Measured) -> str:
     return ", ".join(counts)
 
 
-def write(
-    path: Path, lines: Sequence[run.Measured], on: dict[str, Any], options: run.Options
-) -> None:
+def write(path: Path, figures: run.Round, on: dict[str, Any], options: Options) -> None:
     """The same as JSON."""
-    document = {"machine": on, "options": options, "results": lines}
+    document = {
+        "machine": on,
+        "options": options,
+        "results": figures.ingest,
+        "answers": figures.answers,
+    }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")

@@ -1,6 +1,6 @@
 """The scenarios: each on a fresh database, with a service of its own."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from statistics import quantiles
@@ -8,8 +8,10 @@ from statistics import quantiles
 import msgspec
 import psutil
 
+from fleetmeter.bench.answers import Answered, measure
 from fleetmeter.bench.fleet import Traffic
 from fleetmeter.bench.load import Job, Result
+from fleetmeter.bench.options import Options, Progress
 from fleetmeter.bench.processes import (
     SAMPLE_S,
     Running,
@@ -24,32 +26,12 @@ from fleetmeter.bench.processes import (
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
 
-SCENARIOS = ("bulk", "formats", "singles", "resend", "late", "overload", "latency")
-
 _IN_FLIGHT = 40_000
 """Readings that the clients of a closed loop wait for together."""
 
 _SINGLE_CONNECTIONS = 64
 _BEHIND = timedelta(minutes=45)
 """Where the readings begin: what is newer than 50 minutes can never have been rolled up."""
-
-Progress = Callable[[str, int, int], None]
-"""Told the scenario, the readings that are done and those that there will be."""
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to measure."""
-
-    devices: int = 10_000
-    readings: int = 1_000_000
-    """Of each scenario that goes as fast as it can."""
-
-    seconds: float = 30.0
-    """Of each scenario that has a rate."""
-
-    soak_s: float = 0.0
-    workers: int = 1
-    only: tuple[str, ...] = SCENARIOS
 
 
 class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -77,6 +59,13 @@ class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):
     load_cpu_s: float = 0.0
 
 
+class Round(msgspec.Struct):
+    """What was measured, in the order of the tables."""
+
+    ingest: list[Measured]
+    answers: list[Answered]
+
+
 class Bench:
     """Measures one scenario after another, each once."""
 
@@ -88,15 +77,16 @@ class Bench:
         self._options = options
         self._progress = progress
         self._done: dict[str, Measured] = {}
+        self._answers: list[Answered] = []
 
-    async def run(self) -> list[Measured]:
-        """Everything that was asked for, in the order of the table."""
+    async def run(self) -> Round:
+        """Everything that was asked for."""
         self._database = await database_process(self._server_url)
         for scenario in self._options.only:
             await getattr(self, f"_measure_{scenario}")()
         if self._options.soak_s:
             await self._measure_soak()
-        return list(self._done.values())
+        return Round(list(self._done.values()), self._answers)
 
     async def _measure_bulk(self) -> None:
         for batch in (1000, 5000):
@@ -185,6 +175,9 @@ class Bench:
         seconds = self._options.soak_s
         job = self._job(1000, rate=bulk.rate / 2, seconds=seconds, connections=100)
         await self._on_service(f"soak at half load, {seconds:.0f} s", job, bulk)
+
+    async def _measure_answers(self) -> None:
+        self._answers = await measure(self._server_url, self._options.answers, self._progress)
 
     def _job(
         self,

@@ -1,0 +1,220 @@
+"""The history that answers are asked of: a fleet's readings, written by the database itself.
+
+Vehicles charge eight hours of a day, staggered; each twentieth shares the meter of its neighbour.
+Every meter has a small standby, and there are a hundred sites.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from fleetmeter.bench.options import Progress
+from fleetmeter.bench.processes import fresh_database, stored
+from fleetmeter.errors import FleetMeterError
+
+if TYPE_CHECKING:
+    _Connection = asyncpg.Connection[asyncpg.Record]
+
+HOUR = timedelta(hours=1)
+_ATTEMPTS = 60
+"""How often a refresh is tried, a second apart, that meets one of the database's own."""
+
+
+class History:
+    """A database of its own and one connection to it, opened as the service opens its own."""
+
+    def __init__(
+        self, url: str, connection: "_Connection", devices: int, rolls_up: bool, progress: Progress
+    ) -> None:
+        self.connection = connection
+        self.devices = devices
+        """Vehicles, and as many meters."""
+
+        self.readings = 0
+        """Counted when the last of them had been written."""
+
+        self._url = url
+        self._rolls_up = rolls_up
+        self._progress = progress
+
+    async def fill(
+        self, name: str, start: datetime, end: datetime, every: timedelta = timedelta(minutes=1)
+    ) -> None:
+        """Write a reading of each device for every so often, an hour after the other."""
+        done, total = 0, 2 * self.devices * ((end - start) // every)
+        self._progress(name, 0, total)
+        while start < end:
+            until = min(start + HOUR, end)
+            for statement in (_VEHICLE_READINGS, _METER_READINGS):
+                status = await self.connection.execute(statement, start, until, every, self.devices)
+                done += int(status.rpartition(" ")[2])
+                self._progress(name, done, total)
+            start = until
+
+    async def finish(self, name: str, end: datetime, *, account: bool) -> None:
+        """What a service that has run for a while has: live state, rollups, statistics.
+
+        Only answers about the whole fleet read what is accounted for.
+        """
+        self._progress(name, 0, 4)
+        for statement in _LIVE:
+            await self.connection.execute(statement)
+        if self._rolls_up:
+            for number, rollup in enumerate(("vehicle_hourly", "meter_hourly"), start=1):
+                await self._refresh(rollup, end)
+                self._progress(name, number, 4)
+            if account:
+                await self._account_hours()
+        self._progress(name, 3, 4)
+        await self.connection.execute("vacuum (analyze)")
+        self.readings = await stored(self._url)
+        self._progress(name, 4, 4)
+
+    async def _refresh(self, rollup: str, end: datetime) -> None:
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self.connection.execute(
+                    "call refresh_continuous_aggregate($1::text::regclass, null, $2::timestamptz)",
+                    *(rollup, end),
+                )
+                return
+            except asyncpg.ObjectNotInPrerequisiteStateError:
+                # a job that had started before it could be paused holds the same hours
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(1)
+
+    async def _account_hours(self) -> None:
+        left = await self.connection.fetchval(_UNACCOUNTED)
+        while left:
+            before = left
+            await self.connection.execute("call account_hours(35, 100)")
+            left = await self.connection.fetchval(_UNACCOUNTED)
+            if left == before:
+                raise FleetMeterError(f"{left} hours that are rolled up cannot be accounted for")
+
+
+@asynccontextmanager
+async def empty_history(
+    server_url: str, devices: int, progress: Progress
+) -> AsyncIterator[History]:
+    """A fresh database that knows its devices, dropped afterwards."""
+    async with fresh_database(server_url, 0) as url:
+        connection = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
+        try:
+            rolls_up = await connection.fetchval(
+                "select bool_or(engine = 'timescaledb') from schema_migrations"
+            )
+            if rolls_up:
+                await connection.execute(_PAUSE_JOBS)
+            for statement in _DEVICES:
+                await connection.execute(statement, devices)
+            yield History(url, connection, devices, rolls_up, progress)
+        finally:
+            await connection.close()
+
+
+# A refresh of the database's own would collide with ours, or work while we measure.
+_PAUSE_JOBS = """
+select alter_job(job_id, scheduled => false)
+from timescaledb_information.jobs
+where proc_name like 'policy\\_%'
+    and hypertable_name is not null
+"""
+
+_UNACCOUNTED = """
+select count(*)
+from (select distinct bucket from rolled_up_vehicle_hours) as r
+where not exists (select from accounted_hours as a where a.hour = r.bucket)
+"""
+
+_DEVICES = (
+    """
+    insert into meter_vehicles (meter_id, vehicle_id)
+    select
+        'MTR-' || lpad((number - (number % 20 = 0)::integer)::text, 6, '0'),
+        'EV-' || lpad(number::text, 6, '0')
+    from generate_series(1, $1::integer) as number
+    """,
+    """
+    insert into meter_settings (meter_id, site)
+    select
+        'MTR-' || lpad(number::text, 6, '0'),
+        'site-' || lpad((number % 100)::text, 2, '0')
+    from generate_series(1, $1::integer) as number
+    """,
+)
+
+# From a time to another, so often, so many: in the order of time, as readings come in. Energy is of
+# the time between two readings; a vehicle that shares a meter charges when its neighbour does.
+_VEHICLE_READINGS = """
+insert into vehicle_readings (
+    vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared
+)
+select
+    'EV-' || lpad(v.number::text, 6, '0'),
+    v.time,
+    case
+        when (extract(hour from v.time)::integer + v.meter) % 24 < 8
+            then (150000 + v.number % 97 * 1000) * extract(epoch from $3::interval)::bigint / 60
+        else 0
+    end,
+    2000 + (extract(hour from v.time)::integer + v.meter) % 24 * 250,
+    1800 + v.number % 190 * 10,
+    'MTR-' || lpad(v.meter::text, 6, '0'),
+    false
+from (
+    select t.time, n.number, n.number - (n.number % 20 = 0)::integer as meter
+    from generate_series($1::timestamptz, $2::timestamptz - $3::interval, $3::interval) as t (time)
+    cross join generate_series(1, $4::integer) as n (number)
+) as v
+order by v.time, v.number
+"""
+_METER_READINGS = """
+insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
+select
+    'MTR-' || lpad(m.number::text, 6, '0'),
+    m.time,
+    (
+        1000
+        + case
+            when (extract(hour from m.time)::integer + m.number) % 24 < 8
+                then (165000 + m.number % 97 * 1100) * m.vehicles
+            else 0
+        end
+    ) * extract(epoch from $3::interval)::bigint / 60,
+    226000 + m.number % 83 * 100
+from (
+    select
+        t.time,
+        n.number,
+        (n.number % 20 <> 0)::integer + (n.number % 20 = 19 and n.number < $4)::integer as vehicles
+    from generate_series($1::timestamptz, $2::timestamptz - $3::interval, $3::interval) as t (time)
+    cross join generate_series(1, $4::integer) as n (number)
+) as m
+order by m.time, m.number
+"""
+
+# The newest reading of each device.
+_LIVE = (
+    """
+    insert into vehicle_state (
+        vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, last_seen
+    )
+    select vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, time
+    from vehicle_readings
+    where time = (select max(r.time) from vehicle_readings as r)
+    on conflict do nothing
+    """,
+    """
+    insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)
+    select meter_id, time, energy_mwh, voltage_mv, time
+    from meter_readings
+    where time = (select max(r.time) from meter_readings as r)
+    on conflict do nothing
+    """,
+)
