@@ -44,6 +44,10 @@ logs: ## Follow the logs of the Docker stack
 test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on TimescaleDB where there is one
 	@$(BIN)/pytest
 
+.PHONY: deep
+deep: .venv/installed ## Twenty times as many random examples of the slow property tests (half an hour)
+	@FLEETMETER_TEST_EXAMPLES=20 $(BIN)/pytest tests/property
+
 .PHONY: lint
 lint: .venv/installed ## Check style and types (ruff, mypy --strict)
 	@$(BIN)/ruff check .

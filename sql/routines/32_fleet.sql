@@ -1,13 +1,12 @@
 -- The whole fleet: the same accounting as energy_slices(), of all devices. What it comes to in an hour that is
 -- rolled up is kept in accounted_energy, so that an answer over many hours only adds up.
 
--- One rolled up hour of all devices, as accounted_energy keeps it: what is of a meter itself stands in the row
+-- Rolled up hours of all devices, as accounted_energy keeps them: what is of a meter itself stands in the row
 -- of its first vehicle, which makes half as many rows.
-create or replace function energy_of_hour(p_hour timestamptz)
+create or replace function energy_of_hours(p_from timestamptz, p_to timestamptz)
 returns setof accounted_energy
 language plpgsql
 stable
-set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 begin
@@ -16,20 +15,15 @@ begin
         select e.*
         from accounting as a
         cross join lateral energy_slices(
-            (select array_agg(distinct v.vehicle_id) from rolled_up_vehicle_hours as v where v.bucket = p_hour),
-            (select array_agg(distinct m.meter_id) from rolled_up_meter_hours as m where m.bucket = p_hour),
-            p_hour,
-            p_hour,
-            p_hour + interval '1 hour',
-            p_hour + interval '1 hour',
-            a.reporting_interval_s,
-            a.least_match
+            null, null, p_from, p_from, p_to, p_to, a.reporting_interval_s, a.least_match
         ) as e
     ),
     vehicles as (
         select
             s.*,
-            case when row_number() over (partition by s.meter_id order by s.vehicle_id) = 1 then s.meter_id end as first_of
+            case
+                when row_number() over (partition by s.hour, s.meter_id order by s.vehicle_id) = 1 then s.meter_id
+            end as first_of
         from slices as s
         where s.vehicle_id is not null
     ),
@@ -39,7 +33,7 @@ begin
         where s.vehicle_id is null
     )
     select
-        p_hour,
+        coalesce(v.hour, m.hour),
         v.vehicle_id,
         coalesce(v.meter_id, m.meter_id),
         coalesce(v.comparable, m.comparable),
@@ -55,7 +49,8 @@ begin
         coalesce(m.covered_ac_s, 0)::integer
     from vehicles as v
     full join meters as m
-        on m.meter_id = v.first_of;
+        on m.hour = v.hour
+        and m.meter_id = v.first_of;
 end;
 $$;
 
@@ -93,7 +88,7 @@ begin
         where a.hour = l_hour;
         insert into accounted_energy
         select *
-        from energy_of_hour(l_hour);
+        from energy_of_hours(l_hour, l_hour + interval '1 hour');
         insert into accounted_hours
         values (l_hour);
         commit;
@@ -157,7 +152,7 @@ begin
         l_hours_to := greatest(l_hours_from, least(floor_hour(l_to), l_rolled_up));
         select
             coalesce(array_agg(h.hour) filter (where a.hour is not null), '{}'),
-            coalesce(array_agg(h.hour) filter (where a.hour is null), '{}')
+            coalesce(array_agg(h.hour order by h.hour) filter (where a.hour is null), '{}')
         into l_accounted, l_other
         from generate_series(l_hours_from, l_hours_to - interval '1 hour', interval '1 hour') as h (hour)
         left join accounted_hours as a
@@ -187,10 +182,14 @@ begin
                 and a.hour < l_hours_to
                 and (cardinality(l_other) = 0 or a.hour = any(l_accounted))
             union all
-            -- rolled up, and not accounted for yet
+            -- rolled up, and not accounted for yet: hours that follow each other together
             select o.*
-            from unnest(l_other) as h (hour)
-            cross join lateral energy_of_hour(h.hour) as o
+            from (
+                select min(h.hour) as first, max(h.hour) as last
+                from unnest(l_other) with ordinality as h (hour, number)
+                group by h.hour - h.number * interval '1 hour'
+            ) as r
+            cross join lateral energy_of_hours(r.first, r.last + interval '1 hour') as o
         ) as e
         group by 1, 2, 3, 4;
 

@@ -241,7 +241,7 @@ def roll_up(place: Place) -> None:
 
 
 @settings(
-    max_examples=20 * EXAMPLES,
+    max_examples=25 * EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
