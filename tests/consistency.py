@@ -6,7 +6,7 @@ from tests.conftest import Db
 
 _VEHICLES = """
 with rolled as (
-    select bucket, vehicle_id, meter_id, readings, interval_readings, span_s, resets, energy_mwh,
+    select bucket, vehicle_id, meter_id, readings, interval_readings, span_ms, resets, energy_mwh,
         soc_bp_min, soc_bp_max,
         battery_temp_cdeg_sum, battery_temp_cdeg_min, battery_temp_cdeg_max
     from vehicle_{rollup}
@@ -14,7 +14,7 @@ with rolled as (
 ),
 summed as (
     select date_bin('{size}', time, '2000-01-01 00:00:00+00'), vehicle_id, meter_id, count(*),
-        count(*) filter (where register_mwh is null), coalesce(sum(span_s), 0),
+        count(*) filter (where register_mwh is null), coalesce(sum(span_ms), 0),
         count(*) filter (where reset), sum(energy_mwh), min(soc_bp), max(soc_bp),
         sum(battery_temp_cdeg), min(battery_temp_cdeg), max(battery_temp_cdeg)
     from vehicle_readings
@@ -27,14 +27,14 @@ union all
 """
 _METERS = """
 with rolled as (
-    select bucket, meter_id, readings, interval_readings, span_s, resets, energy_mwh,
+    select bucket, meter_id, readings, interval_readings, span_ms, resets, energy_mwh,
         voltage_mv_sum, voltage_mv_min, voltage_mv_max
     from meter_{rollup}
     where starts_with(meter_id, $1)
 ),
 summed as (
     select date_bin('{size}', time, '2000-01-01 00:00:00+00'), meter_id, count(*),
-        count(*) filter (where register_mwh is null), coalesce(sum(span_s), 0),
+        count(*) filter (where register_mwh is null), coalesce(sum(span_ms), 0),
         count(*) filter (where reset), sum(energy_mwh),
         sum(voltage_mv), min(voltage_mv), max(voltage_mv)
     from meter_readings

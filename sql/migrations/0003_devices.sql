@@ -42,16 +42,16 @@ insert into accounting
 default values;
 
 -- register_mwh is null for a device that sends interval energy; its energy is then what it sent. For
--- one that sends a register, energy_mwh is derived, over span_s seconds (null: it has no energy yet).
+-- one that sends a register, energy_mwh is derived, over span_ms milliseconds (null: it has no energy yet).
 alter table vehicle_state
     alter column energy_mwh type bigint,
     add column register_mwh bigint,
-    add column span_s integer,
+    add column span_ms bigint,
     add column reset boolean not null default false;
 alter table meter_state
     alter column energy_mwh type bigint,
     add column register_mwh bigint,
-    add column span_s integer,
+    add column span_ms bigint,
     add column reset boolean not null default false;
 
 -- The energy of hours that are rolled up, shared out (energy_slices()): what the fleet's answers add up. An hour

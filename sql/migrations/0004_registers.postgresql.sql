@@ -10,10 +10,10 @@ drop view if exists vehicle_daily, vehicle_hourly, meter_daily, meter_hourly;
 alter table vehicle_readings
     alter column energy_mwh type bigint,
     add column register_mwh bigint,
-    add column span_s integer,
+    add column span_ms bigint,
     add column reset boolean not null default false;
 alter table meter_readings
     alter column energy_mwh type bigint,
     add column register_mwh bigint,
-    add column span_s integer,
+    add column span_ms bigint,
     add column reset boolean not null default false;

@@ -23,11 +23,11 @@ alter table meter_readings set (timescaledb.enable_columnstore = false);
 
 alter table vehicle_readings alter column energy_mwh type bigint;
 alter table vehicle_readings add column register_mwh bigint;
-alter table vehicle_readings add column span_s integer;
+alter table vehicle_readings add column span_ms bigint;
 alter table vehicle_readings add column reset boolean not null default false;
 alter table meter_readings alter column energy_mwh type bigint;
 alter table meter_readings add column register_mwh bigint;
-alter table meter_readings add column span_s integer;
+alter table meter_readings add column span_ms bigint;
 alter table meter_readings add column reset boolean not null default false;
 
 alter table vehicle_readings set (
@@ -44,7 +44,7 @@ call add_columnstore_policy('vehicle_readings', after => interval '7 days');
 call add_columnstore_policy('meter_readings', after => interval '7 days');
 
 -- Sums and counts, never averages. A reading of interval energy covers its device's reporting
--- interval, one of a register the seconds since the register's reading before it.
+-- interval, one of a register the milliseconds since the register's reading before it.
 create materialized view vehicle_hourly
 with (timescaledb.continuous, timescaledb.materialized_only = false) as
 select
@@ -53,7 +53,7 @@ select
     meter_id,
     count(*) as readings,
     count(*) filter (where register_mwh is null) as interval_readings,
-    coalesce(sum(span_s), 0)::bigint as span_s,
+    coalesce(sum(span_ms), 0)::bigint as span_ms,
     count(*) filter (where reset) as resets,
     sum(energy_mwh)::bigint as energy_mwh,
     min(soc_bp) as soc_bp_min,
@@ -73,7 +73,7 @@ select
     meter_id,
     sum(readings)::bigint as readings,
     sum(interval_readings)::bigint as interval_readings,
-    sum(span_s)::bigint as span_s,
+    sum(span_ms)::bigint as span_ms,
     sum(resets)::bigint as resets,
     sum(energy_mwh)::bigint as energy_mwh,
     min(soc_bp_min) as soc_bp_min,
@@ -92,7 +92,7 @@ select
     meter_id,
     count(*) as readings,
     count(*) filter (where register_mwh is null) as interval_readings,
-    coalesce(sum(span_s), 0)::bigint as span_s,
+    coalesce(sum(span_ms), 0)::bigint as span_ms,
     count(*) filter (where reset) as resets,
     sum(energy_mwh)::bigint as energy_mwh,
     sum(voltage_mv) as voltage_mv_sum,
@@ -109,7 +109,7 @@ select
     meter_id,
     sum(readings)::bigint as readings,
     sum(interval_readings)::bigint as interval_readings,
-    sum(span_s)::bigint as span_s,
+    sum(span_ms)::bigint as span_ms,
     sum(resets)::bigint as resets,
     sum(energy_mwh)::bigint as energy_mwh,
     sum(voltage_mv_sum)::bigint as voltage_mv_sum,

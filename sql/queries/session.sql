@@ -25,5 +25,6 @@ create temporary table if not exists register_timeline (
     time timestamptz not null,
     register_mwh bigint not null,
     rollover_mwh bigint,
-    is_new boolean not null
+    is_new boolean not null,
+    is_newest boolean not null default false
 ) on commit delete rows;

@@ -137,7 +137,7 @@ begin atomic
                     s.meter_id,
                     s.energy_mwh as dc_mwh,
                     null::bigint as ac_mwh,
-                    s.interval_readings * coalesce(d.reporting_interval_s, p_interval_s) + s.span_s as covered_s,
+                    s.interval_readings * coalesce(d.reporting_interval_s, p_interval_s) + s.span_ms / 1000 as covered_s,
                     s.readings,
                     s.resets,
                     s.soc_bp_min,
@@ -159,7 +159,7 @@ begin atomic
                 s.meter_id,
                 null,
                 s.energy_mwh,
-                s.interval_readings * coalesce(d.reporting_interval_s, p_interval_s) + s.span_s,
+                s.interval_readings * coalesce(d.reporting_interval_s, p_interval_s) + s.span_ms / 1000,
                 s.readings,
                 s.resets,
                 null,
@@ -216,7 +216,7 @@ from (
             null::bigint as covered_s,
             sum(
                 v.interval_readings * coalesce(d.reporting_interval_s, (select a.reporting_interval_s from accounting as a))
-                + v.span_s
+                + v.span_ms / 1000
             ) over (partition by v.bucket, v.vehicle_id)::bigint as vehicle_covered_s,
             v.readings,
             v.resets,
@@ -235,7 +235,7 @@ from (
             null,
             m.energy_mwh,
             m.interval_readings * coalesce(d.reporting_interval_s, (select a.reporting_interval_s from accounting as a))
-                + m.span_s,
+                + m.span_ms / 1000,
             null,
             null,
             null,

@@ -1,10 +1,12 @@
 -- Charging sessions, derived from one vehicle's readings: runs of readings with energy, split where none
--- came for longer than the gap of accounting, or where the meter changed.
+-- came for longer than the gap of accounting (but at least one and a half reporting intervals), or where the
+-- meter changed.
 --
 -- A session belongs to the window that it begins in, and is given whole, so that neighbouring windows have
 -- each session once. It begins where the energy of its first reading did: at the reading before, or its
 -- reporting interval earlier when that was not received (a gap earlier at most, for a register). Reads history by the
--- primary key, from a gap before the window up to the end of the last session, a month at most.
+-- primary key, from a gap before the window up to the end of the last session; one that goes on for a month
+-- after the window is given up to there, and open.
 create or replace function charging_sessions(p_vehicle text, p_from timestamptz, p_to timestamptz)
 returns table (
     begins timestamptz,
@@ -13,7 +15,7 @@ returns table (
     soc_bp_from smallint,
     soc_bp_to smallint,
     battery_temp_cdeg_max smallint,
-    peak_mw bigint,
+    peak_mw double precision,
     is_open boolean
 )
 language plpgsql
@@ -21,14 +23,17 @@ stable
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_gap constant interval := (select make_interval(secs => a.session_gap_s) from accounting as a);
     l_interval constant interval := make_interval(
         secs => coalesce(
             (select s.reporting_interval_s from vehicle_settings as s where s.vehicle_id = p_vehicle),
             (select a.reporting_interval_s from accounting as a)
         )
     );
-    l_before constant timestamptz := p_from - l_gap - greatest(l_gap, l_interval);
+    l_gap constant interval := greatest(
+        (select make_interval(secs => a.session_gap_s) from accounting as a),
+        l_interval * 1.5
+    );
+    l_before constant timestamptz := p_from - l_gap - l_gap;
     l_until timestamptz := p_to + l_gap;
 begin
     -- on to where nothing was charged for a gap
@@ -54,10 +59,11 @@ begin
             case when r.time - lag(r.time) over by_time <= l_gap then lag(r.soc_bp) over by_time end as soc_bp_before,
             -- how long the reading's energy took
             case
-                when r.span_s > 0 then make_interval(secs => r.span_s)
+                when r.span_ms > 0 then r.span_ms * interval '1 millisecond'
                 when r.time - lag(r.time) over by_time <= l_gap then r.time - lag(r.time) over by_time
                 else l_interval
-            end as took
+            end as took,
+            lag(r.time) over by_time as before
         from vehicle_readings as r
         where r.vehicle_id = p_vehicle
             and r.time > l_before
@@ -80,14 +86,14 @@ begin
     ),
     runs as (
         select
-            min(n.at - least(n.took, greatest(l_gap, l_interval))) filter (where n.is_first) as begins,
+            min(greatest(n.at - least(n.took, l_gap), n.before)) filter (where n.is_first) as begins,
             max(n.at) as finishes,
             min(n.meter_id) as meter_id,
             min(coalesce(n.soc_bp_before, n.soc_bp)) filter (where n.is_first) as soc_bp_from,
             (array_agg(n.soc_bp order by n.at desc))[1] as soc_bp_to,
             max(n.battery_temp_cdeg) as battery_temp_cdeg_max,
-            max(n.energy_mwh * 3600 / extract(epoch from n.took))::bigint as peak_mw,
-            max(n.at) = max(max(n.at)) over () and max(n.at) > now() - l_gap as is_open
+            max(n.energy_mwh * 3600 / extract(epoch from n.took))::float8 as peak_mw,
+            max(n.at) = max(max(n.at)) over () and max(n.at) > least(now(), l_until) - l_gap as is_open
         from numbered as n
         group by n.number
     )

@@ -5,13 +5,15 @@
 -- The device's row of live state is its lock: whoever stores a register of it waits for who does, and sees
 -- what was stored. A device without one has no history, and gets a row from before all times.
 
--- What follows from a register's reading and the one before it. Less than before is a reset or another
--- register, which counts on from its new value, unless the register is known to roll over and has just
--- done so: then that is less than a tenth of its range ago.
+-- What follows from a register's reading and the one before it, p_span_ms earlier. A register that shows less than
+-- before was reset or replaced, and so was one that rises by more than 1,000 kWh and 10 MW all the while: its
+-- energy counts on from the new value. Less than before is a rollover when the register is known to turn over,
+-- and that makes less than a tenth of its range.
 create or replace function register_energy(
     p_previous_mwh bigint,
     p_register_mwh bigint,
     p_rollover_mwh bigint,
+    p_span_ms bigint,
     out energy_mwh bigint,
     out reset boolean
 )
@@ -20,17 +22,18 @@ immutable
 parallel safe
 begin atomic
     select
-        case
-            when p_register_mwh >= p_previous_mwh then p_register_mwh - p_previous_mwh
-            when p_rollover_mwh - p_previous_mwh + p_register_mwh between 0 and p_rollover_mwh / 10
-                then p_rollover_mwh - p_previous_mwh + p_register_mwh
-            else 0
-        end,
-        coalesce(
-            p_register_mwh < p_previous_mwh
-            and (p_rollover_mwh - p_previous_mwh + p_register_mwh between 0 and p_rollover_mwh / 10) is not true,
-            false
-        );
+        case when r.rise_mwh between 0 and r.most_mwh then r.rise_mwh else 0 end,
+        p_previous_mwh is not null and (r.rise_mwh between 0 and r.most_mwh) is not true
+    from (
+        select
+            case
+                when p_register_mwh >= p_previous_mwh then p_register_mwh - p_previous_mwh
+                when (p_rollover_mwh - p_previous_mwh + p_register_mwh) * 10 < p_rollover_mwh
+                    then p_rollover_mwh - p_previous_mwh + p_register_mwh
+            end as rise_mwh,
+            -- 10 MW are 10^10 mW, and an hour has 3.6 × 10^6 ms
+            1000000000 + p_span_ms * 10000 / 3.6 as most_mwh
+    ) as r;
 end;
 
 -- The readings of the session's register_timeline that are new, or come right behind a new one.
@@ -40,7 +43,7 @@ returns table (
     at timestamptz,
     is_new boolean,
     energy_mwh bigint,
-    span_s integer,
+    span_ms bigint,
     reset boolean
 )
 language plpgsql
@@ -52,20 +55,215 @@ begin
         t.time,
         t.is_new,
         e.energy_mwh,
-        case when not e.reset then extract(epoch from t.time - t.previous_time)::integer end,
+        case when not e.reset then t.span_ms end,
         e.reset
     from (
         select
             r.*,
-            lag(r.time) over device as previous_time,
+            (extract(epoch from r.time - lag(r.time) over device) * 1000)::bigint as span_ms,
             lag(r.register_mwh) over device as previous_mwh,
             lag(r.is_new) over device as follows_new
         from register_timeline as r
         window device as (partition by r.device_id order by r.time)
     ) as t
-    cross join lateral register_energy(t.previous_mwh, t.register_mwh, t.rollover_mwh) as e
+    cross join lateral register_energy(t.previous_mwh, t.register_mwh, t.rollover_mwh, t.span_ms) as e
     where t.is_new
         or t.follows_new;
+end;
+$$;
+
+-- Readings of p_kind (vehicle or meter) that are older than their device's newest: those that are in history
+-- already leave the batch, and what history has around the others joins the timeline. Looked for first where
+-- the batch is, and a day around it: there the database knows the chunks before it starts. Late readings that
+-- are less than an hour apart look together. Returns whether any are left.
+create or replace function add_neighbours(p_kind text)
+returns boolean
+language plpgsql
+as $$
+declare
+    l_id constant text := p_kind || '_id';
+    l_incoming constant text := format('incoming_%s_readings', p_kind);
+    l_readings constant text := p_kind || '_readings';
+    l_first timestamptz;
+    l_last timestamptz;
+    l_runs constant text := format(
+        $q$
+        select l.id, l.rollover_mwh, l.newest, min(l.time) as first, max(l.time) as last
+        from (
+            select
+                i.*,
+                count(*) filter (where i.is_first) over (partition by i.id order by i.time) as number
+            from (
+                select
+                    b.%1$I as id,
+                    b.time,
+                    t.rollover_mwh,
+                    t.time as newest,
+                    (b.time - lag(b.time) over (partition by b.%1$I order by b.time) <= interval '1 hour') is not true as is_first
+                from %2$I as b
+                join register_timeline as t
+                    on t.device_id = b.%1$I
+                    and t.time >= b.time
+                    and t.is_newest
+            ) as i
+        ) as l
+        group by l.id, l.rollover_mwh, l.newest, l.number
+        $q$,
+        l_id, l_incoming
+    );
+begin
+    execute format('select min(r.first), max(r.last) from (%s) as r', l_runs)
+    into l_first, l_last;
+    if l_first is null then
+        return false;
+    end if;
+    execute format(
+        $q$
+        delete from %2$I as i
+        where i.time <= $2
+            and (
+                select true
+                from %3$I as r
+                where r.%1$I = i.%1$I
+                    and r.time = i.time
+                    and r.time >= $1
+                    and r.time <= $2
+            )
+        $q$,
+        l_id, l_incoming, l_readings
+    )
+    using l_first, l_last;
+    execute format(
+        $q$
+        insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
+        select distinct r.id, n.time, n.register_mwh, r.rollover_mwh, false
+        from (%4$s) as r
+        cross join lateral (
+            (
+                select b.time, b.register_mwh
+                from %3$I as b
+                where b.%1$I = r.id
+                    and b.time < r.first
+                    and b.time >= $1
+                order by b.time desc
+                limit 1
+            )
+            union all
+            (
+                select w.time, w.register_mwh
+                from %3$I as w
+                where w.%1$I = r.id
+                    and w.time > r.first
+                    and w.time < r.last
+                    and w.time >= $1
+                    and w.time <= $2
+            )
+            union all
+            (
+                select a.time, a.register_mwh
+                from %3$I as a
+                where a.%1$I = r.id
+                    and a.time > r.last
+                    and a.time <= $2
+                order by a.time
+                limit 1
+            )
+        ) as n
+        where n.time < r.newest
+        $q$,
+        l_id, l_incoming, l_readings, l_runs
+    )
+    using l_first - interval '1 day', l_last + interval '1 day';
+    -- what lies further away
+    execute format(
+        $q$
+        insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
+        select d.id, n.time, n.register_mwh, d.rollover_mwh, false
+        from (
+            select
+                r.id,
+                r.rollover_mwh,
+                r.newest,
+                bool_or(not exists (
+                    select
+                    from register_timeline as t
+                    where t.device_id = r.id
+                        and t.time >= $1
+                        and t.time < r.first
+                )) as misses_before,
+                bool_or(not exists (
+                    select
+                    from register_timeline as t
+                    where t.device_id = r.id
+                        and t.time > r.last
+                        and t.time <= $2
+                )) as misses_after
+            from (%4$s) as r
+            group by 1, 2, 3
+        ) as d
+        cross join lateral (
+            (
+                select b.time, b.register_mwh
+                from %3$I as b
+                where d.misses_before
+                    and b.%1$I = d.id
+                    and b.time < $1
+                order by b.time desc
+                limit 1
+            )
+            union all
+            (
+                select a.time, a.register_mwh
+                from %3$I as a
+                where d.misses_after
+                    and a.%1$I = d.id
+                    and a.time > $2
+                order by a.time
+                limit 1
+            )
+        ) as n
+        where (d.misses_before or d.misses_after)
+            and n.time < d.newest
+        $q$,
+        l_id, l_incoming, l_readings, l_runs
+    )
+    using l_first - interval '1 day', l_last + interval '1 day';
+    return true;
+end;
+$$;
+
+-- Stored readings of p_kind that come right behind new ones get the rest of the difference. One by one: only a
+-- key that is known when the statement is planned finds its place in the columnstore without unpacking the rest.
+create or replace function correct_readings(p_kind text)
+returns void
+language plpgsql
+as $$
+declare
+    l_update constant text := format(
+        'update %I set energy_mwh = $3, span_ms = $4, reset = $5 where %I = $1 and time = $2',
+        p_kind || '_readings', p_kind || '_id'
+    );
+    l_update_state constant text := format(
+        'update %I set energy_mwh = $3, span_ms = $4, reset = $5 where %I = $1 and time = $2',
+        p_kind || '_state', p_kind || '_id'
+    );
+    l_rolled_up_before constant timestamptz := rolled_up_before(p_kind || '_readings');
+    l_reading record;
+begin
+    for l_reading in
+        select *
+        from derived_readings() as d
+        where not d.is_new
+    loop
+        execute l_update
+        using l_reading.device_id, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset;
+        execute l_update_state
+        using l_reading.device_id, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset;
+        if l_reading.at < l_rolled_up_before then
+            insert into late_hours (source, hour)
+            values (p_kind || '_readings', floor_hour(l_reading.at));
+        end if;
+    end loop;
 end;
 $$;
 
@@ -107,52 +305,14 @@ begin
 
     -- what is new lies behind the newest reading, or between its neighbours in history
     delete from register_timeline;
-    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-    select s.vehicle_id, s.time, s.register_mwh, d.register_rollover_mwh, false
+    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new, is_newest)
+    select s.vehicle_id, s.time, s.register_mwh, d.register_rollover_mwh, false, true
     from vehicle_state as s
     left join vehicle_settings as d
         on d.vehicle_id = s.vehicle_id
     where s.vehicle_id in (select i.vehicle_id from incoming_vehicle_readings as i)
         and s.time > '-infinity';
-    l_late := exists (
-        select
-        from incoming_vehicle_readings as i
-        join register_timeline as t
-            on t.device_id = i.vehicle_id
-        where i.time <= t.time
-    );
-    if l_late then
-        insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-        select distinct i.vehicle_id, n.time, n.register_mwh, t.rollover_mwh, false
-        from incoming_vehicle_readings as i
-        join register_timeline as t
-            on t.device_id = i.vehicle_id
-            and t.time >= i.time
-        cross join lateral (
-            (
-                select b.time, b.register_mwh
-                from vehicle_readings as b
-                where b.vehicle_id = i.vehicle_id
-                    and b.time < i.time
-                order by b.time desc
-                limit 1
-            )
-            union all
-            (
-                select a.time, a.register_mwh
-                from vehicle_readings as a
-                where a.vehicle_id = i.vehicle_id
-                    and a.time >= i.time
-                order by a.time
-                limit 1
-            )
-        ) as n
-        where n.time < t.time;
-        delete from incoming_vehicle_readings as i
-        using register_timeline as t
-        where t.device_id = i.vehicle_id
-            and t.time = i.time;
-    end if;
+    l_late := add_neighbours('vehicle');
     insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
     select i.vehicle_id, i.time, i.energy_mwh, d.register_rollover_mwh, true
     from incoming_vehicle_readings as i
@@ -163,11 +323,11 @@ begin
     with stored as (
         insert into vehicle_readings (
             vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared,
-            register_mwh, span_s, reset
+            register_mwh, span_ms, reset
         )
         select
             i.vehicle_id, i.time, d.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared,
-            i.energy_mwh, d.span_s, d.reset
+            i.energy_mwh, d.span_ms, d.reset
         from incoming_vehicle_readings as i
         join derived_readings() as d
             on d.device_id = i.vehicle_id
@@ -200,7 +360,7 @@ begin
             meter_declared = n.meter_declared,
             last_seen = now(),
             register_mwh = n.register_mwh,
-            span_s = n.span_s,
+            span_ms = n.span_ms,
             reset = n.reset
         from (
             select distinct on (r.vehicle_id) r.*
@@ -218,58 +378,8 @@ begin
     group by 1;
 
     if l_late then
-        perform correct_vehicle_readings();
+        perform correct_readings('vehicle');
     end if;
-end;
-$$;
-
--- The stored readings that come right behind new ones get the rest of the difference.
-create or replace function correct_vehicle_readings()
-returns void
-language plpgsql
-as $$
-declare
-    l_first timestamptz;
-    l_last timestamptz;
-begin
-    select min(d.at), max(d.at)
-    into l_first, l_last
-    from derived_readings() as d
-    where not d.is_new;
-    if l_first is null then
-        return;
-    end if;
-    -- it may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    with corrected as (
-        update vehicle_readings as r
-        set
-            energy_mwh = d.energy_mwh,
-            span_s = d.span_s,
-            reset = d.reset
-        from derived_readings() as d
-        where not d.is_new
-            and r.vehicle_id = d.device_id
-            and r.time = d.at
-            -- only the chunks that it concerns
-            and r.time >= l_first
-            and r.time <= l_last
-        returning r.*
-    ),
-    late as (
-        insert into late_hours (source, hour)
-        select distinct 'vehicle_readings', floor_hour(c.time)
-        from corrected as c
-        where c.time < (select rolled_up_before('vehicle_readings'))
-    )
-    update vehicle_state as s
-    set
-        energy_mwh = c.energy_mwh,
-        span_s = c.span_s,
-        reset = c.reset
-    from corrected as c
-    where s.vehicle_id = c.vehicle_id
-        and s.time = c.time;
 end;
 $$;
 
@@ -307,52 +417,14 @@ begin
 
     -- what is new lies behind the newest reading, or between its neighbours in history
     delete from register_timeline;
-    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-    select s.meter_id, s.time, s.register_mwh, d.register_rollover_mwh, false
+    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new, is_newest)
+    select s.meter_id, s.time, s.register_mwh, d.register_rollover_mwh, false, true
     from meter_state as s
     left join meter_settings as d
         on d.meter_id = s.meter_id
     where s.meter_id in (select i.meter_id from incoming_meter_readings as i)
         and s.time > '-infinity';
-    l_late := exists (
-        select
-        from incoming_meter_readings as i
-        join register_timeline as t
-            on t.device_id = i.meter_id
-        where i.time <= t.time
-    );
-    if l_late then
-        insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-        select distinct i.meter_id, n.time, n.register_mwh, t.rollover_mwh, false
-        from incoming_meter_readings as i
-        join register_timeline as t
-            on t.device_id = i.meter_id
-            and t.time >= i.time
-        cross join lateral (
-            (
-                select b.time, b.register_mwh
-                from meter_readings as b
-                where b.meter_id = i.meter_id
-                    and b.time < i.time
-                order by b.time desc
-                limit 1
-            )
-            union all
-            (
-                select a.time, a.register_mwh
-                from meter_readings as a
-                where a.meter_id = i.meter_id
-                    and a.time >= i.time
-                order by a.time
-                limit 1
-            )
-        ) as n
-        where n.time < t.time;
-        delete from incoming_meter_readings as i
-        using register_timeline as t
-        where t.device_id = i.meter_id
-            and t.time = i.time;
-    end if;
+    l_late := add_neighbours('meter');
     insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
     select i.meter_id, i.time, i.energy_mwh, d.register_rollover_mwh, true
     from incoming_meter_readings as i
@@ -363,11 +435,11 @@ begin
     with stored as (
         insert into meter_readings (
             meter_id, time, energy_mwh, voltage_mv,
-            register_mwh, span_s, reset
+            register_mwh, span_ms, reset
         )
         select
             i.meter_id, i.time, d.energy_mwh, i.voltage_mv,
-            i.energy_mwh, d.span_s, d.reset
+            i.energy_mwh, d.span_ms, d.reset
         from incoming_meter_readings as i
         join derived_readings() as d
             on d.device_id = i.meter_id
@@ -389,7 +461,7 @@ begin
             voltage_mv = n.voltage_mv,
             last_seen = now(),
             register_mwh = n.register_mwh,
-            span_s = n.span_s,
+            span_ms = n.span_ms,
             reset = n.reset
         from (
             select distinct on (r.meter_id) r.*
@@ -407,57 +479,7 @@ begin
     group by 1;
 
     if l_late then
-        perform correct_meter_readings();
+        perform correct_readings('meter');
     end if;
-end;
-$$;
-
--- The stored readings that come right behind new ones get the rest of the difference.
-create or replace function correct_meter_readings()
-returns void
-language plpgsql
-as $$
-declare
-    l_first timestamptz;
-    l_last timestamptz;
-begin
-    select min(d.at), max(d.at)
-    into l_first, l_last
-    from derived_readings() as d
-    where not d.is_new;
-    if l_first is null then
-        return;
-    end if;
-    -- it may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    with corrected as (
-        update meter_readings as r
-        set
-            energy_mwh = d.energy_mwh,
-            span_s = d.span_s,
-            reset = d.reset
-        from derived_readings() as d
-        where not d.is_new
-            and r.meter_id = d.device_id
-            and r.time = d.at
-            -- only the chunks that it concerns
-            and r.time >= l_first
-            and r.time <= l_last
-        returning r.*
-    ),
-    late as (
-        insert into late_hours (source, hour)
-        select distinct 'meter_readings', floor_hour(c.time)
-        from corrected as c
-        where c.time < (select rolled_up_before('meter_readings'))
-    )
-    update meter_state as s
-    set
-        energy_mwh = c.energy_mwh,
-        span_s = c.span_s,
-        reset = c.reset
-    from corrected as c
-    where s.meter_id = c.meter_id
-        and s.time = c.time;
 end;
 $$;

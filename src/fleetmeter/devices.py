@@ -33,14 +33,14 @@ TimeZoneName = Annotated[
 Rollover = Annotated[
     float,
     Meta(
-        gt=0,
+        ge=0.001,
         le=1_000_000_000,
         description="Where its register turns over to zero, kWh; for readings that come after.",
         examples=[99999.9],
     ),
 ]
-BatteryCapacity = Annotated[float, Meta(gt=0, le=10_000, description="kWh", examples=[77])]
-RatedPower = Annotated[float, Meta(gt=0, le=100_000, description="kW", examples=[22])]
+BatteryCapacity = Annotated[float, Meta(ge=0.001, le=10_000, description="kWh", examples=[77])]
+RatedPower = Annotated[float, Meta(ge=0.001, le=100_000, description="kW", examples=[22])]
 
 
 class VehicleSettings(msgspec.Struct, rename="camel", kw_only=True):

@@ -184,6 +184,12 @@ def _from_timeout(error: CommitTimeoutError) -> ProblemDetailsException:
     )
 
 
+def _from_undecodable(error: Exception) -> ProblemDetailsException:
+    """A body of a handler that Litestar decodes: not UTF-8, or nested beyond all measure."""
+    said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {said}"))
+
+
 def _from_defect(error: Exception) -> ProblemDetailsException:
     _log.error("request failed", exc_info=error)
     return problem(HTTP_500_INTERNAL_SERVER_ERROR, "an error inside FleetMeter; it has been logged")
@@ -200,6 +206,8 @@ problem_details = ProblemDetailsPlugin(
             NotMigratedError: _from_not_migrated,
             QueueFullError: _from_full,
             CommitTimeoutError: _from_timeout,
+            UnicodeDecodeError: _from_undecodable,
+            RecursionError: _from_undecodable,
             Exception: _from_defect,
         }
     )

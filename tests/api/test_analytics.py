@@ -51,6 +51,38 @@ def test_another_meter_is_another_session(client: httpx.Client, uid: str) -> Non
     assert items[0]["from"] == items[1]["to"] == rfc3339(start + 4 * MINUTE)
 
 
+def test_a_vehicle_that_reports_rarely_has_sessions_too(client: httpx.Client, uid: str) -> None:
+    start = hours_ago(20)
+    jitter = timedelta(seconds=3)
+    at = [start, start + 30 * MINUTE - jitter, start + 60 * MINUTE, start + 150 * MINUTE]
+    post(client, *(vehicle_reading(f"{uid}EV", t, 2.0**n) for n, t in enumerate(at)))
+    client.patch(f"/v1/vehicles/{uid}EV", json={"reportingIntervalS": 1800})
+    items = client.get(f"/v1/vehicles/{uid}EV/sessions").json()["items"]
+    assert [item["energyDeliveredDc"] for item in items] == [8, 7]
+    assert items[1]["from"] == rfc3339(start - 30 * MINUTE)
+    assert items[0]["from"] == rfc3339(start + 120 * MINUTE)
+
+
+def test_sessions_never_overlap_and_count_each_reading_once(client: httpx.Client, uid: str) -> None:
+    start = hours_ago(20)
+    totals = (10, 15, 17, 20)
+    readings = [
+        vehicle_reading(
+            f"{uid}EV",
+            start + n * 5 * MINUTE + timedelta(milliseconds=900 if n < 2 else 400),
+            kwhDeliveredDcTotal=total,
+            meterId=f"{uid}{'AABB'[n]}",
+        )
+        for n, total in enumerate(totals)
+    ]
+    for reading in readings:
+        del reading["kwhDeliveredDc"]
+    post(client, *readings)
+    items = client.get(f"/v1/vehicles/{uid}EV/sessions").json()["items"]
+    assert [item["energyDeliveredDc"] for item in items] == [5, 5]
+    assert items[0]["from"] == items[1]["to"]
+
+
 def test_the_balance_of_a_meter_is_paged_in_one_window(client: httpx.Client, uid: str) -> None:
     at = hours_ago(3)
     post(client, meter_reading(f"{uid}M", at, 8))

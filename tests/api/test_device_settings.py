@@ -58,6 +58,19 @@ def test_a_setting_that_cannot_be_is_named_and_nothing_is_set(
     assert "settings" not in client.get(f"/v1/{kind}/{uid}D").json()
 
 
+@pytest.mark.parametrize("body", [b'{"label": "\xff"}', b"[" * 100_000, b"{", b""])
+def test_a_body_that_is_no_json_is_400(client: httpx.Client, uid: str, body: bytes) -> None:
+    post(client, vehicle_reading(f"{uid}EV", hours_ago(0.1)))
+    for method, path in (("PATCH", ""), ("PUT", "/meter")):
+        answer = client.request(
+            method,
+            f"/v1/vehicles/{uid}EV{path}",
+            content=body,
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code == 400, answer.text
+
+
 @pytest.mark.parametrize("kind", ["vehicles", "meters"])
 def test_a_device_that_is_not_known_is_404(client: httpx.Client, uid: str, kind: str) -> None:
     answer = client.patch(f"/v1/{kind}/{uid}nobody", json={"label": "x"})

@@ -173,14 +173,14 @@ def test_registers_through_two_services_at_once_are_derived_once(
         assert sum(senders.map(send, enumerate(batches))) == len(readings)
     for m in "AB":
         found = db.fetch(
-            "select energy_mwh, span_s from meter_readings where meter_id = $1 order by time",
+            "select energy_mwh, span_ms from meter_readings where meter_id = $1 order by time",
             f"{uid}M{m}",
         )
         assert [row["energy_mwh"] for row in found] == [
             0,
             *((2 * n - 1) * 1_000_000 for n in range(1, 120)),
         ]
-        assert [row["span_s"] for row in found] == [None, *[60] * 119]
+        assert [row["span_ms"] for row in found] == [None, *[60_000] * 119]
 
 
 def test_first_readings_of_both_kinds_at_once_leave_one_kind(
@@ -208,6 +208,65 @@ def test_first_readings_of_both_kinds_at_once_leave_one_kind(
             ]
             stored = db.fetch("select from meter_readings where meter_id = $1", meter)
             assert len(stored) == 1
+
+
+def test_a_spurious_value_counts_nothing(client: httpx.Client, uid: str) -> None:
+    start = hours_ago(1)
+    for n, total in enumerate((1000, 999_999_999, 1001, 1002.5)):
+        post(client, register(f"{uid}M", start + n * MINUTE, total))
+    assert energies(client, f"{uid}M", start) == [None, None, None, 1.5]
+    balance = client.get(f"/v1/analytics/meters/{uid}M").json()
+    assert balance["totalEnergyConsumedAc"] == 1.5
+    assert "2 times" in " ".join(balance["quality"]["reasons"])
+
+
+def test_a_register_that_reports_often_is_covered(client: httpx.Client, uid: str) -> None:
+    start = hours_ago(2)
+    post(
+        client,
+        *(register(f"{uid}M", start + n * timedelta(seconds=0.4), 5 + n) for n in range(151)),
+    )
+    window = {"from": rfc3339(start), "to": rfc3339(start + MINUTE)}
+    balance = client.get(f"/v1/analytics/meters/{uid}M", params=window).json()
+    assert balance["quality"]["coverage"]["ac"] == pytest.approx(1, abs=0.02)
+
+
+def test_a_device_refused_in_two_requests_of_one_commit_is_told_in_both(
+    client: httpx.Client, uid: str
+) -> None:
+    at = hours_ago(0.2)
+    post(client, *(register(f"{uid}R{n}", at, 1) for n in range(20)))
+    wrong = [meter_reading(f"{uid}R{n}", at + MINUTE) for n in range(20)]
+    with ThreadPoolExecutor(8) as senders:
+        answers = list(
+            senders.map(lambda _: client.post("/v1/ingest", json=wrong).status_code, range(40))
+        )
+    assert answers == [422] * 40
+
+
+@pytest.mark.timescaledb
+def test_a_late_register_unpacks_nothing_of_other_devices(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(24 * 20)
+    post(
+        client,
+        *(register(f"{uid}M{m}", start + n * 10 * MINUTE, n) for n in range(20) for m in range(10)),
+    )
+    chunk = db.fetch(
+        "select format('%I.%I', chunk_schema, chunk_name) as name"
+        " from timescaledb_information.chunks where hypertable_name = 'meter_readings'"
+        " and range_start <= $1 and range_end > $1",
+        start,
+    )[0]["name"]
+    db.fetch(f"call convert_to_columnstore('{chunk}', if_not_columnstore => true)")
+    packed = db.value(f"select count(*) from only {chunk} where starts_with(meter_id, $1)", uid)
+    assert packed == 0
+    post(client, register(f"{uid}M3", start + 15 * MINUTE, 1.5))
+    unpacked = db.fetch(
+        f"select distinct meter_id from only {chunk} where starts_with(meter_id, $1)", uid
+    )
+    assert [row["meter_id"] for row in unpacked] == [f"{uid}M3"]
 
 
 @pytest.mark.timescaledb

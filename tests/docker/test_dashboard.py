@@ -25,7 +25,7 @@ with vehicles as (
     select
         r.*,
         date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
-        coalesce(span_s, 60) as s
+        case when register_mwh is null then 60 else coalesce(span_ms, 0) / 1000 end as s
     from vehicle_readings as r
     where time >= $1
         and time < $2
@@ -54,7 +54,8 @@ ac as (
         date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
         meter_id,
         sum(energy_mwh) as mwh,
-        sum(coalesce(span_s, 60)) as covered_s
+        sum(case when register_mwh is null then 60 else coalesce(span_ms, 0) / 1000 end)
+            as covered_s
     from meter_readings
     where time >= $1
         and time < $2

@@ -33,28 +33,42 @@ def test_both_sides_can_be_compared_when_the_shortest_has_nine_tenths_of_the_lon
     assert db.value("select comparable($1, $2, $3, 0.9)", meter_s, least_s, most_s) is expected
 
 
+HOUR_MS = 3_600_000
+
+
 @pytest.mark.parametrize(
-    ("before", "now", "rollover", "energy", "reset"),
+    ("before", "now", "rollover", "span_ms", "energy", "reset"),
     [
-        (None, 5 * KWH, None, 0, False),
-        (5 * KWH, 5 * KWH, None, 0, False),
-        (5 * KWH, 7 * KWH, None, 2 * KWH, False),
-        (7 * KWH, 5 * KWH, None, 0, True),
-        (0, 10**15, None, 10**15, False),
-        # a range of 1000 kWh: a tenth of it may have been counted over the turn
-        (990 * KWH, 1 * KWH, 1000 * KWH, 11 * KWH, False),
-        (900 * KWH, 0, 1000 * KWH, 100 * KWH, False),
-        (900 * KWH - 1, 0, 1000 * KWH, 0, True),
-        (1000 * KWH, 0, 1000 * KWH, 0, False),
+        (None, 5 * KWH, None, None, 0, False),
+        (5 * KWH, 5 * KWH, None, 60_000, 0, False),
+        (5 * KWH, 7 * KWH, None, 60_000, 2 * KWH, False),
+        (7 * KWH, 5 * KWH, None, 60_000, 0, True),
+        # 1,000 kWh at once, and 10 MW all the while
+        (0, 1000 * KWH, None, 0, 1000 * KWH, False),
+        (0, 1000 * KWH + 1, None, 0, 0, True),
+        (0, 11_000 * KWH, None, HOUR_MS, 11_000 * KWH, False),
+        (0, 11_000 * KWH + 1, None, HOUR_MS, 0, True),
+        (1 * KWH, 10**15, None, HOUR_MS, 0, True),
+        # a range of 1000 kWh: less than a tenth of it may have been counted over the turn
+        (990 * KWH, 1 * KWH, 1000 * KWH, 60_000, 11 * KWH, False),
+        (900 * KWH + 1, 0, 1000 * KWH, 60_000, 100 * KWH - 1, False),
+        (900 * KWH, 0, 1000 * KWH, 60_000, 0, True),
+        (1000 * KWH, 0, 1000 * KWH, 60_000, 0, False),
         # beyond where it is said to turn over: it is another register
-        (1200 * KWH, 1 * KWH, 1000 * KWH, 0, True),
-        (1200 * KWH, 1300 * KWH, 1000 * KWH, 100 * KWH, False),
+        (1200 * KWH, 1 * KWH, 1000 * KWH, 60_000, 0, True),
+        (1200 * KWH, 1300 * KWH, 1000 * KWH, 60_000, 100 * KWH, False),
     ],
 )
 def test_the_energy_of_a_register(
-    db: Db, before: int | None, now: int, rollover: int | None, energy: int, reset: bool
+    db: Db,
+    before: int | None,
+    now: int,
+    rollover: int | None,
+    span_ms: int | None,
+    energy: int,
+    reset: bool,
 ) -> None:
-    rows = db.fetch("select * from register_energy($1, $2, $3)", before, now, rollover)
+    rows = db.fetch("select * from register_energy($1, $2, $3, $4)", before, now, rollover, span_ms)
     assert tuple(rows[0]) == (energy, reset)
 
 

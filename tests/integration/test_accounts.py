@@ -41,6 +41,15 @@ def place(server: Server) -> Iterator[Db]:
             begin + 6 * HOUR - timedelta(minutes=1),
         )
         db.fetch("insert into meter_vehicles values ('M', 'V1'), ('M', 'V2')")
+        db.fetch(
+            "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
+            " meter_declared, last_seen)"
+            " select 'V' || n, now(), 0, 0, 0, false, now() from generate_series(1, 2) as n"
+        )
+        db.fetch(
+            "insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)"
+            " values ('M', now(), 0, 0, now())"
+        )
         roll_up(db)
         yield db
 
@@ -85,7 +94,7 @@ def accounted(db: Db) -> int:
 def test_answers_are_the_same_before_and_after(place: Db) -> None:
     before = answer(place)
     assert accounted(place) == 0
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     assert accounted(place) >= 6
     after = answer(place)
     assert [row[:5] for row in after] == [row[:5] for row in before]
@@ -93,7 +102,7 @@ def test_answers_are_the_same_before_and_after(place: Db) -> None:
 
 
 def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db) -> None:
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     hours = accounted(place)
     late = start() + HOUR + timedelta(seconds=30)
     place.fetch(
@@ -107,35 +116,35 @@ def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db
     call(place, "refresh_late_hours()")
     assert accounted(place) == hours - 1
     assert sum(row[4] for row in answer(place)) == 4001 * 287 + 1_000_000
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     assert accounted(place) == hours
     assert sum(row[4] for row in answer(place)) == 4001 * 287 + 1_000_000
 
 
 def test_another_interval_or_tolerance_strikes_all_hours_out(place: Db) -> None:
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     place.fetch("select set_vehicle('V1', 'a label', null, null, null, null, null)")
     assert accounted(place) >= 6
     place.fetch("select set_vehicle('V1', 'a label', null, 120, null, null, null)")
     assert accounted(place) == 0
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     assert {row[2] for row in answer(place)} == {False}, "V1 covers twice what it reports"
     asyncio.run(migrate(place.url, 400, Accounting()))
     assert accounted(place) >= 6
     asyncio.run(migrate(place.url, 400, Accounting(coverage_tolerance=0.6)))
     assert accounted(place) == 0
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     assert {row[2] for row in answer(place)} == {True}
 
 
 def test_hours_that_are_too_old_are_forgotten(place: Db) -> None:
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     place.fetch("insert into accounted_hours values (now() - interval '40 days')")
     place.fetch(
         "insert into accounted_energy values"
         " (now() - interval '40 days', 'V1', 'M', true, 1, 1, 1, 0, 60, 60, 0, 1, 60, 60)"
     )
     hours = accounted(place)
-    call(place, "account_hours()")
+    call(place, "account_hours(35, 100)")
     assert accounted(place) == hours - 1
     assert not place.fetch("select from accounted_energy where hour < now() - interval '36 days'")

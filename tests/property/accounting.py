@@ -13,6 +13,9 @@ HOUR = timedelta(hours=1)
 DEFAULT_INTERVAL_S = 60
 LEAST_MATCH = 0.9
 SESSION_GAP = timedelta(minutes=15)
+MOST_MWH = 1_000_000_000
+MOST_MW = 10_000_000_000
+"""1,000 kWh, and 10 MW for as long as it took: more is another register."""
 
 
 class Reading(NamedTuple):
@@ -79,11 +82,12 @@ def derived(
             continue
         energy, covered, reset = 0, None, False
         if before is not None:
-            energy, covered = value - before[1], round((at - before[0]).total_seconds())
-            if energy < 0:
-                energy += rollover or 0
-                if rollover is None or not 0 <= energy <= rollover // 10:
-                    energy, covered, reset = 0, None, True
+            seconds = (at - before[0]).total_seconds()
+            energy, covered = value - before[1], round(seconds)
+            if energy < 0 and rollover is not None and (energy + rollover) * 10 < rollover:
+                energy += rollover
+            if not 0 <= energy <= MOST_MWH + MOST_MW * seconds / 3600:
+                energy, covered, reset = 0, None, True
         readings.append(Reading(device, at, energy, covered, meter, soc, reset, register=True))
         before = at, value
     return readings
@@ -228,19 +232,22 @@ class Fleet:
     def sessions(self, vehicle: str) -> list[tuple[datetime, datetime, str | None, int, int, int]]:
         """All of a vehicle's: (from, to, meter, DC, soc from, soc to), oldest first."""
         interval = timedelta(seconds=self.intervals.get(vehicle, DEFAULT_INTERVAL_S))
+        gap = max(SESSION_GAP, 1.5 * interval)
         found: list[tuple[datetime, datetime, str | None, int, int, int]] = []
         previous: Reading | None = None
         for r in (r for r in self.vehicles if r.device == vehicle):
-            near = previous is not None and r.at - previous.at <= SESSION_GAP
+            near = previous is not None and r.at - previous.at <= gap
             if r.energy > 0:
-                if found and r.at - found[-1][1] <= SESSION_GAP and found[-1][2] == r.meter:
+                if found and r.at - found[-1][1] <= gap and found[-1][2] == r.meter:
                     begin, _, meter, dc, soc, _ = found[-1]
                     found[-1] = (begin, r.at, meter, dc + r.energy, soc, r.soc_bp)
                 else:
                     took = interval
                     if previous is not None and (near or r.register):
                         took = r.at - previous.at
-                    took = min(took, max(SESSION_GAP, interval))
+                    took = min(took, gap)
+                    if previous is not None:
+                        took = min(took, r.at - previous.at)
                     soc = previous.soc_bp if near and previous is not None else r.soc_bp
                     found.append((r.at - took, r.at, r.meter, r.energy, soc, r.soc_bp))
             previous = r

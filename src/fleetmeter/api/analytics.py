@@ -23,6 +23,7 @@ from fleetmeter.api.parameters import (
     after,
     bounds_of,
     check_time,
+    first_rows,
     from_time,
     page,
     refuse_unknown_parameters,
@@ -97,7 +98,7 @@ async def get_performance(
     The last 24 hours by default; any window up to 400 days, exact to the reading at both edges.
     """
     span = window(from_, to)
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         rows = [
             row
             async for row in queries.vehicle_energy(
@@ -123,7 +124,7 @@ async def get_meter_balance(
     first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
     bounds = [span.start, span.end]
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         sums = [
             msgspec.convert(dict(row), MeterSums)
             async for row in queries.meters_energy(
@@ -168,7 +169,7 @@ async def get_fleet(
     """
     rank = after(cursor, _Rank)
     span = _window_of((rank.start, rank.end)) if rank else window(from_, to)
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         row = await _report(connection, span, sort=sort, rank=rank, sites=limit, vehicles=limit)
     sums = msgspec.json.decode(row["totals"], type=FleetSums)
     vehicles = msgspec.json.decode(row["vehicles"], type=list[RankedSums])
@@ -204,7 +205,7 @@ async def list_sites(
     """In the order of their names; meters without a site come last."""
     first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         row = await _report(
             connection, span, after_site=first[2] if first else None, sites=limit, vehicles=-1
         )
@@ -224,15 +225,12 @@ async def list_fleet_energy(
     """Exact to the reading at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
-    async with database.connection() as connection:
-        rows = [
-            row
-            async for row in queries.fleet_energy(
-                connection,
-                bounds=bounds_of(Window(start, span.end), bucket, tz),
-                limit=limit + 1,
-            )
-        ]
+    async with database.answering() as connection:
+        rows = await first_rows(
+            bounds_of(Window(start, span.end), bucket, tz),
+            limit,
+            lambda bounds, most: queries.fleet_energy(connection, bounds=bounds, limit=most),
+        )
     return page([_balance(row) for row in rows], limit, key=lambda item: item.to)
 
 
@@ -250,19 +248,17 @@ async def list_site_energy(
     """Of the meters that are set to belong to it now; exact to the reading at both edges."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         meter_ids = await queries.site_meters(connection, site=site)
         if meter_ids is None:
             raise not_found("site", site)
-        rows = [
-            row
-            async for row in queries.meters_energy(
-                connection,
-                meter_ids=meter_ids,
-                bounds=bounds_of(Window(start, span.end), bucket, tz),
-                limit=limit + 1,
-            )
-        ]
+        rows = await first_rows(
+            bounds_of(Window(start, span.end), bucket, tz),
+            limit,
+            lambda bounds, most: queries.meters_energy(
+                connection, meter_ids=meter_ids, bounds=bounds, limit=most
+            ),
+        )
     return page([_balance(row) for row in rows], limit, key=lambda item: item.to)
 
 

@@ -23,6 +23,7 @@ from fleetmeter.api.parameters import (
     Window,
     after_id,
     bounds_of,
+    first_rows,
     from_time,
     page,
     refuse_unknown_parameters,
@@ -112,19 +113,17 @@ async def list_meter_energy(
     """Exact to the reading at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         device_tz = None
         if bucket == "day" and not tz and (row := await _meter(connection, meter_id)):
             device_tz = row["time_zone"]
-        rows = [
-            row
-            async for row in queries.meters_energy(
-                connection,
-                meter_ids=[meter_id],
-                bounds=bounds_of(Window(start, span.end), bucket, tz, device_tz),
-                limit=limit + 1,
-            )
-        ]
+        rows = await first_rows(
+            bounds_of(Window(start, span.end), bucket, tz, device_tz),
+            limit,
+            lambda bounds, most: queries.meters_energy(
+                connection, meter_ids=[meter_id], bounds=bounds, limit=most
+            ),
+        )
         if not rows:
             await require_meter(connection, meter_id)
     return page([_energy(row) for row in rows], limit, key=lambda item: item.to)
@@ -155,7 +154,7 @@ def _reading(row: Record) -> dict[str, Any]:
     return {
         "meter_id": row["meter_id"],
         "timestamp": row["time"],
-        "kwh_consumed_ac": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_s"]),
+        "kwh_consumed_ac": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_ms"]),
         "kwh_consumed_ac_total": register_kwh(row["register_mwh"]),
         "reset": row["reset"] or UNSET,
         "voltage": volts(row["voltage_mv"]),

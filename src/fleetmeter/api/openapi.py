@@ -167,7 +167,7 @@ def _describe(path: str, operation: Operation) -> None:
     statuses = []
     if operation.parameters or operation.request_body:
         statuses.append("400")
-    if "{" in path and operation.request_body is None:
+    if "{" in path and path != "/v1/vehicles/{vehicle_id}/meter":
         statuses.append("404")
     if path == "/v1/ingest":
         statuses += ["408", "413", "415"]

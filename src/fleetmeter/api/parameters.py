@@ -1,7 +1,7 @@
 """What several endpoints take: device ids, windows of time, pages."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -116,6 +116,23 @@ def bounds_of(
         raise invalid_parameter("tz", "goes with bucket=day; hours are those of UTC")
     zone = time_zone("tz", tz or device_tz or "UTC")
     return buckets.bounds(span.start, span.end, bucket, zone)
+
+
+async def first_rows(
+    bounds: list[datetime], limit: int, ask: Callable[[list[datetime], int], AsyncIterator[T]]
+) -> list[T]:
+    """Rows of the buckets between bounds, one more than `limit` at most.
+
+    Asks for as many buckets as could do, and for more and more while most are empty.
+    """
+    rows: list[T] = []
+    at, buckets_at_once = 0, limit + 1
+    while at < len(bounds) - 1 and len(rows) <= limit:
+        part = bounds[at : at + buckets_at_once + 1]
+        rows += [row async for row in ask(part, limit + 1 - len(rows))]
+        at += buckets_at_once
+        buckets_at_once *= 2
+    return rows
 
 
 def time_zone(name: str, key: str) -> ZoneInfo:

@@ -23,6 +23,7 @@ from fleetmeter.api.parameters import (
     Window,
     after_id,
     bounds_of,
+    first_rows,
     from_time,
     page,
     refuse_unknown_parameters,
@@ -141,19 +142,17 @@ async def list_vehicle_energy(
     """Exact to the reading at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         device_tz = None
         if bucket == "day" and not tz and (row := await _vehicle(connection, vehicle_id)):
             device_tz = row["time_zone"]
-        rows = [
-            row
-            async for row in queries.vehicle_energy(
-                connection,
-                vehicle_id=vehicle_id,
-                bounds=bounds_of(Window(start, span.end), bucket, tz, device_tz),
-                limit=limit + 1,
-            )
-        ]
+        rows = await first_rows(
+            bounds_of(Window(start, span.end), bucket, tz, device_tz),
+            limit,
+            lambda bounds, most: queries.vehicle_energy(
+                connection, vehicle_id=vehicle_id, bounds=bounds, limit=most
+            ),
+        )
         if not rows:
             await require_vehicle(connection, vehicle_id)
     return page([_energy(row) for row in rows], limit, key=lambda item: item.to)
@@ -172,7 +171,7 @@ async def list_sessions(
     span = window(from_, to)
     end = min(from_time(cursor, span.start), span.end) if cursor else span.end
     rows: list[Record] = []
-    async with database.connection() as connection:
+    async with database.answering() as connection:
         while end > span.start and len(rows) <= limit:
             start = max(span.start, end - SESSIONS_AT_ONCE)
             rows += [
@@ -221,7 +220,7 @@ def _reading(row: Record) -> dict[str, Any]:
     return {
         "vehicle_id": row["vehicle_id"],
         "timestamp": row["time"],
-        "kwh_delivered_dc": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_s"]),
+        "kwh_delivered_dc": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_ms"]),
         "kwh_delivered_dc_total": register_kwh(row["register_mwh"]),
         "reset": row["reset"] or UNSET,
         "soc": percent(row["soc_bp"]),

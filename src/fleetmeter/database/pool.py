@@ -92,9 +92,10 @@ class _Connection(_Base):
 class Database:
     """A pool of prepared connections."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float, size: int) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
+        self._answers = asyncio.Semaphore(max(1, size // 2))
         self.long_work = asyncio.Semaphore(_LONG_WORKERS)
         """Hold it for work that keeps a connection for long: the rest are for everybody else."""
 
@@ -103,6 +104,20 @@ class Database:
         """A connection for a few statements. Raises DatabaseUnavailableError."""
         async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator["Connection"]:
+        """A connection for an answer that may take long: half of them, the rest are for ingest.
+
+        Raises DatabaseUnavailableError.
+        """
+        async with translated(), asyncio.timeout(self._timeout_s):
+            await self._answers.acquire()
+        try:
+            async with self.connection() as connection:
+                yield connection
+        finally:
+            self._answers.release()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Connection"]:
@@ -148,4 +163,4 @@ async def connect(url: str, settings: Settings) -> Database:
                 "jit": "off",  # compiling takes longer than any of our queries
             },
         )
-    return Database(pool, settings.database_timeout_s)
+    return Database(pool, settings.database_timeout_s, settings.pool_size)

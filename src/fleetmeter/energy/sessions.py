@@ -26,7 +26,7 @@ class SessionSums(VehicleSums, kw_only=True):
     meter_id: str | None
     soc_bp_from: int
     soc_bp_to: int
-    peak_mw: int
+    peak_mw: float
     is_open: bool
 
 

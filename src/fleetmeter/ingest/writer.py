@@ -75,6 +75,9 @@ _FEW = 600
 
 _key = itemgetter(0, 1)
 
+_Merged = tuple[_Kind, int, int, list[str] | None]
+"""Of one part: how many readings were new, and which devices were refused."""
+
 
 class _Terms(NamedTuple):
     """What a batch was last stored under; times in microseconds."""
@@ -181,16 +184,27 @@ class DatabaseWriter:
             work.late = work.rows
         for merged in ([work for work in works if work.late], registers):
             if merged:
-                for kind, part, new, refused in await retried(partial(self._merge, merged)):
+                for kind, part, new, refused in await self._merged(merged):
                     stored[part] += new
-                    self._refuse(parts[part], kind, refused or ())
+                    self._refuse(parts, kind, set(refused or ()))
         return stored
 
-    def _refuse(self, part: Part, kind: _Kind, devices: Iterable[str]) -> None:
-        """Tell the request, and ask the database at once when they send the same again."""
-        part.refused.update((kind.name, device) for device in devices)
+    def _refuse(self, parts: Sequence[Part], kind: _Kind, devices: set[str]) -> None:
+        """Tell every request that has such readings; when they come again, ask at once."""
+        for part in parts if devices else ():
+            there = devices.intersection(row[0] for row in getattr(part, kind.name))
+            part.refused.update((kind.name, device) for device in there)
         if kind in (_VEHICLES, _METERS):
             self._times[kind.table].learn(dict.fromkeys(devices, FOREVER))
+
+    async def _merged(self, works: Sequence[_Work]) -> list[_Merged]:
+        """Merge, and again when a device has shown its kind through another service meanwhile."""
+        try:
+            return await retried(partial(self._merge, works))
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != _SENDS_A_REGISTER:
+                raise
+            return await retried(partial(self._merge, works))
 
     async def _append_few(self, works: Sequence[_Work]) -> bool:
         """What is fresh in one statement; False, and nothing stored, when that cannot be.
@@ -266,9 +280,7 @@ class DatabaseWriter:
         horizons = {kind.table: microseconds(row[kind.horizon]) for kind in (_VEHICLES, _METERS)}
         return _Terms(row["assignments_version"], horizons)
 
-    async def _merge(
-        self, works: Sequence[_Work]
-    ) -> list[tuple[_Kind, int, int, list[str] | None]]:
+    async def _merge(self, works: Sequence[_Work]) -> list[_Merged]:
         """One transaction through the temporary tables: (kind, part, new ones, refused devices)."""
         outcomes = []
         async with self._database.transaction() as connection:

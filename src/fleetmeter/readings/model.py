@@ -25,7 +25,7 @@ MAX_AHEAD_S = 300
 """How far a device's clock may run ahead, seconds."""
 
 DeviceId = Annotated[str, Meta(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
-Kwh = Annotated[float, Meta(ge=0, le=MAX_KWH)]
+Kwh = Annotated[float, Meta(ge=0)]
 RegisterKwh = Annotated[float, Meta(ge=0, le=MAX_REGISTER_KWH)]
 Reset = Annotated[
     bool,
@@ -43,8 +43,8 @@ class VehicleReading(msgspec.Struct, rename="camel", kw_only=True):
         Annotated[
             Kwh,
             Meta(
-                description="Energy that reached the battery since the previous reading, kWh; "
-                "in an answer derived from the register, null for its first reading.",
+                description="Energy that reached the battery since the previous reading, 0–1000 "
+                "kWh; in an answer derived from the register, null for its first reading.",
                 examples=[1.2],
             ),
         ]
@@ -88,8 +88,8 @@ class MeterReading(msgspec.Struct, rename="camel", kw_only=True):
         Annotated[
             Kwh,
             Meta(
-                description="Energy metered since the previous reading, kWh; in an answer derived "
-                "from the register, null for its first reading.",
+                description="Energy metered since the previous reading, 0–1000 kWh; in an answer "
+                "derived from the register, null for its first reading.",
                 examples=[1.5],
             ),
         ]
@@ -249,9 +249,9 @@ def volts(mv: int) -> float:
     return mv / 1000
 
 
-def derived_kwh(energy_mwh: int, register_mwh: int | None, span_s: int | None) -> float | None:
+def derived_kwh(energy_mwh: int, register_mwh: int | None, span_ms: int | None) -> float | None:
     """A reading's energy in kWh; None for what opens a register."""
-    return None if register_mwh is not None and span_s is None else kwh(energy_mwh)
+    return None if register_mwh is not None and span_ms is None else kwh(energy_mwh)
 
 
 def register_kwh(register_mwh: int | None) -> float | UnsetType:
