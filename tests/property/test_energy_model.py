@@ -196,7 +196,7 @@ def eras(zone: ZoneInfo) -> list[datetime]:
     )
     sunday = october - timedelta(days=(october.weekday() + 1) % 7)
     midnight = sunday.replace(tzinfo=zone).astimezone(UTC)
-    return [midnight.replace(minute=0) - HOUR, now - 50 * HOUR, now - 4 * HOUR]
+    return [midnight.replace(minute=0) - HOUR, now - 50 * HOUR, now - 7 * HOUR]
 
 
 def prepare(place: Place, model: Model) -> None:
