@@ -317,7 +317,7 @@ begin atomic
             sum(e.covered_ac_s)::float8 as covered_ac_s,
             coalesce(sum(e.covered_dc_s) filter (where e.comparable), 0)::float8 as compared_s,
             elapsed_s(p_from, p_to)::float8 as expected_s,
-            coalesce(array_agg(distinct e.meter_id) filter (where e.meter_id is not null), '{}') as meter_ids
+            coalesce(array_agg(e.meter_id) filter (where e.meter_id is not null), '{}') as meter_ids
         from energy as e
         where e.vehicle_id is not null
         group by 1
