@@ -401,6 +401,18 @@ begin atomic
             'meters_reporting', count(distinct e.meter_id) filter (where e.meter_readings > 0)
         ),
         (select coalesce(jsonb_agg(s), '[]') from site_page as s),
-        (select coalesce(jsonb_agg(p order by p.value nulls last, p.vehicle_id), '[]') from page as p)
+        (
+            select coalesce(
+                jsonb_agg(
+                    to_jsonb(p) || jsonb_build_object(
+                        'meter_ids',
+                        (select coalesce(jsonb_agg(distinct m.id), '[]') from unnest(p.meter_ids) as m (id))
+                    )
+                    order by p.value nulls last, p.vehicle_id
+                ),
+                '[]'
+            )
+            from page as p
+        )
     from energy as e;
 end;

@@ -103,8 +103,7 @@ def vehicle_quality(sums: VehicleSums) -> Quality:
             "meter; assign one with a `since` before them"
         )
     if sums.meter_ids and sums.ac_mwh is None:
-        names = sorted(set(sums.meter_ids))
-        about.append(f"{' and '.join(names[:3])} reported nothing at that time")
+        about.append(f"{' and '.join(sums.meter_ids[:3])} reported nothing at that time")
     found = quality(
         sums,
         coverage(sums, sums.expected_s, sums.expected_s),
