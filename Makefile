@@ -42,7 +42,7 @@ logs: ## Follow the logs of the Docker stack
 
 .PHONY: test
 test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on TimescaleDB where there is one
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: deep
 deep: .venv/installed ## Twenty times as many random examples of the slow property tests (half an hour)

@@ -79,6 +79,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("server", engines, indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in parallel, those of an engine stay together: each is started once."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "server" in callspec.params:
+            item.add_marker(pytest.mark.xdist_group(callspec.params["server"]))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say loudly when the production engine was not tested."""
     if any("[timescaledb" in report.nodeid for report in terminalreporter.stats.get("skipped", [])):

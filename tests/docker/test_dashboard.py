@@ -25,8 +25,12 @@ with vehicles as (
     select
         r.*,
         date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
-        case when register_mwh is null then 60 else coalesce(span_ms, 0) / 1000 end as s
+        case
+            when register_mwh is null then coalesce(reporting_interval_s, 60)
+            else coalesce(span_ms, 0) / 1000
+        end as s
     from vehicle_readings as r
+    left join vehicle_settings using (vehicle_id)
     where time >= $1
         and time < $2
 ),
@@ -54,9 +58,14 @@ ac as (
         date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
         meter_id,
         sum(energy_mwh) as mwh,
-        sum(case when register_mwh is null then 60 else coalesce(span_ms, 0) / 1000 end)
-            as covered_s
+        sum(
+            case
+                when register_mwh is null then coalesce(reporting_interval_s, 60)
+                else coalesce(span_ms, 0) / 1000
+            end
+        ) as covered_s
     from meter_readings
+    left join meter_settings using (meter_id)
     where time >= $1
         and time < $2
     group by 1, 2

@@ -200,15 +200,19 @@ def eras(zone: ZoneInfo) -> list[datetime]:
 
 
 def prepare(place: Place, model: Model) -> None:
-    """Empty tables, and what is set for the devices."""
-    place.db.fetch(
-        "truncate vehicle_readings, meter_readings, vehicle_state, meter_state, meter_assignments,"
-        " meter_vehicles, late_hours, accounted_energy, accounted_hours, vehicle_settings,"
-        " meter_settings"
-    )
+    """Empty tables, and what is set for the devices.
+
+    Each follows what it is made from: the service accounts for hours all the while, and what it
+    wrote from the example before must go after what it wrote it from.
+    """
+    place.db.fetch("truncate vehicle_readings, meter_readings, vehicle_state, meter_state")
     if place.server.engine == "timescaledb":
-        for rollup in ("vehicle_daily", "meter_daily", "vehicle_hourly", "meter_hourly"):
+        for rollup in ("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"):
             place.db.fetch(f"truncate {rollup}")
+    place.db.fetch(
+        "truncate meter_assignments, meter_vehicles, late_hours, accounted_energy, accounted_hours,"
+        " vehicle_settings, meter_settings"
+    )
     for device in DEVICES:
         kind = "vehicle" if device in VEHICLES else "meter"
         place.db.fetch(
