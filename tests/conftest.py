@@ -54,6 +54,17 @@ class Db:
         """The first column of the first row."""
         return self.fetch(sql, *args)[0][0]
 
+    def run(self, script: str) -> None:
+        """Several statements in one transaction."""
+        asyncio.run(self._run(script))
+
+    async def _run(self, script: str) -> None:
+        connection = await asyncpg.connect(self.url, server_settings={"timezone": "UTC"})
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
+
     async def _fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.url, server_settings={"timezone": "UTC"})
         try:
@@ -74,8 +85,8 @@ class Service(NamedTuple):
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what uses a server once on each engine."""
     if "server" in metafunc.fixturenames:
-        only = metafunc.definition.get_closest_marker("timescaledb") is not None
-        engines = ["timescaledb"] if only else ["postgresql", "timescaledb"]
+        engines = ["postgresql", "timescaledb"]
+        engines = [e for e in engines if metafunc.definition.get_closest_marker(e)] or engines
         metafunc.parametrize("server", engines, indirect=True, scope="session")
 
 

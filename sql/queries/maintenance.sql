@@ -12,6 +12,10 @@ call restamp_pending()
 -- Shares out the energy of hours that have been rolled up.
 call account_hours()
 
+-- name: drop_old_history()!
+-- Drops what is older than history is kept, where no policy of the database does.
+call drop_old_history()
+
 -- name: failing_jobs()
 -- The database's own background jobs that fail: nobody sees it otherwise.
 select job, error

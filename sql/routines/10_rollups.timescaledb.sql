@@ -19,33 +19,60 @@ begin
 end;
 $$;
 
--- What the hourly rollups hold, without the fresh hours that they read from history when they are asked: who
+-- What the rollups hold, without the fresh hours that they read from history when they are asked: who
 -- reads those too names their beginning, rolled_up_until(), and spares the planner half of the work.
 do $$
 declare
-    l_source text;
-    l_view text;
+    l_rollup record;
 begin
-    foreach l_source in array array['vehicle', 'meter'] loop
-        select format('select * from %I.%I', h.schema_name, h.table_name)
-        into l_view
+    for l_rollup in
+        select
+            format('rolled_up_%s', replace(replace(c.user_view_name, 'hourly', 'hours'), 'daily', 'days')) as view,
+            format('select * from %I.%I', h.schema_name, h.table_name) as query
         from _timescaledb_catalog.continuous_agg as c
         join _timescaledb_catalog.hypertable as h
             on h.id = c.mat_hypertable_id
         where c.user_view_schema = current_schema()
-            and c.user_view_name = l_source || '_hourly';
-        execute format('create or replace view %I as %s', 'rolled_up_' || l_source || '_hours', l_view);
+            and c.user_view_name in ('vehicle_hourly', 'vehicle_daily', 'meter_hourly', 'meter_daily')
+    loop
+        execute format('create or replace view %I as %s', l_rollup.view, l_rollup.query);
     end loop;
 end;
 $$;
 
-create or replace function rolled_up_until()
+-- When the oldest chunk of this source begins; null: there is none.
+create or replace function history_begins(p_source text)
 returns timestamptz
 language plpgsql
 stable
 as $$
 begin
-    return coalesce(least(watermark('vehicle_hourly'), watermark('meter_hourly')), '-infinity');
+    return (
+        select min(c.range_start)
+        from timescaledb_information.chunks as c
+        where c.hypertable_schema = current_schema()
+            and c.hypertable_name = p_source
+    );
+end;
+$$;
+
+-- Up to where the hourly rollups of both sources hold all that there is. One may be far behind because its source
+-- has sent nothing for long, or never: then there is nothing to roll up before its history begins.
+create or replace function rolled_up_until()
+returns timestamptz
+language plpgsql
+stable
+as $$
+declare
+    l_vehicles timestamptz := coalesce(watermark('vehicle_hourly'), '-infinity');
+    l_meters timestamptz := coalesce(watermark('meter_hourly'), '-infinity');
+begin
+    if l_vehicles > l_meters + interval '1 day' then
+        l_meters := greatest(l_meters, coalesce(history_begins('meter_readings'), 'infinity'));
+    elsif l_meters > l_vehicles + interval '1 day' then
+        l_vehicles := greatest(l_vehicles, coalesce(history_begins('vehicle_readings'), 'infinity'));
+    end if;
+    return least(l_vehicles, l_meters);
 end;
 $$;
 
@@ -163,12 +190,7 @@ stable
 begin atomic
     select greatest(
         (select k.since from kept_history as k where k.source = p_source),
-        (
-            select min(c.range_start)
-            from timescaledb_information.chunks as c
-            where c.hypertable_schema = current_schema()
-                and c.hypertable_name = p_source
-        )
+        history_begins(p_source)
     );
 end;
 
@@ -191,12 +213,10 @@ declare
     l_history_start timestamptz;
     l_rolled_up boolean;
 begin
+    update retention
+    set days = p_days;
     foreach l_source in array array['vehicle_readings', 'meter_readings'] loop
-        select min(c.range_start)
-        into l_history_start
-        from timescaledb_information.chunks as c
-        where c.hypertable_schema = current_schema()
-            and c.hypertable_name = l_source;
+        l_history_start := history_begins(l_source);
         execute format('select exists (select from %I where bucket < $1)', hourly_rollup(l_source))
         into l_rolled_up
         using l_history_start;
@@ -215,14 +235,20 @@ begin
         from kept_history as k
         where k.source = l_source;
 
-        if not exists (
-            select
+        -- whatever else they are, set by an earlier version, by another setting or by hand, they are made anew
+        if (
+            select count(*)
             from timescaledb_information.jobs as j
-            where j.proc_name = 'policy_retention'
-                and j.hypertable_schema = current_schema()
-                and j.hypertable_name = l_source
-                and (j.config ->> 'drop_after')::interval = l_keep
-        ) or l_refresh < make_interval(days => p_days) then
+            where j.hypertable_schema = current_schema()
+                and (
+                    j.proc_name = 'policy_retention'
+                    and j.hypertable_name = l_source
+                    and (j.config ->> 'drop_after')::interval = l_keep
+                    or j.proc_name = 'policy_refresh_continuous_aggregate'
+                    and j.hypertable_name in (hourly_rollup(l_source), daily_rollup(l_source))
+                    and (j.config ->> 'start_offset')::interval = l_refresh
+                )
+        ) <> 3 then
             perform remove_retention_policy(l_source, if_exists => true);
             perform remove_continuous_aggregate_policy(hourly_rollup(l_source), if_exists => true);
             perform remove_continuous_aggregate_policy(daily_rollup(l_source), if_exists => true);
@@ -243,6 +269,17 @@ begin
             perform add_retention_policy(l_source, l_keep);
         end if;
     end loop;
+end;
+$$;
+
+-- History is dropped by its retention policies, chunk by chunk. What goes with it follows here; one session at a time.
+create or replace procedure drop_old_history()
+language plpgsql
+as $$
+begin
+    if pg_try_advisory_xact_lock(hashtext('fleetmeter.drop_old_history')) then
+        perform drop_old_versions();
+    end if;
 end;
 $$;
 

@@ -1,6 +1,6 @@
 -- A slice is what one device measured in one hour, cut to the window [p_from, p_to); of all devices without
--- a list. Here all of it comes from history, of some devices by the primary key: a view over history cannot
--- be bounded by its bucket, and no hours are rolled up.
+-- a list. Here it comes from history, of some devices by the primary key, since a view over history cannot be bounded
+-- by its bucket; and of whole hours from what is kept of history that was dropped.
 
 create or replace function vehicle_slices(
     p_vehicles text[],
@@ -67,6 +67,24 @@ begin
             and r.time < p_to
         group by 1, 2, 3;
     end if;
+    return query
+    select
+        k.bucket,
+        k.vehicle_id,
+        k.meter_id,
+        k.readings,
+        k.interval_readings,
+        k.span_ms,
+        k.resets,
+        k.energy_mwh,
+        k.soc_bp_min,
+        k.soc_bp_max,
+        k.battery_temp_cdeg_sum,
+        k.battery_temp_cdeg_max
+    from rolled_up_vehicle_hours as k
+    where (p_vehicles is null or k.vehicle_id = any(p_vehicles))
+        and k.bucket >= p_hours_from
+        and k.bucket < p_hours_to;
 end;
 $$;
 
@@ -129,5 +147,21 @@ begin
             and r.time < p_to
         group by 1, 2;
     end if;
+    return query
+    select
+        k.bucket,
+        k.meter_id,
+        k.readings,
+        k.interval_readings,
+        k.span_ms,
+        k.resets,
+        k.energy_mwh,
+        k.voltage_mv_sum,
+        k.voltage_mv_min,
+        k.voltage_mv_max
+    from rolled_up_meter_hours as k
+    where (p_meters is null or k.meter_id = any(p_meters))
+        and k.bucket >= p_hours_from
+        and k.bucket < p_hours_to;
 end;
 $$;

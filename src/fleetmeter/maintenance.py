@@ -1,4 +1,4 @@
-"""The service's background work: rollups follow late readings, hours are accounted for."""
+"""The service's background work: rollups follow late readings, old history goes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +15,9 @@ INTERVAL_S = 1.0
 
 JOBS_INTERVAL_S = 300.0
 """How often the database's own jobs are looked at, seconds."""
+
+RETENTION_INTERVAL_S = 600.0
+"""How often history that is older than it is kept is looked for, seconds."""
 
 _LONGEST_PAUSE_S = 300.0
 """Work that keeps failing is tried less and less often, down to this."""
@@ -34,6 +37,7 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
             (lambda: database.run(queries.refresh_late_hours.sql), INTERVAL_S),
             (lambda: database.run(queries.restamp_pending.sql), INTERVAL_S),
             (lambda: database.run(queries.account_hours.sql), INTERVAL_S),
+            (lambda: database.run(queries.drop_old_history.sql), RETENTION_INTERVAL_S),
             (lambda: _tell_failing_jobs(database), JOBS_INTERVAL_S),
         )
     ]
@@ -47,7 +51,7 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
 
 async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
     """For ever; what fails is logged and stays to be done in a later round."""
-    pause_s = interval_s
+    pause_s = INTERVAL_S  # the first round is soon
     put_off = 0
     while True:
         await asyncio.sleep(pause_s)

@@ -1,0 +1,13 @@
+-- Versions that corrections replaced go with the readings that they are of.
+
+create or replace function drop_old_versions()
+returns void
+language plpgsql
+as $$
+begin
+    delete from replaced_vehicle_readings as r
+    where r.time < kept_since('vehicle_readings');
+    delete from replaced_meter_readings as r
+    where r.time < kept_since('meter_readings');
+end;
+$$;
