@@ -15,6 +15,7 @@ from vehicle_state as v
 left join vehicle_settings as s
     on s.vehicle_id = v.vehicle_id
 where v.vehicle_id > :after
+    and v.removed_at is null
 order by v.vehicle_id
 limit :limit
 
@@ -27,6 +28,13 @@ where vehicle_id = :vehicle_id
     and time < :end
 order by time
 limit :limit
+
+-- name: remove_vehicle(vehicle_id)$
+-- Takes one vehicle out of live state and lists, until a newer reading brings it back; null: it was never there.
+update vehicle_state
+set removed_at = coalesce(removed_at, now())
+where vehicle_id = :vehicle_id
+returning true
 
 -- name: vehicle_known(vehicle_id)$
 -- Whether a vehicle has ever reported or been assigned.
@@ -67,6 +75,7 @@ from meter_state as m
 left join meter_settings as s
     on s.meter_id = m.meter_id
 where m.meter_id > :after
+    and m.removed_at is null
 order by m.meter_id
 limit :limit
 
@@ -79,6 +88,13 @@ where meter_id = :meter_id
     and time < :end
 order by time
 limit :limit
+
+-- name: remove_meter(meter_id)$
+-- Takes one meter out of live state and lists, until a newer reading brings it back; null: it was never there.
+update meter_state
+set removed_at = coalesce(removed_at, now())
+where meter_id = :meter_id
+returning true
 
 -- name: meter_known(meter_id)$
 -- Whether a meter has ever reported or had a vehicle assigned.

@@ -49,21 +49,23 @@ select append_readings(
 )
 
 -- name: store_vehicle_readings()
--- Merges the batch of the temporary table into history; how many readings were new and who was refused, by part.
-select part, readings, refused
+-- Merges the batch of the temporary table into history; how many readings were new and who was
+-- refused, by part; and what history has under the keys that came with other values.
+select part, readings, refused, conflict
 from store_vehicle_readings()
 
 -- name: store_meter_readings()
--- Merges the batch of the temporary table into history; how many readings were new and who was refused, by part.
-select part, readings, refused
+-- Merges the batch of the temporary table into history; how many readings were new and who was
+-- refused, by part; and what history has under the keys that came with other values.
+select part, readings, refused, conflict
 from store_meter_readings()
 
 -- name: store_vehicle_registers()
 -- The same for vehicles that send a register, whose energy follows from the readings around.
-select part, readings, refused
+select part, readings, refused, conflict
 from store_vehicle_registers()
 
 -- name: store_meter_registers()
 -- The same for meters that send a register, whose energy follows from the readings around.
-select part, readings, refused
+select part, readings, refused, conflict
 from store_meter_registers()

@@ -230,7 +230,8 @@ begin
 end;
 $$;
 
--- The whole fleet between neighbouring bounds. Every device with live state is expected to report.
+-- The whole fleet between neighbouring bounds. Every device that has not left is expected to report, and one that has
+-- left where it did.
 create or replace function fleet_sums(p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -270,8 +271,19 @@ begin atomic
         sum(f.covered_dc_s)::float8,
         sum(f.meter_covered_ac_s)::float8,
         coalesce(sum(f.covered_dc_s) filter (where f.comparable), 0)::float8,
-        elapsed_s(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1])::float8 * (select count(*) from vehicle_state),
-        elapsed_s(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1])::float8 * (select count(*) from meter_state)
+        elapsed_s(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1])::float8 * (
+            (select count(*) from vehicle_state as s where s.removed_at is null)
+            + count(distinct f.vehicle_id) filter (
+                where f.vehicle_id in (select s.vehicle_id from vehicle_state as s where s.removed_at is not null)
+            )
+        ),
+        elapsed_s(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1])::float8 * (
+            (select count(*) from meter_state as s where s.removed_at is null)
+            + count(distinct f.meter_id) filter (
+                where f.meter_readings > 0
+                    and f.meter_id in (select s.meter_id from meter_state as s where s.removed_at is not null)
+            )
+        )
     from fleet_energy(p_bounds) as f
     group by f.starts
     order by f.starts;
@@ -321,6 +333,18 @@ begin atomic
         from energy as e
         where e.vehicle_id is not null
         group by 1
+    ),
+    expected_vehicles as (
+        select
+        from vehicle_state as s
+        where s.removed_at is null
+            or s.vehicle_id in (select v.vehicle_id from by_vehicle as v)
+    ),
+    expected_meters as (
+        select
+        from meter_state as s
+        where s.removed_at is null
+            or s.meter_id in (select e.meter_id from energy as e where e.meter_readings > 0)
     ),
     ranked as (
         select
@@ -393,10 +417,10 @@ begin atomic
             'covered_dc_s', coalesce(sum(e.covered_dc_s), 0)::float8,
             'covered_ac_s', coalesce(sum(e.meter_covered_ac_s), 0)::float8,
             'compared_s', coalesce(sum(e.covered_dc_s) filter (where e.comparable), 0)::float8,
-            'expected_dc_s', elapsed_s(p_from, p_to)::float8 * (select count(*) from vehicle_state),
-            'expected_ac_s', elapsed_s(p_from, p_to)::float8 * (select count(*) from meter_state),
-            'vehicles', (select count(*) from vehicle_state),
-            'meters', (select count(*) from meter_state),
+            'expected_dc_s', elapsed_s(p_from, p_to)::float8 * (select count(*) from expected_vehicles),
+            'expected_ac_s', elapsed_s(p_from, p_to)::float8 * (select count(*) from expected_meters),
+            'vehicles', (select count(*) from expected_vehicles),
+            'meters', (select count(*) from expected_meters),
             'vehicles_reporting', (select count(*) from by_vehicle),
             'meters_reporting', count(distinct e.meter_id) filter (where e.meter_readings > 0)
         ),

@@ -47,7 +47,8 @@ begin
         battery_temp_cdeg = excluded.battery_temp_cdeg,
         meter_id = excluded.meter_id,
         meter_declared = excluded.meter_declared,
-        last_seen = excluded.last_seen
+        last_seen = excluded.last_seen,
+        removed_at = null
     where (v.register_mwh is null or refuse_register(v.vehicle_id))
         and excluded.time > v.time;
 end;
@@ -68,7 +69,8 @@ begin
         time = excluded.time,
         energy_mwh = excluded.energy_mwh,
         voltage_mv = excluded.voltage_mv,
-        last_seen = excluded.last_seen
+        last_seen = excluded.last_seen,
+        removed_at = null
     where (m.register_mwh is null or refuse_register(m.meter_id))
         and excluded.time > m.time;
 end;
@@ -130,7 +132,8 @@ begin
             battery_temp_cdeg = excluded.battery_temp_cdeg,
             meter_id = excluded.meter_id,
             meter_declared = excluded.meter_declared,
-            last_seen = excluded.last_seen
+            last_seen = excluded.last_seen,
+            removed_at = null
         where (v.register_mwh is null or refuse_register(v.vehicle_id))
         and excluded.time > v.time;
     end if;
@@ -151,7 +154,8 @@ begin
             time = excluded.time,
             energy_mwh = excluded.energy_mwh,
             voltage_mv = excluded.voltage_mv,
-            last_seen = excluded.last_seen
+            last_seen = excluded.last_seen,
+            removed_at = null
         where (m.register_mwh is null or refuse_register(m.meter_id))
         and excluded.time > m.time;
     end if;
@@ -162,8 +166,68 @@ $$;
 -- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
 -- table goes into history, live state and the notes beside them, in the caller's transaction. Returns, for
 -- parts (requests) of the batch, how many were new, and which devices were refused because they send a
--- register. As everywhere, history comes before live state
--- and every insert is in the order of its key: batches that meet wait for each other in one direction.
+-- register; and what history has where a reading of the batch has other values. As everywhere, history comes
+-- before live state and every insert is in the order of its key: batches that meet wait for each other in
+-- one direction.
+
+-- Readings of history whose key the batch brings with other values. Asked reading by reading, within the times of
+-- the batch, which the planner must know: it looks into no other chunk, and unpacks no more than it has to.
+create or replace function conflicting_vehicle_readings()
+returns setof vehicle_readings
+language plpgsql
+as $$
+begin
+    return query execute
+        $q$
+        select h.*
+        from incoming_vehicle_readings as i
+        cross join lateral (
+            select r.*
+            from vehicle_readings as r
+            where r.vehicle_id = i.vehicle_id
+                and r.time = i.time
+                and r.time >= $1
+                and r.time <= $2
+            limit 1
+        ) as h
+        where coalesce(h.register_mwh, h.energy_mwh) <> i.energy_mwh
+            or h.soc_bp <> i.soc_bp
+            or h.battery_temp_cdeg <> i.battery_temp_cdeg
+            or h.meter_declared <> i.meter_declared
+            or h.meter_declared and h.meter_id <> i.meter_id
+        $q$
+    using
+        (select min(i.time) from incoming_vehicle_readings as i),
+        (select max(i.time) from incoming_vehicle_readings as i);
+end;
+$$;
+
+create or replace function conflicting_meter_readings()
+returns setof meter_readings
+language plpgsql
+as $$
+begin
+    return query execute
+        $q$
+        select h.*
+        from incoming_meter_readings as i
+        cross join lateral (
+            select r.*
+            from meter_readings as r
+            where r.meter_id = i.meter_id
+                and r.time = i.time
+                and r.time >= $1
+                and r.time <= $2
+            limit 1
+        ) as h
+        where coalesce(h.register_mwh, h.energy_mwh) <> i.energy_mwh
+            or h.voltage_mv <> i.voltage_mv
+        $q$
+    using
+        (select min(i.time) from incoming_meter_readings as i),
+        (select max(i.time) from incoming_meter_readings as i);
+end;
+$$;
 
 create or replace function stamp_vehicle_readings()
 returns void
@@ -186,9 +250,11 @@ end;
 $$;
 
 create or replace function store_vehicle_readings()
-returns table (part integer, readings bigint, refused text[])
+returns table (part integer, readings bigint, refused text[], conflict vehicle_readings)
 language plpgsql
 as $$
+declare
+    l_stored bigint := 0;
 begin
     perform stamp_vehicle_readings();
 
@@ -200,47 +266,58 @@ begin
             and v.register_mwh is not null
         returning i.part, i.vehicle_id
     )
-    select r.part, 0::bigint, array_agg(distinct r.vehicle_id)
+    select r.part, 0::bigint, array_agg(distinct r.vehicle_id), null::vehicle_readings
     from refused_readings as r
     group by 1;
 
-    return query
-    with stored as (
-        insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)
-        select i.vehicle_id, i.time, i.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared
-        from incoming_vehicle_readings as i
-        order by i.vehicle_id, i.time
-        on conflict do nothing
-        returning vehicle_id, time, meter_id
-    ),
-    paired as (
-        insert into meter_vehicles (meter_id, vehicle_id)
-        select distinct s.meter_id, s.vehicle_id
+    for part, readings in
+        with stored as (
+            insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)
+            select i.vehicle_id, i.time, i.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared
+            from incoming_vehicle_readings as i
+            order by i.vehicle_id, i.time
+            on conflict do nothing
+            returning vehicle_id, time, meter_id
+        ),
+        paired as (
+            insert into meter_vehicles (meter_id, vehicle_id)
+            select distinct s.meter_id, s.vehicle_id
+            from stored as s
+            where s.meter_id is not null
+            order by 1, 2
+            on conflict do nothing
+        ),
+        late as (
+            insert into late_hours (source, hour)
+            select distinct 'vehicle_readings', floor_hour(s.time)
+            from stored as s
+            where s.time < (select rolled_up_before('vehicle_readings'))
+        )
+        select i.part, count(*)
         from stored as s
-        where s.meter_id is not null
-        order by 1, 2
-        on conflict do nothing
-    ),
-    late as (
-        insert into late_hours (source, hour)
-        select distinct 'vehicle_readings', floor_hour(s.time)
-        from stored as s
-        where s.time < (select rolled_up_before('vehicle_readings'))
-    )
-    select i.part, count(*), null::text[]
-    from stored as s
-    join incoming_vehicle_readings as i
-        on i.vehicle_id = s.vehicle_id
-        and i.time = s.time
-    group by 1;
+        join incoming_vehicle_readings as i
+            on i.vehicle_id = s.vehicle_id
+            and i.time = s.time
+        group by 1
+    loop
+        l_stored := l_stored + readings;
+        return next;
+    end loop;
+    if l_stored < (select count(*) from incoming_vehicle_readings) then
+        return query
+        select null::integer, 0::bigint, null::text[], c
+        from conflicting_vehicle_readings() as c;
+    end if;
     perform advance_vehicles();
 end;
 $$;
 
 create or replace function store_meter_readings()
-returns table (part integer, readings bigint, refused text[])
+returns table (part integer, readings bigint, refused text[], conflict meter_readings)
 language plpgsql
 as $$
+declare
+    l_stored bigint := 0;
 begin
     return query
     with refused_readings as (
@@ -250,31 +327,40 @@ begin
             and m.register_mwh is not null
         returning i.part, i.meter_id
     )
-    select r.part, 0::bigint, array_agg(distinct r.meter_id)
+    select r.part, 0::bigint, array_agg(distinct r.meter_id), null::meter_readings
     from refused_readings as r
     group by 1;
 
-    return query
-    with stored as (
-        insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
-        select i.meter_id, i.time, i.energy_mwh, i.voltage_mv
-        from incoming_meter_readings as i
-        order by i.meter_id, i.time
-        on conflict do nothing
-        returning meter_id, time
-    ),
-    late as (
-        insert into late_hours (source, hour)
-        select distinct 'meter_readings', floor_hour(s.time)
+    for part, readings in
+        with stored as (
+            insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
+            select i.meter_id, i.time, i.energy_mwh, i.voltage_mv
+            from incoming_meter_readings as i
+            order by i.meter_id, i.time
+            on conflict do nothing
+            returning meter_id, time
+        ),
+        late as (
+            insert into late_hours (source, hour)
+            select distinct 'meter_readings', floor_hour(s.time)
+            from stored as s
+            where s.time < (select rolled_up_before('meter_readings'))
+        )
+        select i.part, count(*)
         from stored as s
-        where s.time < (select rolled_up_before('meter_readings'))
-    )
-    select i.part, count(*), null::text[]
-    from stored as s
-    join incoming_meter_readings as i
-        on i.meter_id = s.meter_id
-        and i.time = s.time
-    group by 1;
+        join incoming_meter_readings as i
+            on i.meter_id = s.meter_id
+            and i.time = s.time
+        group by 1
+    loop
+        l_stored := l_stored + readings;
+        return next;
+    end loop;
+    if l_stored < (select count(*) from incoming_meter_readings) then
+        return query
+        select null::integer, 0::bigint, null::text[], c
+        from conflicting_meter_readings() as c;
+    end if;
     perform advance_meters();
 end;
 $$;

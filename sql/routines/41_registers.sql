@@ -269,7 +269,7 @@ $$;
 
 -- As store_vehicle_readings(), for vehicles whose energy in the temporary table is a register.
 create or replace function store_vehicle_registers()
-returns table (part integer, readings bigint, refused text[])
+returns table (part integer, readings bigint, refused text[], conflict vehicle_readings)
 language plpgsql
 as $$
 declare
@@ -299,7 +299,7 @@ begin
             and s.register_mwh is null
         returning i.part, i.vehicle_id
     )
-    select r.part, 0::bigint, array_agg(distinct r.vehicle_id)
+    select r.part, 0::bigint, array_agg(distinct r.vehicle_id), null::vehicle_readings
     from refused_readings as r
     group by 1;
 
@@ -312,6 +312,17 @@ begin
         on d.vehicle_id = s.vehicle_id
     where s.vehicle_id in (select i.vehicle_id from incoming_vehicle_readings as i)
         and s.time > '-infinity';
+    if exists (
+        select
+        from incoming_vehicle_readings as i
+        join register_timeline as t
+            on t.device_id = i.vehicle_id
+            and t.time >= i.time
+    ) then
+        return query
+        select null::integer, 0::bigint, null::text[], c
+        from conflicting_vehicle_readings() as c;
+    end if;
     l_late := add_neighbours('vehicle');
     insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
     select i.vehicle_id, i.time, i.energy_mwh, d.register_rollover_mwh, true
@@ -359,6 +370,7 @@ begin
             meter_id = n.meter_id,
             meter_declared = n.meter_declared,
             last_seen = now(),
+            removed_at = null,
             register_mwh = n.register_mwh,
             span_ms = n.span_ms,
             reset = n.reset
@@ -370,7 +382,7 @@ begin
         where s.vehicle_id = n.vehicle_id
             and s.time < n.time
     )
-    select i.part, count(*), null::text[]
+    select i.part, count(*), null::text[], null::vehicle_readings
     from stored as s
     join incoming_vehicle_readings as i
         on i.vehicle_id = s.vehicle_id
@@ -385,7 +397,7 @@ $$;
 
 -- The same for meters.
 create or replace function store_meter_registers()
-returns table (part integer, readings bigint, refused text[])
+returns table (part integer, readings bigint, refused text[], conflict meter_readings)
 language plpgsql
 as $$
 declare
@@ -411,7 +423,7 @@ begin
             and s.register_mwh is null
         returning i.part, i.meter_id
     )
-    select r.part, 0::bigint, array_agg(distinct r.meter_id)
+    select r.part, 0::bigint, array_agg(distinct r.meter_id), null::meter_readings
     from refused_readings as r
     group by 1;
 
@@ -424,6 +436,17 @@ begin
         on d.meter_id = s.meter_id
     where s.meter_id in (select i.meter_id from incoming_meter_readings as i)
         and s.time > '-infinity';
+    if exists (
+        select
+        from incoming_meter_readings as i
+        join register_timeline as t
+            on t.device_id = i.meter_id
+            and t.time >= i.time
+    ) then
+        return query
+        select null::integer, 0::bigint, null::text[], c
+        from conflicting_meter_readings() as c;
+    end if;
     l_late := add_neighbours('meter');
     insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
     select i.meter_id, i.time, i.energy_mwh, d.register_rollover_mwh, true
@@ -460,6 +483,7 @@ begin
             energy_mwh = n.energy_mwh,
             voltage_mv = n.voltage_mv,
             last_seen = now(),
+            removed_at = null,
             register_mwh = n.register_mwh,
             span_ms = n.span_ms,
             reset = n.reset
@@ -471,7 +495,7 @@ begin
         where s.meter_id = n.meter_id
             and s.time < n.time
     )
-    select i.part, count(*), null::text[]
+    select i.part, count(*), null::text[], null::meter_readings
     from stored as s
     join incoming_meter_readings as i
         on i.meter_id = s.meter_id

@@ -10,6 +10,12 @@ declare
     l_assignment meter_assignments;
 begin
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
+    insert into replaced_assignments (vehicle_id, since, meter_id, created_at)
+    select a.vehicle_id, a.since, a.meter_id, a.created_at
+    from meter_assignments as a
+    where a.vehicle_id = p_vehicle
+        and a.since = p_since
+        and a.meter_id is distinct from p_meter;
     insert into meter_assignments as a (vehicle_id, since, meter_id, created_at)
     values (p_vehicle, coalesce(p_since, now()), p_meter, clock_timestamp())
     on conflict (vehicle_id, since) do update

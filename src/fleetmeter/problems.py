@@ -74,11 +74,10 @@ def problem(
     )
 
 
-def not_found(kind: str, device_id: str) -> ProblemDetailsException:
-    """404 for a device that has never reported."""
-    return problem(
-        HTTP_404_NOT_FOUND, f"the {kind} {device_id} has never reported", kind=f"unknown-{kind}"
-    )
+def not_found(kind: str, device_id: str, *, removed: bool = False) -> ProblemDetailsException:
+    """404 for a device that has never reported, or not since it was removed."""
+    never = "has not reported since it was removed" if removed else "has never reported"
+    return problem(HTTP_404_NOT_FOUND, f"the {kind} {device_id} {never}", kind=f"unknown-{kind}")
 
 
 def invalid_parameter(name: str, detail: str) -> ProblemDetailsException:

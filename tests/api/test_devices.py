@@ -145,3 +145,78 @@ def test_a_parameter_that_cannot_be_is_named(
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:fleetmeter:problem:invalid-parameter"
     assert answer.json()["errors"][0]["path"] == named
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "reading"),
+    [("vehicles", "vehicleId", vehicle_reading), ("meters", "meterId", meter_reading)],
+)
+def test_a_removed_device_leaves_lists_and_keeps_its_history_until_it_reports_again(
+    client: httpx.Client, uid: str, kind: str, key: str, reading: Any
+) -> None:
+    def listed() -> list[str]:
+        items = all_pages(client, f"/v1/{kind}", limit=1000)
+        return [item[key] for item in items if item[key].startswith(uid)]
+
+    path, start = f"/v1/{kind}/{uid}A", hours_ago(2)
+    post(client, *(reading(f"{uid}{name}", start) for name in "AB"))
+    client.patch(path, json={"label": "Anna's"}).raise_for_status()
+    for _ in range(2):  # a DELETE may be sent again
+        assert client.delete(path).status_code == 204
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "removed" in answer.json()["detail"]
+    assert listed() == [f"{uid}B"]
+    assert client.delete(f"/v1/{kind}/{uid}never").status_code == 404
+
+    window = {"from": rfc3339(start), "to": rfc3339(start + 5 * MINUTE)}
+    assert len(client.get(f"{path}/readings", params=window).json()["items"]) == 1
+    assert len(client.get(f"{path}/energy", params=window).json()["items"]) == 1
+    # what it sends again is not new
+    assert post(client, reading(f"{uid}A", start))["duplicates"] == 1
+    assert listed() == [f"{uid}B"]
+    post(client, reading(f"{uid}A", start + MINUTE))
+    assert client.get(path).json()["settings"]["label"] == "Anna's"
+    assert listed() == [f"{uid}A", f"{uid}B"]
+
+
+def test_a_removed_register_comes_back_with_its_next_reading(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(2)
+
+    def register(n: int, total: float) -> dict[str, Any]:
+        sent = meter_reading(f"{uid}M", start + n * MINUTE) | {"kwhConsumedAcTotal": total}
+        del sent["kwhConsumedAc"]
+        return sent
+
+    post(client, register(0, 10), register(1, 11))
+    assert client.delete(f"/v1/meters/{uid}M").status_code == 204
+    post(client, register(2, 13.5))
+    assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 2.5
+
+
+def test_the_fleet_does_not_wait_for_devices_that_were_removed(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(0.5)
+    post(
+        client,
+        vehicle_reading(f"{uid}gone", hours_ago(24 * 20)),
+        meter_reading(f"{uid}goneM", hours_ago(24 * 20)),
+        vehicle_reading(f"{uid}left", start, meterId=f"{uid}M"),
+    )
+    window = {"from": rfc3339(start), "to": rfc3339(start + MINUTE)}
+
+    def fleet() -> Any:
+        return client.get("/v1/analytics/fleet", params=window).json()
+
+    before = fleet()
+    client.delete(f"/v1/vehicles/{uid}gone").raise_for_status()
+    client.delete(f"/v1/meters/{uid}goneM").raise_for_status()
+    client.delete(f"/v1/vehicles/{uid}left").raise_for_status()
+    after = fleet()
+    assert after["vehiclesSilent"] == before["vehiclesSilent"] - 1
+    assert after["metersSilent"] == before["metersSilent"] - 1
+    assert after["vehiclesReporting"] == before["vehiclesReporting"], "it did then"
+    assert after["totalEnergyDeliveredDc"] == before["totalEnergyDeliveredDc"]

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.conftest import Db, hours_ago, meter_reading, post, vehicle_reading
+from tests.conftest import Db, hours_ago, meter_reading, post, rfc3339, vehicle_reading
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -68,11 +68,49 @@ def test_a_reading_is_stored_once_however_often_it_is_sent(
     assert db.value("select count(*) from vehicle_readings where vehicle_id = $1", f"{uid}EV") == 50
 
 
-def test_a_resent_reading_with_other_values_changes_nothing(client: httpx.Client, uid: str) -> None:
+def test_a_resent_reading_with_other_values_is_a_conflict_and_changes_nothing(
+    client: httpx.Client, uid: str
+) -> None:
     at = hours_ago(1)
-    post(client, meter_reading(f"{uid}M", at, 1.5))
-    assert post(client, meter_reading(f"{uid}M", at, 9))["duplicates"] == 1
+    vehicle = vehicle_reading(f"{uid}EV", at)
+    post(client, meter_reading(f"{uid}M", at, 1.5), vehicle)
+    others = [
+        meter_reading(f"{uid}M", at, 1.500001),
+        meter_reading(f"{uid}M", at, 1.5, voltage=230.001),
+        vehicle | {"kwhDeliveredDc": 1.3},
+        vehicle | {"soc": 72.01},
+        vehicle | {"batteryTemp": 36.01},
+        vehicle | {"meterId": f"{uid}M"},
+        vehicle,
+        vehicle | {"soc": 72.001},  # rounded to the unit it is stored in, the same
+        meter_reading(f"{uid}M", at - MINUTE, 1.5),
+    ]
+    answer = client.post("/v1/ingest", json=others)
+    assert answer.status_code == 207
+    outcome = answer.json()
+    assert (outcome["accepted"], outcome["duplicates"]) == (1, 2)
+    assert [(item["index"], item["code"]) for item in outcome["rejected"]] == [
+        (index, "conflict") for index in range(6)
+    ]
+    assert f"{uid}EV has a reading of {rfc3339(at)}" in outcome["rejected"][2]["detail"]
+    assert "/v1/corrections" in outcome["rejected"][2]["detail"]
     assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 1.5
+    assert client.get(f"/v1/vehicles/{uid}EV").json()["soc"] == 72
+
+
+def test_two_values_of_a_reading_in_one_batch_conflict_whether_it_is_new_or_not(
+    client: httpx.Client, uid: str
+) -> None:
+    at = hours_ago(1)
+    values = [meter_reading(f"{uid}M", at, kwh) for kwh in (1, 2, 1, 3)]
+    for accepted in (1, 0):
+        outcome = client.post("/v1/ingest", json=values).json()
+        assert (outcome["accepted"], outcome["duplicates"]) == (accepted, 2 - accepted)
+        assert [item["index"] for item in outcome["rejected"]] == [1, 3]
+    # what is stored is not what comes first
+    outcome = client.post("/v1/ingest", json=values[1:]).json()
+    assert (outcome["accepted"], outcome["duplicates"]) == (0, 1)
+    assert [item["index"] for item in outcome["rejected"]] == [0, 2]
 
 
 def test_a_late_reading_never_moves_live_state_back(client: httpx.Client, uid: str) -> None:

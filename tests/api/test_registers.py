@@ -82,15 +82,19 @@ def test_a_late_reading_splits_the_difference_in_rollups_and_live_state_too(
     )
 
 
-def test_a_resent_register_is_a_duplicate_and_changes_nothing(
+def test_a_resent_register_is_a_duplicate_or_a_conflict_and_changes_nothing(
     client: httpx.Client, uid: str
 ) -> None:
     start = hours_ago(1)
     sent = [register(f"{uid}M", start + n * MINUTE, 10 + n) for n in range(5)]
     post(client, *sent)
     assert post(client, *sent)["duplicates"] == 5
-    other = [register(f"{uid}M", start + n * MINUTE, 999) for n in range(5)]
-    assert post(client, *other) == {"accepted": 0, "duplicates": 5, "rejected": []}
+    other = [register(f"{uid}M", start + n * MINUTE, 12) for n in range(5)]
+    outcome = client.post("/v1/ingest", json=other).json()
+    assert (outcome["accepted"], outcome["duplicates"]) == (0, 1)
+    assert [(item["index"], item["code"]) for item in outcome["rejected"]] == [
+        (index, "conflict") for index in (0, 1, 3, 4)
+    ]
     assert energies(client, f"{uid}M", start) == [None, 1, 1, 1, 1]
 
 

@@ -186,8 +186,10 @@ async def _look(url: str, fleet: Fleet) -> Shown:
             *(floor(month, DAY), floor(fleet.end, DAY) + DAY),
         )
         silent = await connection.fetchrow(
-            "select (select count(*) from vehicle_state where now() - last_seen < '15 minutes'),"
-            " (select count(*) from meter_state where now() - last_seen < '15 minutes')"
+            "select (select count(*) from vehicle_state"
+            " where now() - last_seen < '15 minutes' and removed_at is null),"
+            " (select count(*) from meter_state"
+            " where now() - last_seen < '15 minutes' and removed_at is null)"
         )
         if not await connection.fetch("select from pg_roles where rolname = 'fleetmeter_reader'"):
             await connection.execute("create role fleetmeter_reader")

@@ -1,7 +1,8 @@
 """Every analytics answer is that of a naive model over raw readings.
 
 Random fleets: shared meters, vehicles that move, registers with resets and rollovers, gaps,
-disorder, reporting intervals, sites and time zones, below the rollups' watermark and above it.
+disorder, reporting intervals, sites and time zones, corrections, readings sent again and chunks in
+the columnstore, below the rollups' watermark and above it; and when old history has been dropped.
 """
 
 import time
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import (
     EXAMPLES,
+    RETENTION_DAYS,
     Db,
     Server,
     eventually,
@@ -66,6 +68,19 @@ class Move(NamedTuple):
     meter: str | None
 
 
+class Fix(NamedTuple):
+    """A correction of one of a device's readings, if it has any by then."""
+
+    device: str
+    number: int
+    choice: int
+    meter: str | None
+
+
+class Compress(NamedTuple):
+    """Chunks of more than a day ago go into the columnstore, where there is one."""
+
+
 class Setup(NamedTuple):
     """What is set for each device before it reports."""
 
@@ -92,6 +107,14 @@ moves = st.builds(
     st.integers(-10, SPAN),
     st.sampled_from([None, *METERS, *METERS]),
 )
+fixes = st.builds(
+    Fix,
+    st.sampled_from(DEVICES),
+    st.integers(0, 40),
+    st.integers(0, 5),
+    st.sampled_from([None, *METERS]),
+)
+changes = st.one_of(moves, fixes, fixes, st.builds(Compress))
 setups = st.builds(
     Setup,
     st.sets(st.sampled_from(DEVICES)),
@@ -136,6 +159,37 @@ class Model:
                     self.sent[device].setdefault(at, (value, None, 0))
                 payload.append(reading | {name: value / 1_000_000})
         return payload
+
+    def send(self, client: httpx.Client, run: Run) -> None:
+        """Post the run; what is there already with other values stays as it is."""
+        before = sum(map(len, self.sent.values()))
+        accepted = 0
+        for batch in in_order(self.batch(run), run):
+            answer = client.post("/v1/ingest", json=batch)
+            assert answer.status_code in (200, 207, 422), answer.text
+            assert {item["code"] for item in answer.json()["rejected"]} <= {"conflict"}
+            accepted += answer.json()["accepted"]
+        assert accepted == sum(map(len, self.sent.values())) - before
+
+    def fix(self, fix: Fix) -> dict[str, Any] | None:
+        """The correction to send, or None; the model has it already."""
+        sent = self.sent[fix.device]
+        if not sent:
+            return None
+        at = sorted(sent)[fix.number % len(sent)]
+        register = fix.device in self.setup.registers
+        value = (REGISTERS if register else ENERGIES)[fix.choice]
+        vehicle = fix.device in VEHICLES
+        name = ("kwhDeliveredDc" if vehicle else "kwhConsumedAc") + ("Total" if register else "")
+        sent[at] = (value, fix.meter if vehicle else None, sent[at][2])
+        correction = {
+            "vehicleId" if vehicle else "meterId": self.uid + fix.device,
+            "timestamp": rfc3339(at),
+            name: value / 1_000_000,
+            "who": "the test",
+            "reason": "to see what follows",
+        }
+        return correction | ({"meterId": fix.meter and self.uid + fix.meter} if vehicle else {})
 
     def meter_at(self, vehicle: str, at: datetime, declared: str | None) -> str | None:
         """Declared, or the assignment in force."""
@@ -202,17 +256,26 @@ def eras(zone: ZoneInfo) -> list[datetime]:
 def prepare(place: Place, model: Model) -> None:
     """Empty tables, and what is set for the devices.
 
-    Each follows what it is made from: the service accounts for hours all the while, and what it
-    wrote from the example before must go after what it wrote it from.
+    All at once, and not while the service accounts for hours: what it is about to write follows
+    from the example before.
     """
-    place.db.fetch("truncate vehicle_readings, meter_readings, vehicle_state, meter_state")
-    if place.server.engine == "timescaledb":
-        for rollup in ("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"):
-            place.db.fetch(f"truncate {rollup}")
-    place.db.fetch(
-        "truncate meter_assignments, meter_vehicles, late_hours, accounted_energy, accounted_hours,"
-        " vehicle_settings, meter_settings"
+    rollups = (
+        "vehicle_hourly; truncate meter_hourly; truncate vehicle_daily; truncate meter_daily"
+        if place.server.engine == "timescaledb"
+        else "kept_vehicle_hours, kept_meter_hours"
     )
+    place.db.run(
+        f"""
+        select pg_advisory_xact_lock(hashtext('fleetmeter.refresh_late_hours'));
+        truncate vehicle_readings, meter_readings, vehicle_state, meter_state;
+        truncate {rollups};
+        truncate meter_assignments, meter_vehicles, late_hours, accounted_energy, accounted_hours,
+            vehicle_settings, meter_settings;
+        """
+    )
+    if place.db.value("select days from retention") != RETENTION_DAYS:
+        place.db.fetch("update kept_history set since = '0001-01-01 00:00:00+00'")
+        place.db.fetch("select configure_retention($1)", RETENTION_DAYS)
     for device in DEVICES:
         kind = "vehicle" if device in VEHICLES else "meter"
         place.db.fetch(
@@ -229,19 +292,46 @@ def prepare(place: Place, model: Model) -> None:
 def roll_up(place: Place) -> None:
     """Everything that may be, and account for it."""
     if place.server.engine == "timescaledb":
+        for rollup in ("vehicle_hourly", "meter_hourly"):
+            between_policies(
+                place,
+                f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 hour')",
+            )
 
-        def rolled_up() -> bool:
-            try:
-                for rollup in ("vehicle_hourly", "meter_hourly"):
-                    place.db.fetch(
-                        f"call refresh_continuous_aggregate('{rollup}', null,"
-                        " now() - interval '1 hour')"
-                    )
-            except (asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError):
-                return False
-            return True
 
-        eventually(rolled_up, timeout_s=30)
+def between_policies(place: Place, call: str) -> None:
+    """Run a procedure, again while one of the database's own refreshes is at it."""
+
+    def done() -> bool:
+        try:
+            place.db.fetch(call)
+        except (asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError):
+            return False
+        return True
+
+    eventually(done, timeout_s=30)
+
+
+def compress(place: Place) -> None:
+    """As the policy does after a week."""
+    if place.server.engine == "timescaledb":
+        for table in ("vehicle_readings", "meter_readings"):
+            place.db.fetch(
+                f"select compress_chunk(c) from show_chunks('{table}',"
+                " older_than => now() - interval '24 hours') as c"
+            )
+
+
+def drop_old_history(place: Place) -> None:
+    """What is older than five days goes: by the policies, or as the service does it."""
+    place.db.fetch("select configure_retention(4)")
+    if place.server.engine == "timescaledb":
+        for row in place.db.fetch(
+            "select job_id from timescaledb_information.jobs where proc_name = 'policy_retention'"
+        ):
+            place.db.fetch(f"call run_job({row['job_id']})")
+    else:
+        place.db.fetch("call drop_old_history()")
 
 
 @settings(
@@ -251,16 +341,20 @@ def roll_up(place: Place) -> None:
 )
 @given(
     setup=setups,
-    events=st.lists(st.one_of(runs, runs, runs, moves), min_size=3, max_size=9),
+    events=st.lists(st.one_of(runs, runs, runs, changes), min_size=3, max_size=10),
     rolled_up_after=st.integers(0, 9),
+    again=st.booleans(),
+    old_history_goes=st.booleans(),
     cut=st.tuples(st.integers(0, SPAN), st.integers(0, SPAN)),
     zone=st.sampled_from(ZONES),
 )
 def test_every_answer_is_that_of_a_naive_model(
     place: Place,
     setup: Setup,
-    events: list[Run | Move],
+    events: list[Run | Move | Fix | Compress],
     rolled_up_after: int,
+    again: bool,
+    old_history_goes: bool,
     cut: tuple[int, int],
     zone: str,
 ) -> None:
@@ -271,9 +365,13 @@ def test_every_answer_is_that_of_a_naive_model(
         if number == rolled_up_after:
             roll_up(place)
         if isinstance(event, Run):
-            for batch in in_order(model.batch(event), event):
-                answer = place.client.post("/v1/ingest", json=batch)
+            model.send(place.client, event)
+        elif isinstance(event, Fix):
+            if (correction := model.fix(event)) is not None:
+                answer = place.client.post("/v1/corrections", json=correction)
                 assert answer.status_code == 200, answer.text
+        elif isinstance(event, Compress):
+            compress(place)
         else:
             at = model.starts[event.era] + event.minute * MINUTE
             model.moves[event.vehicle, at] = event.meter
@@ -282,13 +380,19 @@ def test_every_answer_is_that_of_a_naive_model(
                 json={"meterId": event.meter and model.uid + event.meter, "since": rfc3339(at)},
             )
             assert answer.status_code == 200, answer.text
+    for event in events if again else ():
+        if isinstance(event, Run):
+            model.send(place.client, event)
     roll_up(place)
     if place.server.engine == "timescaledb":  # sooner than the service would
-        place.db.fetch("call refresh_late_hours()")
+        between_policies(place, "call refresh_late_hours()")
         place.db.fetch("call account_hours(35, 3)")
     check = Check(place.client, model)
     check.registers()
     within_seconds(lambda: check.everything(cut, ZoneInfo(zone)))
+    if old_history_goes:
+        drop_old_history(place)
+        within_seconds(lambda: check.without_old_history(cut, ZoneInfo(zone)))
 
 
 def in_order(readings: list[dict[str, Any]], run: Run) -> list[list[dict[str, Any]]]:
@@ -378,6 +482,21 @@ class Check:
             (start + low * MINUTE, start + high * MINUTE + MINUTE),
         ):
             self.sessions(begin, end)
+
+    def without_old_history(self, cut: tuple[int, int], zone: ZoneInfo) -> None:
+        """Rollups outlive their readings: whole hours of then, and anything since."""
+        then, start = self.model.starts[0], self.model.starts[1]
+        for kind, devices in (("vehicles", VEHICLES), ("meters", METERS)):
+            for device in devices:
+                path = f"/v1/{kind}/{self.model.uid}{device}/readings"
+                answer = self.get(path, then - HOUR, then + 24 * HOUR)
+                assert answer is None or answer["items"] == []
+        self.window(then - HOUR, datetime.now(UTC).replace(microsecond=0))
+        self.window(then + HOUR, then + 3 * HOUR)
+        self.window(start + min(cut) * MINUTE, start + (max(cut) + 1) * MINUTE)
+        self.hours(then, then + 5 * HOUR)
+        if zone.key in ("UTC", "Europe/Berlin"):  # days of whole hours
+            self.days(then - 20 * HOUR, then + 30 * HOUR, zone)
 
     def window(self, start: datetime, end: datetime) -> None:
         """Performance of each vehicle, the balance of each meter, the fleet and its sites."""

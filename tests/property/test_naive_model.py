@@ -53,6 +53,18 @@ class Assign(NamedTuple):
     meter: str | None
 
 
+class Correct(NamedTuple):
+    """Of one of the readings that are stored by then."""
+
+    number: int
+    mwh: int
+    meter: str | None
+
+
+class Compress(NamedTuple):
+    """Older chunks go into the columnstore, where there is one."""
+
+
 eras = st.integers(0, 1)
 minutes = st.integers(0, SPAN)
 ENERGIES = [0, 1, 3, 1000, 333_333, 1_200_000, 1_000_000_000]
@@ -72,7 +84,10 @@ assigns = st.builds(
     st.sampled_from([None, *METERS]),
 )
 batches = st.lists(readings, min_size=1, max_size=15)
-histories = st.lists(st.one_of(batches, batches, assigns), min_size=1, max_size=8)
+corrections = st.builds(Correct, st.integers(0, 50), energy, st.sampled_from([None, *METERS]))
+histories = st.lists(
+    st.one_of(batches, batches, assigns, corrections, st.builds(Compress)), min_size=1, max_size=10
+)
 
 
 class Model:
@@ -84,32 +99,64 @@ class Model:
         self.vehicles: dict[tuple[str, datetime], Vehicle] = {}
         self.meters: dict[tuple[str, datetime], Meter] = {}
         self.assignments: dict[tuple[str, datetime], str | None] = {}
+        self.replaced: dict[tuple[str, datetime], list[tuple[Vehicle | Meter, str]]] = {}
 
     def at(self, event: Vehicle | Meter | Assign) -> datetime:
         return self.starts[event.era] + timedelta(minutes=event.minute)
 
     def send(self, client: httpx.Client, batch: list[Vehicle | Meter]) -> None:
         """Post a batch; the outcome must be the model's."""
-        new = self.keep(batch)
+        outcomes = self.keep(batch)
         answer = client.post("/v1/ingest", json=[self.payload(reading) for reading in batch])
-        assert answer.status_code == 200, answer.text
-        assert answer.json() == {
-            "accepted": new,
-            "duplicates": len(batch) - new,
-            "rejected": [],
-        }
+        conflicts = [index for index, outcome in enumerate(outcomes) if outcome == "conflict"]
+        expected = 422 if len(conflicts) == len(batch) else 207 if conflicts else 200
+        assert answer.status_code == expected, answer.text
+        found = answer.json()
+        assert found["accepted"] == outcomes.count("accepted")
+        assert found["duplicates"] == outcomes.count("duplicate")
+        assert [(item["index"], item["code"]) for item in found["rejected"]] == [
+            (index, "conflict") for index in conflicts
+        ]
 
-    def keep(self, batch: list[Vehicle | Meter]) -> int:
-        """The first of each key stays; how many were new."""
-        new = 0
+    def keep(self, batch: list[Vehicle | Meter]) -> list[str]:
+        """The first of each key stays; what became of each item."""
+        outcomes = []
         for reading in batch:
-            if isinstance(reading, Vehicle):
-                new += (key := (reading.vehicle, self.at(reading))) not in self.vehicles
-                self.vehicles.setdefault(key, reading)
+            there: dict[Any, Any] = self.vehicles if isinstance(reading, Vehicle) else self.meters
+            key = (reading[0], self.at(reading))
+            if key not in there:
+                there[key] = reading
+                outcomes.append("accepted")
             else:
-                new += (key := (reading.meter, self.at(reading))) not in self.meters
-                self.meters.setdefault(key, reading)
-        return new
+                outcomes.append("duplicate" if there[key] == reading else "conflict")
+        return outcomes
+
+    def correct(self, client: httpx.Client, change: Correct) -> None:
+        """Give one reading other values; it keeps what it had."""
+        stored: list[Vehicle | Meter] = [*self.vehicles.values(), *self.meters.values()]
+        if not stored:
+            return
+        old = stored[change.number % len(stored)]
+        new = old._replace(mwh=change.mwh)
+        values: dict[str, Any] = {"reason": f"number {change.number}", "who": "the test"}
+        if isinstance(new, Vehicle):
+            new = new._replace(meter=change.meter)
+            values |= {
+                "vehicleId": self.uid + new.vehicle,
+                "kwhDeliveredDc": new.mwh / 1_000_000,
+                "meterId": new.meter and self.uid + new.meter,
+            }
+            self.vehicles[new.vehicle, self.at(new)] = new
+        else:
+            values |= {"meterId": self.uid + new.meter, "kwhConsumedAc": new.mwh / 1_000_000}
+            self.meters[new.meter, self.at(new)] = new
+        answer = client.post("/v1/corrections", json=values | {"timestamp": rfc3339(self.at(new))})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["changed"] == (new != old)
+        if new != old:
+            versions = self.replaced.setdefault((old[0], self.at(old)), [])
+            versions.append((old, values["reason"]))
+        assert answer.json()["version"] == len(self.replaced.get((old[0], self.at(old)), [])) + 1
 
     def assign(self, client: httpx.Client, change: Assign) -> None:
         self.assignments[change.vehicle, self.at(change)] = change.meter
@@ -141,6 +188,9 @@ class Model:
         return max(in_force, key=lambda item: item[0])[1] if in_force else None
 
 
+_ENERGY = {"vehicles": "kwhDeliveredDc", "meters": "kwhConsumedAc"}
+
+
 def check_devices(model: Model, client: httpx.Client) -> None:
     """History and live state, through the API."""
     window = {
@@ -164,7 +214,17 @@ def check_devices(model: Model, client: httpx.Client) -> None:
             if not expected:
                 assert state.status_code == 404
                 continue
-            assert client.get(f"{path}/readings", params=window).json()["items"] == expected
+            found = client.get(f"{path}/readings", params=window | {"versions": "all"}).json()
+            for item in found["items"]:
+                at = datetime.fromisoformat(item["timestamp"])
+                assert [
+                    (version["version"], version[_ENERGY[kind]], version["reason"])
+                    for version in item.pop("versions")
+                ] == [
+                    (number, old.mwh / 1_000_000, reason)
+                    for number, (old, reason) in enumerate(model.replaced.get((name, at), []), 1)
+                ]
+            assert found["items"] == expected
             newest = state.json()
             newest.pop("lastSeen")
             assert newest == expected[-1]
@@ -196,16 +256,21 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 def test_any_mix_ends_as_in_a_naive_model(
     client: httpx.Client,
     db: Db,
-    history: list[list[Vehicle | Meter] | Assign],
+    server: Server,
+    history: list[list[Vehicle | Meter] | Assign | Correct | Compress],
     replays: list[int],
 ) -> None:
     model = new_model()
     for event in history:
         if isinstance(event, Assign):
             model.assign(client, event)
+        elif isinstance(event, Correct):
+            model.correct(client, event)
+        elif isinstance(event, Compress):
+            compress(db, server)
         else:
             model.send(client, event)
-    sent = [event for event in history if not isinstance(event, Assign)]
+    sent = [event for event in history if isinstance(event, list)]
     for index in replays:
         if index < len(sent):
             model.send(client, sent[index][::-1])
@@ -272,6 +337,16 @@ def test_any_interleaving_of_clients_workers_and_writers_ends_as_in_a_naive_mode
             model.keep(event)
     assert accepted == len(model.vehicles) + len(model.meters)
     check_everything(model, crowd[0], db)
+
+
+def compress(db: Db, server: Server) -> None:
+    """Everything of more than a day ago, as the policy does after a week."""
+    if server.engine == "timescaledb":
+        for table in ("vehicle_readings", "meter_readings"):
+            db.fetch(
+                f"select compress_chunk(c) from show_chunks('{table}',"
+                " older_than => now() - interval '24 hours') as c"
+            )
 
 
 def one_truth(event: Any) -> Any:

@@ -54,7 +54,7 @@ def test_the_items_of_refused_devices_are_found_again() -> None:
             VEHICLE_REGISTER,
         ]
     )
-    batch.reject({("meters", "MTR-1"), ("vehicle_registers", "EV-1")})
+    batch.reject({("meters", "MTR-1"), ("vehicle_registers", "EV-1")}, set())
     assert [(item.index, item.code) for item in batch.rejected] == [
         (0, "mixed_energy"),
         (1, "unknown_kind"),

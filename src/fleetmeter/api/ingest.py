@@ -6,7 +6,7 @@ A raw ASGI route: for a device that posts one reading, what a handler costs besi
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 
 import msgspec
@@ -26,7 +26,7 @@ from fleetmeter.ingest.queue import CommitQueue
 from fleetmeter.problems import problem
 from fleetmeter.readings.compression import Unpacker, unpacker
 from fleetmeter.readings.decode import BatchDecoder, Format
-from fleetmeter.readings.model import MAX_AHEAD_S, Batch, Rejection
+from fleetmeter.readings.model import Batch, Rejection
 from fleetmeter.readings.validate import Bounds
 from fleetmeter.settings import Settings
 
@@ -82,12 +82,7 @@ class Ingest:
         return self._bounds
 
     def _bounds_at(self, now: datetime) -> Bounds:
-        oldest = now - timedelta(days=self.settings.retention_days)
-        return Bounds(
-            vehicles_since=max(oldest, self._kept_since["vehicle_readings"]),
-            meters_since=max(oldest, self._kept_since["meter_readings"]),
-            latest=now + timedelta(seconds=MAX_AHEAD_S),
-        )
+        return Bounds.at(now, self.settings.retention_days, self._kept_since)
 
 
 @asgi("/v1/ingest", copy_scope=False)

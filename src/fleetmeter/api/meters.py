@@ -1,11 +1,12 @@
 """Meters: live state, history and energy series."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import msgspec
 from asyncpg import Record
-from litestar import Router, get
+from litestar import Router, delete, get
 from litestar.di import NamedDependency
 from msgspec import UNSET, Meta
 
@@ -29,13 +30,15 @@ from fleetmeter.api.parameters import (
     refuse_unknown_parameters,
     window,
 )
+from fleetmeter.api.versions import StoredMeterReading, Versions, meter_readings
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
 from fleetmeter.devices import MeterSettings, MeterWithSettings, meter_settings
 from fleetmeter.energy.fleet import EnergyBalance, MeterSums, balance
 from fleetmeter.energy.performance import mean
 from fleetmeter.problems import not_found
-from fleetmeter.readings.model import MeterReading, derived_kwh, register_kwh, volts
+from fleetmeter.readings.model import volts
+from fleetmeter.readings.stored import meter_fields
 
 
 class MeterEnergy(EnergyBalance, kw_only=True):
@@ -66,9 +69,17 @@ async def get_meter(
     """Its newest reading, and what is set for it."""
     async with database.connection() as connection:
         row = await _meter(connection, meter_id)
-    if row is None:
-        raise not_found("meter", meter_id)
+    if row is None or row["removed_at"]:
+        raise not_found("meter", meter_id, removed=row is not None)
     return _state(row)
+
+
+@delete("/{meter_id:str}", summary="Take a meter out of live state and lists")
+async def remove_meter(database: NamedDependency[Database], meter_id: DeviceIdPath) -> None:
+    """Its history and what is set for it stay; it comes back with its next reading."""
+    async with database.transaction() as connection:
+        if not await queries.remove_meter(connection, meter_id=meter_id):
+            raise not_found("meter", meter_id)
 
 
 @get("/{meter_id:str}/readings", summary="A meter's history, oldest first")
@@ -77,9 +88,10 @@ async def list_meter_readings(
     meter_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
+    versions: Versions = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> Page[MeterReading]:
+) -> Page[StoredMeterReading]:
     """Every stored reading of the window."""
     span = window(from_, to)
     async with database.connection() as connection:
@@ -95,7 +107,8 @@ async def list_meter_readings(
         ]
         if not rows:
             await require_meter(connection, meter_id)
-    readings = [MeterReading(**_reading(row)) for row in rows]
+        replaced = partial(queries.replaced_meter_readings, connection, meter_id=meter_id)
+        readings = await meter_readings(rows, replaced if versions else None)
     return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
 
 
@@ -149,22 +162,10 @@ def _energy(row: Record) -> MeterEnergy:
     )
 
 
-def _reading(row: Record) -> dict[str, Any]:
-    """The fields of a reading, from history or live state."""
-    return {
-        "meter_id": row["meter_id"],
-        "timestamp": row["time"],
-        "kwh_consumed_ac": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_ms"]),
-        "kwh_consumed_ac_total": register_kwh(row["register_mwh"]),
-        "reset": row["reset"] or UNSET,
-        "voltage": volts(row["voltage_mv"]),
-    }
-
-
 def _state(row: Record) -> MeterWithSettings:
     settings = meter_settings(row)
     return MeterWithSettings(
-        **_reading(row),
+        **meter_fields(row),
         last_seen=row["last_seen"],
         settings=UNSET if settings == MeterSettings() else settings,
     )
@@ -174,5 +175,12 @@ meters = Router(
     "/v1/meters",
     tags=["Meters"],
     before_request=refuse_unknown_parameters,
-    route_handlers=[list_meters, get_meter, patch_meter, list_meter_readings, list_meter_energy],
+    route_handlers=[
+        list_meters,
+        get_meter,
+        patch_meter,
+        remove_meter,
+        list_meter_readings,
+        list_meter_energy,
+    ],
 )

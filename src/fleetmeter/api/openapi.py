@@ -40,8 +40,9 @@ _PROBLEM = Schema(
 )
 _DESCRIPTIONS = {
     "400": "The request is not valid.",
-    "404": "The device is not known.",
+    "404": "The device, or a reading of it, is not known.",
     "408": "The body did not arrive in time; nothing was stored.",
+    "409": "The reading has been corrected as often as it may be.",
     "413": "The body or the batch is too large; nothing was stored.",
     "415": "The body's type or encoding is not supported; nothing was stored.",
     "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
@@ -154,14 +155,14 @@ def describe_problems(app: Litestar) -> None:
     document = app.openapi_schema
     document.components.schemas["Problem"] = _PROBLEM
     for path, item in (document.paths or {}).items():
-        for operation in (item.get, item.put, item.patch, item.post):
+        for operation in (item.get, item.put, item.patch, item.post, item.delete):
             if operation is not None:
                 _describe(path, operation)
 
 
 def _describe(path: str, operation: Operation) -> None:
     responses = operation.responses or {}
-    for status in ("200", "201"):
+    for status in ("200", "201", "204"):
         if path != "/v1/ingest" and isinstance(answer := responses.get(status), OpenAPIResponse):
             answer.description = "Done."
     statuses = []
@@ -169,6 +170,8 @@ def _describe(path: str, operation: Operation) -> None:
         statuses.append("400")
     if "{" in path and path != "/v1/vehicles/{vehicle_id}/meter":
         statuses.append("404")
+    if path == "/v1/corrections":
+        statuses += ["404", "409"]
     if path == "/v1/ingest":
         statuses += ["408", "413", "415"]
     if path.startswith("/v1/") or path == "/health/ready":

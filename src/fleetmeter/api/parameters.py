@@ -79,7 +79,7 @@ T = TypeVar("T")
 async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """400 for a query parameter that does not exist: a misspelt one would change the question."""
     for name in request.query_params:
-        if name not in ("from", "to", "bucket", "tz", "sort", "limit", "cursor"):
+        if name not in ("from", "to", "bucket", "tz", "sort", "limit", "cursor", "versions"):
             raise invalid_parameter(name, "is no parameter of this request")
 
 

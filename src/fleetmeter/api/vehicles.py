@@ -1,11 +1,12 @@
 """Vehicles: live state, history, energy series and charging sessions."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import msgspec
 from asyncpg import Record
-from litestar import Router, get
+from litestar import Router, delete, get
 from litestar.di import NamedDependency
 from msgspec import UNSET, Meta
 
@@ -29,6 +30,7 @@ from fleetmeter.api.parameters import (
     refuse_unknown_parameters,
     window,
 )
+from fleetmeter.api.versions import StoredVehicleReading, Versions, vehicle_readings
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
 from fleetmeter.devices import VehicleSettings, VehicleWithSettings, vehicle_settings
@@ -44,14 +46,8 @@ from fleetmeter.energy.performance import (
 from fleetmeter.energy.quality import Quality
 from fleetmeter.energy.sessions import Session, SessionSums, session
 from fleetmeter.problems import not_found
-from fleetmeter.readings.model import (
-    VehicleReading,
-    celsius,
-    derived_kwh,
-    kwh,
-    percent,
-    register_kwh,
-)
+from fleetmeter.readings.model import celsius, kwh, percent
+from fleetmeter.readings.stored import vehicle_fields
 
 SESSIONS_AT_ONCE = timedelta(days=31)
 """Sessions are looked for in windows of this length, from the newest back."""
@@ -95,9 +91,17 @@ async def get_vehicle(
     """Its newest reading, and what is set for it."""
     async with database.connection() as connection:
         row = await _vehicle(connection, vehicle_id)
-    if row is None:
-        raise not_found("vehicle", vehicle_id)
+    if row is None or row["removed_at"]:
+        raise not_found("vehicle", vehicle_id, removed=row is not None)
     return _state(row)
+
+
+@delete("/{vehicle_id:str}", summary="Take a vehicle out of live state and lists")
+async def remove_vehicle(database: NamedDependency[Database], vehicle_id: DeviceIdPath) -> None:
+    """Its history and what is set for it stay; it comes back with its next reading."""
+    async with database.transaction() as connection:
+        if not await queries.remove_vehicle(connection, vehicle_id=vehicle_id):
+            raise not_found("vehicle", vehicle_id)
 
 
 @get("/{vehicle_id:str}/readings", summary="A vehicle's history, oldest first")
@@ -106,9 +110,10 @@ async def list_vehicle_readings(
     vehicle_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
+    versions: Versions = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> Page[VehicleReading]:
+) -> Page[StoredVehicleReading]:
     """Every stored reading of the window."""
     span = window(from_, to)
     async with database.connection() as connection:
@@ -124,7 +129,8 @@ async def list_vehicle_readings(
         ]
         if not rows:
             await require_vehicle(connection, vehicle_id)
-    readings = [VehicleReading(**_reading(row)) for row in rows]
+        replaced = partial(queries.replaced_vehicle_readings, connection, vehicle_id=vehicle_id)
+        readings = await vehicle_readings(rows, replaced if versions else None)
     return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
 
 
@@ -215,24 +221,10 @@ def _energy(row: Record) -> VehicleEnergy:
     )
 
 
-def _reading(row: Record) -> dict[str, Any]:
-    """The fields of a reading, from history or live state."""
-    return {
-        "vehicle_id": row["vehicle_id"],
-        "timestamp": row["time"],
-        "kwh_delivered_dc": derived_kwh(row["energy_mwh"], row["register_mwh"], row["span_ms"]),
-        "kwh_delivered_dc_total": register_kwh(row["register_mwh"]),
-        "reset": row["reset"] or UNSET,
-        "soc": percent(row["soc_bp"]),
-        "battery_temp": celsius(row["battery_temp_cdeg"]),
-        "meter_id": row["meter_id"],
-    }
-
-
 def _state(row: Record) -> VehicleWithSettings:
     settings = vehicle_settings(row)
     return VehicleWithSettings(
-        **_reading(row),
+        **vehicle_fields(row),
         last_seen=row["last_seen"],
         settings=UNSET if settings == VehicleSettings() else settings,
     )
@@ -246,6 +238,7 @@ vehicles = Router(
         list_vehicles,
         get_vehicle,
         patch_vehicle,
+        remove_vehicle,
         list_vehicle_readings,
         list_vehicle_energy,
         list_sessions,

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from fleetmeter.errors import CommitTimeoutError, FleetMeterError, QueueFullError
-from fleetmeter.readings.model import KINDS, Batch, Kind, MeterRow, VehicleRow
+from fleetmeter.readings.model import KINDS, Batch, Kind, MeterRow, Row, VehicleRow
 from fleetmeter.settings import Settings
 
 _log = structlog.get_logger()
@@ -22,12 +22,13 @@ _log = structlog.get_logger()
 class _Request:
     """What a request waits for: all of its parts, or the first of them to fail."""
 
-    __slots__ = ("_parts_left", "_readings", "_stored", "refused")
+    __slots__ = ("_parts_left", "_readings", "_stored", "conflicts", "refused")
 
     def __init__(self, parts: int) -> None:
         self._parts_left = parts
         self._readings = 0
         self.refused: set[tuple[Kind, str]] = set()
+        self.conflicts: set[tuple[Kind, Row]] = set()
         self._stored: asyncio.Future[int] | None = asyncio.get_running_loop().create_future()
 
     @property
@@ -60,6 +61,7 @@ class Part:
     """The readings of one request that go to one writer."""
 
     __slots__ = (
+        "conflicts",
         "meter_registers",
         "meters",
         "refused",
@@ -75,6 +77,7 @@ class Part:
         self.vehicle_registers: list[VehicleRow] = []
         self.meter_registers: list[MeterRow] = []
         self.refused: set[tuple[Kind, str]] = set()
+        self.conflicts: set[tuple[Kind, Row]] = set()
         self.request: _Request
         self.taken = False
 
@@ -96,7 +99,7 @@ class Writer(Protocol):
     """Commits parts in one transaction."""
 
     async def commit(self, parts: Sequence[Part]) -> list[int]:
-        """How many readings of each part were new; adds to a part's refused devices.
+        """How many readings of each part were new; adds to its refused devices and conflicts.
 
         Raises what made the transaction fail.
         """
@@ -148,7 +151,8 @@ class CommitQueue:
     async def store(self, batch: Batch) -> int:
         """Wait until the batch is committed; how many of its readings were new.
 
-        Those of devices that keep to the other kind of energy join its rejected items.
+        Those of devices that keep to the other kind of energy, and those that history has with
+        other values, join its rejected items.
 
         The last batch that goes in may overfill the queue: it has been decoded already.
 
@@ -166,8 +170,8 @@ class CommitQueue:
         timer = asyncio.get_running_loop().call_later(self._wait_s, self._expire, request, parts)
         try:
             stored = await request.wait()
-            if request.refused:
-                batch.reject(request.refused)
+            if request.refused or request.conflicts:
+                batch.reject(request.refused, request.conflicts)
             return stored
         finally:
             timer.cancel()
@@ -265,6 +269,7 @@ class _Lane:
         try:
             for part, stored in zip(parts, await self._writer.commit(parts), strict=True):
                 part.request.refused |= part.refused
+                part.request.conflicts |= part.conflicts
                 part.request.part_stored(stored)
         except FleetMeterError as error:
             for part in parts:

@@ -6,7 +6,7 @@ their own: copied into a temporary table, then inserted where the primary key do
 So are readings of registers, whose energy the database derives from the readings around them.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, pairwise, repeat
 from operator import itemgetter
@@ -23,9 +23,11 @@ from fleetmeter.readings.model import (
     METER_COLUMNS,
     VEHICLE_COLUMNS,
     Kind,
+    Row,
     microseconds,
     time_of,
 )
+from fleetmeter.readings.stored import meter_as_sent, vehicle_as_sent
 
 
 class _Kind(NamedTuple):
@@ -39,6 +41,7 @@ class _Kind(NamedTuple):
     last_times: Any
     advance: str
     merge: Any
+    as_sent: Callable[[asyncpg.Record], Row]
 
 
 _VEHICLES = _Kind(
@@ -50,6 +53,7 @@ _VEHICLES = _Kind(
     queries.last_vehicle_times,
     queries.advance_vehicles.sql,
     queries.store_vehicle_readings,
+    vehicle_as_sent,
 )
 _METERS = _Kind(
     "meters",
@@ -60,6 +64,7 @@ _METERS = _Kind(
     queries.last_meter_times,
     queries.advance_meters.sql,
     queries.store_meter_readings,
+    meter_as_sent,
 )
 
 _REGISTERS = (
@@ -75,8 +80,21 @@ _FEW = 600
 
 _key = itemgetter(0, 1)
 
-_Merged = tuple[_Kind, int, int, list[str] | None]
-"""Of one part: how many readings were new, and which devices were refused."""
+
+class _Merged(NamedTuple):
+    """What a merge did with the late rows of a kind."""
+
+    new: list[tuple[int, int]]
+    """Parts, and how many of their readings were new."""
+
+    refused: set[str]
+    """Devices whose readings were not taken."""
+
+    as_stored: dict[tuple[str, int], Row]
+    """What history has of the keys that came with other values."""
+
+
+_NOTHING_MERGED = _Merged([], set(), {})
 
 
 class _Terms(NamedTuple):
@@ -108,7 +126,10 @@ def _columns(rows: Iterable[Any]) -> list[Sequence[Any]]:
 
 
 class _Work:
-    """The rows of one kind in one commit, in the order of their keys, each key once."""
+    """The rows of one kind in one commit, in the order of their keys, each key once.
+
+    Where a key comes with several values, the first counts; the others are in conflict with it.
+    """
 
     def __init__(self, kind: _Kind, parts: Sequence[Part]) -> None:
         self.kind = kind
@@ -117,6 +138,7 @@ class _Work:
         self.rows: list[Any] = rows[:1] + [
             row for before, row in pairwise(rows) if row[1] != before[1] or row[0] != before[0]
         ]
+        self._others = len(self.rows) < len(rows)
         self.fresh: list[Any] = []
         self.late: list[Any] = []
 
@@ -136,6 +158,13 @@ class _Work:
             for number in self.owners(rows):
                 stored[number] += 1
 
+    def conflicts(self, as_stored: Mapping[tuple[str, int], Row]) -> set[Row]:
+        """The rows whose values are not those that their key has in history now."""
+        if not as_stored and not self._others:
+            return set()
+        kept = {**{_key(row): row for row in self.rows}, **as_stored}
+        return {row for row in chain.from_iterable(self._parts) if row != kept[_key(row)]}
+
 
 def _works(kinds: Iterable[_Kind], parts: Sequence[Part]) -> list[_Work]:
     """What there is to do of these kinds."""
@@ -152,7 +181,7 @@ class DatabaseWriter:
         self._terms: _Terms | None = None
 
     async def commit(self, parts: Sequence[Part]) -> list[int]:
-        """How many readings of each part were new; adds to a part's refused devices.
+        """How many readings of each part were new; adds to its refused devices and conflicts.
 
         Raises DatabaseUnavailableError: nothing was acknowledged, sending again is safe.
         """
@@ -182,22 +211,29 @@ class DatabaseWriter:
         registers = _works(_REGISTERS, parts)
         for work in registers:
             work.late = work.rows
-        for merged in ([work for work in works if work.late], registers):
-            if merged:
-                for kind, part, new, refused in await self._merged(merged):
-                    stored[part] += new
-                    self._refuse(parts, kind, set(refused or ()))
+        merged: dict[str, _Merged] = {}
+        for late in ([work for work in works if work.late], registers):
+            if late:
+                merged |= await self._merged(late)
+        for work in (*works, *registers):
+            done = merged.get(work.kind.name, _NOTHING_MERGED)
+            for part, new in done.new:
+                stored[part] += new
+            self._tell(parts, work, done)
         return stored
 
-    def _refuse(self, parts: Sequence[Part], kind: _Kind, devices: set[str]) -> None:
-        """Tell every request that has such readings; when they come again, ask at once."""
-        for part in parts if devices else ():
-            there = devices.intersection(row[0] for row in getattr(part, kind.name))
+    def _tell(self, parts: Sequence[Part], work: _Work, merged: _Merged) -> None:
+        """Tell every request what of it was not taken; refused devices are asked for at once."""
+        kind, conflicts = work.kind, work.conflicts(merged.as_stored)
+        for part in parts if merged.refused or conflicts else ():
+            rows = getattr(part, kind.name)
+            there = merged.refused.intersection(row[0] for row in rows)
             part.refused.update((kind.name, device) for device in there)
+            part.conflicts.update((kind.name, row) for row in conflicts.intersection(rows))
         if kind in (_VEHICLES, _METERS):
-            self._times[kind.table].learn(dict.fromkeys(devices, FOREVER))
+            self._times[kind.table].learn(dict.fromkeys(merged.refused, FOREVER))
 
-    async def _merged(self, works: Sequence[_Work]) -> list[_Merged]:
+    async def _merged(self, works: Sequence[_Work]) -> dict[str, _Merged]:
         """Merge, and again when a device has shown its kind through another service meanwhile."""
         try:
             return await retried(partial(self._merge, works))
@@ -280,16 +316,22 @@ class DatabaseWriter:
         horizons = {kind.table: microseconds(row[kind.horizon]) for kind in (_VEHICLES, _METERS)}
         return _Terms(row["assignments_version"], horizons)
 
-    async def _merge(self, works: Sequence[_Work]) -> list[_Merged]:
-        """One transaction through the temporary tables: (kind, part, new ones, refused devices)."""
-        outcomes = []
+    async def _merge(self, works: Sequence[_Work]) -> dict[str, _Merged]:
+        """One transaction through the temporary tables; what became of each kind."""
+        outcomes: dict[str, _Merged] = {}
         async with self._database.transaction() as connection:
             for work in works:
                 await _copy(connection, work.kind, work.late, work.owners(work.late))
-                outcomes += [
-                    (work.kind, row["part"], row["readings"], row["refused"])
-                    async for row in work.kind.merge(connection)
-                ]
+                outcome = _Merged([], set(), {})
+                async for row in work.kind.merge(connection):
+                    if row["refused"]:
+                        outcome.refused.update(row["refused"])
+                    elif row["conflict"]:
+                        there = work.kind.as_sent(row["conflict"])
+                        outcome.as_stored[_key(there)] = there
+                    else:
+                        outcome.new.append((row["part"], row["readings"]))
+                outcomes[work.kind.name] = outcome
         return outcomes
 
     async def _learn_times(self, connection: Connection, work: _Work) -> None:

@@ -16,8 +16,8 @@ from fleetmeter.readings.validate import Bounds, Invalid, Telemetry, meter_row, 
 
 Format = Literal["json", "ndjson", "msgpack"]
 Body = bytes | bytearray
-Item = Telemetry | bytes | bytearray | msgspec.Raw
-"""A reading, or one that still has to be decoded, by itself."""
+Item = Telemetry | bytes | bytearray | msgspec.Raw | Invalid
+"""A reading, one that still has to be decoded, by itself, or what was wrong with it."""
 
 _MAX_FIELDS = 16
 """Fields of a reading, on average over the largest batch: bounds the memory of decoding."""
@@ -65,31 +65,41 @@ class BatchDecoder:
     def _collect(self, items: Sequence[Item], decode: Callable[[bytes], Telemetry]) -> None:
         if self._count + len(items) > self._max_batch:
             raise _too_many(self._max_batch)
-        batch, bounds = self._batch, self._bounds
-        order = batch.order.append
-        for index, item in enumerate(items, self._count):
-            try:
-                reading = item if isinstance(item, Telemetry) else _decode_one(item, decode)
-                if reading.vehicle_id is not None:
-                    vehicle = vehicle_row(reading, bounds)
-                    if reading.kwh_delivered_dc_total is None:
-                        batch.vehicles.append(vehicle)
-                        order(0)
-                    else:
-                        batch.vehicle_registers.append(vehicle)
-                        order(2)
-                else:
-                    meter = meter_row(reading, bounds)
-                    if reading.kwh_consumed_ac_total is None:
-                        batch.meters.append(meter)
-                        order(1)
-                    else:
-                        batch.meter_registers.append(meter)
-                        order(3)
-            except Invalid as invalid:
-                batch.rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
-                order(REJECTED)
+        collect(self._batch, self._bounds, items, decode, self._count)
         self._count += len(items)
+
+
+def collect(
+    batch: Batch,
+    bounds: Bounds,
+    items: Sequence[Item],
+    decode: Callable[[bytes], Telemetry] = _json.decode,
+    first: int = 0,
+) -> None:
+    """Add each item to the batch: its row, or why it is none. `first` is the first one's index."""
+    order = batch.order.append
+    for index, item in enumerate(items, first):
+        try:
+            reading = item if isinstance(item, Telemetry) else decode_one(item, decode)
+            if reading.vehicle_id is not None:
+                vehicle = vehicle_row(reading, bounds)
+                if reading.kwh_delivered_dc_total is None:
+                    batch.vehicles.append(vehicle)
+                    order(0)
+                else:
+                    batch.vehicle_registers.append(vehicle)
+                    order(2)
+            else:
+                meter = meter_row(reading, bounds)
+                if reading.kwh_consumed_ac_total is None:
+                    batch.meters.append(meter)
+                    order(1)
+                else:
+                    batch.meter_registers.append(meter)
+                    order(3)
+        except Invalid as invalid:
+            batch.rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
+            order(REJECTED)
 
 
 def _json_items(body: Body, most: int) -> Sequence[Item]:
@@ -205,7 +215,12 @@ def _one(body: Body, decode: Callable[[Body], Telemetry], parse: Any) -> Sequenc
         return [body]
 
 
-def _decode_one(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> Telemetry:
+def decode_one(
+    item: Body | msgspec.Raw | Invalid, decode: Callable[[bytes], Telemetry] = _json.decode
+) -> Telemetry:
+    """A reading by itself. Raises Invalid, which says what is wrong with it."""
+    if isinstance(item, Invalid):
+        raise item
     try:
         return decode(bytes(item))
     except msgspec.ValidationError as error:

@@ -165,6 +165,11 @@ def time_of(row_time: int) -> datetime:
     return EPOCH + timedelta(microseconds=row_time)
 
 
+def rfc3339(time: datetime) -> str:
+    """A time in UTC as people and devices write it."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
 class Rejection(msgspec.Struct, rename="camel", omit_defaults=True):
     """Why one item of a batch was not taken."""
 
@@ -186,8 +191,13 @@ Kind = Literal["vehicles", "meters", "vehicle_registers", "meter_registers"]
 
 KINDS: tuple[Kind, ...] = ("vehicles", "meters", "vehicle_registers", "meter_registers")
 
+Row = VehicleRow | MeterRow
+
 Refused = Set[tuple[Kind, str]]
 """Devices (ids, with the kind of reading that was not taken) that keep to the other kind."""
+
+Conflicts = Set[tuple[Kind, Row]]
+"""Rows whose key is in history with other values."""
 
 REJECTED = len(KINDS)
 """In a batch's order: an item that became no row."""
@@ -208,17 +218,27 @@ class Batch(msgspec.Struct, weakref=True):
         """How many rows there are."""
         return sum(len(getattr(self, kind)) for kind in KINDS)
 
-    def reject(self, refused: Refused) -> None:
-        """Add the rows of refused devices to the rejected items."""
+    def reject(self, refused: Refused, conflicts: Conflicts) -> None:
+        """Add rows of refused devices, and rows in conflict with history, to the rejected items."""
         rows = [iter(getattr(self, kind)) for kind in KINDS]
-        mixed = [
-            Rejection(index, "mixed_energy", _MIXED[KINDS[number]].format(row[0]))
-            for index, number in enumerate(self.order)
-            if number != REJECTED and (KINDS[number], (row := next(rows[number]))[0]) in refused
-        ]
-        self.rejected = sorted([*self.rejected, *mixed], key=lambda item: item.index)
+        for index, number in enumerate(self.order):
+            if number == REJECTED:
+                continue
+            kind: Kind = KINDS[number]
+            row: Row = next(rows[number])
+            if (kind, row[0]) in refused:
+                detail = _MIXED[kind].format(row[0])
+                self.rejected.append(Rejection(index, "mixed_energy", detail))
+            elif (kind, row) in conflicts:
+                detail = _CONFLICT.format(row[0], rfc3339(time_of(row[1])))
+                self.rejected.append(Rejection(index, "conflict", detail))
+        self.rejected.sort(key=lambda item: item.index)
 
 
+_CONFLICT = (
+    "{} has a reading of {} with other values, which stays; to replace it, send a correction "
+    "(POST /v1/corrections)"
+)
 _INTERVAL = "{} sends a register; a device keeps to one kind, so send "
 _REGISTER = "{} sends interval energy; a device keeps to one kind, so send "
 _MIXED: dict[Kind, str] = {

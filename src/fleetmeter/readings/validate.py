@@ -1,6 +1,7 @@
 """One item of a batch: what kind of reading it is, and whether its values can be true."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -46,6 +47,16 @@ class Bounds(NamedTuple):
     vehicles_since: datetime
     meters_since: datetime
     latest: datetime
+
+    @classmethod
+    def at(cls, now: datetime, retention_days: int, kept_since: Mapping[str, datetime]) -> "Bounds":
+        """What may be taken `now`; `kept_since`: from when on history is whole, by table."""
+        oldest = now - timedelta(days=retention_days)
+        return cls(
+            vehicles_since=max(oldest, kept_since["vehicle_readings"]),
+            meters_since=max(oldest, kept_since["meter_readings"]),
+            latest=now + timedelta(seconds=MAX_AHEAD_S),
+        )
 
 
 class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of the service

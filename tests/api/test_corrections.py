@@ -1,0 +1,263 @@
+"""POST /v1/corrections: a reading gets other values, and nothing is edited without a trace."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.test_main_job import materialise
+from tests.conftest import (
+    Db,
+    Server,
+    eventually,
+    hours_ago,
+    meter_reading,
+    post,
+    rfc3339,
+    vehicle_reading,
+)
+from tests.consistency import rollup_differences, unshared_energy
+
+MINUTE = timedelta(minutes=1)
+WHO = {"who": "anna@example.com", "reason": "the meter's factor was set wrong"}
+
+
+def correct(client: httpx.Client, **correction: Any) -> httpx.Response:
+    return client.post("/v1/corrections", json=WHO | correction)
+
+
+def history(client: httpx.Client, path: str, start: datetime, **params: Any) -> Any:
+    window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(days=1))}
+    answer = client.get(f"{path}/readings", params=window | params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+def test_a_correction_replaces_and_keeps_who_when_and_why(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    sent = vehicle_reading(f"{uid}EV", at)
+    post(client, sent)
+    answer = correct(client, vehicleId=f"{uid}EV", timestamp=rfc3339(at), kwhDeliveredDc=1.1)
+    assert answer.status_code == 200
+    reading = sent | {"kwhDeliveredDc": 1.1, "meterId": None}
+    assert answer.json() == {"version": 2, "changed": True, "reading": reading}
+    assert client.get(f"/v1/vehicles/{uid}EV").json()["kwhDeliveredDc"] == 1.1
+
+    path = f"/v1/vehicles/{uid}EV"
+    assert history(client, path, at) == [reading]
+    (item,) = history(client, path, at, versions="all")
+    (version,) = item.pop("versions")
+    assert item == reading
+    replaced_at = datetime.fromisoformat(version.pop("replacedAt"))
+    assert abs(datetime.now(replaced_at.tzinfo) - replaced_at) < timedelta(minutes=1)
+    assert version == sent | {
+        "meterId": None,
+        "version": 1,
+        "replacedBy": WHO["who"],
+        "reason": WHO["reason"],
+    }
+
+
+def test_every_version_stays_in_order(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at, 1), meter_reading(f"{uid}M", at + MINUTE, 5))
+    for version, kwh in enumerate((2, 3, 4), 2):
+        answer = correct(client, meterId=f"{uid}M", timestamp=rfc3339(at), kwhConsumedAc=kwh)
+        assert answer.json()["version"] == version
+    first, second = history(client, f"/v1/meters/{uid}M", at, versions="all")
+    assert [version["kwhConsumedAc"] for version in first["versions"]] == [1, 2, 3]
+    assert [version["version"] for version in first["versions"]] == [1, 2, 3]
+    assert first["kwhConsumedAc"] == 4
+    assert second["versions"] == []
+
+
+def test_the_same_correction_again_changes_nothing(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at))
+    answers = [
+        correct(client, meterId=f"{uid}M", timestamp=rfc3339(at), voltage=231).json()
+        for _ in range(2)
+    ]
+    assert [(answer["version"], answer["changed"]) for answer in answers] == [(2, True), (2, False)]
+    (item,) = history(client, f"/v1/meters/{uid}M", at, versions="all")
+    assert len(item["versions"]) == 1
+
+
+def test_what_was_corrected_stays_when_the_device_sends_it_again(
+    client: httpx.Client, uid: str
+) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at, 1.5))
+    correct(client, meterId=f"{uid}M", timestamp=rfc3339(at), kwhConsumedAc=1.4)
+    answer = client.post("/v1/ingest", json=[meter_reading(f"{uid}M", at, 1.5)])
+    assert answer.status_code == 422
+    assert answer.json()["rejected"][0]["code"] == "conflict"
+    assert post(client, meter_reading(f"{uid}M", at, 1.4))["duplicates"] == 1
+
+
+@pytest.mark.parametrize("hours", [0.5, 5, 24 * 40])
+def test_rollups_and_shares_follow(
+    client: httpx.Client, db: Db, server: Server, uid: str, hours: float
+) -> None:
+    at = hours_ago(hours)
+    for n in range(3):
+        post(
+            client,
+            vehicle_reading(f"{uid}EV", at + n * MINUTE, 1, meterId=f"{uid}M"),
+            meter_reading(f"{uid}M", at + n * MINUTE, 2),
+        )
+    materialise(db, server)
+    if server.engine == "timescaledb":  # the oldest: in the columnstore
+        db.fetch(
+            "select compress_chunk(c) from show_chunks('meter_readings', interval '30 days') c"
+        )
+        db.fetch(
+            "select compress_chunk(c) from show_chunks('vehicle_readings', interval '30 days') c"
+        )
+    eventually(lambda: rollup_differences(db, uid) == [])
+    when = rfc3339(at + MINUTE)
+    assert correct(client, meterId=f"{uid}M", timestamp=when, kwhConsumedAc=7).status_code == 200
+    assert correct(
+        client, vehicleId=f"{uid}EV", timestamp=when, kwhDeliveredDc=5, meterId=f"{uid}M2"
+    ).json()["reading"]["meterId"] == (f"{uid}M2")
+    eventually(lambda: rollup_differences(db, uid) == [])
+    assert unshared_energy(db, uid) == []
+    window = {"from": rfc3339(at), "to": rfc3339(at + 3 * MINUTE)}
+    answer = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
+    assert answer["totalEnergyDeliveredDc"] == 7
+    assert answer["totalEnergyConsumedAc"] == 11
+    assert answer["meterIds"] == [f"{uid}M", f"{uid}M2"]
+
+
+def test_a_declared_meter_can_be_taken_back_for_the_assigned_one(
+    client: httpx.Client, uid: str
+) -> None:
+    at = hours_ago(2)
+    client.put(
+        f"/v1/vehicles/{uid}EV/meter", json={"meterId": f"{uid}A", "since": rfc3339(at)}
+    ).raise_for_status()
+    post(client, vehicle_reading(f"{uid}EV", at, meterId=f"{uid}B"))
+    answer = correct(client, vehicleId=f"{uid}EV", timestamp=rfc3339(at), meterId=None)
+    assert answer.json()["reading"]["meterId"] == f"{uid}A"
+    # it follows the assignment from now on
+    client.put(
+        f"/v1/vehicles/{uid}EV/meter", json={"meterId": f"{uid}C", "since": rfc3339(at)}
+    ).raise_for_status()
+    assert client.get(f"/v1/vehicles/{uid}EV").json()["meterId"] == f"{uid}C"
+
+
+def test_a_corrected_register_moves_energy_between_its_neighbours(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(30)
+    totals = [100, 101, 103, 106]
+
+    def register(n: int, total: float) -> dict[str, Any]:
+        reading = meter_reading(f"{uid}M", start + n * MINUTE) | {"kwhConsumedAcTotal": total}
+        del reading["kwhConsumedAc"]
+        return reading
+
+    def energies() -> list[Any]:
+        return [item["kwhConsumedAc"] for item in history(client, f"/v1/meters/{uid}M", start)]
+
+    post(client, *(register(n, total) for n, total in enumerate(totals)))
+    assert energies() == [None, 1, 2, 3]
+    when = rfc3339(start + 2 * MINUTE)
+    answer = correct(client, meterId=f"{uid}M", timestamp=when, kwhConsumedAcTotal=105).json()
+    assert (answer["reading"]["kwhConsumedAc"], answer["reading"]["kwhConsumedAcTotal"]) == (4, 105)
+    assert energies() == [None, 1, 4, 1]
+    # the first and the newest
+    correct(client, meterId=f"{uid}M", timestamp=rfc3339(start), kwhConsumedAcTotal=99)
+    correct(
+        client, meterId=f"{uid}M", timestamp=rfc3339(start + 3 * MINUTE), kwhConsumedAcTotal=110.5
+    )
+    assert energies() == [None, 2, 4, 5.5]
+    state = client.get(f"/v1/meters/{uid}M").json()
+    assert (state["kwhConsumedAc"], state["kwhConsumedAcTotal"]) == (5.5, 110.5)
+    # lower than before: a reset, and what comes next counts on from there
+    correct(client, meterId=f"{uid}M", timestamp=rfc3339(start + MINUTE), kwhConsumedAcTotal=1)
+    assert energies() == [None, None, 104, 5.5]
+    assert history(client, f"/v1/meters/{uid}M", start)[1]["reset"] is True
+    # and the newest is what the next reading goes by
+    post(client, register(4, 111))
+    assert energies()[-1] == 0.5
+    eventually(lambda: rollup_differences(db, uid) == [])
+
+
+@pytest.mark.parametrize(
+    ("correction", "path", "says"),
+    [
+        ({"kwhConsumedAc": -1}, "$.kwhConsumedAc", "from 0 to 1000"),
+        ({"voltage": 5000}, "$.voltage", "from 0 to 1000"),
+        ({"soc": 50}, "$", "vehicle's fields"),
+        ({"kwhConsumedAcTotal": 5}, "$.kwhConsumedAcTotal", "sends interval energy"),
+        ({"reason": ""}, "$.reason", "length >= 1"),
+        ({"reason": "a\x00b"}, "$.reason", "cannot be shown"),
+        ({"who": None}, "$.who", "str"),
+        ({"kWh": 3}, "$", "unknown field"),
+        ({"voltage": None}, "$.voltage", "float"),
+        ({"timestamp": "2026-02-09T10:00:00"}, "$.timestamp", "datetime"),
+        ({"meterId": None}, "$", "neither vehicleId nor meterId"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    client: httpx.Client, uid: str, correction: dict[str, Any], path: str, says: str
+) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at))
+    answer = correct(client, **({"meterId": f"{uid}M", "timestamp": rfc3339(at)} | correction))
+    assert answer.status_code == 400
+    problem = answer.json()
+    assert says in problem["detail"].replace("`", ""), problem
+    assert problem["errors"][0]["path"] == path
+    (item,) = history(client, f"/v1/meters/{uid}M", at, versions="all")
+    assert (item["kwhConsumedAc"], item["voltage"], item["versions"]) == (1.5, 230, [])
+
+
+def test_a_reading_that_is_not_there_is_404(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at))
+    answer = correct(
+        client, meterId=f"{uid}M", timestamp=rfc3339(at + timedelta(microseconds=1)), voltage=1
+    )
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "urn:fleetmeter:problem:unknown-reading"
+    assert correct(client, vehicleId=f"{uid}M", timestamp=rfc3339(at), soc=1).status_code == 404
+
+
+def test_a_reading_takes_a_hundred_corrections_and_no_more(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at))
+    answers = [
+        correct(client, meterId=f"{uid}M", timestamp=rfc3339(at), voltage=n) for n in range(101)
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 100 + [409]
+    assert client.get(f"/v1/meters/{uid}M").json()["voltage"] == 99
+
+
+def test_corrections_at_the_same_time_each_leave_a_version(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, meter_reading(f"{uid}M", at))
+    with ThreadPoolExecutor(8) as people:
+        answers = list(
+            people.map(
+                lambda n: correct(client, meterId=f"{uid}M", timestamp=rfc3339(at), voltage=n),
+                range(20),
+            )
+        )
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 22))
+    (item,) = history(client, f"/v1/meters/{uid}M", at, versions="all")
+    voltages = [version["voltage"] for version in item["versions"]]
+    assert sorted([*voltages, item["voltage"]]) == sorted([230, *range(20)])
+
+
+def test_a_replaced_assignment_leaves_a_trace(client: httpx.Client, db: Db, uid: str) -> None:
+    since = rfc3339(hours_ago(3))
+    for meter in ("A", "A", "B"):
+        client.put(
+            f"/v1/vehicles/{uid}EV/meter", json={"meterId": f"{uid}{meter}", "since": since}
+        ).raise_for_status()
+    rows = db.fetch("select * from replaced_assignments where vehicle_id = $1", f"{uid}EV")
+    assert [(row["meter_id"], rfc3339(row["since"])) for row in rows] == [(f"{uid}A", since)]
