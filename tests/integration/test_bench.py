@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from fleetmeter.bench import command, report
+from fleetmeter.bench import columnstore, command, report
 from fleetmeter.bench.answers import Answered, medians
+from fleetmeter.bench.day import MINUTES, Day, minutes
 from fleetmeter.bench.fleet import Traffic, requests, transactions
 from fleetmeter.bench.history import empty_history
-from fleetmeter.bench.options import AnswersOptions, Options
+from fleetmeter.bench.options import AnswersOptions, ColumnstoreOptions, Options
 from fleetmeter.database.sql import queries
+from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.decode import BatchDecoder
-from fleetmeter.readings.model import time_of
+from fleetmeter.readings.model import microseconds, time_of
 from fleetmeter.readings.validate import Bounds
 from fleetmeter.settings import Settings
 from tests.conftest import Db, Server, hours_ago
@@ -67,7 +69,7 @@ def test_scenarios_run_and_nothing_acknowledged_is_missing(server: Server, tmp_p
         assert set(line["answers"]) <= statuses, name
     assert results["resend"]["compared_with"] == "bulk, batches of 1,000"
     assert document["machine"]["timescaledb"]
-    assert document["answers"] == []
+    assert document["answers"] == document["columnstore"] == []
     assert "readings in history" not in done.stdout
     assert Db(server.url).value(DATABASES) == before
 
@@ -198,6 +200,106 @@ def test_an_answer_over_its_limit_is_shown_plainly(capsys: pytest.CaptureFixture
         ("slow", "3 ms OVER", ""),
         ("grown", "3 ms, ratio 1.2 OVER", "1.50"),
     ]
+
+
+def test_a_day_is_packed_and_no_reading_is_lost_or_stored_twice(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Db(server.url).value(DATABASES)
+    options = Options(only=("columnstore",), columnstore=ColumnstoreOptions(devices=10))
+    out = tmp_path / "result.json"
+    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    document = json.loads(out.read_text())
+    lines = {line["scenario"]: line for line in document["columnstore"]}
+    assert {name: line["readings"] for name, line in lines.items()} == {
+        "exact minutes, vehicles": 14_400,
+        "exact minutes, meters": 14_400,
+        "exact minutes": 28_800,
+        "jitter of a second, vehicles": 14_400,
+        "jitter of a second, meters": 14_400,
+        "jitter of a second": 28_800,
+    }
+    printed = capsys.readouterr().out
+    figures = {name for line in lines.values() for name in line if name[-2:] == "us"}
+    for name, line in lines.items():
+        assert name in printed
+        assert 100 < line["rows_bytes"] < 300, name
+        assert line["rows_late_us"] > 0, name
+        if server.engine == "postgresql":
+            assert "columnstore_bytes" not in line, name
+            continue
+        assert line["columnstore_bytes"] < line["rows_bytes"] / 5, name
+        assert line["columnstore_bytes"] < line["late_bytes"], name
+        assert line["rewritten_bytes"] < line["updated_bytes"], name
+        assert all(line[figure] > 0 for figure in figures), name
+    exact, jitter = lines["exact minutes"], lines["jitter of a second"]
+    if server.engine == "timescaledb":
+        assert (exact["limit_bytes"], jitter["limit_bytes"]) == (8, 12)
+        assert exact["columnstore_bytes"] < jitter["columnstore_bytes"]
+        assert figures == {"rows_resend_us", "rows_late_us", "resend_us", "late_us"}
+    assert document["results"] == document["answers"] == []
+    assert Db(server.url).value(DATABASES) == before
+
+
+def test_late_readings_that_are_not_stored_end_the_benchmark(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columnstore, "_LATE_BY_US", 60_000_000)  # when the next one came
+    options = Options(only=("columnstore",), columnstore=ColumnstoreOptions(devices=2))
+    with pytest.raises(FleetMeterError, match="exact minutes: of 30 vehicles 0 were stored as new"):
+        command.measure(server.url, Settings(), options, rounds=1, out=tmp_path / "none.json")
+
+
+def test_more_bytes_than_the_limit_are_shown_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    def line(scenario: str, size: float, limit: float | None) -> columnstore.Packed:
+        return columnstore.Packed(
+            scenario=scenario,
+            readings=1,
+            rows_bytes=100,
+            rows_resend_us=1,
+            rows_late_us=1,
+            columnstore_bytes=size,
+            limit_bytes=limit,
+        )
+
+    rounds = [
+        [line("free", 13, None), line("ok", 12, 12), line("large", each, 12)] for each in (12, 14)
+    ]
+    lines = columnstore.medians(rounds)
+    assert [each.columnstore_bytes for each in lines] == [13, 12, 13]
+    on = dict.fromkeys(("timescaledb", "postgresql", "python", "cores", "cpu"), "")
+    report.show_columnstore(lines, on)
+    rows = [
+        [cell.strip() for cell in row.split("│")[1:-1]]
+        for row in capsys.readouterr().out.splitlines()
+        if "│" in row
+    ]
+    assert [(row[0], row[3], row[4]) for row in rows] == [
+        ("free", "13.0", ""),
+        ("ok", "12.0", "12.0"),
+        ("large", "13.0", "12.0 OVER"),
+    ]
+
+
+@pytest.mark.parametrize("jitter_ms", [0, 1000])
+def test_the_day_has_the_resolution_that_it_says(jitter_ms: int) -> None:
+    day = Day(devices=30, start=START, jitter_ms=jitter_ms)
+    all_minutes = list(minutes(day))
+    assert all_minutes == list(minutes(day)), "the same at each call"
+    assert len(all_minutes) == MINUTES
+    vehicles = [row for minute in all_minutes for row in minute.vehicles]
+    meters = [row for minute in all_minutes for row in minute.meters]
+    for number, minute in enumerate(all_minutes):
+        at = microseconds(START + timedelta(minutes=number))
+        late = [row[1] - at for row in (*minute.vehicles, *minute.meters)]
+        assert all(0 <= each < max(1000 * jitter_ms, 1) and each % 1000 == 0 for each in late)
+        assert minute.vehicles == sorted(minute.vehicles)
+        assert minute.meters == sorted(minute.meters)
+    assert all(row[2] % 1000 == row[4] % 10 == 0 for row in vehicles)
+    assert all(row[2] % 1000 == row[3] % 100 == 0 for row in meters)
+    assert all(500 <= row[3] <= 10_000 for row in vehicles)
+    assert 0.15 < sum(row[2] > 0 for row in vehicles) / len(vehicles) < 0.4
+    assert 0.8 < sum(row[2] for row in vehicles) / sum(row[2] for row in meters) < 0.95
 
 
 @pytest.mark.parametrize("late", [0.0, 0.2])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import asyncpg
 
-from fleetmeter.bench import answers, report
-from fleetmeter.bench.options import SCENARIOS, AnswersOptions, Options
+from fleetmeter.bench import answers, columnstore, report
+from fleetmeter.bench.options import SCENARIOS, AnswersOptions, ColumnstoreOptions, Options
 from fleetmeter.bench.run import Bench, Round
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
@@ -39,6 +39,7 @@ def bench(
         workers=workers,
         soak_s=soak,
         answers=AnswersOptions(fleet=fleet),
+        columnstore=ColumnstoreOptions(devices=fleet // 10),
         only=tuple(name for name in SCENARIOS if not only or name in only),
     )
     measure(server_url, settings, options, rounds=rounds, out=out)
@@ -63,9 +64,12 @@ async def _bench(
     figures = Round(
         report.medians([each.ingest for each in done]),
         answers.medians([each.answers for each in done]),
+        columnstore.medians([each.columnstore for each in done]),
     )
     if figures.ingest:
         report.show(figures.ingest, machine)
     if figures.answers:
         report.show_answers(figures.answers, machine)
+    if figures.columnstore:
+        report.show_columnstore(figures.columnstore, machine)
     report.write(out, figures, machine, options)

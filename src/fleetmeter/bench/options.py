@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import msgspec
 
-SCENARIOS = ("bulk", "formats", "singles", "resend", "late", "overload", "latency", "answers")
+SCENARIOS = (
+    *("bulk", "formats", "singles", "resend", "late", "overload", "latency", "answers"),
+    "columnstore",
+)
 
 Progress = Callable[[str, int, int], None]
 """Told the scenario, the readings (or answers) that are done and those that there will be."""
@@ -31,6 +34,13 @@ class AnswersOptions(msgspec.Struct, frozen=True, kw_only=True):
     fleet_runs: int = 10
 
 
+class ColumnstoreOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How much history is packed."""
+
+    devices: int = 1000
+    """Vehicles, and as many meters, that report for a day."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How much to measure."""
 
@@ -44,4 +54,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     soak_s: float = 0.0
     workers: int = 1
     answers: AnswersOptions = AnswersOptions()
+    columnstore: ColumnstoreOptions = ColumnstoreOptions()
     only: tuple[str, ...] = SCENARIOS

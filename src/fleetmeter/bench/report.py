@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fleetmeter import __version__
-from fleetmeter.bench import answers, run
+from fleetmeter.bench import answers, columnstore, run
 from fleetmeter.bench.options import Options
 from fleetmeter.bench.options import Progress as Tell
 
@@ -169,6 +170,39 @@ def show_answers(lines: Sequence[answers.Answered], on: dict[str, Any]) -> None:
     _print(table)
 
 
+def show_columnstore(lines: Sequence[columnstore.Packed], on: dict[str, Any]) -> None:
+    """The table of the columnstore, on standard output."""
+    table = Table(
+        title=_title(on),
+        caption="B: bytes a reading, with indexes. µs: a reading, of 1 % that comes again or late, "
+        "in rows and in the columnstore.",
+    )
+    table.add_column("a day of readings")
+    for heading in (
+        *("readings", "rows B", "columnstore B", "limit B", "and 1 % late B", "taken in B"),
+        *("rewritten B", "again µs, rows", "columnstore", "late µs, rows", "columnstore"),
+    ):
+        table.add_column(heading, justify="right")
+    for line in lines:
+        limit = _tenths(line.limit_bytes)
+        if (line.columnstore_bytes or 0) > (line.limit_bytes or inf):
+            limit += " OVER"
+        table.add_row(
+            line.scenario,
+            f"{line.readings:,}",
+            *map(_tenths, (line.rows_bytes, line.columnstore_bytes)),
+            limit,
+            *map(_tenths, (line.late_bytes, line.updated_bytes, line.rewritten_bytes)),
+            *map(_tenths, (line.rows_resend_us, line.resend_us)),
+            *map(_tenths, (line.rows_late_us, line.late_us)),
+        )
+    _print(table)
+
+
+def _tenths(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
 def _limits(line: answers.Answered) -> str:
     limits = (
         ("", line.p50_ms, line.limit_ms, " ms"),
@@ -209,5 +243,6 @@ def write(path: Path, figures: run.Round, on: dict[str, Any], options: Options) 
         "options": options,
         "results": figures.ingest,
         "answers": figures.answers,
+        "columnstore": figures.columnstore,
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")

@@ -8,7 +8,7 @@ from statistics import quantiles
 import msgspec
 import psutil
 
-from fleetmeter.bench.answers import Answered, measure
+from fleetmeter.bench import answers, columnstore
 from fleetmeter.bench.fleet import Traffic
 from fleetmeter.bench.load import Job, Result
 from fleetmeter.bench.options import Options, Progress
@@ -63,7 +63,8 @@ class Round(msgspec.Struct):
     """What was measured, in the order of the tables."""
 
     ingest: list[Measured]
-    answers: list[Answered]
+    answers: list[answers.Answered]
+    columnstore: list[columnstore.Packed]
 
 
 class Bench:
@@ -77,7 +78,8 @@ class Bench:
         self._options = options
         self._progress = progress
         self._done: dict[str, Measured] = {}
-        self._answers: list[Answered] = []
+        self._answers: list[answers.Answered] = []
+        self._columnstore: list[columnstore.Packed] = []
 
     async def run(self) -> Round:
         """Everything that was asked for."""
@@ -86,7 +88,7 @@ class Bench:
             await getattr(self, f"_measure_{scenario}")()
         if self._options.soak_s:
             await self._measure_soak()
-        return Round(list(self._done.values()), self._answers)
+        return Round(list(self._done.values()), self._answers, self._columnstore)
 
     async def _measure_bulk(self) -> None:
         for batch in (1000, 5000):
@@ -177,7 +179,14 @@ class Bench:
         await self._on_service(f"soak at half load, {seconds:.0f} s", job, bulk)
 
     async def _measure_answers(self) -> None:
-        self._answers = await measure(self._server_url, self._options.answers, self._progress)
+        self._answers = await answers.measure(
+            self._server_url, self._options.answers, self._progress
+        )
+
+    async def _measure_columnstore(self) -> None:
+        self._columnstore = await columnstore.measure(
+            self._server_url, self._options.columnstore, self._progress
+        )
 
     def _job(
         self,

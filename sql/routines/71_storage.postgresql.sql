@@ -1,0 +1,67 @@
+-- What is stored, and what keeps it in shape, where the service does that itself: no chunks and no policies.
+-- The rollups of what history holds are views; those of what was dropped are kept hours.
+
+create or replace function stored_relations()
+returns table (
+    relation text,
+    about_rows bigint,
+    bytes bigint,
+    chunks bigint,
+    columnstore_chunks bigint,
+    columnstore_rows bigint,
+    columnstore_bytes_before bigint,
+    columnstore_bytes bigint,
+    oldest timestamptz,
+    newest timestamptz
+)
+language plpgsql
+stable
+as $$
+begin
+    return query
+    select
+        g.relation,
+        coalesce(sum(t.about_rows), 0)::bigint,
+        coalesce(sum(t.bytes), 0)::bigint,
+        null::bigint,
+        null::bigint,
+        null::bigint,
+        null::bigint,
+        null::bigint,
+        null::timestamptz,
+        null::timestamptz
+    from storage_groups() as g
+    left join stored_tables() as t
+        on t.relation = g.relation
+    group by g.place, g.relation
+    order by g.place;
+end;
+$$;
+
+create or replace function storage_jobs()
+returns table (
+    job text,
+    relation text,
+    every interval,
+    last_run timestamptz,
+    outcome text,
+    error text,
+    took interval,
+    next_run timestamptz,
+    readings bigint
+)
+language sql
+stable
+begin atomic
+    select
+        'retention',
+        'history',
+        null::interval,
+        r.ran_at,
+        case when r.ran_at is not null then 'succeeded' end,
+        null::text,
+        r.took,
+        null::timestamptz,
+        r.readings
+    from retention as r;
+end;

@@ -1,0 +1,180 @@
+-- What is stored, in hypertables and beside them, and what the policies did last. From the catalogue and the
+-- planner's statistics, so that hundreds of chunks take no longer to tell of than their sizes take to be read.
+
+-- How many readings a chunk of the columnstore has is known from when it was converted: late ones that came
+-- since are not among them. The relation behind a chunk stands in compression_settings and its number is asked
+-- for, as later versions have other columns in the catalogue of chunks; once for each, which a join without
+-- statistics would not keep to. Compiling the query would take twenty times as long as running it. In plpgsql,
+-- so that nothing depends on the extension's views, which an update of it replaces.
+create or replace function stored_relations()
+returns table (
+    relation text,
+    about_rows bigint,
+    bytes bigint,
+    chunks bigint,
+    columnstore_chunks bigint,
+    columnstore_rows bigint,
+    columnstore_bytes_before bigint,
+    columnstore_bytes bigint,
+    oldest timestamptz,
+    newest timestamptz
+)
+language plpgsql
+stable
+set jit = off
+as $$
+begin
+    return query
+    with hypertables as materialized (
+        select
+            h.schema_name,
+            h.table_name,
+            coalesce(a.user_view_name, h.table_name) as name
+        from _timescaledb_catalog.hypertable as h
+        left join _timescaledb_catalog.continuous_agg as a
+            on a.mat_hypertable_id = h.id
+        where coalesce(a.user_view_schema, h.schema_name) = current_schema()
+    ),
+    named as materialized (
+        select
+            c.hypertable_schema,
+            c.hypertable_name,
+            to_regclass(format('%I.%I', c.chunk_schema, c.chunk_name)) as chunk,
+            c.is_compressed,
+            c.range_start
+        from timescaledb_information.chunks as c
+    ),
+    chunks as materialized (
+        select
+            h.name,
+            n.chunk,
+            _timescaledb_functions.chunk_id_from_relid(n.chunk) as id,
+            n.is_compressed,
+            n.range_start
+        from named as n
+        join hypertables as h
+            on h.schema_name = n.hypertable_schema
+            and h.table_name = n.hypertable_name
+        where n.chunk is not null
+    ),
+    sized as (
+        select
+            c.name,
+            c.is_compressed,
+            c.range_start,
+            case
+                when c.is_compressed then coalesce(z.numrows_pre_compression, 0)
+                else about_rows(c.chunk)
+            end as about_rows,
+            case
+                when c.is_compressed
+                    then z.uncompressed_heap_size + z.uncompressed_toast_size + z.uncompressed_index_size
+            end as bytes_before,
+            pg_total_relation_size(c.chunk) + coalesce(pg_total_relation_size(s.compress_relid), 0) as bytes
+        from chunks as c
+        left join _timescaledb_catalog.compression_settings as s
+            on s.relid = c.chunk
+        left join _timescaledb_catalog.compression_chunk_size as z
+            on z.chunk_id = c.id
+    ),
+    stored as (
+        select
+            storage_group(h.name) as relation,
+            coalesce(sum(s.about_rows), 0) as about_rows,
+            coalesce(sum(s.bytes), 0)
+                + pg_total_relation_size(format('%I.%I', h.schema_name, h.table_name)::regclass) as bytes,
+            count(s.name) as chunks,
+            count(*) filter (where s.is_compressed) as columnstore_chunks,
+            sum(s.about_rows) filter (where s.is_compressed) as columnstore_rows,
+            sum(s.bytes_before) filter (where s.is_compressed) as columnstore_bytes_before,
+            sum(s.bytes) filter (where s.is_compressed) as columnstore_bytes,
+            min(s.range_start) as oldest,
+            max(s.range_start) as newest
+        from hypertables as h
+        left join sized as s
+            on s.name = h.name
+        group by h.schema_name, h.table_name, h.name
+        union all
+        select t.relation, t.about_rows, t.bytes, null, null, null, null, null, null, null
+        from stored_tables() as t
+        where not exists (
+            select
+            from hypertables as h
+            where h.table_name = t.name
+        )
+    )
+    select
+        g.relation,
+        coalesce(sum(s.about_rows), 0)::bigint,
+        coalesce(sum(s.bytes), 0)::bigint,
+        sum(s.chunks)::bigint,
+        sum(s.columnstore_chunks)::bigint,
+        sum(s.columnstore_rows)::bigint,
+        sum(s.columnstore_bytes_before)::bigint,
+        sum(s.columnstore_bytes)::bigint,
+        min(s.oldest),
+        max(s.newest)
+    from storage_groups() as g
+    left join stored as s
+        on s.relation = g.relation
+    group by g.place, g.relation
+    order by g.place;
+end;
+$$;
+
+create or replace function storage_jobs()
+returns table (
+    job text,
+    relation text,
+    every interval,
+    last_run timestamptz,
+    outcome text,
+    error text,
+    took interval,
+    next_run timestamptz,
+    readings bigint
+)
+language plpgsql
+stable
+as $$
+begin
+    return query
+    select
+        (array['refresh', 'columnstore', 'retention'])[k.place],
+        j.hypertable_name::text,
+        j.schedule_interval,
+        case when isfinite(s.last_run_started_at) then s.last_run_started_at end,
+        case
+            when s.job_status = 'Running' then 'running'
+            when s.last_run_status = 'Success' then 'succeeded'
+            when s.last_run_status = 'Failed' then 'failed'
+        end,
+        case
+            when s.last_run_status = 'Failed'
+                then (
+                    select e.err_message
+                    from timescaledb_information.job_errors as e
+                    where e.job_id = j.job_id
+                    order by e.start_time desc
+                    limit 1
+                )
+        end,
+        s.last_run_duration,
+        case when isfinite(s.next_start) then s.next_start end,
+        null::bigint
+    from timescaledb_information.jobs as j
+    left join timescaledb_information.job_stats as s
+        on s.job_id = j.job_id
+    cross join lateral (
+        select
+            case
+                when j.proc_name like '%refresh%' then 1
+                when j.proc_name like '%retention%' then 3
+                else 2
+            end
+    ) as k (place)
+    where j.hypertable_schema = current_schema()
+        and j.proc_name like 'policy\_%'
+    order by k.place, j.hypertable_name desc;
+end;
+$$;

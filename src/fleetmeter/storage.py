@@ -1,0 +1,233 @@
+"""What is stored, how large it is, and what the database last did to keep it in shape."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from fleetmeter.database.pool import translated
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError, NotMigratedError
+
+_TIMEOUT_S = 60
+_PIPED_WIDTH = 200
+_MANY = 1000
+"""Rows from which their size says more than that of an empty table does."""
+
+
+class Relation(msgspec.Struct, rename="camel", kw_only=True):
+    """What is told of together. Of chunks only where it has some: columns are null otherwise."""
+
+    relation: str
+    about_rows: int
+    bytes: int
+    """On disk, with indexes."""
+
+    chunks: int | None
+    columnstore_chunks: int | None
+    columnstore_rows: int | None
+    """When they were converted."""
+
+    columnstore_bytes_before: int | None
+    """Of those chunks, before they were converted."""
+
+    columnstore_bytes: int | None
+    oldest: datetime | None
+    """Where the first chunk begins."""
+
+    newest: datetime | None
+    """Where the last chunk begins."""
+
+    columnstore_bytes_per_row: float | None = None
+    bytes_per_row: float | None = None
+    """Of what is not in the columnstore."""
+
+    def __post_init__(self) -> None:
+        packed_rows, packed_bytes = self.columnstore_rows or 0, self.columnstore_bytes or 0
+        self.columnstore_bytes_per_row = _quotient(packed_bytes, packed_rows)
+        self.bytes_per_row = _quotient(self.bytes - packed_bytes, self.about_rows - packed_rows)
+
+
+class Job(msgspec.Struct, rename="camel", kw_only=True):
+    """Work on what is stored, and how it went last; null: it never ran, or nobody can say."""
+
+    job: str
+    relation: str
+    every: timedelta | None
+    last_run: datetime | None
+    outcome: str | None
+    """succeeded, failed or running."""
+
+    error: str | None
+    """The newest, when it failed."""
+
+    took: timedelta | None
+    next_run: datetime | None
+    readings: int | None
+    """That retention moved into kept hours, where the service does it."""
+
+
+class Storage(msgspec.Struct, rename="camel", kw_only=True):
+    """Everything that is stored, in the order in which it is shown."""
+
+    relations: list[Relation]
+    database_bytes: int
+    """More than the relations together: with the catalogue."""
+
+    jobs: list[Job]
+
+
+async def read_storage(url: str) -> Storage:
+    """Ask the database. Raises FleetMeterError."""
+    try:
+        async with translated():
+            connection = await asyncpg.connect(
+                url,
+                server_settings={"timezone": "UTC", "jit": "off"},
+                timeout=10,
+                command_timeout=_TIMEOUT_S,
+            )
+            try:
+                return Storage(
+                    relations=[
+                        Relation(**row) async for row in queries.stored_relations(connection)
+                    ],
+                    database_bytes=await queries.database_bytes(connection),
+                    jobs=[Job(**row) async for row in queries.storage_jobs(connection)],
+                )
+            finally:
+                await connection.close()
+    except NotMigratedError as error:
+        raise FleetMeterError(
+            "the database has not been migrated to this version; run fleetmeter migrate"
+        ) from error
+    except DatabaseUnavailableError as error:
+        raise FleetMeterError(f"the database cannot be used: {error}") from error
+    except ValueError as error:
+        raise FleetMeterError(f"FLEETMETER_DATABASE_URL cannot be used: {error}") from error
+
+
+def show(storage: Storage) -> None:
+    """Tables on standard output; plain columns where nobody looks."""
+    _print(_relations(storage))
+    if chunked := [each for each in storage.relations if each.columnstore_chunks]:
+        _print(_columnstore(chunked))
+    _print(_jobs(storage.jobs))
+
+
+def _relations(storage: Storage) -> Table:
+    table = _table(
+        "stored", "rows", "size", "bytes a row", "chunks", "oldest chunk", "newest chunk"
+    )
+    for each in storage.relations:
+        table.add_row(
+            each.relation,
+            f"≈ {each.about_rows:,}",
+            _size(each.bytes),
+            _decimal(_quotient(each.bytes, each.about_rows) if each.about_rows >= _MANY else None),
+            "" if each.chunks is None else f"{each.chunks:,}",
+            _date(each.oldest),
+            _date(each.newest),
+        )
+    table.add_section()
+    table.add_row("database", "", _size(storage.database_bytes))
+    table.caption = "Rows are estimates. The database's own catalogue is in its size alone."
+    return table
+
+
+def _columnstore(relations: Sequence[Relation]) -> Table:
+    table = _table(
+        *("columnstore", "chunks", "of", "rows", "before", "now", "share"),
+        *("bytes a row", "bytes a row outside"),
+    )
+    for each in relations:
+        before, now = each.columnstore_bytes_before or 0, each.columnstore_bytes or 0
+        table.add_row(
+            each.relation,
+            f"{each.columnstore_chunks:,}",
+            f"{each.chunks:,}",
+            f"≈ {each.columnstore_rows:,}",
+            _size(before),
+            _size(now),
+            f"{now / before:.1%}" if before else "",
+            _decimal(each.columnstore_bytes_per_row),
+            _decimal(each.bytes_per_row),
+        )
+    return table
+
+
+def _jobs(jobs: Sequence[Job]) -> Table:
+    table = _table("job", "of", "every", "last run", "took", "next run", "how it ended")
+    for column in table.columns[1:]:
+        column.justify = "left"
+    for job in jobs:
+        ended = job.outcome or "never ran"
+        if job.readings is not None:
+            ended += f", {job.readings:,} readings moved into kept hours"
+        table.add_row(
+            job.job,
+            job.relation,
+            _duration(job.every),
+            _time(job.last_run),
+            _duration(job.took),
+            _time(job.next_run),
+            f"{ended}: {job.error}" if job.error else ended,
+        )
+    table.caption = "Times are UTC."
+    return table
+
+
+def _table(first: str, *headings: str) -> Table:
+    table = Table(first, caption_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _print(table: Table) -> None:
+    terminal = sys.stdout.isatty()
+    if not terminal:
+        table.box = None
+        table.pad_edge = False
+    console = Console(
+        width=None if terminal else _PIPED_WIDTH, highlight=False, markup=False, emoji=False
+    )
+    console.print(table)
+    console.print()
+
+
+def _quotient(bytes_: int, rows: int) -> float | None:
+    return bytes_ / rows if rows > 0 else None
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}"
+
+
+def _size(bytes_: int) -> str:
+    for unit, length in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if bytes_ >= length:
+            return f"{bytes_ / length:,.1f} {unit}"
+    return f"{bytes_} B"
+
+
+def _date(time: datetime | None) -> str:
+    return "" if time is None else f"{time:%Y-%m-%d}"
+
+
+def _time(time: datetime | None) -> str:
+    return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _duration(duration: timedelta | None) -> str:
+    if duration is None:
+        return ""
+    seconds = duration.total_seconds()
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or seconds == length:
+            return f"{seconds / length:.4g} {unit}"
+    return f"{round(seconds, 2):g} s"

@@ -1,0 +1,173 @@
+"""fleetmeter purge: all that is stored of one device goes, and the rollups follow."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from fleetmeter import cli
+from tests.api.test_main_job import materialise
+from tests.conftest import (
+    Db,
+    Server,
+    eventually,
+    hours_ago,
+    meter_reading,
+    post,
+    rfc3339,
+    vehicle_reading,
+)
+from tests.consistency import rollup_differences, unshared_energy
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def purge(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("FLEETMETER_DATABASE_URL", database_url)
+
+    def run(*args: str, says: str | None = None) -> Result:
+        return CliRunner().invoke(cli.main, ["purge", *args], input=says)
+
+    return run
+
+
+@pytest.fixture
+def fleet(client: httpx.Client, db: Db, server: Server, uid: str) -> str:
+    """Two vehicles on one meter, now and 40 days ago (in the columnstore), with all that can be."""
+    for start in (hours_ago(24 * 40), hours_ago(5)):
+        for vehicle in ("EV-1", "EV-2"):
+            client.put(
+                f"/v1/vehicles/{uid}{vehicle}/meter",
+                json={"meterId": f"{uid}M", "since": rfc3339(start)},
+            ).raise_for_status()
+            post(
+                client,
+                *(vehicle_reading(f"{uid}{vehicle}", start + n * MINUTE, 1) for n in range(10)),
+            )
+        post(client, *(meter_reading(f"{uid}M", start + n * MINUTE, 3) for n in range(10)))
+    for key, name, value in (("vehicleId", "EV-1", "soc"), ("meterId", "M", "voltage")):
+        client.post(
+            "/v1/corrections",
+            json={
+                key: f"{uid}{name}",
+                "timestamp": rfc3339(hours_ago(5)),
+                value: 99,
+                "who": "anna",
+                "reason": "misread",
+            },
+        ).raise_for_status()
+    client.put(
+        f"/v1/vehicles/{uid}EV-1/meter", json={"meterId": None, "since": rfc3339(hours_ago(1))}
+    )
+    client.put(
+        f"/v1/vehicles/{uid}EV-1/meter",
+        json={"meterId": f"{uid}M", "since": rfc3339(hours_ago(1))},
+    )
+    client.patch(f"/v1/vehicles/{uid}EV-1", json={"label": "Anna's"}).raise_for_status()
+    client.patch(f"/v1/meters/{uid}M", json={"label": "Anna's"}).raise_for_status()
+    materialise(db, server)
+    if server.engine == "timescaledb":
+        for table in ("vehicle_readings", "meter_readings"):
+            db.fetch(f"select compress_chunk(c) from show_chunks('{table}', interval '30 days') c")
+    eventually(lambda: rollup_differences(db, uid) == [])
+    return uid
+
+
+def places(db: Db, device: str) -> dict[str, int]:
+    """Every column of every relation that has the id: found without the purge's own list."""
+    columns = db.fetch(
+        "select c.table_name, c.column_name from information_schema.columns as c"
+        " where c.table_schema = 'public' and c.data_type in ('text', 'jsonb')"
+        " and c.table_name !~ '^(efficiency|vehicle_energy)'"
+    )
+    found = {}
+    for table, column in columns:
+        count = db.value(
+            f'select count(*) from "{table}" where strpos("{column}"::text, $1) > 0', device
+        )
+        if count:
+            found[f"{table}.{column}"] = count
+    return found
+
+
+def history(outcome: Result) -> list[str]:
+    """The lines about readings."""
+    return [line for line in outcome.output.splitlines() if "_readings" in line]
+
+
+@pytest.mark.parametrize(("device", "others"), [("EV-1", "EV-2"), ("M", "EV-2")])
+def test_nothing_of_the_device_stays_and_all_of_the_others(
+    client: httpx.Client, db: Db, purge: Any, fleet: str, device: str, others: str
+) -> None:
+    assert len(places(db, f"{fleet}{device}")) > 8
+    window = {"from": rfc3339(hours_ago(24 * 41)), "to": rfc3339(hours_ago(0))}
+    path = f"/v1/vehicles/{fleet}{others}/readings"
+    before = client.get(path, params=window).json()["items"]
+
+    counted = purge("--device", f"{fleet}{device}", "--dry-run")
+    assert counted.exit_code == 0, counted.output
+    assert places(db, f"{fleet}{device}"), "a dry run removes nothing"
+    done = purge("--device", f"{fleet}{device}", "--yes")
+    assert done.exit_code == 0, done.output
+    assert history(done) == history(counted), "rollups and accounts move in the background"
+
+    eventually(lambda: places(db, f"{fleet}{device}") == {})
+    eventually(lambda: rollup_differences(db, fleet) == [])
+    assert unshared_energy(db, fleet) == []
+    after = client.get(path, params=window).json()["items"]
+    if device == "M":  # the readings stay, all but the meter's id
+        assert after == [item | {"meterId": None} for item in before]
+    else:
+        assert after == before
+        answer = client.get(f"/v1/analytics/performance/{fleet}EV-2", params=window).json()
+        assert answer["totalEnergyConsumedAc"] == 60, "all of the meter's AC is its own now"
+    assert "nothing is stored" in purge("--device", f"{fleet}{device}").output
+
+
+def test_what_it_counts_is_what_is_there(db: Db, purge: Any, fleet: str) -> None:
+    lines = purge("--device", f"{fleet}EV-1", "--dry-run").output.splitlines()
+    counted = {line.split()[1]: int(line.split()[0].replace(",", "")) for line in lines}
+    there = db.fetch("select count(*) from vehicle_readings where vehicle_id = $1", f"{fleet}EV-1")
+    assert counted["vehicle_readings"] == there[0][0] == 20
+    assert counted["replaced_vehicle_readings"] == 1
+    assert counted["meter_assignments"] == 3
+    assert counted["replaced_assignments"] == 1
+
+
+def test_it_asks_first(db: Db, purge: Any, fleet: str) -> None:
+    before = places(db, f"{fleet}EV-1")
+    assert purge("--device", f"{fleet}EV-1", says="n\n").exit_code == 1
+    assert places(db, f"{fleet}EV-1") == before
+    assert purge("--device", f"{fleet}EV-1", says="y\n").exit_code == 0
+    eventually(lambda: places(db, f"{fleet}EV-1") == {})
+
+
+def test_an_id_of_a_vehicle_and_of_a_meter_needs_the_kind(
+    client: httpx.Client, purge: Any, uid: str
+) -> None:
+    at = hours_ago(1)
+    post(client, vehicle_reading(f"{uid}X", at), meter_reading(f"{uid}X", at))
+    refused = purge("--device", f"{uid}X", "--yes")
+    assert refused.exit_code == 1
+    assert "--kind" in refused.output
+    assert purge("--device", f"{uid}X", "--kind", "meter", "--yes").exit_code == 0
+    assert client.get(f"/v1/meters/{uid}X").status_code == 404
+    assert client.get(f"/v1/vehicles/{uid}X").status_code == 200
+
+
+def test_a_purged_device_may_start_anew(client: httpx.Client, purge: Any, uid: str) -> None:
+    start = hours_ago(3)
+
+    def register(n: int, total: float) -> dict[str, Any]:
+        reading = meter_reading(f"{uid}M", start + n * MINUTE) | {"kwhConsumedAcTotal": total}
+        del reading["kwhConsumedAc"]
+        return reading
+
+    post(client, *(register(n, 10 + n) for n in range(5)))
+    assert purge("--device", f"{uid}M", "--yes").exit_code == 0
+    # earlier than before, and of the other kind: nothing is remembered
+    post(client, meter_reading(f"{uid}M", start + MINUTE, 1), meter_reading(f"{uid}M", start, 2))
+    assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 1
