@@ -11,6 +11,8 @@ from litestar.di import Provide
 
 from fleetmeter.api.analytics import analytics
 from fleetmeter.api.assignments import assignments
+from fleetmeter.api.corrections import corrections
+from fleetmeter.api.export import export
 from fleetmeter.api.ingest import Ingest, ingest
 from fleetmeter.api.meters import meters
 from fleetmeter.api.openapi import describe_ingest, describe_problems
@@ -24,8 +26,8 @@ from fleetmeter.api.service import (
 )
 from fleetmeter.api.vehicles import vehicles
 from fleetmeter.database.pool import Database, connect
-from fleetmeter.database.sql import queries
 from fleetmeter.errors import NotMigratedError
+from fleetmeter.ingest.kept import kept_since
 from fleetmeter.ingest.queue import CommitQueue
 from fleetmeter.ingest.writer import DatabaseWriter
 from fleetmeter.maintenance import maintenance
@@ -60,6 +62,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
             meters,
             assignments,
             analytics,
+            export,
+            corrections,
             index,
             live,
             ready,
@@ -90,8 +94,7 @@ def _spare_the_collector() -> None:
 async def _kept_since(database: Database) -> dict[str, datetime]:
     """From when on history is whole, by table; readings before it are refused."""
     try:
-        async with database.connection() as connection:
-            return {row["source"]: row["since"] async for row in queries.kept_history(connection)}
+        return await kept_since(database)
     except NotMigratedError:  # it will answer 503 to everything
         beginning = datetime.min.replace(tzinfo=UTC)
         return {"vehicle_readings": beginning, "meter_readings": beginning}

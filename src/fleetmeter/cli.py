@@ -10,21 +10,26 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, create_server, socket
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Literal
 
 import click
+import msgspec
 import structlog
 import uvicorn
 from litestar import Litestar
+from msgspec.structs import replace
 from uvicorn.supervisors import Multiprocess
 
 from fleetmeter import __version__
 from fleetmeter.app import create_app
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import Accounting, Migrated, migrate
-from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError, NotMigratedError
 from fleetmeter.log import configure_logging
+from fleetmeter.purge import Kind, kind_of, purge
 from fleetmeter.settings import Settings, load_settings
+from fleetmeter.transfer.export_file import check, export_to, parse_time
+from fleetmeter.transfer.exporting import Selection
 
 _DATABASE_WAIT_S = 30.0
 """How long a start waits for a database that is still starting itself."""
@@ -55,6 +60,10 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except NotMigratedError as error:
+            raise click.ClickException(
+                f"the database is not migrated ({error}); run: fleetmeter migrate"
+            ) from error
         except FleetMeterError as error:
             raise click.ClickException(str(error)) from error
 
@@ -112,6 +121,20 @@ def migrate_command() -> None:
     click.echo(f"the database is up to date (engine: {done.engine})")
 
 
+@main.command("storage")
+@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+def storage_command(as_json: bool) -> None:
+    """Tell what is stored, how large it is, and how the database's own jobs went last."""
+    from fleetmeter import storage  # what it needs, nothing else does
+
+    with _database_url(load_settings()) as url:
+        stored = asyncio.run(storage.read_storage(url))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(stored)))
+    else:
+        storage.show(stored)
+
+
 @main.command("welcome", hidden=True)
 @click.argument("url")
 def welcome_command(url: str) -> None:
@@ -140,7 +163,7 @@ def welcome_command(url: str) -> None:
     default=10_000,
     type=click.IntRange(100, 100_000),
     show_default=True,
-    help="Vehicles of the answers, and as many meters.",
+    help="Vehicles of the answers, and as many meters; of the columnstore a tenth.",
 )
 @click.option("--rounds", default=1, type=click.IntRange(1, 20), help="Take medians of so many.")
 @click.option("--workers", default=1, type=click.IntRange(1, 64), help="Of the service.")
@@ -153,7 +176,7 @@ def welcome_command(url: str) -> None:
     show_default=True,
 )
 def bench_command(out: Path, rounds: int, **options: Any) -> None:
-    """Measure how fast readings are stored, beside the database's own limit, and asked about.
+    """Measure how fast readings are stored and asked about, and how small they become.
 
     On a database of its own, created on the server of FLEETMETER_DATABASE_URL and dropped again, or
     on an embedded server in a temporary folder.
@@ -163,6 +186,106 @@ def bench_command(out: Path, rounds: int, **options: Any) -> None:
     settings = load_settings()
     with _bench_server(settings) as url:
         command.bench(url, settings, rounds=rounds, out=out, **options)
+
+
+@main.command("import")
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "ndjson", "parquet"]),
+    help="Of all files; otherwise their endings tell it.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the rejects and the progress; otherwise they go beside each file.",
+)
+def import_command(
+    files: tuple[Path, ...], format_: Literal["csv", "ndjson", "parquet"] | None, out: Path | None
+) -> None:
+    """Store the readings of CSV, NDJSON or Parquet files, straight into the database.
+
+    What cannot be taken goes to FILE.rejected.ndjson, with its line and the reason; the rest is
+    stored. An import that was interrupted goes on where it was when it is run again.
+    """
+    from fleetmeter.transfer import command  # what it needs, nothing else does
+
+    settings = load_settings()
+    quiet = settings.log_level == "info"
+    configure_logging(replace(settings, log_level="warning") if quiet else settings)
+    imports = command.prepared(files, format_, out)
+    with command.Stop().on_signals() as stop, _database_url(settings) as url:
+        if settings.migrate:
+            _migrate(url, settings)
+        status = command.run(imports, url, settings, stop)
+    raise SystemExit(status)
+
+
+@main.command("export")
+@click.option(
+    "--from", "start", required=True, type=parse_time, metavar="TIME", help="Begin (inclusive)."
+)
+@click.option(
+    "--to", "end", required=True, type=parse_time, metavar="TIME", help="End (exclusive)."
+)
+@click.option(
+    "--format",
+    "format_",
+    default="csv",
+    show_default=True,
+    type=click.Choice(["csv", "parquet"]),
+)
+@click.option("--vehicle", "vehicle_id", metavar="ID", help="Only this vehicle's readings.")
+@click.option("--meter", "meter_id", metavar="ID", help="Only this meter's own readings.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; standard output by default.",
+)
+def export_command(format_: Literal["csv", "parquet"], output: Path | None, **what: Any) -> None:
+    """Write the readings of a window as they were sent, so that they can be imported again.
+
+    A time is RFC 3339, or a date, which is its midnight in UTC.
+    """
+    selection = Selection(**what)
+    check(selection, format_, output)
+    settings = load_settings()
+    with _database_url(settings) as url:
+        export_to(output, url, settings, selection, format_)
+
+
+@main.command("purge")
+@click.option("--device", "device_id", required=True, help="Id of a vehicle or a meter.")
+@click.option("--kind", type=click.Choice(["vehicle", "meter"]), help="When both have that id.")
+@click.option("--dry-run", is_flag=True, help="Only count what is stored of it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge_command(device_id: str, kind: Kind | None, dry_run: bool, yes: bool) -> None:
+    """Remove all that is stored of one device, for ever; counts it first, and asks.
+
+    Readings, corrections, rollups, settings and assignments go. Of a meter, vehicles that charged
+    there keep their readings, but not its id.
+    """
+    with _database_url(load_settings()) as url:
+        kind = kind or asyncio.run(kind_of(url, device_id))
+        stored = asyncio.run(purge(url, kind, device_id, count_only=True)) if kind else []
+        if kind is None or not stored:
+            click.echo(f"nothing is stored of {device_id}")
+            return
+        for relation, change, rows in stored:
+            click.echo(f"{rows:>12,}  {relation}{' (only its id)' if change else ''}")
+        if dry_run:
+            return
+        if not yes:
+            click.confirm(f"Remove all of it? The {kind} {device_id} is forgotten", abort=True)
+        asyncio.run(purge(url, kind, device_id, count_only=False))
+        click.echo(f"the {kind} {device_id} is forgotten; rollups follow within seconds")
 
 
 class _Server(uvicorn.Server):

@@ -24,6 +24,8 @@ _ATTEMPTS = 4
 
 _LONG_WORKERS = 2
 
+_EXPORTS = 2
+
 LONG_S = 3600
 """For statements that commit as they go, seconds."""
 
@@ -98,6 +100,8 @@ class Database:
         self._answers = asyncio.Semaphore(max(1, size // 2))
         self.long_work = asyncio.Semaphore(_LONG_WORKERS)
         """Hold it for work that keeps a connection for long: the rest are for everybody else."""
+        self.exports = asyncio.Semaphore(_EXPORTS if size > _EXPORTS else 1)
+        """Hold it for an export, which lasts as long as its client takes to read it."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:

@@ -1,0 +1,200 @@
+"""The whole import, as `fleetmeter import` runs it."""
+
+import asyncio
+import fcntl
+import gc
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import click
+import msgspec
+
+from fleetmeter.database.pool import connect
+from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.ingest.kept import kept_since
+from fleetmeter.ingest.queue import CommitQueue
+from fleetmeter.ingest.writer import DatabaseWriter
+from fleetmeter.readings.validate import Bounds
+from fleetmeter.settings import Settings
+from fleetmeter.transfer.csv_lines import SourceError
+from fleetmeter.transfer.importing import import_blocks
+from fleetmeter.transfer.ledger import Ledger, identity
+from fleetmeter.transfer.progress import progress
+from fleetmeter.transfer.sources import UNREADABLE, Format, format_of, open_source, unpacked
+
+_PATIENCE_S = 86400.0
+"""How long a block waits for its commit: a file can wait, unlike a device."""
+
+_GO_ON = "run it again to go on"
+
+
+class Import(NamedTuple):
+    """One file, and where what is said about it goes."""
+
+    path: Path
+    format: Format
+    ledger: Ledger
+
+
+def prepared(paths: Sequence[Path], format_: Format | None, folder: Path | None) -> list[Import]:
+    """What is to be imported, once everything that can be known before is right.
+
+    Raises FleetMeterError.
+    """
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FleetMeterError(f"--out {folder} cannot be used: {error.strerror}") from None
+    imports = [
+        Import(path, format_ or format_of(path.name), Ledger(path, folder)) for path in paths
+    ]
+    taken: dict[Path, Path] = {}
+    for each in imports:
+        rejects = each.ledger.rejects.resolve()
+        if rejects in taken:
+            raise FleetMeterError(
+                f"{taken[rejects]} and {each.path} would both write {each.ledger.rejects}; "
+                "import them one after the other"
+            )
+        taken[rejects] = each.path
+        each.ledger.check()
+    return imports
+
+
+class Stop:
+    """Which signal asked to stop, if any did."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.importing = False
+        """From then on a stop has something to finish first."""
+
+    def __call__(self) -> bool:
+        """Whether it is time to stop."""
+        return self.number != 0
+
+    def ask(self, number: int, frame: object = None) -> None:
+        """What was begun is finished first, so a second signal changes nothing."""
+        self.number = self.number or number
+        if not self.importing:
+            raise SystemExit(128 + number)
+
+    @contextmanager
+    def on_signals(self) -> Iterator["Stop"]:
+        """SIGINT and SIGTERM ask for it."""
+        handlers = {n: signal.signal(n, self.ask) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def run(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> int:
+    """Import one file after the other; the exit status. Raises FleetMeterError."""
+    patient = msgspec.structs.replace(
+        settings, commit_wait_s=_PATIENCE_S, queue_readings=10_000_000
+    )
+    stop.importing = True
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # a block makes many objects, and no cycles
+    return asyncio.run(_import_all(imports, url, patient, stop))
+
+
+async def _import_all(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> int:
+    database = await connect(url, settings)
+    try:
+        since = await kept_since(database)
+
+        def bounds() -> Bounds:
+            return Bounds.at(datetime.now(UTC), settings.retention_days, since)
+
+        writers = [DatabaseWriter(database) for _ in range(settings.writers)]
+        async with CommitQueue(writers, settings).running() as queue:
+            status = 0
+            for each in imports:
+                if stop():
+                    return 128 + stop.number
+                outcome = await _import_one(each, queue, bounds, stop)
+                if outcome is None:
+                    return 128 + stop.number
+                status |= not outcome
+            return status
+    finally:
+        await database.close()
+
+
+async def _import_one(
+    each: Import, queue: CommitQueue, bounds: Callable[[], Bounds], stop: Stop
+) -> bool | None:
+    """Whether everything in it was right; None when it was stopped before its end."""
+    ledger = each.ledger
+    try:
+        with _opened(each.path) as file:
+            known = identity(file, each.format)
+            content = file if each.format == "parquet" else unpacked(file, each.path.name)
+            source = open_source(content, each.format, known.size)
+            if source.ignored:
+                _say(f"{each.path}: columns that mean nothing here: {', '.join(source.ignored)}")
+            resumed = ledger.begin(known)
+
+            def read_bytes() -> int:
+                if content is not file:
+                    return file.tell()
+                return known.size * ledger.position.offset // max(source.size, 1)
+
+            with progress(each.path.name, known.size, ledger, resumed, read_bytes) as tell:
+                whole = await import_blocks(source, ledger, queue, bounds, stop, tell)
+    except SourceError as error:
+        _say(f"{each.path}: {error}")
+        return False
+    except UNREADABLE as error:
+        _say(f"{each.path}: after line {ledger.position.lines:,} it cannot be unpacked: {error}")
+        return False
+    except OSError as error:
+        raise FleetMeterError(
+            f"{error.filename or each.path} cannot be used: {error.strerror or error}; {_GO_ON}"
+        ) from error
+    except DatabaseUnavailableError as error:
+        raise DatabaseUnavailableError(
+            f"{each.path}: the database was lost after line {ledger.position.lines:,}: {error}; "
+            f"{_GO_ON}"
+        ) from error
+    finally:
+        ledger.close()
+    if not whole:
+        _say(f"{each.path}: stopped after line {ledger.position.lines:,}; {_GO_ON}")
+        return None
+    ledger.finish()
+    click.echo(_summary(each))
+    return not ledger.counts.rejected
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """For reading, by one import at a time. Raises SourceError."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SourceError("another import of it is running") from None
+        yield file
+
+
+def _summary(each: Import) -> str:
+    counts = each.ledger.counts
+    rejects = f" ({each.ledger.rejects})" if counts.rejected else ""
+    return (
+        f"{each.path}: {counts.accepted:,} accepted, {counts.duplicates:,} duplicates, "
+        f"{counts.rejected:,} rejected{rejects}"
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

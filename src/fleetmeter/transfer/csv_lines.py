@@ -1,0 +1,216 @@
+"""CSV lines as readings: a block at once when all is well, line by line when something is not.
+
+Each physical line is a record, because no value has a line break: a quote that is not closed costs
+its own line, never the rest of the file.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import repeat
+from typing import Any
+
+import msgspec
+
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.validate import Invalid, Telemetry
+from fleetmeter.transfer.lines import BYTE_ORDER_MARK, MAX_LINE, text_of
+
+FIELDS = Telemetry.__struct_encode_fields__
+"""The names of all columns, in the order in which a Telemetry takes them."""
+
+STRINGS = ("vehicleId", "meterId")
+TIMESTAMP = "timestamp"
+
+_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+
+_UNUSUAL = (b"\\", b"\0", BYTE_ORDER_MARK)
+"""What makes a block be read line by line."""
+
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+
+_numbers = msgspec.json.Decoder(list[float | None])
+_number = msgspec.json.Decoder(float | None)
+_strings = msgspec.json.Decoder(list[str])
+_times = msgspec.json.Decoder(list[datetime | None])
+
+
+class SourceError(FleetMeterError):
+    """A file cannot be imported as a whole; the text says at which line."""
+
+
+class CsvLines:
+    """Turns the lines under one header into readings."""
+
+    def __init__(self, header: bytes) -> None:
+        """Raises SourceError."""
+        try:
+            self._header = text_of(header.removeprefix(BYTE_ORDER_MARK))
+        except Invalid as invalid:
+            detail = invalid.detail.replace("the line", "the header")
+            raise SourceError(f"line 1: {detail}; save the file as CSV in UTF-8") from None
+        self._separator = max(
+            _SEPARATORS, key=lambda each: len(set(_names(self._header, each)) & set(FIELDS))
+        )
+        names = _names(self._header, self._separator)
+        _check_columns(names)
+        self._width = len(names)
+        self._columns = tuple(names.index(name) if name in names else None for name in FIELDS)
+        self.ignored: Sequence[str] = [name or "(no name)" for name in names if name not in FIELDS]
+        """Columns that mean nothing here."""
+
+    def block(self, lines: Sequence[bytes]) -> list[Telemetry] | None:
+        """All lines at once; None when one of them needs a closer look."""
+        separator = self._separator.encode()
+        block = (separator + b"\n" + separator).join(lines)
+        if any(unusual in block for unusual in _UNUSUAL) or max(map(len, lines)) > MAX_LINE:
+            return None
+        cells = block.split(separator)
+        stride = self._width + 1
+        if len(cells) != len(lines) * stride - 1 or (
+            cells[self._width :: stride].count(b"\n") != len(lines) - 1
+        ):
+            return None  # a line has more or fewer fields than the header
+        try:
+            if not block.isascii():
+                block.decode()
+            by_place = [cells[at::stride] for at in range(self._width)]
+            if b'"' in block:
+                by_place = [*map(_unquoted, by_place)]
+            columns = [
+                repeat(None) if at is None else _column(name, by_place[at])
+                for name, at in zip(FIELDS, self._columns, strict=True)
+            ]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return [*map(Telemetry, *columns)]
+
+    def reading(self, line: bytes) -> Telemetry:
+        """One line. Raises Invalid."""
+        text = text_of(line)
+        if text == self._header:
+            raise Invalid("malformed", "the line is the header again; remove it")
+        cells = self._cells(text)
+        if len(cells) != self._width:
+            raise Invalid("malformed", self._wrong_number(text, len(cells)))
+        return Telemetry(
+            *[
+                None if at is None else _value(name, cells[at])
+                for name, at in zip(FIELDS, self._columns, strict=True)
+            ]
+        )
+
+    def _cells(self, text: str) -> list[str]:
+        if '"' not in text:
+            return text.split(self._separator)
+        if text.count('"') % 2:
+            raise Invalid(
+                "malformed", "a quote is not closed in its line; no value has line breaks"
+            )
+        try:
+            return next(csv.reader([text], delimiter=self._separator, strict=True))
+        except csv.Error as error:
+            raise Invalid("malformed", f"the line is not CSV: {error}") from None
+
+    def _wrong_number(self, text: str, count: int) -> str:
+        own = _SEPARATORS[self._separator]
+        for other, name in _SEPARATORS.items():
+            if other != self._separator and text.count(other) >= self._width - 1:
+                return f"the line has {name} between its fields, the header has {own}"
+        wrong = f"the line has {count} field{'s' * (count != 1)}, the header has {self._width}"
+        if count > self._width and self._separator == ",":
+            wrong += "; if a number has a decimal comma, use a decimal point"
+        return wrong
+
+
+def _names(header: str, separator: str) -> list[str]:
+    return [name.strip().strip('"').strip() for name in header.split(separator)]
+
+
+def _check_columns(names: list[str]) -> None:
+    """Raises SourceError unless a whole reading of at least one kind can be told from them."""
+    example = "vehicleId,timestamp,soc,kwhDeliveredDc,batteryTemp"
+    known = set(names) & set(FIELDS)
+    if not known:
+        raise SourceError(f"line 1: there is no header; it names the columns, such as {example}")
+    if twice := sorted(name for name in known if names.count(name) > 1):
+        raise SourceError(f"line 1: the header has {twice[0]} twice")
+    if missing := missing_columns(known):
+        raise SourceError(f"line 1: the header lacks {', '.join(missing)}")
+
+
+def missing_columns(known: set[str]) -> list[str]:
+    """What a file with these columns lacks; nothing, when it can hold readings of one kind."""
+    vehicle = ("vehicleId", TIMESTAMP, "soc", "kwhDeliveredDc", "batteryTemp")
+    meter = ("meterId", TIMESTAMP, "kwhConsumedAc", "voltage")
+    lacks = [
+        [name for name in kind if name not in known and f"{name}Total" not in known]
+        for kind in (vehicle, meter)
+    ]
+    if not all(lacks):
+        return []
+    if not known & set(STRINGS):
+        return ["vehicleId or meterId", *(name for name in (TIMESTAMP,) if name not in known)]
+    return lacks[0] if "vehicleId" in known else lacks[1]
+
+
+def _unquoted(cells: list[bytes]) -> list[bytes]:
+    """A column of which all cells are in quotes, or none. Raises DecodeError."""
+    if b'"' not in b"".join(cells):
+        return cells
+    strings = _strings.decode(b"[" + b",".join([cell or b'""' for cell in cells]) + b"]")
+    if len(strings) != len(cells):
+        raise msgspec.DecodeError
+    return [string.encode() for string in strings]
+
+
+def _column(name: str, cells: list[bytes]) -> Iterable[Any]:
+    """A column as JSON takes it, all of it strictly. Raises DecodeError."""
+    if name in STRINGS:
+        strings = _strings.decode(b'["' + b'","'.join(cells) + b'"]')
+        return [string or None for string in strings] if b"" in cells else strings
+    if name == TIMESTAMP:
+        return decoded_times(cells)
+    if b"" in cells:
+        cells = [cell or b"null" for cell in cells]
+    numbers = _numbers.decode(b"[" + b",".join(cells) + b"]")
+    if len(numbers) != len(cells):  # 1,5 under another separator
+        raise msgspec.DecodeError
+    return numbers
+
+
+def decoded_times(cells: Sequence[bytes]) -> list[datetime | None]:
+    """RFC 3339 times, empty ones absent; they have no quotes. Raises DecodeError."""
+    block = b'["' + b'","'.join(cells) + b'"]'
+    return _times.decode(block.replace(b'""', b"null") if b"" in cells else block)
+
+
+def _value(name: str, cell: str) -> Any:
+    """One cell. Raises Invalid."""
+    if not cell:
+        return None
+    if name in STRINGS:
+        return cell
+    path = f"$.{name}"
+    try:
+        if name == TIMESTAMP:
+            return msgspec.convert(cell, datetime)
+        return _number.decode(cell.encode()) if cell.strip() else None
+    except msgspec.DecodeError:
+        if name == TIMESTAMP:
+            raise invalid_timestamp() from None
+        seen = cell if len(cell) <= 40 else f"{cell[:40]}…"
+        wrong = f"{name} is {seen}; it must be a number"
+        if _DECIMAL_COMMA.fullmatch(cell):
+            wrong = f"{name} is {seen}; use a decimal point"
+        raise Invalid("invalid_type", wrong, path) from None
+
+
+def invalid_timestamp() -> Invalid:
+    """In the words of the API."""
+    return Invalid(
+        "invalid_timestamp",
+        "timestamp must be an RFC 3339 time such as 2026-02-09T10:00:00Z",
+        f"$.{TIMESTAMP}",
+    )

@@ -1,0 +1,124 @@
+"""An export into a file or a pipe, as `fleetmeter export` runs it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, BinaryIO
+
+import click
+import msgspec
+from rich.console import Console
+
+from fleetmeter.database.pool import connect
+from fleetmeter.errors import FleetMeterError, NotMigratedError
+from fleetmeter.settings import Settings
+from fleetmeter.transfer.exporting import Export, Format, Selection
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time, or a date, which is its midnight in UTC. Raises click.BadParameter."""
+    is_date = len(text) == len("2026-01-31")
+    try:
+        time = msgspec.convert(f"{text}T00:00:00Z" if is_date else text, datetime)
+    except msgspec.ValidationError:
+        raise click.BadParameter(
+            f"{text} is neither like 2026-01-31 nor like 2026-01-31T10:00:00Z"
+        ) from None
+    if time.tzinfo is None:
+        raise click.BadParameter(f"{text} has no offset; end it with Z or ±hh:mm")
+    if not _EARLIEST <= time <= _LATEST:
+        raise click.BadParameter(f"must be from {_EARLIEST.year} to {_LATEST.year}")
+    return time.astimezone(UTC)
+
+
+def check(selection: Selection, format_: Format, path: Path | None) -> None:
+    """What can be known before a database is asked. Raises click.UsageError."""
+    if selection.start >= selection.end:
+        raise click.UsageError("--from must be before --to")
+    if selection.vehicle_id is not None and selection.meter_id is not None:
+        raise click.UsageError("--vehicle and --meter do not go together")
+    if format_ == "parquet" and path is None and sys.stdout.isatty():
+        raise click.UsageError("Parquet is not for a terminal: give --output FILE, or a pipe")
+
+
+def export_to(
+    path: Path | None, url: str, settings: Settings, selection: Selection, format_: Format
+) -> None:
+    """Write the readings to `path`, which is there only when it is whole, or to standard output.
+
+    Raises FleetMeterError.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it cleans up
+    with _output(path) as output:
+        readings, size = asyncio.run(_write(output, url, settings, selection, format_))
+    where = path or "standard output"
+    click.echo(f"{readings:,} readings, {size:,} bytes, to {where}", err=True)
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[BinaryIO]:
+    """What to write to; a file gets its name at the end, and goes away when there is none."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise FleetMeterError(f"{error.filename or path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+async def _write(
+    output: BinaryIO, url: str, settings: Settings, selection: Selection, format_: Format
+) -> tuple[int, int]:
+    """How many readings and bytes were written."""
+    database = await connect(url, settings)
+    try:
+        export = Export(database, selection, format_)
+        size = 0
+        with _progress() as tell:
+            async with aclosing(export.blocks()) as blocks:
+                async for block in blocks:
+                    output.write(block)
+                    size += len(block)
+                    tell(export.readings, size)
+    except NotMigratedError as error:
+        raise FleetMeterError(
+            f"the database is not migrated ({error}); run: fleetmeter migrate"
+        ) from error
+    finally:
+        await database.close()
+    return export.readings, size
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Yields what tells how far it is, on a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _readings, _size: None
+        return
+    began = monotonic()
+    with console.status("asking the database") as status:
+
+        def tell(readings: int, size: int) -> None:
+            rate = readings / max(monotonic() - began, 1e-3)
+            status.update(f"{readings:,} readings, {size / 1e6:,.1f} MB, {rate:,.0f} readings/s")
+
+        yield tell

@@ -1,0 +1,97 @@
+"""Blocks of a file into the commit queue, several in flight, noted in the order of the file."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from fleetmeter.ingest.queue import CommitQueue
+from fleetmeter.readings.decode import collect
+from fleetmeter.readings.model import Batch
+from fleetmeter.readings.validate import Bounds
+from fleetmeter.transfer.ledger import Ledger
+from fleetmeter.transfer.sources import Block, Source
+
+_IN_FLIGHT = 8
+"""Blocks that are being committed: enough for each writer to fill its transactions."""
+
+_SAVE_S = 1.0
+"""How often the progress is written, seconds."""
+
+_InFlight = tuple[Block, Batch, "asyncio.Task[int] | None"]
+
+
+async def import_blocks(
+    source: Source,
+    ledger: Ledger,
+    queue: CommitQueue,
+    bounds: Callable[[], Bounds],
+    stopping: Callable[[], bool],
+    tell: Callable[[Ledger], None],
+) -> bool:
+    """Store what the ledger does not know as committed; False when it was asked to stop.
+
+    What is in flight is committed and noted first, whatever happens. Raises SourceError and
+    DatabaseUnavailableError; importing again goes on from there.
+    """
+    pipeline = _Pipeline(ledger, queue, tell)
+    try:
+        for block in source.blocks(ledger.position):
+            if stopping():
+                return False
+            batch = Batch([], [], [])
+            collect(batch, bounds(), block.items)
+            await pipeline.put(block, batch)
+        return True
+    finally:
+        try:
+            await pipeline.drain()
+        finally:
+            ledger.save()
+
+
+class _Pipeline:
+    def __init__(self, ledger: Ledger, queue: CommitQueue, tell: Callable[[Ledger], None]) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._tell = tell
+        self._in_flight: deque[_InFlight] = deque()
+        self._failed = False
+        self._save_at = 0.0
+
+    async def put(self, block: Block, batch: Batch) -> None:
+        """Let it be committed; waits while too many are."""
+        task = asyncio.create_task(self._queue.store(batch)) if len(batch) else None
+        self._in_flight.append((block, batch, task))
+        await asyncio.sleep(0)
+        while len(self._in_flight) >= _IN_FLIGHT or self._first_is_done():
+            await self._settle()
+
+    async def drain(self) -> None:
+        """Wait for all of them; after a failure none is noted any more."""
+        try:
+            while self._in_flight and not self._failed:
+                await self._settle()
+        finally:
+            tasks = [task for _, _, task in self._in_flight if task is not None]
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _first_is_done(self) -> bool:
+        if not self._in_flight:
+            return False
+        task = self._in_flight[0][2]
+        return task is None or task.done()
+
+    async def _settle(self) -> None:
+        """Note the first of them once it is committed."""
+        block, batch, task = self._in_flight.popleft()
+        try:
+            stored = 0 if task is None else await task
+            self._ledger.committed(block, batch, stored)
+            self._tell(self._ledger)
+            if (now := monotonic()) >= self._save_at:
+                self._ledger.save()
+                self._save_at = now + _SAVE_S
+        except BaseException:
+            self._failed = True
+            raise

@@ -1,0 +1,200 @@
+"""`fleetmeter export`: a file under its name is whole; and no export sorts history."""
+
+import asyncio
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pyarrow import parquet
+
+from fleetmeter.database.migrations import migrate
+from fleetmeter.database.sql import queries
+from fleetmeter.transfer.exporting import COLUMNS
+from tests.conftest import RETENTION_DAYS, Db, Server, eventually, fresh_database
+from tests.integration.test_cli import fleetmeter
+from tests.integration.test_history import PAUSE_JOBS
+
+WINDOW = ("--from", "2026-01-01", "--to", "2026-01-03T12:00:00+12:00")
+READINGS = 40_000
+FILL = """
+insert into vehicle_readings (
+    vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared
+)
+select 'EV-' || n % 20, timestamptz '2026-01-01 00:00Z' + n / 20 * interval '1 minute',
+    n, 5000, 2000, false
+from generate_series(0, $1 - 1) as n
+"""
+
+
+@pytest.fixture(scope="module")
+def history(server: Server) -> Iterator[Db]:
+    """Vehicles' readings of a day and more, the first day of it in the columnstore."""
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url, RETENTION_DAYS))
+        db = Db(url)
+        if server.engine == "timescaledb":
+            db.fetch(PAUSE_JOBS)
+        db.fetch(FILL, READINGS)
+        db.fetch(
+            "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
+            " meter_declared, last_seen) values ('EV-3', now(), 0, 0, 0, false, now())"
+        )
+        if server.engine == "timescaledb":
+            db.fetch(
+                "select compress_chunk(c) from show_chunks('vehicle_readings',"
+                " older_than => timestamptz '2026-01-02 00:00Z') as c"
+            )
+            db.fetch(
+                "insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp,"
+                " battery_temp_cdeg, meter_declared)"
+                " values ('late', '2026-01-01 10:00:00.5Z', 1, 1, 1, false)"
+            )
+        db.fetch("analyze vehicle_readings")
+        yield db
+
+
+def count(db: Db) -> int:
+    """How many readings the window has."""
+    found: int = db.value("select count(*) from vehicle_readings where time < '2026-01-03'")
+    return found
+
+
+def test_a_file_gets_its_name_when_it_is_whole(history: Db, tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    done = fleetmeter(
+        tmp_path, "export", *WINDOW, "--output", "out.csv", FLEETMETER_DATABASE_URL=history.url
+    )
+    assert done.returncode == 0, done.stderr
+    text = target.read_text()
+    assert done.stderr == f"{count(history):,} readings, {len(text):,} bytes, to out.csv\n"
+    assert text.splitlines()[0] == ",".join(COLUMNS)
+    assert len(text.splitlines()) == count(history) + 1
+    assert list(tmp_path.iterdir()) == [target]
+
+    piped = fleetmeter(tmp_path, "export", *WINDOW, FLEETMETER_DATABASE_URL=history.url)
+    assert piped.stdout == text
+
+
+def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(history: Db, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fleetmeter", "export", *WINDOW, "--format", "parquet"]
+    environ = os.environ | {"FLEETMETER_DATABASE_URL": history.url}
+    piped = subprocess.run([*command, "--vehicle", "EV-3"], env=environ, capture_output=True)
+    table = parquet.read_table(io.BytesIO(piped.stdout))
+    assert set(table["vehicleId"].to_pylist()) == {"EV-3"}
+
+    ours, theirs = pty.openpty()
+    refused = subprocess.run(command, env=environ, stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    os.close(ours)
+    assert refused.returncode == 2
+    assert b"give --output FILE, or a pipe" in refused.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_export_leaves_what_was_there(
+    history: Db, tmp_path: Path, number: int
+) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("the export of yesterday")
+
+    async def interrupt() -> int:
+        connection, watcher = [await asyncpg.connect(history.url) for _ in range(2)]
+        try:
+            async with connection.transaction():
+                await connection.execute("lock table vehicle_readings in access exclusive mode")
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "fleetmeter", "export", *WINDOW),
+                    *("--output", str(target)),
+                    env=os.environ | {"FLEETMETER_DATABASE_URL": history.url},
+                )
+                waits = (
+                    "select count(*) from pg_stat_activity"
+                    " where wait_event_type = 'Lock' and datname = current_database()"
+                )
+                async with asyncio.timeout(20):
+                    while not await watcher.fetchval(waits):  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                assert (tmp_path / "out.csv.partial").exists()
+                process.send_signal(number)
+                return await asyncio.wait_for(process.wait(), 20)
+        finally:
+            await connection.close()
+            await watcher.close()
+
+    assert asyncio.run(interrupt()) != 0
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
+        ("out.csv", "the export of yesterday")
+    ]
+    eventually(
+        lambda: (
+            history.value(
+                "select count(*) from pg_stat_activity where application_name = 'fleetmeter'"
+                " and datname = current_database()"
+            )
+            == 0
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--from", "2026-01-02", "--to", "2026-01-02"), "--from must be before --to"),
+        (("--from", "yesterday", "--to", "2026-01-02"), "neither like 2026-01-31 nor like"),
+        (("--from", "2026-01-01T00:00:00", "--to", "2026-01-02"), "end it with Z"),
+        ((*WINDOW, "--vehicle", "a", "--meter", "b"), "do not go together"),
+        ((*WINDOW, "--vehicle", "nobody"), "the vehicle nobody has never reported"),
+        ((*WINDOW, "--output", "missing/out.csv"), "missing/out.csv.partial: No such file"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_clear_line(
+    history: Db, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    failed = fleetmeter(tmp_path, "export", *options, FLEETMETER_DATABASE_URL=history.url)
+    assert failed.returncode
+    assert said in failed.stderr.splitlines()[-1]
+    assert "Traceback" not in failed.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_export_sorts_history(history: Db, server: Server) -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def plans() -> list[str]:
+        connection = await asyncpg.connect(history.url, server_settings={"timezone": "UTC"})
+        try:
+            found = []
+            for start, end, device in (
+                (begin, begin + timedelta(days=1), None),
+                (begin + timedelta(days=1), begin + timedelta(days=2), None),
+                (begin, begin + timedelta(days=1), "EV-3"),
+            ):
+                async with connection.transaction():
+                    await queries.begin_export(connection)
+                    literals = [f"'{start}'", f"'{end}'", f"'{device}'" if device else "null"]
+                    query = queries.export_vehicles.sql
+                    for number, literal in enumerate(literals, 1):
+                        query = query.replace(f"${number}", literal)
+                    rows = await connection.fetch(f"explain (costs off) {query}")
+                    found.append("\n".join(row[0] for row in rows))
+            return found
+        finally:
+            await connection.close()
+
+    for plan in asyncio.run(plans()):
+        assert "Seq Scan on vehicle_readings" not in plan
+        if server.engine == "postgresql":
+            assert "Index Scan using vehicle_readings_pkey" in plan
+            assert "Sort" not in plan
+        else:  # what may be sorted is batches, of a thousand readings each, or one device's few
+            assert re.search("vehicle_readings_pkey|compress_hyper", plan)
+            assert "Seq Scan on _hyper" not in plan

@@ -1,0 +1,450 @@
+"""Files into the database: each line once, whatever others are like and whatever interrupts."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.settings import Settings
+from fleetmeter.transfer import lines, parquet_rows
+from fleetmeter.transfer.command import Stop, prepared, run
+from fleetmeter.transfer.ledger import Ledger
+from tests.conftest import Db, eventually, hours_ago, meter_reading, rfc3339, vehicle_reading
+from tests.proxy import DatabaseProxy
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+VEHICLES = "select count(*) from vehicle_readings where starts_with(vehicle_id, $1)"
+METERS = "select count(*) from meter_readings where starts_with(meter_id, $1)"
+
+
+def meters_csv(path: Path, uid: str, count: int, bad_every: int = 0) -> Path:
+    """So many meter readings of ten meters; with `bad_every`, every so many is none."""
+    begin = hours_ago(20)
+    with path.open("w") as file:
+        file.write("meterId,timestamp,kwhConsumedAc,voltage\n")
+        for n in range(count):
+            time = rfc3339(begin + timedelta(seconds=n // 10))
+            kwh = "1,5" if bad_every and n % bad_every == 0 else "1.5"
+            file.write(f'{uid}M-{n % 10},{time},"{kwh}",230\n')
+    return path
+
+
+def imported(url: str, *paths: Path, out: Path | None = None, stop: Stop | None = None) -> int:
+    """The exit status."""
+    return run(prepared(paths, None, out), url, Settings(database_url=url), stop or Stop())
+
+
+def rejects(path: Path) -> dict[int, dict[str, Any]]:
+    """What is in the file beside it, by line."""
+    found = [json.loads(line) for line in Path(f"{path}.rejected.ndjson").read_text().splitlines()]
+    by_line = {reject["line"]: reject for reject in found}
+    assert [*by_line] == sorted(reject["line"] for reject in found), "in order, each once"
+    return by_line
+
+
+def left(path: Path) -> list[str]:
+    """The names of what is beside a file."""
+    return sorted(each.name for each in path.parent.iterdir() if each != path)
+
+
+def test_bad_lines_are_told_and_the_rest_is_stored(
+    database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "readings.csv"
+    at = hours_ago(3)
+    good = [f"{uid}EV,,{rfc3339(at + timedelta(minutes=n))},72,1.2,36,,," for n in range(5)]
+    both = f"{uid}EV,{uid}M,{rfc3339(at + timedelta(hours=1))},72,1.2,36,,,"
+    meter = f",{uid}M,{rfc3339(at)},,,,1.5,230,"
+    old = f"{uid}EV,,2001-01-01T00:00:00Z,72,1.2,36,,,"
+    bad = [
+        f"{uid}EV;;{rfc3339(at)};72;1.2;36;;;",
+        f'{uid}EV,,{rfc3339(at)},72,1.2,36,,,"a note that',
+        'runs on"',
+        f'{uid}EV,,{rfc3339(at)},72,"1,2",36,,,',
+        old,
+        f"{uid}EV,,{rfc3339(at)},720,1.2,36,,,",
+    ]
+    header = "vehicleId,meterId,timestamp,soc,kwhDeliveredDc,batteryTemp,kwhConsumedAc,voltage,note"
+    path.write_text("\n".join([header, *good, *bad, both, meter, good[0], f"{uid}EV,,2026-11"]))
+    assert imported(database_url, path) == 1
+
+    told = capsys.readouterr()
+    assert told.out == f"{path}: 7 accepted, 1 duplicates, 7 rejected ({path}.rejected.ndjson)\n"
+    assert told.err == f"{path}: columns that mean nothing here: note\n"
+    assert db.value(VEHICLES, uid) == 6
+    assert db.value(METERS, uid) == 1
+    found = rejects(path)
+    assert {line: reject["code"] for line, reject in found.items()} == {
+        7: "malformed",
+        8: "malformed",
+        9: "malformed",
+        10: "invalid_type",
+        11: "too_old",
+        12: "out_of_range",
+        16: "malformed",
+    }
+    assert found[10]["path"] == "$.kwhDeliveredDc"
+    assert found[11]["text"] == old
+    assert "the oldest is" in found[11]["detail"]
+    assert left(path) == ["readings.csv.rejected.ndjson"]
+
+
+def test_a_file_of_another_shape_is_told_and_the_others_are_imported(
+    database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(f"vehicleId,timestamp,soc\n{uid}EV,{rfc3339(hours_ago(1))},72\n")
+    right = meters_csv(tmp_path / "right.csv", uid, 10)
+    assert imported(database_url, wrong, right) == 1
+    told = capsys.readouterr()
+    assert told.err == f"{wrong}: line 1: the header lacks kwhDeliveredDc, batteryTemp\n"
+    assert told.out == f"{right}: 10 accepted, 0 duplicates, 0 rejected\n"
+    assert db.value(METERS, uid) == 10
+    assert left(wrong) == ["right.csv"]
+
+
+def test_every_format_gives_the_same_and_a_second_time_duplicates(
+    database_url: str,
+    db: Db,
+    uid: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
+    at = hours_ago(5)
+    readings = [
+        reading
+        for n in range(10)
+        for reading in (
+            vehicle_reading(f"{uid}EV", at + timedelta(minutes=n), meterId=f"{uid}M"),
+            meter_reading(f"{uid}M", at + timedelta(minutes=n)),
+        )
+    ]
+    columns = list(readings[0] | readings[1])
+    csv = ["\t".join(columns)] + [
+        "\t".join(str(reading.get(name, "")) for name in columns) for reading in readings
+    ]
+    body = "\n".join(csv).encode()
+    ndjson = "\r\n".join(map(json.dumps, readings)).encode()
+    paths = {
+        tmp_path / "a.csv": body,
+        tmp_path / "a.csv.gz": gzip.compress(body[:100]) + gzip.compress(body[100:]),
+        tmp_path / "a.ndjson": ndjson,
+        tmp_path / "a.ndjson.zst": zstd.compress(ndjson),
+    }
+    for path, content in paths.items():
+        path.write_bytes(content)
+    table = pyarrow.Table.from_pylist([dict.fromkeys(columns) | reading for reading in readings])
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    files = [*paths, tmp_path / "a.parquet"]
+    for path in files:
+        assert imported(database_url, path) == 0
+        assert capsys.readouterr().out == f"{path}: 20 accepted, 0 duplicates, 0 rejected\n"
+        assert imported(database_url, path) == 0
+        assert capsys.readouterr().out == f"{path}: 0 accepted, 20 duplicates, 0 rejected\n"
+        stored = db.fetch(
+            "select vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id "
+            "from vehicle_readings where starts_with(vehicle_id, $1) order by time",
+            uid,
+        )
+        assert [tuple(row) for row in stored] == [
+            (f"{uid}EV", at + timedelta(minutes=n), 1_200_000, 7200, 3600, f"{uid}M")
+            for n in range(10)
+        ]
+        assert db.value(METERS, uid) == 10
+        for kind in ("vehicle", "meter"):
+            for table in ("readings", "state"):
+                db.fetch(f"delete from {kind}_{table} where starts_with({kind}_id, $1)", uid)
+    assert left(files[0]) == sorted(path.name for path in files[1:])
+
+
+def test_a_device_that_sends_registers_keeps_to_them(
+    database_url: str, uid: str, tmp_path: Path
+) -> None:
+    at = hours_ago(2)
+    path = tmp_path / "mixed.csv"
+    path.write_text(
+        "meterId,timestamp,kwhConsumedAc,kwhConsumedAcTotal,voltage\n"
+        f"{uid}M,{rfc3339(at)},,100,230\n"
+        f"{uid}M,{rfc3339(at + timedelta(minutes=1))},,101,230\n"
+    )
+    assert imported(database_url, path) == 0
+    with path.open("a") as file:
+        file.write(f"\n{uid}M,{rfc3339(at + timedelta(minutes=2))},1,,230\n")
+    assert imported(database_url, path) == 1
+    assert rejects(path)[5]["code"] == "mixed_energy"
+
+
+_SMALL_BLOCKS = """
+from fleetmeter.cli import main
+from fleetmeter.transfer import lines
+lines.BLOCK_BYTES = 20_000
+main()
+"""
+
+
+def fleetmeter_import(database_url: str, *args: str | Path) -> subprocess.Popen[str]:
+    """A process of its own, in small steps."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLEETMETER_")}
+    return subprocess.Popen(
+        [sys.executable, "-c", _SMALL_BLOCKS, "import", *args],
+        env=inherited | {"FLEETMETER_DATABASE_URL": database_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a small file has many."""
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(parquet_rows, "_ROWS", 400)
+
+
+def counts(said: str) -> list[int]:
+    """Accepted, duplicates and rejected of the last line."""
+    words = said.splitlines()[-1].partition(": ")[2].replace(",", "").split()
+    return [int(word) for word in words if word.isdigit()]
+
+
+def test_an_import_that_was_killed_goes_on_and_doubles_nothing(
+    database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 30_000, bad_every=1000)
+    progress = Path(f"{path}.progress.json")
+    killed = fleetmeter_import(database_url, path)
+    eventually(progress.exists, timeout_s=30, pause_s=0.001)
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    began = json.loads(progress.read_text())["position"]
+    assert began[0] > 0
+    assert began[1] < 30_000
+
+    assert imported(database_url, path) == 1
+    accepted, duplicates, rejected = counts(capsys.readouterr().out)
+    assert accepted + duplicates == 29_970
+    assert rejected == 30
+    assert db.value(METERS, uid) == 29_970
+    assert list(rejects(path)) == [2 + 1000 * n for n in range(30)]
+    assert not progress.exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_it_where_it_can_go_on(
+    number: int,
+    status: int,
+    database_url: str,
+    db: Db,
+    uid: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 30_000, bad_every=1000)
+    stopped = fleetmeter_import(database_url, path)
+    eventually(Path(f"{path}.progress.json").exists, timeout_s=30, pause_s=0.001)
+    stopped.send_signal(number)
+    out, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == status, err
+    assert err.startswith(f"{path}: stopped after line ")
+    assert err.endswith("; run it again to go on\n")
+    assert not out
+
+    assert imported(database_url, path) == 1
+    assert counts(capsys.readouterr().out) == [29_970, 0, 30]
+    assert db.value(METERS, uid) == 29_970
+    assert len(rejects(path)) == 30
+
+
+def at_the_first_save(monkeypatch: pytest.MonkeyPatch, happens: Any) -> None:
+    """As soon as something is committed."""
+    save = Ledger.save
+
+    def saves(self: Ledger) -> None:
+        save(self)
+        monkeypatch.setattr(Ledger, "save", save)
+        happens()
+
+    monkeypatch.setattr(Ledger, "save", saves)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_without_its_database_it_keeps_the_progress(
+    database_url: str,
+    db: Db,
+    uid: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 30_000)
+    proxy = DatabaseProxy(database_url)
+    with proxy.running():
+        at_the_first_save(monkeypatch, proxy.take_away)
+        with pytest.raises(DatabaseUnavailableError, match="the database was lost after line") as e:
+            imported(proxy.url, path)
+        assert str(e.value).endswith("; run it again to go on")
+        assert left(path) == ["readings.csv.progress.json"]
+        assert capsys.readouterr().err == ""
+        proxy.give_back()
+        assert imported(proxy.url, path) == 0
+    accepted, duplicates, _ = counts(capsys.readouterr().out)
+    assert accepted + duplicates == 30_000
+    assert db.value(METERS, uid) == 30_000
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".parquet"])
+@pytest.mark.usefixtures("small_blocks")
+def test_what_has_no_byte_offsets_goes_on_too(
+    ending: str,
+    database_url: str,
+    db: Db,
+    uid: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / f"readings{ending}"
+    if ending == ".parquet":
+        begin = hours_ago(20)
+        count = 30_000
+        columns = {
+            "meterId": [f"{uid}M-{n % 10}" for n in range(count)],
+            "timestamp": [rfc3339(begin + timedelta(seconds=n // 10)) for n in range(count)],
+            "kwhConsumedAc": [1.5] * count,
+            "voltage": [230] * count,
+        }
+        pyarrow.parquet.write_table(pyarrow.table(columns), path, row_group_size=20_000)
+    else:
+        body = meters_csv(tmp_path / "plain", uid, 30_000).read_bytes()
+        path.write_bytes(gzip.compress(body, 1))
+        (tmp_path / "plain").unlink()
+    stop = Stop()
+    at_the_first_save(monkeypatch, lambda: stop.ask(signal.SIGTERM))
+    assert imported(database_url, path, stop=stop) == 143
+    assert 0 < db.value(METERS, uid) < 30_000
+    assert imported(database_url, path) == 0
+    assert counts(capsys.readouterr().out) == [30_000, 0, 0]
+    assert db.value(METERS, uid) == 30_000
+    assert left(path) == []
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_changed_file_starts_over(
+    database_url: str,
+    uid: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 30_000, bad_every=5_000)
+    stop = Stop()
+    at_the_first_save(monkeypatch, lambda: stop.ask(signal.SIGTERM))
+    assert imported(database_url, path, stop=stop) == 143
+    meters_csv(path, uid, 20_000)
+    capsys.readouterr()
+    assert imported(database_url, path) == 0
+    accepted, duplicates, rejected = counts(capsys.readouterr().out)
+    assert duplicates > 0
+    assert (accepted + duplicates, rejected) == (20_000, 0)
+    assert left(path) == []
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_compressed_file_that_is_cut_off_is_stored_as_far_as_it_goes(
+    database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "readings.csv.gz"
+    path.write_bytes(gzip.compress(meters_csv(tmp_path / "plain", uid, 30_000).read_bytes())[:-9])
+    assert imported(database_url, path) == 1
+    assert "it cannot be unpacked: " in capsys.readouterr().err
+    assert db.value(METERS, uid) > 20_000
+
+
+def test_rejects_and_progress_go_elsewhere_with_out(
+    database_url: str, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    path = meters_csv(folder / "readings.csv", uid, 10, bad_every=5)
+    assert imported(database_url, path, out=tmp_path / "out") == 1
+    assert f"2 rejected ({tmp_path}/out/readings.csv.rejected.ndjson)" in capsys.readouterr().out
+    assert left(path) == []
+    assert len(rejects(tmp_path / "out/readings.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "out", "said"),
+    [
+        (["x.csv"], "file/out", "--out .*file/out cannot be used: Not a directory"),
+        (["x.txt"], None, "x.txt: its ending does not tell the format; add --format"),
+        (["a/x.csv", "b/x.csv"], "out", "would both write .*x.csv.rejected.ndjson"),
+        (["c/x.csv"], None, "x.csv.rejected.ndjson cannot be written: Is a directory; .* --out"),
+    ],
+)
+def test_what_cannot_go_is_told_before_anything_is_stored(
+    files: Iterable[str], out: str | None, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "c/x.csv.rejected.ndjson").mkdir(parents=True)
+    with pytest.raises(FleetMeterError, match=said):
+        prepared([tmp_path / name for name in files], None, tmp_path / out if out else None)
+
+
+def test_a_file_that_is_being_imported_is_left_alone(
+    database_url: str, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 30_000)
+    first = fleetmeter_import(database_url, path)
+    eventually(Path(f"{path}.progress.json").exists, timeout_s=30, pause_s=0.001)
+    assert imported(database_url, path) == 1
+    assert capsys.readouterr().err == f"{path}: another import of it is running\n"
+    out, err = first.communicate(timeout=60)
+    assert (counts(out), err, first.returncode) == ([30_000, 0, 0], "", 0)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "fleetmeter.transfer.parquet_rows", raising=False)
+    path = tmp_path / "readings.parquet"
+    path.write_bytes(b"PAR1")
+    assert imported(database_url, path) == 1
+    said = "Parquet needs pyarrow: pip install 'fleetmeter[parquet]'"
+    assert capsys.readouterr().err == f"{path}: {said}\n"
+
+
+def test_a_reading_that_is_stored_with_other_values_is_told(
+    database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 30)
+    assert imported(database_url, path) == 0
+    path.write_text(path.read_text().replace("1.5", "2", 8))
+    assert imported(database_url, path) == 1
+    assert counts(capsys.readouterr().out) == [0, 22, 8]
+    assert {line: reject["code"] for line, reject in rejects(path).items()} == dict.fromkeys(
+        range(2, 10), "conflict"
+    )
+    energy = "select sum(energy_mwh)::bigint from meter_readings where starts_with(meter_id, $1)"
+    assert db.value(energy, uid) == 30 * 1_500_000
