@@ -6,9 +6,11 @@ from pathlib import Path
 
 import asyncpg
 
-from fleetmeter.bench import answers, columnstore, report
+from fleetmeter.bench import answers, columnstore, files, measured, report
+from fleetmeter.bench.machine import machine
 from fleetmeter.bench.options import SCENARIOS, AnswersOptions, ColumnstoreOptions, Options
-from fleetmeter.bench.run import Bench, Round
+from fleetmeter.bench.run import Round
+from fleetmeter.bench.run import measure as measure_once
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
 
@@ -58,18 +60,21 @@ def measure(
 async def _bench(
     server_url: str, settings: Settings, options: Options, rounds: int, out: Path
 ) -> None:
-    machine = await report.machine(server_url)
+    on = await machine(server_url)
     with report.progress() as progress:
-        done = [await Bench(server_url, settings, options, progress).run() for _ in range(rounds)]
+        done = [await measure_once(server_url, settings, options, progress) for _ in range(rounds)]
     figures = Round(
-        report.medians([each.ingest for each in done]),
+        measured.medians([each.ingest for each in done]),
         answers.medians([each.answers for each in done]),
         columnstore.medians([each.columnstore for each in done]),
+        files.medians([each.files for each in done]),
     )
     if figures.ingest:
-        report.show(figures.ingest, machine)
+        report.show(figures.ingest, on)
+    if figures.files:
+        report.show_files(figures.files, on)
     if figures.answers:
-        report.show_answers(figures.answers, machine)
+        report.show_answers(figures.answers, on)
     if figures.columnstore:
-        report.show_columnstore(figures.columnstore, machine)
-    report.write(out, figures, machine, options)
+        report.show_columnstore(figures.columnstore, on)
+    report.write(out, figures, on, options)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 SCENARIOS = (
-    *("bulk", "formats", "singles", "resend", "late", "overload", "latency", "answers"),
-    "columnstore",
+    *("bulk", "formats", "singles", "resend", "late", "overload", "latency", "import", "export"),
+    *("answers", "columnstore"),
 )
 
 Progress = Callable[[str, int, int], None]
@@ -47,6 +47,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     devices: int = 10_000
     readings: int = 1_000_000
     """Of each scenario that goes as fast as it can."""
+
+    exported: int = 10
+    """How many times as many readings an export has."""
 
     seconds: float = 30.0
     """Of each scenario that has a rate."""

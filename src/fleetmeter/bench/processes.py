@@ -172,8 +172,10 @@ async def load(job: Job, progress: Callable[[int], None]) -> Result:
 class Usage:
     """CPU and memory of a process and its children over the length of a block."""
 
-    def __init__(self, process: psutil.Process | None) -> None:
+    def __init__(self, process: psutil.Process | None, every_s: float = SAMPLE_S) -> None:
+        """`every_s`: how often memory is looked at."""
         self._process = process
+        self._every_s = every_s
         self.cpu_s = 0.0
         self.rss_mib: list[float] = []
 
@@ -193,7 +195,7 @@ class Usage:
                 with suppress(psutil.Error):
                     total += process.memory_info().rss
             self.rss_mib.append(total / (1 << 20))
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(self._every_s)
 
     def _tree(self) -> list[psutil.Process]:
         if self._process is None:

@@ -1,30 +1,21 @@
 """What a benchmark says: progress, its tables, and a JSON file."""
 
-import os
-import platform
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from math import inf
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import asyncpg
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fleetmeter import __version__
-from fleetmeter.bench import answers, columnstore, run
+from fleetmeter.bench import answers, columnstore, files, run
+from fleetmeter.bench.measured import Measured
 from fleetmeter.bench.options import Options
 from fleetmeter.bench.options import Progress as Tell
-
-_PACKAGES = ("asyncpg", "litestar", "msgspec", "uvicorn", "uvloop")
 
 
 @contextmanager
@@ -50,68 +41,7 @@ def progress() -> Iterator[Tell]:
         yield tell
 
 
-async def machine(server_url: str) -> dict[str, Any]:
-    """What was measured on."""
-    connection = await asyncpg.connect(server_url)
-    try:
-        timescaledb = await connection.fetchval(
-            "select default_version from pg_available_extensions where name = 'timescaledb'"
-        )
-        server = await connection.fetchval("show server_version")
-    finally:
-        await connection.close()
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "postgresql": server.split(" ")[0],
-        "timescaledb": timescaledb,
-        "fleetmeter": __version__,
-    } | {name: version(name) for name in _PACKAGES}
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(": ")[2] for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-
-
-def medians(rounds: Sequence[Sequence[run.Measured]]) -> list[run.Measured]:
-    """Each line's median over the rounds; what must not happen is added up, memory is the peak."""
-    lines = []
-    for same in zip(*rounds, strict=True):
-        answers: Counter[str] = Counter()
-        for line in same:
-            answers.update(line.answers)
-        middle = {
-            name: median(values)
-            for name in ("rate", "ratio", "p50_ms", "p99_ms", *_CPU)
-            if (values := [v for line in same if (v := getattr(line, name)) is not None])
-        }
-        lines.append(
-            msgspec.structs.replace(
-                same[0],
-                answers=dict(answers),
-                missing=sum(line.missing for line in same),
-                unacknowledged=sum(line.unacknowledged for line in same),
-                rss_mib=max(line.rss_mib for line in same),
-                **middle,
-            )
-        )
-    return lines
-
-
-_CPU = ("service_cpu_s", "database_cpu_s", "load_cpu_s")
-
-
-def show(lines: Sequence[run.Measured], on: dict[str, Any]) -> None:
+def show(lines: Sequence[Measured], on: dict[str, Any]) -> None:
     """The table of ingest, on standard output."""
     table = Table(
         title=_title(on),
@@ -199,6 +129,43 @@ def show_columnstore(lines: Sequence[columnstore.Packed], on: dict[str, Any]) ->
     _print(table)
 
 
+def show_files(lines: Sequence[files.Moved], on: dict[str, Any]) -> None:
+    """The table of files, on standard output."""
+    table = Table(
+        title=_title(on),
+        caption="RSS: peak of the import's or the service's process. CPU: seconds per million "
+        "readings.",
+    )
+    table.add_column("files")
+    for heading in ("readings", "MB", "readings/s", "ratio"):
+        table.add_column(heading, justify="right")
+    table.add_column("target")
+    table.add_column("to")
+    for heading in ("RSS MiB", "ratio to fewer", "limit", "CPU process", "CPU database"):
+        table.add_column(heading, justify="right")
+    for line in lines:
+        target = "" if line.target_ratio is None else f"{line.target_ratio:g}"
+        if line.ratio is not None and line.ratio < (line.target_ratio or 0):
+            target += " UNDER"
+        limit = "" if line.limit_rss_ratio is None else f"{line.limit_rss_ratio:g}"
+        if (line.rss_ratio or 0) > (line.limit_rss_ratio or inf):
+            limit += " OVER"
+        table.add_row(
+            line.scenario,
+            f"{line.readings:,}",
+            f"{line.bytes / 1e6:,.1f}",
+            f"{line.rate:,.0f}",
+            "" if line.ratio is None else f"{line.ratio:.2f}",
+            target,
+            line.compared_with,
+            f"{line.rss_mib:.0f}",
+            "" if line.rss_ratio is None else f"{line.rss_ratio:.2f}",
+            limit,
+            *map(_tenths, (line.process_cpu_s, line.database_cpu_s)),
+        )
+    _print(table)
+
+
 def _tenths(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
@@ -227,7 +194,7 @@ def _print(table: Table) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def _answers(line: run.Measured) -> str:
+def _answers(line: Measured) -> str:
     counts = [f"{status}: {count:,}" for status, count in sorted(line.answers.items())]
     if line.missing:
         counts.append(f"MISSING: {line.missing:,}")
@@ -244,5 +211,6 @@ def write(path: Path, figures: run.Round, on: dict[str, Any], options: Options) 
         "results": figures.ingest,
         "answers": figures.answers,
         "columnstore": figures.columnstore,
+        "files": figures.files,
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
