@@ -180,20 +180,24 @@ def test_a_removed_device_leaves_lists_and_keeps_its_history_until_it_reports_ag
     assert listed() == [f"{uid}A", f"{uid}B"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "reading"),
+    [("vehicles", "kwhDeliveredDc", vehicle_reading), ("meters", "kwhConsumedAc", meter_reading)],
+)
 def test_a_removed_register_comes_back_with_its_next_reading(
-    client: httpx.Client, uid: str
+    client: httpx.Client, uid: str, kind: str, name: str, reading: Any
 ) -> None:
     start = hours_ago(2)
 
     def register(n: int, total: float) -> dict[str, Any]:
-        sent = meter_reading(f"{uid}M", start + n * MINUTE) | {"kwhConsumedAcTotal": total}
-        del sent["kwhConsumedAc"]
+        sent: dict[str, Any] = reading(f"{uid}R", start + n * MINUTE) | {f"{name}Total": total}
+        del sent[name]
         return sent
 
     post(client, register(0, 10), register(1, 11))
-    assert client.delete(f"/v1/meters/{uid}M").status_code == 204
+    assert client.delete(f"/v1/{kind}/{uid}R").status_code == 204
     post(client, register(2, 13.5))
-    assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 2.5
+    assert client.get(f"/v1/{kind}/{uid}R").json()[name] == 2.5
 
 
 def test_the_fleet_does_not_wait_for_devices_that_were_removed(

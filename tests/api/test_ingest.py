@@ -92,6 +92,12 @@ def test_a_resent_reading_with_other_values_is_a_conflict_and_changes_nothing(
     assert [(item["index"], item["code"]) for item in outcome["rejected"]] == [
         (index, "conflict") for index in range(6)
     ]
+    declared = vehicle | {"vehicleId": f"{uid}EV-2", "meterId": f"{uid}M"}
+    post(client, declared)
+    for alone in (*others[:6], declared | {"meterId": f"{uid}M-2"}):
+        assert client.post("/v1/ingest", json=alone).json()["rejected"][0]["code"] == "conflict"
+    del declared["meterId"]
+    assert client.post("/v1/ingest", json=declared).json()["rejected"][0]["code"] == "conflict"
     assert f"{uid}EV has a reading of {rfc3339(at)}" in outcome["rejected"][2]["detail"]
     assert "/v1/corrections" in outcome["rejected"][2]["detail"]
     assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 1.5

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fleetmeter.bench import columnstore, command, report
+from fleetmeter.bench import columnstore, command, export_file, import_file, report
 from fleetmeter.bench.answers import Answered, medians
 from fleetmeter.bench.day import MINUTES, Day, minutes
+from fleetmeter.bench.files import Moved
+from fleetmeter.bench.files import medians as file_medians
 from fleetmeter.bench.fleet import Traffic, requests, transactions
 from fleetmeter.bench.history import empty_history
+from fleetmeter.bench.measured import Measured
 from fleetmeter.bench.options import AnswersOptions, ColumnstoreOptions, Options
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
@@ -22,6 +25,7 @@ from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.model import microseconds, time_of
 from fleetmeter.readings.validate import Bounds
 from fleetmeter.settings import Settings
+from fleetmeter.transfer.parquet import ParquetMissingError
 from tests.conftest import Db, Server, hours_ago
 
 START = hours_ago(0.5)
@@ -69,7 +73,7 @@ def test_scenarios_run_and_nothing_acknowledged_is_missing(server: Server, tmp_p
         assert set(line["answers"]) <= statuses, name
     assert results["resend"]["compared_with"] == "bulk, batches of 1,000"
     assert document["machine"]["timescaledb"]
-    assert document["answers"] == document["columnstore"] == []
+    assert document["answers"] == document["columnstore"] == document["files"] == []
     assert "readings in history" not in done.stdout
     assert Db(server.url).value(DATABASES) == before
 
@@ -278,6 +282,168 @@ def test_more_bytes_than_the_limit_are_shown_plainly(capsys: pytest.CaptureFixtu
         ("free", "13.0", ""),
         ("ok", "12.0", "12.0"),
         ("large", "13.0", "12.0 OVER"),
+    ]
+
+
+BULK = Measured(scenario="bulk", rate=1000.0, p50_ms=1, p99_ms=1, answers={"200": 1})
+
+
+def test_a_file_is_imported_whole_by_a_process_of_its_own(server: Server) -> None:
+    before = Db(server.url).value(DATABASES)
+    told: dict[str, tuple[int, int]] = {}
+    small, whole = asyncio.run(
+        import_file.measure(
+            server.url,
+            None,
+            Options(devices=1000, readings=20_000),
+            lambda name, *done: told.update({name: done}),
+            BULK,
+        )
+    )
+    assert told == {
+        "import, 2,000, the file": (2000, 2000),
+        "import, 2,000": (2000, 2000),
+        "import, 20,000, the file": (20_000, 20_000),
+        "import, 20,000": (20_000, 20_000),
+    }
+    assert (small.readings, whole.readings) == (2000, 20_000)
+    assert 9 < whole.bytes / small.bytes < 11
+    assert (whole.compared_with, whole.ratio) == ("bulk", whole.rate / 1000)
+    assert whole.rss_ratio == whole.rss_mib / small.rss_mib
+    assert (whole.target_ratio, whole.limit_rss_ratio) == (0.5, 1.2)
+    assert all(line.rss_mib > 20 and line.process_cpu_s > 0 for line in (small, whole))
+    assert Db(server.url).value(DATABASES) == before
+
+
+@pytest.mark.timescaledb
+def test_an_import_is_compared_with_bulk_of_the_same_run(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = Options(only=("import",), devices=1000, readings=80_000)
+    out = tmp_path / "result.json"
+    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    document = json.loads(out.read_text())
+    rates = {line["scenario"]: line["rate"] for line in document["results"]}
+    small, whole = document["files"]
+    assert [small["scenario"], whole["scenario"]] == ["import, 8,000", "import, 80,000"]
+    assert whole["compared_with"] == max(
+        ("bulk, batches of 1,000", "bulk, batches of 5,000"), key=lambda name: rates[name]
+    )
+    assert whole["ratio"] == pytest.approx(whole["rate"] / rates[whole["compared_with"]])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (*rates, small["scenario"], whole["scenario"]))
+
+
+def test_history_that_is_not_what_the_file_has_ends_the_benchmark(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(devices=1000, readings=1000)
+    wrong = import_file._DIFFERENCE.replace("soc * 100)", "soc * 100 + 1)")
+    monkeypatch.setattr(import_file, "_DIFFERENCE", wrong)
+    with pytest.raises(FleetMeterError, match=r"import, 1,000: .*500 are MISSING.* has 500 that"):
+        asyncio.run(import_file.measure(server.url, None, options, lambda *_: None, BULK))
+
+
+def test_history_is_exported_whole_in_each_format(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Db(server.url).value(DATABASES)
+    options = Options(only=("export",), devices=1000, readings=10_000)
+    out = tmp_path / "result.json"
+    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    document = json.loads(out.read_text())
+    lines = {line["scenario"]: line for line in document["files"]}
+    assert {name: line["readings"] for name, line in lines.items()} == {
+        "export CSV, 10,000": 10_000,
+        "export CSV, 100,000": 100_000,
+        "export Parquet, 10,000": 10_000,
+        "export Parquet, 100,000": 100_000,
+    }
+    csv, parquet = lines["export CSV, 100,000"], lines["export Parquet, 100,000"]
+    assert csv["bytes"] > 50 * csv["readings"]
+    assert parquet["bytes"] < csv["bytes"] / 5
+    assert parquet["compared_with"] == "export CSV, 100,000"
+    assert csv["limit_rss_ratio"] == parquet["limit_rss_ratio"] == 1.2
+    assert all(line["rate"] > 0 and line["rss_mib"] > 20 for line in lines.values())
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in lines)
+    if server.engine == "timescaledb":
+        assert "4 of 6 chunks are in the columnstore" in printed
+    assert document["results"] == []
+    assert Db(server.url).value(DATABASES) == before
+
+
+@pytest.mark.postgresql
+def test_without_pyarrow_the_export_says_that_parquet_was_not_measured(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ParquetMissingError("Parquet needs an extra")
+
+    monkeypatch.setattr(export_file, "require_parquet", missing)
+    options = Options(devices=1000, readings=1000)
+    lines = asyncio.run(export_file.measure(server.url, None, options, lambda *_: None))
+    assert [line.scenario for line in lines] == ["export CSV, 1,000", "export CSV, 10,000"]
+    assert lines[-1].note == "Not measured: Parquet needs an extra."
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_an_export_that_lacks_a_reading_ends_the_benchmark(
+    server: Server, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    asked = export_file._rfc3339
+
+    def later(at: datetime) -> str:
+        return asked(at + timedelta(seconds=1))
+
+    async def measure() -> None:
+        async with empty_history(server.url, 10, lambda *_: None) as history:
+            start = START.replace(microsecond=0) - timedelta(days=1)
+            await history.fill("fill", start, start + timedelta(hours=1))
+            exporting = export_file._Exporting(history, None, 1, lambda *_: None)
+            exporting.windows = [(1200, start, start + timedelta(hours=1))] * 2
+            await exporting.lines(format_)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(export_file, "_rfc3339", later)
+    with pytest.raises(FleetMeterError, match="1,180 readings; 20 are MISSING"):
+        asyncio.run(measure())
+
+
+def test_a_file_that_misses_its_targets_is_shown_plainly(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def line(scenario: str, ratio: float, rss_ratio: float) -> Moved:
+        return Moved(
+            scenario=scenario,
+            readings=1,
+            bytes=1,
+            rate=1,
+            rss_mib=50 * rss_ratio,
+            process_cpu_s=1,
+            ratio=ratio,
+            target_ratio=0.5,
+            rss_ratio=rss_ratio,
+            limit_rss_ratio=1.2,
+        )
+
+    rounds = [
+        [line("ok", 0.5, 1.2), line("slow", each, 1), line("large", 1, 1 + each)]
+        for each in (0.3, 0.5)
+    ]
+    lines = file_medians(rounds)
+    assert [each.rss_mib for each in lines] == [60, 50, 75]
+    on = dict.fromkeys(("timescaledb", "postgresql", "python", "cores", "cpu"), "")
+    report.show_files(lines, on)
+    rows = [
+        [cell.strip() for cell in row.split("│")[1:-1]]
+        for row in capsys.readouterr().out.splitlines()
+        if "│" in row
+    ]
+    assert [(row[0], row[4], row[5], row[8], row[9]) for row in rows] == [
+        ("ok", "0.50", "0.5", "1.20", "1.2"),
+        ("slow", "0.40", "0.5 UNDER", "1.00", "1.2"),
+        ("large", "1.00", "0.5", "1.40", "1.2 OVER"),
     ]
 
 

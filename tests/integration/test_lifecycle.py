@@ -12,8 +12,10 @@ import pytest
 from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import SettingsError
 from fleetmeter.settings import load_settings
+from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
+    Server,
     eventually,
     hours_ago,
     meter_reading,
@@ -138,6 +140,25 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
 
 
 @pytest.mark.timescaledb
+def test_vehicles_alone_outlive_their_history_though_no_meter_ever_reports(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    environ = {"FLEETMETER_DATABASE_URL": empty_database_url}
+    with (
+        running_service(tmp_path, environ) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as client,
+    ):
+        db = Db(empty_database_url)
+        start = hours_ago(24 * 10).replace(minute=0)
+        post(client, *(vehicle_reading("EV", start + n * MINUTE, 1) for n in range(10)))
+        materialise(db, Server("timescaledb", db.url))
+        db.fetch("select drop_chunks('vehicle_readings', now() - interval '5 days')")
+        window = {"from": rfc3339(start), "to": rfc3339(hours_ago(0))}
+        answer = client.get("/v1/analytics/performance/EV", params=window).json()
+        assert answer["totalEnergyDeliveredDc"] == 10
+
+
+@pytest.mark.timescaledb
 @pytest.mark.parametrize("days", [4, 5, 30, 400, 36500])
 def test_no_setting_lets_a_refresh_reach_what_retention_drops(
     empty_database_url: str, days: int
@@ -226,8 +247,10 @@ def test_the_service_drops_old_history_where_the_database_does_not(
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
         eventually(lambda: db.value("select ran_at is not null from retention"), timeout_s=20)
-        oldest = db.value("select min(time) from (table vehicle_readings) as r")
-        assert timedelta(days=4) < datetime.now(UTC) - oldest < timedelta(days=6)
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        for table in ("vehicle_readings", "meter_readings"):
+            kept = db.value(f"select min(time) from {table}")  # whole days of UTC
+            assert kept == midnight + timedelta(hours=12) - timedelta(days=5)
         assert db.value("select count(*) from replaced_meter_readings") == 0
         assert rollups(db) == before
         window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=1))}

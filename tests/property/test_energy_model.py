@@ -492,7 +492,7 @@ class Check:
                 answer = self.get(path, then - HOUR, then + 24 * HOUR)
                 assert answer is None or answer["items"] == []
         self.window(then - HOUR, datetime.now(UTC).replace(microsecond=0))
-        self.window(then + HOUR, then + 3 * HOUR)
+        self.window(then + HOUR, then + 2 * HOUR)
         self.window(start + min(cut) * MINUTE, start + (max(cut) + 1) * MINUTE)
         self.hours(then, then + 5 * HOUR)
         if zone.key in ("UTC", "Europe/Berlin"):  # days of whole hours
