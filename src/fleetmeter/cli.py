@@ -1,13 +1,10 @@
 """The command line."""
 
 import asyncio
-import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
 from pathlib import Path
-from socket import AF_INET, AF_INET6, create_server, socket
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any, Literal
@@ -15,18 +12,15 @@ from typing import Any, Literal
 import click
 import msgspec
 import structlog
-import uvicorn
-from litestar import Litestar
 from msgspec.structs import replace
-from uvicorn.supervisors import Multiprocess
 
 from fleetmeter import __version__
-from fleetmeter.app import create_app
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import Accounting, Migrated, migrate
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError, NotMigratedError
 from fleetmeter.log import configure_logging
 from fleetmeter.purge import Kind, kind_of, purge
+from fleetmeter.serving import listening_socket, serve, serve_with_workers, url_of
 from fleetmeter.settings import Settings, load_settings
 from fleetmeter.transfer.export_file import check, export_to, parse_time
 from fleetmeter.transfer.exporting import Selection
@@ -43,15 +37,6 @@ _READING = (
     '{"meterId": "MTR-1", "kwhConsumedAc": 1.5, "voltage": 230, '
     '"timestamp": "\'$(date -u +%Y-%m-%dT%H:%M:%SZ)\'"}'
 )
-
-
-UVICORN: dict[str, Any] = {
-    "log_config": None,
-    "access_log": False,
-    "server_header": False,
-    "proxy_headers": False,
-    "limit_concurrency": 2000,
-}
 
 
 class _Commands(click.Group):
@@ -99,14 +84,14 @@ def serve_command(workers: int, welcome: bool) -> None:
         if welcome:
             click.echo(_WELCOME.format(url=url, reading=_READING))
 
-    with _listening_socket(settings) as listener, _database_url(settings) as url:
+    with listening_socket(settings) as listener, _database_url(settings) as url:
         if settings.migrate:
             done = _migrate(url, settings)
             structlog.get_logger().info("database ready", engine=done.engine, applied=done.applied)
         if workers == 1:
             serve(url, settings, listener, listening)
         else:
-            listening(_url_of(listener))
+            listening(url_of(listener))
             serve_with_workers(url, settings, workers, listener)
 
 
@@ -288,69 +273,9 @@ def purge_command(device_id: str, kind: Kind | None, dry_run: bool, yes: bool) -
         click.echo(f"the {kind} {device_id} is forgotten; rollups follow within seconds")
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, that tells when it listens."""
-
-    def __init__(self, config: uvicorn.Config, listening: Callable[[str], None]) -> None:
-        super().__init__(config)
-        self._listening = listening
-
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and sockets:
-            self._listening(_url_of(sockets[0]))
-
-
-def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
-    """Answer HTTP until a signal; requests in flight are finished first."""
-    options = UVICORN | _grace(settings)
-    server = _Server(uvicorn.Config(create_app(url, settings), **options), listening)
-    server.run(sockets=[listener])
-    if not server.started:
-        raise FleetMeterError("the service did not start; the log says why")
-
-
-def serve_with_workers(url: str, settings: Settings, workers: int, listener: socket) -> None:
-    """Answer HTTP with several processes on one socket; one that dies is started again."""
-    os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
-    options = UVICORN | _grace(settings) | {"workers": workers}
-    config = uvicorn.Config("fleetmeter.cli:worker_app", factory=True, **options)
-    Multiprocess(config, sockets=[listener]).run()
-
-
-def _grace(settings: Settings) -> dict[str, Any]:
-    """How long a stop waits for requests: longer than any of them may take."""
-    longest = max(settings.body_timeout_s + settings.commit_wait_s, settings.database_timeout_s)
-    return {"timeout_graceful_shutdown": ceil(longest) + 2}
-
-
-def worker_app() -> Litestar:
-    """The application of one of several processes."""
-    settings = load_settings()
-    configure_logging(settings)
-    return create_app(settings.database_url or "", settings)
-
-
-def _url_of(listener: socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _exit(number: int, frame: object) -> None:
     signal.signal(number, signal.SIG_IGN)  # an impatient second one must not disturb the stop
     raise SystemExit(0)
-
-
-def _listening_socket(settings: Settings) -> socket:
-    """Taken first: whether the address is free is known before anything else is started."""
-    try:
-        family = AF_INET6 if ":" in settings.host else AF_INET
-        return create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        raise FleetMeterError(
-            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; "
-            "set FLEETMETER_PORT or FLEETMETER_HOST"
-        ) from error
 
 
 @contextmanager

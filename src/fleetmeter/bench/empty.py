@@ -7,7 +7,7 @@ import uvicorn
 from litestar import Litestar, post
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
-from fleetmeter.cli import UVICORN
+from fleetmeter.serving import UVICORN
 
 
 @post("/v1/ingest", status_code=HTTP_204_NO_CONTENT)

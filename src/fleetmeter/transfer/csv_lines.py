@@ -20,6 +20,9 @@ from fleetmeter.transfer.lines import BYTE_ORDER_MARK, MAX_LINE, text_of
 FIELDS = Telemetry.__struct_encode_fields__
 """The names of all columns, in the order in which a Telemetry takes them."""
 
+DERIVED = ("assignedMeterId", "derivedKwh", "reset")
+"""Columns of an export that follow from the others."""
+
 STRINGS = ("vehicleId", "meterId")
 TIMESTAMP = "timestamp"
 
@@ -57,7 +60,8 @@ class CsvLines:
         _check_columns(names)
         self._width = len(names)
         self._columns = tuple(names.index(name) if name in names else None for name in FIELDS)
-        self.ignored: Sequence[str] = [name or "(no name)" for name in names if name not in FIELDS]
+        known = (*FIELDS, *DERIVED)
+        self.ignored: Sequence[str] = [name or "(no name)" for name in names if name not in known]
         """Columns that mean nothing here."""
 
     def block(self, lines: Sequence[bytes]) -> list[Telemetry] | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from fleetmeter.readings.validate import Invalid, Telemetry
 from fleetmeter.transfer.csv_lines import (
+    DERIVED,
     FIELDS,
     STRINGS,
     TIMESTAMP,
@@ -48,7 +49,9 @@ class ParquetRows:
             raise SourceError(f"this is no Parquet file: {error}") from None
         schema = self._file.schema_arrow
         self.size: int = self._file.metadata.num_rows
-        self.ignored: Sequence[str] = [name for name in schema.names if name not in FIELDS]
+        self.ignored: Sequence[str] = [
+            name for name in schema.names if name not in (*FIELDS, *DERIVED)
+        ]
         known = set(schema.names) & set(FIELDS)
         if missing := missing_columns(known):
             raise SourceError(f"the file lacks the columns {', '.join(missing)}")

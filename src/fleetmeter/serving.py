@@ -1,0 +1,85 @@
+"""Answering HTTP, with one process or several, until a signal."""
+
+import os
+from collections.abc import Callable
+from math import ceil
+from socket import AF_INET, AF_INET6, create_server, socket
+from typing import Any
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.supervisors import Multiprocess
+
+from fleetmeter.app import create_app
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.log import configure_logging
+from fleetmeter.settings import Settings, load_settings
+
+UVICORN: dict[str, Any] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "limit_concurrency": 2000,
+}
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, that tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            self._listening(url_of(sockets[0]))
+
+
+def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
+    """Answer HTTP until a signal; requests in flight are finished first."""
+    options = UVICORN | _grace(settings)
+    server = _Server(uvicorn.Config(create_app(url, settings), **options), listening)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise FleetMeterError("the service did not start; the log says why")
+
+
+def serve_with_workers(url: str, settings: Settings, workers: int, listener: socket) -> None:
+    """Answer HTTP with several processes on one socket; one that dies is started again."""
+    os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
+    options = UVICORN | _grace(settings) | {"workers": workers}
+    config = uvicorn.Config("fleetmeter.serving:worker_app", factory=True, **options)
+    Multiprocess(config, sockets=[listener]).run()
+
+
+def _grace(settings: Settings) -> dict[str, Any]:
+    """How long a stop waits for requests: longer than any of them may take."""
+    longest = max(settings.body_timeout_s + settings.commit_wait_s, settings.database_timeout_s)
+    return {"timeout_graceful_shutdown": ceil(longest) + 2}
+
+
+def worker_app() -> Litestar:
+    """The application of one of several processes."""
+    settings = load_settings()
+    configure_logging(settings)
+    return create_app(settings.database_url or "", settings)
+
+
+def url_of(listener: socket) -> str:
+    """Where it can be reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listening_socket(settings: Settings) -> socket:
+    """Taken first: whether the address is free is known before anything else is started."""
+    try:
+        family = AF_INET6 if ":" in settings.host else AF_INET
+        return create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise FleetMeterError(
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; "
+            "set FLEETMETER_PORT or FLEETMETER_HOST"
+        ) from error
