@@ -98,6 +98,25 @@ def _wire(traffic: Traffic, parts: list[bytes], separator: bytes, count: int) ->
     return head.encode() + body
 
 
+CSV_HEADER = b"vehicleId,meterId,timestamp,soc,kwhDeliveredDc,batteryTemp,kwhConsumedAc,voltage\n"
+
+
+def csv_lines(devices: int, start: datetime, every: timedelta) -> Iterator[bytes]:
+    """A line of each device for one time after another, without end; under CSV_HEADER."""
+    names = CSV_HEADER.decode().strip().split(",")
+    items = [
+        _item((vehicle, number)) for number in range(devices // 2) for vehicle in (True, False)
+    ]
+    cells = [[item.get(name, "") for name in names] for item in items]
+    page = "".join(
+        ",".join(f"{cell:g}" if isinstance(cell, float) else cell for cell in line) + "\n"
+        for line in cells
+    ).encode()
+    while True:
+        yield _at(page, start)
+        start += every
+
+
 def _at(page: bytes, time: datetime) -> bytes:
     tenths = time.microsecond // 100_000
     return page.replace(_TIME.encode(), f"{time:%Y-%m-%dT%H:%M:%S}.{tenths}Z".encode())

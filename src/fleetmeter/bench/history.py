@@ -1,7 +1,8 @@
 """The history that answers are asked of: a fleet's readings, written by the database itself.
 
 Vehicles charge eight hours of a day, staggered; each twentieth shares the meter of its neighbour.
-Every meter has a small standby, and there are a hundred sites.
+Every meter has a small standby, and there are a hundred sites. Values have some noise: without it,
+files and the columnstore would become as small as those of no real fleet.
 """
 
 import asyncio
@@ -30,15 +31,17 @@ class History:
     def __init__(
         self, url: str, connection: "_Connection", devices: int, rolls_up: bool, progress: Progress
     ) -> None:
+        self.url = url
         self.connection = connection
         self.devices = devices
         """Vehicles, and as many meters."""
 
+        self.rolls_up = rolls_up
+        """Whether the database has rollups, and a columnstore."""
+
         self.readings = 0
         """Counted when the last of them had been written."""
 
-        self._url = url
-        self._rolls_up = rolls_up
         self._progress = progress
 
     async def fill(
@@ -63,7 +66,7 @@ class History:
         self._progress(name, 0, 4)
         for statement in _LIVE:
             await self.connection.execute(statement)
-        if self._rolls_up:
+        if self.rolls_up:
             for number, rollup in enumerate(("vehicle_hourly", "meter_hourly"), start=1):
                 await self._refresh(rollup, end)
                 self._progress(name, number, 4)
@@ -71,7 +74,7 @@ class History:
                 await self._account_hours()
         self._progress(name, 3, 4)
         await self.connection.execute("vacuum (analyze)")
-        self.readings = await stored(self._url)
+        self.readings = await stored(self.url)
         self._progress(name, 4, 4)
 
     async def _refresh(self, rollup: str, end: datetime) -> None:
@@ -160,15 +163,20 @@ select
     v.time,
     case
         when (extract(hour from v.time)::integer + v.meter) % 24 < 8
-            then (150000 + v.number % 97 * 1000) * extract(epoch from $3::interval)::bigint / 60
+            then (150000 + v.number % 97 * 1000 + (v.noise % 21 - 10) * 1000)
+                * extract(epoch from $3::interval)::bigint / 60
         else 0
     end,
-    2000 + (extract(hour from v.time)::integer + v.meter) % 24 * 250,
-    1800 + v.number % 190 * 10,
+    2000 + (extract(hour from v.time)::integer + v.meter) % 24 * 250 + v.noise % 50,
+    1800 + v.number % 190 * 10 + v.noise % 9 * 10,
     'MTR-' || lpad(v.meter::text, 6, '0'),
     false
 from (
-    select t.time, n.number, n.number - (n.number % 20 = 0)::integer as meter
+    select
+        t.time,
+        n.number,
+        n.number - (n.number % 20 = 0)::integer as meter,
+        hashint8(n.number + extract(epoch from t.time)::bigint) & 1023 as noise
     from generate_series($1::timestamptz, $2::timestamptz - $3::interval, $3::interval) as t (time)
     cross join generate_series(1, $4::integer) as n (number)
 ) as v
@@ -183,16 +191,17 @@ select
         1000
         + case
             when (extract(hour from m.time)::integer + m.number) % 24 < 8
-                then (165000 + m.number % 97 * 1100) * m.vehicles
+                then (165000 + m.number % 97 * 1100 + (m.noise % 21 - 10) * 1000) * m.vehicles
             else 0
         end
     ) * extract(epoch from $3::interval)::bigint / 60,
-    226000 + m.number % 83 * 100
+    226000 + m.number % 83 * 100 + m.noise % 40 * 100
 from (
     select
         t.time,
         n.number,
-        (n.number % 20 <> 0)::integer + (n.number % 20 = 19 and n.number < $4)::integer as vehicles
+        (n.number % 20 <> 0)::integer + (n.number % 20 = 19 and n.number < $4)::integer as vehicles,
+        hashint8(n.number + extract(epoch from t.time)::bigint) & 1023 as noise
     from generate_series($1::timestamptz, $2::timestamptz - $3::interval, $3::interval) as t (time)
     cross join generate_series(1, $4::integer) as n (number)
 ) as m

@@ -200,7 +200,9 @@ class Usage:
     def _tree(self) -> list[psutil.Process]:
         if self._process is None:
             return []
-        return [self._process, *self._process.children(recursive=True)]
+        with suppress(psutil.NoSuchProcess):
+            return [self._process, *self._process.children(recursive=True)]
+        return []  # it has ended
 
     def _cpu(self) -> float:
         """Also of children that have ended, as far as their parent has waited for them."""

@@ -133,8 +133,10 @@ def show_files(lines: Sequence[files.Moved], on: dict[str, Any]) -> None:
     """The table of files, on standard output."""
     table = Table(
         title=_title(on),
-        caption="RSS: peak of the import's or the service's process. CPU: seconds per million "
-        "readings.",
+        caption=" ".join(
+            ["RSS: peak of the import's or the service's process. CPU: seconds per million."]
+            + [line.note for line in lines if line.note]
+        ),
     )
     table.add_column("files")
     for heading in ("readings", "MB", "readings/s", "ratio"):
