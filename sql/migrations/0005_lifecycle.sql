@@ -68,6 +68,15 @@ create table retention (
 insert into retention
 default values;
 
+-- Tells this database from others: an import that was interrupted goes on only where it began.
+create table installation (
+    one_row boolean primary key default true check (one_row),
+    id uuid not null default gen_random_uuid()
+);
+
+insert into installation
+default values;
+
 -- They return which readings are in conflict with history, too.
 drop function if exists store_vehicle_readings();
 drop function if exists store_meter_readings();

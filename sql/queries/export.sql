@@ -1,4 +1,6 @@
--- History as it was sent, as CSV. The columns of both kinds are the same; those of the other kind stay empty.
+-- History as it was sent, as CSV, a page at a time: no statement lasts as long as a client takes to read it, since
+-- whoever waits for the lock on a chunk that it reads would hold up all that store into it.
+-- The columns of both kinds are the same; those of the other kind stay empty.
 
 -- name: export_parts(start, end)
 -- What to export one after the other.
@@ -13,8 +15,8 @@ select
     set_config('extra_float_digits', '1', false),
     set_config('enable_sort', 'off', false)
 
--- name: export_vehicles(start, end, vehicle_id)
--- Vehicles' readings, of one when an id is given (primary key; a compressed chunk: the index of its segments).
+-- name: export_vehicles(start, end, vehicle_id, after_id, after_time, most)
+-- A page of vehicles' readings, of one when an id is given (primary key; a compressed chunk: the index of its segments).
 -- What an assignment stamped stands apart, because an import stamps again. A register's first reading has no energy.
 select
     v.vehicle_id,
@@ -34,10 +36,15 @@ from vehicle_readings as v
 where v.time >= :start
     and v.time < :end
     and (:vehicle_id::text is null or v.vehicle_id = :vehicle_id)
+    and (
+        :after_id::text is null
+        or v.vehicle_id >= :after_id and (v.vehicle_id > :after_id or v.time > :after_time::timestamptz)
+    )
 order by v.vehicle_id, v.time
+limit :most
 
--- name: export_meters(start, end, meter_id)
--- Meters' readings, of one when an id is given (primary key; a compressed chunk: the index of its segments).
+-- name: export_meters(start, end, meter_id, after_id, after_time, most)
+-- A page of meters' readings, of one when an id is given (primary key; a compressed chunk: the index of its segments).
 select
     null,
     m.meter_id,
@@ -56,4 +63,9 @@ from meter_readings as m
 where m.time >= :start
     and m.time < :end
     and (:meter_id::text is null or m.meter_id = :meter_id)
+    and (
+        :after_id::text is null
+        or m.meter_id >= :after_id and (m.meter_id > :after_id or m.time > :after_time::timestamptz)
+    )
 order by m.meter_id, m.time
+limit :most

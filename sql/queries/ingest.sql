@@ -32,6 +32,12 @@ from unnest(:meter_ids::text[], :vehicle_ids::text[]) as p (meter_id, vehicle_id
 order by p.meter_id collate "C", p.vehicle_id collate "C"
 on conflict do nothing
 
+-- name: note_late_hours(source, hours)!
+-- Notes hours whose history changes when they may be rolled up already.
+insert into late_hours (source, hour)
+select :source, h.hour
+from unnest(:hours::timestamptz[]) as h (hour)
+
 -- name: advance_vehicles()!
 -- Moves live state forward, never back, by what lies in the temporary table.
 select advance_vehicles()

@@ -25,3 +25,8 @@ from failing_jobs()
 -- From when on every reading is still in history; older ones cannot be accepted any more.
 select source, since
 from kept_history
+
+-- name: retention_days()$
+-- How many days history is kept, as the service was configured.
+select days
+from retention

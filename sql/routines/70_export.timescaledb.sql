@@ -1,6 +1,5 @@
 -- The parts in which history is exported, oldest first: a day's chunk of vehicles' readings, then of meters'.
--- A part is one statement, which keeps its snapshot and its lock on the chunk no longer than that, and its order
--- is the one that the chunk has by itself: of the primary key, or of the columnstore's segments.
+-- Its order is the one that the chunk has by itself: of the primary key, or of the columnstore's segments.
 create or replace function export_parts(p_start timestamptz, p_end timestamptz)
 returns table (source text, starts timestamptz, ends timestamptz)
 language sql

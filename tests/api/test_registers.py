@@ -98,6 +98,21 @@ def test_a_resent_register_is_a_duplicate_or_a_conflict_and_changes_nothing(
     assert energies(client, f"{uid}M", start) == [None, 1, 1, 1, 1]
 
 
+def test_a_stray_reading_of_the_other_kind_costs_itself_alone(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(2)
+    registers = [register(f"{uid}R", start + n * MINUTE, 10 + n) for n in range(5)]
+    intervals = [meter_reading(f"{uid}I", start + n * MINUTE, 1) for n in range(5)]
+    strays = [meter_reading(f"{uid}R", start + 9 * MINUTE), register(f"{uid}I", hours_ago(1), 5)]
+    answer = client.post("/v1/ingest", json=[*strays, *registers, *intervals])
+    assert answer.json()["accepted"] == 10
+    assert [(item["index"], item["code"]) for item in answer.json()["rejected"]] == [
+        (0, "mixed_energy"),
+        (1, "mixed_energy"),
+    ]
+
+
 def test_a_register_may_count_more_over_a_gap_than_an_interval_may_have(
     client: httpx.Client, db: Db, uid: str
 ) -> None:

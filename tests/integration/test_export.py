@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from fleetmeter.database.migrations import migrate
 from fleetmeter.database.sql import queries
-from fleetmeter.transfer.exporting import COLUMNS
+from fleetmeter.transfer.exporting import COLUMNS, PAGE
 from tests.conftest import RETENTION_DAYS, Db, Server, eventually, fresh_database
 from tests.integration.test_cli import fleetmeter
 from tests.integration.test_history import PAUSE_JOBS
@@ -173,14 +173,23 @@ def test_no_export_sorts_history(history: Db, server: Server) -> None:
         connection = await asyncpg.connect(history.url, server_settings={"timezone": "UTC"})
         try:
             found = []
-            for start, end, device in (
-                (begin, begin + timedelta(days=1), None),
-                (begin + timedelta(days=1), begin + timedelta(days=2), None),
-                (begin, begin + timedelta(days=1), "EV-3"),
+            for start, end, device, after in (
+                (begin, begin + timedelta(days=1), None, None),
+                (begin, begin + timedelta(days=1), None, "EV-2"),
+                (begin + timedelta(days=1), begin + timedelta(days=2), None, None),
+                (begin, begin + timedelta(days=1), "EV-3", None),
+                (begin, begin + timedelta(days=1), "EV-3", "EV-3"),
             ):
                 async with connection.transaction():
                     await queries.begin_export(connection)
-                    literals = [f"'{start}'", f"'{end}'", f"'{device}'" if device else "null"]
+                    literals = [
+                        f"'{start}'",
+                        f"'{end}'",
+                        f"'{device}'" if device else "null",
+                        f"'{after}'" if after else "null",
+                        f"'{start}'",
+                        str(PAGE),
+                    ]
                     query = queries.export_vehicles.sql
                     for number, literal in enumerate(literals, 1):
                         query = query.replace(f"${number}", literal)

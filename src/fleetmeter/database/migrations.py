@@ -144,6 +144,16 @@ async def missing_migrations(connection: "AnyConnection", sql: Path = SQL) -> li
     return [file.name for file in wanted if file.name not in names]
 
 
+async def missing_from(url: str) -> list[str]:
+    """The same for a database that is not connected to. Raises DatabaseUnavailableError."""
+    async with translated():
+        connection = await _connect(url)
+        try:
+            return await missing_migrations(connection)
+        finally:
+            await connection.close()
+
+
 def _files(folder: Path, engine: Engine) -> list[_File]:
     """The files of a folder that are for this engine, in order."""
     other = "postgresql" if engine == "timescaledb" else "timescaledb"

@@ -1,11 +1,12 @@
 """Readings out: as CSV that PostgreSQL writes, or as Parquet that is made from it block by block.
 
-History goes through in one direction and is held nowhere: whoever takes the blocks slowly slows the
-database down, and whoever stops taking them (closes the generator) cancels the statement.
+History is read a page at a time and held nowhere. A page is read at the speed of the database and
+sent at that of the client: a slow client keeps a connection, but no lock on a chunk.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import io
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Literal
@@ -39,8 +40,8 @@ COLUMNS = (
 BLOCK_BYTES = 256 * 1024
 """What is handed out at once, about."""
 
-_PARQUET_LINES_BYTES = 4 * 1024 * 1024
-"""Of CSV, made to columns at once."""
+PAGE = 50_000
+"""Readings that are asked for at once: about 3 MB of CSV."""
 
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
 
@@ -85,45 +86,24 @@ class Export:
         DatabaseUnavailableError.
         """
         if self._format == "csv":
-            async with aclosing(self._lines(BLOCK_BYTES)) as lines:
-                yield _HEADER + await anext(lines, b"")
-                async for block in lines:
+            async with aclosing(self._pages()) as pages:
+                for block in _pieces(_HEADER + await anext(pages, b"")):
                     yield block
+                async for page in pages:
+                    for block in _pieces(page):
+                        yield block
         else:
             await asyncio.to_thread(require_parquet)
             maker = ParquetMaker()
-            async with aclosing(self._lines(_PARQUET_LINES_BYTES)) as lines:
-                async for block in lines:
-                    for piece in _pieces(await asyncio.to_thread(maker.feed, block)):
-                        yield piece
-            for piece in _pieces(await asyncio.to_thread(maker.finish)):
-                yield piece
-
-    async def _lines(self, size: int) -> AsyncGenerator[bytes, None]:
-        """Blocks of whole lines of CSV, of about `size` bytes; one waits to be taken at most."""
-        blocks: asyncio.Queue[bytes | None] = asyncio.Queue()
-        room = asyncio.Semaphore(1)
-
-        async def put(block: bytes) -> None:
-            await room.acquire()
-            blocks.put_nowait(block)
-
-        copying = asyncio.create_task(self._copy(_Lines(put, size)))
-        copying.add_done_callback(lambda _: blocks.put_nowait(None))
-        try:
-            while (block := await blocks.get()) is not None:
-                room.release()
-                self.readings += block.count(b"\n")
+            async with aclosing(self._pages()) as pages:
+                async for page in pages:
+                    for block in _pieces(await asyncio.to_thread(maker.feed, page)):
+                        yield block
+            for block in _pieces(await asyncio.to_thread(maker.finish)):
                 yield block
-            await copying
-        finally:
-            copying.cancel()
-            await asyncio.wait([copying])
-            if not copying.cancelled():
-                copying.exception()  # known, or of no interest any more
 
-    async def _copy(self, lines: "_Lines") -> None:
-        """Let the database write every part into `lines`."""
+    async def _pages(self) -> AsyncGenerator[bytes, None]:
+        """Whole lines of CSV, of PAGE readings at most."""
         if self._database.exports.locked():
             raise ExportsBusyError("as many exports run as may at the same time")
         # a session, because what begin_export sets must not stay
@@ -132,22 +112,29 @@ class Export:
             await queries.begin_export(connection)
             devices = self._devices()
             parts = [
-                (row["source"], row["starts"], row["ends"])
+                (devices[row["source"]], row["starts"], row["ends"])
                 async for row in queries.export_parts(
                     connection, start=self._selection.start, end=self._selection.end
                 )
+                if row["source"] in devices
             ]
-            for source, starts, ends in parts:
-                if source in devices:
-                    query, device_id = devices[source]
+            for (query, device_id), starts, ends in parts:
+                lines = PAGE
+                after: tuple[str, datetime] | tuple[None, None] = None, None
+                while lines == PAGE:
+                    page = io.BytesIO()
                     await connection.copy_from_query(
                         query,
-                        *(starts, ends, device_id),
-                        output=lines.write,
+                        *(starts, ends, device_id, *after, PAGE),
+                        output=page,
                         format="csv",
                         timeout=LONG_S,
                     )
-            await lines.flush()
+                    content = page.getvalue()
+                    if lines := content.count(b"\n"):
+                        self.readings += lines
+                        after = _key_of_last(content)
+                        yield content
 
     def _devices(self) -> dict[str, tuple[str, str | None]]:
         """By table: the query, and the device that it is about."""
@@ -169,27 +156,11 @@ class Export:
             raise UnknownDeviceError("meter", meter_id)
 
 
-class _Lines:
-    """Gathers what the database sends, which is whole lines, to blocks of a size."""
-
-    def __init__(self, put: Callable[[bytes], Awaitable[None]], size: int) -> None:
-        self._put = put
-        self._size = size
-        self._gathered: list[bytes] = []
-        self._bytes = 0
-
-    async def write(self, lines: bytes) -> None:
-        self._gathered.append(lines)
-        self._bytes += len(lines)
-        if self._bytes >= self._size:
-            await self.flush()
-
-    async def flush(self) -> None:
-        if self._gathered:
-            block = b"".join(self._gathered)
-            self._gathered.clear()
-            self._bytes = 0
-            await self._put(block)
+def _key_of_last(page: bytes) -> tuple[str, datetime]:
+    """Device and time of the last line; neither has anything in it that CSV would quote."""
+    line = page[page.rfind(b"\n", 0, -1) + 1 :]
+    vehicle_id, meter_id, time, _ = line.split(b",", 3)
+    return (vehicle_id or meter_id).decode(), datetime.fromisoformat(time.decode())
 
 
 def _pieces(block: bytes) -> list[bytes]:
