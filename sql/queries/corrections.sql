@@ -1,8 +1,8 @@
 -- Corrections of readings, and the versions that they replaced.
 
--- name: lock_vehicle(vehicle_id)!
--- One correction of a vehicle at a time, until the end of the transaction.
-select from vehicle_state where vehicle_id = :vehicle_id for update
+-- name: begin_correction(kind, device_id)!
+-- One change of a device's readings at a time, until the end of the transaction.
+select begin_correction(:kind, :device_id)
 
 -- name: vehicle_reading(vehicle_id, time)^
 -- One reading as it stands in history (primary key).
@@ -17,7 +17,7 @@ select correct_vehicle_reading(
     :vehicle_id, :time, :energy_mwh, :soc_bp, :battery_temp_cdeg, :meter_id, :meter_declared, :who, :reason
 )
 
--- name: replaced_vehicle_readings(vehicle_id, start, end)
+-- name: replaced_vehicle_readings(vehicle_id, start, end, most)
 -- The versions that corrections replaced, of the readings from start to end, both included (primary key).
 select *
 from replaced_vehicle_readings
@@ -25,10 +25,7 @@ where vehicle_id = :vehicle_id
     and time >= :start
     and time <= :end
 order by time, version
-
--- name: lock_meter(meter_id)!
--- One correction of a meter at a time, until the end of the transaction.
-select from meter_state where meter_id = :meter_id for update
+limit :most
 
 -- name: meter_reading(meter_id, time)^
 -- One reading as it stands in history (primary key).
@@ -41,7 +38,7 @@ where meter_id = :meter_id
 -- Replaces the values of one reading; the number of the version now in force.
 select correct_meter_reading(:meter_id, :time, :energy_mwh, :voltage_mv, :who, :reason)
 
--- name: replaced_meter_readings(meter_id, start, end)
+-- name: replaced_meter_readings(meter_id, start, end, most)
 -- The versions that corrections replaced, of the readings from start to end, both included (primary key).
 select *
 from replaced_meter_readings
@@ -49,3 +46,4 @@ where meter_id = :meter_id
     and time >= :start
     and time <= :end
 order by time, version
+limit :most

@@ -14,3 +14,7 @@ select purge_assignments(:kind, :device_id)
 -- Removes, or only counts, what is stored: how many rows of which relation, and what changes in others' rows.
 select relation, change, stored
 from purge_device(:kind, :device_id, :count_only)
+
+-- name: purge_pairs(kind, device_id)!
+-- The last step: which vehicles charged where, but for those that have done so again meanwhile.
+select purge_pairs(:kind, :device_id)

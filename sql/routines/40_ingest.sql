@@ -170,35 +170,93 @@ $$;
 -- before live state and every insert is in the order of its key: batches that meet wait for each other in
 -- one direction.
 
--- Readings of history whose key the batch brings with other values. Asked reading by reading, within the times of
--- the batch, which the planner must know: it looks into no other chunk, and unpacks no more than it has to.
+-- The days of a batch of p_kind (vehicle or meter) in the session's temporary table: from when to when, of which devices,
+-- and whether most of what history has of them then is asked for.
+create or replace function days_of_batch(p_kind text)
+returns table (first timestamptz, last timestamptz, ids text[], is_dense boolean)
+language plpgsql
+as $$
+begin
+    return query execute format(
+        $q$
+        select
+            min(i.time),
+            max(i.time),
+            array_agg(distinct i.id),
+            count(distinct i.id) * extract(epoch from max(i.time) - min(i.time)) / 60 <= 20 * count(*)
+        from (select %I as id, time from %I) as i
+        group by date_bin('1 day', i.time, '2000-01-01 00:00:00+00')
+        $q$,
+        p_kind || '_id', format('incoming_%s_readings', p_kind)
+    );
+end;
+$$;
+
+-- What history has of a day of the batch, as r: for a statement that is planned with the day's first and last time and
+-- devices ($1, $2, $3). All of those devices' readings at once, which unpacks each batch of the columnstore once, or for few
+-- of many reading by reading.
+create or replace function stored_of_day(p_kind text, p_is_dense boolean)
+returns text
+language sql
+immutable
+return format(
+    case
+        when p_is_dense then
+            '%2$I as r
+            where r.%1$I = any($3)
+                and r.time >= $1
+                and r.time <= $2'
+        else
+            '%3$I as o
+            cross join lateral (
+                select h.*
+                from %2$I as h
+                where h.%1$I = o.%1$I
+                    and h.time = o.time
+                    and h.time >= $1
+                    and h.time <= $2
+                limit 1
+            ) as r
+            where o.time >= $1
+                and o.time <= $2'
+    end,
+    p_kind || '_id', p_kind || '_readings', format('incoming_%s_readings', p_kind)
+);
+
+-- Readings of history whose key the batch brings with other values. Day by day, with times that the planner knows, so
+-- that it looks into one chunk.
 create or replace function conflicting_vehicle_readings()
 returns setof vehicle_readings
 language plpgsql
 as $$
+declare
+    l_day record;
 begin
-    return query execute
-        $q$
-        select h.*
-        from incoming_vehicle_readings as i
-        cross join lateral (
-            select r.*
-            from vehicle_readings as r
-            where r.vehicle_id = i.vehicle_id
-                and r.time = i.time
-                and r.time >= $1
-                and r.time <= $2
-            limit 1
-        ) as h
-        where coalesce(h.register_mwh, h.energy_mwh) <> i.energy_mwh
-            or h.soc_bp <> i.soc_bp
-            or h.battery_temp_cdeg <> i.battery_temp_cdeg
-            or h.meter_declared <> i.meter_declared
-            or h.meter_declared and h.meter_id <> i.meter_id
-        $q$
-    using
-        (select min(i.time) from incoming_vehicle_readings as i),
-        (select max(i.time) from incoming_vehicle_readings as i);
+    for l_day in
+        select *
+        from days_of_batch('vehicle')
+    loop
+        return query execute format(
+            $q$
+            with stored as materialized (
+                select r.*
+                from %s
+            )
+            select s.*
+            from stored as s
+            join incoming_vehicle_readings as i
+                on i.vehicle_id = s.vehicle_id
+                and i.time = s.time
+            where coalesce(s.register_mwh, s.energy_mwh) <> i.energy_mwh
+                or s.soc_bp <> i.soc_bp
+                or s.battery_temp_cdeg <> i.battery_temp_cdeg
+                or s.meter_declared <> i.meter_declared
+                or s.meter_declared and s.meter_id <> i.meter_id
+            $q$,
+            stored_of_day('vehicle', l_day.is_dense)
+        )
+        using l_day.first, l_day.last, l_day.ids;
+    end loop;
 end;
 $$;
 
@@ -206,26 +264,31 @@ create or replace function conflicting_meter_readings()
 returns setof meter_readings
 language plpgsql
 as $$
+declare
+    l_day record;
 begin
-    return query execute
-        $q$
-        select h.*
-        from incoming_meter_readings as i
-        cross join lateral (
-            select r.*
-            from meter_readings as r
-            where r.meter_id = i.meter_id
-                and r.time = i.time
-                and r.time >= $1
-                and r.time <= $2
-            limit 1
-        ) as h
-        where coalesce(h.register_mwh, h.energy_mwh) <> i.energy_mwh
-            or h.voltage_mv <> i.voltage_mv
-        $q$
-    using
-        (select min(i.time) from incoming_meter_readings as i),
-        (select max(i.time) from incoming_meter_readings as i);
+    for l_day in
+        select *
+        from days_of_batch('meter')
+    loop
+        return query execute format(
+            $q$
+            with stored as materialized (
+                select r.*
+                from %s
+            )
+            select s.*
+            from stored as s
+            join incoming_meter_readings as i
+                on i.meter_id = s.meter_id
+                and i.time = s.time
+            where coalesce(s.register_mwh, s.energy_mwh) <> i.energy_mwh
+                or s.voltage_mv <> i.voltage_mv
+            $q$,
+            stored_of_day('meter', l_day.is_dense)
+        )
+        using l_day.first, l_day.last, l_day.ids;
+    end loop;
 end;
 $$;
 

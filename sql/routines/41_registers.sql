@@ -84,6 +84,7 @@ declare
     l_id constant text := p_kind || '_id';
     l_incoming constant text := format('incoming_%s_readings', p_kind);
     l_readings constant text := p_kind || '_readings';
+    l_day record;
     l_first timestamptz;
     l_last timestamptz;
     l_runs constant text := format(
@@ -117,22 +118,26 @@ begin
     if l_first is null then
         return false;
     end if;
-    execute format(
-        $q$
-        delete from %2$I as i
-        where i.time <= $2
-            and (
-                select true
-                from %3$I as r
-                where r.%1$I = i.%1$I
-                    and r.time = i.time
-                    and r.time >= $1
-                    and r.time <= $2
+    for l_day in
+        select *
+        from days_of_batch(p_kind)
+    loop
+        execute format(
+            $q$
+            with stored as materialized (
+                select r.%1$I, r.time
+                from %4$s
             )
-        $q$,
-        l_id, l_incoming, l_readings
-    )
-    using l_first, l_last;
+            delete from %2$I as i
+            using stored as s
+            where s.%1$I = i.%1$I
+                and s.time = i.time
+            $q$,
+            l_id, l_incoming, l_readings,
+            stored_of_day(p_kind, l_day.is_dense)
+        )
+        using l_day.first, l_day.last, l_day.ids;
+    end loop;
     execute format(
         $q$
         insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
@@ -232,6 +237,20 @@ begin
 end;
 $$;
 
+-- A hypertable's update that waits for a row which another transaction changes passes over it: what must change a reading
+-- makes sure that it did, and is done again as a whole if not. Whoever changes a device's readings holds its row of
+-- live state, so that this does not happen.
+create or replace function require_one_row(p_updated bigint)
+returns void
+language plpgsql
+as $$
+begin
+    if p_updated <> 1 then
+        raise exception 'a reading was changed by somebody else meanwhile' using errcode = 'serialization_failure';
+    end if;
+end;
+$$;
+
 -- Stored readings of p_kind that come right behind new ones get the rest of the difference. One by one: only a
 -- key that is known when the statement is planned finds its place in the columnstore without unpacking the rest.
 create or replace function correct_readings(p_kind text)
@@ -249,6 +268,7 @@ declare
     );
     l_rolled_up_before constant timestamptz := rolled_up_before(p_kind || '_readings');
     l_reading record;
+    l_updated bigint;
 begin
     for l_reading in
         select *
@@ -257,6 +277,8 @@ begin
     loop
         execute l_update
         using l_reading.device_id, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset;
+        get diagnostics l_updated = row_count;
+        perform require_one_row(l_updated);
         execute l_update_state
         using l_reading.device_id, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset;
         if l_reading.at < l_rolled_up_before then
@@ -274,22 +296,28 @@ language plpgsql
 as $$
 declare
     l_late boolean;
+    l_locked bigint;
 begin
     perform stamp_vehicle_readings();
 
-    insert into vehicle_state (
-        vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared, last_seen, register_mwh
-    )
-    select distinct on (i.vehicle_id)
-        i.vehicle_id, '-infinity'::timestamptz, 0, i.soc_bp, i.battery_temp_cdeg, false, now(), i.energy_mwh
-    from incoming_vehicle_readings as i
-    order by i.vehicle_id
-    on conflict do nothing;
-    perform
-    from vehicle_state as s
-    where s.vehicle_id in (select i.vehicle_id from incoming_vehicle_readings as i)
-    order by s.vehicle_id
-    for update;
+    -- again when one of them was purged in between
+    loop
+        insert into vehicle_state (
+            vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared, last_seen, register_mwh
+        )
+        select distinct on (i.vehicle_id)
+            i.vehicle_id, '-infinity'::timestamptz, 0, i.soc_bp, i.battery_temp_cdeg, false, now(), i.energy_mwh
+        from incoming_vehicle_readings as i
+        order by i.vehicle_id
+        on conflict do nothing;
+        perform
+        from vehicle_state as s
+        where s.vehicle_id in (select i.vehicle_id from incoming_vehicle_readings as i)
+        order by s.vehicle_id
+        for update;
+        get diagnostics l_locked = row_count;
+        exit when l_locked = (select count(distinct i.vehicle_id) from incoming_vehicle_readings as i);
+    end loop;
 
     return query
     with refused_readings as (
@@ -402,18 +430,24 @@ language plpgsql
 as $$
 declare
     l_late boolean;
+    l_locked bigint;
 begin
-    insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen, register_mwh)
-    select distinct on (i.meter_id)
-        i.meter_id, '-infinity'::timestamptz, 0, i.voltage_mv, now(), i.energy_mwh
-    from incoming_meter_readings as i
-    order by i.meter_id
-    on conflict do nothing;
-    perform
-    from meter_state as s
-    where s.meter_id in (select i.meter_id from incoming_meter_readings as i)
-    order by s.meter_id
-    for update;
+    -- again when one of them was purged in between
+    loop
+        insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen, register_mwh)
+        select distinct on (i.meter_id)
+            i.meter_id, '-infinity'::timestamptz, 0, i.voltage_mv, now(), i.energy_mwh
+        from incoming_meter_readings as i
+        order by i.meter_id
+        on conflict do nothing;
+        perform
+        from meter_state as s
+        where s.meter_id in (select i.meter_id from incoming_meter_readings as i)
+        order by s.meter_id
+        for update;
+        get diagnostics l_locked = row_count;
+        exit when l_locked = (select count(distinct i.meter_id) from incoming_meter_readings as i);
+    end loop;
 
     return query
     with refused_readings as (

@@ -1,13 +1,29 @@
 -- Corrections: a reading gets other values, and the version that it had stays, with who replaced it, when and why. The
 -- device's row of live state is the lock, as for registers: one correction of a device at a time.
 
+-- Begins a correction. The locks in the order in which everybody takes them.
+create or replace function begin_correction(p_kind text, p_device text)
+returns void
+language plpgsql
+as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
+    execute format('select from %I where %I = $1 for update', p_kind || '_state', p_kind || '_id')
+    using p_device;
+end;
+$$;
+
 -- What follows when the register of a stored reading shows p_register_mwh: the energy of that reading, while the timeline
--- is left for correct_readings(), which sees to the reading behind it.
+-- is left for correct_readings(), which sees to the reading behind it. Of the oldest one, the reading before may
+-- not be kept any more: what it showed follows from what was derived (p_was_mwh less p_energy_mwh, p_span_ms ago).
 create or replace function derive_again(
     p_kind text,
     p_device text,
     p_time timestamptz,
     p_register_mwh bigint,
+    p_was_mwh bigint,
+    p_energy_mwh bigint,
+    p_span_ms bigint,
     out energy_mwh bigint,
     out span_ms bigint,
     out reset boolean
@@ -47,6 +63,18 @@ begin
         p_kind || '_id', p_kind || '_readings', p_kind || '_settings'
     )
     using p_device, p_time, p_register_mwh;
+    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
+    select
+        t.device_id,
+        t.time - make_interval(secs => p_span_ms / 1000.0),
+        case when p_energy_mwh <= p_was_mwh then p_was_mwh - p_energy_mwh else p_was_mwh - p_energy_mwh + t.rollover_mwh end,
+        t.rollover_mwh,
+        false
+    from register_timeline as t
+    where t.is_new
+        and p_span_ms is not null
+        and (p_energy_mwh <= p_was_mwh or t.rollover_mwh is not null)
+        and not exists (select from register_timeline as b where b.time < t.time);
     select d.energy_mwh, d.span_ms, d.reset
     into derive_again.energy_mwh, derive_again.span_ms, derive_again.reset
     from derived_readings() as d
@@ -73,12 +101,9 @@ as $$
 declare
     l_reading vehicle_readings;
     l_version integer;
+    l_updated bigint;
 begin
-    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
-    perform
-    from vehicle_state as s
-    where s.vehicle_id = p_vehicle
-    for update;
+    perform begin_correction('vehicle', p_vehicle);
     -- old readings may be in the columnstore, and a key that is known when the statement is planned is found there
     perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
     execute 'select * from vehicle_readings where vehicle_id = $1 and time = $2'
@@ -101,7 +126,6 @@ begin
         and r.time = p_time
     returning version + 1 into l_version;
 
-    l_reading.energy_mwh := p_energy_mwh;
     l_reading.soc_bp := p_soc_bp;
     l_reading.battery_temp_cdeg := p_battery_temp_cdeg;
     l_reading.meter_declared := p_meter_declared;
@@ -116,11 +140,16 @@ begin
             limit 1
         )
     end;
-    if l_reading.register_mwh is not null then
-        l_reading.register_mwh := p_energy_mwh;
+    if l_reading.register_mwh is null then
+        l_reading.energy_mwh := p_energy_mwh;
+    elsif l_reading.register_mwh <> p_energy_mwh then
         select d.energy_mwh, d.span_ms, d.reset
         into l_reading.energy_mwh, l_reading.span_ms, l_reading.reset
-        from derive_again('vehicle', p_vehicle, p_time, p_energy_mwh) as d;
+        from derive_again(
+            'vehicle', p_vehicle, p_time, p_energy_mwh,
+            l_reading.register_mwh, l_reading.energy_mwh, l_reading.span_ms
+        ) as d;
+        l_reading.register_mwh := p_energy_mwh;
         perform correct_readings('vehicle');
     end if;
     execute
@@ -141,6 +170,8 @@ begin
     using
         p_vehicle, p_time, l_reading.energy_mwh, l_reading.soc_bp, l_reading.battery_temp_cdeg, l_reading.meter_id,
         l_reading.meter_declared, l_reading.register_mwh, l_reading.span_ms, l_reading.reset;
+    get diagnostics l_updated = row_count;
+    perform require_one_row(l_updated);
     update vehicle_state as s
     set
         energy_mwh = l_reading.energy_mwh,
@@ -180,11 +211,9 @@ as $$
 declare
     l_reading meter_readings;
     l_version integer;
+    l_updated bigint;
 begin
-    perform
-    from meter_state as s
-    where s.meter_id = p_meter
-    for update;
+    perform begin_correction('meter', p_meter);
     -- old readings may be in the columnstore, and a key that is known when the statement is planned is found there
     perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
     execute 'select * from meter_readings where meter_id = $1 and time = $2'
@@ -205,13 +234,17 @@ begin
         and r.time = p_time
     returning version + 1 into l_version;
 
-    l_reading.energy_mwh := p_energy_mwh;
     l_reading.voltage_mv := p_voltage_mv;
-    if l_reading.register_mwh is not null then
-        l_reading.register_mwh := p_energy_mwh;
+    if l_reading.register_mwh is null then
+        l_reading.energy_mwh := p_energy_mwh;
+    elsif l_reading.register_mwh <> p_energy_mwh then
         select d.energy_mwh, d.span_ms, d.reset
         into l_reading.energy_mwh, l_reading.span_ms, l_reading.reset
-        from derive_again('meter', p_meter, p_time, p_energy_mwh) as d;
+        from derive_again(
+            'meter', p_meter, p_time, p_energy_mwh,
+            l_reading.register_mwh, l_reading.energy_mwh, l_reading.span_ms
+        ) as d;
+        l_reading.register_mwh := p_energy_mwh;
         perform correct_readings('meter');
     end if;
     execute
@@ -229,6 +262,8 @@ begin
     using
         p_meter, p_time, l_reading.energy_mwh, l_reading.voltage_mv, l_reading.register_mwh, l_reading.span_ms,
         l_reading.reset;
+    get diagnostics l_updated = row_count;
+    perform require_one_row(l_updated);
     update meter_state as s
     set
         energy_mwh = l_reading.energy_mwh,

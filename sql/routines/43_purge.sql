@@ -43,7 +43,8 @@ begin atomic
 end;
 
 -- Removes all that is stored of one device, or counts it: how many rows of which relation, and what changes in them
--- where they are others'. Assignments have been purged before (purge_assignments()), in a transaction of their own.
+-- where they are others'. Assignments have been purged before (purge_assignments()) and pairs are after (purge_pairs()), in
+-- transactions of their own.
 create or replace function purge_device(p_kind text, p_device text, p_count_only boolean)
 returns table (relation text, change text, stored bigint)
 language plpgsql
@@ -60,6 +61,12 @@ declare
     l_where text;
 begin
     if not p_count_only then
+        -- whoever changes readings of these vehicles is waited for, in the order of the key
+        perform
+        from vehicle_state as v
+        where v.vehicle_id = any(l_vehicles)
+        order by v.vehicle_id
+        for update;
         perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
         -- hours that the device had a part in are shared out anew, and rolled up anew
         perform
@@ -83,7 +90,7 @@ begin
             l_place.key,
             case when l_place.key = 'meter_id' and l_place.relation = 'vehicle_readings' then ' and vehicle_id = any($2)' end
         );
-        if p_count_only then
+        if p_count_only or l_place.relation = 'meter_vehicles' then  -- purge_pairs()
             execute format('select count(*) from %I where %s', l_place.relation, l_where)
             into stored
             using p_device, l_vehicles;
@@ -131,10 +138,36 @@ begin
         delete from meter_assignments as a
         where a.vehicle_id = p_device;
     else
+        -- another one now: whoever stamps readings with it stops
         update meter_assignments as a
-        set meter_id = null
+        set
+            meter_id = null,
+            created_at = clock_timestamp()
         where a.meter_id = p_device;
     end if;
+    update assignment_version
+    set version = version + 1;
+end;
+$$;
+
+-- The last step, in a transaction of its own and for a moment: which vehicles charged where, but for those that have
+-- done so again meanwhile. Writers that remember a pair note it again, since the version changes.
+create or replace function purge_pairs(p_kind text, p_device text)
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
+    delete from meter_vehicles as m
+    where (p_kind = 'vehicle' and m.vehicle_id = p_device or p_kind = 'meter' and m.meter_id = p_device)
+        and not exists (
+            select
+            from vehicle_readings as r
+            where r.vehicle_id = m.vehicle_id
+                and r.meter_id = m.meter_id
+                and r.time > now() - interval '2 days'
+        );
     update assignment_version
     set version = version + 1;
 end;

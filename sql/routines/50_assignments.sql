@@ -67,6 +67,12 @@ begin
     commit;
 
     loop
+        -- whoever changes a reading of the vehicle holds this: an update of a hypertable passes over a row that it
+        -- had to wait for
+        perform
+        from vehicle_state as v
+        where v.vehicle_id = p_vehicle
+        for update;
         select
             coalesce(
                 (select min(n.since) from meter_assignments as n where n.vehicle_id = p_vehicle and n.since > p_since),

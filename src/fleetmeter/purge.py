@@ -1,14 +1,24 @@
 """Forgetting a device: everything that is stored of it goes, and the rollups follow."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import asyncpg
 
-from fleetmeter.database.pool import translated
+from fleetmeter.database.pool import retried, translated
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 
+if TYPE_CHECKING:
+    AnyConnection = asyncpg.Connection[asyncpg.Record]
+
+T = TypeVar("T")
+
 Kind = Literal["vehicle", "meter"]
+
+
+_PASSES = 2
+"""What comes in while a device is purged is purged too, once."""
 
 
 class Stored(NamedTuple):
@@ -24,12 +34,9 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
 
     Raises FleetMeterError when a vehicle and a meter have it.
     """
-    async with translated():
-        connection = await asyncpg.connect(url, timeout=10)
-        try:
-            found = await queries.kinds_of_device(connection, device_id=device_id)
-        finally:
-            await connection.close()
+    found = await _with_connection(
+        url, lambda connection: queries.kinds_of_device(connection, device_id=device_id)
+    )
     if found["vehicle"] and found["meter"]:
         raise FleetMeterError(
             f"there is a vehicle {device_id} and a meter {device_id}; say which with --kind"
@@ -37,19 +44,49 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
     return "vehicle" if found["vehicle"] else "meter" if found["meter"] else None
 
 
-async def purge(url: str, kind: Kind, device_id: str, *, count_only: bool) -> list[Stored]:
-    """Remove all that is stored of a device, or only count it. All or nothing."""
+async def count(url: str, kind: Kind, device_id: str) -> list[Stored]:
+    """What is stored of a device."""
+    return await _with_connection(url, lambda connection: _purge(connection, kind, device_id, True))
+
+
+async def purge(url: str, kind: Kind, device_id: str) -> list[Stored]:
+    """Remove all that is stored of a device; what has come in of it meanwhile.
+
+    Readings, rollups and settings go all or none; run it again when it is interrupted.
+    """
+
+    async def run(connection: "AnyConnection") -> list[Stored]:
+        left: list[Stored] = []
+        for _ in range(_PASSES):
+            await retried(
+                lambda: queries.purge_assignments(connection, kind=kind, device_id=device_id)
+            )
+            await retried(lambda: _purge(connection, kind, device_id, False))
+            await retried(lambda: queries.purge_pairs(connection, kind=kind, device_id=device_id))
+            left = await _purge(connection, kind, device_id, True)
+            if not left:
+                break
+        return left
+
+    return await _with_connection(url, run)
+
+
+async def _purge(
+    connection: "AnyConnection", kind: Kind, device_id: str, count_only: bool
+) -> list[Stored]:
+    async with translated(), connection.transaction():
+        return [
+            Stored(row["relation"], row["change"], row["stored"])
+            async for row in queries.purge_device(
+                connection, kind=kind, device_id=device_id, count_only=count_only
+            )
+        ]
+
+
+async def _with_connection(url: str, run: Callable[["AnyConnection"], Awaitable[T]]) -> T:
     async with translated():
         connection = await asyncpg.connect(url, timeout=10)
         try:
-            if not count_only:
-                await queries.purge_assignments(connection, kind=kind, device_id=device_id)
-            async with connection.transaction():
-                return [
-                    Stored(row["relation"], row["change"], row["stored"])
-                    async for row in queries.purge_device(
-                        connection, kind=kind, device_id=device_id, count_only=count_only
-                    )
-                ]
+            return await run(connection)
         finally:
             await connection.close()

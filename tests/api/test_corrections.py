@@ -1,9 +1,11 @@
 """POST /v1/corrections: a reading gets other values, and nothing is edited without a trace."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -264,3 +266,105 @@ def test_a_replaced_assignment_leaves_a_trace(client: httpx.Client, db: Db, uid:
         ).raise_for_status()
     rows = db.fetch("select * from replaced_assignments where vehicle_id = $1", f"{uid}EV")
     assert [(row["meter_id"], rfc3339(row["since"])) for row in rows] == [(f"{uid}A", since)]
+
+
+def test_a_page_with_versions_is_bounded_and_misses_none(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(5)
+    post(client, *(meter_reading(f"{uid}M", start + n * MINUTE, n) for n in range(30)))
+    db.fetch(
+        "insert into replaced_meter_readings"
+        " (meter_id, time, version, energy_mwh, voltage_mv, reset, replaced_by, reason)"
+        " select meter_id, time, n, n, 0, false, 'anna', 'often'"
+        " from meter_readings, generate_series(1, 90) as n where meter_id = $1",
+        f"{uid}M",
+    )
+    window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=1))}
+    items: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = client.get(
+            f"/v1/meters/{uid}M/readings", params=window | {"versions": "all", "limit": 20} | cursor
+        ).json()
+        assert sum(len(item["versions"]) for item in answer["items"]) <= 1000
+        items += answer["items"]
+        if answer["nextCursor"] is None:
+            break
+        cursor = {"cursor": answer["nextCursor"]}
+    assert [item["kwhConsumedAc"] for item in items] == list(range(30))
+    assert all(len(item["versions"]) == 90 for item in items)
+
+
+def test_a_register_whose_neighbour_is_not_kept_any_more_keeps_its_energy(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(3)
+    totals = [100, 101, 103]
+    for n, total in enumerate(totals):
+        reading = meter_reading(f"{uid}M", start + n * MINUTE) | {"kwhConsumedAcTotal": total}
+        del reading["kwhConsumedAc"]
+        post(client, reading)
+    # as retention does it
+    db.fetch("delete from meter_readings where meter_id = $1 and time = $2", f"{uid}M", start)
+    when = rfc3339(start + MINUTE)
+
+    def energies() -> list[Any]:
+        return [item["kwhConsumedAc"] for item in history(client, f"/v1/meters/{uid}M", start)]
+
+    correct(client, meterId=f"{uid}M", timestamp=when, voltage=231)
+    assert energies() == [1, 2]
+    correct(client, meterId=f"{uid}M", timestamp=when, kwhConsumedAcTotal=102.5)
+    assert energies() == [2.5, 0.5]
+    correct(client, meterId=f"{uid}M", timestamp=when, kwhConsumedAcTotal=99)
+    assert energies() == [None, 4], "less than before is a reset"
+
+
+def test_another_field_of_a_register_leaves_its_energy_alone(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(3)
+    for n, total in enumerate((990, 5)):
+        reading = meter_reading(f"{uid}M", start + n * MINUTE) | {"kwhConsumedAcTotal": total}
+        del reading["kwhConsumedAc"]
+        post(client, reading)
+    client.patch(f"/v1/meters/{uid}M", json={"registerRolloverKwh": 1000}).raise_for_status()
+    correct(client, meterId=f"{uid}M", timestamp=rfc3339(start + MINUTE), voltage=231)
+    assert history(client, f"/v1/meters/{uid}M", start)[1]["reset"] is True
+
+
+def test_a_correction_waits_for_readings_that_are_being_stamped(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    at = hours_ago(1)
+    post(client, vehicle_reading(f"{uid}EV", at, 0.1))
+
+    async def meanwhile() -> httpx.Response:
+        connection = await asyncpg.connect(db.url)
+        try:
+            async with connection.transaction():
+                # what restamp_readings() does for a day
+                await connection.execute(
+                    "select from vehicle_state where vehicle_id = $1 for update", f"{uid}EV"
+                )
+                await connection.execute(
+                    "update vehicle_readings set meter_id = 'M' where vehicle_id = $1", f"{uid}EV"
+                )
+                answer = asyncio.create_task(
+                    asyncio.to_thread(
+                        correct,
+                        client,
+                        vehicleId=f"{uid}EV",
+                        timestamp=rfc3339(at),
+                        kwhDeliveredDc=0.7,
+                    )
+                )
+                await asyncio.sleep(0.3)
+                assert not answer.done()
+            return await answer
+        finally:
+            await connection.close()
+
+    answer = asyncio.run(meanwhile())
+    assert answer.json()["reading"]["kwhDeliveredDc"] == 0.7
+    assert history(client, f"/v1/vehicles/{uid}EV", at)[0]["kwhDeliveredDc"] == 0.7

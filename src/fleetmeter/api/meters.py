@@ -1,6 +1,5 @@
 """Meters: live state, history and energy series."""
 
-from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
@@ -108,8 +107,7 @@ async def list_meter_readings(
         if not rows:
             await require_meter(connection, meter_id)
         replaced = partial(queries.replaced_meter_readings, connection, meter_id=meter_id)
-        readings = await meter_readings(rows, replaced if versions else None)
-    return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
+        return await meter_readings(rows, limit, replaced if versions else None)
 
 
 @get("/{meter_id:str}/energy", summary="A meter's energy by hour or day")

@@ -130,8 +130,7 @@ async def list_vehicle_readings(
         if not rows:
             await require_vehicle(connection, vehicle_id)
         replaced = partial(queries.replaced_vehicle_readings, connection, vehicle_id=vehicle_id)
-        readings = await vehicle_readings(rows, replaced if versions else None)
-    return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
+        return await vehicle_readings(rows, limit, replaced if versions else None)
 
 
 @get("/{vehicle_id:str}/energy", summary="A vehicle's energy by hour or day")

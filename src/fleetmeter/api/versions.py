@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -10,6 +10,7 @@ from asyncpg import Record
 from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetmeter.api.parameters import Page, page
 from fleetmeter.readings.model import MeterReading, VehicleReading
 from fleetmeter.readings.stored import meter_fields, vehicle_fields
 
@@ -17,7 +18,8 @@ Versions = Annotated[
     Literal["all"] | None,
     QueryParameter(
         required=False,
-        description="`all`: with each reading, the versions that corrections replaced.",
+        description="`all`: with each reading, the versions that corrections replaced; a page may "
+        "be shorter than `limit` for it.",
     ),
 ]
 
@@ -57,37 +59,49 @@ class StoredMeterReading(MeterReading, kw_only=True):
     versions: list[MeterVersion] | UnsetType = UNSET
 
 
+MOST_VERSIONS = 1000
+"""Of a page: it ends before the readings that would bring more."""
+
 T = TypeVar("T", StoredVehicleReading, StoredMeterReading)
 
 
 async def vehicle_readings(
-    rows: Sequence[Record], replaced: Callable[..., AsyncIterator[Record]] | None
-) -> list[StoredVehicleReading]:
-    """The rows, with the versions that `replaced(start=…, end=…)` gives, if any are asked for."""
+    rows: Sequence[Record], limit: int, replaced: Callable[..., AsyncIterator[Record]] | None
+) -> Page[StoredVehicleReading]:
+    """A page of the rows, with the versions that `replaced(start=…, end=…, most=…)` gives."""
     readings = [StoredVehicleReading(**vehicle_fields(row)) for row in rows]
-    return await _with_versions(readings, replaced, VehicleVersion, vehicle_fields)
+    return await _page(readings, limit, replaced, VehicleVersion, vehicle_fields)
 
 
 async def meter_readings(
-    rows: Sequence[Record], replaced: Callable[..., AsyncIterator[Record]] | None
-) -> list[StoredMeterReading]:
-    """The rows, with the versions that `replaced(start=…, end=…)` gives, if any are asked for."""
+    rows: Sequence[Record], limit: int, replaced: Callable[..., AsyncIterator[Record]] | None
+) -> Page[StoredMeterReading]:
+    """A page of the rows, with the versions that `replaced(start=…, end=…, most=…)` gives."""
     readings = [StoredMeterReading(**meter_fields(row)) for row in rows]
-    return await _with_versions(readings, replaced, MeterVersion, meter_fields)
+    return await _page(readings, limit, replaced, MeterVersion, meter_fields)
 
 
-async def _with_versions(
+async def _page(
     readings: list[T],
+    limit: int,
     replaced: Callable[..., AsyncIterator[Record]] | None,
     kind: type[msgspec.Struct],
     fields: Callable[[Record], dict[str, Any]],
-) -> list[T]:
-    if replaced is None or not readings:
-        return readings
-    versions: dict[datetime, list[Any]] = defaultdict(list)
-    async for row in replaced(start=readings[0].timestamp, end=readings[-1].timestamp):
-        trace = {name: row[name] for name in ("version", "replaced_at", "replaced_by", "reason")}
-        versions[row["time"]].append(kind(**fields(row), **trace))
-    for reading in readings:
-        reading.versions = versions[reading.timestamp]
-    return readings
+) -> Page[T]:
+    if replaced is not None and readings:
+        versions: dict[datetime, list[Any]] = defaultdict(list)
+        count = 0
+        window = {"start": readings[0].timestamp, "end": readings[-1].timestamp}
+        async for row in replaced(**window, most=MOST_VERSIONS + 1):
+            count += 1
+            trace = {name: row[name] for name in _TRACE}
+            versions[row["time"]].append(kind(**fields(row), **trace))
+        if count > MOST_VERSIONS:  # the last one's may not be all there
+            last = max(versions)
+            limit = min(limit, sum(reading.timestamp < last for reading in readings))
+        for reading in readings:
+            reading.versions = versions[reading.timestamp]
+    return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
+
+
+_TRACE = ("version", "replaced_at", "replaced_by", "reason")
