@@ -30,3 +30,8 @@ from kept_history
 -- How many days history is kept, as the service was configured.
 select days
 from retention
+
+-- name: installation_id()$
+-- What tells this database from others.
+select id
+from installation

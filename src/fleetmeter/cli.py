@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from fleetmeter import __version__
 from fleetmeter.database.embedded import embedded_postgresql
-from fleetmeter.database.migrations import Accounting, Migrated, migrate
+from fleetmeter.database.migrations import Accounting, Migrated, migrate, missing_from
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError, NotMigratedError
 from fleetmeter.log import configure_logging
-from fleetmeter.purge import Kind, kind_of, purge
+from fleetmeter.purge import Kind, count, kind_of, purge
 from fleetmeter.serving import listening_socket, serve, serve_with_workers, url_of
 from fleetmeter.settings import Settings, load_settings
-from fleetmeter.transfer.export_file import check, export_to, parse_time
+from fleetmeter.transfer.export_file import check, export_to, parse_device_id, parse_time
 from fleetmeter.transfer.exporting import Selection
 
 _DATABASE_WAIT_S = 30.0
@@ -207,8 +207,7 @@ def import_command(
     configure_logging(replace(settings, log_level="warning") if quiet else settings)
     imports = command.prepared(files, format_, out)
     with command.Stop().on_signals() as stop, _database_url(settings) as url:
-        if settings.migrate:
-            _migrate(url, settings)
+        _migrate_when_new(url, settings)
         status = command.run(imports, url, settings, stop)
     raise SystemExit(status)
 
@@ -227,8 +226,20 @@ def import_command(
     show_default=True,
     type=click.Choice(["csv", "parquet"]),
 )
-@click.option("--vehicle", "vehicle_id", metavar="ID", help="Only this vehicle's readings.")
-@click.option("--meter", "meter_id", metavar="ID", help="Only this meter's own readings.")
+@click.option(
+    "--vehicle",
+    "vehicle_id",
+    type=parse_device_id,
+    metavar="ID",
+    help="Only this vehicle's readings.",
+)
+@click.option(
+    "--meter",
+    "meter_id",
+    type=parse_device_id,
+    metavar="ID",
+    help="Only this meter's own readings.",
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -247,7 +258,14 @@ def export_command(format_: Literal["csv", "parquet"], output: Path | None, **wh
 
 
 @main.command("purge")
-@click.option("--device", "device_id", required=True, help="Id of a vehicle or a meter.")
+@click.option(
+    "--device",
+    "device_id",
+    required=True,
+    type=parse_device_id,
+    metavar="ID",
+    help="Id of a vehicle or a meter.",
+)
 @click.option("--kind", type=click.Choice(["vehicle", "meter"]), help="When both have that id.")
 @click.option("--dry-run", is_flag=True, help="Only count what is stored of it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -259,7 +277,7 @@ def purge_command(device_id: str, kind: Kind | None, dry_run: bool, yes: bool) -
     """
     with _database_url(load_settings()) as url:
         kind = kind or asyncio.run(kind_of(url, device_id))
-        stored = asyncio.run(purge(url, kind, device_id, count_only=True)) if kind else []
+        stored = asyncio.run(count(url, kind, device_id)) if kind else []
         if kind is None or not stored:
             click.echo(f"nothing is stored of {device_id}")
             return
@@ -269,8 +287,10 @@ def purge_command(device_id: str, kind: Kind | None, dry_run: bool, yes: bool) -
             return
         if not yes:
             click.confirm(f"Remove all of it? The {kind} {device_id} is forgotten", abort=True)
-        asyncio.run(purge(url, kind, device_id, count_only=False))
+        left = asyncio.run(purge(url, kind, device_id))
         click.echo(f"the {kind} {device_id} is forgotten; rollups follow within seconds")
+        if any("readings" in relation for relation, _, _ in left):
+            click.echo("It reported again meanwhile: stop it, and purge what came in.", err=True)
 
 
 def _exit(number: int, frame: object) -> None:
@@ -313,16 +333,38 @@ def _migrate(url: str, settings: Settings) -> Migrated:
         try:
             return asyncio.run(migrate(url, settings.retention_days, accounting))
         except DatabaseUnavailableError as error:
-            unreachable = DatabaseUnavailableError(
-                f"the database at {_without_password(url)} cannot be reached: {error}; "
-                "check FLEETMETER_DATABASE_URL"
-            )
+            unreachable = _unreachable(url, error)
             if monotonic() > deadline:
                 raise unreachable from error
             if not told:
                 structlog.get_logger().warning("waiting for the database", reason=str(unreachable))
                 told = True
             sleep(0.5)
+
+
+def _migrate_when_new(url: str, settings: Settings) -> None:
+    """A database that serves somebody is not configured by what this command happens to have set.
+
+    Raises FleetMeterError when it is not of this version.
+    """
+    try:
+        missing = asyncio.run(missing_from(url))
+    except DatabaseUnavailableError as error:
+        raise _unreachable(url, error) from error
+    if missing == ["all"]:
+        _migrate(url, settings)
+    elif missing:
+        raise FleetMeterError(
+            f"the database lacks {', '.join(missing)}; run: fleetmeter migrate (with the settings "
+            "of its service)"
+        )
+
+
+def _unreachable(url: str, error: DatabaseUnavailableError) -> DatabaseUnavailableError:
+    return DatabaseUnavailableError(
+        f"the database at {_without_password(url)} cannot be reached: {error}; "
+        "check FLEETMETER_DATABASE_URL"
+    )
 
 
 def _without_password(url: str) -> str:

@@ -25,6 +25,10 @@ class NotMigratedError(DatabaseUnavailableError):
     """The database lacks tables or routines of this version."""
 
 
+class NotPermittedError(FleetMeterError):
+    """The database does not let the role of FLEETMETER_DATABASE_URL do that."""
+
+
 class QueueFullError(FleetMeterError):
     """More waits to be committed than may; nothing of this request was stored."""
 

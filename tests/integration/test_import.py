@@ -239,7 +239,11 @@ def test_an_import_that_was_killed_goes_on_and_doubles_nothing(
     assert began[1] < 30_000
 
     assert imported(database_url, path) == 1
-    accepted, duplicates, rejected = counts(capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert out.endswith(
+        " (resumed; readings that were stored before the interruption may count as duplicates)\n"
+    )
+    accepted, duplicates, rejected = counts(out)
     assert accepted + duplicates == 29_970
     assert rejected == 30
     assert db.value(METERS, uid) == 29_970
@@ -361,7 +365,12 @@ def test_a_changed_file_starts_over(
     meters_csv(path, uid, 20_000)
     capsys.readouterr()
     assert imported(database_url, path) == 0
-    accepted, duplicates, rejected = counts(capsys.readouterr().out)
+    told = capsys.readouterr()
+    assert told.err == (
+        f"{path}: an earlier import of it was stopped, but the file has changed since; "
+        "starting over\n"
+    )
+    accepted, duplicates, rejected = counts(told.out)
     assert duplicates > 0
     assert (accepted + duplicates, rejected) == (20_000, 0)
     assert left(path) == []
@@ -396,6 +405,8 @@ def test_rejects_and_progress_go_elsewhere_with_out(
         (["x.csv"], "file/out", "--out .*file/out cannot be used: Not a directory"),
         (["x.txt"], None, "x.txt: its ending does not tell the format; add --format"),
         (["a/x.csv", "b/x.csv"], "out", "would both write .*x.csv.rejected.ndjson"),
+        (["/dev/null"], None, "/dev/null is no regular file, .*; save it to a file first"),
+        (["a.csv.import.lock", "a.csv.progress.json"], None, "there is nothing to import"),
         (["c/x.csv"], None, "x.csv.rejected.ndjson cannot be written: Is a directory; .* --out"),
     ],
 )
@@ -415,9 +426,44 @@ def test_a_file_that_is_being_imported_is_left_alone(
     first = fleetmeter_import(database_url, path)
     eventually(Path(f"{path}.progress.json").exists, timeout_s=30, pause_s=0.001)
     assert imported(database_url, path) == 1
-    assert capsys.readouterr().err == f"{path}: another import of it is running\n"
+    said = f"{path}: another import that writes {path}.rejected.ndjson is running\n"
+    assert capsys.readouterr().err == said
     out, err = first.communicate(timeout=60)
     assert (counts(out), err, first.returncode) == ([30_000, 0, 0], "", 0)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_full_disk_is_told_and_what_is_stored_is_kept(
+    database_url: str, uid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 3_000, bad_every=2)
+    opened = Path.open
+
+    def full(self: Path, mode: str = "r") -> Any:
+        rejects = self.name.endswith(".rejected.ndjson")
+        return opened(Path("/dev/full") if rejects and mode == "ab" else self, mode)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(FleetMeterError, match=r"No space left on device; run it again to go on"):
+        imported(database_url, path)
+
+
+def test_what_an_import_has_written_is_not_imported(
+    database_url: str, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = meters_csv(tmp_path / "readings.csv", uid, 10)
+    own = [
+        Path(f"{path}{end}")
+        for end in (".import.lock", ".progress.json", ".progress.json.new", ".rejected.ndjson")
+    ]
+    for each in own:
+        each.touch()
+    assert imported(database_url, *sorted(tmp_path.iterdir())) == 0
+    told = capsys.readouterr()
+    assert told.err.splitlines()[0] == (
+        f"skipped, as an import writes them: {', '.join(map(str, own))}"
+    )
+    assert told.out == f"{path}: 10 accepted, 0 duplicates, 0 rejected\n"
 
 
 def test_parquet_without_pyarrow_says_what_to_install(

@@ -120,6 +120,10 @@ def test_both_kinds_stand_in_one_file_and_what_is_empty_is_absent() -> None:
         (f"EV-2,{TIME},[72],1.2,36", "soc is [72]; it must be a number"),
         (f"EV-2,{TIME},true,1.2,36", "soc is true; it must be a number"),
         (f"EV-2,{TIME},1e999,1.2,36", "soc is 1e999; it must be a number"),
+        *(
+            (f"EV-2,{TIME},{seen},1.2,36", f"soc is {seen}; it is not written as JSON writes it")
+            for seen in ("+5", "+.5", ".5", "-.5", "05", "-05.5", "5.")
+        ),
         (f"EV-2,{TIME},{'7' * 500}x,1.2,36", f"soc is {'7' * 40}…; it must be a number"),
         ("EV-2,1763892000,72,1.2,36", "timestamp must be an RFC 3339 time"),
         ("EV-2,23.11.2026 10:00,72,1.2,36", "timestamp must be an RFC 3339 time"),
@@ -167,6 +171,39 @@ def test_a_separator_in_quotes_separates_nothing(bad: str) -> None:
     assert set(read.errors) == {3} or read.readings[3].vehicle_id == 'EV-2"'
 
 
+def test_quotes_and_separators_of_several_lines_do_not_add_up() -> None:
+    rows = ['"x;1', 'y";2', '"p","q";3', '"EV-1";4', '"Z2" ;5', "EV-2;6"]
+    header = "vehicleId;soc;timestamp;kwhDeliveredDc;batteryTemp"
+    read = Read(csv(*(f"{row};{TIME};1;1" for row in rows), header=header))
+    assert {n: (each.vehicle_id, each.soc) for n, each in read.readings.items()} == {
+        5: ("EV-1", 4),
+        6: ("Z2", 5),
+        7: ("EV-2", 6),
+    }
+    assert set(read.errors) == {2, 3, 4}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("bad", [[], ["nonsense"]])
+def test_spaces_around_cells_are_nothing(separator: str, quote: str, bad: list[str]) -> None:
+    cells = [f" {quote}{cell}{quote}  " for cell in GOOD.split(",")]
+    read = Read(csv(separator.join(cells), *bad, header=HEADER.replace(",", separator)))
+    assert read.readings == {2: EV_1}
+    assert set(read.errors) == {3} & {2 + len(bad)}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;\r", '"sep=;"'])
+def test_the_line_that_tells_excel_the_separator_is_skipped(mark: str, line: str) -> None:
+    content = mark + csv(GOOD, "nonsense", header=f"{line}\n{HEADER}").replace(",", ";")
+    read = Read(content)
+    assert read.readings == {3: EV_1}
+    assert set(read.errors) == {4}
+    with pytest.raises(SourceError, match=r"^line 2: the header lacks"):
+        Read(content.replace("batteryTemp", "temp"))
+
+
 def test_commas_are_decimal_only_by_mistake_under_a_semicolon_too() -> None:
     read = Read(csv(GOOD, f"EV-2,{TIME},72,5,1.2,36").replace(",", ";").replace("72;5", "72,5"))
     assert read.details == {3: "soc is 72,5; use a decimal point"}
@@ -195,6 +232,14 @@ def test_a_last_line_that_is_cut_off_is_told_so(cut: str) -> None:
         ("meterId,timestamp,kwhConsumedAcTotal", "lacks voltage"),
         ("timestamp,soc,kwhDeliveredDc,batteryTemp", "lacks vehicleId or meterId"),
         (f"{HEADER},soc", "has soc twice"),
+        (f"{HEADER}\r{GOOD}\r{GOOD}", "save the file with LF or CRLF line ends"),
+        (
+            "vehicle_id;TIMESTAMP;Soc;kwh_delivered_dc;Battery Temp",
+            "vehicle_id: did you mean vehicleId? TIMESTAMP: did you mean timestamp? "
+            "Soc: did you mean soc? kwh_delivered_dc: did you mean kwhDeliveredDc? "
+            "Battery Temp: did you mean batteryTemp?",
+        ),
+        (HEADER.replace("vehicleId", "VehicleID"), "line 1: VehicleID: did you mean vehicleId?"),
         ("vehicleId," + "x" * MAX_LINE, "longer than"),
     ],
 )
@@ -202,6 +247,11 @@ def test_a_wrong_header_is_an_error_of_the_file(header: str, said: str) -> None:
     with pytest.raises(SourceError, match=r"^line 1: ") as error:
         Read(csv(GOOD, header=header))
     assert said in str(error.value)
+
+
+def test_a_column_that_almost_has_a_name_is_told() -> None:
+    read = Read(f"meter_id,Soc,{HEADER}\nM-1,,{GOOD}\n")
+    assert read.ignored == ["meter_id (did you mean meterId?)", "Soc"]
 
 
 def test_utf_16_is_told_in_the_header() -> None:
@@ -231,6 +281,28 @@ def test_a_bad_line_of_ndjson_is_told_with_its_number(bad: bytes, code: str, sai
     assert read.readings == {1: EV_1, 4: EV_1}
     assert read.errors[3].code == code
     assert said in read.details[3]
+
+
+GOOD_JSON = msgspec.json.encode(EV_1)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [GOOD_JSON + b"," + GOOD_JSON],
+        [GOOD_JSON + GOOD_JSON],
+        [b'{"vehicleId": "EV-2"', b'"soc": 1}'],
+        [b'{"vehicleId": "EV-2",', b'"soc": 1}'],
+        [b'{"vehicleId":', b'"EV-2"}', GOOD_JSON + b" " + GOOD_JSON],
+        [b'{"vehicleId": "EV-2"', b'"soc": 1}', GOOD_JSON + b"," + GOOD_JSON],
+        [b'{"x": [{}', b"{}]}"],
+        [b'{"x": [{}', b"{}]}", GOOD_JSON + b"," + GOOD_JSON],
+    ],
+)
+def test_a_line_of_ndjson_is_one_object(bad: list[bytes]) -> None:
+    read = Read(b"\n".join([GOOD_JSON, *bad, GOOD_JSON]), "ndjson")
+    assert read.readings == {1: EV_1, len(bad) + 2: EV_1}
+    assert list(read.errors) == list(range(2, len(bad) + 2))
 
 
 def test_ndjson_that_is_cut_off_is_told_so() -> None:
@@ -280,6 +352,66 @@ def test_a_bad_row_of_parquet_is_told_with_its_number() -> None:
     assert json.loads(read.texts[2])["timestamp"] == "yesterday"
 
 
+NOT_TEXT = pyarrow.Array.from_buffers(
+    pyarrow.string(),
+    2,
+    [None, pyarrow.py_buffer(b"\0\0\0\0\4\0\0\0\6\0\0\0"), pyarrow.py_buffer(b"EV-1A\xff")],
+)
+AT = 1_795_428_000
+"""TIME, in seconds since 1970."""
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong", "shown"),
+    [
+        ({"vehicleId": NOT_TEXT}, "malformed", {"vehicleId": "A\\xff"}),
+        ({"vehicleId": NOT_TEXT.dictionary_encode()}, "malformed", {"vehicleId": "A\\xff"}),
+        ({"timestamp": pyarrow.array([TIME, "x"])}, "invalid_timestamp", {"timestamp": "x"}),
+        (
+            {"timestamp": pyarrow.array([AT * 1000, 9 * 10**17], pyarrow.timestamp("ms", "UTC"))},
+            "malformed",
+            {"timestamp": "900000000000000000 ms since 1970"},
+        ),
+        (
+            {"timestamp": pyarrow.array([AT * 10**6, 9 * 10**17], pyarrow.timestamp("us", "UTC"))},
+            "invalid_timestamp",
+            {"timestamp": "900000000000000000 us since 1970"},
+        ),
+    ],
+)
+def test_a_row_that_python_cannot_hold_costs_no_other(
+    change: Any, wrong: str, shown: dict[str, str]
+) -> None:
+    read = Read(parquet(vehicle_columns([TIME, TIME]) | change), "parquet")
+    assert read.readings == {1: EV_1}
+    assert read.errors[2].code == wrong
+    assert json.loads(read.texts[2]).items() >= shown.items()
+
+
+@pytest.mark.parametrize(
+    ("unit", "zone", "at", "shown"),
+    [
+        ("ns", "UTC", AT * 10**9 + 1, TIME),
+        ("us", "Mars/Olympus", AT * 10**6, TIME),
+        ("us", "UTC", 9 * 10**17, "900000000000000000 us since 1970"),
+        ("ms", "UTC", None, None),
+    ],
+)
+def test_any_row_of_parquet_can_be_shown(unit: str, zone: str, at: int | None, shown: Any) -> None:
+    times = pyarrow.array([at], pyarrow.timestamp(unit, zone))
+    body = parquet(vehicle_columns(times))
+    [block] = open_source(io.BytesIO(body), "parquet", len(body)).blocks(BEGINNING)
+    assert json.loads(block.text(0))["timestamp"] == shown
+
+
+def test_a_column_that_is_there_twice_is_an_error_of_the_file() -> None:
+    table = pyarrow.table(vehicle_columns([TIME]))
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(table.append_column("soc", [[1]]), sink)
+    with pytest.raises(SourceError, match="has the column soc twice"):
+        Read(sink.getvalue(), "parquet")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -319,7 +451,9 @@ times = st.datetimes(
 ) | st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(
     lambda time: time.replace(microsecond=0)
 )
-ids = st.text(st.characters(exclude_characters="\0\n\r\ufeff", codec="utf-8"), min_size=1)
+ids = st.text(st.characters(exclude_characters="\0\n\r\ufeff", codec="utf-8"), min_size=1).filter(
+    lambda id_: id_ == id_.strip(" ")
+)
 telemetry = st.builds(
     Telemetry,
     **{

@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import DatabaseUnavailableError, NotMigratedError
+from fleetmeter.errors import DatabaseUnavailableError, NotMigratedError, NotPermittedError
 from fleetmeter.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,11 +51,18 @@ _UNAVAILABLE = (
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Raise DatabaseUnavailableError for whatever means that the database is away or overloaded."""
+    """Raise DatabaseUnavailableError for whatever means that the database is away or overloaded.
+
+    And NotPermittedError for what the role may not do.
+    """
     try:
         yield
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError) as error:
         raise NotMigratedError(str(error)) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise NotPermittedError(
+            f"the role of FLEETMETER_DATABASE_URL lacks a privilege: {error}"
+        ) from error
     except _UNAVAILABLE as error:
         if isinstance(error, ValueError):  # the driver refused a value: a defect, not an outage
             raise

@@ -1,19 +1,19 @@
 """The whole import, as `fleetmeter import` runs it."""
 
 import asyncio
-import fcntl
 import gc
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import click
 import msgspec
 
 from fleetmeter.database.pool import connect
+from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.ingest.kept import kept_since
 from fleetmeter.ingest.queue import CommitQueue
@@ -22,14 +22,19 @@ from fleetmeter.readings.validate import Bounds
 from fleetmeter.settings import Settings
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.importing import import_blocks
-from fleetmeter.transfer.ledger import Ledger, identity
+from fleetmeter.transfer.ledger import OWN, Ledger, identity
 from fleetmeter.transfer.progress import progress
 from fleetmeter.transfer.sources import UNREADABLE, Format, format_of, open_source, unpacked
 
 _PATIENCE_S = 86400.0
 """How long a block waits for its commit: a file can wait, unlike a device."""
 
+_COMMIT_READINGS = 50_000
+"""In one transaction: of a device that has several, live state advances once."""
+
 _GO_ON = "run it again to go on"
+
+_MAYBE_TWICE = "resumed; readings that were stored before the interruption may count as duplicates"
 
 
 class Import(NamedTuple):
@@ -45,13 +50,14 @@ def prepared(paths: Sequence[Path], format_: Format | None, folder: Path | None)
 
     Raises FleetMeterError.
     """
+    files = _to_import(paths)
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FleetMeterError(f"--out {folder} cannot be used: {error.strerror}") from None
     imports = [
-        Import(path, format_ or format_of(path.name), Ledger(path, folder)) for path in paths
+        Import(path, format_ or format_of(path.name), Ledger(path, folder)) for path in files
     ]
     taken: dict[Path, Path] = {}
     for each in imports:
@@ -64,6 +70,23 @@ def prepared(paths: Sequence[Path], format_: Format | None, folder: Path | None)
         taken[rejects] = each.path
         each.ledger.check()
     return imports
+
+
+def _to_import(paths: Sequence[Path]) -> list[Path]:
+    """Without what an import has written itself, which a glob finds. Raises FleetMeterError."""
+    own = [path for path in paths if path.name.endswith(OWN)]
+    if own:
+        _say(f"skipped, as an import writes them: {', '.join(map(str, own))}")
+    files = [path for path in paths if path not in own]
+    if not files:
+        raise FleetMeterError("there is nothing to import")
+    for path in files:
+        if (path.exists() and not path.is_file()) or path.parent == Path("/dev"):
+            raise FleetMeterError(
+                f"{path} is no regular file, and an import that is interrupted could not go on "
+                "with it; save it to a file first, and import that"
+            )
+    return files
 
 
 class Stop:
@@ -98,7 +121,10 @@ class Stop:
 def run(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> int:
     """Import one file after the other; the exit status. Raises FleetMeterError."""
     patient = msgspec.structs.replace(
-        settings, commit_wait_s=_PATIENCE_S, queue_readings=10_000_000
+        settings,
+        commit_wait_s=_PATIENCE_S,
+        commit_readings=_COMMIT_READINGS,
+        queue_readings=10_000_000,
     )
     stop.importing = True
     gc.collect()
@@ -111,9 +137,12 @@ async def _import_all(imports: Sequence[Import], url: str, settings: Settings, s
     database = await connect(url, settings)
     try:
         since = await kept_since(database)
+        async with database.connection() as connection:
+            days = await queries.retention_days(connection)
+            database_id = str(await queries.installation_id(connection))
 
         def bounds() -> Bounds:
-            return Bounds.at(datetime.now(UTC), settings.retention_days, since)
+            return Bounds.at(datetime.now(UTC), days, since)
 
         writers = [DatabaseWriter(database) for _ in range(settings.writers)]
         async with CommitQueue(writers, settings).running() as queue:
@@ -121,7 +150,7 @@ async def _import_all(imports: Sequence[Import], url: str, settings: Settings, s
             for each in imports:
                 if stop():
                     return 128 + stop.number
-                outcome = await _import_one(each, queue, bounds, stop)
+                outcome = await _import_one(each, database_id, queue, bounds, stop)
                 if outcome is None:
                     return 128 + stop.number
                 status |= not outcome
@@ -131,26 +160,33 @@ async def _import_all(imports: Sequence[Import], url: str, settings: Settings, s
 
 
 async def _import_one(
-    each: Import, queue: CommitQueue, bounds: Callable[[], Bounds], stop: Stop
+    each: Import,
+    database_id: str,
+    queue: CommitQueue,
+    bounds: Callable[[], Bounds],
+    stop: Stop,
 ) -> bool | None:
     """Whether everything in it was right; None when it was stopped before its end."""
     ledger = each.ledger
     try:
-        with _opened(each.path) as file:
+        with ledger.held(), each.path.open("rb") as file:
             known = identity(file, each.format)
             content = file if each.format == "parquet" else unpacked(file, each.path.name)
             source = open_source(content, each.format, known.size)
             if source.ignored:
                 _say(f"{each.path}: columns that mean nothing here: {', '.join(source.ignored)}")
-            resumed = ledger.begin(known)
+            if why := ledger.begin(known, database_id):
+                _say(f"{each.path}: an earlier import of it was stopped, but {why}; starting over")
 
             def read_bytes() -> int:
                 if content is not file:
                     return file.tell()
                 return known.size * ledger.position.offset // max(source.size, 1)
 
-            with progress(each.path.name, known.size, ledger, resumed, read_bytes) as tell:
+            with progress(each.path.name, known.size, ledger, read_bytes) as tell:
                 whole = await import_blocks(source, ledger, queue, bounds, stop, tell)
+            if whole:
+                ledger.finish()
     except SourceError as error:
         _say(f"{each.path}: {error}")
         return False
@@ -171,20 +207,8 @@ async def _import_one(
     if not whole:
         _say(f"{each.path}: stopped after line {ledger.position.lines:,}; {_GO_ON}")
         return None
-    ledger.finish()
     click.echo(_summary(each))
     return not ledger.counts.rejected
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """For reading, by one import at a time. Raises SourceError."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SourceError("another import of it is running") from None
-        yield file
 
 
 def _summary(each: Import) -> str:
@@ -192,7 +216,7 @@ def _summary(each: Import) -> str:
     rejects = f" ({each.ledger.rejects})" if counts.rejected else ""
     return (
         f"{each.path}: {counts.accepted:,} accepted, {counts.duplicates:,} duplicates, "
-        f"{counts.rejected:,} rejected{rejects}"
+        f"{counts.rejected:,} rejected{rejects}{f' ({_MAYBE_TWICE})' * each.ledger.resumed}"
     )
 
 

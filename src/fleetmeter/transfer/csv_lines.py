@@ -31,7 +31,13 @@ _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _UNUSUAL = (b"\\", b"\0", BYTE_ORDER_MARK)
 """What makes a block be read line by line."""
 
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+
+_NOT_AS_JSON = re.compile(r"\+[0-9]*\.?[0-9]+|-?(\.[0-9]+|0[0-9]+(\.[0-9]*)?|[0-9]+\.)")
+"""Numbers to other programs: +5, .5, 05, 5."""
+
+_is_cell = re.compile(r'"[^"]*+"|[^"]*+').fullmatch
+"""Whether the quotes of a cell can be taken away without a look at its neighbours."""
 
 _numbers = msgspec.json.Decoder(list[float | None])
 _number = msgspec.json.Decoder(float | None)
@@ -46,22 +52,29 @@ class SourceError(FleetMeterError):
 class CsvLines:
     """Turns the lines under one header into readings."""
 
-    def __init__(self, header: bytes) -> None:
-        """Raises SourceError."""
+    def __init__(self, header: bytes, number: int = 1) -> None:
+        """`number`: the line that the header is in. Raises SourceError."""
+        if b"\r" in header and b"\0" not in header:
+            raise SourceError(
+                f"line {number}: the lines end with CR alone; save the file with LF or CRLF line "
+                "ends"
+            )
         try:
             self._header = text_of(header.removeprefix(BYTE_ORDER_MARK))
         except Invalid as invalid:
             detail = invalid.detail.replace("the line", "the header")
-            raise SourceError(f"line 1: {detail}; save the file as CSV in UTF-8") from None
+            raise SourceError(f"line {number}: {detail}; save the file as CSV in UTF-8") from None
         self._separator = max(
-            _SEPARATORS, key=lambda each: len(set(_names(self._header, each)) & set(FIELDS))
+            _SEPARATORS, key=lambda each: sum(map(_is_meant, _names(self._header, each)))
         )
         names = _names(self._header, self._separator)
-        _check_columns(names)
+        try:
+            _check_columns(names)
+        except SourceError as error:
+            raise SourceError(f"line {number}: {error}") from None
         self._width = len(names)
         self._columns = tuple(names.index(name) if name in names else None for name in FIELDS)
-        known = (*FIELDS, *DERIVED)
-        self.ignored: Sequence[str] = [name or "(no name)" for name in names if name not in known]
+        self.ignored: Sequence[str] = ignored(names)
         """Columns that mean nothing here."""
 
     def block(self, lines: Sequence[bytes]) -> list[Telemetry] | None:
@@ -80,6 +93,11 @@ class CsvLines:
             if not block.isascii():
                 block.decode()
             by_place = [cells[at::stride] for at in range(self._width)]
+            if b" " in block:
+                if b'" ' in block or b' "' in block:
+                    return None  # spaces are padding on both sides of a quote
+                if _is_padded(block, separator):
+                    by_place = [[cell.strip(b" ") for cell in column] for column in by_place]
             if b'"' in block:
                 by_place = [*map(_unquoted, by_place)]
             columns = [
@@ -100,7 +118,7 @@ class CsvLines:
             raise Invalid("malformed", self._wrong_number(text, len(cells)))
         return Telemetry(
             *[
-                None if at is None else _value(name, cells[at])
+                None if at is None else _value(name, cells[at].strip(" "))
                 for name, at in zip(FIELDS, self._columns, strict=True)
             ]
         )
@@ -108,6 +126,9 @@ class CsvLines:
     def _cells(self, text: str) -> list[str]:
         if '"' not in text:
             return text.split(self._separator)
+        cells = [cell.strip(" ") for cell in text.split(self._separator)]
+        if all(map(_is_cell, cells)):
+            return [cell.strip('"') for cell in cells]
         if text.count('"') % 2:
             raise Invalid(
                 "malformed", "a quote is not closed in its line; no value has line breaks"
@@ -132,16 +153,51 @@ def _names(header: str, separator: str) -> list[str]:
     return [name.strip().strip('"').strip() for name in header.split(separator)]
 
 
+_MEANT = {name.lower(): name for name in FIELDS}
+
+
+def _meant(name: str) -> str | None:
+    """The column that a name is about, however it is written."""
+    return _MEANT.get(re.sub("[ _-]", "", name).lower())
+
+
+def _is_meant(name: str) -> bool:
+    return _meant(name) is not None
+
+
+def misspelled(names: Sequence[str]) -> list[str]:
+    """What to say of the columns whose name is almost one that is missing."""
+    return [
+        f"{name}: did you mean {meant}?"
+        for name in names
+        if (meant := _meant(name)) is not None and meant not in names
+    ]
+
+
+def ignored(names: Sequence[str]) -> list[str]:
+    """The columns that mean nothing here."""
+    told = []
+    for name in names:
+        if name not in (*FIELDS, *DERIVED):
+            meant = _meant(name)
+            hint = f" (did you mean {meant}?)" if meant and meant not in names else ""
+            told.append(f"{name or '(no name)'}{hint}")
+    return told
+
+
 def _check_columns(names: list[str]) -> None:
     """Raises SourceError unless a whole reading of at least one kind can be told from them."""
     example = "vehicleId,timestamp,soc,kwhDeliveredDc,batteryTemp"
     known = set(names) & set(FIELDS)
+    missing = missing_columns(known)
+    if missing and (wrong := misspelled(names)):
+        raise SourceError(" ".join(wrong))
     if not known:
-        raise SourceError(f"line 1: there is no header; it names the columns, such as {example}")
+        raise SourceError(f"there is no header; it names the columns, such as {example}")
     if twice := sorted(name for name in known if names.count(name) > 1):
-        raise SourceError(f"line 1: the header has {twice[0]} twice")
-    if missing := missing_columns(known):
-        raise SourceError(f"line 1: the header lacks {', '.join(missing)}")
+        raise SourceError(f"the header has {twice[0]} twice")
+    if missing:
+        raise SourceError(f"the header lacks {', '.join(missing)}")
 
 
 def missing_columns(known: set[str]) -> list[str]:
@@ -159,11 +215,25 @@ def missing_columns(known: set[str]) -> list[str]:
     return lacks[0] if "vehicleId" in known else lacks[1]
 
 
+def _is_padded(block: bytes, separator: bytes) -> bool:
+    """Whether there are spaces around a cell."""
+    return (
+        block.startswith(b" ")
+        or block.endswith(b" ")
+        or b" " + separator in block
+        or separator + b" " in block
+    )
+
+
 def _unquoted(cells: list[bytes]) -> list[bytes]:
-    """A column of which all cells are in quotes, or none. Raises DecodeError."""
+    """A column of which all cells are in quotes, or none. Raises DecodeError.
+
+    A string of JSON has no line break, so none goes on in the next cell; and as many strings as
+    cells are one each.
+    """
     if b'"' not in b"".join(cells):
         return cells
-    strings = _strings.decode(b"[" + b",".join([cell or b'""' for cell in cells]) + b"]")
+    strings = _strings.decode(b"[" + b",\n".join([cell or b'""' for cell in cells]) + b"]")
     if len(strings) != len(cells):
         raise msgspec.DecodeError
     return [string.encode() for string in strings]
@@ -200,7 +270,7 @@ def _value(name: str, cell: str) -> Any:
     try:
         if name == TIMESTAMP:
             return msgspec.convert(cell, datetime)
-        return _number.decode(cell.encode()) if cell.strip() else None
+        return _number.decode(cell.encode()) if not cell.isspace() else None
     except msgspec.DecodeError:
         if name == TIMESTAMP:
             raise invalid_timestamp() from None
@@ -208,6 +278,8 @@ def _value(name: str, cell: str) -> Any:
         wrong = f"{name} is {seen}; it must be a number"
         if _DECIMAL_COMMA.fullmatch(cell):
             wrong = f"{name} is {seen}; use a decimal point"
+        elif _NOT_AS_JSON.fullmatch(cell):
+            wrong = f"{name} is {seen}; it is not written as JSON writes it, such as 0.5"
         raise Invalid("invalid_type", wrong, path) from None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from fleetmeter.database.pool import connect
 from fleetmeter.errors import FleetMeterError, NotMigratedError
+from fleetmeter.readings.model import DEVICE_ID, DEVICE_ID_RULE
 from fleetmeter.settings import Settings
 from fleetmeter.transfer.exporting import Export, Format, Selection
 
@@ -40,6 +42,13 @@ def parse_time(text: str) -> datetime:
     return time.astimezone(UTC)
 
 
+def parse_device_id(text: str) -> str:
+    """An id that a device can have. Raises click.BadParameter."""
+    if DEVICE_ID.fullmatch(text) is None:
+        raise click.BadParameter(DEVICE_ID_RULE)
+    return text
+
+
 def check(selection: Selection, format_: Format, path: Path | None) -> None:
     """What can be known before a database is asked. Raises click.UsageError."""
     if selection.start >= selection.end:
@@ -53,33 +62,47 @@ def check(selection: Selection, format_: Format, path: Path | None) -> None:
 def export_to(
     path: Path | None, url: str, settings: Settings, selection: Selection, format_: Format
 ) -> None:
-    """Write the readings to `path`, which is there only when it is whole, or to standard output.
+    """Write the readings to `path`, where a file is only when it is whole, or to standard output.
 
     Raises FleetMeterError.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it cleans up
-    with _output(path) as output:
+    with destination(path) as output:
         readings, size = asyncio.run(_write(output, url, settings, selection, format_))
     where = path or "standard output"
     click.echo(f"{readings:,} readings, {size:,} bytes, to {where}", err=True)
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[BinaryIO]:
-    """What to write to; a file gets its name at the end, and goes away when there is none."""
-    if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    partial = path.with_name(f"{path.name}.partial")
+def destination(path: Path | None) -> Iterator[BinaryIO]:
+    """What to write to. Raises FleetMeterError, and BrokenPipeError when nobody reads any more."""
     try:
-        with partial.open("wb") as file:
+        if path is None:  # not sys.stdout, which would keep what a full disk did not take
+            with open(sys.stdout.fileno(), "wb", closefd=False) as file:
+                yield file
+        elif path.exists() and not path.is_file():  # a pipe, a device
+            with path.open("wb") as file:
+                yield file
+        else:
+            with _replacing(Path(os.path.realpath(path))) as file:
+                yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = path or "standard output"
+        raise FleetMeterError(f"{where}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name at the end, and goes away when it does not come to that."""
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
-        raise FleetMeterError(f"{error.filename or path}: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -4,26 +4,39 @@ The progress is only ever about a prefix of the file of which everything is comm
 that was killed goes on from there: what is sent twice is a duplicate.
 """
 
+import fcntl
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.model import Batch
+from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.sources import Block, Format, Position
 
 _HEAD_BYTES = 64 * 1024
 """How much of a file is looked at to know it again."""
 
 
+_REJECTS = ".rejected.ndjson"
+_PROGRESS = ".progress.json"
+_LOCK = ".import.lock"
+
+OWN = (_REJECTS, _PROGRESS, f"{_PROGRESS}.new", _LOCK)
+"""How the names of the files end that an import writes beside a file."""
+
+
 class Identity(msgspec.Struct, frozen=True):
     """What tells a file from what it was before."""
 
     size: int
+    mtime_ns: int
     head: str
     """A hash over its first bytes."""
 
@@ -39,6 +52,7 @@ class Counts(msgspec.Struct):
 
 
 class _Progress(msgspec.Struct, rename="camel"):
+    database: str
     identity: Identity
     position: Position
     counts: Counts
@@ -58,7 +72,8 @@ def identity(file: BinaryIO, format_: Format) -> Identity:
     file.seek(0)
     head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
     file.seek(0)
-    return Identity(os.fstat(file.fileno()).st_size, head, format_)
+    status = os.fstat(file.fileno())
+    return Identity(status.st_size, status.st_mtime_ns, head, format_)
 
 
 class Ledger:
@@ -67,20 +82,23 @@ class Ledger:
     def __init__(self, path: Path, folder: Path | None) -> None:
         """`folder`: where they go instead of beside the file."""
         beside = (folder or path.parent) / path.name
-        self.rejects = beside.with_name(f"{path.name}.rejected.ndjson")
-        self._progress = beside.with_name(f"{path.name}.progress.json")
-        self._temporary = beside.with_name(f"{path.name}.progress.json.new")
+        self.rejects = beside.with_name(path.name + _REJECTS)
+        self._progress = beside.with_name(path.name + _PROGRESS)
+        self._temporary = beside.with_name(f"{path.name}{_PROGRESS}.new")
+        self._lock = beside.with_name(path.name + _LOCK)
         self.counts = Counts()
         self.position = Position()
-        self._identity = Identity(0, "", "csv")
+        self.resumed = False
+        """Whether it goes on where an earlier import was stopped."""
+        self._identity = Identity(0, 0, "", "csv")
+        self._database = ""
         self._rejects_file: BinaryIO | None = None
         self._rejects_bytes = 0
 
     def check(self) -> None:
         """Raises FleetMeterError when they cannot be written."""
         try:
-            self._temporary.touch()
-            self._temporary.unlink()
+            TemporaryFile(dir=self.rejects.parent).close()
             for path in (self.rejects, self._progress):
                 if path.exists():
                     path.open("r+b").close()
@@ -90,13 +108,37 @@ class Ledger:
                 "choose a folder for it with --out"
             ) from None
 
-    def begin(self, identity: Identity) -> bool:
-        """Go on where an earlier import of the same file was stopped; whether there was one."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """By one import at a time. Raises SourceError when another one has it."""
+        while True:
+            with self._lock.open("ab") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise SourceError(
+                        f"another import that writes {self.rejects} is running"
+                    ) from None
+                if not _is_at(file, self._lock):
+                    continue  # the one before has just removed it
+                try:
+                    yield
+                finally:
+                    self._lock.unlink(missing_ok=True)
+                return
+
+    def begin(self, identity: Identity, database: str) -> str | None:
+        """Go on where an earlier import of the same file into the same database was stopped.
+
+        Why not, when there was one but it is of no use; the file is imported from its beginning.
+        """
         self._identity = identity
+        self._database = database
         found = self._found()
-        if found is None:
+        if isinstance(found, str) or found is None:
             self.rejects.unlink(missing_ok=True)
-            return False
+            return found
+        self.resumed = True
         self.position = found.position
         self.counts = found.counts
         self._rejects_bytes = found.rejects_bytes
@@ -104,16 +146,24 @@ class Ledger:
             os.truncate(self.rejects, found.rejects_bytes)
         else:
             self.rejects.unlink(missing_ok=True)
-        return True
+        return None
 
-    def _found(self) -> _Progress | None:
-        """The progress, if it is this file's and what it speaks of is there."""
-        with suppress(OSError, msgspec.DecodeError):
+    def _found(self) -> _Progress | str | None:
+        """The progress of an earlier import, or why it cannot be gone on with."""
+        try:
             found = msgspec.json.decode(self._progress.read_bytes(), type=_Progress)
             written = self.rejects.stat().st_size if found.rejects_bytes else 0
-            if found.identity == self._identity and written >= found.rejects_bytes:
-                return found
-        return None
+        except FileNotFoundError:
+            return "its rejects are gone" if self._progress.exists() else None
+        except msgspec.DecodeError:
+            return "its progress cannot be read"
+        if found.identity != self._identity:
+            return "the file has changed since"
+        if found.database != self._database:
+            return "that was another database"
+        if written < found.rejects_bytes:
+            return "its rejects are gone"
+        return found
 
     def committed(self, block: Block, batch: Batch, stored: int) -> None:
         """Note the next block, of which `stored` readings were new."""
@@ -143,7 +193,9 @@ class Ledger:
         if self._rejects_file is not None:
             self._rejects_file.flush()
             os.fsync(self._rejects_file.fileno())
-        progress = _Progress(self._identity, self.position, self.counts, self._rejects_bytes)
+        progress = _Progress(
+            self._database, self._identity, self.position, self.counts, self._rejects_bytes
+        )
         with self._temporary.open("wb") as file:
             file.write(msgspec.json.encode(progress))
             file.flush()
@@ -156,7 +208,16 @@ class Ledger:
         self._progress.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files; what was not saved does not count."""
         if self._rejects_file is not None:
-            self._rejects_file.close()
+            with suppress(OSError):
+                self._rejects_file.close()
             self._rejects_file = None
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file still has that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

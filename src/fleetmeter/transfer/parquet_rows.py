@@ -1,6 +1,7 @@
 """Rows of Parquet files as readings, column by column."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from typing import Any, BinaryIO
@@ -9,14 +10,15 @@ import msgspec
 
 from fleetmeter.readings.validate import Invalid, Telemetry
 from fleetmeter.transfer.csv_lines import (
-    DERIVED,
     FIELDS,
     STRINGS,
     TIMESTAMP,
     SourceError,
     decoded_times,
+    ignored,
     invalid_timestamp,
     missing_columns,
+    misspelled,
 )
 from fleetmeter.transfer.sources import Block, Position
 
@@ -49,11 +51,13 @@ class ParquetRows:
             raise SourceError(f"this is no Parquet file: {error}") from None
         schema = self._file.schema_arrow
         self.size: int = self._file.metadata.num_rows
-        self.ignored: Sequence[str] = [
-            name for name in schema.names if name not in (*FIELDS, *DERIVED)
-        ]
+        self.ignored: Sequence[str] = ignored(schema.names)
         known = set(schema.names) & set(FIELDS)
+        if twice := sorted(name for name in known if schema.names.count(name) > 1):
+            raise SourceError(f"the file has the column {twice[0]} twice")
         if missing := missing_columns(known):
+            if wrong := misspelled(schema.names):
+                raise SourceError(" ".join(wrong))
             raise SourceError(f"the file lacks the columns {', '.join(missing)}")
         self._columns = {name: _converter(name, schema.field(name).type) for name in known}
 
@@ -81,8 +85,9 @@ class ParquetRows:
 
     def _block(self, batch: Any, end: int) -> Block:
         def text(index: int) -> str:
-            row = batch.slice(index, 1).to_pylist()[0]
-            return msgspec.json.encode(row, order="deterministic").decode()
+            row = batch.slice(index, 1)
+            shown = {name: _shown(row.column(name)) for name in self._columns}
+            return msgspec.json.encode(shown, order="deterministic").decode()
 
         numbers = range(end - len(batch) + 1, end + 1)
         return Block(self._readings(batch), numbers, text, Position(end, end))
@@ -97,7 +102,7 @@ class ParquetRows:
             return [*map(Telemetry, *columns)]
         except (msgspec.DecodeError, OverflowError):
             wrong = invalid_timestamp()
-        except (UnicodeDecodeError, pyarrow.ArrowInvalid) as error:
+        except ValueError as error:  # bytes that are no text, what does not fit
             wrong = Invalid("malformed", f"the row cannot be decoded: {error}")
         if len(batch) == 1:
             return [wrong]
@@ -142,8 +147,9 @@ def _parsed_times(column: Any) -> list[datetime | None]:
 
 
 def _times(column: Any) -> list[datetime | None]:
-    """Exact to the microsecond, which is what is stored."""
-    numbers = column.cast(_WHEN, safe=False).cast(pyarrow.int64()).to_pylist()
+    """Exact to the microsecond, which is what is stored; what is finer is cut off."""
+    finer = column.type.unit == "ns"
+    numbers = column.cast(_WHEN, safe=not finer).cast(pyarrow.int64()).to_pylist()
     return [None if n is None else _EPOCH + timedelta(microseconds=n) for n in numbers]
 
 
@@ -151,3 +157,18 @@ def _numbers(column: Any) -> list[float | None]:
     """NaN is what data frames have for nothing."""
     numbers: list[float | None] = column.cast(pyarrow.float64(), safe=False).to_pylist()
     return [None if number != number else number for number in numbers]
+
+
+def _shown(column: Any) -> Any:
+    """The only value of a column, for people: no value is so wrong that it cannot be told."""
+    types, kind = pyarrow.types, column.type
+    if types.is_dictionary(kind):
+        return _shown(column.dictionary_decode())
+    if types.is_timestamp(kind):
+        with suppress(OverflowError, ValueError):
+            return _times(column)[0]
+        return f"{column.cast(pyarrow.int64()).to_pylist()[0]} {kind.unit} since 1970"
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        value = column.cast(pyarrow.binary()).to_pylist()[0]
+        return None if value is None else value.decode(errors="backslashreplace")
+    return column.to_pylist()[0]

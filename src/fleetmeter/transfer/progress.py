@@ -12,7 +12,7 @@ from fleetmeter.transfer.ledger import Ledger
 
 @contextmanager
 def progress(
-    name: str, file_bytes: int, ledger: Ledger, resumed: bool, read_bytes: Callable[[], int]
+    name: str, file_bytes: int, ledger: Ledger, read_bytes: Callable[[], int]
 ) -> Iterator[Callable[[Ledger], None]]:
     """Yields what tells it; `read_bytes`: how far it is. Nothing without a terminal."""
     console = Console(stderr=True)
@@ -29,7 +29,7 @@ def progress(
         transient=True,
         refresh_per_second=4,
     ) as bars:
-        if resumed:
+        if ledger.resumed:
             bars.console.print(f"{name}: going on after line {ledger.position.lines:,}")
         task = bars.add_task(name, total=file_bytes, rate=0.0)
         began, lines = monotonic(), ledger.position.lines

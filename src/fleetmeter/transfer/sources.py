@@ -1,6 +1,7 @@
 """Files of readings, block by block: what each line or row says, or what is wrong with it."""
 
 import gzip
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -45,8 +46,10 @@ UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
 
 Items = Sequence[Telemetry | Invalid]
 
+_EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=."?\r?\n', re.IGNORECASE)
+"""A first line that tells Excel what is between the fields."""
+
 _json = msgspec.json.Decoder(Telemetry)
-_json_array = msgspec.json.Decoder(list[Telemetry])
 
 
 class Position(NamedTuple):
@@ -130,7 +133,10 @@ class _Csv:
         self.size = size
         header = file.readline(MAX_LINE + 2)
         self._begin = Position(len(header), 1)
-        self._csv = CsvLines(header.rstrip(b"\r\n"))
+        if _EXCEL_SEPARATOR.fullmatch(header):
+            header = file.readline(MAX_LINE + 2)
+            self._begin = Position(self._begin.offset + len(header), 2)
+        self._csv = CsvLines(header.rstrip(b"\r\n"), self._begin.lines)
         self.ignored = self._csv.ignored
 
     def blocks(self, begin: Position) -> Iterator[Block]:
@@ -158,16 +164,25 @@ class _Ndjson:
 
 
 def _json_block(lines: Sequence[bytes]) -> list[Telemetry] | None:
-    block = b"[" + b",".join(lines) + b"]"
-    if max(map(len, lines)) > MAX_LINE:
+    block = b"\n".join(lines)
+    if max(map(len, lines)) > MAX_LINE or not _are_objects(block, len(lines)):
         return None
     try:
         if not block.isascii():
             block.decode()  # fields that mean nothing here are not looked at otherwise
-        readings = _json_array.decode(block)
+        readings = _json.decode_lines(block)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return readings if len(readings) == len(lines) else None
+
+
+def _are_objects(block: bytes, lines: int) -> bool:
+    """Whether each line is as an object is at both ends.
+
+    JSON has no value that goes on with { after }, so none can go over a line's end either; and as
+    many values as lines are one each.
+    """
+    return block[:1] == b"{" and block[-1:] == b"}" and block.count(b"}\n{") == lines - 1
 
 
 def _json_reading(line: bytes) -> Telemetry:
