@@ -203,3 +203,36 @@ def test_a_change_that_was_replaced_while_it_was_stamped_is_left_to_its_successo
     )
     eventually(lambda: set(stamps(db, vehicle)) == {f"{uid}B"})
     assert db.fetch("select from meter_vehicles where meter_id = $1", f"{uid}B")
+
+
+def test_stamping_waits_for_whoever_changes_a_reading_and_misses_none(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(30)
+    post(client, *(vehicle_reading(f"{uid}EV", start + n * MINUTE) for n in range(20)))
+
+    async def meanwhile() -> httpx.Response:
+        connection = await asyncpg.connect(db.url)
+        try:
+            async with connection.transaction():  # as a correction that was first
+                await connection.execute(
+                    "select from vehicle_state where vehicle_id = $1 for update", f"{uid}EV"
+                )
+                await connection.execute(
+                    "update vehicle_readings set soc_bp = 1 where vehicle_id = $1 and time = $2",
+                    f"{uid}EV",
+                    start + 5 * MINUTE,
+                )
+                assigned = asyncio.create_task(
+                    asyncio.to_thread(
+                        client.put,
+                        f"/v1/vehicles/{uid}EV/meter",
+                        json={"meterId": f"{uid}M", "since": rfc3339(start)},
+                    )
+                )
+                await asyncio.sleep(0.3)
+            return await assigned
+        finally:
+            await connection.close()
+
+    assert asyncio.run(meanwhile()).json()["restamped"] == 20

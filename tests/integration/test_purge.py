@@ -223,3 +223,38 @@ def test_who_stamps_readings_meanwhile_is_waited_for(
 
     assert asyncio.run(meanwhile()).exit_code == 0
     eventually(lambda: places(db, f"{uid}EV") == {})
+
+
+def test_a_meter_that_is_purged_while_readings_are_stamped_with_it_does_not_come_back(
+    client: httpx.Client, db: Db, purge: Any, uid: str
+) -> None:
+    start = hours_ago(24 * 4)
+    post(client, *(vehicle_reading(f"{uid}EV", start + n * 60 * MINUTE) for n in range(72)))
+
+    async def meanwhile() -> tuple[httpx.Response, Result]:
+        connection = await asyncpg.connect(db.url)
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "select from vehicle_state where vehicle_id = $1 for update", f"{uid}EV"
+                )
+                assigned = asyncio.create_task(
+                    asyncio.to_thread(
+                        client.put,
+                        f"/v1/vehicles/{uid}EV/meter",
+                        json={"meterId": f"{uid}M", "since": rfc3339(start)},
+                    )
+                )
+                await asyncio.sleep(0.3)
+                purged = asyncio.create_task(
+                    asyncio.to_thread(purge, "--device", f"{uid}M", "--yes")
+                )
+                await asyncio.sleep(0.5)
+            return await assigned, await purged
+        finally:
+            await connection.close()
+
+    assigned, purged = asyncio.run(meanwhile())
+    assert assigned.status_code == 200
+    assert purged.exit_code == 0, purged.output
+    eventually(lambda: places(db, f"{uid}M") == {})
