@@ -177,7 +177,7 @@ def test_a_purged_device_may_start_anew(client: httpx.Client, purge: Any, uid: s
 def test_a_device_that_keeps_reporting_keeps_its_meter(
     client: httpx.Client, db: Db, purge: Any, uid: str
 ) -> None:
-    start = hours_ago(0.5)
+    start = hours_ago(1).replace(minute=5)  # within an hour, which shares its AC out
 
     def both(n: int) -> None:
         at = start + n * MINUTE
