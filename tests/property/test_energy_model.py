@@ -32,6 +32,7 @@ from tests.conftest import (
     vehicle_reading,
 )
 from tests.property.accounting import DEFAULT_INTERVAL_S, Balance, Fleet, Sums, derived
+from tests.property.test_naive_model import compress
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
 METERS = ["M-1", "M-2"]
@@ -312,16 +313,6 @@ def between_policies(place: Place, call: str) -> None:
     eventually(done, timeout_s=30)
 
 
-def compress(place: Place) -> None:
-    """As the policy does after a week."""
-    if place.server.engine == "timescaledb":
-        for table in ("vehicle_readings", "meter_readings"):
-            place.db.fetch(
-                f"select compress_chunk(c) from show_chunks('{table}',"
-                " older_than => now() - interval '24 hours') as c"
-            )
-
-
 def drop_old_history(place: Place) -> None:
     """What is older than five days goes: by the policies, or as the service does it."""
     place.db.fetch("select configure_retention(4)")
@@ -371,7 +362,7 @@ def test_every_answer_is_that_of_a_naive_model(
                 answer = place.client.post("/v1/corrections", json=correction)
                 assert answer.status_code == 200, answer.text
         elif isinstance(event, Compress):
-            compress(place)
+            compress(place.db, place.server)
         else:
             at = model.starts[event.era] + event.minute * MINUTE
             model.moves[event.vehicle, at] = event.meter
