@@ -32,11 +32,18 @@ from unnest(:meter_ids::text[], :vehicle_ids::text[]) as p (meter_id, vehicle_id
 order by p.meter_id collate "C", p.vehicle_id collate "C"
 on conflict do nothing
 
--- name: note_late_hours(source, hours)!
--- Notes hours whose history changes when they may be rolled up already.
-insert into late_hours (source, hour)
-select :source, h.hour
-from unnest(:hours::timestamptz[]) as h (hour)
+-- name: note_late(source, hours, ids, sinces)!
+-- Notes hours whose history changes when they may be rolled up or evaluated already, and whose it is, with the last of
+-- the hours' ids (as the merge path does).
+with noted as (
+    insert into late_hours (source, hour)
+    select :source, h.hour
+    from unnest(:hours::timestamptz[]) as h (hour)
+    returning id
+)
+insert into late_devices (source, device_id, since, late_hours_until)
+select :source, d.id, d.since, (select max(n.id) from noted as n)
+from unnest(:ids::text[], :sinces::timestamptz[]) as d (id, since)
 
 -- name: advance_vehicles()!
 -- Moves live state forward, never back, by what lies in the temporary table.

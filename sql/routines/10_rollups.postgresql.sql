@@ -96,13 +96,17 @@ select
 from meter_hourly
 group by 1, 2;
 
--- A view is never behind, so there is nothing to catch up with: nothing is rolled up before the first
--- of all times.
+-- A change of history before this time must be noted in late_hours, and the device in late_devices. A view is never
+-- behind, so that nothing has to be rolled up again; but it may have been evaluated.
 create or replace function rolled_up_before(p_source text)
 returns timestamptz
-language sql
-immutable
-return '0001-01-01 00:00:00+00'::timestamptz;
+language plpgsql
+stable
+as $$
+begin
+    return evaluated_before();
+end;
+$$;
 
 create or replace view rolled_up_vehicle_hours as
 select *
@@ -144,9 +148,11 @@ begin
 end;
 $$;
 
+-- There is nothing to refresh: the hours are forgotten.
 create or replace procedure refresh_late_hours()
 language sql
 begin atomic
+    delete from late_hours;
 end;
 
 -- History is kept for p_days, and dropped a day after, so that readings which are still accepted never meet hours

@@ -89,9 +89,10 @@ language sql
 immutable
 return case p_source when 'vehicle_readings' then 'vehicle_daily' else 'meter_daily' end;
 
--- A change of history before this time must be noted in late_hours. The refresh policies end an
--- hour before now, so whatever is older can be rolled up by one that is running at this moment,
--- before its watermark tells, or that starts within the next minutes, while the change commits.
+-- A change of history before this time must be noted in late_hours, and the device in late_devices. The refresh
+-- policies end an hour before now, so whatever is older can be rolled up by one that is running at this moment,
+-- before its watermark tells, or that starts within the next minutes, while the change commits; and it may be
+-- evaluated, which is later than that.
 create or replace function rolled_up_before(p_source text)
 returns timestamptz
 language plpgsql
@@ -101,7 +102,7 @@ begin
     return greatest(
         watermark(hourly_rollup(p_source)),
         watermark(daily_rollup(p_source)),
-        time_bucket(interval '1 hour', now() - interval '50 minutes')
+        evaluated_before()
     );
 end;
 $$;

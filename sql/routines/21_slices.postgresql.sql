@@ -21,13 +21,16 @@ returns table (
     soc_bp_min smallint,
     soc_bp_max smallint,
     battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_min smallint,
     battery_temp_cdeg_max smallint
 )
 language plpgsql
 stable
 as $$
 begin
-    if p_vehicles is null then
+    if p_hours_from <= p_from and p_hours_to >= p_to then
+        null;  -- history has none of it any more
+    elsif p_vehicles is null then
         return query
         select
             date_bin('1 hour', r.time, '2000-01-01 00:00:00+00'),
@@ -41,6 +44,7 @@ begin
             min(r.soc_bp),
             max(r.soc_bp),
             sum(r.battery_temp_cdeg),
+            min(r.battery_temp_cdeg),
             max(r.battery_temp_cdeg)
         from vehicle_readings as r
         where r.time >= p_from
@@ -60,6 +64,7 @@ begin
             min(r.soc_bp),
             max(r.soc_bp),
             sum(r.battery_temp_cdeg),
+            min(r.battery_temp_cdeg),
             max(r.battery_temp_cdeg)
         from vehicle_readings as r
         where r.vehicle_id = any(p_vehicles)
@@ -80,6 +85,7 @@ begin
         k.soc_bp_min,
         k.soc_bp_max,
         k.battery_temp_cdeg_sum,
+        k.battery_temp_cdeg_min,
         k.battery_temp_cdeg_max
     from rolled_up_vehicle_hours as k
     where (p_vehicles is null or k.vehicle_id = any(p_vehicles))
@@ -111,7 +117,9 @@ language plpgsql
 stable
 as $$
 begin
-    if p_meters is null then
+    if p_hours_from <= p_from and p_hours_to >= p_to then
+        null;  -- history has none of it any more
+    elsif p_meters is null then
         return query
         select
             date_bin('1 hour', r.time, '2000-01-01 00:00:00+00'),

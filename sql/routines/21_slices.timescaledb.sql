@@ -17,6 +17,7 @@ returns table (
     soc_bp_min smallint,
     soc_bp_max smallint,
     battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_min smallint,
     battery_temp_cdeg_max smallint
 )
 language plpgsql
@@ -37,6 +38,7 @@ begin
         min(r.soc_bp),
         max(r.soc_bp),
         sum(r.battery_temp_cdeg),
+        min(r.battery_temp_cdeg),
         max(r.battery_temp_cdeg)
     from vehicle_readings as r
     where r.vehicle_id = any(p_vehicles)
@@ -67,6 +69,7 @@ returns table (
     soc_bp_min smallint,
     soc_bp_max smallint,
     battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_min smallint,
     battery_temp_cdeg_max smallint
 )
 language plpgsql
@@ -91,6 +94,7 @@ begin
                 h.soc_bp_min,
                 h.soc_bp_max,
                 h.battery_temp_cdeg_sum,
+                h.battery_temp_cdeg_min,
                 h.battery_temp_cdeg_max
             from rolled_up_vehicle_hours as h
             where h.bucket >= p_hours_from
@@ -110,6 +114,7 @@ begin
                     h.soc_bp_min,
                     h.soc_bp_max,
                     h.battery_temp_cdeg_sum,
+                    h.battery_temp_cdeg_min,
                     h.battery_temp_cdeg_max
                 from rolled_up_vehicle_hours as h
                 where h.vehicle_id = l_vehicle
@@ -130,6 +135,7 @@ begin
                 h.soc_bp_min,
                 h.soc_bp_max,
                 h.battery_temp_cdeg_sum,
+                h.battery_temp_cdeg_min,
                 h.battery_temp_cdeg_max
             from rolled_up_vehicle_hours as h
             where h.vehicle_id = any(p_vehicles)

@@ -169,6 +169,11 @@ $$;
 -- register; and what history has where a reading of the batch has other values. As everywhere, history comes
 -- before live state and every insert is in the order of its key: batches that meet wait for each other in
 -- one direction.
+--
+-- What changes hours that may be rolled up or evaluated notes them, and their devices with the last of the hours' ids:
+-- a device is not evaluated anew before the rollups have followed. That id comes from what the insert of the hours
+-- returns: nothing else says in which order two parts of a statement run, and an id that is read too early would
+-- be too small. Rows are only added, so that nobody waits for anybody.
 
 -- The days of a batch of p_kind (vehicle or meter) in the session's temporary table: from when to when, of which devices,
 -- and whether most of what history has of them then is asked for.
@@ -351,10 +356,21 @@ begin
             on conflict do nothing
         ),
         late as (
-            insert into late_hours (source, hour)
-            select distinct 'vehicle_readings', floor_hour(s.time)
+            select s.vehicle_id, s.time
             from stored as s
             where s.time < (select rolled_up_before('vehicle_readings'))
+        ),
+        hours as (
+            insert into late_hours (source, hour)
+            select distinct 'vehicle_readings', floor_hour(l.time)
+            from late as l
+            returning id
+        ),
+        devices as (
+            insert into late_devices (source, device_id, since, late_hours_until)
+            select 'vehicle_readings', l.vehicle_id, min(l.time), (select max(h.id) from hours as h)
+            from late as l
+            group by l.vehicle_id
         )
         select i.part, count(*)
         from stored as s
@@ -404,10 +420,21 @@ begin
             returning meter_id, time
         ),
         late as (
-            insert into late_hours (source, hour)
-            select distinct 'meter_readings', floor_hour(s.time)
+            select s.meter_id, s.time
             from stored as s
             where s.time < (select rolled_up_before('meter_readings'))
+        ),
+        hours as (
+            insert into late_hours (source, hour)
+            select distinct 'meter_readings', floor_hour(l.time)
+            from late as l
+            returning id
+        ),
+        devices as (
+            insert into late_devices (source, device_id, since, late_hours_until)
+            select 'meter_readings', l.meter_id, min(l.time), (select max(h.id) from hours as h)
+            from late as l
+            group by l.meter_id
         )
         select i.part, count(*)
         from stored as s

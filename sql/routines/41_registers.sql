@@ -357,6 +357,10 @@ begin
     from incoming_vehicle_readings as i
     left join vehicle_settings as d
         on d.vehicle_id = i.vehicle_id;
+    -- first, so that late_devices, which is written with what is new, waits for their hours too
+    if l_late then
+        perform correct_readings('vehicle');
+    end if;
 
     return query
     with stored as (
@@ -383,10 +387,21 @@ begin
         on conflict do nothing
     ),
     late as (
-        insert into late_hours (source, hour)
-        select distinct 'vehicle_readings', floor_hour(s.time)
+        select s.vehicle_id, s.time
         from stored as s
         where s.time < (select rolled_up_before('vehicle_readings'))
+    ),
+    hours as (
+        insert into late_hours (source, hour)
+        select distinct 'vehicle_readings', floor_hour(l.time)
+        from late as l
+        returning id
+    ),
+    devices as (
+        insert into late_devices (source, device_id, since, late_hours_until)
+        select 'vehicle_readings', l.vehicle_id, min(l.time), (select max(h.id) from hours as h)
+        from late as l
+        group by l.vehicle_id
     ),
     advanced as (
         update vehicle_state as s
@@ -416,10 +431,6 @@ begin
         on i.vehicle_id = s.vehicle_id
         and i.time = s.time
     group by 1;
-
-    if l_late then
-        perform correct_readings('vehicle');
-    end if;
 end;
 $$;
 
@@ -487,6 +498,10 @@ begin
     from incoming_meter_readings as i
     left join meter_settings as d
         on d.meter_id = i.meter_id;
+    -- first, so that late_devices, which is written with what is new, waits for their hours too
+    if l_late then
+        perform correct_readings('meter');
+    end if;
 
     return query
     with stored as (
@@ -505,10 +520,21 @@ begin
         returning *
     ),
     late as (
-        insert into late_hours (source, hour)
-        select distinct 'meter_readings', floor_hour(s.time)
+        select s.meter_id, s.time
         from stored as s
         where s.time < (select rolled_up_before('meter_readings'))
+    ),
+    hours as (
+        insert into late_hours (source, hour)
+        select distinct 'meter_readings', floor_hour(l.time)
+        from late as l
+        returning id
+    ),
+    devices as (
+        insert into late_devices (source, device_id, since, late_hours_until)
+        select 'meter_readings', l.meter_id, min(l.time), (select max(h.id) from hours as h)
+        from late as l
+        group by l.meter_id
     ),
     advanced as (
         update meter_state as s
@@ -535,9 +561,5 @@ begin
         on i.meter_id = s.meter_id
         and i.time = s.time
     group by 1;
-
-    if l_late then
-        perform correct_readings('meter');
-    end if;
 end;
 $$;

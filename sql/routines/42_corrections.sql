@@ -189,9 +189,16 @@ begin
     select l_reading.meter_id, p_vehicle
     where l_reading.meter_id is not null
     on conflict do nothing;
-    insert into late_hours (source, hour)
-    select 'vehicle_readings', floor_hour(p_time)
-    where p_time < rolled_up_before('vehicle_readings');
+    -- after those of the reading behind it, so that this id is the last
+    with hours as (
+        insert into late_hours (source, hour)
+        select 'vehicle_readings', floor_hour(p_time)
+        where p_time < rolled_up_before('vehicle_readings')
+        returning id
+    )
+    insert into late_devices (source, device_id, since, late_hours_until)
+    select 'vehicle_readings', p_vehicle, p_time, h.id
+    from hours as h;
     return l_version;
 end;
 $$;
@@ -274,9 +281,16 @@ begin
     where s.meter_id = p_meter
         and s.time = p_time;
 
-    insert into late_hours (source, hour)
-    select 'meter_readings', floor_hour(p_time)
-    where p_time < rolled_up_before('meter_readings');
+    -- after those of the reading behind it, so that this id is the last
+    with hours as (
+        insert into late_hours (source, hour)
+        select 'meter_readings', floor_hour(p_time)
+        where p_time < rolled_up_before('meter_readings')
+        returning id
+    )
+    insert into late_devices (source, device_id, since, late_hours_until)
+    select 'meter_readings', p_meter, p_time, h.id
+    from hours as h;
     return l_version;
 end;
 $$;

@@ -103,10 +103,21 @@ begin
             returning r.time
         ),
         late as (
-            insert into late_hours (source, hour)
-            select distinct 'vehicle_readings', floor_hour(s.time)
+            select s.time
             from restamped as s
             where s.time < (select rolled_up_before('vehicle_readings'))
+        ),
+        hours as (
+            insert into late_hours (source, hour)
+            select distinct 'vehicle_readings', floor_hour(l.time)
+            from late as l
+            returning id
+        ),
+        devices as (
+            insert into late_devices (source, device_id, since, late_hours_until)
+            select 'vehicle_readings', p_vehicle, min(l.time), (select max(h.id) from hours as h)
+            from late as l
+            having count(*) > 0
         )
         select count(*) into l_changed from restamped;
         commit;

@@ -10,12 +10,14 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from fleetmeter.api.analytics import analytics
+from fleetmeter.api.anomalies import anomalies
 from fleetmeter.api.assignments import assignments
 from fleetmeter.api.corrections import corrections
 from fleetmeter.api.export import export
 from fleetmeter.api.ingest import Ingest, ingest
 from fleetmeter.api.meters import meters
 from fleetmeter.api.openapi import describe_ingest, describe_problems
+from fleetmeter.api.rules import rules
 from fleetmeter.api.service import (
     index,
     live,
@@ -24,6 +26,7 @@ from fleetmeter.api.service import (
     ready,
     swagger_ui_files,
 )
+from fleetmeter.api.stream import stream
 from fleetmeter.api.vehicles import vehicles
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.errors import NotMigratedError
@@ -33,6 +36,9 @@ from fleetmeter.ingest.writer import DatabaseWriter
 from fleetmeter.maintenance import maintenance
 from fleetmeter.problems import problem_details
 from fleetmeter.settings import Settings
+from fleetmeter.telling.delivery import delivering
+from fleetmeter.telling.hub import Hub
+from fleetmeter.telling.stopping import on_stop
 
 
 def create_app(url: str, settings: Settings) -> Litestar:
@@ -43,17 +49,28 @@ def create_app(url: str, settings: Settings) -> Litestar:
         database = await connect(url, settings)
         writers = [DatabaseWriter(database) for _ in range(settings.writers)]
         try:
-            async with maintenance(database), CommitQueue(writers, settings).running() as queue:
+            async with (
+                maintenance(database),
+                delivering(database, settings),
+                CommitQueue(writers, settings).running() as queue,
+            ):
                 _spare_the_collector()
+                hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
                 app.state.database = database
+                app.state.hub = hub
                 app.state.ingest = Ingest(queue, settings, await _kept_since(database))
-                yield
+                with on_stop(hub.stop):
+                    yield
         finally:
             await database.close()
 
     def provide_database(state: State) -> Database:
         database: Database = state.database
         return database
+
+    def provide_hub(state: State) -> Hub:
+        hub: Hub = state.hub
+        return hub
 
     app = Litestar(
         route_handlers=[
@@ -64,6 +81,9 @@ def create_app(url: str, settings: Settings) -> Litestar:
             analytics,
             export,
             corrections,
+            anomalies,
+            rules,
+            stream,
             index,
             live,
             ready,
@@ -73,6 +93,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         lifespan=[lifespan],
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),
+            "hub": Provide(provide_hub, sync_to_thread=False),
         },
         openapi_config=openapi_config,
         plugins=[problem_details],

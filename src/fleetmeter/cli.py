@@ -4,10 +4,11 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import click
 import msgspec
@@ -15,6 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from fleetmeter import __version__
+from fleetmeter.anomalies.model import Kind as AnomalyKind
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import Accounting, Migrated, migrate, missing_from
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError, NotMigratedError
@@ -22,6 +24,8 @@ from fleetmeter.log import configure_logging
 from fleetmeter.purge import Kind, count, kind_of, purge
 from fleetmeter.serving import listening_socket, serve, serve_with_workers, url_of
 from fleetmeter.settings import Settings, load_settings
+from fleetmeter.simulate.durations import parse_duration
+from fleetmeter.simulate.faults import Wanted, parse_wanted
 from fleetmeter.transfer.export_file import check, export_to, parse_device_id, parse_time
 from fleetmeter.transfer.exporting import Selection
 
@@ -173,6 +177,107 @@ def bench_command(out: Path, rounds: int, **options: Any) -> None:
         command.bench(url, settings, rounds=rounds, out=out, **options)
 
 
+def _duration(ctx: click.Context, option: click.Parameter, text: str | None) -> timedelta | None:
+    """A length of time. Raises click.BadParameter."""
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _time_or_none(ctx: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
+
+
+def _faults(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> list[Wanted]:
+    """Raises click.BadParameter."""
+    try:
+        return [parse_wanted(text) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@main.command("simulate")
+@click.option("--url", default="http://127.0.0.1:3000", show_default=True, help="Of the service.")
+@click.option("--vehicles", default=200, type=click.IntRange(1, 100_000), show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Another one is another fleet.")
+@click.option(
+    "--backfill",
+    callback=_duration,
+    metavar="LENGTH",
+    help="How far back it begins, like 30d or 12h; by default 24h with --speed, else now.",
+)
+@click.option(
+    "--start",
+    callback=_time_or_none,
+    metavar="TIME",
+    help="When it begins instead, RFC 3339 or a date; for the same readings again.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=1),
+    metavar="N",
+    help="How many times as fast the past goes by; by default as fast as the service takes it.",
+)
+@click.option(
+    "--duration",
+    callback=_duration,
+    metavar="LENGTH",
+    help="How long it goes on once it has reached the present; 0 stops there, by default Ctrl-C.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    callback=_faults,
+    metavar="FAULT",
+    help="KIND[:VARIANT]@DEVICE[+START[/LENGTH]], like dc_exceeds_ac:wrong-meter@EV-7+2d/5d, START "
+    "from the beginning; without it, when the fault shows. Can be given several times.",
+)
+@click.option(
+    "--faults-per-kind",
+    default=0,
+    type=click.IntRange(0, 1000),
+    help="So many of every kind, on devices and at times where they show.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write what is really wrong, as JSON.",
+)
+@click.option("--prefix", default="", help="Before the ids of all devices and sites.")
+@click.option(
+    "--season",
+    type=click.Choice(["winter", "spring", "summer", "autumn"]),
+    help="Whatever the date says.",
+)
+@click.option("--connections", default=4, type=click.IntRange(1, 64), show_default=True)
+def simulate_command(**options: Any) -> None:
+    """Drive a running service with a fleet that behaves like one, and with faults.
+
+    Vehicles EV-1, EV-2, … charge at meters MTR-1, … of sites SITE-1, …; they are announced, with
+    their meters and batteries, and then report every minute. It begins at the full hour before
+    --backfill or --start, sends what is past as fast as the service takes it (or --speed times as
+    fast as it was), and goes on live once it has reached the present. What the service does not
+    acknowledge is sent again. Ctrl-C stops it and tells what was done.
+
+    \b
+    Kinds of faults, and their variants:
+      efficiency_low         efficiency_drop     standby_loss
+      vehicle_silent         meter_silent        site_silent
+      battery_hot            battery_cold_charging
+      voltage_out_of_range   sag, swell
+      soc_mismatch           soc, energy
+      clock_skew             behind, ahead
+      dc_exceeds_ac          wrong-meter, clock-offset, missing-ac, register-reset,
+                             reporting-lag
+    """
+    from fleetmeter.simulate import command  # what it needs, nothing else does
+
+    command.simulate(command.Options(**options))
+
+
 @main.command("import")
 @click.argument(
     "files",
@@ -291,6 +396,98 @@ def purge_command(device_id: str, kind: Kind | None, dry_run: bool, yes: bool) -
         click.echo(f"the {kind} {device_id} is forgotten; rollups follow within seconds")
         if any("readings" in relation for relation, _, _ in left):
             click.echo("It reported again meanwhile: stop it, and purge what came in.", err=True)
+
+
+@main.group("webhook")
+def webhook_group() -> None:
+    """Who is told, by HTTP, what happens to anomalies.
+
+    Messages are signed (www.standardwebhooks.com) and sent by the running service, in order, until
+    they are taken: with any 2xx.
+    """
+
+
+@webhook_group.command("add")
+@click.argument("target", metavar="URL")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(get_args(AnomalyKind)),
+    help="Only anomalies of this kind; can be given several times.",
+)
+@click.option(
+    "--format",
+    "format_",
+    default="fleetmeter",
+    show_default=True,
+    type=click.Choice(["fleetmeter", "alertmanager"]),
+    help="alertmanager: what Prometheus' Alertmanager sends to its receivers.",
+)
+def webhook_add_command(
+    target: str, kinds: tuple[str, ...], format_: Literal["fleetmeter", "alertmanager"]
+) -> None:
+    """Tell URL what happens from now on; prints the secret that signs it, this once."""
+    from fleetmeter.telling import webhooks  # what it needs, nothing else does
+
+    settings = load_settings()
+    with _database_url(settings) as url:
+        added = asyncio.run(webhooks.add(url, settings, target, kinds, format_))
+    click.echo(f"webhook {added.id} is told what happens from now on\nsecret: {added.secret}")
+
+
+@webhook_group.command("list")
+def webhook_list_command() -> None:
+    """Show all webhooks, how it goes, and what went wrong last."""
+    from fleetmeter.telling import webhooks
+
+    with _database_url(load_settings()) as url:
+        found = asyncio.run(webhooks.all_webhooks(url))
+    for each in found:
+        click.echo(f"{each.id:>4}  {each.shown_url}")
+        click.echo(f"      {each.format}, {', '.join(each.kinds or ['all kinds'])}")
+        click.echo(f"      {each.state}; {each.waiting:,} events wait")
+        if each.last_error:
+            click.echo(f"      last error: {each.last_error}")
+    if not found:
+        click.echo("there are no webhooks")
+
+
+@webhook_group.command("remove")
+@click.argument("which", metavar="ID|URL")
+def webhook_remove_command(which: str) -> None:
+    """Tell a webhook no more."""
+    from fleetmeter.telling import webhooks
+
+    with _database_url(load_settings()) as url:
+        asyncio.run(webhooks.remove(url, which))
+    click.echo(f"webhook {which} is removed")
+
+
+@webhook_group.command("enable")
+@click.argument("webhook_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.option("--from-now", is_flag=True, help="Leave out what it has missed.")
+def webhook_enable_command(webhook_id: int, from_now: bool) -> None:
+    """Tell a webhook again that was disabled, from where it was; one that failed, at once."""
+    from fleetmeter.telling import webhooks
+
+    with _database_url(load_settings()) as url:
+        asyncio.run(webhooks.enable(url, webhook_id, from_now))
+    click.echo(f"webhook {webhook_id} is told again")
+
+
+@webhook_group.command("test")
+@click.argument("webhook_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+def webhook_test_command(webhook_id: int) -> None:
+    """Send a test message to a webhook from here, and tell what it answers."""
+    from fleetmeter.telling import webhooks
+
+    settings = load_settings()
+    with _database_url(settings) as url:
+        outcome = asyncio.run(webhooks.try_out(url, settings, webhook_id))
+    if outcome.error is not None:
+        raise FleetMeterError(outcome.error)
+    click.echo(f"it took the message, and answered {outcome.status}")
 
 
 def _exit(number: int, frame: object) -> None:

@@ -7,6 +7,7 @@ from asyncpg import Record
 from msgspec import UNSET, Meta, UnsetType
 
 from fleetmeter.readings.model import DEVICE_ID_PATTERN, MeterState, VehicleState
+from fleetmeter.readings.stored import meter_fields, vehicle_fields
 
 Label = Annotated[str, Meta(min_length=1, max_length=200, description="For people.")]
 Site = Annotated[
@@ -120,6 +121,26 @@ def meter_settings(row: Record) -> MeterSettings:
         time_zone=row["time_zone"],
         rated_power_kw=_unscaled(row["rated_power_w"], 1000),
         register_rollover_kwh=_unscaled(row["register_rollover_mwh"], 1_000_000),
+    )
+
+
+def vehicle_state(row: Record) -> VehicleWithSettings:
+    """The live state in a row of it with its settings."""
+    settings = vehicle_settings(row)
+    return VehicleWithSettings(
+        **vehicle_fields(row),
+        last_seen=row["last_seen"],
+        settings=UNSET if settings == VehicleSettings() else settings,
+    )
+
+
+def meter_state(row: Record) -> MeterWithSettings:
+    """The live state in a row of it with its settings."""
+    settings = meter_settings(row)
+    return MeterWithSettings(
+        **meter_fields(row),
+        last_seen=row["last_seen"],
+        settings=UNSET if settings == MeterSettings() else settings,
     )
 
 

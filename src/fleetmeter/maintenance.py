@@ -1,4 +1,4 @@
-"""The service's background work: rollups follow late readings, old history goes."""
+"""The service's background work: rollups follow late readings, anomalies show, old history goes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,12 +6,16 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from fleetmeter.anomalies.evaluator import Evaluator
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
 
 INTERVAL_S = 1.0
 """How soon after its acknowledgement a late reading is looked for, seconds."""
+
+EVALUATION_INTERVAL_S = 2.0
+"""How soon hours that are over and late devices are evaluated, seconds."""
 
 JOBS_INTERVAL_S = 300.0
 """How often the database's own jobs are looked at, seconds."""
@@ -31,12 +35,14 @@ _log = structlog.get_logger()
 @asynccontextmanager
 async def maintenance(database: Database) -> AsyncIterator[None]:
     """Run the background work for the length of the block."""
+    evaluator = Evaluator(database)
     tasks = [
         asyncio.create_task(_repeat(work, interval_s))
         for work, interval_s in (
             (lambda: database.run(queries.refresh_late_hours.sql), INTERVAL_S),
             (lambda: database.run(queries.restamp_pending.sql), INTERVAL_S),
             (lambda: database.run(queries.account_hours.sql), INTERVAL_S),
+            (evaluator.run, EVALUATION_INTERVAL_S),
             (lambda: database.run(queries.drop_old_history.sql), RETENTION_INTERVAL_S),
             (lambda: _tell_failing_jobs(database), JOBS_INTERVAL_S),
         )
@@ -49,7 +55,7 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
+async def _repeat(work: Callable[[], Awaitable[object]], interval_s: float) -> None:
     """For ever; what fails is logged and stays to be done in a later round."""
     pause_s = INTERVAL_S  # the first round is soon
     put_off = 0

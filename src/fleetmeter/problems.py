@@ -19,6 +19,7 @@ from litestar.status_codes import (
     HTTP_404_NOT_FOUND,
     HTTP_405_METHOD_NOT_ALLOWED,
     HTTP_408_REQUEST_TIMEOUT,
+    HTTP_409_CONFLICT,
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
     HTTP_422_UNPROCESSABLE_ENTITY,
@@ -44,6 +45,7 @@ _TITLES = {
     HTTP_404_NOT_FOUND: ("not-found", "There is nothing here"),
     HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "This path has no such method"),
     HTTP_408_REQUEST_TIMEOUT: ("body-timeout", "The body did not arrive in time"),
+    HTTP_409_CONFLICT: ("conflict", "The request does not fit what is there"),
     HTTP_413_REQUEST_ENTITY_TOO_LARGE: ("too-large", "The request is too large"),
     HTTP_415_UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "The body's type is not supported"),
     HTTP_422_UNPROCESSABLE_ENTITY: ("unprocessable", "The content cannot be used"),
@@ -122,7 +124,7 @@ def _path(item: dict[str, Any]) -> str:
     """A parameter's name, or the JSON path of a field of the body."""
     key: str = item.get("key", "")
     if item.get("source") != "body":
-        return key
+        return key.removesuffix("_")  # an argument cannot be called from, or scope
     return "$" if key == "data" else f"$.{key}"
 
 

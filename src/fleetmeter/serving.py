@@ -1,9 +1,10 @@
 """Answering HTTP, with one process or several, until a signal."""
 
 import os
+import socket as socket_module
 from collections.abc import Callable
 from math import ceil
-from socket import AF_INET, AF_INET6, create_server, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, create_server, socket
 from typing import Any
 
 import uvicorn
@@ -22,6 +23,9 @@ UVICORN: dict[str, Any] = {
     "proxy_headers": False,
     "limit_concurrency": 2000,
 }
+
+_SILENT_MS = 60_000
+"""A peer that does not take what was sent for so long, or is not there any more, is given up."""
 
 
 class _Server(uvicorn.Server):
@@ -77,9 +81,12 @@ def listening_socket(settings: Settings) -> socket:
     """Taken first: whether the address is free is known before anything else is started."""
     try:
         family = AF_INET6 if ":" in settings.host else AF_INET
-        return create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         raise FleetMeterError(
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; "
             "set FLEETMETER_PORT or FLEETMETER_HOST"
         ) from error
+    if hasattr(socket_module, "TCP_USER_TIMEOUT"):  # Linux; what is accepted inherits it
+        listener.setsockopt(IPPROTO_TCP, socket_module.TCP_USER_TIMEOUT, _SILENT_MS)
+    return listener

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from fleetmeter.errors import SettingsError
+from fleetmeter.telling.addresses import Networks
 
 PREFIX = "FLEETMETER_"
 
@@ -73,6 +74,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queue_bytes: Annotated[int, Meta(ge=1024, le=1 << 32)] = 32 * 1024 * 1024
     """Most bytes of request bodies that are being worked on, in each process."""
 
+    stream_clients: Annotated[int, Meta(ge=0, le=10_000)] = 100
+    """Clients that may listen to the stream at the same time, in each process."""
+
+    stream_states_per_s: Annotated[int, Meta(ge=1, le=1000)] = 50
+    """Live states that the stream shows, of all that change, a second and in each process."""
+
+    webhook_networks: Networks = Networks("public")
+    """Where webhooks may be sent to: `public`, and networks as 10.0.0.0/8, separated by commas."""
+
+    webhook_attempts: Annotated[int, Meta(ge=1, le=1000)] = 20
+    """After so many failures in a row a webhook is disabled; twenty take some hours."""
+
+    public_url: Annotated[str, Meta(pattern=r"^https?://\S+[^\s/]$")] = "http://127.0.0.1:3000"
+    """Where people reach the service, for the links in webhooks."""
+
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or coloured text for people."""
 
@@ -92,7 +108,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and value
     }
     try:
-        return msgspec.convert(given, Settings, strict=False, dec_hook=_to_path)
+        return msgspec.convert(given, Settings, strict=False, dec_hook=_of_text)
     except msgspec.ValidationError as error:
         text = str(error)
         reason, _, path = text.partition(" - at `$.")
@@ -103,6 +119,6 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(f"{names}: there is no such setting; see the README's table") from None
 
 
-def _to_path(kind: type, value: str) -> Path:
-    """The one type that msgspec does not know itself."""
-    return Path(value)
+def _of_text(kind: type, value: str) -> Any:
+    """The types that msgspec does not know itself: Path, Networks."""
+    return kind(value)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fleetmeter import cli
+from fleetmeter.database.migrations import migrate
 from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
@@ -258,3 +259,77 @@ def test_a_meter_that_is_purged_while_readings_are_stamped_with_it_does_not_come
     assert assigned.status_code == 200
     assert purged.exit_code == 0, purged.output
     eventually(lambda: places(db, f"{uid}M") == {})
+
+
+RULES = """
+insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)
+values ('MTR-1', now(), 0, 0, now()), ('MTR-10', now(), 0, 0, now());
+insert into anomalies (
+    kind, status, detected_at, device_kind, device_id, started_at, summary, evidence
+)
+select 'dc_exceeds_ac', 'open', now(), a.*
+from (
+    values
+        ('meter', 'MTR-1', now(), 'MTR-1 is silent.', '{}'::jsonb),
+        ('vehicle', 'MTR-1', now(), 'A vehicle of that name.', '{}'),
+        ('meter', 'MTR-10', now(), 'MTR-10 is silent.', '{"firmware": "MTR-1.5"}'),
+        ('vehicle', 'EV-1', '2026-01-01Z', 'x', '{"otherMeterId": "MTR-1"}'),
+        ('vehicle', 'EV-2', '2026-01-02Z', 'It fits MTR-1.', '{}'),
+        ('vehicle', 'EV-3', '2026-01-03Z', 'Is it MTR-1: or not?', '{}'),
+        ('site', 'north', now(), 'x', '{"meters": ["MTR-1", "MTR-2"]}')
+) as a;
+insert into anomaly_events (anomaly_id, event, anomaly)
+select id, 'opened', json_build_object('deviceId', device_id, 'summary', summary)
+from anomalies;
+update anomalies
+set summary = 'x'
+where device_id = 'EV-3';
+insert into anomaly_memory (aspect, device_kind, device_id, memory)
+values
+    ('hours', 'meter', 'MTR-1', '{}'),
+    ('clock', 'meter', 'MTR-1', '{}'),
+    ('hours', 'vehicle', 'EV-4', '{"sessions": [{"meterId": "MTR-1"}]}'),
+    ('hours', 'vehicle', 'EV-5', '{"sessions": [{"meterId": "MTR-10"}]}');
+insert into late_devices (source, device_id, since, late_hours_until)
+values ('meter_readings', 'MTR-1', now(), 0), ('meter_readings', 'MTR-10', now(), 0);
+insert into rule_overrides (kind, scope, target, parameters, changed_by)
+select 'meter_silent', 'meter', target, '{}', 'anna'
+from unnest(array['MTR-1', 'MTR-10']) as target;
+insert into rule_changes (kind, scope, target, parameters, changed_by)
+select 'meter_silent', 'meter', target, '{}', 'anna'
+from unnest(array['MTR-1', 'MTR-10']) as target;
+"""
+
+
+def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(migrate(empty_database_url, 400))
+    db = Db(empty_database_url)
+    db.run(RULES)
+    monkeypatch.setenv("FLEETMETER_DATABASE_URL", empty_database_url)
+
+    def purge(*args: str) -> str:
+        outcome = CliRunner().invoke(cli.main, ["purge", "--device", "MTR-1", *args])
+        assert outcome.exit_code == 0, outcome.output
+        return outcome.output
+
+    counted = purge("--kind", "meter", "--dry-run")
+    purge("--kind", "meter", "--yes")
+    for count, relation in (
+        *((1, "anomalies"), (2, "anomaly_memory"), (1, "late_devices")),
+        *((1, "rule_overrides"), (1, "rule_changes"), (4, "anomalies"), (1, "anomaly_memory")),
+    ):
+        assert any(line.split()[:2] == [str(count), relation] for line in counted.splitlines())
+
+    left = db.fetch("select device_kind, device_id from anomalies order by 1, 2")
+    assert [tuple(row) for row in left] == [("meter", "MTR-10"), ("vehicle", "MTR-1")]
+    rest = db.fetch("select aspect, device_id from anomaly_memory")
+    assert [tuple(row) for row in rest] == [("hours", "EV-5")]
+    assert places(db, "MTR-10").keys() >= {
+        *("anomalies.device_id", "anomaly_memory.memory", "late_devices.device_id"),
+        *("rule_overrides.target", "rule_changes.target", "meter_state.meter_id"),
+    }
+    anew = db.fetch("select device_id, since from late_devices where source ~ 'vehicle' order by 1")
+    assert [row["device_id"] for row in anew] == ["EV-1", "EV-2", "EV-3", "EV-4"]
+    assert [row["since"].day for row in anew[:3]] == [1, 2, 3]

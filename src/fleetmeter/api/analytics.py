@@ -9,6 +9,7 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from fleetmeter.api.anomalies import AnomalyCounts, anomaly_counts
 from fleetmeter.api.known import require_meter, require_vehicle
 from fleetmeter.api.parameters import (
     Bucket,
@@ -76,6 +77,7 @@ class Fleet(TotalEnergyBalance, kw_only=True):
 
     meters_reporting: int
     meters_silent: int
+    anomalies: AnomalyCounts
     sites: Page[SiteBalance]
     vehicles: Page[RankedVehicle]
 
@@ -162,7 +164,7 @@ async def get_fleet(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Fleet:
-    """Totals, efficiency, loss and what stayed unattributed.
+    """Totals, efficiency, loss and what stayed unattributed; and what is wrong now.
 
     The cursor of `vehicles` is for this request, and keeps its window; that of `sites` is for
     `/v1/analytics/sites`.
@@ -171,6 +173,7 @@ async def get_fleet(
     span = _window_of((rank.start, rank.end)) if rank else window(from_, to)
     async with database.answering() as connection:
         row = await _report(connection, span, sort=sort, rank=rank, sites=limit, vehicles=limit)
+        counts = await anomaly_counts(connection)
     sums = msgspec.json.decode(row["totals"], type=FleetSums)
     vehicles = msgspec.json.decode(row["vehicles"], type=list[RankedSums])
     values = {item.vehicle_id: item.value for item in vehicles}
@@ -185,6 +188,7 @@ async def get_fleet(
         vehicles_silent=silent,
         meters_reporting=sums.meters_reporting,
         meters_silent=max(sums.meters - sums.meters_reporting, 0),
+        anomalies=counts,
         sites=_sites(row, span, limit),
         vehicles=page(
             [ranked(item) for item in vehicles],

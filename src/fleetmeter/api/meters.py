@@ -7,7 +7,7 @@ import msgspec
 from asyncpg import Record
 from litestar import Router, delete, get
 from litestar.di import NamedDependency
-from msgspec import UNSET, Meta
+from msgspec import Meta
 
 from fleetmeter.api.device_settings import patch_meter
 from fleetmeter.api.known import require_meter
@@ -32,12 +32,11 @@ from fleetmeter.api.parameters import (
 from fleetmeter.api.versions import StoredMeterReading, Versions, meter_readings
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
-from fleetmeter.devices import MeterSettings, MeterWithSettings, meter_settings
+from fleetmeter.devices import MeterWithSettings, meter_state
 from fleetmeter.energy.fleet import EnergyBalance, MeterSums, balance
 from fleetmeter.energy.performance import mean
 from fleetmeter.problems import not_found
 from fleetmeter.readings.model import volts
-from fleetmeter.readings.stored import meter_fields
 
 
 class MeterEnergy(EnergyBalance, kw_only=True):
@@ -58,7 +57,7 @@ async def list_meters(
         rows = [
             row async for row in queries.meters(connection, after=after_id(cursor), limit=limit + 1)
         ]
-    return page([_state(row) for row in rows], limit, key=lambda item: item.meter_id)
+    return page([meter_state(row) for row in rows], limit, key=lambda item: item.meter_id)
 
 
 @get("/{meter_id:str}", summary="Live state of one meter")
@@ -70,7 +69,7 @@ async def get_meter(
         row = await _meter(connection, meter_id)
     if row is None or row["removed_at"]:
         raise not_found("meter", meter_id, removed=row is not None)
-    return _state(row)
+    return meter_state(row)
 
 
 @delete("/{meter_id:str}", summary="Take a meter out of live state and lists")
@@ -157,15 +156,6 @@ def _energy(row: Record) -> MeterEnergy:
         avg_voltage=None if total is None else mean(total, sums.meter_readings, scale=1000),
         min_voltage=None if lowest is None else volts(lowest),
         max_voltage=None if highest is None else volts(highest),
-    )
-
-
-def _state(row: Record) -> MeterWithSettings:
-    settings = meter_settings(row)
-    return MeterWithSettings(
-        **meter_fields(row),
-        last_seen=row["last_seen"],
-        settings=UNSET if settings == MeterSettings() else settings,
     )
 
 

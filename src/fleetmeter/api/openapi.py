@@ -40,13 +40,23 @@ _PROBLEM = Schema(
 )
 _DESCRIPTIONS = {
     "400": "The request is not valid.",
-    "404": "The device, or a reading of it, is not known.",
+    "404": "What is asked for is not known.",
     "408": "The body did not arrive in time; nothing was stored.",
-    "409": "The reading has been corrected as often as it may be.",
     "413": "The body or the batch is too large; nothing was stored.",
     "415": "The body's type or encoding is not supported; nothing was stored.",
     "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
 }
+_CONFLICTS = {
+    "/v1/corrections": "The reading has been corrected as often as it may be.",
+    "/v1/anomalies/{anomaly_id}/acknowledge": "The anomaly is resolved already.",
+    "/v1/rules/{kind}": "It does not go with what is set for other places.",
+}
+"""What 409 means, of the operation there that takes a body."""
+_NEVER_UNKNOWN = (
+    "/v1/vehicles/{vehicle_id}/meter",
+    "/v1/rules/{kind}/overrides",
+    "/v1/rules/{kind}/changes",
+)
 
 
 _READING = Schema(
@@ -168,10 +178,12 @@ def _describe(path: str, operation: Operation) -> None:
     statuses = []
     if operation.parameters or operation.request_body:
         statuses.append("400")
-    if "{" in path and path != "/v1/vehicles/{vehicle_id}/meter":
+    if "{" in path and path not in _NEVER_UNKNOWN:
         statuses.append("404")
     if path == "/v1/corrections":
-        statuses += ["404", "409"]
+        statuses.append("404")
+    if operation.request_body and path in _CONFLICTS:
+        statuses.append("409")
     if path == "/v1/ingest":
         statuses += ["408", "413", "415"]
     if path.startswith("/v1/") or path == "/health/ready":
@@ -179,7 +191,7 @@ def _describe(path: str, operation: Operation) -> None:
     problem = Reference(ref="#/components/schemas/Problem")
     for status in statuses:
         responses[status] = OpenAPIResponse(
-            description=_DESCRIPTIONS[status],
+            description=_CONFLICTS[path] if status == "409" else _DESCRIPTIONS[status],
             content={"application/problem+json": OpenAPIMediaType(schema=problem)},
         )
     operation.responses = responses

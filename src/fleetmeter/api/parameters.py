@@ -1,7 +1,7 @@
 """What several endpoints take: device ids, windows of time, pages."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 from litestar import Request
 from litestar.params import PathParameter, QueryParameter
+from msgspec import Meta
 
 from fleetmeter.energy import buckets
 from fleetmeter.problems import invalid_parameter
@@ -73,14 +74,29 @@ TimeZone = Annotated[
     ),
 ]
 
+MAX_ID = 2**63 - 1
+Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+"""What the database counts rows by."""
+
+Note = Annotated[str, Meta(min_length=1, max_length=1000)]
+
 T = TypeVar("T")
 
 
-async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+def takes(*names: str) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
     """400 for a query parameter that does not exist: a misspelt one would change the question."""
-    for name in request.query_params:
-        if name not in ("from", "to", "bucket", "tz", "sort", "limit", "cursor", "versions"):
-            raise invalid_parameter(name, "is no parameter of this request")
+
+    async def refuse_others(request: Request[Any, Any, Any]) -> None:
+        for name in request.query_params:
+            if name not in names:
+                raise invalid_parameter(name, "is no parameter of this request")
+
+    return refuse_others
+
+
+refuse_unknown_parameters = takes(
+    "from", "to", "bucket", "tz", "sort", "limit", "cursor", "versions"
+)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -173,6 +189,12 @@ def check_device_id(name: str, value: str) -> str:
     if DEVICE_ID.fullmatch(value) is None:
         raise invalid_parameter(name, DEVICE_ID_RULE)
     return value
+
+
+def check_printable(name: str, text: str | None) -> None:
+    """400 for text with characters that cannot be shown."""
+    if text is not None and not text.isprintable():
+        raise invalid_parameter(name, "has characters that cannot be shown")
 
 
 def page(items: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:

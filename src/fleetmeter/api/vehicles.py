@@ -8,7 +8,7 @@ import msgspec
 from asyncpg import Record
 from litestar import Router, delete, get
 from litestar.di import NamedDependency
-from msgspec import UNSET, Meta
+from msgspec import Meta
 
 from fleetmeter.api.device_settings import patch_vehicle
 from fleetmeter.api.known import require_vehicle
@@ -33,7 +33,7 @@ from fleetmeter.api.parameters import (
 from fleetmeter.api.versions import StoredVehicleReading, Versions, vehicle_readings
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
-from fleetmeter.devices import VehicleSettings, VehicleWithSettings, vehicle_settings
+from fleetmeter.devices import VehicleWithSettings, vehicle_state
 from fleetmeter.energy.performance import (
     ConsumedAc,
     Efficiency,
@@ -47,7 +47,6 @@ from fleetmeter.energy.quality import Quality
 from fleetmeter.energy.sessions import Session, SessionSums, session
 from fleetmeter.problems import not_found
 from fleetmeter.readings.model import celsius, kwh, percent
-from fleetmeter.readings.stored import vehicle_fields
 
 SESSIONS_AT_ONCE = timedelta(days=31)
 """Sessions are looked for in windows of this length, from the newest back."""
@@ -81,7 +80,7 @@ async def list_vehicles(
             row
             async for row in queries.vehicles(connection, after=after_id(cursor), limit=limit + 1)
         ]
-    return page([_state(row) for row in rows], limit, key=lambda item: item.vehicle_id)
+    return page([vehicle_state(row) for row in rows], limit, key=lambda item: item.vehicle_id)
 
 
 @get("/{vehicle_id:str}", summary="Live state of one vehicle")
@@ -93,7 +92,7 @@ async def get_vehicle(
         row = await _vehicle(connection, vehicle_id)
     if row is None or row["removed_at"]:
         raise not_found("vehicle", vehicle_id, removed=row is not None)
-    return _state(row)
+    return vehicle_state(row)
 
 
 @delete("/{vehicle_id:str}", summary="Take a vehicle out of live state and lists")
@@ -217,15 +216,6 @@ def _energy(row: Record) -> VehicleEnergy:
         max_soc=percent(row["soc_bp_max"]),
         meter_ids=sums.meter_ids,
         quality=vehicle_quality(sums),
-    )
-
-
-def _state(row: Record) -> VehicleWithSettings:
-    settings = vehicle_settings(row)
-    return VehicleWithSettings(
-        **vehicle_fields(row),
-        last_seen=row["last_seen"],
-        settings=UNSET if settings == VehicleSettings() else settings,
     )
 
 

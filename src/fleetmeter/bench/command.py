@@ -68,6 +68,7 @@ async def _bench(
         answers.medians([each.answers for each in done]),
         columnstore.medians([each.columnstore for each in done]),
         files.medians([each.files for each in done]),
+        done[-1].detected,
     )
     if figures.ingest:
         report.show(figures.ingest, on)
@@ -77,4 +78,6 @@ async def _bench(
         report.show_answers(figures.answers, on)
     if figures.columnstore:
         report.show_columnstore(figures.columnstore, on)
+    if figures.detected:
+        report.show_detected(figures.detected, on)
     report.write(out, figures, on, options)

@@ -109,16 +109,26 @@ async def empty_history(
     async with fresh_database(server_url, 0) as url:
         connection = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
         try:
-            rolls_up = await connection.fetchval(
-                "select bool_or(engine = 'timescaledb') from schema_migrations"
-            )
-            if rolls_up:
-                await connection.execute(_PAUSE_JOBS)
+            rolls_up = await pause_jobs(url)
             for statement in _DEVICES:
                 await connection.execute(statement, devices)
             yield History(url, connection, devices, rolls_up, progress)
         finally:
             await connection.close()
+
+
+async def pause_jobs(url: str) -> bool:
+    """Keep a database from refreshing, packing and dropping by itself; False: it never does."""
+    connection = await asyncpg.connect(url)
+    try:
+        rolls_up: bool = await connection.fetchval(
+            "select bool_or(engine = 'timescaledb') from schema_migrations"
+        )
+        if rolls_up:
+            await connection.execute(_PAUSE_JOBS)
+        return rolls_up
+    finally:
+        await connection.close()
 
 
 # A refresh of the database's own would collide with ours, or work while we measure.

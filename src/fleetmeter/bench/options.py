@@ -6,7 +6,7 @@ import msgspec
 
 SCENARIOS = (
     *("bulk", "formats", "singles", "resend", "late", "overload", "latency", "import", "export"),
-    *("answers", "columnstore"),
+    *("answers", "columnstore", "anomalies"),
 )
 
 Progress = Callable[[str, int, int], None]
@@ -41,6 +41,23 @@ class ColumnstoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Vehicles, and as many meters, that report for a day."""
 
 
+class AnomalyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The simulated fleets whose faults are looked for, and the large one that takes time."""
+
+    vehicles: int = 400
+    days: int = 30
+    faults: int = 20
+    """Of each kind."""
+
+    seeds: tuple[int, ...] = (101, 102)
+    """None of those that thresholds were tuned on."""
+
+    evaluated: int = 10_000
+    """Vehicles, and as many meters, of the fleet that takes time."""
+
+    runs: int = 9
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How much to measure."""
 
@@ -58,4 +75,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     answers: AnswersOptions = AnswersOptions()
     columnstore: ColumnstoreOptions = ColumnstoreOptions()
+    anomalies: AnomalyOptions = AnomalyOptions()
     only: tuple[str, ...] = SCENARIOS

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fleetmeter.bench import answers, columnstore, files, run
+from fleetmeter.bench import answers, columnstore, detection, files, run, scoring
 from fleetmeter.bench.measured import Measured
 from fleetmeter.bench.options import Options
 from fleetmeter.bench.options import Progress as Tell
@@ -168,6 +168,41 @@ def show_files(lines: Sequence[files.Moved], on: dict[str, Any]) -> None:
     _print(table)
 
 
+def show_detected(found: detection.Detected, on: dict[str, Any]) -> None:
+    """The table of anomalies, on standard output."""
+    fleets = len(found.seeds)
+    table = Table(
+        title=_title(on),
+        caption=f"{fleets} simulated fleet{'s' if fleets > 1 else ''} (seeds "
+        f"{', '.join(map(str, found.seeds))}) of {found.vehicles} vehicles, {found.days} days of "
+        f"winter each; {found.readings:,} readings, stored in {found.stored_s:,.0f} s, evaluated "
+        f"in {found.evaluated_s:,.0f} s. Delay: from when the evidence was complete; median.",
+    )
+    table.add_column("kind")
+    for heading in ("faults", "found", "recall", "anomalies", "right", "precision", "cause right"):
+        table.add_column(heading, justify="right")
+    for heading in ("delay h", "within 2 h"):
+        table.add_column(heading, justify="right")
+    for line in found.scores:
+        table.add_row(
+            line.kind,
+            *map(str, (line.faults, line.recalled)),
+            _at_least(line.recall, scoring.RECALL),
+            *map(str, (line.anomalies, line.right)),
+            _at_least(line.precision, scoring.PRECISION),
+            ""
+            if not line.causes
+            else _at_least((line.causes_right or 0) / line.causes, scoring.CAUSES_RIGHT),
+            f"{line.delay_h:.1f}",
+            f"{line.in_time:.2f}",
+        )
+    _print(table)
+
+
+def _at_least(share: float, limit: float) -> str:
+    return f"{share:.3f}{' UNDER' if share < limit else ''}"
+
+
 def _tenths(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
@@ -214,5 +249,6 @@ def write(path: Path, figures: run.Round, on: dict[str, Any], options: Options) 
         "answers": figures.answers,
         "columnstore": figures.columnstore,
         "files": figures.files,
+        "detected": figures.detected,
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")

@@ -2,7 +2,15 @@
 
 import msgspec
 
-from fleetmeter.bench import answers, columnstore, export_file, files, import_file
+from fleetmeter.bench import (
+    answers,
+    columnstore,
+    detection,
+    evaluation,
+    export_file,
+    files,
+    import_file,
+)
 from fleetmeter.bench.ingest import Ingest
 from fleetmeter.bench.measured import Measured
 from fleetmeter.bench.options import Options, Progress
@@ -17,6 +25,7 @@ class Round(msgspec.Struct):
     answers: list[answers.Answered]
     columnstore: list[columnstore.Packed]
     files: list[files.Moved]
+    detected: detection.Detected | None = None
 
 
 async def measure(
@@ -36,10 +45,17 @@ async def measure(
             case "export":
                 done.files += await export_file.measure(server_url, database, options, progress)
             case "answers":
-                done.answers = await answers.measure(server_url, options.answers, progress)
+                done.answers += await answers.measure(server_url, options.answers, progress)
             case "columnstore":
                 done.columnstore = await columnstore.measure(
                     server_url, options.columnstore, progress
+                )
+            case "anomalies":
+                done.answers += await evaluation.measure(
+                    server_url, settings, options.anomalies, progress
+                )
+                done.detected = await detection.measure(
+                    server_url, settings, options.anomalies, progress
                 )
             case _:
                 await ingest.measure(scenario)

@@ -269,8 +269,13 @@ class DatabaseWriter:
                     meter_ids, vehicle_ids = zip(*pairs, strict=True)
                     await queries.pair(connection, meter_ids=meter_ids, vehicle_ids=vehicle_ids)
                 if older:
-                    await queries.note_late_hours(
-                        connection, source=kind.table, hours=_hours_of(rows)
+                    oldest = {row[0]: time_of(row[1]) for row in reversed(rows)}
+                    await queries.note_late(
+                        connection,
+                        source=kind.table,
+                        hours=_hours_of(rows),
+                        ids=list(oldest),
+                        sinces=list(oldest.values()),
                     )
                 await _copy(connection, kind, newest[kind.table].values(), parts=repeat(0))
                 await connection.execute(kind.advance)

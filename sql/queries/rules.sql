@@ -1,0 +1,86 @@
+-- What is set for the rules of anomalies, and who changed it.
+
+-- name: begin_rule_change(kind)!
+-- One change of a rule at a time, until the end of the transaction.
+select pg_advisory_xact_lock(hashtext('fleetmeter.rules.' || :kind))
+
+-- name: overrides_of_rule(kind)
+-- All that is set for a rule, of a device with its site now (primary keys).
+select o.scope, o.target, o.parameters, coalesce(v.site, m.site) as site
+from rule_overrides as o
+left join vehicle_settings as v
+    on o.scope = 'vehicle'
+    and v.vehicle_id = o.target
+left join meter_settings as m
+    on o.scope = 'meter'
+    and m.meter_id = o.target
+where o.kind = :kind
+
+-- name: override_page(kind, after_scope, after_target, limit)
+-- A page of what is set for a rule, in the order of scopes and targets (primary key).
+select *
+from rule_overrides
+where kind = :kind
+    and (scope, target) > (:after_scope, :after_target)
+order by scope, target
+limit :limit
+
+-- name: overrides_at(kinds, scope, target, site)
+-- What is set for some rules where a device, a site or the fleet is, the widest scope first (primary key).
+select *
+from rule_overrides
+where kind = any(:kinds)
+    and (
+        scope = 'fleet'
+        or scope = 'site' and target = :site
+        or scope = :scope and target = :target
+    )
+order by kind, array_position(array['fleet', 'site'], scope)
+
+-- name: site_of_vehicle(vehicle_id)$
+-- The site that is set for a vehicle (primary key).
+select site
+from vehicle_settings
+where vehicle_id = :vehicle_id
+
+-- name: site_of_meter(meter_id)$
+-- The site that is set for a meter (primary key).
+select site
+from meter_settings
+where meter_id = :meter_id
+
+-- name: site_known(site)$
+-- Whether a device belongs to a site.
+select exists (select from meter_settings where site = :site)
+    or exists (select from vehicle_settings where site = :site)
+
+-- name: set_override(kind, scope, target, parameters, who)!
+-- Sets what a rule goes by in one place.
+insert into rule_overrides (kind, scope, target, parameters, changed_by)
+values (:kind, :scope, :target, :parameters, :who)
+on conflict (kind, scope, target) do update
+set
+    parameters = excluded.parameters,
+    changed_at = now(),
+    changed_by = excluded.changed_by
+
+-- name: remove_override(kind, scope, target)!
+-- Lets the wider scopes decide again.
+delete from rule_overrides
+where kind = :kind
+    and scope = :scope
+    and target = :target
+
+-- name: record_rule_change(kind, scope, target, parameters, replaced, who, note)!
+-- Keeps who changed what, and what was before.
+insert into rule_changes (kind, scope, target, parameters, replaced, changed_by, note)
+values (:kind, :scope, :target, :parameters, :replaced, :who, :note)
+
+-- name: rule_changes(kind, before, limit)
+-- A page of a rule's changes, newest first (index on kind and id).
+select *
+from rule_changes
+where kind = :kind
+    and (:before::bigint is null or id < :before)
+order by id desc
+limit :limit

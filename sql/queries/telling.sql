@@ -1,0 +1,204 @@
+-- Telling people: what the stream and the webhooks read, and what becomes of the webhooks.
+
+-- name: newest_event()$
+-- The newest of what happened to anomalies (primary key); 0 when nothing has.
+select coalesce(max(id), 0)
+from anomaly_events
+
+-- name: events_after(after, until, limit)
+-- What happened to anomalies, in the order of the commits (primary key).
+select id, event, at, who, note, anomaly::text as anomaly, anomaly ->> 'kind' as kind
+from anomaly_events
+where id > :after
+    and id <= :until
+order by id
+limit :limit
+
+-- name: missed_events(after, until, most)^
+-- Where a stream that has seen events up to `after` goes on so that it gets `most` at most, and how many that leaves
+-- out, counted to 100,000 (primary key); no row: none.
+select
+    older.id as goes_on_after,
+    (
+        select count(*)
+        from (
+            select
+            from anomaly_events
+            where id > :after
+                and id <= older.id
+            limit 100000
+        ) as missed
+    ) as missed
+from (
+    select id
+    from anomaly_events
+    where id > :after
+        and id <= :until
+    order by id desc
+    offset :most
+    limit 1
+) as older
+
+-- name: vehicles_ahead(after, scan)^
+-- How many vehicles come next, of `scan` at most, and the last of them (primary key).
+select count(*) as devices, max(vehicle_id) as last
+from (
+    select vehicle_id
+    from vehicle_state
+    where vehicle_id > :after
+    order by vehicle_id
+    limit :scan
+) as ahead
+
+-- name: seen_vehicles(after, last, since, limit)
+-- Of the vehicles after one id up to another, those that reported since a time (primary keys).
+select v.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.battery_capacity_wh, s.register_rollover_mwh
+from (
+    select *
+    from vehicle_state
+    where vehicle_id > :after
+        and vehicle_id <= :last
+        and last_seen >= :since
+        and removed_at is null
+    order by vehicle_id
+    limit :limit
+) as v
+left join vehicle_settings as s
+    on s.vehicle_id = v.vehicle_id
+order by v.vehicle_id
+
+-- name: meters_ahead(after, scan)^
+-- How many meters come next, of `scan` at most, and the last of them (primary key).
+select count(*) as devices, max(meter_id) as last
+from (
+    select meter_id
+    from meter_state
+    where meter_id > :after
+    order by meter_id
+    limit :scan
+) as ahead
+
+-- name: seen_meters(after, last, since, limit)
+-- Of the meters after one id up to another, those that reported since a time (primary keys).
+select m.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.rated_power_w, s.register_rollover_mwh
+from (
+    select *
+    from meter_state
+    where meter_id > :after
+        and meter_id <= :last
+        and last_seen >= :since
+        and removed_at is null
+    order by meter_id
+    limit :limit
+) as m
+left join meter_settings as s
+    on s.meter_id = m.meter_id
+order by m.meter_id
+
+-- name: database_time()$
+-- The clock that last_seen is of.
+select now()
+
+-- name: add_webhook(url, secret, format, kinds)$
+-- Its id; it is told what happens from now on. Null: there is one for this URL.
+insert into webhooks (url, secret, format, kinds, last_event_id)
+select :url, :secret, :format, :kinds::text[], coalesce(max(id), 0)
+from anomaly_events
+on conflict (url) do nothing
+returning id
+
+-- name: count_webhooks()$
+-- How many there are.
+select count(*)
+from webhooks
+
+-- name: webhooks()
+-- All of them, without their secrets, and how many events each has still to be told (counted to 10,000).
+select
+    w.id, w.url, w.format, w.kinds, w.created_at, w.last_event_id, w.last_success_at, w.failures, w.next_attempt_at,
+    w.last_error, w.disabled_at,
+    (
+        select count(*)
+        from (
+            select
+            from anomaly_events as e
+            where e.id > w.last_event_id
+            limit 10000
+        ) as waiting
+    ) as waiting
+from webhooks as w
+order by w.id
+
+-- name: webhook(webhook_id)^
+-- One of them (primary key).
+select *
+from webhooks
+where id = :webhook_id
+
+-- name: remove_webhook(webhook_id, url)$
+-- Forgets the webhook of an id or a URL; its URL, null when there is none.
+delete from webhooks
+where id = :webhook_id
+    or url = :url
+returning url
+
+-- name: enable_webhook(webhook_id, from_now)$
+-- Tells a webhook again, from where it was or from now on; null: there is none.
+update webhooks
+set disabled_at = null,
+    failures = 0,
+    next_attempt_at = now(),
+    last_event_id = case
+        when :from_now then (select coalesce(max(id), last_event_id) from anomaly_events)
+        else last_event_id
+    end
+where id = :webhook_id
+returning url
+
+-- name: claim_webhook(lease)^
+-- One webhook that has something to be told and whose time has come, for whoever asks first: nobody else gets it
+-- until next_attempt_at, which is the claim. It moves with each event that is told.
+update webhooks
+set next_attempt_at = now() + :lease
+where id = (
+    select id
+    from webhooks
+    where disabled_at is null
+        and next_attempt_at <= now()
+        and last_event_id < (select max(id) from anomaly_events)
+    order by next_attempt_at
+    limit 1
+    for update skip locked
+)
+returning id, url, secret, format, kinds, last_event_id, failures, next_attempt_at as claim
+
+-- name: webhook_took(webhook_id, claim, event_id, lease)$
+-- Notes that it has taken everything up to an event, and keeps it for a lease; null: it is somebody else's.
+update webhooks
+set last_event_id = :event_id,
+    last_success_at = now(),
+    failures = 0,
+    last_error = null,
+    next_attempt_at = now() + :lease
+where id = :webhook_id
+    and next_attempt_at = :claim
+returning next_attempt_at
+
+-- name: webhook_failed(webhook_id, claim, event_id, error, again_in, disable)!
+-- Notes that an event could not be told, the last that need not be told again, and when to try or that it is over.
+update webhooks
+set last_event_id = :event_id,
+    failures = failures + 1,
+    last_error = :error,
+    next_attempt_at = now() + :again_in,
+    disabled_at = case when :disable then now() end
+where id = :webhook_id
+    and next_attempt_at = :claim
+
+-- name: release_webhook(webhook_id, claim, event_id)!
+-- Gives it back, with the last event that it has taken or that is not for it.
+update webhooks
+set last_event_id = :event_id,
+    next_attempt_at = now()
+where id = :webhook_id
+    and next_attempt_at = :claim

@@ -1,0 +1,245 @@
+"""Curves of energy minute by minute, and how well one explains another.
+
+Pure numbers: lists of mWh, one a minute, from the same start.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import accumulate
+from typing import NamedTuple
+
+from fleetmeter.anomalies.model import MeterPoint, VehiclePoint
+
+BIN_MIN = 5
+"""Powers are compared over so many minutes: readings of two devices never fall together."""
+
+_AROUND_MIN = 15
+"""Before and after a vehicle charged, the other curve must be at rest as well."""
+
+LEAST_EFFICIENCY = 0.55
+MOST_EFFICIENCY = 1.03
+"""Of curves that belong together: from slow charging in the cold to what two meters may differ
+by."""
+
+_MUCH = 1.5
+
+_LEAST_COMPARED_MWH = 800_000
+_LEAST_COMPARED = 0.1
+"""Of the vehicle's energy: what must be compared at least, mWh and as a part of it."""
+
+
+class Curve(NamedTuple):
+    """By the minute: energy, and how many seconds of it readings cover."""
+
+    mwh: list[float]
+    covered_s: list[float]
+
+
+class Fit(NamedTuple):
+    """How one curve explains another."""
+
+    offset_s: float
+    """How much later the first is."""
+
+    efficiency: float
+    """First ÷ second, over what was compared."""
+
+    misfit: float
+    """What is not explained of the first's squared power: 0 nothing, 1 all."""
+
+    compared_mwh: float
+    """Of the first."""
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it can be DC from AC."""
+        return LEAST_EFFICIENCY <= self.efficiency <= MOST_EFFICIENCY
+
+
+def curve(
+    points: Sequence[VehiclePoint | MeterPoint],
+    start: datetime,
+    minutes: int,
+    interval_s: int,
+) -> Curve:
+    """Readings as a curve: each reading's energy came in its reporting interval.
+
+    After a gap, a reading that has more than those beside it is a register's, of all of the gap.
+    """
+    mwh = [0.0] * minutes
+    covered_s = [0.0] * minutes
+    times = [(point.time - start).total_seconds() for point in points]
+    energies = [point.energy_mwh for point in points]
+    for number, (time, energy) in enumerate(zip(times, energies, strict=True)):
+        gap = time - times[number - 1] if number else 0.0
+        span = float(interval_s)
+        if 0 < gap <= 1.5 * interval_s or (gap > 0 and energy > _MUCH * _beside(energies, number)):
+            span = gap
+        _spread(mwh, covered_s, time - span, time, energy)
+    return Curve(mwh, covered_s)
+
+
+def _beside(energies: Sequence[int], number: int) -> int:
+    """The larger one of the two readings beside one."""
+    beside = (*energies[max(0, number - 1) : number], *energies[number + 1 : number + 2])
+    return max(beside, default=0)
+
+
+def _spread(
+    mwh: list[float], covered_s: list[float], begin_s: float, end_s: float, energy: float
+) -> None:
+    """Energy evenly over a time; what lies outside of the curve is left out."""
+    first, last = max(0, int(begin_s // 60)), min(len(mwh) - 1, int(end_s // 60))
+    per_s = energy / (end_s - begin_s)
+    for minute in range(first, last + 1):
+        seconds = min(end_s, (minute + 1) * 60) - max(begin_s, minute * 60)
+        if seconds > 0:
+            mwh[minute] += per_s * seconds
+            covered_s[minute] = min(60.0, covered_s[minute] + seconds)
+
+
+def less(mwh: Sequence[float], others: Iterable[Sequence[float]], efficiency: float) -> list[float]:
+    """What is left of a meter's curve when others took theirs from it."""
+    left = list(mwh)
+    for other in others:
+        for minute, energy in enumerate(other):
+            if energy:
+                left[minute] -= energy / efficiency
+    return [max(0.0, value) for value in left]
+
+
+def bounds(mwh: Sequence[float]) -> tuple[int, int] | None:
+    """First and last minute with energy; None: there is none."""
+    minutes = [minute for minute, energy in enumerate(mwh) if energy > 0]
+    return (minutes[0], minutes[-1]) if minutes else None
+
+
+def fit(dc: Sequence[float], ac: Sequence[float], most_offset_min: int) -> Fit | None:
+    """The offset at which AC explains DC best; None: nothing can be compared.
+
+    Least squares of power over five minutes each, around the time in which DC was delivered, with
+    the efficiency that is best within what is plausible. Where an offset asks for AC after the end
+    of the curves, that is not known and not compared.
+    """
+    charged = bounds(dc)
+    if charged is None:
+        return None
+    of_dc = [0.0, *accumulate(dc)]
+    of_ac = [0.0, *accumulate(ac)]
+    first = max(0, charged[0] - _AROUND_MIN)
+    last = min(len(dc), charged[1] + 1 + _AROUND_MIN)
+    tried: dict[int, Fit | None] = {}
+
+    def at(offset: int) -> Fit | None:
+        if offset not in tried:
+            tried[offset] = _at(of_dc, of_ac, first, last, offset)
+        return tried[offset]
+
+    coarse = range(-most_offset_min, most_offset_min + 1, BIN_MIN if most_offset_min > 5 else 1)
+    found = [(each.misfit, abs(offset), offset) for offset in coarse if (each := at(offset))]
+    if not found:
+        return None
+    around = min(found)[2]
+    fine = range(
+        max(-most_offset_min, around - BIN_MIN), min(most_offset_min, around + BIN_MIN) + 1
+    )
+    found = [(each.misfit, abs(offset), offset) for offset in fine if (each := at(offset))]
+    best = min(found)[2]
+    result = at(best)
+    if result is None:
+        return None
+    return result._replace(offset_s=60 * (best + _between(at(best - 1), result, at(best + 1))))
+
+
+def _between(before: Fit | None, best: Fit, after: Fit | None) -> float:
+    """Where between minutes a parabola through three misfits is lowest."""
+    if before is None or after is None:
+        return 0.0
+    bend = before.misfit - 2 * best.misfit + after.misfit
+    return 0.5 * (before.misfit - after.misfit) / bend if bend > 1e-9 else 0.0
+
+
+def _at(
+    of_dc: Sequence[float], of_ac: Sequence[float], first: int, last: int, offset: int
+) -> Fit | None:
+    end = min(last, len(of_ac) - 1 + offset)
+    begin = max(first, offset)
+    sum_dc = sum_ac = dc_dc = dc_ac = ac_ac = 0.0
+    for minute in range(begin, end - BIN_MIN + 1, BIN_MIN):
+        dc = of_dc[minute + BIN_MIN] - of_dc[minute]
+        ac = of_ac[minute + BIN_MIN - offset] - of_ac[minute - offset]
+        sum_dc += dc
+        sum_ac += ac
+        dc_dc += dc * dc
+        dc_ac += dc * ac
+        ac_ac += ac * ac
+    if sum_dc < max(_LEAST_COMPARED_MWH, _LEAST_COMPARED * (of_dc[-1] - of_dc[0])):
+        return None
+    if ac_ac <= 0:
+        return Fit(60.0 * offset, float("inf"), 1.0, sum_dc)
+    factor = min(max(dc_ac / ac_ac, LEAST_EFFICIENCY), MOST_EFFICIENCY)
+    misfit = max(0.0, (dc_dc - 2 * factor * dc_ac + factor * factor * ac_ac) / dc_dc)
+    return Fit(60.0 * offset, sum_dc / sum_ac, misfit, sum_dc)
+
+
+def unexplained(
+    ac: Sequence[float], taken: Sequence[float], dc: Sequence[float], found: Fit
+) -> float:
+    """What of a meter's squared power is not explained, when others took `taken` (as AC) and one
+    vehicle its DC at another time: 0 nothing, 1 all. Around that vehicle's charging."""
+    charged = bounds(dc)
+    if charged is None:
+        return 1.0
+    offset = round(found.offset_s / 60)
+    begin = max(0, charged[0] - max(offset, 0) - _AROUND_MIN)
+    end = min(len(ac), charged[1] + 1 + max(-offset, 0) + _AROUND_MIN, len(ac) - offset)
+    predicted = [
+        taken[minute] + (dc[minute + offset] / found.efficiency if minute + offset >= 0 else 0.0)
+        for minute in range(begin, end)
+    ]
+    wrong = squared = 0.0
+    for at in range(0, end - begin - BIN_MIN + 1, BIN_MIN):
+        metered = sum(ac[begin + at : begin + at + BIN_MIN])
+        wrong += (metered - sum(predicted[at : at + BIN_MIN])) ** 2
+        squared += metered * metered
+    return wrong / squared if squared > 0 else 1.0
+
+
+def is_lumpy(
+    points: Sequence[MeterPoint], dc: Sequence[float], start: datetime, interval_s: int
+) -> bool | None:
+    """Whether a meter showed nothing for long while DC was delivered, and then much at once.
+
+    None: it has shown nothing at all yet, so it may.
+    """
+    charged = bounds(dc)
+    if charged is None:
+        return False
+    mean = sum(dc) / (charged[1] - charged[0] + 1) * interval_s / 60
+    during = [
+        point
+        for point in points
+        if 60 * charged[0] < (point.time - start).total_seconds() <= 60 * (charged[1] + 2)
+    ]
+    empty = sum(point.energy_mwh < 0.05 * mean for point in during)
+    if len(during) < 5 or empty < 0.6 * len(during):
+        return False
+    lumps = [point for point in during if point.energy_mwh > 4 * mean]
+    if not lumps:
+        return None if all(point.energy_mwh == 0 for point in during) else False
+    until = (lumps[-1].time - start).total_seconds() / 60
+    delivered = sum(dc[: round(until)])
+    shown = sum(point.energy_mwh for point in points if point.time <= lumps[-1].time)
+    return LEAST_EFFICIENCY <= delivered / shown <= 1.15
+
+
+def resets(points: Sequence[MeterPoint], dc: Sequence[float], start: datetime) -> int:
+    """How often a register began anew while DC was delivered."""
+    charged = bounds(dc)
+    if charged is None:
+        return 0
+    return sum(
+        point.reset
+        for point in points
+        if charged[0] <= (point.time - start).total_seconds() / 60 <= charged[1] + 5
+    )

@@ -1,0 +1,188 @@
+"""The evaluation: every hour that is over, once; late devices anew; clocks every minute.
+
+One replica at a time evaluates, in one session that holds an advisory lock. Hours, what the rules
+remember, what they found and how far they are are stored in one transaction, so that whatever
+interrupts it, the next run goes on where the last one ended.
+
+An hour is evaluated five minutes after its end. A change of history that comes later is noted with
+it (late_devices), by a transaction that goes by the time when it began: four minutes after the end
+of an hour, a change of it counts as late. A transaction that began before and is not over would be
+missed, so hours wait for those that have written something already, half an hour at most. What
+remains is one that takes longer than a minute from its beginning to its first write.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import NamedTuple
+
+import structlog
+from asyncpg import Record
+
+from fleetmeter.anomalies import observations, store
+from fleetmeter.anomalies.evaluate import evaluate_clocks
+from fleetmeter.anomalies.folding import fold, hours_at_once
+from fleetmeter.anomalies.late import WARMUP, Late, evaluate_late
+from fleetmeter.anomalies.model import Change, Device, Subject
+from fleetmeter.anomalies.observations import HOUR, floor_hour
+from fleetmeter.anomalies.remembered import memories, remember
+from fleetmeter.anomalies.rules import Rulebook
+from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.sql import queries
+
+CLOSED_AFTER = timedelta(minutes=5)
+"""How long after its end an hour is evaluated."""
+
+LATE_AFTER = timedelta(minutes=4)
+"""How long after the end of an hour a change of it counts as late; evaluated_before() in SQL."""
+
+CLOCKS_EVERY = timedelta(minutes=1)
+"""How often clocks are looked at, and who is not there any more."""
+
+_log = structlog.get_logger()
+
+
+class Ran(NamedTuple):
+    """What a run did."""
+
+    hours: int = 0
+    """Evaluated for the first time."""
+
+    late_devices: int = 0
+    """Evaluated anew."""
+
+
+def closed_until(now: datetime) -> datetime:
+    """Up to where hours are over for the rules."""
+    return floor_hour(now - CLOSED_AFTER)
+
+
+class Evaluator:
+    """Evaluates when it is asked to; remembers nothing but when it looked at clocks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._clocks_at: datetime | None = None
+
+    async def run(self, now: datetime | None = None) -> Ran | None:
+        """Evaluate whatever there is to evaluate; None: somebody else is at it.
+
+        `now` is the time in a simulation. Raises DatabaseUnavailableError: what was not committed
+        is done by the next run.
+        """
+        async with self._database.connection() as connection:
+            progress = await queries.evaluation_progress(connection)
+        at = now or progress["now"]
+        done = Ran()
+        if not self._is_due(progress, at):
+            return done
+        while True:
+            began = perf_counter()
+            async with self._database.session() as connection:  # which frees the lock at its end
+                if not await queries.begin_evaluation(connection):
+                    return None if done == Ran() else done
+                ran, is_last = await self._run(connection, at)
+                took = timedelta(seconds=perf_counter() - began)
+                await queries.evaluation_ran(connection, at=at, took=took)
+            done = Ran(done.hours + ran.hours, done.late_devices + ran.late_devices)
+            if is_last:
+                return done
+            # half of the time is everybody else's, and whoever waits for the lock goes first
+            await asyncio.sleep(took.total_seconds())
+
+    def _is_due(self, progress: Record, at: datetime) -> bool:
+        until = progress["evaluated_until"]
+        is_closed = until is None or until < closed_until(at)
+        return is_closed or progress["is_late"] or self._clocks_are_due(at)
+
+    def _clocks_are_due(self, at: datetime) -> bool:
+        before = self._clocks_at
+        return before is None or not timedelta() <= at - before < CLOCKS_EVERY
+
+    async def _run(self, connection: Connection, at: datetime) -> tuple[Ran, bool]:
+        """All hours that are over, some late devices, clocks; whether nothing is left."""
+        progress = await queries.evaluation_progress(connection)
+        until, closed = progress["evaluated_until"], await _closed_until(connection, at)
+        if until is None:
+            first = await queries.first_hour(connection, since=floor_hour(at - WARMUP))
+            until = closed if first is None else min(first, closed)
+            await queries.evaluated(connection, until=until)
+        clocks_are_due = self._clocks_are_due(at)
+        if clocks_are_due or until < closed:
+            await _retire(connection, at)
+        hours, late = 0, Late(0, [], True)
+        if until < closed or progress["is_late"]:
+            devices = await observations.roster(connection)
+            hours = await _evaluate_hours(connection, devices, until, closed)
+            late = await evaluate_late(connection, devices, max(until, closed))
+            await _tell(connection, late.events)
+        if clocks_are_due:
+            await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
+            self._clocks_at = at
+        return Ran(hours, late.devices), late.is_last
+
+
+async def _closed_until(connection: Connection, at: datetime) -> datetime:
+    """Up to where hours are over, and whatever else comes for them will count as late."""
+    closed = closed_until(at)
+    oldest = await queries.oldest_write(connection)
+    return closed if oldest is None else min(closed, floor_hour(oldest - LATE_AFTER))
+
+
+async def _retire(connection: Connection, at: datetime) -> None:
+    """End what is wrong with devices that are not there any more, and forget them."""
+    gone = {Subject(*row) async for row in queries.gone_subjects(connection)}
+    if gone:
+        async with connection.transaction():
+            await remember(connection, "hours", {}, gone)
+            await remember(connection, "clock", {}, gone)
+            await store.close_removed(connection, gone, at)
+
+
+async def _evaluate_hours(
+    connection: Connection, devices: dict[Subject, Device], start: datetime, closed: datetime
+) -> int:
+    """Evaluate the hours of the whole fleet in [start, closed); how many they were."""
+    if start >= closed:
+        return 0
+    remembered = await memories(connection, "hours")
+    step = hours_at_once(len(devices)) * HOUR
+    until = start
+    while until < closed:
+        end = min(closed, until + step)
+        changes: list[Change] = []
+        touched: set[Subject] = set()
+        async with connection.transaction():
+            rulebook = await store.rulebook(connection)
+            for hour in await observations.hours(connection, until, end, devices):
+                outcome = await fold(connection, hour, remembered, rulebook)
+                changes += outcome.changes
+                touched |= outcome.touched
+            await remember(connection, "hours", remembered, touched)
+            events = await store.apply(connection, changes, rulebook)
+            await queries.evaluated(connection, until=end)
+        await _tell(connection, events)
+        until = end
+    return (closed - start) // HOUR
+
+
+async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:
+    """Look at the clocks of the devices that reported since then."""
+    async with connection.transaction():
+        overrides = await store.overrides(connection)
+        rulebook = Rulebook(overrides)
+        remembered = await memories(connection, "clock")
+        samples = await observations.clock_samples(connection, overrides, since, remembered)
+        outcome = evaluate_clocks(samples, at, remembered, rulebook)
+        await remember(connection, "clock", remembered, outcome.touched)
+        events = await store.apply(connection, outcome.changes, rulebook)
+    await _tell(connection, events)
+
+
+async def _tell(connection: Connection, events: Sequence[int]) -> None:
+    """Log how much was found wrong, by kind."""
+    if events:
+        rows = queries.kinds_found(connection, ids=events)
+        if found := {row["kind"]: row["anomalies"] async for row in rows}:
+            _log.info("anomalies found", **found)

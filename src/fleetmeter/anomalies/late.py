@@ -1,0 +1,205 @@
+"""Late devices: their history has changed in hours that were evaluated, so they are evaluated anew.
+
+From as far back as the rules remember, and with everybody whose hours change with theirs.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+from asyncpg import Record
+
+from fleetmeter.anomalies import observations, store
+from fleetmeter.anomalies.evaluate import MEMORY_DAYS, Condition, Memory
+from fleetmeter.anomalies.folding import fold, hours_at_once
+from fleetmeter.anomalies.lifecycle import key_of
+from fleetmeter.anomalies.model import Anomaly, Change, Device, DeviceKind, Subject
+from fleetmeter.anomalies.observations import HOUR, Around, floor_hour
+from fleetmeter.anomalies.remembered import memories_of, remember
+from fleetmeter.anomalies.rules import Rulebook
+from fleetmeter.database.pool import Connection
+from fleetmeter.database.sql import queries
+
+WARMUP = timedelta(days=MEMORY_DAYS)
+"""How far back the rules remember."""
+
+REACH = timedelta(days=92)
+"""What was found of hours longer ago stands, whatever comes late."""
+
+_MOST = 200
+"""Late devices that are evaluated in one transaction."""
+
+_MOST_DEVICE_HOURS = 300_000
+"""The same, × hours that have to be evaluated: fewer devices when they go back far."""
+
+_MOST_WIDE = 48
+"""Hours of the whole fleet that are looked at for another meter."""
+
+_KINDS: dict[str, DeviceKind] = {"vehicle_readings": "vehicle", "meter_readings": "meter"}
+
+
+class Late(NamedTuple):
+    """What was done about late devices."""
+
+    devices: int
+    events: list[int]
+    is_last: bool
+    """No others are ready."""
+
+
+async def evaluate_late(
+    connection: Connection, devices: dict[Subject, Device], evaluated_until: datetime
+) -> Late:
+    """Evaluate some late devices anew, in one transaction that also strikes them out."""
+    async with connection.transaction():
+        # the marks first: whatever is read after them holds the readings that they are about
+        rows = queries.ready_late_devices(connection, most=_MOST)
+        ready = [row async for row in rows]
+        marks = _few_enough(ready, evaluated_until)
+        # hours that come are evaluated with what is here now
+        late = [row for row in marks if row["since"] < evaluated_until]
+        events: list[int] = []
+        if late:
+            since = max(_oldest(late), floor_hour(evaluated_until - REACH))
+            subjects = {Subject(_KINDS[row["source"]], row["device_id"]) for row in late}
+            events = await _anew(connection, devices, subjects, (since, evaluated_until))
+        ids = [id_ for row in marks for id_ in row["ids"]]
+        await queries.forget_late_devices(connection, ids=ids)
+    return Late(len(late), events, len(marks) == len(ready) < _MOST)
+
+
+def _oldest(marks: Iterable[Record]) -> datetime:
+    return floor_hour(min(row["since"] for row in marks))
+
+
+def _few_enough(marks: list[Record], evaluated_until: datetime) -> list[Record]:
+    if not marks:
+        return marks
+    span = min(max(evaluated_until - _oldest(marks), timedelta()), REACH) + WARMUP
+    return marks[: max(1, _MOST_DEVICE_HOURS // (span // HOUR))]
+
+
+class _Span(NamedTuple):
+    """Devices that are evaluated anew, and from when to when."""
+
+    around: Around
+    there: dict[Subject, Device]
+    """All of them that have not been removed."""
+
+    changed: set[Subject]
+    """Of these, whose anomalies may change."""
+
+    since: datetime
+    until: datetime
+
+
+async def _anew(
+    connection: Connection,
+    devices: dict[Subject, Device],
+    late: set[Subject],
+    times: tuple[datetime, datetime],
+) -> list[int]:
+    """Evaluate devices and those around them anew; the ids of the events."""
+    around = await observations.around(connection, late)
+    looked_at = [Subject("vehicle", id_) for id_ in around.vehicle_ids]
+    looked_at += [Subject("meter", id_) for id_ in around.meter_ids]
+    there = {subject: devices[subject] for subject in looked_at if subject in devices}
+    span = _Span(around, there, around.changed & there.keys(), *times)
+    rulebook = await store.rulebook(connection)
+    wide = _wide(await store.lasting(connection, span.changed))
+    changes, memories = await _fold_span(connection, span, rulebook, wide)
+    more = _wide(change for change in changes if change.ended_at is None)
+    if more - wide:
+        changes, memories = await _fold_span(connection, span, rulebook, wide | more)
+    events = await store.reconcile(
+        connection, span.changed, span.since, changes, memories, rulebook
+    )
+    await remember(connection, "hours", memories, around.changed)
+    return events
+
+
+async def _fold_span(
+    connection: Connection, span: _Span, rulebook: Rulebook, wide: set[datetime]
+) -> tuple[list[Change], dict[Subject, Memory]]:
+    """From as far back as the rules remember; of the `wide` hours they see the whole fleet."""
+    around, there = span.around, span.there
+    before = await memories_of(connection, "hours", around.changed)
+    held = _held(await store.lasting(connection, span.changed), before, span.since)
+    # sites are not evaluated, but say when all of them was silent
+    sites = {Subject("site", device.site) for device in there.values() if device.site}
+    memories = await memories_of(connection, "hours", sites)
+    changes: list[Change] = []
+    step = hours_at_once(len(around.vehicle_ids) + len(around.meter_ids)) * HOUR
+    first = await queries.first_hour(connection, since=span.since - WARMUP)
+    start = span.since if first is None else min(first, span.since)
+    while start < span.until:
+        end = min(span.until, start + step)
+        for hour in await observations.hours(
+            connection, start, end, there, around.vehicle_ids, around.meter_ids
+        ):
+            if hour.starts in wide:
+                [fleet] = await observations.hours(connection, hour.starts, hour.ends, there)
+                hour = msgspec.structs.replace(fleet, whole_fleet=False)
+            _hold(held.get(hour.starts, ()), memories)
+            outcome = await fold(connection, hour, memories, rulebook)
+            changes += [change for change in outcome.changes if change.subject in span.changed]
+        start = end
+    return changes, memories
+
+
+def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
+    """Hours in which another meter, that may be anyone's, may explain an excess; the newest."""
+    hours: set[datetime] = set()
+    for each in found:
+        if each.kind == "dc_exceeds_ac":
+            sure_at = each.at if isinstance(each, Change) else each.detected_at
+            # it may have taken two hours to be sure
+            for first in (floor_hour(each.started_at), sure_at - 2 * HOUR):
+                hours |= {first, first + HOUR}
+    return set(sorted(hours)[-_MOST_WIDE:])
+
+
+class _Held(NamedTuple):
+    """Something that is wrong by what was known until now, and what is remembered of its device."""
+
+    anomaly: Anomaly
+    remembered: Memory
+
+
+def _held(
+    anomalies: Iterable[Anomaly], before: Mapping[Subject, Memory], since: datetime
+) -> dict[datetime, list[_Held]]:
+    """By the hour from which on it is wrong until the rules know better.
+
+    They need not find it anew: what told them may have been too long ago.
+    """
+    held: dict[datetime, list[_Held]] = {}
+    for anomaly in anomalies:
+        if anomaly.kind != "clock_skew":
+            hour = max(since, floor_hour(anomaly.detected_at))
+            remembered = before.get(key_of(anomaly).subject, Memory())
+            held.setdefault(hour, []).append(_Held(anomaly, remembered))
+    return held
+
+
+def _hold(held: Iterable[_Held], memories: dict[Subject, Memory]) -> None:
+    for anomaly, remembered in held:
+        kind, subject = key_of(anomaly)
+        memory = memories.setdefault(subject, Memory())
+        found = memory.conditions.get(kind)
+        if found is not None and (found.open or _is_clear(found, anomaly.started_at)):
+            continue
+        condition = remembered.conditions.get(kind)
+        if condition is None or not condition.open:
+            started_at, at = anomaly.started_at, anomaly.detected_at
+            condition = Condition(open=True, since=started_at, last="breach", at=at)
+        memory.conditions[kind] = condition
+        if kind in ("vehicle_silent", "meter_silent") and memory.silent_since is None:
+            memory.silent_since = remembered.silent_since or anomaly.started_at
+        elif kind == "dc_exceeds_ac" and memory.other_meter is None:
+            memory.other_meter = remembered.other_meter
+
+
+def _is_clear(condition: Condition, since: datetime) -> bool:
+    return condition.last == "clear" and condition.at is not None and condition.at > since

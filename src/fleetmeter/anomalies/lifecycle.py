@@ -1,0 +1,166 @@
+"""The life of an anomaly: open, acknowledged, resolved; what rules and what people may do to it.
+
+Pure: each step is an event and the anomaly as it is after it. A rule says once that something is
+wrong and once that it is over. People may acknowledge what is open, and resolve what is not
+resolved: then it stays so, although it is still wrong, until it was over and comes back.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from fleetmeter.anomalies.model import Anomaly, Change, Event, Kind, Severity, Subject
+from fleetmeter.errors import FleetMeterError
+
+
+class AlreadyResolvedError(FleetMeterError):
+    """What is resolved cannot be acknowledged."""
+
+
+class Terms(NamedTuple):
+    """What a rule is set to, as far as an anomaly's life goes by it."""
+
+    severity: Severity
+    reopen_within: timedelta
+    """What comes back sooner than this after it was over is the same."""
+
+
+class Step(NamedTuple):
+    """One event in the life of an anomaly."""
+
+    event: Event
+    anomaly: Anomaly
+    """As it is after it. One that is not stored yet has a number below zero."""
+
+    who: str | None = None
+    """Null: a rule."""
+
+    note: str | None = None
+
+
+class Key(NamedTuple):
+    """There is at most one anomaly of a key that is not over, and at most one not resolved."""
+
+    kind: Kind
+    subject: Subject
+
+
+def key_of(item: Anomaly | Change) -> Key:
+    """What an anomaly or a change is of."""
+    if isinstance(item, Change):
+        return Key(item.kind, item.subject)
+    return Key(item.kind, Subject(item.device_kind, item.device_id))
+
+
+def opened(change: Change, number: int, terms: Terms, now: datetime, note: str | None) -> Step:
+    """A new one, that has `number` until it is stored."""
+    anomaly = Anomaly(
+        id=number,
+        kind=change.kind,
+        severity=terms.severity,
+        device_kind=change.subject.device_kind,
+        device_id=change.subject.device_id,
+        site=change.site,
+        status="open",
+        cause=change.cause,
+        summary=change.summary,
+        evidence=change.evidence,
+        started_at=change.started_at,
+        detected_at=change.at,
+        ended_at=None,
+        opened_at=now,
+        acknowledged_at=None,
+        acknowledged_by=None,
+        resolved_at=None,
+        resolved_by=None,
+        reopened=0,
+    )
+    return Step("opened", anomaly, note=note)
+
+
+def reopened(anomaly: Anomaly, change: Change, note: str | None = None) -> Step:
+    """It is back: nobody has acknowledged that yet. It began when it began first."""
+    again = msgspec.structs.replace(
+        anomaly,
+        status="open",
+        site=change.site,
+        cause=change.cause,
+        summary=change.summary,
+        evidence=change.evidence,
+        ended_at=None,
+        acknowledged_at=None,
+        acknowledged_by=None,
+        resolved_at=None,
+        resolved_by=None,
+        reopened=anomaly.reopened + 1,
+    )
+    since = f"again since {change.started_at:%Y-%m-%d %H:%M} UTC"
+    return Step("reopened", again, note=f"{since}; {note}" if note else since)
+
+
+def over(anomaly: Anomaly, ended_at: datetime, now: datetime, note: str | None) -> Step:
+    """It is not wrong any more: resolved, unless a person has resolved it before."""
+    if anomaly.status == "resolved":
+        return Step("updated", msgspec.structs.replace(anomaly, ended_at=ended_at), note=note)
+    resolved = msgspec.structs.replace(
+        anomaly, status="resolved", ended_at=ended_at, resolved_at=now, resolved_by=None
+    )
+    return Step("resolved", resolved, note=note)
+
+
+def acknowledged(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Step | None:
+    """Somebody sees to it; None: somebody did already. Raises AlreadyResolvedError."""
+    if anomaly.status == "resolved":
+        raise AlreadyResolvedError(f"anomaly {anomaly.id} is resolved")
+    if anomaly.status == "acknowledged":
+        return None
+    after = msgspec.structs.replace(
+        anomaly, status="acknowledged", acknowledged_at=now, acknowledged_by=who
+    )
+    return Step("acknowledged", after, who, note)
+
+
+def resolved(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Step | None:
+    """A person settles it; None: it is settled already."""
+    if anomaly.status == "resolved":
+        return None
+    after = msgspec.structs.replace(anomaly, status="resolved", resolved_at=now, resolved_by=who)
+    return Step("resolved", after, who, note)
+
+
+def comes_back(last: Anomaly, started_at: datetime, terms: Terms) -> bool:
+    """Whether something that began then is the same as one that was over before."""
+    return last.ended_at is not None and started_at - last.ended_at < terms.reopen_within
+
+
+def steps_of(
+    changes: Iterable[Change],
+    stored: Iterable[Anomaly],
+    terms: Callable[[Change], Terms],
+    now: datetime,
+) -> list[Step]:
+    """What follows from changes, in their order.
+
+    `stored` has the current anomaly of each key that they are of: the one that is not over, or else
+    the one that was over last.
+    """
+    current = {key_of(anomaly): anomaly for anomaly in stored}
+    steps: list[Step] = []
+    for change in changes:
+        key = key_of(change)
+        last = current.get(key)
+        if change.ended_at is not None:
+            if last is None or last.ended_at is not None:
+                continue
+            step = over(last, change.ended_at, now, change.summary)
+        elif last is not None and last.ended_at is None:
+            continue  # it is known, or a person has settled it while it lasts
+        elif last is not None and comes_back(last, change.started_at, terms(change)):
+            step = reopened(last, change)
+        else:
+            step = opened(change, -1 - len(steps), terms(change), now, None)
+        current[key] = step.anomaly
+        steps.append(step)
+    return steps

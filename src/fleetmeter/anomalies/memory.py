@@ -1,0 +1,161 @@
+"""What the rules remember of a device from one hour to the next. JSON, and nothing of a healthy
+idle device.
+
+Nothing reaches back further than MEMORY_DAYS: what was found longer ago no longer counts, so that
+hours evaluated anew from that far back end in the same state as hours evaluated all along.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from fleetmeter.anomalies.model import Kind
+
+MEMORY_DAYS = 31
+"""From how long before must hours be evaluated to know what is wrong after them."""
+
+Verdict = Literal["breach", "clear"]
+
+
+class Condition(msgspec.Struct, omit_defaults=True):
+    """What is known of one rule about one device."""
+
+    open: bool = False
+    """It is wrong now."""
+
+    since: datetime | None = None
+    """When it began, while it is open."""
+
+    last: Verdict | None = None
+    """What was found last, when that was beyond doubt."""
+
+    at: datetime | None = None
+    """When (the end of an hour) that was found last."""
+
+    count: int = 0
+    """Of whatever the rule counts up to a change."""
+
+    count_since: datetime | None = None
+    """Since when it counts."""
+
+
+class SessionHour(msgspec.Struct, array_like=True):
+    """One hour of a charging session at one meter."""
+
+    hour: datetime
+    dc_mwh: int
+    ac_mwh: int | None
+    """None when it cannot be compared."""
+
+    soc_bp_min: int
+    soc_bp_max: int
+    temp_c: float
+    """Mean, of the battery."""
+
+    temp_min_c: float
+    is_covered: bool
+    """The vehicle's readings cover it."""
+
+    is_alone: bool
+    """Nobody else charged at the meter."""
+
+
+class Session(msgspec.Struct, omit_defaults=True):
+    """Consecutive hours in which a vehicle charged at one meter."""
+
+    meter: str | None
+    hours: list[SessionHour]
+    others: list[str] = []
+    """Vehicles that charged at the meter in some of its hours."""
+
+    is_shared: bool = False
+    """Others reported from its meter, whether or not they charged."""
+
+    doubtful: bool = False
+    """More DC than AC in some hour, or somebody else's AC: its efficiency says nothing."""
+
+    fitting_mwh: int = 0
+    """DC of the hours that the meter covered."""
+
+    found: list[Kind] = []
+    """What was found of it already before it ended."""
+
+
+class Judged(msgspec.Struct, array_like=True):
+    """A session that is over, as the baseline sees it."""
+
+    ended: datetime
+    residual: float
+    """Efficiency less what was expected."""
+
+    cold: float
+    """How much cold may have cost it."""
+
+
+class Suspicion(msgspec.Struct, omit_defaults=True):
+    """A meter at which DC exceeded AC in an hour, while it is not clear why."""
+
+    since: datetime
+    vehicles: list[str]
+    candidates: list[str] = []
+    """Other meters that may have fed them."""
+
+
+class Run(msgspec.Struct, array_like=True):
+    """Hours in a row without charging in which a meter counted too much."""
+
+    since: datetime
+    last: datetime
+    hours: int
+    attended: int
+    """Of these, with a vehicle there that reported."""
+
+    mwh: int
+
+
+class Skew(msgspec.Struct, array_like=True):
+    """Readings whose time differed from their arrival by about the same."""
+
+    skew_s: float
+    since: datetime
+    last: datetime
+    samples: int
+
+
+class Memory(msgspec.Struct, omit_defaults=True):
+    """All that is remembered of one device, or of one site."""
+
+    conditions: dict[Kind, Condition] = {}
+    session: Session | None = None
+    """Of a vehicle that charges."""
+
+    judged: list[Judged] = []
+    """Of a vehicle: its last sessions."""
+
+    other_meter: str | None = None
+    """Of a vehicle whose DC exceeds the AC of its meter: where it charges instead."""
+
+    suspicion: Suspicion | None = None
+    """Of a meter."""
+
+    run: Run | None = None
+    """Of a meter."""
+
+    silent_since: datetime | None = None
+    """Of a device: its last reading, when it has been silent for too long since."""
+
+    silences: list[tuple[datetime, datetime | None]] = []
+    """Of a site: when all of it was silent."""
+
+    skew: Skew | None = None
+    """Of a device's clock."""
+
+    def is_trivial(self) -> bool:
+        """Whether there is nothing to remember."""
+        return self == _NOTHING
+
+
+_NOTHING = Memory()
+EMPTY_AFTER = timedelta(days=MEMORY_DAYS - 1)
+"""What was found longer ago does not count any more."""

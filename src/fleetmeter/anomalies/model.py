@@ -1,0 +1,212 @@
+"""The words of anomalies: what rules look at, what they find, and what people see of it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+Kind = Literal[
+    "efficiency_low",
+    "efficiency_drop",
+    "dc_exceeds_ac",
+    "standby_loss",
+    "vehicle_silent",
+    "meter_silent",
+    "site_silent",
+    "voltage_out_of_range",
+    "battery_hot",
+    "battery_cold_charging",
+    "soc_mismatch",
+    "clock_skew",
+]
+
+DeviceKind = Literal["vehicle", "meter", "site"]
+
+Status = Literal["open", "acknowledged", "resolved"]
+
+Event = Literal["opened", "acknowledged", "resolved", "reopened", "updated"]
+
+Cause = Literal[
+    "wrong_meter",
+    "clock_offset",
+    "missing_ac_readings",
+    "register_reset",
+    "reporting_lag",
+    "unknown",
+]
+"""Why more DC was delivered than AC was metered."""
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class Subject(NamedTuple):
+    """What an anomaly is about."""
+
+    device_kind: DeviceKind
+    device_id: str
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What is known of a device that is there (not removed), beside its readings."""
+
+    subject: Subject
+    site: str | None
+    reporting_interval_s: int
+    battery_capacity_wh: int | None = None
+    meter_id: str | None = None
+    """Of a vehicle, where its newest reading says that it is."""
+
+
+class VehicleHour(msgspec.Struct, frozen=True):
+    """One vehicle at one meter (or at none) in one hour; as energy_slices() gives it."""
+
+    hour: datetime
+    vehicle_id: str
+    meter_id: str | None
+    dc_mwh: int
+    ac_mwh: int | None
+    """Its share of the meter's AC; None when the meter reported nothing."""
+
+    comparable: bool
+    """Both sides cover the same time."""
+
+    covered_dc_s: float
+    """Of the vehicle's own readings."""
+
+    covered_ac_s: float
+    readings: int
+    resets: int
+    soc_bp_min: int
+    soc_bp_max: int
+    battery_temp_cdeg_sum: int
+    battery_temp_cdeg_min: int
+    battery_temp_cdeg_max: int
+
+
+class MeterHour(msgspec.Struct, frozen=True):
+    """One meter in one hour."""
+
+    hour: datetime
+    meter_id: str
+    unattributed_mwh: int
+    """Its AC when no vehicle took any DC there; else 0."""
+
+    covered_dc_s: float
+    """Of the vehicle there that covers least; 0 when none reported."""
+
+    covered_ac_s: float
+    readings: int
+    resets: int
+    voltage_mv_sum: int
+    voltage_mv_min: int
+    voltage_mv_max: int
+
+
+class VehiclePoint(NamedTuple):
+    """One vehicle reading of history."""
+
+    time: datetime
+    energy_mwh: int
+    soc_bp: int
+    battery_temp_cdeg: int
+
+
+class MeterPoint(NamedTuple):
+    """One meter reading of history."""
+
+    time: datetime
+    energy_mwh: int
+    voltage_mv: int
+    reset: bool
+
+
+class Hour(msgspec.Struct):
+    """What rules see of an hour that is over: the whole fleet, or devices that share meters."""
+
+    starts: datetime
+    ends: datetime
+    vehicles: list[VehicleHour]
+    meters: list[MeterHour]
+    devices: dict[Subject, Device]
+    """Those that are there now, whether or not they reported in this hour."""
+
+    whole_fleet: bool = True
+    """False: of some devices alone; nothing can be said of sites, and little of other meters."""
+
+
+class Needs(msgspec.Struct):
+    """Which readings of history decide, where the hour's rollups only suspect something.
+
+    Each is read by the primary key: a device and a span of time.
+    """
+
+    last_times: set[Subject] = msgspec.field(default_factory=set)
+    """Whose newest reading before the end of the hour must be known."""
+
+    readings: dict[Subject, datetime] = msgspec.field(default_factory=dict)
+    """Whose readings, from this time to the end of the hour, must be known."""
+
+
+class Known(msgspec.Struct):
+    """The answer to Needs."""
+
+    last_times: dict[Subject, datetime] = msgspec.field(default_factory=dict)
+    """Missing: nothing within SILENCE_KNOWN before the end of the hour."""
+
+    vehicle_readings: dict[str, list[VehiclePoint]] = msgspec.field(default_factory=dict)
+    meter_readings: dict[str, list[MeterPoint]] = msgspec.field(default_factory=dict)
+
+
+class ClockSample(msgspec.Struct, frozen=True):
+    """A device's newest reading: its time, and when it arrived."""
+
+    device: Device
+    time: datetime
+    last_seen: datetime
+
+
+class Change(msgspec.Struct):
+    """Something began or ended to be wrong: what a rule says of a device after an hour."""
+
+    kind: Kind
+    subject: Subject
+    site: str | None
+    at: datetime
+    """Of the readings: when the rule was sure, the end of an hour (of a clock: of a sample)."""
+
+    started_at: datetime
+    ended_at: datetime | None
+    """None: it is wrong now."""
+
+    summary: str
+    """A sentence for people, with the numbers that decided."""
+
+    evidence: dict[str, Any]
+    """The numbers that decided, JSON in camelCase; a name carries its unit."""
+
+    cause: Cause | None = None
+
+
+class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
+    """Something that is or was wrong."""
+
+    id: int
+    kind: Kind
+    severity: Severity
+    device_kind: DeviceKind
+    device_id: Annotated[str, Meta(description="Of a site, its name.")]
+    site: str | None
+    status: Status
+    cause: Annotated[Cause | None, Meta(description="The likeliest, of `dc_exceeds_ac`.")]
+    summary: str
+    evidence: Annotated[dict[str, Any], Meta(description="The numbers that decided.")]
+    started_at: Annotated[datetime, Meta(description="When it began, by the readings.")]
+    detected_at: Annotated[datetime, Meta(description="When a rule was sure, by the readings.")]
+    ended_at: Annotated[datetime | None, Meta(description="When it was over, by the readings.")]
+    opened_at: Annotated[datetime, Meta(description="When it was noticed first, by the clock.")]
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    resolved_at: datetime | None
+    resolved_by: Annotated[str | None, Meta(description="Null: a rule found that it was over.")]
+    reopened: Annotated[int, Meta(description="How often it came back.")]

@@ -1,0 +1,69 @@
+"""How batteries charge: power by state of charge, what arrives of it, and how warm they get.
+
+Power is in kW, energy in kWh, state of charge from 0 to 1, temperatures in °C, steps are minutes.
+"""
+
+from math import exp
+
+OVERHEAD_KW = 0.5234
+PROPORTIONAL = 0.0124
+"""Losses of a charger: what its electronics and the car's take, however fast it charges, and a
+share of the power. So 0.76 arrives of 2.3 kW and 0.94 of 11 kW, as measured on real cars."""
+
+LEAST_EFFICIENCY = 0.62
+"""At a trickle, cars let some of their electronics sleep."""
+MOST_EFFICIENCY = 0.95
+
+COLD_BELOW_C = 10.0
+COLD_LOSS = 0.002
+"""Per kelvin that the battery is colder than that, down to COLD_LOSS_MOST."""
+COLD_LOSS_MOST = 0.03
+
+FAST_KW = 7.0
+"""A charger of less never reaches what the battery limits before it is nearly full."""
+
+PREHEAT_BELOW_C = 3.0
+PREHEATED_C = 5.0
+HELD_ABOVE_C = 2.0
+PREHEAT_KW = 2.0
+"""The battery management heats a cold battery before it charges, and keeps it from freezing."""
+
+COOLED_BELOW_C = 39.5
+"""Where cooling holds a healthy battery."""
+
+COOLING = 1 / 400
+"""Share of the difference to the air that a battery loses in a minute."""
+_HEAT_CAPACITY = 0.0018
+"""kWh per kelvin and kWh of capacity: 6.5 kg of cells at 1 kJ/(kg K) for each kWh."""
+_HEAT_OF_CHARGING = 0.03
+"""Share of the DC that warms the battery."""
+DRIVING_K = 0.06
+"""Kelvin a minute that driving warms it."""
+
+
+def ac_kw(rated_kw: float, soc: float) -> float:
+    """What a car takes from the grid: constant current (power rises a little with the battery's
+    voltage), then from the knee on constant voltage, where it falls off exponentially."""
+    knee, fall = (0.8, 0.1) if rated_kw >= FAST_KW else (0.9, 0.06)
+    if soc < knee:
+        return rated_kw * (0.96 + 0.04 * soc / knee)
+    return rated_kw * exp((knee - soc) / fall)
+
+
+def efficiency(kw: float, battery_temp_c: float) -> float:
+    """DC ÷ AC of a healthy charger that takes `kw` from the grid."""
+    value = 1 - PROPORTIONAL - OVERHEAD_KW / kw
+    value = min(max(value, LEAST_EFFICIENCY), MOST_EFFICIENCY)
+    if battery_temp_c < COLD_BELOW_C:
+        value -= min(COLD_LOSS * (COLD_BELOW_C - battery_temp_c), COLD_LOSS_MOST)
+    return value
+
+
+def heating_k(kwh: float, capacity_kwh: float) -> float:
+    """By how many kelvin so much heat warms a battery."""
+    return kwh / (_HEAT_CAPACITY * capacity_kwh)
+
+
+def charging_heat_k(dc_kwh: float, capacity_kwh: float) -> float:
+    """By how many kelvin a battery warms that takes so much energy."""
+    return heating_k(dc_kwh * _HEAT_OF_CHARGING, capacity_kwh)

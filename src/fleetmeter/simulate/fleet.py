@@ -1,0 +1,204 @@
+"""A fleet: its devices, and what they send, hour by hour, in the order in which it arrives."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+
+import msgspec
+
+from fleetmeter.anomalies.model import Subject
+from fleetmeter.readings.model import EPOCH, MICROSECOND
+from fleetmeter.simulate.bay import Bay
+from fleetmeter.simulate.climate import Climate, Season, season_of
+from fleetmeter.simulate.faults import Acceptable, Charged, Fault, Wanted
+from fleetmeter.simulate.injection import Injection
+from fleetmeter.simulate.link import Arrival
+from fleetmeter.simulate.placing import Placing
+from fleetmeter.simulate.profiles import BayProfile, bays
+from fleetmeter.simulate.vehicle import HOUR, Ended
+
+_HOUR = timedelta(hours=1)
+_arrives = itemgetter(0)
+
+
+class VehicleDevice(msgspec.Struct, frozen=True):
+    """A vehicle as it is announced: its settings and its meter."""
+
+    vehicle_id: str
+    site: str
+    reporting_interval_s: int
+    battery_capacity_kwh: float
+    meter_id: str
+    since: datetime
+
+
+class MeterDevice(msgspec.Struct, frozen=True):
+    """A meter as it is announced."""
+
+    meter_id: str
+    site: str
+    reporting_interval_s: int
+    rated_power_kw: float
+
+
+class Devices(msgspec.Struct, frozen=True):
+    """All of a fleet."""
+
+    vehicles: list[VehicleDevice]
+    meters: list[MeterDevice]
+
+
+class Fleet:
+    """The same readings for the same arguments; a device is the same in a larger fleet."""
+
+    def __init__(
+        self,
+        seed: int,
+        vehicles: int,
+        start: datetime,
+        days: float,
+        *,
+        season: Season | None = None,
+        faults: Sequence[Wanted] = (),
+        prefix: str = "",
+    ) -> None:
+        """`start`: a full hour; `days`: in which the faults find their places; `season`: the one of
+        the start by default. Raises ValueError for a start or a fault that cannot be."""
+        start = start.astimezone(UTC)
+        if start != start.replace(minute=0, second=0, microsecond=0):
+            raise ValueError(f"a fleet begins at a full hour, not at {start}")
+        self.start = start
+        self._next = start
+        self._midnight = start.replace(hour=0)
+        self._day_us = (self._midnight - EPOCH) // MICROSECOND
+        begin = start.hour * 60
+        season = season or season_of(start)
+        self._climate = Climate(seed, season)
+        profiles = list(bays(seed, vehicles, prefix, season == "winter"))
+        placing = Placing(seed, profiles, self._midnight, begin, begin + round(days * 24 * 60))
+        placing.place(faults)
+        self._injections = placing.injections
+        self.faults: list[Fault] = [injection.fault for injection in placing.injections]
+        self.acceptable: list[Acceptable] = placing.acceptable
+        self.unplaced: list[Wanted] = placing.unplaced
+        """Faults for which there was no place where they would show."""
+
+        self.devices = _devices(profiles, start)
+        air = self._climate.at(begin)
+        first_day = self._midnight.date()
+        self._bays = [
+            Bay(profile, seed, first_day, begin, self._day_us, air, self._faults_of(profile))
+            for profile in profiles
+        ]
+        self._bay_of = {bay.profile.meter.meter_id: bay for bay in self._bays}
+        self._bay_of |= {
+            vehicle.vehicle_id: bay for bay in self._bays for vehicle in bay.profile.vehicles
+        }
+        self._late: list[Arrival] = []
+
+    def arrivals(self, hour: datetime) -> list[Arrival]:
+        """What arrives in an hour, in that order: (microseconds since EPOCH, kind, row).
+
+        Ask for one hour after the other, from the start on. Raises ValueError otherwise.
+        """
+        if hour != self._next:
+            raise ValueError(f"the next hour is {self._next}, not {hour}")
+        self._next += _HOUR
+        begin = (hour - self._midnight) // timedelta(minutes=1)
+        air = self._climate.at(begin + HOUR // 2)
+        for bay in self._bays:
+            bay.live(begin, air)
+        self._reroute(begin)
+        arrivals = self._late
+        for bay in self._bays:
+            bay.report(begin, arrivals)
+            bay.ended(self._charged)
+            bay.long_offline(self._offline)
+        arrivals.sort(key=_arrives)
+        until = (self._next - EPOCH) // MICROSECOND
+        cut = bisect_left(arrivals, until, key=_arrives)
+        self._late = arrivals[cut:]
+        del arrivals[cut:]
+        return arrivals
+
+    def active(self, at: datetime) -> Iterator[Fault]:
+        """The faults that are there at a time."""
+        return (fault for fault in self.faults if fault.start <= at < fault.end)
+
+    def _faults_of(self, profile: BayProfile) -> list[Injection]:
+        ids = {profile.meter.meter_id, *(vehicle.vehicle_id for vehicle in profile.vehicles)}
+        return [injection for injection in self._injections if injection.devices & ids]
+
+    def _reroute(self, begin: int) -> None:
+        """Vehicles that charge at another meter than the one they are assigned to."""
+        for injection in self._injections:
+            if injection.reroutes and injection.lasts(begin, begin + HOUR):
+                moved = [
+                    (
+                        meter_id,
+                        self._bay_of[vehicle_id].leaves(
+                            vehicle_id, injection.begin - begin, injection.end - begin
+                        ),
+                    )
+                    for vehicle_id, meter_id in injection.reroutes
+                ]
+                for meter_id, drawn in moved:
+                    if drawn is not None:
+                        self._bay_of[meter_id].drawn.append(drawn)
+
+    def _charged(self, vehicle_id: str, session: Ended) -> None:
+        for injection in self._injections:
+            if vehicle_id in injection.fault.vehicle_ids and injection.lasts(
+                session.begin, session.end
+            ):
+                injection.fault.charged.append(
+                    Charged(
+                        vehicle_id,
+                        self._time(session.begin),
+                        self._time(session.end),
+                        round(session.dc_kwh, 6),
+                        round(session.soc_gain, 2),
+                    )
+                )
+
+    def _offline(self, device_id: str, begin: int, end: int) -> None:
+        vehicle = device_id != self._bay_of[device_id].profile.meter.meter_id
+        self.acceptable.append(
+            Acceptable(
+                "vehicle_silent" if vehicle else "meter_silent",
+                Subject("vehicle" if vehicle else "meter", device_id),
+                self._time(begin),
+                self._time(end),
+                "offline; what it kept comes later",
+            )
+        )
+
+    def _time(self, minute: int) -> datetime:
+        return self._midnight + timedelta(minutes=minute)
+
+
+def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
+    return Devices(
+        vehicles=[
+            VehicleDevice(
+                vehicle_id=vehicle.vehicle_id,
+                site=bay.meter.site,
+                reporting_interval_s=vehicle.interval_min * 60,
+                battery_capacity_kwh=vehicle.capacity_kwh,
+                meter_id=bay.meter.meter_id,
+                since=start,
+            )
+            for bay in profiles
+            for vehicle in bay.vehicles
+        ],
+        meters=[
+            MeterDevice(
+                meter_id=bay.meter.meter_id,
+                site=bay.meter.site,
+                reporting_interval_s=bay.meter.interval_min * 60,
+                rated_power_kw=sum(vehicle.rated_kw for vehicle in bay.vehicles),
+            )
+            for bay in profiles
+        ],
+    )

@@ -1,0 +1,121 @@
+"""How long faults last, what must be there for them to show, and how bad they are."""
+
+from random import Random
+
+import msgspec
+
+from fleetmeter.simulate.profiles import VehicleProfile
+
+_DAY_H = 24.0
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What a fault takes to show."""
+
+    hours: tuple[float, float]
+    """How long it lasts, from and to."""
+
+    sessions: int = 0
+    """So many times its vehicle must charge in that time,"""
+
+    kwh: float = 0.0
+    """and so much each time, at least,"""
+
+    lasting_min: int = 0
+    """and for so long."""
+
+    before: int = 0
+    """And so many times before, without any fault for CLEAN_DAYS."""
+
+    rated_kw: float = 0.0
+    """Of its charger, at least: at low power, little enough arrives to hide it."""
+
+    gain: float = 0.0
+    """And so much of its battery, from 0 to 1, each time."""
+
+    alone: bool = False
+    """On a meter of its own."""
+
+    interval_energy: bool = False
+    """Neither the vehicle nor the meter sends a register."""
+
+
+CLEAN_DAYS = 12
+
+NEEDS: dict[str, Needs] = {
+    "efficiency_low": Needs(
+        (5 * _DAY_H, 8 * _DAY_H), sessions=3, kwh=5, lasting_min=150, alone=True
+    ),
+    "efficiency_drop": Needs(
+        (5 * _DAY_H, 8 * _DAY_H), sessions=3, kwh=5, lasting_min=150, before=7, alone=True
+    ),
+    "wrong-meter": Needs((4 * _DAY_H, 6 * _DAY_H), sessions=3, kwh=5, alone=True),
+    "clock-offset": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=3.7, alone=True, interval_energy=True
+    ),
+    "missing-ac": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, interval_energy=True
+    ),
+    "register-reset": Needs((4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True),
+    "reporting-lag": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, interval_energy=True
+    ),
+    "standby_loss": Needs((2 * _DAY_H, 4 * _DAY_H)),
+    "vehicle_silent": Needs((3, 48)),
+    "meter_silent": Needs((3, 48)),
+    "site_silent": Needs((2, 10)),
+    "voltage_out_of_range": Needs((8, 48)),
+    "battery_hot": Needs((2, 8)),
+    "battery_cold_charging": Needs((4 * _DAY_H, 6 * _DAY_H), sessions=2, kwh=5),
+    "soc_mismatch": Needs(
+        (5 * _DAY_H, 7 * _DAY_H), sessions=3, kwh=5, gain=0.2, interval_energy=True
+    ),
+    "clock_skew": Needs((4, 24), interval_energy=True),
+}
+"""By kind; of dc_exceeds_ac by variant."""
+
+
+def numbers_of(what: str, rng: Random, vehicle: VehicleProfile) -> dict[str, float]:
+    """How bad one is; `what` is its variant, or its kind when there is none."""
+    match what:
+        case "efficiency_low":
+            return {"points": round(rng.uniform(0.12, 0.2), 3)}
+        case "efficiency_drop":
+            return {"points": round(rng.uniform(0.06, 0.09), 3)}
+        case "clock-offset":
+            return {"behindS": rng.randint(16, 74) * 60 + _odd_s(rng)}
+        case "missing-ac":
+            return {"lost": round(rng.uniform(0.17, 0.28), 3)}
+        case "register-reset":
+            return {"everyMin": rng.randint(32, 42), "hangsMin": rng.randint(8, 11)}
+        case "reporting-lag":
+            return {"lagMin": rng.randint(20, 50)}
+        case "standby_loss":
+            return {"watts": rng.randint(200, 900)}
+        case "sag":
+            return {"volts": round(rng.uniform(194, 204), 1)}
+        case "swell":
+            return {"volts": round(rng.uniform(256, 264), 1)}
+        case "battery_hot":
+            return {"temperatureC": round(rng.uniform(46.5, 60), 1)}
+        case "battery_cold_charging":
+            return {"temperatureC": round(rng.uniform(-15, -3), 1)}
+        case "soc":
+            return {"capacityFactor": round(_far_off(rng) / vehicle.health, 3)}
+        case "energy":
+            return {"energyFactor": round(_far_off(rng) / vehicle.health, 3)}
+        case "behind":
+            return {"behindS": rng.randint(6, 39) * 60 + _odd_s(rng)}
+        case "ahead":
+            return {"behindS": -rng.choice((95, 105, 145, 160, 200, 220, 265, 280))}
+        case _:
+            return {}
+
+
+def _odd_s(rng: Random) -> int:
+    """A reading must not get the time of another one."""
+    return rng.randint(10, 50)
+
+
+def _far_off(rng: Random) -> float:
+    return rng.choice((rng.uniform(0.5, 0.7), rng.uniform(1.3, 1.5)))

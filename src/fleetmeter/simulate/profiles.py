@@ -1,0 +1,150 @@
+"""Which devices a fleet has, and what each of them is like."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from fleetmeter.simulate.chance import seeded
+
+BAY_SIZES = (1, 1, 2, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1, 1, 1)
+"""Vehicles on one meter after the other, over and over: most have one of their own."""
+BAYS_PER_SITE = 8
+
+RATED_KW = (2.3, 3.7, 7.4, 11.0, 22.0)
+_RATED_SHARES = (22, 16, 20, 32, 10)
+"""Of a hundred vehicles; nearly a quarter charges at a household socket."""
+_DAILY_KWH = {2.3: (6, 11), 3.7: (8, 16), 7.4: (9, 22), 11.0: (10, 24), 22.0: (12, 28)}
+"""What one uses on a working day, from and to: no more than a night brings back."""
+_CAPACITIES_KWH = (40, 45, 50, 52, 58, 62, 64, 75, 77, 82, 90, 100)
+_TARGETS = (0.8, 0.8, 0.9, 0.9, 1.0)
+
+
+class VehicleProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A vehicle, its driver's habits, and its modem."""
+
+    vehicle_id: str
+    number: int
+    capacity_kwh: float
+    """As its maker says; what is announced."""
+
+    health: float
+    """Share of it that is left."""
+
+    rated_kw: float
+    """Most that its charger takes from the grid."""
+
+    efficiency_spread: float
+    """By how much it differs from another of its kind."""
+
+    daily_kwh: float
+    leaves_at_h: float
+    back_at_h: float
+    weekend: float
+    """How likely it drives on a day of a weekend."""
+
+    plugs_in: float
+    """How likely it is plugged in at night though it could do without."""
+
+    target: float
+    """State of charge up to which it charges."""
+
+    waits_for_night: bool
+    """Charges at night only, when energy is cheap."""
+
+    preconditions: float
+    """How likely it heats or cools before it leaves."""
+
+    holiday_from: int
+    """Day of its first holiday; another comes every HOLIDAY_EVERY days."""
+
+    holiday_days: int
+    soc_step_bp: int
+    interval_min: int
+    sends_register: bool
+    declares_meter: bool
+    """Names its meter in each reading."""
+
+    loses: float
+    """How likely one reading of an hour is lost."""
+
+
+HOLIDAY_EVERY = 60
+
+
+class MeterProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A meter and its modem."""
+
+    meter_id: str
+    number: int
+    site: str
+    standby_mwh: int
+    """In a minute."""
+
+    voltage_mv: int
+    interval_min: int
+    sends_register: bool
+    loses: float
+    phase_us: int
+    """How long after the full minute its vehicles and itself take their readings."""
+
+
+class BayProfile(msgspec.Struct, frozen=True):
+    """A meter and who charges there."""
+
+    meter: MeterProfile
+    vehicles: tuple[VehicleProfile, ...]
+
+
+def bays(seed: int, vehicles: int, prefix: str, winter: bool) -> Iterator[BayProfile]:
+    """A fleet of so many vehicles, one meter after the other."""
+    left, number, vehicle = vehicles, 0, 1
+    while left:
+        size = min(BAY_SIZES[number % len(BAY_SIZES)], left)
+        yield BayProfile(
+            _meter(seed, number + 1, prefix),
+            tuple(_vehicle(seed, vehicle + n, prefix, winter) for n in range(size)),
+        )
+        left, number, vehicle = left - size, number + 1, vehicle + size
+
+
+def _meter(seed: int, number: int, prefix: str) -> MeterProfile:
+    rng = seeded(seed, "meter", number)
+    return MeterProfile(
+        meter_id=f"{prefix}MTR-{number}",
+        number=number,
+        site=f"{prefix}SITE-{(number - 1) // BAYS_PER_SITE + 1}",
+        standby_mwh=round(rng.uniform(3, 25) * 1000 / 60),
+        voltage_mv=230_000 + round(min(max(rng.gauss(0, 1000), -2000), 2000)),
+        interval_min=5 if rng.random() < 0.05 else 1,
+        sends_register=rng.random() < 0.12,
+        loses=rng.uniform(0.1, 0.7),
+        phase_us=rng.randrange(0, 50_000) * 1000,
+    )
+
+
+def _vehicle(seed: int, number: int, prefix: str, winter: bool) -> VehicleProfile:
+    rng = seeded(seed, "vehicle", number)
+    rated_kw = rng.choices(RATED_KW, _RATED_SHARES)[0]
+    return VehicleProfile(
+        vehicle_id=f"{prefix}EV-{number}",
+        number=number,
+        rated_kw=rated_kw,
+        capacity_kwh=float(rng.choice(_CAPACITIES_KWH)),
+        health=rng.uniform(0.95, 1),
+        efficiency_spread=min(max(rng.gauss(0, 0.007), -0.015), 0.015),
+        daily_kwh=rng.uniform(*_DAILY_KWH[rated_kw]),
+        leaves_at_h=rng.uniform(5.5, 9),
+        back_at_h=rng.uniform(14.5, 19),
+        weekend=rng.uniform(0.1, 0.5),
+        plugs_in=rng.uniform(0.6, 0.95),
+        target=rng.choice(_TARGETS),
+        waits_for_night=rng.random() < 0.3,
+        preconditions=rng.uniform(0.1, 0.3) if winter else rng.uniform(0, 0.08),
+        holiday_from=rng.randrange(HOLIDAY_EVERY),
+        holiday_days=rng.randint(5, 9),
+        soc_step_bp=rng.choice((10, 10, 50)),
+        interval_min=5 if rng.random() < 0.05 else 1,
+        sends_register=rng.random() < 0.05,
+        declares_meter=rng.random() < 0.05,
+        loses=rng.uniform(0.1, 0.7),
+    )

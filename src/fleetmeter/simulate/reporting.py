@@ -1,0 +1,217 @@
+"""From what happens to a vehicle or a meter to what it reports of it."""
+
+from math import cos, pi
+from random import Random
+from typing import Any
+
+from fleetmeter.readings.model import Kind
+from fleetmeter.simulate.chance import (
+    JITTER_US,
+    STANDBY_NOISE_MWH,
+    TABLE,
+    VOLTAGE_NOISE_MV,
+    seeded,
+)
+from fleetmeter.simulate.injection import Injection, strongest
+from fleetmeter.simulate.link import MINUTE_US, Arrival, Link
+from fleetmeter.simulate.meter_faults import lost, lumped, restarted, voltages
+from fleetmeter.simulate.profiles import MeterProfile, VehicleProfile
+from fleetmeter.simulate.vehicle import HOUR, Minutes
+
+_SWING_MV = 2000
+_DROP_MV_PER_MWH = 60 / 1_000_000 * 60
+"""60 mV for each kW that is drawn."""
+
+
+def supply_mv(minute: int) -> int:
+    """How far the voltage of the supply is off then: high in the morning, low in the evening."""
+    return round(_SWING_MV * cos((minute / 60 - 6) / 12 * pi))
+
+
+class Reporter:
+    """What a vehicle and a meter have in common: when they take readings, and of which time."""
+
+    def __init__(self, rng: Random, interval_min: int, first_us: int) -> None:
+        self._rng = rng
+        self._interval = interval_min
+        self._first_us = first_us
+        """When minute 0 ends for it."""
+
+    def stamps(self, begin: int) -> list[int]:
+        """When it takes the readings of the hour from a minute on."""
+        at = int(self._rng.random() * TABLE)
+        step = self._interval
+        first = self._first_us + (begin + step - 1) * MINUTE_US
+        times = range(first, first + HOUR * MINUTE_US, step * MINUTE_US)
+        return [
+            time + jitter
+            for time, jitter in zip(times, JITTER_US[at : at + HOUR // step], strict=True)
+        ]
+
+    def summed(self, minutes: list[int]) -> list[int]:
+        """Of the minutes since the reading before."""
+        step = self._interval
+        if step == 1:
+            return minutes
+        return [sum(minutes[at : at + step]) for at in range(0, HOUR, step)]
+
+    def at(self, minutes: list[Any]) -> list[Any]:
+        """As it is when a reading is taken."""
+        return minutes if self._interval == 1 else minutes[self._interval - 1 :: self._interval]
+
+
+def clock_times(stamps: list[int], begin: int, faults: list[Injection]) -> list[int]:
+    """What the device's clock shows at those times."""
+    wrong = [each for each in faults if "behindS" in each.fault.numbers]
+    if not wrong:
+        return stamps
+    step = HOUR // len(stamps)
+    times = []
+    for number, stamp in enumerate(stamps):
+        minute = begin + number * step
+        behind = sum(
+            each.fault.numbers["behindS"] for each in wrong if each.begin <= minute < each.end
+        )
+        times.append(stamp - int(behind) * 1_000_000)
+    return times
+
+
+class ReportedVehicle:
+    """Its readings."""
+
+    def __init__(
+        self, profile: VehicleProfile, meter: MeterProfile, seed: int, link: Link, day_us: int
+    ) -> None:
+        rng = seeded(seed, "reports", "vehicle", profile.number)
+        first_us = day_us + MINUTE_US + meter.phase_us + rng.randrange(0, 6000) * 1000
+        self.link = link
+        self._reporter = Reporter(rng, profile.interval_min, first_us)
+        self._total_mwh = rng.randrange(1_000, 50_000) * 1_000_000 if profile.sends_register else 0
+        self._kind: Kind = "vehicle_registers" if profile.sends_register else "vehicles"
+        self._profile = profile
+        self._meter_id = meter.meter_id if profile.declares_meter else None
+
+    def report(
+        self, begin: int, minutes: Minutes, faults: list[Injection], out: list[Arrival]
+    ) -> None:
+        profile, reporter = self._profile, self._reporter
+        dc, temps = minutes.dc_mwh, minutes.temp_cdeg
+        if faults:
+            dc, temps = self._with_faults(begin, dc, temps, faults)
+        stamps = reporter.stamps(begin)
+        times = clock_times(stamps, begin, faults) if faults else stamps
+        energies = reporter.summed(dc)
+        if profile.sends_register:
+            energies = self._register(energies)
+        step, scale = profile.soc_step_bp, 10_000 / profile.soc_step_bp
+        vehicle_id, meter_id, declared = profile.vehicle_id, self._meter_id, profile.declares_meter
+        rows: list[Any] = [
+            (vehicle_id, time, energy, int(soc * scale) * step, temp, meter_id, declared)
+            for time, energy, soc, temp in zip(
+                times, energies, reporter.at(minutes.soc), reporter.at(temps), strict=True
+            )
+        ]
+        self.link.deliver(begin, self._kind, list(stamps), rows, out)
+
+    def _register(self, energies: list[int]) -> list[int]:
+        totals = []
+        for energy in energies:
+            self._total_mwh += energy
+            totals.append(self._total_mwh)
+        return totals
+
+    def _with_faults(
+        self, begin: int, dc: list[int], temps: list[int], faults: list[Injection]
+    ) -> tuple[list[int], list[int]]:
+        """What it reports that is not so."""
+        dc, temps = list(dc), list(temps)
+        for number in range(HOUR):
+            if (wrong := strongest(faults, "energy", begin + number)) is not None:
+                dc[number] = int(dc[number] * wrong.fault.numbers["energyFactor"])
+            if (hot := strongest(faults, "battery_hot", begin + number)) is not None:
+                rising = temps[number] + 200 * (begin + number - hot.begin + 1)
+                temps[number] = min(rising, int(hot.fault.numbers["temperatureC"] * 100))
+        return dc, temps
+
+
+class ReportedMeter:
+    """Its readings."""
+
+    def __init__(self, profile: MeterProfile, seed: int, link: Link, day_us: int) -> None:
+        self._rng = seeded(seed, "reports", "meter", profile.number)
+        first_us = day_us + MINUTE_US + profile.phase_us + self._rng.randrange(0, 6000) * 1000
+        self.link = link
+        self._reporter = Reporter(self._rng, profile.interval_min, first_us)
+        self._total_mwh = self._rng.randrange(1_000, 50_000) * 1_000_000
+        self._shown_mwh = self._total_mwh
+        self._held_mwh = 0
+        self._kind: Kind = "meter_registers" if profile.sends_register else "meters"
+        self._profile = profile
+
+    def report(
+        self,
+        begin: int,
+        ac_mwh: list[float] | None,
+        supply: tuple[int, int],
+        faults: list[Injection],
+        out: list[Arrival],
+    ) -> None:
+        """`ac_mwh`: what its vehicles take, if any do; `supply`: how far the supply's voltage is
+        off when the hour begins and when it ends, mV."""
+        profile, reporter, draw = self._profile, self._reporter, self._rng.random
+        at = int(draw() * TABLE)
+        noise = STANDBY_NOISE_MWH[at : at + HOUR]
+        standby = profile.standby_mwh
+        first = profile.voltage_mv + supply[0]
+        rising = supply[1] - supply[0]
+        at = int(draw() * TABLE)
+        millivolts = [
+            first + rising * number // HOUR + noise_mv
+            for number, noise_mv in enumerate(VOLTAGE_NOISE_MV[at : at + HOUR])
+        ]
+        if ac_mwh is None:
+            energy = [standby + off for off in noise]
+        else:
+            energy = [int(taken) + standby + off for taken, off in zip(ac_mwh, noise, strict=True)]
+            millivolts = [
+                mv - int(taken * _DROP_MV_PER_MWH)
+                for mv, taken in zip(millivolts, ac_mwh, strict=True)
+            ]
+        for fault in faults:
+            if "watts" in fault.fault.numbers:
+                extra = int(fault.fault.numbers["watts"] * 1000 / 60)
+                for number in range(max(fault.begin - begin, 0), min(fault.end - begin, HOUR)):
+                    energy[number] += extra
+        stamps = reporter.stamps(begin)
+        times = clock_times(stamps, begin, faults) if faults else stamps
+        energies, shown = reporter.summed(energy), reporter.at(millivolts)
+        step = profile.interval_min
+        if faults:
+            shown = voltages(shown, begin, step, faults)
+            energies, self._held_mwh = lumped(energies, begin, step, faults, self._held_mwh)
+        if profile.sends_register:
+            energies = self._register(energies, begin, step, faults)
+        meter_id = profile.meter_id
+        rows: list[Any] = [
+            (meter_id, time, value, mv)
+            for time, value, mv in zip(times, energies, shown, strict=True)
+        ]
+        taken_at = list(stamps)
+        if faults and ac_mwh is not None:
+            kept = lost(reporter.summed([int(mwh) for mwh in ac_mwh]), begin, step, faults)
+            rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
+            taken_at = [stamp for stamp, keep in zip(taken_at, kept, strict=True) if keep]
+        self.link.deliver(begin, self._kind, taken_at, rows, out)
+
+    def _register(
+        self, energies: list[int], begin: int, step: int, faults: list[Injection]
+    ) -> list[int]:
+        totals = []
+        for number, energy in enumerate(energies):
+            self._total_mwh += energy
+            total = restarted(self._total_mwh, self._shown_mwh, begin + number * step, step, faults)
+            if total == 0:
+                self._total_mwh = 0
+            self._shown_mwh = total
+            totals.append(total)
+        return totals

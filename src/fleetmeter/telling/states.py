@@ -1,0 +1,126 @@
+"""Live states that changed, sampled: so many a second, whatever the fleet, and each has its turn.
+
+A cursor goes round all vehicles, then all meters, in the order of their ids, and stops at those
+that reported since the lap before.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+from asyncpg import Record
+
+from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.sql import queries
+from fleetmeter.devices import meter_state, vehicle_state
+
+_SCANNED = 5000
+"""Rows that a round looks at, at most."""
+
+_MARGIN = timedelta(seconds=15)
+"""A batch has one time of arrival, and is seen when it has been committed: up to so much later."""
+
+_REMEMBERED = 10_000
+"""States of a lap that are known not to be shown again; in a longer lap all have changed anyway."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Kind(NamedTuple):
+    """Vehicles or meters."""
+
+    event: str
+    key: str
+    ahead: Any
+    seen: Any
+    state: Callable[[Record], msgspec.Struct]
+
+
+_KINDS = (
+    _Kind("vehicle", "vehicle_id", queries.vehicles_ahead, queries.seen_vehicles, vehicle_state),
+    _Kind("meter", "meter_id", queries.meters_ahead, queries.seen_meters, meter_state),
+)
+
+_Shown = dict[tuple[str, str], datetime]
+
+
+class Sampler:
+    """Goes round the devices, a round a call."""
+
+    def __init__(self, database: Database, most: int) -> None:
+        """`most`: states of a round."""
+        self._database = database
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew: with what changes from now on."""
+        self._kind = 0
+        self._after = ""
+        self._lap: tuple[datetime, datetime] | None = None
+        self._shown: _Shown = {}
+        self._shown_before: _Shown = {}
+
+    async def round(self) -> tuple[list[bytes], float]:
+        """The next states as messages, `most` at most, and the seconds that the database took."""
+        messages: list[bytes] = []
+        left = _SCANNED
+        started = monotonic()
+        async with self._database.connection() as connection:
+            since = await self._since(connection)
+            while left > 0 and len(messages) < self._most:
+                looked_at, whole = await self._look(connection, since, left, messages)
+                left -= looked_at
+                if whole:
+                    self._kind = (self._kind + 1) % len(_KINDS)
+                    self._after = ""
+                    if self._kind == 0:
+                        await self._end_lap(connection)
+                        break
+        return messages, monotonic() - started
+
+    async def _look(
+        self, connection: Connection, since: datetime, scan: int, messages: list[bytes]
+    ) -> tuple[int, bool]:
+        """Look at devices behind the cursor: how many, and whether they were the last."""
+        kind = _KINDS[self._kind]
+        ahead = await kind.ahead(connection, after=self._after, scan=scan)
+        if not ahead["devices"]:
+            return 0, True
+        most = 4 * self._most  # some may have been shown
+        rows = [
+            row
+            async for row in kind.seen(
+                connection, after=self._after, last=ahead["last"], since=since, limit=most
+            )
+        ]
+        for row in rows:
+            if len(messages) == self._most:
+                return ahead["devices"], False
+            self._after = row[kind.key]
+            if not self._was_shown((kind.event, self._after), row["last_seen"]):
+                data = _encode(kind.state(row))
+                messages.append(b"event: %s\ndata: %s\n\n" % (kind.event.encode(), data))
+        if len(rows) < most:
+            self._after = ahead["last"]
+        return ahead["devices"], len(rows) < most and ahead["devices"] < scan
+
+    def _was_shown(self, device: tuple[str, str], last_seen: datetime) -> bool:
+        shown = last_seen in (self._shown.get(device), self._shown_before.get(device))
+        if len(self._shown) < _REMEMBERED:
+            self._shown[device] = last_seen
+        return shown
+
+    async def _since(self, connection: Connection) -> datetime:
+        """From which arrival on a state has changed since the lap before looked at it."""
+        if self._lap is None:
+            now = await queries.database_time(connection)
+            self._lap = now, now
+        return self._lap[0] - _MARGIN
+
+    async def _end_lap(self, connection: Connection) -> None:
+        assert self._lap is not None  # noqa: S101 - a lap that ends has begun
+        self._lap = self._lap[1], await queries.database_time(connection)
+        self._shown_before, self._shown = self._shown, {}

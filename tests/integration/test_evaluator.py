@@ -1,0 +1,543 @@
+"""Hours are evaluated once, by one: however interrupted, and however late readings come."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+
+from fleetmeter.anomalies import evaluator, folding, store
+from fleetmeter.anomalies.evaluator import Evaluator, Ran
+from fleetmeter.anomalies.reconcile import FOUND_LATE, SHOWN_LATE
+from fleetmeter.database.migrations import migrate
+from fleetmeter.database.pool import Database, connect
+from fleetmeter.settings import Settings
+from tests.conftest import (
+    RETENTION_DAYS,
+    Db,
+    Server,
+    eventually,
+    fresh_database,
+    hours_ago,
+    post,
+    running_service,
+    vehicle_reading,
+)
+from tests.integration.test_history import PAUSE_JOBS
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAYS = 4
+START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=10)
+END = START + timedelta(days=DAYS)
+CLOSED = 6 * MINUTE
+"""After the end of an hour, when it may be evaluated."""
+
+INTERVAL = 5 * MINUTE
+T = TypeVar("T")
+
+
+class VehicleRow(NamedTuple):
+    vehicle_id: str
+    time: datetime
+    energy_mwh: int
+    soc_bp: int
+    battery_temp_cdeg: int
+    meter_id: str
+    meter_declared: bool = False
+
+
+class MeterRow(NamedTuple):
+    meter_id: str
+    time: datetime
+    energy_mwh: int
+    voltage_mv: int
+
+
+Row = VehicleRow | MeterRow
+
+
+def at(day: int, hour: float) -> datetime:
+    return START + timedelta(days=day, hours=hour)
+
+
+def within(time: datetime, day: int, start: float, end: float) -> bool:
+    return at(day, start) <= time < at(day, end)
+
+
+def readings() -> list[Row]:
+    """Four days of four vehicles, each with a meter of its own, and of a fifth meter.
+
+    They charge from 22 to 5 o'clock with 3.3 of 3.7 kW; and what is wrong stands here.
+    """
+    rows: list[Row] = []
+    time = START
+    while time < END:
+        for n in range(1, 5):
+            charges = time.hour >= 22 or time.hour < 5
+            dc, ac = (275_000, 308_000) if charges else (0, 0)
+            temp, voltage = 2000, 230_000
+            if n == 1 and (within(time, 1, 10, 11.2) or within(time, 1, 15, 15.7)):
+                temp = 5000  # battery_hot, twice
+            if n == 2 and within(time, 1, 22, 29):
+                dc = 180_000  # efficiency_low
+            if n == 2 and within(time, 2, 12, 14.5):
+                voltage = 262_000  # voltage_out_of_range
+            if n == 4 and within(time, 1, 6, 20):
+                ac = 30_000  # standby_loss: 360 W
+            if n == 1 and within(time, 2, 22, 29):  # dc_exceeds_ac: it charges at M5
+                dc, ac = round(dc * fading(time)), 0
+            if not (n == 3 and within(time, 2, 8, 20)):  # vehicle_silent
+                soc = 3000 + 10 * (time.minute // 5)
+                rows.append(VehicleRow(f"V{n}", time, dc, soc, temp, f"M{n}"))
+            rows.append(MeterRow(f"M{n}", time, ac, voltage))
+        ac = round(308_000 * fading(time)) if within(time, 2, 22, 29) else 0
+        rows.append(MeterRow("M5", time, ac, 230_000))
+        time += INTERVAL
+    return rows
+
+
+def fading(time: datetime) -> float:
+    """As a battery that is nearly full charges."""
+    return 1 - 0.1 * ((time - at(2, 22)) / HOUR)
+
+
+READINGS = readings()
+
+
+class Place:
+    """A database with the fleet, of which nothing has been evaluated."""
+
+    def __init__(self, url: str, engine: str) -> None:
+        self.url = url
+        self.engine = engine
+        self.db = Db(url)
+
+    def begin(self, rows: Sequence[Row] = READINGS) -> None:
+        """Have these readings and nothing else."""
+        asyncio.run(self._begin(rows))
+
+    async def _begin(self, rows: Sequence[Row]) -> None:
+        connection = await asyncpg.connect(self.url, server_settings={"timezone": "UTC"})
+        try:
+            await connection.execute(
+                "truncate anomalies cascade; truncate anomaly_memory, late_devices, late_hours,"
+                " rule_overrides;"
+                " update anomaly_progress set evaluated_until = null;"
+                " update vehicle_state set removed_at = null;"
+                " delete from vehicle_readings; delete from meter_readings"
+            )
+            await self._copy(connection, rows)
+        finally:
+            await connection.close()
+
+    async def _copy(self, connection: Any, rows: Sequence[Row]) -> None:
+        for table, kind in (("vehicle_readings", VehicleRow), ("meter_readings", MeterRow)):
+            await connection.copy_records_to_table(
+                table, columns=kind._fields, records=[row for row in rows if type(row) is kind]
+            )
+
+    def comes_late(self, rows: Sequence[Row]) -> None:
+        """Readings with the marks that a writer leaves with them."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.url, server_settings={"timezone": "UTC"})
+            try:
+                async with connection.transaction():
+                    await self._copy(connection, rows)
+                    for row in rows:
+                        source = "vehicle" if isinstance(row, VehicleRow) else "meter"
+                        await connection.execute(
+                            "insert into late_devices (source, device_id, since, late_hours_until)"
+                            " values ($1, $2, $3, 0)",
+                            *(f"{source}_readings", row[0], row.time),
+                        )
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
+    def run(self, work: Callable[[Database], Awaitable[T]]) -> T:
+        """With a pool, as a service has it."""
+
+        async def run() -> T:
+            database = await connect(self.url, Settings())
+            try:
+                return await work(database)
+            finally:
+                await database.close()
+
+        return asyncio.run(run())
+
+    def evaluate(self, *until: datetime) -> list[Ran | None]:
+        """Runs at these times, by one service."""
+
+        async def work(database: Database) -> list[Ran | None]:
+            mine = Evaluator(database)
+            return [await mine.run(time + CLOSED) for time in until]
+
+        return self.run(work)
+
+    def state(self) -> dict[str, list[Any]]:
+        """All that was found and is remembered, but for ids and the clock."""
+        return {
+            "anomalies": sorted(self.anomalies()),
+            "events": [
+                (row["event"], row["who"], row["note"], *plain(row["anomaly"]))
+                for row in self.db.fetch("select * from anomaly_events order by id")
+            ],
+            "memories": [
+                tuple(row)
+                for row in self.db.fetch(
+                    "select device_kind, device_id, memory from anomaly_memory order by 1, 2"
+                )
+            ],
+            "until": [self.db.value("select evaluated_until from anomaly_progress")],
+        }
+
+    def anomalies(self) -> list[tuple[Any, ...]]:
+        """Kind, device, status, from when to when, how often it came back, and why."""
+        rows = self.db.fetch("select * from anomalies order by id")
+        return [
+            (
+                row["kind"],
+                row["device_id"],
+                row["status"],
+                row["started_at"],
+                row["ended_at"],
+                row["reopened"],
+                row["cause"],
+            )
+            for row in rows
+        ]
+
+    def notes(self, kind: str, device: str) -> list[tuple[str, str | None]]:
+        """What happened to a device's anomalies of a kind, with what was said."""
+        return [
+            tuple(row)
+            for row in self.db.fetch(
+                "select e.event, e.note from anomaly_events as e"
+                " join anomalies as a on a.id = e.anomaly_id where a.kind = $1"
+                " and a.device_id = $2 order by e.id",
+                *(kind, device),
+            )
+        ]
+
+
+def plain(anomaly: str) -> tuple[Any, ...]:
+    """What does not depend on when it was found."""
+    fields = msgspec.json.decode(anomaly)
+    for name in ("id", "openedAt", "acknowledgedAt", "resolvedAt"):
+        del fields[name]
+    return tuple(sorted((name, str(value)) for name, value in fields.items()))
+
+
+@pytest.fixture(scope="module")
+def place(server: Server) -> Iterator[Place]:
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url, RETENTION_DAYS))
+        place = Place(url, server.engine)
+        if server.engine == "timescaledb":
+            place.db.fetch(PAUSE_JOBS)
+        for n in range(1, 6):
+            place.db.run(
+                f"insert into vehicle_settings (vehicle_id, reporting_interval_s)"
+                f" values ('V{n}', 300);"
+                f"insert into meter_settings (meter_id, reporting_interval_s)"
+                f" values ('M{n}', 300);"
+                f"insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp,"
+                f" battery_temp_cdeg, meter_id, meter_declared, last_seen)"
+                f" values ('V{n}', '{END}', 0, 5000, 2000, 'M{n}', false, '{END}');"
+                f"insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)"
+                f" values ('M{n}', '{END}', 0, 230000, '{END}');"
+                f"insert into meter_vehicles values ('M{n}', 'V{n}')"
+            )
+        place.db.run(
+            "delete from vehicle_state where vehicle_id = 'V5';"
+            " delete from meter_vehicles where vehicle_id = 'V5'"
+        )
+        yield place
+
+
+@pytest.fixture(scope="module")
+def all_along(place: Place) -> dict[str, list[Any]]:
+    """What comes out when every hour is evaluated once it is over."""
+    place.begin()
+    place.evaluate(*(START + n * HOUR for n in range(1, DAYS * 24 + 1)))
+    return place.state()
+
+
+def test_each_fault_is_found_once(all_along: dict[str, list[Any]]) -> None:
+    found = [(kind, device, status) for kind, device, status, *_ in all_along["anomalies"]]
+    assert found == [
+        ("battery_hot", "V1", "resolved"),
+        ("dc_exceeds_ac", "V1", "open"),
+        ("efficiency_low", "V2", "resolved"),
+        ("standby_loss", "M4", "resolved"),
+        ("vehicle_silent", "V3", "resolved"),
+        ("voltage_out_of_range", "M2", "resolved"),
+    ]
+    hot = all_along["anomalies"][0]
+    assert hot[5] == 1, "the second time, it is the same"
+
+
+def test_catching_up_after_a_pause_finds_the_same_as_running_all_along(
+    place: Place, all_along: dict[str, list[Any]]
+) -> None:
+    place.begin()
+    assert place.evaluate(END) == [Ran(DAYS * 24, 0)]
+    assert place.state() == all_along
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_so_do_restarts_at_any_time(
+    place: Place, all_along: dict[str, list[Any]], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    monkeypatch.setattr(folding, "_DEVICE_HOURS", 9 * chance.randint(1, 40))
+    place.begin()
+    hours = sorted(chance.sample(range(1, DAYS * 24), 5))
+    for hour in hours:
+        place.evaluate(START + hour * HOUR)
+    place.evaluate(END)
+    assert place.state() == all_along
+
+
+def test_what_fails_in_the_middle_leaves_nothing_half_done(
+    place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.begin()
+    monkeypatch.setattr(folding, "_DEVICE_HOURS", 9 * 24)
+    apply = store.apply
+    days = 0
+
+    async def fails_on_the_third_day(*args: Any) -> list[int]:
+        nonlocal days
+        days += 1
+        events = await apply(*args)
+        if days == 3:
+            raise OSError("out of coffee")
+        return events
+
+    monkeypatch.setattr(store, "apply", fails_on_the_third_day)
+    with pytest.raises(Exception, match="out of coffee"):
+        place.evaluate(END)
+    half = place.state()
+    assert half["until"] == [at(2, 0)]
+    monkeypatch.setattr(store, "apply", apply)
+    place.begin()
+    place.evaluate(at(2, 0))
+    assert place.state() == half
+    place.evaluate(END)
+    assert place.state() == all_along
+
+
+def test_one_of_several_replicas_evaluates(place: Place, all_along: dict[str, list[Any]]) -> None:
+    place.begin()
+
+    async def both(database: Database) -> list[Ran | None]:
+        other = await connect(place.url, Settings())
+        try:
+            runs = (Evaluator(each).run(END + CLOSED) for each in (database, other, database))
+            return list(await asyncio.gather(*runs))
+        finally:
+            await other.close()
+
+    ran = place.run(both)
+    assert sorted(ran, key=str) == [None, None, Ran(DAYS * 24, 0)]
+    assert place.state() == all_along
+
+
+def without(*pieces: tuple[str, datetime, datetime]) -> tuple[list[Row], list[Row]]:
+    """The readings without those of some devices from then to then, and these."""
+    held = [
+        row
+        for row in READINGS
+        if any(row[0] == id_ and start <= row.time < end for id_, start, end in pieces)
+    ]
+    gone = set(held)
+    return [row for row in READINGS if row not in gone], held
+
+
+def test_late_readings_show_what_was_hidden(place: Place, all_along: dict[str, list[Any]]) -> None:
+    there, held = without(("V1", at(1, 9), at(1, 16)), ("M2", at(2, 11), at(2, 15)))
+    place.begin(there)
+    place.evaluate(END)
+    assert not {"battery_hot", "voltage_out_of_range"} & {a[0] for a in place.anomalies()}
+    place.comes_late(held)
+    assert place.evaluate(END) == [Ran(0, 2)]
+    kinds = {"battery_hot", "voltage_out_of_range"}
+    assert [a for a in sorted(place.anomalies()) if a[0] in kinds] == [
+        a for a in all_along["anomalies"] if a[0] in kinds
+    ]
+    assert place.notes("battery_hot", "V1")[0] == ("opened", FOUND_LATE)
+    assert [event for event, _ in place.notes("battery_hot", "V1")] == [
+        *("opened", "resolved", "reopened", "resolved")
+    ]
+    assert place.state()["memories"] == all_along["memories"]
+    assert place.db.value("select count(*) from late_devices") == 0
+
+
+def test_late_readings_end_what_was_never_wrong(
+    place: Place, all_along: dict[str, list[Any]]
+) -> None:
+    there, held = without(("V4", at(2, 6), at(2, 16)))
+    place.begin(there)
+    place.evaluate(at(2, 12))
+    [silent] = [a for a in place.anomalies() if a[1] == "V4"]
+    assert silent[:3] == ("vehicle_silent", "V4", "open")
+    place.comes_late([row for row in held if row.time < at(2, 12)])
+    assert place.evaluate(at(2, 12)) == [Ran(0, 1)]
+    [silent] = [a for a in place.anomalies() if a[1] == "V4"]
+    assert silent[2] == "resolved"
+    [_, (event, note)] = place.notes("vehicle_silent", "V4")
+    assert event == "resolved"
+    assert note is not None
+    assert note.startswith(SHOWN_LATE)
+    place.comes_late([row for row in held if row.time >= at(2, 12)])
+    place.evaluate(END)
+    assert place.state()["memories"] == all_along["memories"]
+
+
+def test_late_readings_name_a_cause_that_lies_elsewhere(
+    place: Place, all_along: dict[str, list[Any]]
+) -> None:
+    there, held = without(("V1", at(2, 21), at(3, 6)))
+    place.begin(there)
+    place.evaluate(END)
+    place.comes_late(held)
+    assert place.evaluate(END) == [Ran(0, 1)]
+    [found] = [a for a in place.anomalies() if a[0] == "dc_exceeds_ac"]
+    assert found in all_along["anomalies"]
+    assert found[-1] == "wrong_meter"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_late_readings_all_is_as_if_they_had_come_in_time(
+    place: Place, all_along: dict[str, list[Any]], seed: int
+) -> None:
+    """All that was wrong is found as well; and what was found before stays told, but is over."""
+    chance = random.Random(seed)  # noqa: S311
+    pieces = []
+    for _ in range(4):
+        start = START + chance.randrange(DAYS * 24 - 12) * HOUR
+        device = f"{chance.choice('VM')}{chance.randint(1, 4)}"
+        pieces.append((device, start, start + chance.randint(1, 12) * HOUR))
+    there, held = without(*pieces)
+    place.begin(there)
+    place.evaluate(START + chance.randint(30, 90) * HOUR, END)
+    chance.shuffle(held)
+    half = len(held) // 2
+    place.comes_late(held[:half])
+    place.evaluate(END)
+    place.comes_late(held[half:])
+    place.evaluate(END)
+    state = place.state()
+    assert state["memories"] == all_along["memories"]
+    lasting = [a for a in state["anomalies"] if a[4] is None]
+    assert lasting == [a for a in all_along["anomalies"] if a[4] is None]
+    # what came back may be told as two
+    for kind, device, _, started_at, ended_at, *_ in all_along["anomalies"]:
+        times = [a[3:5] for a in state["anomalies"] if a[:2] == (kind, device)]
+        assert started_at in [began for began, _ in times], (kind, device)
+        assert ended_at in [ended for _, ended in times], (kind, device)
+
+
+def test_late_marks_of_hours_to_come_need_nothing(
+    place: Place, all_along: dict[str, list[Any]]
+) -> None:
+    there, held = without(("V1", at(1, 9), at(1, 16)))
+    place.begin(there)
+    place.evaluate(at(1, 0))
+    place.comes_late(held)
+    assert place.evaluate(at(1, 0)) == [Ran(0, 0)]
+    assert place.db.value("select count(*) from late_devices") == 0
+    place.evaluate(END)
+    assert place.state() == all_along
+
+
+def test_what_has_been_rolled_up_is_evaluated_the_same(
+    place: Place, all_along: dict[str, list[Any]]
+) -> None:
+    if place.engine != "timescaledb":
+        return
+    place.begin()
+    try:
+        for rollup in ("vehicle_hourly", "meter_hourly"):
+            place.db.fetch(
+                f"call refresh_continuous_aggregate('{rollup}', null, '{at(2, 13).isoformat()}')"
+            )
+        place.evaluate(at(1, 7), at(2, 18), END)
+        assert place.state() == all_along
+    finally:
+        place.begin([])
+        for rollup in ("vehicle_hourly", "meter_hourly"):
+            place.db.fetch(
+                f"call refresh_continuous_aggregate('{rollup}', null, '{at(2, 13).isoformat()}')"
+            )
+
+
+def test_switching_a_rule_off_ends_what_it_found(place: Place) -> None:
+    place.begin()
+    place.evaluate(at(2, 12))
+    place.db.fetch(
+        "insert into rule_overrides (kind, scope, target, parameters, changed_by)"
+        " values ('vehicle_silent', 'fleet', '', '{\"enabled\": false}', 'anna')"
+    )
+    place.evaluate(at(2, 13))
+    [silent] = [a for a in place.anomalies() if a[1] == "V3"]
+    assert silent[2] == "resolved"
+    assert place.notes("vehicle_silent", "V3")[-1] == ("resolved", "the rule was switched off")
+
+
+def test_a_device_that_is_removed_has_nothing_wrong_any_more(place: Place) -> None:
+    place.begin()
+    place.evaluate(at(2, 12))
+    place.db.run("update vehicle_state set removed_at = now() where vehicle_id = 'V3'")
+    place.evaluate(at(2, 12))
+    assert place.notes("vehicle_silent", "V3")[-1] == ("resolved", "the device was removed")
+    forgotten = "select count(*) from anomaly_memory where device_id = 'V3'"
+    assert place.db.value(forgotten) == 0
+    place.evaluate(END)
+    assert len([a for a in place.anomalies() if a[1] == "V3"]) == 1
+    assert place.db.value(forgotten) == 0
+
+
+def test_hours_wait_for_writers_that_would_not_count_as_late(place: Place) -> None:
+    place.begin()
+    soon = datetime.now(UTC) + 3 * HOUR
+
+    async def closed(database: Database) -> tuple[datetime, datetime]:
+        async with database.connection() as mine, database.connection() as writer:
+            async with writer.transaction():
+                await writer.execute("update accounting set session_gap_s = session_gap_s")
+                waits = await evaluator._closed_until(mine, soon)
+            return waits, await evaluator._closed_until(mine, soon)
+
+    waits, after = place.run(closed)
+    assert waits <= datetime.now(UTC)
+    assert after == evaluator.closed_until(soon)
+
+
+def test_a_service_finds_soon_what_late_readings_show(
+    empty_database_url: str, server: Server, tmp_path: Path
+) -> None:
+    environ = {"FLEETMETER_DATABASE_URL": empty_database_url}
+    with (
+        running_service(tmp_path, environ) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as client,
+    ):
+        db = Db(empty_database_url)
+        eventually(lambda: db.value("select evaluated_until from anomaly_progress"), timeout_s=15)
+        start = hours_ago(4)
+        hot = [vehicle_reading("EV", start + n * MINUTE, batteryTemp=50) for n in range(30)]
+        post(client, *hot, vehicle_reading("EV", hours_ago(0.1)))
+        eventually(
+            lambda: db.fetch("select from anomalies where kind = 'battery_hot'"), timeout_s=20
+        )

@@ -1,0 +1,358 @@
+"""What the rules of anomalies are given is what is stored, wherever it is read from."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+
+from fleetmeter.database.migrations import migrate
+from fleetmeter.database.sql import queries
+from tests.conftest import Db, Server, fresh_database
+from tests.integration.test_history import PAUSE_JOBS
+from tests.integration.test_plans import scans
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+HOURS = 8
+"""Of history in which there are gaps."""
+
+SHARED = {"M0": ["V0"], "M1": ["V1", "V2", "V3"], "M2": ["V3", "V4"], "M3": []}
+"""Who charges where; V3 goes from one to the other, and V5 at none."""
+
+Row = tuple[Any, ...]
+Ids = list[str] | None
+
+
+class Place(NamedTuple):
+    """A fleet's history of some hours, and nothing in the background."""
+
+    db: Db
+    engine: str
+    end: datetime
+    """Of the last whole hour."""
+
+    @property
+    def begin(self) -> datetime:
+        return self.end - HOURS * HOUR
+
+    def ask(self, query: Callable[..., Any], **parameters: Any) -> list[asyncpg.Record]:
+        """The rows of a query of the service."""
+
+        async def run() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.db.url, server_settings={"timezone": "UTC"})
+            try:
+                return [row async for row in query(connection, **parameters)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+    def one(self, query: Callable[..., Any], **parameters: Any) -> Any:
+        """The answer of a query that has one."""
+
+        async def run() -> Any:
+            connection = await asyncpg.connect(self.db.url, server_settings={"timezone": "UTC"})
+            try:
+                return await query(connection, **parameters)
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+    def observed(self, vehicles: Ids, meters: Ids, start: datetime, end: datetime) -> list[Row]:
+        rows = self.ask(
+            queries.observed_hours, vehicle_ids=vehicles, meter_ids=meters, start=start, end=end
+        )
+        return in_order(rows)
+
+    def of_history(self) -> list[Row]:
+        """All slices, reading by reading."""
+        rows = self.db.fetch(
+            "select e.* from accounting as a, energy_slices("
+            " (select array_agg(vehicle_id) from vehicle_state),"
+            " (select array_agg(meter_id) from meter_state),"
+            " $1, $1, $1, $2, a.reporting_interval_s, a.least_match) as e",
+            *(self.begin, self.end),
+        )
+        return in_order(rows)
+
+    def roll_up(self, until: datetime) -> None:
+        """So that the readings before are not read any more: on PostgreSQL they are dropped."""
+        if self.engine == "timescaledb":
+            for rollup in ("vehicle_hourly", "meter_hourly"):
+                self.db.fetch(
+                    f"call refresh_continuous_aggregate('{rollup}', null, $1::timestamptz)", until
+                )
+        else:
+            self.db.fetch("select drop_history_before($1)", until)
+
+
+def in_order(rows: list[asyncpg.Record]) -> list[Row]:
+    """They come in none."""
+    return sorted(map(tuple, rows), key=lambda row: (row[0], row[1] or "", row[2] or ""))
+
+
+@pytest.fixture(params=range(3))
+def place(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url, 400))
+        db = Db(url)
+        if server.engine == "timescaledb":
+            db.fetch(PAUSE_JOBS)
+        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        random = Random(request.param)  # noqa: S311 - the same each time, and nothing secret
+        asyncio.run(fill(url, random, end - HOURS * HOUR, end))
+        yield Place(db, server.engine, end)
+
+
+async def fill(url: str, random: Random, begin: datetime, end: datetime) -> None:
+    """Readings with gaps; some devices send registers, and some report less often."""
+    connection = await asyncpg.connect(url)
+    vehicles, meters = [], []
+    for number in range(6):
+        device = f"V{number}"
+        homes = [meter for meter, there in SHARED.items() if device in there] or [None]
+        for at, energy, register, span, reset in readings(random, begin, end, register=number == 2):
+            soc, temp = random.randrange(10_000), random.randrange(-2000, 5000)
+            home = homes[at.hour % len(homes)]
+            vehicles.append((device, at, energy, soc, temp, home, False, register, span, reset))
+    for number in range(4):
+        for at, energy, register, span, reset in readings(random, begin, end, register=number == 1):
+            voltage = random.randrange(200_000, 250_000)
+            meters.append((f"M{number}", at, energy, voltage, register, span, reset))
+    await connection.copy_records_to_table("vehicle_readings", records=vehicles)
+    await connection.copy_records_to_table("meter_readings", records=meters)
+    pairs = [(meter, vehicle) for meter, there in SHARED.items() for vehicle in there]
+    await connection.copy_records_to_table("meter_vehicles", records=pairs)
+    for statement in LIVE:
+        await connection.execute(statement)
+    await connection.close()
+
+
+def readings(random: Random, begin: datetime, end: datetime, *, register: bool) -> Iterator[Row]:
+    """Of one device: (time, energy_mwh, register_mwh, span_ms, reset)."""
+    total, at = 0, begin
+    span = None
+    while at < end:
+        energy = random.choice([0, random.randrange(300_000)])
+        total += energy
+        yield (at, energy, total, span, False) if register else (at, energy, None, None, False)
+        step = timedelta(minutes=random.choice([1] * 30 + [7, 90]), seconds=random.randrange(3))
+        at, span = at + step, round(step.total_seconds() * 1000)
+
+
+LIVE = (
+    "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
+    " meter_declared, last_seen)"
+    " select vehicle_id, max(time), 0, 0, 0, false, max(time) from vehicle_readings group by 1",
+    "insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)"
+    " select meter_id, max(time), 0, 0, max(time) from meter_readings group by 1",
+    "update vehicle_state set removed_at = now() where vehicle_id = 'V4'",
+    "insert into vehicle_settings (vehicle_id, site, reporting_interval_s, battery_capacity_wh)"
+    " values ('V1', 'north', 120, 60000)",
+    "insert into meter_settings (meter_id, reporting_interval_s) values ('M2', 30)",
+)
+
+
+def test_hours_are_the_same_rolled_up_or_not(place: Place) -> None:
+    expected = place.of_history()
+    assert len(expected) > 40
+
+    def agrees() -> None:
+        assert place.observed(None, None, place.begin, place.end) == expected
+        start = place.begin
+        while start < place.end:
+            rows = place.observed(None, None, start, start + HOUR)
+            assert rows == [row for row in expected if row[0] == start]
+            start += HOUR
+
+    agrees()
+    place.roll_up(place.end - 3 * HOUR)
+    agrees()
+    place.roll_up(place.end - HOUR)
+    agrees()
+
+
+@pytest.mark.parametrize(
+    ("vehicles", "meters"),
+    [(["V0"], ["M0"]), (["V1", "V2", "V3", "V4"], ["M1", "M2"]), (["V5"], []), ([], ["M3"])],
+)
+def test_devices_that_share_no_meter_with_others_are_as_in_the_fleet(
+    place: Place, vehicles: list[str], meters: list[str]
+) -> None:
+    expected = [row for row in place.of_history() if row[1] in vehicles or row[2] in meters]
+    for _ in range(2):
+        assert place.observed(vehicles, meters, place.begin, place.end) == expected
+        place.roll_up(place.end - 3 * HOUR)
+
+
+def test_no_hours_have_no_rows(place: Place) -> None:
+    assert place.observed(None, None, place.end, place.end) == []
+    assert place.observed(None, None, place.end, place.end + HOUR) == []
+    assert place.observed([], [], place.begin, place.end) == []
+
+
+def test_the_first_hour_is_that_of_the_first_reading(place: Place) -> None:
+    for _ in range(2):
+        assert place.one(queries.first_hour, since=place.begin - 99 * HOUR) == place.begin
+        later = place.begin + 2 * HOUR
+        assert place.one(queries.first_hour, since=later) == later
+        assert place.one(queries.first_hour, since=place.end + HOUR) is None
+        place.roll_up(place.end - 3 * HOUR)
+
+
+def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
+    starts = {"V0": place.end - 6 * HOUR, "V2": place.end - 4 * HOUR, "nobody": place.begin}
+    rows = place.ask(
+        queries.vehicle_points, ids=list(starts), starts=list(starts.values()), end=place.end
+    )
+    expected = place.db.fetch(
+        "select vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg from vehicle_readings"
+        " where time < $3"
+        " and (vehicle_id = 'V0' and time >= $1 or vehicle_id = 'V2' and time >= $2)"
+        " order by vehicle_id, time",
+        *(starts["V0"], starts["V2"], place.end),
+    )
+    assert list(map(tuple, rows)) == list(map(tuple, expected))
+    assert {row[0] for row in rows} == {"V0", "V2"}
+    rows = place.ask(queries.meter_points, ids=["M3"], starts=[place.begin], end=place.end)
+    expected = place.db.fetch(
+        "select meter_id, time, energy_mwh, voltage_mv, reset from meter_readings"
+        " where meter_id = 'M3' order by time"
+    )
+    assert list(map(tuple, rows)) == list(map(tuple, expected))
+
+
+def test_the_newest_reading_before_a_time(place: Place) -> None:
+    for kind in ("vehicle", "meter"):
+        ids = [f"{kind[0].upper()}{number}" for number in range(4)]
+        since, before = place.begin + HOUR, place.end - HOUR
+        rows = place.ask(
+            getattr(queries, f"newest_{kind}_times"),
+            ids=[*ids, "nobody"],
+            since=since,
+            before=before,
+        )
+        expected = place.db.fetch(
+            f"select {kind}_id, max(time) from {kind}_readings"
+            f" where {kind}_id = any($1) and time >= $2 and time < $3 group by 1",
+            *(ids, since, before),
+        )
+        assert sorted(map(tuple, rows)) == sorted(map(tuple, expected))
+        assert len(rows) == 4
+
+
+def test_devices_that_are_there(place: Place) -> None:
+    found = {row["id"]: tuple(row) for row in place.ask(queries.devices)}
+    assert sorted(found) == ["M0", "M1", "M2", "M3", "V0", "V1", "V2", "V3", "V5"]
+    assert found["V1"] == ("vehicle", "V1", "north", 120, 60000)
+    assert found["M2"] == ("meter", "M2", None, 30, None)
+    assert found["M0"] == ("meter", "M0", None, 60, None)
+
+
+def test_clocks_that_are_off_and_those_that_are_asked_for(place: Place) -> None:
+    now = place.end
+    place.db.fetch("update vehicle_state set time = $1, last_seen = $1", now)
+    place.db.fetch("update meter_state set time = $1, last_seen = $1", now)
+    for device, behind in (("V0", 10 * MINUTE), ("V1", -3 * MINUTE), ("V4", HOUR), ("V5", MINUTE)):
+        place.db.fetch(
+            "update vehicle_state set time = $2::timestamptz - $3::interval where vehicle_id = $1",
+            *(device, now, behind),
+        )
+
+    def found(since: datetime) -> list[Row]:
+        rows = place.ask(
+            queries.clock_samples,
+            **{"behind_s": 300.0, "ahead_s": 120.0, "since": since},
+            **{"vehicle_ids": ["V2"], "meter_ids": ["M1"]},
+        )
+        return sorted((row["id"], row["time"] - row["last_seen"]) for row in rows)
+
+    still = timedelta(0)
+    asked_for = [("M1", still), ("V2", still)]
+    assert found(now) == sorted([*asked_for, ("V0", -10 * MINUTE), ("V1", 3 * MINUTE)])
+    assert found(now + MINUTE) == asked_for, "the others have not reported since"
+
+
+@pytest.fixture(scope="module")
+def long_history(server: Server) -> Iterator[Db]:
+    """Ten days of three vehicles and three meters."""
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url, 400))
+        db = Db(url)
+        for kind, columns, values in (
+            (
+                "vehicle",
+                "vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared",
+                "'V' || n, t, 1000, 5000, 2000, false",
+            ),
+            ("meter", "meter_id, time, energy_mwh, voltage_mv", "'M' || n, t, 1000, 230000"),
+        ):
+            db.fetch(
+                f"insert into {kind}_readings ({columns}) select {values}"
+                " from generate_series(now() - interval '10 days', now(), interval '10 minutes') t"
+                " cross join generate_series(1, 3) n"
+            )
+        yield db
+
+
+def question(kind: str, name: str) -> tuple[Callable[[Any], Any], int]:
+    """What asks for readings of an hour or two of two devices, and how many there are at most."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    start, end = noon - 96 * HOUR, noon - 94 * HOUR
+    ids = [f"{kind[0].upper()}{number}" for number in (1, 2)]
+
+    async def ask(connection: Any) -> None:
+        if name == "newest":
+            newest = getattr(queries, f"newest_{kind}_times")
+            rows = newest(connection, ids=ids, since=start, before=end)
+        else:
+            points = getattr(queries, f"{kind}_points")
+            rows = points(connection, ids=ids, starts=[start, start + HOUR], end=end)
+        assert [row async for row in rows]
+
+    return ask, 2 if name == "newest" else 18
+
+
+@pytest.mark.parametrize("name", ["newest", "points"])
+@pytest.mark.parametrize("kind", ["vehicle", "meter"])
+def test_only_the_readings_that_are_asked_for_are_read(
+    long_history: Db, kind: str, name: str
+) -> None:
+    ask, most = question(kind, name)
+
+    async def rows_read() -> int:
+        connection = await asyncpg.connect(long_history.url)
+        try:
+            async with connection.transaction():
+                await connection.execute("set enable_seqscan = off")  # so few would be read whole
+                await ask(connection)
+                count: int = await connection.fetchval(READ)
+                return count
+        finally:
+            await connection.close()
+
+    assert 0 < asyncio.run(rows_read()) <= most
+
+
+READ = """
+select (coalesce(sum(seq_tup_read), 0) + coalesce(sum(idx_tup_fetch), 0))::integer
+from pg_stat_xact_user_tables
+where relname ~ '^(vehicle|meter)_readings$'
+    or schemaname = '_timescaledb_internal' and relname ~ '_chunk$'
+"""
+
+
+@pytest.mark.timescaledb
+@pytest.mark.parametrize("name", ["newest", "points"])
+@pytest.mark.parametrize("kind", ["vehicle", "meter"])
+def test_only_the_chunk_of_the_window_is_looked_into(
+    long_history: Db, kind: str, name: str
+) -> None:
+    ask, _ = question(kind, name)
+    found = asyncio.run(scans(long_history.url, ask))
+    assert len({scan.relation for scan in found if scan.relation.endswith("_chunk")}) == 1

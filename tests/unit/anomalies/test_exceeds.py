@@ -1,0 +1,239 @@
+"""dc_exceeds_ac: the boundaries, and each cause by its curves."""
+
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+import pytest
+
+from fleetmeter.anomalies.excess import exceeding
+from fleetmeter.anomalies.model import Change
+from fleetmeter.anomalies.observed import Observed
+from fleetmeter.anomalies.rules import Rulebook
+from tests.unit.anomalies.fleet import Fleet, at, between, of, vehicle
+
+SESSION = (10.4, 14.2)
+EFFICIENCY = 0.92
+
+
+def fleet_of(*meters: str) -> Fleet:
+    fleet = Fleet()
+    for id_ in meters:
+        fleet.add_meter(id_)
+    return fleet
+
+
+def charges(
+    fleet: Fleet,
+    id_: str,
+    meter_id: str,
+    session: tuple[float, float] = SESSION,
+    kw: float = 11.0,
+    efficiency: float = EFFICIENCY,
+    late_s: float = 0,
+    last: float = 30,
+) -> None:
+    fleet.add_vehicle(id_)
+    fleet.drives(id_, (0, last), between(*session, kw * efficiency), meter_id, late_s=late_s)
+
+
+def found(fleet: Fleet, last: int = 30) -> list[Change]:
+    return of("dc_exceeds_ac", fleet.fold(0, last))
+
+
+@pytest.mark.parametrize(("efficiency", "opens"), [(1.03, False), (1.05, True)])
+def test_four_percent_too_much_is_an_excess(efficiency: float, opens: bool) -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", efficiency=efficiency)
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    changes = found(fleet)
+    assert len(changes) == opens
+    if opens:
+        (change,) = changes
+        assert (change.cause, change.subject) == ("unknown", vehicle("V"))
+        # the first hour has 0.33 kWh too much; at 12:00 it is known, an hour and a half are over
+        assert change.at == at(12)
+
+
+@pytest.mark.parametrize("kept_of_ten", [9, 6])
+def test_a_meter_that_covers_enough_or_too_little_gives_no_excess(kept_of_ten: int) -> None:
+    # 0.9 of 11 kWh are as much as the vehicle took; an hour of which 0.6 are covered says nothing
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", efficiency=0.9)
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01), keeps=lambda n: n % 10 < kept_of_ten)
+    assert found(fleet) == []
+
+
+def test_another_meters_curve_fits() -> None:
+    fleet = fleet_of("M", "N")
+    charges(fleet, "V", "N")
+    fleet.meters_("N", (0, 30))
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    (change,) = found(fleet)
+    assert (change.cause, change.evidence["otherMeterId"]) == ("wrong_meter", "M")
+    assert change.at == at(11)
+    assert change.evidence["efficiency"] == pytest.approx(EFFICIENCY, abs=0.005)
+
+
+def test_of_other_meters_the_one_at_the_same_time_fits() -> None:
+    fleet = fleet_of("M", "N", "P", "Q")
+    charges(fleet, "V", "N")
+    fleet.meters_("N", (0, 30))
+    fleet.meters_("P", (0, 30), between(10.2, 14.0, 11, 0.01))
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    fleet.meters_("Q", (0, 30), between(10.4, 12.2, 7.4, 0.01))
+    (change,) = found(fleet)
+    assert change.evidence["otherMeterId"] == "M"
+
+
+def test_who_charges_at_the_wrongly_assigned_meter_is_not_told_about() -> None:
+    fleet = fleet_of("M", "N")
+    charges(fleet, "V", "N")
+    charges(fleet, "X", "N", (9.1, 13.3), 7.4, 0.9)
+    fleet.meters_("N", (0, 30), between(9.1, 13.3, 7.4, 0.01))
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    changes = fleet.fold(0, 30)
+    assert [(c.subject, c.cause) for c in changes] == [(vehicle("V"), "wrong_meter")]
+
+
+def test_who_charges_at_the_other_meter_is_not_told_about() -> None:
+    # V charges beside X at M; by its assignment at N. So X seems to take V's AC as well
+    fleet = fleet_of("M", "N")
+    charges(fleet, "V", "N")
+    charges(fleet, "X", "M", (9.1, 15.3), 7.4, 0.9)
+    fleet.meters_("N", (0, 30))
+    fleet.meters_(
+        "M", (0, 30), lambda t: between(9.1, 15.3, 7.4, 0.01)(t) + between(*SESSION, 11)(t)
+    )
+    changes = fleet.fold(0, 30)
+    assert [(c.subject, c.cause) for c in changes] == [(vehicle("V"), "wrong_meter")]
+    assert changes[0].evidence["otherMeterId"] == "M"
+
+
+def test_two_vehicles_that_changed_places_are_both_at_the_wrong_meter() -> None:
+    fleet = fleet_of("M", "N")
+    charges(fleet, "V", "N")
+    charges(fleet, "X", "M", (10.6, 15.9), 7.4, 0.9)
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    fleet.meters_("N", (0, 30), between(10.6, 15.9, 7.4, 0.01))
+    changes = fleet.fold(0, 30)
+    assert {(c.subject, c.cause, c.evidence["otherMeterId"]) for c in changes} == {
+        (vehicle("V"), "wrong_meter", "M"),
+        (vehicle("X"), "wrong_meter", "N"),
+    }
+
+
+@pytest.mark.parametrize("late_s", [600, 1200, 2400, 4000, 5300, -600, -1200, -2400, -4000, -5300])
+def test_the_curves_fit_when_shifted(late_s: int) -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", late_s=late_s)
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    (change,) = found(fleet, 28)
+    assert change.cause == "clock_offset"
+    assert change.evidence["offsetS"] == pytest.approx(late_s, abs=60)
+
+
+def test_a_minute_of_difference_is_no_offset() -> None:
+    fleet = fleet_of("M")
+    # two minutes at 50 kW are 1.6 kWh in the last hour
+    charges(fleet, "V", "M", (10.4, 12.01), kw=50, late_s=120)
+    fleet.meters_("M", (0, 30), between(10.4, 12.01, 50, 0.01))
+    assert fleet.fold(0, 30) == []
+
+
+@pytest.mark.parametrize("late_s", [1500, -1500])
+def test_on_a_shared_meter_the_one_with_the_wrong_clock_is_found(late_s: int) -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", late_s=late_s)
+    charges(fleet, "X", "M", (9.2, 16.2), 3.7, 0.83)
+    fleet.meters_(
+        "M", (0, 30), lambda t: between(9.2, 16.2, 3.7, 0.01)(t) + between(*SESSION, 11)(t)
+    )
+    (change,) = found(fleet)
+    assert (change.subject, change.cause) == (vehicle("V"), "clock_offset")
+    assert change.evidence["offsetS"] == pytest.approx(late_s, abs=60)
+
+
+def losing(share: float, hours: tuple[float, float]) -> Callable[[int], bool]:
+    rng = Random(1)  # noqa: S311
+    return lambda n: not hours[0] * 60 <= n < hours[1] * 60 or rng.random() >= share
+
+
+def test_readings_of_the_meter_are_missing() -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M")
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01), keeps=losing(0.25, SESSION))
+    (change,) = found(fleet)
+    assert change.cause == "missing_ac_readings"
+    assert change.evidence["coverageAc"] == pytest.approx(0.75, abs=0.08)
+
+
+def test_readings_that_are_missing_in_one_hour_alone_are_an_interruption() -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M")
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01), keeps=losing(0.25, (12, 13)))
+    assert found(fleet) == []
+
+
+def test_the_register_began_anew() -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M")
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    # it hangs for ten minutes, loses what it counted, and begins at zero
+    fleet.meters["M"] = [
+        point._replace(energy_mwh=0, reset=n % 40 == 39) if n % 40 >= 29 else point
+        for n, point in enumerate(fleet.meters["M"])
+    ]
+    (change,) = found(fleet)
+    assert change.cause == "register_reset"
+
+
+@pytest.mark.parametrize("every", [25, 45, 90])
+def test_the_meter_reports_late_and_in_lumps(every: int) -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M")
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    held, lumps = 0, []
+    for n, point in enumerate(fleet.meters["M"]):
+        held += point.energy_mwh
+        shows = n % every == every - 1
+        lumps.append(point._replace(energy_mwh=held if shows else 0))
+        held = 0 if shows else held
+    fleet.meters["M"] = lumps
+    (change,) = found(fleet)
+    assert change.cause == "reporting_lag"
+
+
+def test_it_is_over_when_a_session_fits_again() -> None:
+    fleet = fleet_of("M", "N")
+    fleet.add_vehicle("V")
+    dc = 11 * EFFICIENCY
+    fleet.drives("V", (0, 24), between(*SESSION, dc), "N")
+    fleet.drives("V", (24, 72), lambda t: dc if 10.4 <= t % 24 < 14.2 else 0, "M")
+    fleet.meters_("M", (0, 72), lambda t: 11 if 10.4 <= t % 24 < 14.2 else 0.01)
+    fleet.meters_("N", (0, 72))
+    changes = fleet.fold(0, 72)
+    assert [c.ended_at for c in changes] == [None, at(34)]
+
+
+def test_a_clock_that_is_wrong_still_does_not_look_right_in_between() -> None:
+    fleet = fleet_of("M")
+    fleet.add_vehicle("V")
+    dc = 11 * EFFICIENCY
+    fleet.drives("V", (0, 72), lambda t: dc if 10.4 <= t % 24 < 14.2 else 0, "M", late_s=1200)
+    fleet.meters_("M", (0, 72), lambda t: 11 if 10.4 <= t % 24 < 14.2 else 0.01)
+    assert [c.ended_at for c in found(fleet, 70)] == [None]
+
+
+@pytest.mark.parametrize(("covered_s", "is_excess"), [(1800, True), (3600, False)])
+def test_a_register_that_tells_the_energy_of_a_silence_is_no_excess(
+    covered_s: float, is_excess: bool
+) -> None:
+    # 25 readings of a minute: half an hour more may be of readings that are lost, not all of it
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M")
+    fleet.meters_("M", (0, 30))
+    hour = fleet.hour(12)
+    (row,) = hour.vehicles
+    hour.vehicles = [msgspec.structs.replace(row, readings=25, covered_dc_s=covered_s)]
+    assert bool(exceeding(Observed(hour, {}), Rulebook())) == is_excess

@@ -1,0 +1,148 @@
+"""What every fleet keeps to: the same again, energy conserved, healthy when nothing is wrong."""
+
+from collections import defaultdict
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from fleetmeter.readings.decode import BatchDecoder
+from fleetmeter.readings.validate import Bounds
+from fleetmeter.simulate.faults import KINDS, parse_wanted, per_kind
+from fleetmeter.simulate.fleet import Fleet
+from fleetmeter.simulate.wire import body
+from tests.unit.simulate.fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
+
+
+def test_the_same_arguments_make_the_same_readings_in_the_same_order() -> None:
+    first, again = (Fleet(5, 12, START, 1, faults=per_kind(1)) for _ in range(2))
+    for number in range(12):
+        hour = START + number * HOUR
+        assert first.arrivals(hour) == again.arrivals(hour)
+    assert first.faults == again.faults
+    assert first.acceptable == again.acceptable
+
+
+def test_a_device_is_the_same_in_a_larger_fleet_and_another_with_another_seed() -> None:
+    small, large, other = (
+        sent_by(Fleet(seed, vehicles, START, 1), 24).rows
+        for seed, vehicles in ((5, 6), (5, 24), (6, 6))
+    )
+    assert {device: large[device] for device in small} == small
+    assert other["EV-1"] != small["EV-1"]
+
+
+def test_readings_come_in_the_order_of_their_arrival_hour_by_hour() -> None:
+    fleet = Fleet(5, 24, START, 2)
+    last = 0
+    for number in range(48):
+        hour = START + number * HOUR
+        times = [arrival[0] for arrival in fleet.arrivals(hour)]
+        assert times == sorted(times)
+        assert us(hour) <= times[0]
+        assert times[-1] < us(hour + HOUR)
+        assert last <= times[0]
+        last = times[-1]
+    with pytest.raises(ValueError, match="the next hour is"):
+        fleet.arrivals(START)
+
+
+def test_a_fleet_begins_at_a_full_hour() -> None:
+    with pytest.raises(ValueError, match="full hour"):
+        Fleet(1, 1, START + timedelta(minutes=1), 1)
+
+
+def test_energy_that_reaches_a_battery_raises_its_state_of_charge() -> None:
+    """EV-5: Σ DC = gained state of charge × the 95 to 100 % that are left of its 40 kWh."""
+    sent = healthy()
+    rows = sent.rows["EV-5"]
+    gained = sum(max(b[3] - a[3], 0) for a, b in pairwise(rows)) / 10_000
+    delivered = sum(row[2] for row in rows) / 1e6
+    assert delivered > 40
+    assert 0.94 <= delivered / (gained * 40) <= 1.0
+
+
+def test_meters_count_more_than_what_arrives_by_what_chargers_lose() -> None:
+    sent = healthy()
+    dc = sum(row[2] for row in sent.rows["EV-5"])
+    ac = sum(row[2] for row in sent.rows["MTR-4"])
+    assert 0.7 < dc / ac < 0.94  # in winter: batteries are heated, too
+
+
+def test_healthy_devices_stay_within_what_healthy_devices_do() -> None:
+    for season in ("winter", "summer"):
+        fleet = Fleet(9, 20, START, 3, season=season)  # type: ignore[arg-type]
+        for device, rows in sent_by(fleet, 72).rows.items():
+            if "EV" in device:
+                assert all(0 <= row[3] <= 10_000 and row[4] < 4200 for row in rows)
+                if max(row[2] for row in rows) < 1_000_000:  # no register
+                    assert all(row[4] > 0 for row in rows if row[2])
+            else:
+                assert all(220_800 <= row[3] <= 239_200 for row in rows)
+
+
+def test_nearly_all_readings_come_and_some_come_twice_late_or_in_disorder() -> None:
+    fleet = Fleet(9, 40, START, 3)
+    seen: set[tuple[str, int]] = set()
+    newest: dict[str, int] = defaultdict(int)
+    twice = backwards = late = count = 0
+    for number in range(72):
+        for arrives, _, row in fleet.arrivals(START + number * HOUR):
+            count += 1
+            twice += (row[0], row[1]) in seen
+            backwards += row[1] < newest[row[0]]
+            late += arrives - row[1] > 10 * 60_000_000
+            seen.add((row[0], row[1]))
+            newest[row[0]] = max(newest[row[0]], row[1])
+    expected = sum(
+        72 * 3600 / device.reporting_interval_s
+        for devices in (fleet.devices.vehicles, fleet.devices.meters)
+        for device in devices  # type: ignore[attr-defined]
+    )
+    assert 0.98 < len(seen) / expected < 1
+    assert 0 < twice < 0.01 * count
+    assert 0 < backwards < 0.02 * count
+    assert 0 < late < 0.03 * count
+    silent = [each for each in fleet.acceptable if each.kind.endswith("_silent")]
+    assert silent
+    assert all(each.end - each.start > timedelta(minutes=30) for each in silent)
+
+
+def test_what_is_sent_is_taken_as_the_row_it_was() -> None:
+    fleet = Fleet(SEED, 30, START, 1)
+    arrivals = fleet.arrivals(START)
+    latest = START + timedelta(hours=2)
+    decoder = BatchDecoder("msgpack", Bounds(START, START, latest), 100_000)
+    decoder.feed(body(arrivals))
+    batch = decoder.finish()
+    assert batch.rejected == []
+    for kind in ("vehicles", "meters", "vehicle_registers", "meter_registers"):
+        assert getattr(batch, kind) == [row for _, own, row in arrivals if own == kind]
+        assert getattr(batch, kind)
+
+
+def test_faults_of_every_kind_find_a_place_and_keep_apart() -> None:
+    fleet = Fleet(4, 200, START, 30, faults=per_kind(20))
+    assert fleet.unplaced == []
+    assert {fault.kind for fault in fleet.faults} == set(KINDS)
+    assert len(fleet.faults) == 12 * 20
+    by_subject = defaultdict(list)
+    for fault in fleet.faults:
+        by_subject[fault.subject].append(fault)
+    assert len(by_subject) > 180
+    for faults in by_subject.values():
+        faults.sort(key=lambda fault: fault.start)
+        for before, after in pairwise(faults):
+            assert after.start - before.end >= timedelta(days=1)
+
+
+def test_what_finds_no_place_is_told() -> None:
+    fleet = Fleet(4, 3, START, 2, faults=per_kind(4))
+    assert fleet.unplaced
+    assert len(fleet.faults) + len(fleet.unplaced) == 48
+
+
+def test_a_fault_of_a_device_that_is_not_there_says_which_are() -> None:
+    wanted = [parse_wanted("battery_hot@EV-99")]
+    with pytest.raises(ValueError, match="no EV-99 in this fleet; it has vehicles EV-1 to EV-7"):
+        Fleet(SEED, VEHICLES, START, DAYS, faults=wanted)
