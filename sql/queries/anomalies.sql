@@ -202,6 +202,16 @@ select
     array(select id from vehicles) as vehicle_ids,
     array(select id from meters) as meter_ids
 
+-- name: charging_elsewhere(meter_ids, since)
+-- Vehicles that were found to charge at one of these meters after a time, though their readings say another (all of a
+-- kind).
+select a.device_id
+from anomalies as a
+where a.kind = 'dc_exceeds_ac'
+    and a.device_kind = 'vehicle'
+    and (a.ended_at is null or a.ended_at > :since)
+    and a.evidence ->> 'otherMeterId' = any(:meter_ids)
+
 -- name: evaluation_progress()^
 -- How far hours have been evaluated, the time, and whether a device is late (one row each).
 select
@@ -209,6 +219,10 @@ select
     now() as now,
     exists (select from late_devices) as is_late
 from anomaly_progress as p
+
+-- name: rolled_up_until()$
+-- Up to where the rollups hold the hours; as text, since it may be infinite.
+select rolled_up_until()::text
 
 -- name: begin_evaluation()$
 -- Whether this session is the one that evaluates; until it ends or says that it has finished.

@@ -37,7 +37,9 @@ select
     s.site,
     coalesce(s.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,
     s.battery_capacity_wh,
-    v.meter_id
+    v.meter_id,
+    v.time,
+    v.last_seen
 from vehicle_state as v
 left join vehicle_settings as s
     on s.vehicle_id = v.vehicle_id
@@ -50,7 +52,9 @@ select
     s.site,
     coalesce(s.reporting_interval_s, a.reporting_interval_s),
     null,
-    null
+    null,
+    m.time,
+    m.last_seen
 from meter_state as m
 left join meter_settings as s
     on s.meter_id = m.meter_id

@@ -33,7 +33,8 @@ returns table (
     voltage_mv_max integer
 )
 language plpgsql
-stable
+-- volatile: the hours are read after it is known which are rolled up, and not as they were before that
+volatile
 -- a plan for these times
 set plan_cache_mode = force_custom_plan
 set work_mem = '64MB'

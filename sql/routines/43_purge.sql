@@ -141,6 +141,10 @@ begin
             into stored
             using p_device, l_vehicles, p_kind;
         else
+            if l_place.relation = 'anomalies' then
+                -- whoever changes an anomaly at this moment would write it down again
+                perform pg_advisory_xact_lock(hashtext('fleetmeter.anomaly_events'));
+            end if;
             if l_place.change is null then
                 execute format('delete from %I where %s', l_place.relation, l_place.condition)
                 using p_device, l_vehicles, p_kind;
@@ -204,9 +208,10 @@ begin
         where a.device_kind <> 'site'
             and names_device(a, p_device)
         union all
-        -- it is made anew from what is before
-        select m.device_kind || '_readings', m.device_id, evaluated_before()
+        -- it is made anew, from what is before the last hour that was evaluated
+        select m.device_kind || '_readings', m.device_id, coalesce(p.evaluated_until - interval '1 hour', now())
         from anomaly_memory as m
+        cross join anomaly_progress as p
         where m.device_kind <> 'site'
             and names_device(m, p_device)
     ) as o

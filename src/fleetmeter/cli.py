@@ -446,7 +446,7 @@ def webhook_list_command() -> None:
     for each in found:
         click.echo(f"{each.id:>4}  {each.shown_url}")
         click.echo(f"      {each.format}, {', '.join(each.kinds or ['all kinds'])}")
-        click.echo(f"      {each.state}; {each.waiting:,} events wait")
+        click.echo(f"      {each.state}; events waiting: {each.waiting:,}")
         if each.last_error:
             click.echo(f"      last error: {each.last_error}")
     if not found:

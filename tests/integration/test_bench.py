@@ -11,7 +11,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fleetmeter.bench import columnstore, command, export_file, import_file, report
+from fleetmeter.bench import (
+    columnstore,
+    command,
+    detection,
+    evaluation,
+    export_file,
+    import_file,
+    report,
+)
 from fleetmeter.bench.answers import Answered, medians
 from fleetmeter.bench.day import MINUTES, Day, minutes
 from fleetmeter.bench.files import Moved
@@ -20,7 +28,12 @@ from fleetmeter.bench.fleet import Traffic, requests, transactions
 from fleetmeter.bench.history import empty_history
 from fleetmeter.bench.ingest import Ingest
 from fleetmeter.bench.measured import Measured
-from fleetmeter.bench.options import AnswersOptions, ColumnstoreOptions, Options
+from fleetmeter.bench.options import (
+    AnomalyOptions,
+    AnswersOptions,
+    ColumnstoreOptions,
+    Options,
+)
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.decode import BatchDecoder
@@ -498,3 +511,34 @@ def test_a_database_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> 
     done = run_bench(tmp_path, environ)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: the database")
+
+
+@pytest.mark.timescaledb
+def test_faults_of_a_simulated_fleet_are_found_and_nothing_is_left_behind(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = AnomalyOptions(vehicles=16, days=1, faults=1, seeds=(7,), evaluated=100, runs=2)
+    settings = Settings(database_url=server.url)
+    told: set[str] = set()
+
+    async def measure() -> tuple[list[Answered], detection.Detected]:
+        def progress(name: str, done: int, total: int) -> None:
+            told.add(name)
+
+        return (
+            await evaluation.measure(server.url, settings, options, progress),
+            await detection.measure(server.url, settings, options, progress),
+        )
+
+    before = Db(server.url).value(DATABASES)
+    timed, detected = asyncio.run(measure())
+    assert len(timed) == 2
+    assert all(line.p50_ms > 0 for line in timed)
+    assert told >= {"anomalies: fleet 7", *(line.scenario for line in timed)}
+    found = {line.kind: line for line in detected.scores}
+    for kind in ("voltage_out_of_range", "meter_silent"):
+        assert (found[kind].faults, found[kind].recalled) == (1, 1), kind
+    on = {"timescaledb": "2", "postgresql": "15", "python": "3", "cores": 1, "cpu": ""}
+    report.show_detected(detected, on)
+    assert "voltage_out_of_range" in capsys.readouterr().out
+    assert Db(server.url).value(DATABASES) == before

@@ -12,8 +12,9 @@ import httpx
 import msgspec
 import pytest
 
-from fleetmeter.anomalies import evaluator, folding, store
+from fleetmeter.anomalies import evaluator, folding, late, observations, store
 from fleetmeter.anomalies.evaluator import Evaluator, Ran
+from fleetmeter.anomalies.model import Hour
 from fleetmeter.anomalies.reconcile import FOUND_LATE, SHOWN_LATE
 from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import Database, connect
@@ -462,6 +463,231 @@ def test_late_marks_of_hours_to_come_need_nothing(
     assert place.state() == all_along
 
 
+def test_what_was_forgotten_with_a_purged_device_is_remembered_anew(place: Place) -> None:
+    place.begin()
+    place.evaluate(at(2, 12))
+    before = place.state()["memories"]
+    place.db.run(
+        'update anomaly_memory set memory = memory || \'{"other_meter": "M9"}\''
+        " where device_id = 'V3'"
+    )
+    place.db.fetch("select purge_device('meter', 'M9', false)")
+    assert place.db.value("select count(*) from anomaly_memory where device_id = 'V3'") == 0
+    assert place.evaluate(at(2, 12)) == [Ran(0, 1)]
+    assert place.state()["memories"] == before
+    place.evaluate(END)
+    assert place.notes("vehicle_silent", "V3")[-1] == ("resolved", "V3 reports again")
+
+
+def test_a_late_device_whose_meter_feeds_another_vehicle_is_not_blamed(place: Place) -> None:
+    """V5 charges at M5, and so does V1 from day 2 on, which says that it charges at M1."""
+    rows: list[Row] = []
+    for row in READINGS:
+        if isinstance(row, MeterRow) and row.meter_id == "M5":
+            charges = within(row.time, 2, 22, 29)
+            dc, ac = (275_000, 308_000) if charges else (0, 0)
+            rows.append(VehicleRow("V5", row.time, dc, 3000, 2000, "M5"))
+            rows.append(row._replace(energy_mwh=row.energy_mwh + ac))
+        else:
+            rows.append(row)
+    place.db.run(
+        "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
+        f" meter_id, meter_declared, last_seen) values ('V5', '{END}', 0, 5000, 2000, 'M5', false,"
+        f" '{END}'); insert into meter_vehicles values ('M5', 'V5')"
+    )
+    try:
+        place.begin(rows)
+        place.evaluate(END)
+        before = place.state()
+        assert "V5" not in {device for _, device, *_ in before["anomalies"]}
+        place.comes_late([VehicleRow("V5", at(2, 12) + MINUTE, 0, 3000, 2000, "M5")])
+        assert place.evaluate(END) == [Ran(0, 1)]
+        assert place.state() == before
+    finally:
+        place.db.run(
+            "delete from vehicle_readings where vehicle_id = 'V5';"
+            "delete from vehicle_state where vehicle_id = 'V5';"
+            "delete from meter_vehicles where vehicle_id = 'V5'"
+        )
+
+
+def test_hours_that_take_longer_than_an_answer_may_are_evaluated(place: Place) -> None:
+    place.begin()
+    place.evaluate(at(1, 0))
+
+    async def work(database: Database) -> Ran | None:
+        impatient = await connect(place.url, Settings(database_timeout_s=1))
+        try:
+            async with database.transaction() as connection:
+                await connection.execute("lock table vehicle_readings in access exclusive mode")
+                run = asyncio.create_task(Evaluator(impatient).run(at(1, 1) + CLOSED))
+                await asyncio.sleep(2)
+            return await run
+        finally:
+            await impatient.close()
+
+    assert place.run(work) == Ran(1, 0)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> None:
+    """A rule that raises something, after it has changed what is remembered."""
+    evaluate = folding.evaluate
+
+    def fail(hour: Hour, known: Any, memories: dict[Any, Any], rulebook: Any) -> Any:
+        outcome = evaluate(hour, known, memories, rulebook)
+        if fails(hour):
+            raise ZeroDivisionError
+        return outcome
+
+    monkeypatch.setattr(folding, "evaluate", fail)
+
+
+def test_a_rule_that_fails_with_a_device_fails_with_that_one_alone(
+    place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_v4(hour: Hour) -> bool:
+        return hour.starts == at(0, 3) and any(row.vehicle_id == "V4" for row in hour.vehicles)
+
+    failing(monkeypatch, has_v4)
+    place.begin()
+    place.evaluate(END)
+    state = place.state()
+    assert state["until"] == [END]
+    assert state["events"] == all_along["events"]
+    of_others = [[row for row in each["memories"] if row[1] != "V4"] for each in (state, all_along)]
+    assert of_others[0] == of_others[1]
+
+
+def test_a_rule_that_fails_with_everybody_stops_nothing(
+    place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, lambda hour: at(0, 10) <= hour.starts < at(0, 12))
+    place.begin()
+    place.evaluate(END)
+    assert place.state() == all_along, "nothing was wrong then"
+    place.comes_late([VehicleRow("V1", at(0, 10) + MINUTE, 0, 3000, 2000, "M1")])
+    assert place.evaluate(END) == [Ran(0, 1)]
+    assert place.db.value("select count(*) from late_devices") == 0
+
+
+def test_who_waits_for_the_evaluation_waits_for_a_turn_of_it(
+    place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "_DEVICE_HOURS", 9 * 24)
+    monkeypatch.setattr(evaluator, "_TURN_S", 0.0)
+    place.begin()
+    waiting: list[asyncio.Task[datetime]] = []
+    apply = store.apply
+
+    async def wait(database: Database) -> datetime:
+        async with database.transaction() as connection:
+            await connection.execute(
+                "select pg_advisory_xact_lock(hashtext('fleetmeter.evaluate'))"
+            )
+            until = await connection.fetchval("select evaluated_until from anomaly_progress")
+            assert isinstance(until, datetime)
+            return until
+
+    async def work(database: Database) -> datetime:
+        async def apply_while_somebody_waits(*args: Any) -> list[int]:
+            if not waiting:
+                waiting.append(asyncio.create_task(wait(database)))
+                await asyncio.sleep(0.3)
+            return await apply(*args)
+
+        monkeypatch.setattr(store, "apply", apply_while_somebody_waits)
+        await Evaluator(database).run(END + CLOSED)
+        return await waiting[0]
+
+    assert place.run(work) == at(1, 0)
+    place.evaluate(END)
+    assert place.state() == all_along
+
+
+def test_hours_that_are_over_do_not_wait_for_a_backlog(place: Place) -> None:
+    place.begin([])
+
+    async def work(database: Database) -> list[datetime]:
+        mine = Evaluator(database)
+        turns: list[datetime] = []
+
+        async def turn(connection: Any, at: datetime) -> tuple[Ran, bool]:
+            turns.append(at)
+            return Ran(0, 1), len(turns) == 3
+
+        mine._run = turn  # type: ignore[method-assign]
+        await mine.run()
+        return turns
+
+    turns = place.run(work)
+    assert len(set(turns)) == 3
+    assert turns == sorted(turns), "each goes by the time when it begins"
+
+
+def test_a_device_that_is_very_late_takes_no_others_back(place: Place) -> None:
+    place.begin()
+    place.db.fetch(
+        "insert into rule_overrides (kind, scope, target, parameters, changed_by)"
+        " values ('battery_hot', 'fleet', '', '{\"enabled\": false}', 'anna')"
+    )
+    place.evaluate(END)
+    place.db.run("truncate rule_overrides")
+    place.comes_late(
+        [
+            VehicleRow("V2", at(0, 1) + MINUTE, 0, 3000, 2000, "M2"),
+            VehicleRow("V1", at(3, 1) + MINUTE, 0, 3000, 2000, "M1"),
+        ]
+    )
+    assert place.evaluate(END) == [Ran(0, 2)]
+    assert "battery_hot" not in {a[0] for a in place.anomalies()}, "its hours did not change"
+
+
+def test_late_devices_that_share_a_meter_are_evaluated_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.begin()
+    place.evaluate(END)
+    turns = 0
+    reconcile = store.reconcile
+
+    async def count(*args: Any) -> list[int]:
+        nonlocal turns
+        turns += 1
+        return await reconcile(*args)
+
+    monkeypatch.setattr(store, "reconcile", count)
+    monkeypatch.setattr(late, "_MOST", 1)
+    place.comes_late(
+        [
+            VehicleRow("V1", at(3, 1) + MINUTE, 0, 3000, 2000, "M1"),
+            MeterRow("M1", at(3, 2) + MINUTE, 0, 230_000),
+        ]
+    )
+    assert place.evaluate(END) == [Ran(0, 2)]
+    assert turns == 1
+
+
+def test_a_late_device_that_was_not_there_before_is_not_missed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, held = without(("V1", START, END))
+    place.begin(there)
+    place.db.run("update vehicle_state set removed_at = now() where vehicle_id = 'V1'")
+    evaluate_hours = evaluator._evaluate_hours
+
+    async def takes_long(*args: Any) -> datetime:
+        until = await evaluate_hours(*args)
+        await asyncio.to_thread(
+            place.db.run, "update vehicle_state set removed_at = null where vehicle_id = 'V1'"
+        )
+        return until
+
+    monkeypatch.setattr(evaluator, "_evaluate_hours", takes_long)
+    place.comes_late(held)
+    place.evaluate(END)
+    assert "battery_hot" in {a[0] for a in place.anomalies()}
+
+
 def test_what_has_been_rolled_up_is_evaluated_the_same(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -523,6 +749,34 @@ def test_hours_wait_for_writers_that_would_not_count_as_late(place: Place) -> No
     waits, after = place.run(closed)
     assert waits <= datetime.now(UTC)
     assert after == evaluator.closed_until(soon)
+
+
+def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place.engine != "timescaledb":
+        return
+    place.begin()
+    place.evaluate(END)
+    around, turns = observations.around, 0
+
+    async def grow(*args: Any) -> Any:
+        nonlocal turns
+        turns += 1
+        await asyncio.to_thread(
+            place.db.fetch,
+            f"call refresh_continuous_aggregate('meter_hourly', null, '{at(3, 0).isoformat()}')",
+        )
+        await asyncio.to_thread(
+            place.db.fetch,
+            f"call refresh_continuous_aggregate('vehicle_hourly', null, '{at(3, 0).isoformat()}')",
+        )
+        return await around(*args)
+
+    monkeypatch.setattr(observations, "around", grow)
+    place.comes_late([VehicleRow("V1", at(3, 1) + MINUTE, 0, 3000, 2000, "M1")])
+    assert place.evaluate(END) == [Ran(0, 1)]
+    assert turns == 2
 
 
 def test_a_service_finds_soon_what_late_readings_show(

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fleetmeter import cli
+from fleetmeter.anomalies import store
+from fleetmeter.anomalies.model import Anomaly
 from fleetmeter.database.migrations import migrate
 from tests.api.test_main_job import materialise
 from tests.conftest import (
@@ -333,3 +335,36 @@ def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
     anew = db.fetch("select device_id, since from late_devices where source ~ 'vehicle' order by 1")
     assert [row["device_id"] for row in anew] == ["EV-1", "EV-2", "EV-3", "EV-4"]
     assert [row["since"].day for row in anew[:3]] == [1, 2, 3]
+
+
+def test_an_anomaly_that_somebody_acknowledges_meanwhile_does_not_come_back(
+    empty_database_url: str,
+) -> None:
+    asyncio.run(migrate(empty_database_url, 400))
+    db = Db(empty_database_url)
+    db.run(RULES)
+    anomaly_id = db.value(
+        "select id from anomalies where device_kind = 'meter' and device_id = 'MTR-1'"
+    )
+
+    async def acknowledge() -> Anomaly | None:
+        connection = await asyncpg.connect(empty_database_url)
+        try:
+            async with connection.transaction():
+                return await store.acknowledge(connection, anomaly_id, "anna", None)
+        finally:
+            await connection.close()
+
+    async def meanwhile() -> Anomaly | None:
+        connection = await asyncpg.connect(empty_database_url)
+        try:
+            async with connection.transaction():
+                await connection.execute("select purge_device('meter', 'MTR-1', false)")
+                acknowledged = asyncio.create_task(acknowledge())
+                await asyncio.sleep(0.3)
+            return await acknowledged
+        finally:
+            await connection.close()
+
+    assert asyncio.run(meanwhile()) is None
+    assert db.value("select count(*) from anomalies where id = $1", anomaly_id) == 0

@@ -11,7 +11,7 @@ import time
 from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from hmac import digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -26,6 +27,7 @@ from fleetmeter import cli
 from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import connect
 from fleetmeter.settings import Settings
+from fleetmeter.telling import delivery as delivery_module
 from fleetmeter.telling.addresses import Networks
 from fleetmeter.telling.delivery import Delivery, Pace
 from fleetmeter.telling.sending import Sender, _trusted
@@ -261,6 +263,7 @@ def test_a_webhook_is_told_of_its_kinds_alone_and_in_its_format(told: Db) -> Non
             assert_signed(headers, body)
 
 
+@pytest.mark.postgresql
 def test_what_fails_is_told_again_less_and_less_often_and_the_order_is_kept(
     told: Db, receiver: Receiver
 ) -> None:
@@ -314,11 +317,11 @@ def test_backoff_doubles_to_an_hour_and_twenty_failures_take_hours() -> None:
 def test_why_it_failed_is_known_and_the_next_attempt_may_do(
     told: Db, receiver: Receiver, answer: int | str, error: str
 ) -> None:
-    slow = Pace(first_backoff_s=0.6, longest_backoff_s=0.6, lease_s=10, interval_s=0.05)
+    slow = msgspec.structs.replace(FAST, first_backoff_s=0.6, longest_backoff_s=0.6)
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1")
     receiver.answers.append(answer)
-    with delivery(told.url, total_s=1, pace=slow):
+    with delivery(told.url, total_s=0.5, pace=slow):
         failed = eventually(lambda: (w := webhook(told, webhook_id))["failures"] and w)
         assert re.search(error, failed["last_error"])
         eventually(lambda: webhook(told, webhook_id)["last_success_at"], timeout_s=10)
@@ -392,7 +395,7 @@ def test_a_dead_webhook_is_disabled_shown_and_holds_up_nobody(
             shown = webhook_command(told, monkeypatch, "list")
             assert f"{dead.url}?…" in shown.output
             assert "disabled since" in shown.output
-            assert "5 events wait" in shown.output
+            assert "events waiting: 5" in shown.output
             assert "last error: it answered 500 Internal Server Error" in shown.output
             for secret in (SECRET, "whsec_", "hidden"):
                 assert secret not in shown.output
@@ -404,6 +407,7 @@ def test_a_dead_webhook_is_disabled_shown_and_holds_up_nobody(
             assert "disabled" not in webhook_command(told, monkeypatch, "list").output
 
 
+@pytest.mark.postgresql
 def test_what_a_disabled_webhook_has_missed_can_be_left_out(
     told: Db, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +421,7 @@ def test_what_a_disabled_webhook_has_missed_can_be_left_out(
     assert receiver.numbers() == [0]
 
 
+@pytest.mark.postgresql
 def test_a_restart_in_between_loses_and_doubles_nothing(told: Db, receiver: Receiver) -> None:
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1", 30)
@@ -436,6 +441,7 @@ def test_a_restart_in_between_loses_and_doubles_nothing(told: Db, receiver: Rece
     assert len(numbers) <= 30 + 3  # once more for each stop, and for the failure
 
 
+@pytest.mark.postgresql
 def test_what_a_process_leaves_behind_that_dies_is_taken_up(told: Db, receiver: Receiver) -> None:
     add(told, receiver.url)
     happen(told, "EV-1")
@@ -446,7 +452,8 @@ def test_what_a_process_leaves_behind_that_dies_is_taken_up(told: Db, receiver: 
         eventually(lambda: receiver.numbers() == [0])
 
 
-def test_two_services_tell_each_event_once_one_at_a_time(
+@pytest.mark.postgresql
+def test_several_services_tell_each_event_once_one_at_a_time(
     told: Db, receiver: Receiver, tmp_path: Path
 ) -> None:
     receiver.answers_after_s = 0.01
@@ -455,26 +462,41 @@ def test_two_services_tell_each_event_once_one_at_a_time(
         "FLEETMETER_WEBHOOK_NETWORKS": LOCAL,
         "FLEETMETER_LOG_LEVEL": "debug",
     }
-    with ExitStack() as stack:
-        folders = [tmp_path / "one", tmp_path / "two"]
-        for folder in folders:
-            folder.mkdir()
-        services = [stack.enter_context(running_service(each, environ)) for each in folders]
+    with running_service(tmp_path, environ) as service:
         add(told, f"{receiver.url}/path-secret?token=query-secret")
-        for n in range(4):
-            happen(told, f"EV-{n}", 30)
-            time.sleep(0.4)
-        eventually(lambda: len(receiver.requests) >= 120, timeout_s=20)
-        time.sleep(0.3)
-        assert receiver.numbers() == list(range(30)) * 4
+        with delivery(told.url, pace=Pace()):
+            for n in range(2):
+                happen(told, f"EV-{n}", 60)
+                time.sleep(0.4)
+            eventually(lambda: len(receiver.requests) >= 120, timeout_s=20)
+            time.sleep(0.3)
+        assert receiver.numbers() == list(range(60)) * 2
         assert receiver.most_at_once == 1
         receiver.answers.append(500)
         happen(told, "EV-9")
-        eventually(lambda: len(receiver.requests) >= 122, timeout_s=10)
-        logs = "".join(service.log.read_text() for service in services)
-    assert '"a webhook failed"' in logs
+        eventually(lambda: '"a webhook failed"' in service.log.read_text(), timeout_s=10)
+    log = service.log.read_text()
     for secret in ("path-secret", "query-secret", "whsec_"):
-        assert secret not in logs
+        assert secret not in log
+
+
+@pytest.mark.postgresql
+def test_a_slow_receiver_leaves_the_others_their_turn(
+    told: Db, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "_AT_ONCE", 1)
+    with Receiver().running() as slow:
+        slow.answers_after_s = 0.1
+        add(told, slow.url)
+        happen(told, "EV-1", 20)
+        add(told, receiver.url)
+        happen(told, "EV-2")
+        with delivery(told.url, pace=msgspec.structs.replace(FAST, turn_s=0.2)):
+            eventually(lambda: receiver.numbers() == [0])
+            assert len(slow.requests) < 20
+            slow.answers_after_s = 0
+            eventually(lambda: len(slow.requests) == 21)
+        assert slow.numbers() == [*range(20), 0]
 
 
 @pytest.mark.postgresql

@@ -102,7 +102,7 @@ def test_causes_count_where_the_rule_names_them() -> None:
     ("kind", "sessions", "hours"),
     [
         ("efficiency_low", [charged(1, 3, 9), charged(3, 5, 4.9), charged(5, 8, 5)], 8),
-        ("dc_exceeds_ac", [charged(1, 2, 1.9), charged(5, 8, 2)], 8),
+        ("dc_exceeds_ac", [charged(1, 2, 4.9), charged(5, 8, 5)], 8),
         ("soc_mismatch", [charged(1, 2, 9, 19), charged(5, 8, 9, 20)], 8),
         ("battery_cold_charging", [charged(1, 1.2, 9), charged(5, 8, 9)], 8),
         ("efficiency_low", [charged(-1, 2, 9), charged(5, 8, 9)], 8),  # the first is not all of it

@@ -152,6 +152,14 @@ def test_alertmanagers_format_fires_and_resolves_the_same_alert() -> None:
     assert over["alerts"][0]["fingerprint"] == fires["alerts"][0]["fingerprint"]
 
 
+def test_an_alert_that_a_person_resolved_does_not_fire_again_when_it_is_really_over() -> None:
+    ended = AT.replace(hour=12)
+    updated = body("alertmanager", an_event("updated", status="resolved", ended_at=ended))
+    assert updated["status"] == updated["alerts"][0]["status"] == "resolved"
+    assert updated["alerts"][0]["endsAt"] == "2026-02-09T12:05:03Z"
+    assert body("alertmanager", an_event("updated", status="acknowledged"))["status"] == "firing"
+
+
 def test_alertmanagers_format_has_nothing_to_say_of_an_acknowledgement() -> None:
     assert body("alertmanager", an_event("acknowledged")) is None
     assert body("fleetmeter", an_event("acknowledged"))["type"] == "anomaly.acknowledged"

@@ -7,25 +7,12 @@ which concerns all vehicles there: its register was reset, readings are missing,
 energy late and in lumps.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from fleetmeter.anomalies.curves import (
-    LEAST_EFFICIENCY,
-    MOST_EFFICIENCY,
-    Curve,
-    Fit,
-    bounds,
-    curve,
-    fit,
-    is_lumpy,
-    less,
-    resets,
-    unexplained,
-)
-from fleetmeter.anomalies.model import Cause, MeterPoint, VehiclePoint
+from fleetmeter.anomalies.curves import Fit, bounds, fit, unexplained
+from fleetmeter.anomalies.evidence import OTHERS_EFFICIENCY, Curves, Evidence, Found, tolerance_mwh
+from fleetmeter.anomalies.meter_causes import at_fault, for_all, resets, took_part_of
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
 _GOOD = 0.07
@@ -38,49 +25,11 @@ _UNEXPLAINED = 0.15
 _STRANGE = 0.3
 """Misfit of curves that do not belong together at all: lost readings alone give less."""
 
+_BETTER = 0.4
+"""So much less than with the vehicle as it is."""
+
 _SAME_TIME_MIN = 3
 """Clocks of devices that are right differ by less."""
-
-_OTHERS_EFFICIENCY = 0.9
-"""Assumed of the other vehicles at a meter, to see what is left for one."""
-
-_TOOK_PART = 0.2
-"""Of the DC at a meter: who took less is not told about when the meter is at fault."""
-
-_COVERED = 0.95
-"""Of the time of charging: a meter that covers less has readings missing."""
-
-
-_LACKING_MIN = 3
-"""Minutes of charging that an hour lacks: one such hour is an interruption, two are a fault."""
-
-
-class Evidence(NamedTuple):
-    """Readings of a meter, of the vehicles there, and of other meters, over the same time."""
-
-    start: datetime
-    """A whole hour."""
-
-    minutes: int
-    meter_points: Sequence[MeterPoint]
-    meter_interval_s: int
-    vehicle_points: Mapping[str, Sequence[VehiclePoint]]
-    vehicle_interval_s: Mapping[str, int]
-    there: Sequence[str]
-    """Vehicles (of `vehicle_points`) that charged at the meter."""
-
-    other_points: Mapping[str, Sequence[MeterPoint]]
-    other_interval_s: Mapping[str, int]
-    taken_there: Mapping[str, Sequence[str]]
-    """By other meter: vehicles (of `vehicle_points`) that charged there by their own account."""
-
-
-class Found(NamedTuple):
-    """Which vehicle does not fit, and why."""
-
-    vehicle_id: str
-    cause: Cause
-    evidence: dict[str, Any]
 
 
 class Explanation(NamedTuple):
@@ -91,35 +40,10 @@ class Explanation(NamedTuple):
     """False: more hours may say more."""
 
 
-class _Curves:
-    """All of them, by the minute."""
-
-    def __init__(self, given: Evidence) -> None:
-        self.ac = curve(given.meter_points, given.start, given.minutes, given.meter_interval_s)
-        self.dc: dict[str, Curve] = {
-            id_: curve(points, given.start, given.minutes, given.vehicle_interval_s[id_])
-            for id_, points in given.vehicle_points.items()
-        }
-        self.others: dict[str, Curve] = {
-            id_: curve(points, given.start, given.minutes, given.other_interval_s[id_])
-            for id_, points in given.other_points.items()
-        }
-
-    def sum_of(self, ids: Sequence[str]) -> list[float]:
-        """DC of several vehicles together."""
-        if not ids:
-            return [0.0] * len(self.ac.mwh)
-        return [sum(values) for values in zip(*(self.dc[id_].mwh for id_ in ids), strict=True)]
-
-    def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
-        """What a meter's curve leaves when these vehicles took theirs from it."""
-        return less(meter, [self.dc[id_].mwh for id_ in others], _OTHERS_EFFICIENCY)
-
-
 def explain(given: Evidence, parameters: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
     """Which of the vehicles that charged at a meter do not fit, and why; none: all fit."""
-    curves = _Curves(given)
-    there = [id_ for id_ in given.there if bounds(curves.dc[id_].mwh)]
+    curves = Curves(given)
+    there = [id_ for id_ in given.begins if bounds(curves.dc[id_])]
     wrong = _elsewhere(given, curves, parameters, [id_ for id_ in suspects if id_ in there])
     rest = [id_ for id_ in there if id_ not in {each.vehicle_id for each in wrong}]
     left = [id_ for id_ in rest if id_ in suspects]
@@ -127,22 +51,17 @@ def explain(given: Evidence, parameters: DcExceedsAc, suspects: Sequence[str]) -
         return Explanation(wrong, True)
     number = resets(given.meter_points, curves.sum_of(rest), given.start)
     if number:
-        took_part = _took_part(curves, rest, left)
+        took_part = took_part_of(curves, rest, left)
         return Explanation(
-            [*wrong, *_for_all(took_part, "register_reset", {"resets": number})], True
+            [*wrong, *for_all(took_part, "register_reset", {"resets": number})], True
         )
     shifted, fitting = _shifted(given, curves, parameters, rest, left)
     if shifted:
         return Explanation([*wrong, shifted], True)
     if len(fitting) == len(left):
         return Explanation(wrong, True)
-    of_meter, is_sure = _at_fault(given, curves, parameters, rest, left)
+    of_meter, is_sure = at_fault(given, curves, parameters, rest, left)
     return Explanation([*wrong, *of_meter], is_sure)
-
-
-def tolerance_mwh(parameters: DcExceedsAc, dc_mwh: float) -> float:
-    """By how much DC may exceed AC."""
-    return max(parameters.excess_kwh * 1e6, parameters.excess_share * dc_mwh)
 
 
 def _good(found: Fit | None, is_shared: bool) -> bool:
@@ -154,17 +73,17 @@ def _good(found: Fit | None, is_shared: bool) -> bool:
 
 
 def _own(
-    curves: _Curves, id_: str, there: Sequence[str], most_offset_min: float
+    curves: Curves, id_: str, there: Sequence[str], most_offset_min: float
 ) -> tuple[Fit | None, bool]:
     """How the vehicle's own meter explains it; and whether others were there."""
     others = [other for other in there if other != id_]
     ac = curves.left(curves.ac.mwh, others) if others else curves.ac.mwh
-    return fit(curves.dc[id_].mwh, ac, round(most_offset_min)), bool(others)
+    return fit(curves.dc[id_], ac, round(most_offset_min)), bool(others)
 
 
 def _is_at_the_same_time(
     given: Evidence,
-    curves: _Curves,
+    curves: Curves,
     id_: str,
     there: Sequence[str],
     parameters: DcExceedsAc,
@@ -185,15 +104,15 @@ def _limit_s(given: Evidence, id_: str, parameters: DcExceedsAc) -> float:
 
 
 def _elsewhere(
-    given: Evidence, curves: _Curves, parameters: DcExceedsAc, suspects: Sequence[str]
+    given: Evidence, curves: Curves, parameters: DcExceedsAc, suspects: Sequence[str]
 ) -> list[Found]:
     """Vehicles that another meter's curve fits, and their own does not."""
     found: list[Found] = []
     taken: set[str] = set()
-    for id_ in sorted(suspects, key=lambda each: -sum(curves.dc[each].mwh)):
-        there = [each for each in given.there if each not in {f.vehicle_id for f in found}]
+    for id_ in sorted(suspects, key=lambda each: -sum(curves.dc[each])):
+        there = [each for each in given.begins if each not in {f.vehicle_id for f in found}]
         own, _ = _own(curves, id_, there, _SAME_TIME_MIN)
-        alone = fit(curves.dc[id_].mwh, curves.ac.mwh, _SAME_TIME_MIN)
+        alone = fit(curves.dc[id_], curves.ac.mwh, _SAME_TIME_MIN)
         if _good(alone, False) or (own is not None and own.misfit < _STRANGE):
             continue
         own, is_shared = _own(curves, id_, there, parameters.largest_offset_min)
@@ -222,10 +141,10 @@ def _elsewhere(
     return found
 
 
-def _match(given: Evidence, curves: _Curves, id_: str, other: str) -> Fit | None:
+def _match(given: Evidence, curves: Curves, id_: str, other: str) -> Fit | None:
     """How another meter explains a vehicle, beside those who charge there, or in their place when
     they do not fit it themselves."""
-    dc, ac = curves.dc[id_].mwh, curves.others[other].mwh
+    dc, ac = curves.dc[id_], curves.others[other].mwh
     takers = [each for each in given.taken_there.get(other, ()) if each != id_]
     if not takers:
         match = fit(dc, ac, _SAME_TIME_MIN)
@@ -233,21 +152,21 @@ def _match(given: Evidence, curves: _Curves, id_: str, other: str) -> Fit | None
     match = fit(dc, curves.left(ac, takers), _SAME_TIME_MIN)
     if _good(match, True):
         return match
-    if any(_good(fit(curves.dc[each].mwh, ac, _SAME_TIME_MIN), False) for each in takers):
+    if any(_good(fit(curves.dc[each], ac, _SAME_TIME_MIN), False) for each in takers):
         return None
     match = fit(dc, ac, _SAME_TIME_MIN)
     return match if _good(match, False) else None
 
 
-def _fit_together(curves: _Curves, rest: Sequence[str], parameters: DcExceedsAc) -> bool:
+def _fit_together(curves: Curves, rest: Sequence[str], parameters: DcExceedsAc) -> bool:
     """Whether the vehicles that are left have no more than the meter metered."""
-    delivered = sum(sum(curves.dc[id_].mwh) for id_ in rest)
+    delivered = sum(sum(curves.dc[id_]) for id_ in rest)
     return delivered - sum(curves.ac.mwh) <= tolerance_mwh(parameters, delivered)
 
 
 def _shifted(
     given: Evidence,
-    curves: _Curves,
+    curves: Curves,
     parameters: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
@@ -263,10 +182,15 @@ def _shifted(
         if _is_at_the_same_time(given, curves, id_, there, parameters, own):
             fitting.append(id_)
             continue
+        if curves.silences:  # which may have cut off where charging began
+            continue
         others = curves.sum_of([other for other in there if other != id_])
-        taken = [energy / _OTHERS_EFFICIENCY for energy in others]
-        misfit = unexplained(curves.ac.mwh, taken, curves.dc[id_].mwh, own)
-        if misfit <= _UNEXPLAINED and (best is None or misfit < best[0]):
+        taken = [energy / OTHERS_EFFICIENCY for energy in others]
+        dc = curves.dc[id_]
+        misfit = unexplained(curves.ac.mwh, taken, dc, own)
+        as_it_is = own._replace(offset_s=0.0, efficiency=OTHERS_EFFICIENCY)
+        at_most = min(_UNEXPLAINED, _BETTER * unexplained(curves.ac.mwh, taken, dc, as_it_is))
+        if misfit <= at_most and (best is None or misfit < best[0]):
             best = misfit, id_, own
     if best is None:
         return None, fitting
@@ -277,51 +201,3 @@ def _shifted(
         "misfit": round(misfit, 3),
     }
     return Found(id_, "clock_offset", evidence), fitting
-
-
-def _at_fault(
-    given: Evidence,
-    curves: _Curves,
-    parameters: DcExceedsAc,
-    there: Sequence[str],
-    suspects: Sequence[str],
-) -> tuple[list[Found], bool]:
-    """What is wrong with the meter, for all that took a good part; and whether that is sure."""
-    dc = curves.sum_of(there)
-    took_part = _took_part(curves, there, suspects)
-    charged = bounds(dc)
-    if charged is None:
-        return [], True
-    minutes = [minute for minute in range(charged[0], charged[1] + 1) if dc[minute] > 0]
-    covered_s = curves.ac.covered_s
-    coverage = sum(covered_s[minute] for minute in minutes) / (60 * len(minutes))
-    evidence: dict[str, Any] = {"coverageAc": round(coverage, 3)}
-    if coverage < _COVERED:
-        shown = sum(curves.ac.mwh[minute] for minute in minutes)
-        metered = sum(dc[minute] * covered_s[minute] / 60 for minute in minutes)
-        ratio = metered / shown if shown > 0 else 0.0
-        if LEAST_EFFICIENCY <= ratio <= MOST_EFFICIENCY + 0.05:
-            lacking: Counter[int] = Counter()
-            for minute in minutes:
-                lacking[minute // 60] += round(60 - covered_s[minute])
-            least_s = max(60 * _LACKING_MIN, 2 * given.meter_interval_s)
-            hours = sum(seconds >= least_s for seconds in lacking.values())
-            return _for_all(took_part, "missing_ac_readings", evidence), hours >= 2
-    lumpy = is_lumpy(given.meter_points, dc, given.start, given.meter_interval_s)
-    if lumpy is not False:
-        return _for_all(took_part, "reporting_lag", evidence), bool(lumpy)
-    if sum(dc) - sum(curves.ac.mwh[charged[0] :]) <= tolerance_mwh(parameters, sum(dc)):
-        return [], False  # what an hour lacked came in the next one
-    return _for_all(took_part[:1], "unknown", evidence), False
-
-
-def _took_part(curves: _Curves, there: Sequence[str], suspects: Sequence[str]) -> list[str]:
-    """Vehicles that took a good part of the DC at a meter, the largest part first."""
-    taken = {id_: sum(curves.dc[id_].mwh) for id_ in there}
-    least = _TOOK_PART * sum(taken.values())
-    by_dc = sorted(suspects, key=lambda id_: (-taken[id_], id_))
-    return [id_ for id_ in by_dc if taken[id_] >= least]
-
-
-def _for_all(vehicle_ids: Sequence[str], cause: Cause, evidence: dict[str, Any]) -> list[Found]:
-    return [Found(id_, cause, dict(evidence)) for id_ in vehicle_ids]

@@ -23,6 +23,9 @@ by."""
 
 _MUCH = 1.5
 
+LONG_GAP_MIN = 20
+"""Minutes without readings that are a silence, and nothing is known of them."""
+
 _LEAST_COMPARED_MWH = 800_000
 _LEAST_COMPARED = 0.1
 """Of the vehicle's energy: what must be compared at least, mWh and as a part of it."""
@@ -64,16 +67,21 @@ def curve(
 ) -> Curve:
     """Readings as a curve: each reading's energy came in its reporting interval.
 
-    After a gap, a reading that has more than those beside it is a register's, of all of the gap.
+    After a gap, a reading that has more than those beside it is a register's, of all of the gap;
+    after a long gap, or one that began before the curve, nobody knows when, and it is left out.
     """
     mwh = [0.0] * minutes
     covered_s = [0.0] * minutes
     times = [(point.time - start).total_seconds() for point in points]
     energies = [point.energy_mwh for point in points]
     for number, (time, energy) in enumerate(zip(times, energies, strict=True)):
-        gap = time - times[number - 1] if number else 0.0
+        gap = time - times[number - 1] if number else time
         span = float(interval_s)
-        if 0 < gap <= 1.5 * interval_s or (gap > 0 and energy > _MUCH * _beside(energies, number)):
+        if number and 0 < gap <= 1.5 * interval_s:
+            span = gap
+        elif gap > 1.5 * interval_s and energy > _MUCH * _beside(energies, number):
+            if gap > LONG_GAP_MIN * 60:
+                continue
             span = gap
         _spread(mwh, covered_s, time - span, time, energy)
     return Curve(mwh, covered_s)
@@ -96,6 +104,18 @@ def _spread(
         if seconds > 0:
             mwh[minute] += per_s * seconds
             covered_s[minute] = min(60.0, covered_s[minute] + seconds)
+
+
+def silences(covered_s: Sequence[float]) -> list[tuple[int, int]]:
+    """Long gaps, as minutes from and to."""
+    found = []
+    begin = 0
+    for minute, covered in enumerate([*covered_s, 60.0]):
+        if covered > 0:
+            if minute - begin > LONG_GAP_MIN:
+                found.append((begin, minute))
+            begin = minute + 1
+    return found
 
 
 def less(mwh: Sequence[float], others: Iterable[Sequence[float]], efficiency: float) -> list[float]:
@@ -203,43 +223,3 @@ def unexplained(
         wrong += (metered - sum(predicted[at : at + BIN_MIN])) ** 2
         squared += metered * metered
     return wrong / squared if squared > 0 else 1.0
-
-
-def is_lumpy(
-    points: Sequence[MeterPoint], dc: Sequence[float], start: datetime, interval_s: int
-) -> bool | None:
-    """Whether a meter showed nothing for long while DC was delivered, and then much at once.
-
-    None: it has shown nothing at all yet, so it may.
-    """
-    charged = bounds(dc)
-    if charged is None:
-        return False
-    mean = sum(dc) / (charged[1] - charged[0] + 1) * interval_s / 60
-    during = [
-        point
-        for point in points
-        if 60 * charged[0] < (point.time - start).total_seconds() <= 60 * (charged[1] + 2)
-    ]
-    empty = sum(point.energy_mwh < 0.05 * mean for point in during)
-    if len(during) < 5 or empty < 0.6 * len(during):
-        return False
-    lumps = [point for point in during if point.energy_mwh > 4 * mean]
-    if not lumps:
-        return None if all(point.energy_mwh == 0 for point in during) else False
-    until = (lumps[-1].time - start).total_seconds() / 60
-    delivered = sum(dc[: round(until)])
-    shown = sum(point.energy_mwh for point in points if point.time <= lumps[-1].time)
-    return LEAST_EFFICIENCY <= delivered / shown <= 1.15
-
-
-def resets(points: Sequence[MeterPoint], dc: Sequence[float], start: datetime) -> int:
-    """How often a register began anew while DC was delivered."""
-    charged = bounds(dc)
-    if charged is None:
-        return 0
-    return sum(
-        point.reset
-        for point in points
-        if charged[0] <= (point.time - start).total_seconds() / 60 <= charged[1] + 5
-    )

@@ -24,7 +24,7 @@ from fleetmeter.anomalies import observations, store
 from fleetmeter.anomalies.evaluate import evaluate_clocks
 from fleetmeter.anomalies.folding import fold, hours_at_once
 from fleetmeter.anomalies.late import WARMUP, Late, evaluate_late
-from fleetmeter.anomalies.model import Change, Device, Subject
+from fleetmeter.anomalies.model import Change, Subject
 from fleetmeter.anomalies.observations import HOUR, floor_hour
 from fleetmeter.anomalies.remembered import memories, remember
 from fleetmeter.anomalies.rules import Rulebook
@@ -39,6 +39,9 @@ LATE_AFTER = timedelta(minutes=4)
 
 CLOCKS_EVERY = timedelta(minutes=1)
 """How often clocks are looked at, and who is not there any more."""
+
+_TURN_S = 5.0
+"""After so long, hours that are left wait for the next turn, seconds."""
 
 _log = structlog.get_logger()
 
@@ -59,11 +62,12 @@ def closed_until(now: datetime) -> datetime:
 
 
 class Evaluator:
-    """Evaluates when it is asked to; remembers nothing but when it looked at clocks."""
+    """Evaluates when it is asked to; remembers when it looked at clocks and how long it rests."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._clocks_at: datetime | None = None
+        self._rests_until = 0.0
 
     async def run(self, now: datetime | None = None) -> Ran | None:
         """Evaluate whatever there is to evaluate; None: somebody else is at it.
@@ -71,25 +75,29 @@ class Evaluator:
         `now` is the time in a simulation. Raises DatabaseUnavailableError: what was not committed
         is done by the next run.
         """
-        async with self._database.connection() as connection:
-            progress = await queries.evaluation_progress(connection)
-        at = now or progress["now"]
         done = Ran()
-        if not self._is_due(progress, at):
-            return done
         while True:
+            if now is None:
+                await asyncio.sleep(self._rests_until - perf_counter())
+            async with self._database.connection() as connection:
+                progress = await queries.evaluation_progress(connection)
+            # of each turn: hours that are over meanwhile do not wait for a backlog
+            at = now or progress["now"]
+            if not self._is_due(progress, at):
+                return done
             began = perf_counter()
             async with self._database.session() as connection:  # which frees the lock at its end
                 if not await queries.begin_evaluation(connection):
                     return None if done == Ran() else done
                 ran, is_last = await self._run(connection, at)
-                took = timedelta(seconds=perf_counter() - began)
+                took_s = perf_counter() - began
+                took = timedelta(seconds=took_s)
                 await queries.evaluation_ran(connection, at=at, took=took)
+            # half of the time is everybody else's, and whoever waits for the lock goes first
+            self._rests_until = perf_counter() + took_s
             done = Ran(done.hours + ran.hours, done.late_devices + ran.late_devices)
             if is_last:
                 return done
-            # half of the time is everybody else's, and whoever waits for the lock goes first
-            await asyncio.sleep(took.total_seconds())
 
     def _is_due(self, progress: Record, at: datetime) -> bool:
         until = progress["evaluated_until"]
@@ -101,7 +109,10 @@ class Evaluator:
         return before is None or not timedelta() <= at - before < CLOCKS_EVERY
 
     async def _run(self, connection: Connection, at: datetime) -> tuple[Ran, bool]:
-        """All hours that are over, some late devices, clocks; whether nothing is left."""
+        """Hours that are over, then late devices, of both as much as a turn holds, and clocks.
+
+        Whether nothing is left.
+        """
         progress = await queries.evaluation_progress(connection)
         until, closed = progress["evaluated_until"], await _closed_until(connection, at)
         if until is None:
@@ -111,16 +122,16 @@ class Evaluator:
         clocks_are_due = self._clocks_are_due(at)
         if clocks_are_due or until < closed:
             await _retire(connection, at)
-        hours, late = 0, Late(0, [], True)
-        if until < closed or progress["is_late"]:
-            devices = await observations.roster(connection)
-            hours = await _evaluate_hours(connection, devices, until, closed)
-            late = await evaluate_late(connection, devices, max(until, closed))
+        start, late = until, Late(0, [], True)
+        if until < closed:
+            until = await _evaluate_hours(connection, until, closed)
+        if until >= closed and progress["is_late"]:
+            late = await evaluate_late(connection, until)
             await _tell(connection, late.events)
         if clocks_are_due:
             await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
             self._clocks_at = at
-        return Ran(hours, late.devices), late.is_last
+        return Ran((until - start) // HOUR, late.devices), until >= closed and late.is_last
 
 
 async def _closed_until(connection: Connection, at: datetime) -> datetime:
@@ -140,12 +151,10 @@ async def _retire(connection: Connection, at: datetime) -> None:
             await store.close_removed(connection, gone, at)
 
 
-async def _evaluate_hours(
-    connection: Connection, devices: dict[Subject, Device], start: datetime, closed: datetime
-) -> int:
-    """Evaluate the hours of the whole fleet in [start, closed); how many they were."""
-    if start >= closed:
-        return 0
+async def _evaluate_hours(connection: Connection, start: datetime, closed: datetime) -> datetime:
+    """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes."""
+    turn_ends = perf_counter() + _TURN_S
+    devices = await observations.roster(connection)
     remembered = await memories(connection, "hours")
     step = hours_at_once(len(devices)) * HOUR
     until = start
@@ -164,7 +173,9 @@ async def _evaluate_hours(
             await queries.evaluated(connection, until=end)
         await _tell(connection, events)
         until = end
-    return (closed - start) // HOUR
+        if perf_counter() > turn_ends:
+            break
+    return until
 
 
 async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from fleetmeter.anomalies.causes import Evidence, Found, explain
+from fleetmeter.anomalies.causes import explain
+from fleetmeter.anomalies.evidence import Evidence, Found
 from fleetmeter.anomalies.excess import KIND, Group, exceeding, exceeds, groups
 from fleetmeter.anomalies.memory import Suspicion
 from fleetmeter.anomalies.model import Needs, Subject
@@ -96,16 +97,9 @@ def _evidence(
         round((turn.ends - start).total_seconds() / 60),
         [p for p in known.meter_readings.get(meter_id, ()) if p.time >= start],
         interval_s(turn.hour, Subject("meter", meter_id)),
-        {
-            id_: [
-                p
-                for p in known.vehicle_readings.get(id_, ())
-                if p.time >= max(start, begins.get(id_, start))
-            ]
-            for id_ in ids
-        },
+        {id_: [p for p in known.vehicle_readings.get(id_, ()) if p.time >= start] for id_ in ids},
         {id_: interval_s(turn.hour, Subject("vehicle", id_)) for id_ in ids},
-        list(begins),
+        begins,
         {
             id_: [p for p in known.meter_readings.get(id_, ()) if p.time >= start]
             for id_ in candidates
@@ -147,15 +141,17 @@ def _first_dc(given: Evidence, group: Group) -> datetime:
         point.time
         for id_ in group.suspects
         for point in given.vehicle_points[id_]
-        if point.energy_mwh > 0
+        if point.energy_mwh > 0 and point.time >= group.begins[id_]
     )
     return min(times, default=group.since)
 
 
 def _open(turn: HourTurn, group: Group, given: Evidence, found: Found) -> None:
     subject = Subject("vehicle", found.vehicle_id)
+    begins = group.begins[found.vehicle_id]
     points = [p for p in given.vehicle_points[found.vehicle_id] if p.energy_mwh > 0]
-    since = points[0].time if points else group.begins[found.vehicle_id]
+    points = [p for p in points if p.time >= begins]
+    since = points[0].time if points else begins
     dc_kwh = sum(p.energy_mwh for p in points) / 1e6
     at_meter = [p for p in given.meter_points if p.time >= since]
     ac_kwh = sum(p.energy_mwh for p in at_meter) / 1e6

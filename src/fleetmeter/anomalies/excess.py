@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from fleetmeter.anomalies.causes import tolerance_mwh
+from fleetmeter.anomalies.evidence import tolerance_mwh
 from fleetmeter.anomalies.memory import Suspicion
 from fleetmeter.anomalies.model import Kind, Subject, VehicleHour
 from fleetmeter.anomalies.observed import Observed

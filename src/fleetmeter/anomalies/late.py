@@ -27,11 +27,17 @@ WARMUP = timedelta(days=MEMORY_DAYS)
 REACH = timedelta(days=92)
 """What was found of hours longer ago stands, whatever comes late."""
 
+_MOST_READY = 20_000
+"""Late devices that are looked through for those that are evaluated with others anyway."""
+
 _MOST = 200
-"""Late devices that are evaluated in one transaction."""
+"""Late devices from which a turn starts."""
 
 _MOST_DEVICE_HOURS = 300_000
 """The same, × hours that have to be evaluated: fewer devices when they go back far."""
+
+_AS_LATE = timedelta(days=1)
+"""Devices of one turn are late by about as much: all of them are evaluated from the oldest on."""
 
 _MOST_WIDE = 48
 """Hours of the whole fleet that are looked at for another meter."""
@@ -48,36 +54,63 @@ class Late(NamedTuple):
     """No others are ready."""
 
 
-async def evaluate_late(
-    connection: Connection, devices: dict[Subject, Device], evaluated_until: datetime
-) -> Late:
+class _RolledUpMeanwhileError(Exception):
+    """Hours may have been read from rollups that do not hold the late readings yet."""
+
+
+async def evaluate_late(connection: Connection, evaluated_until: datetime) -> Late:
     """Evaluate some late devices anew, in one transaction that also strikes them out."""
-    async with connection.transaction():
-        # the marks first: whatever is read after them holds the readings that they are about
-        rows = queries.ready_late_devices(connection, most=_MOST)
-        ready = [row async for row in rows]
-        marks = _few_enough(ready, evaluated_until)
-        # hours that come are evaluated with what is here now
-        late = [row for row in marks if row["since"] < evaluated_until]
-        events: list[int] = []
-        if late:
-            since = max(_oldest(late), floor_hour(evaluated_until - REACH))
-            subjects = {Subject(_KINDS[row["source"]], row["device_id"]) for row in late}
-            events = await _anew(connection, devices, subjects, (since, evaluated_until))
-        ids = [id_ for row in marks for id_ in row["ids"]]
-        await queries.forget_late_devices(connection, ids=ids)
-    return Late(len(late), events, len(marks) == len(ready) < _MOST)
+    try:
+        async with connection.transaction():
+            rolled_up = await queries.rolled_up_until(connection)
+            late = await _evaluate_some(connection, evaluated_until)
+            if await queries.rolled_up_until(connection) != rolled_up:
+                raise _RolledUpMeanwhileError
+    except _RolledUpMeanwhileError:
+        return Late(0, [], False)
+    return late
 
 
-def _oldest(marks: Iterable[Record]) -> datetime:
-    return floor_hour(min(row["since"] for row in marks))
+async def _evaluate_some(connection: Connection, evaluated_until: datetime) -> Late:
+    # the marks first: whatever is read after them holds the readings that they are about
+    rows = queries.ready_late_devices(connection, most=_MOST_READY)
+    ready = [row async for row in rows]
+    # hours that come are evaluated with what is here now
+    done = [row for row in ready if row["since"] >= evaluated_until]
+    late = [_mark(row, evaluated_until) for row in ready if row["since"] < evaluated_until]
+    events: list[int] = []
+    if late:
+        seeds = _few_enough(late, evaluated_until)
+        since = min(mark.since for mark in seeds)
+        subjects = {mark.subject for mark in seeds}
+        around = await observations.around(connection, subjects, since - WARMUP)
+        events = await _anew(connection, around, (since, evaluated_until))
+        # with those that others brought along
+        late = [mark for mark in late if mark.subject in around.changed and mark.since >= since]
+        done += [mark.row for mark in late]
+    await queries.forget_late_devices(connection, ids=[id_ for row in done for id_ in row["ids"]])
+    return Late(len(late), events, len(done) == len(ready) < _MOST_READY)
 
 
-def _few_enough(marks: list[Record], evaluated_until: datetime) -> list[Record]:
-    if not marks:
-        return marks
-    span = min(max(evaluated_until - _oldest(marks), timedelta()), REACH) + WARMUP
-    return marks[: max(1, _MOST_DEVICE_HOURS // (span // HOUR))]
+class _Mark(NamedTuple):
+    """A late device, and from when on it is evaluated anew."""
+
+    subject: Subject
+    since: datetime
+    row: Record
+
+
+def _mark(row: Record, evaluated_until: datetime) -> _Mark:
+    since = floor_hour(max(row["since"], evaluated_until - REACH))
+    return _Mark(Subject(_KINDS[row["source"]], row["device_id"]), since, row)
+
+
+def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
+    """The first, and those that are late by about as much."""
+    first = marks[0].since
+    as_late = [mark for mark in marks[:_MOST] if abs(mark.since - first) <= _AS_LATE]
+    span = evaluated_until - min(mark.since for mark in as_late) + WARMUP
+    return as_late[: max(1, _MOST_DEVICE_HOURS // (span // HOUR))]
 
 
 class _Span(NamedTuple):
@@ -95,13 +128,10 @@ class _Span(NamedTuple):
 
 
 async def _anew(
-    connection: Connection,
-    devices: dict[Subject, Device],
-    late: set[Subject],
-    times: tuple[datetime, datetime],
+    connection: Connection, around: Around, times: tuple[datetime, datetime]
 ) -> list[int]:
-    """Evaluate devices and those around them anew; the ids of the events."""
-    around = await observations.around(connection, late)
+    """Evaluate late devices and those around them anew; the ids of the events."""
+    devices = await observations.roster(connection)
     looked_at = [Subject("vehicle", id_) for id_ in around.vehicle_ids]
     looked_at += [Subject("meter", id_) for id_ in around.meter_ids]
     there = {subject: devices[subject] for subject in looked_at if subject in devices}

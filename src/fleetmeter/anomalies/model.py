@@ -57,6 +57,12 @@ class Device(msgspec.Struct, frozen=True):
     meter_id: str | None = None
     """Of a vehicle, where its newest reading says that it is."""
 
+    newest: datetime | None = None
+    """The time of its newest reading,"""
+
+    last_seen: datetime | None = None
+    """and when that arrived."""
+
 
 class VehicleHour(msgspec.Struct, frozen=True):
     """One vehicle at one meter (or at none) in one hour; as energy_slices() gives it."""

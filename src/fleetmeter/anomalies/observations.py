@@ -23,7 +23,7 @@ from fleetmeter.anomalies.model import (
 )
 from fleetmeter.anomalies.parameters import ClockSkew
 from fleetmeter.anomalies.rules import Override
-from fleetmeter.database.pool import Connection
+from fleetmeter.database.pool import LONG_S, Connection
 from fleetmeter.database.sql import queries
 
 HOUR = timedelta(hours=1)
@@ -51,8 +51,15 @@ async def roster(connection: Connection) -> dict[Subject, Device]:
     return {device.subject: device async for device in devices}
 
 
-async def around(connection: Connection, late: Collection[Subject]) -> Around:
-    """Late devices, and what changes with them."""
+async def around(connection: Connection, late: set[Subject], since: datetime) -> Around:
+    """Late devices, and what changes with them; of energy that is shared since then."""
+    found = await _around(connection, late)
+    rows = queries.charging_elsewhere(connection, meter_ids=found.meter_ids, since=since)
+    elsewhere = {Subject("vehicle", row["device_id"]) async for row in rows}
+    return await _around(connection, late | elsewhere) if elsewhere - found.changed else found
+
+
+async def _around(connection: Connection, late: Collection[Subject]) -> Around:
     row = await queries.around_late_devices(
         connection, vehicle_ids=_ids("vehicle", late), meter_ids=_ids("meter", late)
     )
@@ -76,12 +83,10 @@ async def hours(
 
     Those must be named with all that share meters with them.
     """
-    rows = [
-        row
-        async for row in queries.observed_hours(
-            connection, vehicle_ids=vehicle_ids, meter_ids=meter_ids, start=start, end=end
-        )
-    ]
+    # of a large fleet, or of devices that report every few seconds, it may take long
+    rows = await connection.fetch(
+        queries.observed_hours.sql, vehicle_ids, meter_ids, start, end, timeout=LONG_S
+    )
     is_fleet = vehicle_ids is None
     return await asyncio.to_thread(_hours, start, end, devices, is_fleet, rows)
 
@@ -148,6 +153,8 @@ def _device(row: Record) -> Device:
         row["reporting_interval_s"],
         row["battery_capacity_wh"],
         row["meter_id"],
+        row["time"],
+        row["last_seen"],
     )
 
 

@@ -21,7 +21,7 @@ from fleetmeter.anomalies.lifecycle import (
     over,
     reopened,
 )
-from fleetmeter.anomalies.model import Anomaly, Change
+from fleetmeter.anomalies.model import Anomaly, Cause, Change
 
 FOUND_LATE = "found in late readings"
 SHOWN_LATE = "late readings showed otherwise"
@@ -168,7 +168,14 @@ def _own(anomaly: Anomaly, stretches: list[Stretch], since: datetime) -> Step | 
         renewed = msgspec.structs.replace(renewed, ended_at=last.ended_at)
     elif last.ended_at is not None:
         return None
-    return None if renewed == anomaly else Step("updated", renewed, note=SHOWN_LATE)
+    # other numbers of the same are no news
+    if _told(renewed) == _told(anomaly):
+        return None
+    return Step("updated", renewed, note=SHOWN_LATE)
+
+
+def _told(anomaly: Anomaly) -> tuple[Cause | None, datetime, datetime | None]:
+    return anomaly.cause, anomaly.started_at, anomaly.ended_at
 
 
 def _came_back(anomaly: Anomaly, stretches: Iterable[Stretch], now: datetime) -> list[Step]:

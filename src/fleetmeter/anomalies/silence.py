@@ -10,7 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from fleetmeter.anomalies.model import DeviceKind, Kind, MeterPoint, Needs, Subject, VehiclePoint
+from fleetmeter.anomalies.model import (
+    Device,
+    DeviceKind,
+    Kind,
+    MeterPoint,
+    Needs,
+    Subject,
+    VehiclePoint,
+)
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import Silent, SiteSilent
 from fleetmeter.anomalies.rules import Rulebook
@@ -28,7 +36,8 @@ _KIND: dict[str, Kind] = {"vehicle": "vehicle_silent", "meter": "meter_silent"}
 def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
     """Devices that lack so many readings of the hour that they may be half of the way to silent.
 
-    Those that were silent before and sent nothing are not asked about again.
+    Those that were silent before and sent nothing are not asked about again. Nor is one that brings
+    readings of a time before: it is heard of, and will tell of this hour as well.
     """
     hour = observed.hour
     vehicles, meters = observed.vehicle_readings, observed.meters
@@ -44,9 +53,11 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
             row = meters.get(id_)
             readings = 0 if row is None else row.readings
             parameters = of_meters
+        if parameters is None:
+            parameters = cast(Silent, rulebook.of(_KIND[kind], subject, device.site))
+        if _catches_up(device, parameters, hour.ends):
+            continue
         if readings:
-            if parameters is None:
-                parameters = cast(Silent, rulebook.of(_KIND[kind], subject, device.site))
             seconds = (readings + parameters.intervals / 2) * device.reporting_interval_s
             if seconds > 3600:
                 continue
@@ -56,6 +67,14 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
                 continue
         found.append(subject)
     return found
+
+
+def _catches_up(device: Device, parameters: Silent, ends: datetime) -> bool:
+    """Whether its newest readings came lately, and are of a time before the end of an hour."""
+    newest, last_seen = device.newest, device.last_seen
+    if newest is None or last_seen is None or newest >= ends:
+        return False
+    return (ends - last_seen).total_seconds() < parameters.intervals * device.reporting_interval_s
 
 
 def _back(observed: Observed) -> list[Subject]:

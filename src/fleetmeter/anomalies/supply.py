@@ -10,6 +10,7 @@ from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import StandbyLoss, VoltageOutOfRange
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.turn import HourTurn, interval_s
+from fleetmeter.readings.model import rfc3339
 
 _VOLTAGE: Kind = "voltage_out_of_range"
 _STANDBY: Kind = "standby_loss"
@@ -131,7 +132,7 @@ def _breach_voltage(
         f"{low / 1000:.1f} to {high / 1000:.1f} V",
         {
             "meanV": round(mean / 1000, 2),
-            "windowFrom": since.isoformat(),
+            "windowFrom": rfc3339(since),
             "lowV": round(low / 1000, 2),
             "highV": round(high / 1000, 2),
             "nominalV": nominal_v,

@@ -173,7 +173,9 @@ def describe_problems(app: Litestar) -> None:
 def _describe(path: str, operation: Operation) -> None:
     responses = operation.responses or {}
     for status in ("200", "201", "204"):
-        if path != "/v1/ingest" and isinstance(answer := responses.get(status), OpenAPIResponse):
+        if path not in ("/v1/ingest", "/v1/stream") and isinstance(
+            answer := responses.get(status), OpenAPIResponse
+        ):
             answer.description = "Done."
     statuses = []
     if operation.parameters or operation.request_body:

@@ -171,11 +171,13 @@ class _Stream:
         await send({"type": "http.response.start", "status": HTTP_200_OK, "headers": _HEADERS})
         # a client that has the id from the first bytes on misses nothing when it connects again
         id_ = b"" if self._only == "states" else b"id: %d\n" % begins.after
-        await _send_some(send, b": what happens, as it happens\nretry: 3000\n%b\n" % id_)
+        missed = b""
+        if begins.missed and self._only != "states":
+            told = msgspec.json.encode({"events": begins.missed, "since": self._seen})
+            missed = b"event: missed\ndata: %b\n" % told
+        start = b": what happens, as it happens\nretry: 3000\n%b%b\n" % (id_, missed)
+        await _send_some(send, start)
         if self._only != "states":
-            if begins.missed:
-                missed = msgspec.json.encode({"events": begins.missed, "since": self._seen})
-                await _send_some(send, b"event: missed\ndata: %b\n\n" % missed)
             async with aclosing(replay(self._database, begins)) as pages:
                 async for page in pages:
                     await _send_some(send, page)

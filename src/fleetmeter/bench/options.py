@@ -44,7 +44,7 @@ class ColumnstoreOptions(msgspec.Struct, frozen=True, kw_only=True):
 class AnomalyOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The simulated fleets whose faults are looked for, and the large one that takes time."""
 
-    vehicles: int = 400
+    vehicles: int = 200
     days: int = 30
     faults: int = 20
     """Of each kind."""

@@ -129,7 +129,7 @@ def evident_at(fault: Fault, interval_s: int) -> datetime | None:
         case "efficiency_low" | "efficiency_drop":
             return _first_charged(fault, lambda s: s.dc_kwh >= 5 and s.end - s.begin >= 2.5 * HOUR)
         case "dc_exceeds_ac":
-            return _first_charged(fault, lambda session: session.dc_kwh >= 2)
+            return _first_charged(fault, lambda session: session.dc_kwh >= 5)
         case "soc_mismatch":
             return _first_charged(fault, lambda session: session.soc_gain >= 20)
         case "battery_cold_charging":

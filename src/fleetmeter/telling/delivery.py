@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from time import monotonic
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,7 +32,7 @@ _AT_ONCE = 8
 """Webhooks that are told at the same time, by each process."""
 
 _PAGE = 50
-"""Events that a webhook is told before another one has its turn."""
+"""Events that are read at a time."""
 
 _LONGEST_PAUSE_S = 60.0
 
@@ -47,6 +48,9 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     longest_backoff_s: float = 3600.0
     lease_s: float = 4 * TOTAL_S
     """How long a webhook is claimed for: longer than an attempt takes."""
+
+    turn_s: float = TOTAL_S
+    """After this long another webhook has its turn: slow ones must not hold up the others."""
 
     interval_s: float = _INTERVAL_S
 
@@ -152,10 +156,13 @@ class Delivery:
                 await self._failed(webhook, Outcome(error="an error inside FleetMeter"))
 
     async def _tell_page(self, webhook: _Webhook) -> bool:
-        """Whether it took the next events, and is still ours."""
+        """Whether it took the next events, as many as its turn had time for, and is still ours."""
         async with self._database.connection() as connection:
             events = await events_after(connection, webhook.last_event_id, _PAGE)
+        until = monotonic() + self._pace.turn_s
         for event in events:
+            if monotonic() > until:
+                break
             if webhook.kinds is not None and event.kind not in webhook.kinds:
                 webhook.last_event_id = event.id
             elif not await self._tell_one(webhook, event):

@@ -27,6 +27,7 @@ class _Alert(msgspec.Struct, rename="camel", kw_only=True):
     id: int
     kind: str
     severity: str
+    status: str
     device_kind: str
     device_id: str
     summary: str
@@ -80,7 +81,8 @@ def _alertmanager(event: AnomalyEvent, public_url: str) -> bytes:
         annotations["cause"] = alert.cause
     if event.note is not None:
         annotations["note"] = event.note
-    resolved = event.event == "resolved"
+    # not by the event: what a person has resolved is updated once it is really over
+    resolved = alert.status == "resolved"
     ends = (alert.ended_at or alert.resolved_at or event.at) if resolved else None
     url = f"{public_url}/v1/anomalies/{alert.id}"
     message = _message(

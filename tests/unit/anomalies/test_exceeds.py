@@ -237,3 +237,25 @@ def test_a_register_that_tells_the_energy_of_a_silence_is_no_excess(
     (row,) = hour.vehicles
     hour.vehicles = [msgspec.structs.replace(row, readings=25, covered_dc_s=covered_s)]
     assert bool(exceeding(Observed(hour, {}), Rulebook())) == is_excess
+
+
+def test_what_a_register_counted_in_a_silence_is_no_excess() -> None:
+    # it charged from 9 to 11, but says nothing from 9:00 to 13:30, and then 20 kWh at once
+    fleet = fleet_of("M")
+    fleet.add_vehicle("V")
+    fleet.drives("V", (0, 9), 0.0, "M")
+    fleet.drives("V", (13.5, 20), 0.0, "M")
+    points = fleet.vehicles["V"]
+    first = next(n for n, (point, _) in enumerate(points) if point.time > at(13))
+    points[first] = (points[first][0]._replace(energy_mwh=20_000_000), "M")
+    fleet.meters_("M", (0, 20), between(9, 11, 11, 0.01))
+    assert found(fleet, 19) == []
+
+
+def test_of_a_time_in_which_the_meter_was_silent_nothing_is_said() -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M")
+    fleet.meters_(
+        "M", (0, 30), between(*SESSION, 11, 0.01), keeps=lambda n: not 11.5 * 60 <= n < 12.2 * 60
+    )
+    assert found(fleet) == []

@@ -1,5 +1,6 @@
 """vehicle_silent, meter_silent and site_silent."""
 
+import msgspec
 import pytest
 
 from fleetmeter.anomalies.evaluate import Memory, needs
@@ -189,3 +190,26 @@ def test_an_hour_of_some_devices_says_nothing_of_their_site() -> None:
     assert fleet.fold(0, 24, {SITE: memories[SITE]}, devices=some) == []
     hour = fleet.hour(12, some)
     assert needs(hour, {}, Rulebook()).last_times == set(some)
+
+
+@pytest.mark.parametrize(("last_seen", "is_silent"), [(13.9, False), (12.4, True)])
+def test_who_brings_old_readings_is_not_silent(last_seen: float, is_silent: bool) -> None:
+    # its newest reading is of 10:00; others of before then came until 13:54, or until 12:24
+    fleet = Fleet()
+    fleet.add_vehicle("V")
+    fleet.drives("V", (0, 10))
+    device = fleet.devices[vehicle("V")]
+    fleet.devices[vehicle("V")] = msgspec.structs.replace(
+        device, newest=at(10), last_seen=at(last_seen)
+    )
+    assert bool(fleet.fold(13, 14)) == is_silent
+
+
+def test_a_gap_is_a_silence_though_the_device_reports_again() -> None:
+    fleet = Fleet()
+    fleet.add_vehicle("V")
+    fleet.drives("V", (0, 10))
+    fleet.drives("V", (13, 24))
+    device = fleet.devices[vehicle("V")]
+    fleet.devices[vehicle("V")] = msgspec.structs.replace(device, newest=at(24), last_seen=at(24))
+    assert [c.at for c in fleet.fold(0, 20)] == [at(11), at(14)]

@@ -1,0 +1,78 @@
+"""What may explain an excess of DC: readings of all that may have to do with it, and their
+curves."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from fleetmeter.anomalies.curves import Curve, curve, less, silences
+from fleetmeter.anomalies.model import Cause, MeterPoint, VehiclePoint
+from fleetmeter.anomalies.parameters import DcExceedsAc
+
+OTHERS_EFFICIENCY = 0.9
+"""Assumed of the other vehicles at a meter, to see what is left for one."""
+
+
+class Evidence(NamedTuple):
+    """Readings of a meter, of the vehicles there, and of other meters, over the same time."""
+
+    start: datetime
+    """A whole hour."""
+
+    minutes: int
+    meter_points: Sequence[MeterPoint]
+    meter_interval_s: int
+    vehicle_points: Mapping[str, Sequence[VehiclePoint]]
+    vehicle_interval_s: Mapping[str, int]
+    begins: Mapping[str, datetime]
+    """Vehicles (of `vehicle_points`) that charged at the meter, and since when."""
+
+    other_points: Mapping[str, Sequence[MeterPoint]]
+    other_interval_s: Mapping[str, int]
+    taken_there: Mapping[str, Sequence[str]]
+    """By other meter: vehicles (of `vehicle_points`) that charged there by their own account."""
+
+
+class Found(NamedTuple):
+    """Which vehicle does not fit, and why."""
+
+    vehicle_id: str
+    cause: Cause
+    evidence: dict[str, Any]
+
+
+class Curves:
+    """All of them, by the minute."""
+
+    def __init__(self, given: Evidence) -> None:
+        self.ac = curve(given.meter_points, given.start, given.minutes, given.meter_interval_s)
+        self.dc: dict[str, list[float]] = {
+            id_: curve(points, given.start, given.minutes, given.vehicle_interval_s[id_]).mwh
+            for id_, points in given.vehicle_points.items()
+        }
+        self.silences = silent = silences(self.ac.covered_s)
+        for id_, begins in given.begins.items():
+            # the first reading's energy came before it
+            since_s = (begins - given.start).total_seconds() - given.vehicle_interval_s[id_]
+            before = round(since_s / 60)
+            for first, last in [(0, max(0, before)), *silent]:
+                self.dc[id_][first:last] = [0.0] * (last - first)
+        self.others: dict[str, Curve] = {
+            id_: curve(points, given.start, given.minutes, given.other_interval_s[id_])
+            for id_, points in given.other_points.items()
+        }
+
+    def sum_of(self, ids: Sequence[str]) -> list[float]:
+        """DC of several vehicles together."""
+        if not ids:
+            return [0.0] * len(self.ac.mwh)
+        return [sum(values) for values in zip(*(self.dc[id_] for id_ in ids), strict=True)]
+
+    def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
+        """What a meter's curve leaves when these vehicles took theirs from it."""
+        return less(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
+
+
+def tolerance_mwh(parameters: DcExceedsAc, dc_mwh: float) -> float:
+    """By how much DC may exceed AC."""
+    return max(parameters.excess_kwh * 1e6, parameters.excess_share * dc_mwh)
