@@ -50,7 +50,7 @@ async def fold(
             "a rule fails, so an hour of these devices is not evaluated",
             hour=hour.starts.isoformat(),
             devices=len(failing),
-            first=failing[0].device_id,
+            first=[subject.device_id for subject in failing[:3]],
             exc_info=error.__cause__,
         )
     sound = set(subjects).difference(failing)

@@ -6,6 +6,7 @@ resends and clocks that are wrong come as they do in life. Only the clock on the
 when a reading arrived is written into live state after it.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -53,26 +54,24 @@ class Detected(msgspec.Struct, kw_only=True):
 async def measure(
     server_url: str, settings: Settings, options: AnomalyOptions, progress: Progress
 ) -> Detected:
-    """A fleet for each seed, each in a database of its own."""
-    scores: list[list[Scored]] = []
-    readings, stored_s, evaluated_s = 0, 0.0, 0.0
-    for seed in options.seeds:
+    """A fleet for each seed, each in a database of its own, side by side."""
+
+    async def measured(seed: int) -> "tuple[list[Scored], _Watch]":
         async with fresh_database(server_url, 0) as url:
             rolls_up = await pause_jobs(url)
             async with _watched(url, settings, _fleet(seed, options), rolls_up) as watch:
                 await watch.live(f"anomalies: fleet {seed}", options.days, progress)
-                scores.append(await watch.score())
-                readings += watch.readings
-                stored_s += watch.stored_s
-                evaluated_s += watch.evaluated_s
+                return await watch.score(), watch
+
+    fleets = await asyncio.gather(*map(measured, options.seeds))
     return Detected(
-        scores=together(scores),
+        scores=together([scores for scores, _ in fleets]),
         seeds=options.seeds,
         vehicles=options.vehicles,
         days=options.days,
-        readings=readings,
-        stored_s=stored_s,
-        evaluated_s=evaluated_s,
+        readings=sum(watch.readings for _, watch in fleets),
+        stored_s=sum(watch.stored_s for _, watch in fleets),
+        evaluated_s=sum(watch.evaluated_s for _, watch in fleets),
     )
 
 
