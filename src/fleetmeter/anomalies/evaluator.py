@@ -2,7 +2,8 @@
 
 One replica at a time evaluates, in one session that holds an advisory lock. Hours, what the rules
 remember, what they found and how far they are are stored in one transaction, so that whatever
-interrupts it, the next run goes on where the last one ended.
+interrupts it, the next run goes on where the last one ended. History is read before that, in no
+transaction: its locks would make the database's policies wait, and all ingest behind them.
 
 An hour is evaluated five minutes after its end. A change of history that comes later is noted with
 it (late_devices), by a transaction that goes by the time when it began: four minutes after the end
@@ -162,12 +163,12 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
         end = min(closed, until + step)
         changes: list[Change] = []
         touched: set[Subject] = set()
+        rulebook = await store.rulebook(connection)
+        for hour in await observations.hours(connection, until, end, devices):
+            outcome = await fold(connection, hour, remembered, rulebook)
+            changes += outcome.changes
+            touched |= outcome.touched
         async with connection.transaction():
-            rulebook = await store.rulebook(connection)
-            for hour in await observations.hours(connection, until, end, devices):
-                outcome = await fold(connection, hour, remembered, rulebook)
-                changes += outcome.changes
-                touched |= outcome.touched
             await remember(connection, "hours", remembered, touched)
             events = await store.apply(connection, changes, rulebook)
             await queries.evaluated(connection, until=end)

@@ -54,41 +54,38 @@ class Late(NamedTuple):
     """No others are ready."""
 
 
-class _RolledUpMeanwhileError(Exception):
-    """Hours may have been read from rollups that do not hold the late readings yet."""
-
-
 async def evaluate_late(connection: Connection, evaluated_until: datetime) -> Late:
-    """Evaluate some late devices anew, in one transaction that also strikes them out."""
-    try:
-        async with connection.transaction():
-            rolled_up = await queries.rolled_up_until(connection)
-            late = await _evaluate_some(connection, evaluated_until)
-            if await queries.rolled_up_until(connection) != rolled_up:
-                raise _RolledUpMeanwhileError
-    except _RolledUpMeanwhileError:
-        return Late(0, [], False)
-    return late
-
-
-async def _evaluate_some(connection: Connection, evaluated_until: datetime) -> Late:
+    """Evaluate some late devices anew; what is found is stored as they are struck out."""
+    rolled_up = await queries.rolled_up_until(connection)
     # the marks first: whatever is read after them holds the readings that they are about
     rows = queries.ready_late_devices(connection, most=_MOST_READY)
     ready = [row async for row in rows]
     # hours that come are evaluated with what is here now
     done = [row for row in ready if row["since"] >= evaluated_until]
     late = [_mark(row, evaluated_until) for row in ready if row["since"] < evaluated_until]
-    events: list[int] = []
+    anew = None
     if late:
         seeds = _few_enough(late, evaluated_until)
         since = min(mark.since for mark in seeds)
         subjects = {mark.subject for mark in seeds}
         around = await observations.around(connection, subjects, since - WARMUP)
-        events = await _anew(connection, around, (since, evaluated_until))
+        anew = await _anew(connection, around, (since, evaluated_until))
         # with those that others brought along
         late = [mark for mark in late if mark.subject in around.changed and mark.since >= since]
         done += [mark.row for mark in late]
-    await queries.forget_late_devices(connection, ids=[id_ for row in done for id_ in row["ids"]])
+    if await queries.rolled_up_until(connection) != rolled_up:
+        # hours may have been read from rollups that do not hold the late readings yet
+        return Late(0, [], False)
+    events: list[int] = []
+    ids = [id_ for row in done for id_ in row["ids"]]
+    async with connection.transaction():
+        if anew is not None:
+            span = anew.span
+            events = await store.reconcile(
+                connection, span.changed, span.since, anew.changes, anew.memories, anew.rulebook
+            )
+            await remember(connection, "hours", anew.memories, span.around.changed)
+        await queries.forget_late_devices(connection, ids=ids)
     return Late(len(late), events, len(done) == len(ready) < _MOST_READY)
 
 
@@ -127,10 +124,17 @@ class _Span(NamedTuple):
     until: datetime
 
 
-async def _anew(
-    connection: Connection, around: Around, times: tuple[datetime, datetime]
-) -> list[int]:
-    """Evaluate late devices and those around them anew; the ids of the events."""
+class _Anew(NamedTuple):
+    """What came out."""
+
+    span: _Span
+    changes: list[Change]
+    memories: dict[Subject, Memory]
+    rulebook: Rulebook
+
+
+async def _anew(connection: Connection, around: Around, times: tuple[datetime, datetime]) -> _Anew:
+    """Evaluate late devices and those around them anew."""
     devices = await observations.roster(connection)
     looked_at = [Subject("vehicle", id_) for id_ in around.vehicle_ids]
     looked_at += [Subject("meter", id_) for id_ in around.meter_ids]
@@ -142,11 +146,7 @@ async def _anew(
     more = _wide(change for change in changes if change.ended_at is None)
     if more - wide:
         changes, memories = await _fold_span(connection, span, rulebook, wide | more)
-    events = await store.reconcile(
-        connection, span.changed, span.since, changes, memories, rulebook
-    )
-    await remember(connection, "hours", memories, around.changed)
-    return events
+    return _Anew(span, changes, memories, rulebook)
 
 
 async def _fold_span(
