@@ -96,7 +96,7 @@ def in_order(rows: list[asyncpg.Record]) -> list[Row]:
     return sorted(map(tuple, rows), key=lambda row: (row[0], row[1] or "", row[2] or ""))
 
 
-@pytest.fixture(params=range(3))
+@pytest.fixture(params=range(2))
 def place(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
     with fresh_database(server) as url:
         asyncio.run(migrate(url, 400))
