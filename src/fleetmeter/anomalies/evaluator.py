@@ -100,6 +100,12 @@ class Evaluator:
             if is_last:
                 return done
 
+    async def look_at_clocks(self, at: datetime) -> None:
+        """Look at clocks alone, in a simulation. Raises DatabaseUnavailableError."""
+        async with self._database.session() as connection:
+            await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
+        self._clocks_at = at
+
     def _is_due(self, progress: Record, at: datetime) -> bool:
         until = progress["evaluated_until"]
         is_closed = until is None or until < closed_until(at)

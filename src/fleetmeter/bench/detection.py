@@ -1,9 +1,10 @@
 """What the rules find in simulated fleets: each fault that was put in, and nothing else.
 
-A fleet's readings are stored as they arrive, through the service's own queue and writers, and
-evaluated meanwhile as a service would, ten minutes of its time after ten minutes: late readings,
-resends and clocks that are wrong come as they do in life. Only the clock on the wall is simulated:
-when a reading arrived is written into live state after it.
+A fleet's readings are stored as they arrive, through the service's own queue and writers: late
+ones, resends and clocks that are wrong come as they do in life. Clocks are looked at every ten
+minutes of its time. Hours are evaluated day by day, as by a service that had slept, which finds the
+same as one that was awake; what comes still later is evaluated anew. Only the clock on the wall is
+simulated: when a reading arrived is written into live state after it.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from fleetmeter.simulate.fleet import Fleet
 from fleetmeter.simulate.link import Arrival
 
 _STEP = timedelta(minutes=10)
-"""How often the fleet is evaluated, of its own time."""
+"""How often clocks are looked at, of the fleet's time."""
 
 _AFTERWARDS = timedelta(minutes=6)
 """After the last reading: the last hour is evaluated."""
@@ -150,9 +151,11 @@ class _Watch:
             hour = start + number * HOUR
             if self._rolls_up and hour.hour == 0:
                 await self._roll_up(hour)
+            if hour.hour == 0:
+                await self._evaluate(hour)
             for now, arrivals in _steps(self._fleet.arrivals(hour), hour):
                 await self._store(arrivals, now)
-                await self._evaluate(now)
+                await self._evaluator.look_at_clocks(now)
         await self._evaluate(start + hours * HOUR + _AFTERWARDS)
         progress(name, hours, hours)
 
