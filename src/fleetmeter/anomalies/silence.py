@@ -2,8 +2,9 @@
 
 A device is silent when its last reading is many reporting intervals old at the end of an hour. When
 most of a site is silent together that is one anomaly, of the site; its devices' own are not raised
-while that lasts, nor while it looks like coming (half of the time has passed for most of the site).
-What is still silent an hour after the site is back gets its own.
+while that lasts, nor while it looks like coming (for most of the site, half of the time has passed
+or the whole hour is without a reading). What is still silent an hour after the site is back gets
+its own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,7 +114,9 @@ def judge(turn: HourTurn, observed: Observed) -> None:
         intervals = (turn.ends - last).total_seconds() / _interval_s(turn, subject)
         if intervals >= parameters.intervals:
             turn.remembered(subject).silent_since = last
-        elif intervals >= parameters.intervals / 2 and site is not None:
+        elif site is not None and (
+            intervals >= parameters.intervals / 2 or last < turn.hour.starts
+        ):
             quiet[site] = quiet.get(site, 0) + 1
     silent = [
         subject

@@ -213,3 +213,12 @@ def test_a_gap_is_a_silence_though_the_device_reports_again() -> None:
     device = fleet.devices[vehicle("V")]
     fleet.devices[vehicle("V")] = msgspec.structs.replace(device, newest=at(24), last_seen=at(24))
     assert [c.at for c in fleet.fold(0, 20)] == [at(11), at(14)]
+
+
+def test_who_reports_rarely_is_waited_for_where_all_of_a_site_is_quiet() -> None:
+    # half of them report every five minutes, and are silent only after two and a half hours
+    fleet = site_of(6, 0)
+    for number in range(3):
+        fleet.add_vehicle(f"V{number}", "S", 300)
+    reports(fleet, (0, 9.75))
+    assert [(c.kind, c.at) for c in fleet.fold(0, 14)] == [("site_silent", at(13))]
