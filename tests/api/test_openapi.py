@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.conftest import Db, Service
 
 
+@pytest.mark.postgresql  # it takes half a minute; each query has tests of its own on both engines
 def test_schemathesis_finds_no_server_error(service: Service, db: Db, tmp_path: Path) -> None:
     run = subprocess.run(
         [

@@ -342,6 +342,7 @@ def test_history_that_is_not_what_the_file_has_ends_the_benchmark(
         asyncio.run(import_file.measure(server.url, None, options, lambda *_: None, BULK))
 
 
+@pytest.mark.postgresql
 def test_history_is_exported_whole_in_each_format(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
