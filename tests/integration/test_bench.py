@@ -43,6 +43,8 @@ from fleetmeter.settings import Settings
 from fleetmeter.transfer.parquet import ParquetMissingError
 from tests.conftest import Db, Server, hours_ago
 
+pytestmark = pytest.mark.slow
+
 START = hours_ago(0.5)
 BOUNDS = Bounds(hours_ago(10), hours_ago(10), hours_ago(-1))
 DATABASES = "select count(*) from pg_database where datname like 'fleetmeter_bench%'"
