@@ -62,7 +62,7 @@ lint: .venv/installed ## Check style and types (ruff, mypy --strict)
 check: lint test ## Everything that must pass before a change lands
 
 .PHONY: bench
-bench: .venv/runs ## Measure ingest, answers, files and sizes, on an embedded PostgreSQL or FLEETMETER_DATABASE_URL (half an hour)
+bench: .venv/runs ## Measure ingest, answers, files and sizes, on an embedded PostgreSQL or FLEETMETER_DATABASE_URL (most of an hour)
 	@$(BIN)/fleetmeter bench --rounds 2
 
 .PHONY: soak
