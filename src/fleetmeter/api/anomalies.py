@@ -1,5 +1,6 @@
 """Anomalies: what is wrong, since when, and why; and what people say to it."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -193,14 +194,8 @@ async def acknowledge_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
     """It stays until it is over. The first to acknowledge counts; again changes nothing."""
-    _check(data)
-
-    async def run() -> Anomaly | None:
-        async with database.transaction() as connection:
-            return await store.acknowledge(connection, anomaly_id, data.who, data.note)
-
     try:
-        anomaly = await retried(run)
+        return await _state(database, store.acknowledge, anomaly_id, data)
     except store.AlreadyResolvedError:
         raise problem(
             HTTP_409_CONFLICT,
@@ -208,9 +203,6 @@ async def acknowledge_anomaly(
             "unless it comes back",
             kind="already-resolved",
         ) from None
-    if anomaly is None:
-        raise _unknown(anomaly_id)
-    return anomaly
 
 
 @post("/{anomaly_id:int}/resolve", status_code=200, summary="Say that it is settled")
@@ -218,16 +210,7 @@ async def resolve_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
     """It stays settled until it was over and comes back. Resolving again changes nothing."""
-    _check(data)
-
-    async def run() -> Anomaly | None:
-        async with database.transaction() as connection:
-            return await store.resolve(connection, anomaly_id, data.who, data.note)
-
-    anomaly = await retried(run)
-    if anomaly is None:
-        raise _unknown(anomaly_id)
-    return anomaly
+    return await _state(database, store.resolve, anomaly_id, data)
 
 
 async def anomaly_counts(connection: Connection) -> AnomalyCounts:
@@ -240,9 +223,24 @@ async def anomaly_counts(connection: Connection) -> AnomalyCounts:
     )
 
 
-def _check(statement: Statement) -> None:
-    check_printable("$.who", statement.who)
-    check_printable("$.note", statement.note)
+async def _state(
+    database: Database,
+    act: Callable[[Connection, int, str, str | None], Awaitable[Anomaly | None]],
+    anomaly_id: int,
+    said: Statement,
+) -> Anomaly:
+    """Do what somebody says, in a transaction; the anomaly as it is then. Raises 400 and 404."""
+    check_printable("$.who", said.who)
+    check_printable("$.note", said.note)
+
+    async def run() -> Anomaly | None:
+        async with database.transaction() as connection:
+            return await act(connection, anomaly_id, said.who, said.note)
+
+    anomaly = await retried(run)
+    if anomaly is None:
+        raise _unknown(anomaly_id)
+    return anomaly
 
 
 def _unknown(anomaly_id: int) -> ProblemDetailsException:

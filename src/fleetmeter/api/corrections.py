@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from msgspec import UNSET, Meta, UnsetType
 
-from fleetmeter.api.parameters import check_time, refuse_unknown_parameters
+from fleetmeter.api.parameters import check_printable, check_time, refuse_unknown_parameters
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.problems import invalid_parameter, problem
@@ -97,9 +97,8 @@ async def correct(
     database: NamedDependency[Database], data: JSONBody[Correction]
 ) -> CorrectedVehicle | CorrectedMeter:
     """What it had stays as a version; live state and rollups follow. Sending it again is safe."""
-    for name in ("who", "reason"):
-        if not getattr(data, name).isprintable():
-            raise invalid_parameter(f"$.{name}", "has characters that cannot be shown")
+    check_printable("$.who", data.who)
+    check_printable("$.reason", data.reason)
     time = check_time("$.timestamp", data.timestamp)
     vehicle_id, meter_id = data.vehicle_id, data.meter_id
     if vehicle_id is UNSET and not isinstance(meter_id, str):

@@ -12,6 +12,7 @@ from fleetmeter.api.known import require_meter, require_vehicle
 from fleetmeter.api.parameters import (
     DeviceIdPath,
     check_device_id,
+    check_printable,
     time_zone,
 )
 from fleetmeter.database.pool import Database
@@ -24,7 +25,6 @@ from fleetmeter.devices import (
     meter_settings,
     vehicle_settings,
 )
-from fleetmeter.problems import invalid_parameter
 
 
 @patch("/{vehicle_id:str}", summary="Set what is known of a vehicle")
@@ -86,8 +86,7 @@ def _checked(data: VehicleChange | MeterChange) -> dict[str, Any]:
         time_zone("$.timeZone", zone)
     if (site := changes.get("site")) is not None:
         check_device_id("$.site", site)
-    if (label := changes.get("label")) is not None and not label.isprintable():
-        raise invalid_parameter("$.label", "has characters that cannot be shown")
+    check_printable("$.label", changes.get("label"))
     return changes
 
 

@@ -10,6 +10,7 @@ from statistics import median, quantiles
 from time import perf_counter
 
 from fleetmeter.anomalies.evaluator import Evaluator
+from fleetmeter.anomalies.observations import floor_hour
 from fleetmeter.bench.answers import Answered
 from fleetmeter.bench.history import HOUR, History, empty_history
 from fleetmeter.bench.options import AnomalyOptions, Progress
@@ -30,7 +31,7 @@ async def measure(
     server_url: str, settings: Settings, options: AnomalyOptions, progress: Progress
 ) -> list[Answered]:
     """A line for each way to read an hour. Raises FleetMeterError when nothing was evaluated."""
-    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    until = floor_hour(datetime.now(UTC))
     async with empty_history(server_url, options.evaluated, progress) as history:
         await history.fill(f"evaluation: {history.devices:,}", until - _HOURS * HOUR, until)
         await history.finish("evaluation: rollups", until - HOUR, account=False)

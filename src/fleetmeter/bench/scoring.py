@@ -8,6 +8,7 @@ from typing import get_args
 import msgspec
 
 from fleetmeter.anomalies.model import Cause, Kind, Subject
+from fleetmeter.anomalies.observations import floor_hour
 from fleetmeter.simulate.faults import Acceptable, Charged, Fault
 
 HOUR = timedelta(hours=1)
@@ -145,7 +146,7 @@ def _first_charged(fault: Fault, enough: Callable[[Charged], bool]) -> datetime 
 
 def _idle_hours(fault: Fault, needed: int) -> Iterator[datetime]:
     """The end of the hour in which so many whole ones have passed without charging."""
-    hour = fault.start.replace(minute=0, second=0, microsecond=0) + HOUR
+    hour = floor_hour(fault.start) + HOUR
     idle = 0
     while hour + HOUR <= fault.end:
         if not any(s.begin < hour + HOUR and s.end > hour for s in fault.charged):
