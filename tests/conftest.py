@@ -13,10 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -25,6 +28,7 @@ import pytest
 
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import migrate
+from tests.support import connections
 from tests.timescaledb import find_timescaledb, timescaledb_server
 
 RETENTION_DAYS = 400
@@ -33,22 +37,33 @@ EXAMPLES = int(os.environ.get("FLEETMETER_TEST_EXAMPLES", "1"))
 """How many times as many examples the slow property tests try; `make deep` takes more."""
 
 
+PAUSE_JOBS = (
+    "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs"
+    " where hypertable_name is not null"
+)
+"""The database's own jobs would do, or undo, what a test does by hand."""
+
+START_JOBS = "select _timescaledb_functions.start_background_workers()"
+
+
 class Server(NamedTuple):
     """A database server: where it is and what the SQL will run on."""
 
     engine: str
     url: str
+    template: str = ""
+    """The name of a migrated database, to be copied."""
 
 
 class Db:
-    """Plain SQL beside the service, one connection a call."""
+    """Plain SQL beside the service."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
         """The rows of one statement."""
-        return asyncio.run(self._fetch(sql, *args))
+        return connections.using(self.url, lambda connection: connection.fetch(sql, *args))
 
     def value(self, sql: str, *args: Any) -> Any:
         """The first column of the first row."""
@@ -56,22 +71,7 @@ class Db:
 
     def run(self, script: str) -> None:
         """Several statements in one transaction."""
-        asyncio.run(self._run(script))
-
-    async def _run(self, script: str) -> None:
-        connection = await asyncpg.connect(self.url, server_settings={"timezone": "UTC"})
-        try:
-            await connection.execute(script)
-        finally:
-            await connection.close()
-
-    async def _fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.url, server_settings={"timezone": "UTC"})
-        try:
-            rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
-            return rows
-        finally:
-            await connection.close()
+        connections.using(self.url, lambda connection: connection.execute(script))
 
 
 class Service(NamedTuple):
@@ -114,28 +114,71 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A server of the engine that the test is run for."""
-    if request.param == "postgresql":
-        with embedded_postgresql(tmp_path_factory.mktemp("embedded")) as url:
-            yield Server("postgresql", url)
-    elif url := os.environ.get("FLEETMETER_TEST_DATABASE_URL"):
-        yield Server("timescaledb", url)
-    elif (binaries := find_timescaledb()) is not None:
-        with timescaledb_server(binaries) as url:
-            yield Server("timescaledb", url)
-    else:
-        pytest.skip("there is no TimescaleDB: set FLEETMETER_TEST_DATABASE_URL")
+    with ExitStack() as stack:
+        if request.param == "postgresql":
+            url = stack.enter_context(embedded_postgresql(tmp_path_factory.mktemp("embedded")))
+            Db(url).fetch("alter system set fsync = off")  # no test cuts the power
+            Db(url).fetch("select pg_reload_conf()")
+        elif given := os.environ.get("FLEETMETER_TEST_DATABASE_URL"):
+            url = given
+        elif (binaries := find_timescaledb()) is not None:
+            url = stack.enter_context(timescaledb_server(binaries))
+        else:
+            pytest.skip("there is no TimescaleDB: set FLEETMETER_TEST_DATABASE_URL")
+        stack.callback(connections.close, url)
+        template = stack.enter_context(_template(request.param, url))
+        yield Server(request.param, url, template)
+
+
+@contextmanager
+def _template(engine: str, url: str) -> Iterator[str]:
+    """Migrate a database once, so that tests copy it instead of migrating their own; its name."""
+    with _created(url) as template_url:
+        template = Db(template_url)
+        if engine == "timescaledb":
+            # A database with connections cannot be copied, and the scheduler of jobs has one.
+            # It is stopped before there are any, so that no copy shows that they have run.
+            template.fetch("create extension if not exists timescaledb")
+            template.fetch("select _timescaledb_functions.stop_background_workers()")
+        migrated = asyncio.run(migrate(template_url, RETENTION_DAYS))
+        assert migrated.engine == engine, "FLEETMETER_TEST_DATABASE_URL has no TimescaleDB"
+        connections.close(template_url)
+        name = urlsplit(template_url).path.removeprefix("/")
+        Db(url).fetch(f"alter database {name} allow_connections false")
+        yield name
+
+
+@contextmanager
+def _created(server_url: str, options: str = "") -> Iterator[str]:
+    """Create a database, and drop it afterwards; yields its URL."""
+    name = f"fleetmeter_test_{secrets.token_hex(4)}"
+    admin = Db(server_url)
+    admin.fetch(f"create database {name} {options}")
+    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    try:
+        yield url
+    finally:
+        connections.close(url)
+        admin.fetch(f"drop database {name} with (force)")
 
 
 @contextmanager
 def fresh_database(server: Server) -> Iterator[str]:
-    """The URL of an empty database on the server, dropped afterwards."""
-    name = f"fleetmeter_test_{secrets.token_hex(4)}"
-    admin = Db(server.url)
-    admin.fetch(f"create database {name}")
-    try:
-        yield urlunsplit(urlsplit(server.url)._replace(path=f"/{name}"))
-    finally:
-        admin.fetch(f"drop database {name} with (force)")
+    """Create a database that nothing has been done to; yields its URL."""
+    with _created(server.url) as url:
+        yield url
+
+
+@contextmanager
+def migrated_database(server: Server, jobs: bool = True) -> Iterator[str]:
+    """Create a database as `migrate` leaves it with the default settings; yields its URL.
+
+    Without `jobs` the policies of TimescaleDB are paused, and have never run.
+    """
+    with _created(server.url, f"template {server.template}") as url:
+        if server.engine == "timescaledb":
+            Db(url).fetch(START_JOBS if jobs else PAUSE_JOBS)
+        yield url
 
 
 @pytest.fixture
@@ -145,12 +188,24 @@ def empty_database_url(server: Server) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def migrated_database_url(server: Server) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    with migrated_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def quiet_database_url(server: Server) -> Iterator[str]:
+    """A migrated database of the test's own, with nothing in the background."""
+    with migrated_database(server, jobs=False) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def database_url(server: Server) -> Iterator[str]:
     """A migrated database, shared by the tests of a run: use ids under `uid`."""
-    with fresh_database(server) as url:
-        migrated = asyncio.run(migrate(url, RETENTION_DAYS))
-        assert migrated.engine == server.engine, "FLEETMETER_TEST_DATABASE_URL has no TimescaleDB"
+    with migrated_database(server) as url:
         yield url
 
 
@@ -190,9 +245,7 @@ def running_service(
         )
     base_url = f"http://127.0.0.1:{port}"
     try:
-        eventually(
-            lambda: process.poll() is not None or _answers(f"{base_url}{probe}"), timeout_s=60
-        )
+        eventually(lambda: process.poll() is not None or _answers(port, probe), timeout_s=60)
         assert process.poll() is None, log.read_text()
         yield Service(base_url, process, log)
     finally:
@@ -200,11 +253,16 @@ def running_service(
         process.wait(timeout=30)
 
 
-def _answers(url: str) -> bool:
+def _answers(port: int, path: str) -> bool:
+    """Ask without httpx, whose clients take long to make."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -226,6 +284,14 @@ def client(service: Service) -> Iterator[httpx.Client]:
     """An HTTP client of the service."""
     with httpx.Client(base_url=service.base_url, timeout=30) as http:
         yield http
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_certificates() -> Iterator[None]:
+    """Let all clients share what they trust: to read it takes longer than most requests."""
+    context = cache(httpx.create_ssl_context)
+    with patch("httpx._transports.default.create_ssl_context", context):
+        yield
 
 
 @pytest.fixture

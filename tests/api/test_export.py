@@ -1,6 +1,5 @@
 """GET /v1/export: all that was sent, in both formats, and nothing that looks whole and is not."""
 
-import asyncio
 import csv
 import io
 import sys
@@ -20,23 +19,20 @@ from pyarrow import parquet
 
 from fleetmeter import app
 from fleetmeter.api import export
-from fleetmeter.database.migrations import migrate
 from fleetmeter.settings import Settings
 from fleetmeter.transfer.exporting import COLUMNS
 from tests.conftest import (
-    RETENTION_DAYS,
     Db,
     Server,
     eventually,
-    fresh_database,
     hours_ago,
     meter_reading,
+    migrated_database,
     post,
     rfc3339,
     running_service,
     vehicle_reading,
 )
-from tests.integration.test_history import PAUSE_JOBS
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -290,11 +286,8 @@ class Large(NamedTuple):
 
 @pytest.fixture(scope="module")
 def large(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Large]:
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, RETENTION_DAYS))
+    with migrated_database(server, jobs=False) as url:
         db = Db(url)
-        if server.engine == "timescaledb":
-            db.fetch(PAUSE_JOBS)
         db.fetch(FILL, MANY)
         environ = {"FLEETMETER_DATABASE_URL": url, "FLEETMETER_POOL_SIZE": "4"}
         with (

@@ -9,8 +9,7 @@ import asyncpg
 import pytest
 
 from fleetmeter.database.migrations import Accounting, migrate
-from tests.conftest import Db, Server, fresh_database
-from tests.integration.test_history import PAUSE_JOBS
+from tests.conftest import Db, Server, migrated_database
 
 pytestmark = pytest.mark.timescaledb
 HOUR = timedelta(hours=1)
@@ -19,10 +18,8 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def place(server: Server) -> Iterator[Db]:
     """Two vehicles on one meter for six hours, rolled up; nothing in the background."""
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, 400))
+    with migrated_database(server, jobs=False) as url:
         db = Db(url)
-        db.fetch(PAUSE_JOBS)
         begin = start()
         db.fetch(
             "insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp,"

@@ -12,8 +12,7 @@ import pytest
 from fleetmeter.anomalies import store
 from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject
 from fleetmeter.anomalies.rules import RULES, Rulebook
-from fleetmeter.database.migrations import migrate
-from tests.conftest import RETENTION_DAYS, Server, fresh_database, new_uid
+from tests.conftest import Server, migrated_database, new_uid
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -21,8 +20,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def url(server: Server) -> Iterator[str]:
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, RETENTION_DAYS))
+    with migrated_database(server) as url:
         yield url
 
 

@@ -16,21 +16,18 @@ from fleetmeter.anomalies import evaluator, folding, late, observations, store
 from fleetmeter.anomalies.evaluator import Evaluator, Ran
 from fleetmeter.anomalies.model import Hour
 from fleetmeter.anomalies.reconcile import FOUND_LATE, SHOWN_LATE
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.settings import Settings
 from tests.conftest import (
-    RETENTION_DAYS,
     Db,
     Server,
     eventually,
-    fresh_database,
     hours_ago,
+    migrated_database,
     post,
     running_service,
     vehicle_reading,
 )
-from tests.integration.test_history import PAUSE_JOBS
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -241,11 +238,8 @@ def plain(anomaly: str) -> tuple[Any, ...]:
 
 @pytest.fixture(scope="module")
 def place(server: Server) -> Iterator[Place]:
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, RETENTION_DAYS))
+    with migrated_database(server, jobs=False) as url:
         place = Place(url, server.engine)
-        if server.engine == "timescaledb":
-            place.db.fetch(PAUSE_JOBS)
         for n in range(1, 6):
             place.db.run(
                 f"insert into vehicle_settings (vehicle_id, reporting_interval_s)"
@@ -780,14 +774,14 @@ def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
 
 
 def test_a_service_finds_soon_what_late_readings_show(
-    empty_database_url: str, server: Server, tmp_path: Path
+    migrated_database_url: str, server: Server, tmp_path: Path
 ) -> None:
-    environ = {"FLEETMETER_DATABASE_URL": empty_database_url}
+    environ = {"FLEETMETER_DATABASE_URL": migrated_database_url}
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
-        db = Db(empty_database_url)
+        db = Db(migrated_database_url)
         eventually(lambda: db.value("select evaluated_until from anomaly_progress"), timeout_s=15)
         start = hours_ago(4)
         hot = [vehicle_reading("EV", start + n * MINUTE, batteryTemp=50) for n in range(30)]

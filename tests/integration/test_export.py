@@ -16,12 +16,10 @@ import asyncpg
 import pytest
 from pyarrow import parquet
 
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.sql import queries
 from fleetmeter.transfer.exporting import COLUMNS, PAGE
-from tests.conftest import RETENTION_DAYS, Db, Server, eventually, fresh_database
+from tests.conftest import Db, Server, eventually, migrated_database
 from tests.integration.test_cli import fleetmeter
-from tests.integration.test_history import PAUSE_JOBS
 
 WINDOW = ("--from", "2026-01-01", "--to", "2026-01-03T12:00:00+12:00")
 READINGS = 40_000
@@ -38,11 +36,8 @@ from generate_series(0, $1 - 1) as n
 @pytest.fixture(scope="module")
 def history(server: Server) -> Iterator[Db]:
     """Vehicles' readings of a day and more, the first day of it in the columnstore."""
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, RETENTION_DAYS))
+    with migrated_database(server, jobs=False) as url:
         db = Db(url)
-        if server.engine == "timescaledb":
-            db.fetch(PAUSE_JOBS)
         db.fetch(FILL, READINGS)
         db.fetch(
             "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"

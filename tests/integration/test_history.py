@@ -9,6 +9,7 @@ import pytest
 from fleetmeter.database.migrations import migrate
 from tests.api.test_main_job import materialise
 from tests.conftest import (
+    PAUSE_JOBS,
     Db,
     Server,
     eventually,
@@ -22,11 +23,6 @@ from tests.conftest import (
 from tests.consistency import rollup_differences, unshared_energy
 
 MINUTE = timedelta(minutes=1)
-PAUSE_JOBS = (
-    "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs"
-    " where proc_name ~ '^policy_(retention|refresh|compression)'"
-)
-"""The database's own jobs would do, or undo, what a test does by hand."""
 
 
 @pytest.mark.timescaledb
@@ -155,11 +151,9 @@ def test_a_change_over_many_days_restamps_them_all(client: httpx.Client, db: Db,
 
 @pytest.mark.timescaledb
 def test_a_gap_in_one_table_says_nothing_of_the_other_and_never_stops_a_migrate(
-    empty_database_url: str,
+    quiet_database_url: str,
 ) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
-    db = Db(empty_database_url)
-    db.fetch(PAUSE_JOBS)
+    db = Db(quiet_database_url)
     now = datetime.now(UTC)
     for at in (now - timedelta(days=450), now - timedelta(hours=2)):
         db.fetch("insert into meter_readings values ('M', $1, 1, 1)", at)
@@ -170,7 +164,7 @@ def test_a_gap_in_one_table_says_nothing_of_the_other_and_never_stops_a_migrate(
     db.fetch("call refresh_continuous_aggregate('meter_hourly', null, now() - interval '400 days')")
     db.fetch("select drop_chunks('meter_readings', interval '401 days')")
 
-    asyncio.run(migrate(empty_database_url, 400))
+    asyncio.run(migrate(quiet_database_url, 400))
 
     since = {row["source"]: row["since"] for row in db.fetch("select * from kept_history")}
     assert since["meter_readings"] > now - timedelta(days=2)

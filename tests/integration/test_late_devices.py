@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
 from fleetmeter.ingest.queue import Part
@@ -16,8 +15,7 @@ from fleetmeter.ingest.writer import DatabaseWriter
 from fleetmeter.purge import purge
 from fleetmeter.readings.model import microseconds
 from fleetmeter.settings import Settings
-from tests.conftest import Db, Server, fresh_database
-from tests.integration.test_history import PAUSE_JOBS
+from tests.conftest import Db, Server, migrated_database
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -91,11 +89,8 @@ class Place(NamedTuple):
 
 @pytest.fixture
 def place(server: Server) -> Iterator[Place]:
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, 400))
+    with migrated_database(server, jobs=False) as url:
         db = Db(url)
-        if server.engine == "timescaledb":
-            db.fetch(PAUSE_JOBS)
         fresh = datetime.now(UTC).replace(microsecond=0)
         yield Place(db, server.engine, fresh, fresh.replace(minute=10, second=0) - 6 * HOUR)
 

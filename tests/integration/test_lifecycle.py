@@ -69,14 +69,14 @@ def chunks(db: Db, table: str) -> list[tuple[datetime, bool]]:
 
 @pytest.mark.timescaledb
 def test_shortened_policies_compress_and_drop_and_rollups_stay(
-    empty_database_url: str, tmp_path: Path
+    migrated_database_url: str, tmp_path: Path
 ) -> None:
-    environ = {"FLEETMETER_DATABASE_URL": empty_database_url}
+    environ = {"FLEETMETER_DATABASE_URL": migrated_database_url}
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
-        db = Db(empty_database_url)
+        db = Db(migrated_database_url)
         start = ten_days(client)
         for rollup in ROLLUPS:  # as the policies have by the time when anything is ten days old
             db.fetch(
@@ -116,7 +116,7 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
         before = rollups(db)
 
         # five days: four of retention, and one
-        asyncio.run(migrate(empty_database_url, 4))
+        asyncio.run(migrate(migrated_database_url, 4))
         db.fetch(
             "select alter_job(job_id, next_start => now()) from timescaledb_information.jobs"
             " where proc_name = 'policy_retention'"
@@ -141,14 +141,14 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
 
 @pytest.mark.timescaledb
 def test_vehicles_alone_outlive_their_history_though_no_meter_ever_reports(
-    empty_database_url: str, tmp_path: Path
+    migrated_database_url: str, tmp_path: Path
 ) -> None:
-    environ = {"FLEETMETER_DATABASE_URL": empty_database_url}
+    environ = {"FLEETMETER_DATABASE_URL": migrated_database_url}
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
-        db = Db(empty_database_url)
+        db = Db(migrated_database_url)
         start = hours_ago(24 * 10).replace(minute=0)
         post(client, *(vehicle_reading("EV", start + n * MINUTE, 1) for n in range(10)))
         materialise(db, Server("timescaledb", db.url))
@@ -161,11 +161,10 @@ def test_vehicles_alone_outlive_their_history_though_no_meter_ever_reports(
 @pytest.mark.timescaledb
 @pytest.mark.parametrize("days", [4, 5, 30, 400, 36500])
 def test_no_setting_lets_a_refresh_reach_what_retention_drops(
-    empty_database_url: str, days: int
+    migrated_database_url: str, days: int
 ) -> None:
-    db = Db(empty_database_url)
-    asyncio.run(migrate(empty_database_url, 400))
-    asyncio.run(migrate(empty_database_url, days))
+    db = Db(migrated_database_url)
+    asyncio.run(migrate(migrated_database_url, days))
     for source, hourly, daily in (
         ("vehicle_readings", "vehicle_hourly", "vehicle_daily"),
         ("meter_readings", "meter_hourly", "meter_daily"),
@@ -217,10 +216,10 @@ def test_history_cannot_be_kept_for_less_than_policies_need(db: Db) -> None:
 
 @pytest.mark.postgresql
 def test_the_service_drops_old_history_where_the_database_does_not(
-    empty_database_url: str, tmp_path: Path
+    migrated_database_url: str, tmp_path: Path
 ) -> None:
-    db = Db(empty_database_url)
-    environ = {"FLEETMETER_DATABASE_URL": empty_database_url}
+    db = Db(migrated_database_url)
+    environ = {"FLEETMETER_DATABASE_URL": migrated_database_url}
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import connect
 from fleetmeter.maintenance import _tell_failing_jobs
 from fleetmeter.settings import Settings
@@ -41,10 +40,9 @@ def test_a_late_hour_is_noted_with_its_reading_and_forgotten_once_rolled_up(
 
 @pytest.mark.timescaledb
 def test_a_refresh_leaves_rollups_alone_whose_history_was_dropped(
-    empty_database_url: str, server: Server
+    quiet_database_url: str, server: Server
 ) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
-    db = Db(empty_database_url)
+    db = Db(quiet_database_url)
     old = datetime.now(UTC) - timedelta(days=20)
     insert = "insert into meter_readings values ('M', $1, 1000, 230000)"
     for at in (old, datetime.now(UTC) - timedelta(days=2)):
@@ -65,9 +63,8 @@ def test_a_refresh_leaves_rollups_alone_whose_history_was_dropped(
 
 
 @pytest.mark.timescaledb
-def test_a_failing_job_of_the_database_is_told(empty_database_url: str, server: Server) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
-    db = Db(empty_database_url)
+def test_a_failing_job_of_the_database_is_told(migrated_database_url: str, server: Server) -> None:
+    db = Db(migrated_database_url)
     db.fetch(
         "create procedure broken(job_id int, config jsonb) language plpgsql"
         " as $$ begin raise exception 'out of coffee'; end $$"
@@ -76,7 +73,7 @@ def test_a_failing_job_of_the_database_is_told(empty_database_url: str, server: 
     eventually(lambda: db.fetch("select from failing_jobs()"), timeout_s=30)
 
     async def tell() -> None:
-        database = await connect(empty_database_url, Settings())
+        database = await connect(migrated_database_url, Settings())
         try:
             await _tell_failing_jobs(database)
         finally:

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.sql import queries
-from tests.conftest import Db, Server, fresh_database
-from tests.integration.test_history import PAUSE_JOBS
+from tests.conftest import Db, Server, migrated_database
 from tests.integration.test_plans import scans
 
 HOUR = timedelta(hours=1)
@@ -98,11 +96,8 @@ def in_order(rows: list[asyncpg.Record]) -> list[Row]:
 
 @pytest.fixture(params=range(2))
 def place(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, 400))
+    with migrated_database(server, jobs=False) as url:
         db = Db(url)
-        if server.engine == "timescaledb":
-            db.fetch(PAUSE_JOBS)
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         random = Random(request.param)  # noqa: S311 - the same each time, and nothing secret
         asyncio.run(fill(url, random, end - HOURS * HOUR, end))
@@ -281,8 +276,7 @@ def test_clocks_that_are_off_and_those_that_are_asked_for(place: Place) -> None:
 @pytest.fixture(scope="module")
 def long_history(server: Server) -> Iterator[Db]:
     """Ten days of three vehicles and three meters."""
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, 400))
+    with migrated_database(server) as url:
         db = Db(url)
         for kind, columns, values in (
             (

@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.sql import queries
-from tests.conftest import Db, Server, fresh_database
-from tests.integration.test_history import PAUSE_JOBS
+from tests.conftest import Db, Server, migrated_database
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -43,8 +41,7 @@ class History(NamedTuple):
 
 @pytest.fixture(scope="module")
 def history(server: Server) -> Iterator[History]:
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, 400))
+    with migrated_database(server, jobs=False) as url:
         db = Db(url)
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         begin = end.replace(hour=0) - 12 * DAY
@@ -69,7 +66,6 @@ def history(server: Server) -> Iterator[History]:
             " select 'M' || n, now(), 0, 0, now() from generate_series(1, 3) n"
         )
         if server.engine == "timescaledb":
-            db.fetch(PAUSE_JOBS)
             for rollup in ("vehicle_hourly", "meter_hourly"):
                 db.fetch(
                     f"call refresh_continuous_aggregate('{rollup}', null,"

@@ -12,7 +12,6 @@ from click.testing import CliRunner, Result
 from fleetmeter import cli
 from fleetmeter.anomalies import store
 from fleetmeter.anomalies.model import Anomaly
-from fleetmeter.database.migrations import migrate
 from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
@@ -304,12 +303,11 @@ from unnest(array['MTR-1', 'MTR-10']) as target;
 
 
 def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
-    db = Db(empty_database_url)
+    db = Db(migrated_database_url)
     db.run(RULES)
-    monkeypatch.setenv("FLEETMETER_DATABASE_URL", empty_database_url)
+    monkeypatch.setenv("FLEETMETER_DATABASE_URL", migrated_database_url)
 
     def purge(*args: str) -> str:
         outcome = CliRunner().invoke(cli.main, ["purge", "--device", "MTR-1", *args])
@@ -338,17 +336,16 @@ def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
 
 
 def test_an_anomaly_that_somebody_acknowledges_meanwhile_does_not_come_back(
-    empty_database_url: str,
+    migrated_database_url: str,
 ) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
-    db = Db(empty_database_url)
+    db = Db(migrated_database_url)
     db.run(RULES)
     anomaly_id = db.value(
         "select id from anomalies where device_kind = 'meter' and device_id = 'MTR-1'"
     )
 
     async def acknowledge() -> Anomaly | None:
-        connection = await asyncpg.connect(empty_database_url)
+        connection = await asyncpg.connect(migrated_database_url)
         try:
             async with connection.transaction():
                 return await store.acknowledge(connection, anomaly_id, "anna", None)
@@ -356,7 +353,7 @@ def test_an_anomaly_that_somebody_acknowledges_meanwhile_does_not_come_back(
             await connection.close()
 
     async def meanwhile() -> Anomaly | None:
-        connection = await asyncpg.connect(empty_database_url)
+        connection = await asyncpg.connect(migrated_database_url)
         try:
             async with connection.transaction():
                 await connection.execute("select purge_device('meter', 'MTR-1', false)")

@@ -9,9 +9,8 @@ from time import perf_counter
 
 import pytest
 
-from fleetmeter.database.migrations import migrate
 from fleetmeter.storage import Job, Relation, Storage, read_storage, show
-from tests.conftest import Db, Server, eventually, fresh_database
+from tests.conftest import START_JOBS, Db, Server, eventually, migrated_database
 from tests.integration.test_cli import fleetmeter
 
 NAMES = [
@@ -21,20 +20,13 @@ NAMES = [
 ]
 DAY = timedelta(days=1)
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-PAUSE_JOBS = (
-    "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs"
-    " where hypertable_name is not null"
-)
 
 
 @pytest.fixture(scope="module")
 def filled(server: Server) -> Iterator[Db]:
     """Three days of two vehicles, 240 readings each; two days are in the columnstore."""
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, 400))
+    with migrated_database(server, jobs=False) as url:
         db = Db(url)
-        if server.engine == "timescaledb":
-            db.fetch(PAUSE_JOBS)
         db.fetch(
             "insert into vehicle_readings"
             " (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared)"
@@ -109,10 +101,8 @@ def test_rows_are_not_counted_where_the_planner_knows_about_them(filled: Db) -> 
 
 
 @pytest.mark.timescaledb
-def test_hundreds_of_chunks_are_told_of_at_once(empty_database_url: str) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
-    db = Db(empty_database_url)
-    db.fetch(PAUSE_JOBS)
+def test_hundreds_of_chunks_are_told_of_at_once(quiet_database_url: str) -> None:
+    db = Db(quiet_database_url)
     db.fetch(
         "insert into meter_readings select 'M', t, 1000, 230000"
         " from generate_series($1::timestamptz, $2, interval '1 day') as t",
@@ -126,10 +116,8 @@ def test_hundreds_of_chunks_are_told_of_at_once(empty_database_url: str) -> None
 
 
 @pytest.mark.timescaledb
-def test_a_policy_that_fails_is_told_with_its_error(empty_database_url: str) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
-    db = Db(empty_database_url)
-    db.fetch(PAUSE_JOBS)
+def test_a_policy_that_fails_is_told_with_its_error(quiet_database_url: str) -> None:
+    db = Db(quiet_database_url)
     db.fetch("insert into meter_readings values ('M', now() - interval '500 days', 1, 230000)")
     chunk = db.value("select show_chunks('meter_readings')::text")
     db.fetch(f"create view in_the_way as select * from {chunk}")  # it keeps the chunk from its drop
@@ -137,9 +125,10 @@ def test_a_policy_that_fails_is_told_with_its_error(empty_database_url: str) -> 
         "select alter_job(job_id, scheduled => true, next_start => now())"
         " from timescaledb_information.jobs where hypertable_name is not null"
     )
+    db.fetch(START_JOBS)
 
     def jobs() -> dict[tuple[str, str], Job]:
-        told = asyncio.run(read_storage(empty_database_url)).jobs
+        told = asyncio.run(read_storage(quiet_database_url)).jobs
         return {(job.job, job.relation): job for job in told}
 
     def ended() -> bool:
@@ -161,19 +150,18 @@ def test_a_policy_that_fails_is_told_with_its_error(empty_database_url: str) -> 
 
 
 def test_where_the_service_does_the_retention_it_is_told_how_it_went(
-    empty_database_url: str, server: Server, capsys: pytest.CaptureFixture[str]
+    migrated_database_url: str, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asyncio.run(migrate(empty_database_url, 400))
     if server.engine == "timescaledb":
         return
-    db = Db(empty_database_url)
-    (job,) = asyncio.run(read_storage(empty_database_url)).jobs
+    db = Db(migrated_database_url)
+    (job,) = asyncio.run(read_storage(migrated_database_url)).jobs
     assert (job.job, job.relation, job.outcome, job.last_run) == (
         *("retention", "history"),
         *(None, None),
     )
     db.fetch("update retention set ran_at = $1, took = '150 s', readings = 12345", TODAY)
-    told = asyncio.run(read_storage(empty_database_url))
+    told = asyncio.run(read_storage(migrated_database_url))
     (job,) = told.jobs
     assert (job.outcome, job.last_run, job.readings) == ("succeeded", TODAY, 12_345)
     show(told)

@@ -24,7 +24,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fleetmeter import cli
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import connect
 from fleetmeter.settings import Settings
 from fleetmeter.telling import delivery as delivery_module
@@ -32,7 +31,7 @@ from fleetmeter.telling.addresses import Networks
 from fleetmeter.telling.delivery import Delivery, Pace
 from fleetmeter.telling.sending import Sender, _trusted
 from tests.api.test_stream import happen
-from tests.conftest import RETENTION_DAYS, Db, Server, eventually, fresh_database, running_service
+from tests.conftest import Db, Server, eventually, migrated_database, running_service
 
 FAST = Pace(first_backoff_s=0.05, longest_backoff_s=0.4, lease_s=10, interval_s=0.05)
 LOCAL = "127.0.0.0/8"
@@ -141,8 +140,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def telling_url(server: Server) -> Iterator[str]:
     """A database whose webhooks no service of other tests tells."""
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, RETENTION_DAYS))
+    with migrated_database(server) as url:
         yield url
 
 

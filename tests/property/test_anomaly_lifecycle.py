@@ -28,8 +28,7 @@ from fleetmeter.anomalies.lifecycle import AlreadyResolvedError, Key, Step, Term
 from fleetmeter.anomalies.model import Anomaly, Change, Subject
 from fleetmeter.anomalies.reconcile import reconciled
 from fleetmeter.anomalies.rules import Override, Rulebook
-from fleetmeter.database.migrations import migrate
-from tests.conftest import EXAMPLES, RETENTION_DAYS, Server, fresh_database, new_uid
+from tests.conftest import EXAMPLES, Server, migrated_database, new_uid
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -404,8 +403,7 @@ def test_an_anomaly_lives_as_it_should() -> None:
 @pytest.fixture(scope="module")
 def url(server: Server) -> Iterator[str]:
     """A database without a service that would end what is wrong with devices that are not there."""
-    with fresh_database(server) as url:
-        asyncio.run(migrate(url, RETENTION_DAYS))
+    with migrated_database(server) as url:
         yield url
 
 

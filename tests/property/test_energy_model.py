@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 
 from tests.conftest import (
     EXAMPLES,
+    PAUSE_JOBS,
     RETENTION_DAYS,
     Db,
     Server,
     eventually,
-    fresh_database,
     meter_reading,
+    migrated_database,
     new_uid,
     rfc3339,
     running_service,
@@ -234,7 +235,7 @@ class Place(NamedTuple):
 def place(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("energy")
     with (
-        fresh_database(server) as url,
+        migrated_database(server, jobs=False) as url,
         running_service(folder, {"FLEETMETER_DATABASE_URL": url}) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
@@ -276,7 +277,7 @@ def prepare(place: Place, model: Model) -> None:
     )
     if place.db.value("select days from retention") != RETENTION_DAYS:
         place.db.fetch("update kept_history set since = '0001-01-01 00:00:00+00'")
-        place.db.fetch("select configure_retention($1)", RETENTION_DAYS)
+        keep(place, RETENTION_DAYS)
     for device in DEVICES:
         kind = "vehicle" if device in VEHICLES else "meter"
         place.db.fetch(
@@ -313,9 +314,16 @@ def between_policies(place: Place, call: str) -> None:
     eventually(done, timeout_s=30)
 
 
+def keep(place: Place, days: int) -> None:
+    """Change how long history is kept; the policies for it are new ones then."""
+    place.db.fetch("select configure_retention($1)", days)
+    if place.server.engine == "timescaledb":
+        place.db.fetch(PAUSE_JOBS)
+
+
 def drop_old_history(place: Place) -> None:
     """What is older than five days goes: by the policies, or as the service does it."""
-    place.db.fetch("select configure_retention(4)")
+    keep(place, 4)
     if place.server.engine == "timescaledb":
         for row in place.db.fetch(
             "select job_id from timescaledb_information.jobs where proc_name = 'policy_retention'"
