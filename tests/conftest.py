@@ -8,6 +8,7 @@ PostgreSQL that has the extension, started on a folder of its own.
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -80,6 +81,15 @@ class Service(NamedTuple):
     base_url: str
     process: subprocess.Popen[bytes]
     log: Path
+
+
+def pytest_configure() -> None:
+    """Restore the signal of Ctrl-C, by which tests stop what they started.
+
+    A shell lets its jobs in the background ignore it, and they hand that down.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -23,7 +23,7 @@ class DatabaseProxy:
         self.url = f"postgresql://{unquote(credentials)}{at}127.0.0.1:{self._port}{parts.path}"
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
 
     def take_away(self) -> None:
@@ -67,26 +67,39 @@ class DatabaseProxy:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._writers):
-            writer.transport.abort()
-        await asyncio.sleep(0.05)
+        await self._cut()
+        await asyncio.sleep(0.05)  # what was being accepted arrives meanwhile
+        await self._cut()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._socket_dir is not None:
-            path = f"{self._socket_dir}/.s.PGSQL.5432"
-            server_reader, server_writer = await asyncio.open_unix_connection(path)
-        else:
-            server_reader, server_writer = await asyncio.open_connection(*self._target)
-        pair = {writer, server_writer}
-        self._writers |= pair
-        try:
-            await asyncio.gather(
-                self._pump(reader, server_writer), self._pump(server_reader, writer)
-            )
-        finally:
-            self._writers -= pair
-            for each in pair:
-                each.close()
+    async def _cut(self) -> None:
+        for task in (tasks := list(self._tasks)):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._forward(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(  # also of one that was cancelled before it began
+            lambda task: writer.transport.abort() if task.cancelled() else writer.close()
+        )
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            if self._socket_dir is not None:
+                path = f"{self._socket_dir}/.s.PGSQL.5432"
+                server_reader, server_writer = await asyncio.open_unix_connection(path)
+            else:
+                server_reader, server_writer = await asyncio.open_connection(*self._target)
+            try:
+                await asyncio.gather(
+                    self._pump(reader, server_writer), self._pump(server_reader, writer)
+                )
+            except asyncio.CancelledError:
+                server_writer.transport.abort()
+                raise
+            finally:
+                server_writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

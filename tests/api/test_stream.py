@@ -319,7 +319,8 @@ def test_states_are_shown_as_they_are_asked_for(service: Service, uid: str) -> N
         )
         client.patch(f"/v1/meters/{uid}M", json={"site": "BER-1"})
         for event, path, id_ in (("vehicle", "vehicles", "EV"), ("meter", "meters", "M")):
-            shown = eventually(lambda id_=id_: listener.of(f"{uid}{id_}"), timeout_s=15)[0]
+            # a look that took long is followed by a pause of twenty times as long
+            shown = eventually(lambda id_=id_: listener.of(f"{uid}{id_}"), timeout_s=60)[0]
             assert shown.event == event
             assert shown.id is None
             state = client.get(f"/v1/{path}/{uid}{id_}").json()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -111,16 +112,21 @@ def test_an_interrupted_export_leaves_what_was_there(
                     *("--output", str(target)),
                     env=os.environ | {"FLEETMETER_DATABASE_URL": history.url},
                 )
-                waits = (
-                    "select count(*) from pg_stat_activity"
-                    " where wait_event_type = 'Lock' and datname = current_database()"
-                )
-                async with asyncio.timeout(20):
-                    while not await watcher.fetchval(waits):  # noqa: ASYNC110
-                        await asyncio.sleep(0.05)
-                assert len(os.listdir(tmp_path)) == 2  # noqa: PTH208
-                process.send_signal(number)
-                return await asyncio.wait_for(process.wait(), 20)
+                try:
+                    waits = (
+                        "select count(*) from pg_stat_activity"
+                        " where wait_event_type = 'Lock' and datname = current_database()"
+                    )
+                    async with asyncio.timeout(20):
+                        while not await watcher.fetchval(waits):  # noqa: ASYNC110
+                            await asyncio.sleep(0.05)
+                    assert len(os.listdir(tmp_path)) == 2  # noqa: PTH208
+                    process.send_signal(number)
+                    return await asyncio.wait_for(process.wait(), 20)
+                finally:
+                    with suppress(ProcessLookupError):
+                        process.kill()
+                    await process.wait()
         finally:
             await connection.close()
             await watcher.close()
