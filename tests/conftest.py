@@ -296,6 +296,17 @@ def client(service: Service) -> Iterator[httpx.Client]:
         yield http
 
 
+@pytest.fixture(scope="module")
+def replica(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """An HTTP client of another service on the shared database, for the tests of a module."""
+    folder = tmp_path_factory.mktemp("replica")
+    with (
+        running_service(folder, {"FLEETMETER_DATABASE_URL": database_url}) as service,
+        httpx.Client(base_url=service.base_url, timeout=30) as http,
+    ):
+        yield http
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared_certificates() -> Iterator[None]:
     """Let all clients share what they trust: to read it takes longer than most requests."""

@@ -68,8 +68,10 @@ class DatabaseProxy:
             self._server.close()
             self._server = None
         await self._cut()
-        await asyncio.sleep(0.05)  # what was being accepted arrives meanwhile
+        for _ in range(10):  # what was being accepted becomes a connection within a few turns
+            await asyncio.sleep(0)
         await self._cut()
+        await asyncio.sleep(0.05)
 
     async def _cut(self) -> None:
         for task in (tasks := list(self._tasks)):

@@ -31,14 +31,14 @@ class Setup(NamedTuple):
     client: httpx.Client
 
 
-@pytest.fixture
-def behind_proxy(database_url: str, tmp_path: Path) -> Iterator[Setup]:
-    """A service of the test's own whose database can be taken away."""
+@pytest.fixture(scope="module")
+def behind_proxy(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
+    """A service whose database can be taken away; each test leaves it as it was."""
     proxy = DatabaseProxy(database_url)
     environ = {"FLEETMETER_DATABASE_URL": proxy.url, "FLEETMETER_DATABASE_TIMEOUT_S": "1.5"}
     with (
         proxy.running(),
-        running_service(tmp_path, environ) as service,
+        running_service(tmp_path_factory.mktemp("behind-proxy"), environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
         yield Setup(proxy, service, client)
@@ -214,7 +214,7 @@ def test_a_database_that_is_not_migrated_is_503_everywhere(
 
 
 def test_backends_that_are_ended_in_the_middle_of_anything_are_never_a_500(
-    database_url: str, db: Db, tmp_path: Path, uid: str
+    client: httpx.Client, db: Db, uid: str
 ) -> None:
     done = threading.Event()
 
@@ -226,7 +226,7 @@ def test_backends_that_are_ended_in_the_middle_of_anything_are_never_a_500(
                 " and random() < 0.7"
             )
 
-    def send(client: httpx.Client, number: int) -> set[int]:
+    def send(number: int) -> set[int]:
         statuses = set()
         for minute in range(40):
             at = hours_ago(3) + timedelta(minutes=minute)
@@ -235,15 +235,11 @@ def test_backends_that_are_ended_in_the_middle_of_anything_are_never_a_500(
             statuses.add(client.get("/v1/meters", params={"limit": 5}).status_code)
         return statuses
 
-    with (
-        running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as service,
-        httpx.Client(base_url=service.base_url, timeout=30) as client,
-        ThreadPoolExecutor(4) as senders,
-    ):
+    with ThreadPoolExecutor(4) as senders:
         ender = threading.Thread(target=end_backends)
         ender.start()
         try:
-            statuses = set().union(*senders.map(lambda n: send(client, n), range(4)))
+            statuses = set().union(*senders.map(send, range(4)))
         finally:
             done.set()
             ender.join()

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +15,6 @@ from tests.conftest import (
     meter_reading,
     post,
     rfc3339,
-    running_service,
     vehicle_reading,
 )
 from tests.consistency import rollup_differences
@@ -174,20 +172,16 @@ def test_a_device_that_mixes_is_refused_for_good_and_hurts_nobody(
 
 
 def test_registers_through_two_services_at_once_are_derived_once(
-    client: httpx.Client, database_url: str, db: Db, uid: str, tmp_path: Path
+    client: httpx.Client, replica: httpx.Client, db: Db, uid: str
 ) -> None:
     start = hours_ago(3)
     readings = [register(f"{uid}M{m}", start + n * MINUTE, n * n) for n in range(120) for m in "AB"]
-    with (
-        running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as second,
-        httpx.Client(base_url=second.base_url, timeout=30) as other,
-        ThreadPoolExecutor(8) as senders,
-    ):
+    with ThreadPoolExecutor(8) as senders:
         batches = [readings[n::12] for n in range(12)] * 2
 
         def send(numbered: tuple[int, list[dict[str, Any]]]) -> int:
             number, batch = numbered
-            return int(post((client, other)[number % 2], *batch)["accepted"])
+            return int(post((client, replica)[number % 2], *batch)["accepted"])
 
         assert sum(senders.map(send, enumerate(batches))) == len(readings)
     for m in "AB":
@@ -203,14 +197,10 @@ def test_registers_through_two_services_at_once_are_derived_once(
 
 
 def test_first_readings_of_both_kinds_at_once_leave_one_kind(
-    client: httpx.Client, database_url: str, db: Db, uid: str, tmp_path: Path
+    client: httpx.Client, replica: httpx.Client, db: Db, uid: str
 ) -> None:
     at = hours_ago(0.1)
-    with (
-        running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as second,
-        httpx.Client(base_url=second.base_url, timeout=30) as other,
-        ThreadPoolExecutor(2) as senders,
-    ):
+    with ThreadPoolExecutor(2) as senders:
         for n in range(15):
             meter = f"{uid}M{n}"
             answers = list(
@@ -218,7 +208,7 @@ def test_first_readings_of_both_kinds_at_once_leave_one_kind(
                     lambda sender: sender[0].post("/v1/ingest", json=sender[1]),
                     [
                         (client, register(meter, at, 5)),
-                        (other, meter_reading(meter, at + MINUTE)),
+                        (replica, meter_reading(meter, at + MINUTE)),
                     ],
                 )
             )

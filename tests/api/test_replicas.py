@@ -3,9 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,19 +27,9 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def replicas(database_url: str, tmp_path: Path) -> Iterator[list[httpx.Client]]:
-    """Clients of two services that were started together."""
-    with ExitStack() as stack:
-        services = [
-            stack.enter_context(
-                running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url})
-            )
-            for _ in range(2)
-        ]
-        yield [
-            stack.enter_context(httpx.Client(base_url=service.base_url, timeout=30))
-            for service in services
-        ]
+def replicas(client: httpx.Client, replica: httpx.Client) -> list[httpx.Client]:
+    """Clients of two services on one database."""
+    return [client, replica]
 
 
 def test_two_services_store_each_reading_once_with_the_meter_in_force(
