@@ -1,16 +1,20 @@
 """A TCP proxy in front of the database, to take the database away and give it back."""
 
-import asyncio
-import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import parse_qs, unquote, urlsplit
+
+_PATIENCE_S = 0.05
+"""How long a thread waits for connections before it looks whether it is to end."""
 
 
 class DatabaseProxy:
-    """Forwards connections to a PostgreSQL server, over TCP or a Unix socket."""
+    """Forwards connections to a PostgreSQL server, over TCP or a Unix socket.
+
+    In threads: an asyncio server leaks what it is accepting while it is closed.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -21,92 +25,104 @@ class DatabaseProxy:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         self.url = f"postgresql://{unquote(credentials)}{at}127.0.0.1:{self._port}{parts.path}"
-        self._loop = asyncio.new_event_loop()
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._flowing = asyncio.Event()
+        self._flowing = threading.Event()
+        self._away = threading.Event()
+        self._listening: threading.Thread | None = None
+        self._connections: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        """The open ones; the lock is held while one is added, removed or shut down."""
 
     def take_away(self) -> None:
         """Drop every connection and refuse new ones."""
-        self._run(self._stop())
+        self._away.set()
+        self._drop()
+        if self._listening is not None:
+            self._listening.join()
+            self._listening = None
+        self._drop()  # what was accepted meanwhile
 
     def give_back(self) -> None:
         """Listen again."""
-        self._run(self._start())
+        self._away.clear()
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self._listening = threading.Thread(target=self._listen, args=(listener,), daemon=True)
+        self._listening.start()
 
     def freeze(self) -> None:
         """Keep connections but let nothing through, as a broken network does."""
-        self._loop.call_soon_threadsafe(self._flowing.clear)
+        self._flowing.clear()
 
     def thaw(self) -> None:
         """Let everything through again."""
-        self._loop.call_soon_threadsafe(self._flowing.set)
+        self._flowing.set()
 
     @contextmanager
     def running(self) -> Iterator["DatabaseProxy"]:
         """Forward for the length of the block."""
-        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        thread.start()
         self.thaw()
         self.give_back()
         try:
             yield self
         finally:
+            self.thaw()
             self.take_away()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            thread.join()
-            self._loop.close()
+            for connection in self._connections:
+                connection.join(10)
 
-    def _run(self, coroutine: object) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)  # type: ignore[arg-type]
+    def _drop(self) -> None:
+        with self._lock:
+            for each in self._sockets:
+                with suppress(OSError):  # its peer is gone already
+                    each.shutdown(socket.SHUT_RDWR)
 
-    async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+    def _listen(self, listener: socket.socket) -> None:
+        with listener:
+            listener.settimeout(_PATIENCE_S)
+            while not self._away.is_set():
+                with suppress(TimeoutError):
+                    client, _ = listener.accept()
+                    thread = threading.Thread(target=self._forward, args=(client,), daemon=True)
+                    self._connections.append(thread)
+                    with self._lock:
+                        self._sockets.add(client)
+                    thread.start()
 
-    async def _stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        await self._cut()
-        for _ in range(10):  # what was being accepted becomes a connection within a few turns
-            await asyncio.sleep(0)
-        await self._cut()
-        await asyncio.sleep(0.05)
+    def _forward(self, client: socket.socket) -> None:
+        with self._closing(client), suppress(OSError):
+            server = self._connected()
+            with self._lock:
+                self._sockets.add(server)
+            with self._closing(server):
+                back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+                back.start()
+                self._pump(client, server)
+                back.join()
 
-    async def _cut(self) -> None:
-        for task in (tasks := list(self._tasks)):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    @contextmanager
+    def _closing(self, each: socket.socket) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sockets.discard(each)
+                each.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._forward(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(  # also of one that was cancelled before it began
-            lambda task: writer.transport.abort() if task.cancelled() else writer.close()
-        )
+    def _connected(self) -> socket.socket:
+        if self._socket_dir is None:
+            return socket.create_connection(self._target)
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(f"{self._socket_dir}/.s.PGSQL.5432")
+        except OSError:
+            server.close()
+            raise
+        return server
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            if self._socket_dir is not None:
-                path = f"{self._socket_dir}/.s.PGSQL.5432"
-                server_reader, server_writer = await asyncio.open_unix_connection(path)
-            else:
-                server_reader, server_writer = await asyncio.open_connection(*self._target)
-            try:
-                await asyncio.gather(
-                    self._pump(reader, server_writer), self._pump(server_reader, writer)
-                )
-            except asyncio.CancelledError:
-                server_writer.transport.abort()
-                raise
-            finally:
-                server_writer.close()
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while chunk := await reader.read(65536):
-                await self._flowing.wait()
-                writer.write(chunk)
-                await writer.drain()
-        writer.close()
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while chunk := source.recv(65536):
+                self._flowing.wait()
+                target.sendall(chunk)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
