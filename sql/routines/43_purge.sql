@@ -1,12 +1,20 @@
 -- Purge: everything that is stored of one device goes, and the rollups follow. One list says where something of a device
 -- stands, so that a dry run counts just what would go.
 
--- Whether a text (a sentence, JSON) has the id of a device, by itself and not as a part of another id.
+-- Whether a sentence names a device: its id stands between spaces, but for the punctuation of the sentence. Ids may have
+-- spaces as well, so that another one may be taken for it (`EV 1` is a part of `EV 1 B`): rather that than one overlooked.
 create or replace function names_device(p_text text, p_device text)
 returns boolean
 language sql
 immutable
-return p_text ~ format('(^|[^\w.:-])%s[.:]*($|[^\w.:-])', replace(p_device, '.', '\.'));
+return p_text ~ ('(^|[\s(])' || regexp_replace(p_device, '(\W)', '\\\1', 'g') || '[.,:;!?)]*(\s|$)');
+
+-- Whether JSON has the id of a device as a value.
+create or replace function names_device(p_json jsonb, p_device text)
+returns boolean
+language sql
+immutable
+return jsonb_path_exists(p_json, 'strict $.** ? (@ == $device)', jsonb_build_object('device', p_device));
 
 -- Whether an anomaly of a device with another id says something of this one, now or in what happened to it.
 create or replace function names_device(p_anomaly anomalies, p_device text)
@@ -17,12 +25,16 @@ begin atomic
     select p_anomaly.device_id <> p_device
         and (
             names_device(p_anomaly.summary, p_device)
-            or names_device(p_anomaly.evidence::text, p_device)
+            or names_device(p_anomaly.evidence, p_device)
             or exists (
                 select
                 from anomaly_events as e
                 where e.anomaly_id = p_anomaly.id
-                    and names_device(e.anomaly::text, p_device)
+                    and (
+                        names_device(e.anomaly ->> 'summary', p_device)
+                        or names_device(e.anomaly -> 'evidence', p_device)
+                        or names_device(e.note, p_device)
+                    )
             )
         );
 end;
@@ -32,7 +44,7 @@ create or replace function names_device(p_memory anomaly_memory, p_device text)
 returns boolean
 language sql
 immutable
-return p_memory.device_id <> p_device and names_device(p_memory.memory::text, p_device);
+return p_memory.device_id <> p_device and names_device(p_memory.memory, p_device);
 
 -- Where something of a device stands: $1 is its id, $2 the vehicles that charged there (of a meter), $3 its kind. What
 -- changes there where the row is another device's; null: it goes. What only names the device counts when there is

@@ -17,6 +17,7 @@ from fleetmeter.api.export import export
 from fleetmeter.api.ingest import Ingest, ingest
 from fleetmeter.api.meters import meters
 from fleetmeter.api.openapi import describe_ingest, describe_problems
+from fleetmeter.api.paths import EncodedPaths, decode_parameters
 from fleetmeter.api.rules import rules
 from fleetmeter.api.service import (
     index,
@@ -72,7 +73,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         hub: Hub = state.hub
         return hub
 
-    app = Litestar(
+    app = EncodedPaths(
         route_handlers=[
             ingest,
             vehicles,
@@ -90,6 +91,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             openapi_json,
             swagger_ui_files,
         ],
+        middleware=[decode_parameters],
         lifespan=[lifespan],
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),

@@ -6,17 +6,18 @@ import msgspec
 from asyncpg import Record
 from msgspec import UNSET, Meta, UnsetType
 
-from fleetmeter.readings.model import DEVICE_ID_PATTERN, MeterState, VehicleState
+from fleetmeter.readings.ids import SITE_PATTERN
+from fleetmeter.readings.model import MeterState, VehicleState
 from fleetmeter.readings.stored import meter_fields, vehicle_fields
 
 Label = Annotated[str, Meta(min_length=1, max_length=200, description="For people.")]
 Site = Annotated[
     str,
     Meta(
-        pattern=DEVICE_ID_PATTERN,
+        pattern=SITE_PATTERN,
         min_length=1,
         max_length=64,
-        description="Where it belongs: 1–64 of A–Z a–z 0–9 . _ : -",
+        description="Where it belongs: 1–64 of A–Z a–z 0–9 . _ : - except . and ..",
         examples=["BER-1"],
     ),
 ]

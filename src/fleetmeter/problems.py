@@ -36,6 +36,7 @@ from fleetmeter.errors import (
     NotMigratedError,
     QueueFullError,
 )
+from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATTERN, SITE_RULE
 
 RETRY_AFTER_S = 1
 """What a 503 asks the client to wait; the pool reconnects with the next request."""
@@ -52,6 +53,9 @@ _TITLES = {
     HTTP_500_INTERNAL_SERVER_ERROR: ("internal", "FleetMeter failed"),
     HTTP_503_SERVICE_UNAVAILABLE: ("unavailable", "FleetMeter cannot do this right now"),
 }
+
+_RULES = {repr(DEVICE_ID_PATTERN): DEVICE_ID_RULE, repr(SITE_PATTERN): SITE_RULE}
+"""What patterns mean, in words."""
 
 _log = structlog.get_logger()
 
@@ -115,8 +119,11 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
 
 
 def _detail(item: dict[str, Any]) -> str:
-    """Litestar names the handler's argument when there is no body at all."""
+    """For people: Litestar shows a pattern, and names its own argument when there is no body."""
     message: str = item["message"]
+    for pattern, rule in _RULES.items():
+        if pattern in message:
+            return rule
     return "the body is missing" if message == "'data'" else message
 
 

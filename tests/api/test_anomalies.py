@@ -311,7 +311,7 @@ def cursor(text: str) -> str:
     [
         ({"status": "closed"}, "status"),
         ({"kind": "gremlins"}, "kind"),
-        ({"deviceId": "a b"}, "deviceId"),
+        ({"deviceId": " ab"}, "deviceId"),
         ({"site": "a\n"}, "site"),
         ({"from": "yesterday"}, "from"),
         ({"from": rfc3339(T0), "to": rfc3339(T0)}, "from"),

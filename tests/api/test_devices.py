@@ -134,7 +134,7 @@ def test_a_known_device_without_readings_in_the_window_is_an_empty_page(
         ("/v1/meters/M/readings", {"to": "2026-02-09T10:00:00"}, "to"),
         ("/v1/meters/M/energy", {"bucket": "week"}, "bucket"),
         ("/v1/meters/M/readings", {"form": "2026-02-09T10:00:00Z"}, "form"),
-        ("/v1/vehicles/a%20b", {}, "vehicle_id"),
+        ("/v1/vehicles/ab%20", {}, "vehicle_id"),
         ("/v1/vehicles/%00", {}, "vehicle_id"),
     ],
 )

@@ -34,7 +34,7 @@ def test_routing_errors_are_problems(
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        ({"meterId": "M R"}, "$.meterId"),
+        ({"meterId": "MR "}, "$.meterId"),
         ({"meterId": "M\n"}, "$.meterId"),
         ({"meterId": 5}, "$.meterId"),
         ({"meterId": "M", "since": "2026-02-09T10:00:00"}, "$.since"),

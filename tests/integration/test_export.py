@@ -153,7 +153,7 @@ def test_an_interrupted_export_leaves_what_was_there(
         (("--from", "yesterday", "--to", "2026-01-02"), "neither like 2026-01-31 nor like"),
         (("--from", "2026-01-01T00:00:00", "--to", "2026-01-02"), "end it with Z"),
         ((*WINDOW, "--vehicle", "a", "--meter", "b"), "do not go together"),
-        ((*WINDOW, "--vehicle", "\udcff"), "must be 1 to 64 of the characters"),
+        ((*WINDOW, "--vehicle", "\udcff"), "must be 1 to 64 printable ASCII characters"),
         ((*WINDOW, "--vehicle", "nobody"), "the vehicle nobody has never reported"),
         ((*WINDOW, "--output", "missing/out.csv"), "missing/out.csv: No such file"),
     ],

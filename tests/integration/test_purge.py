@@ -277,7 +277,8 @@ from (
         ('vehicle', 'EV-1', '2026-01-01Z', 'x', '{"otherMeterId": "MTR-1"}'),
         ('vehicle', 'EV-2', '2026-01-02Z', 'It fits MTR-1.', '{}'),
         ('vehicle', 'EV-3', '2026-01-03Z', 'Is it MTR-1: or not?', '{}'),
-        ('site', 'north', now(), 'x', '{"meters": ["MTR-1", "MTR-2"]}')
+        ('site', 'north', now(), 'x', '{"meters": ["MTR-1", "MTR-2"]}'),
+        ('site', 'south', now(), 'x', '{}')
 ) as a;
 insert into anomaly_events (anomaly_id, event, anomaly)
 select id, 'opened', json_build_object('deviceId', device_id, 'summary', summary)
@@ -285,6 +286,9 @@ from anomalies;
 update anomalies
 set summary = 'x'
 where device_id = 'EV-3';
+update anomaly_events
+set note = 'a session at MTR-1 with 3.0 kWh fits its meter'
+where anomaly ->> 'deviceId' = 'south';
 insert into anomaly_memory (aspect, device_kind, device_id, memory)
 values
     ('hours', 'meter', 'MTR-1', '{}'),
@@ -318,7 +322,7 @@ def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
     purge("--kind", "meter", "--yes")
     for count, relation in (
         *((1, "anomalies"), (2, "anomaly_memory"), (1, "late_devices")),
-        *((1, "rule_overrides"), (1, "rule_changes"), (4, "anomalies"), (1, "anomaly_memory")),
+        *((1, "rule_overrides"), (1, "rule_changes"), (5, "anomalies"), (1, "anomaly_memory")),
     ):
         assert any(line.split()[:2] == [str(count), relation] for line in counted.splitlines())
 

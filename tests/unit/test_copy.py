@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetmeter.ingest.copy import meters_copy, vehicles_copy
+from fleetmeter.readings.ids import DEVICE_ID
 
-IDS = st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)
+IDS = st.from_regex(DEVICE_ID, fullmatch=True)
 TIMES = st.integers(-(1 << 60), 1 << 60)
 INT8 = st.integers(-(1 << 63), (1 << 63) - 1)
 INT4 = st.integers(-(1 << 31), (1 << 31) - 1)

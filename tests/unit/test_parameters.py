@@ -58,7 +58,7 @@ def test_a_cursor_of_time_never_leaves_the_window() -> None:
     assert from_time(None, NOW) == NOW
 
 
-@pytest.mark.parametrize("cursor", ["x", "é", "bm90IGpzb24", "IlxuIg", "MQ", "ImEgYiI", "////"])
+@pytest.mark.parametrize("cursor", ["x", "é", "bm90IGpzb24", "IlxuIg", "MQ", "ImEgIg", "////"])
 def test_a_cursor_that_we_never_gave_is_refused(cursor: str) -> None:
     for read in (after_id, lambda text: from_time(text, NOW)):
         with pytest.raises(ProblemDetailsException) as caught:

@@ -152,6 +152,12 @@ def test_alertmanagers_format_fires_and_resolves_the_same_alert() -> None:
     assert over["alerts"][0]["fingerprint"] == fires["alerts"][0]["fingerprint"]
 
 
+def test_quotes_in_an_id_do_not_end_the_label_of_a_group() -> None:
+    told = body("alertmanager", an_event("opened", device_id="a\"b\\c', d"))
+    assert told["groupLabels"]["device_id"] == "a\"b\\c', d"
+    assert 'device_id="a\\"b\\\\c\', d", device_kind=' in told["groupKey"]
+
+
 def test_an_alert_that_a_person_resolved_does_not_fire_again_when_it_is_really_over() -> None:
     ended = AT.replace(hour=12)
     updated = body("alertmanager", an_event("updated", status="resolved", ended_at=ended))

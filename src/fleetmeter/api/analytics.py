@@ -18,6 +18,7 @@ from fleetmeter.api.parameters import (
     From,
     Limit,
     Page,
+    SitePath,
     TimeZone,
     To,
     Window,
@@ -241,7 +242,7 @@ async def list_fleet_energy(
 @get("/sites/{site:str}/energy", summary="A site's energy by hour or day")
 async def list_site_energy(
     database: NamedDependency[Database],
-    site: DeviceIdPath,
+    site: SitePath,
     from_: From = None,
     to: To = None,
     bucket: Bucket = "hour",

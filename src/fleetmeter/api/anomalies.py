@@ -25,6 +25,7 @@ from fleetmeter.api.parameters import (
     after,
     check_device_id,
     check_printable,
+    check_site,
     page,
     parse_time,
     takes,
@@ -32,7 +33,7 @@ from fleetmeter.api.parameters import (
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.problems import invalid_parameter, problem
-from fleetmeter.readings.model import DEVICE_ID_PATTERN
+from fleetmeter.readings.ids import DEVICE_ID_PATTERN, SITE_PATTERN
 
 AnomalyId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 StatusIs = Annotated[
@@ -58,7 +59,7 @@ SiteIs = Annotated[
     QueryParameter(
         name="site",
         required=False,
-        schema_extra={"pattern": DEVICE_ID_PATTERN},
+        schema_extra={"pattern": SITE_PATTERN},
         description="Of devices that belonged to this site when it was noticed.",
     ),
 ]
@@ -136,7 +137,7 @@ async def list_anomalies(
     if device_id is not None:
         check_device_id("deviceId", device_id)
     if site is not None:
-        check_device_id("site", site)
+        check_site("site", site)
     start = parse_time("from", from_) if from_ else None
     end = parse_time("to", to) if to else None
     if start and end and start >= end:

@@ -11,8 +11,8 @@ from msgspec import UNSET
 from fleetmeter.api.known import require_meter, require_vehicle
 from fleetmeter.api.parameters import (
     DeviceIdPath,
-    check_device_id,
     check_printable,
+    check_site,
     time_zone,
 )
 from fleetmeter.database.pool import Database
@@ -85,7 +85,7 @@ def _checked(data: VehicleChange | MeterChange) -> dict[str, Any]:
     if (zone := changes.get("time_zone")) is not None:
         time_zone("$.timeZone", zone)
     if (site := changes.get("site")) is not None:
-        check_device_id("$.site", site)
+        check_site("$.site", site)
     check_printable("$.label", changes.get("label"))
     return changes
 

@@ -5,6 +5,7 @@ cannot be finished is cut so that nobody takes it for a whole one.
 """
 
 import asyncio
+import re
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from fleetmeter.api.parameters import DEFAULT_WINDOW, From, To, check_device_id,
 from fleetmeter.database.pool import Database
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.problems import invalid_parameter, not_found, problem
-from fleetmeter.readings.model import DEVICE_ID_PATTERN
+from fleetmeter.readings.ids import DEVICE_ID_PATTERN
 from fleetmeter.transfer.exporting import (
     COLUMNS,
     Export,
@@ -251,9 +252,9 @@ def _as_problem(error: BaseException) -> BaseException:
 
 def _name(selection: Selection) -> str:
     """A file name that every system takes: what the file is about."""
-    device = selection.vehicle_id or selection.meter_id or ""
+    device = re.sub(r"[^\w.-]", "-", selection.vehicle_id or selection.meter_id or "")
     times = [
         time.strftime("%Y-%m-%d" if time.time() == datetime.min.time() else "%Y-%m-%dT%H%M%SZ")
         for time in (selection.start, selection.end)
     ]
-    return "_".join(["fleetmeter", *filter(None, [device.replace(":", "-")]), *times])
+    return "_".join(["fleetmeter", *filter(None, [device]), *times])

@@ -14,13 +14,15 @@ from msgspec import Meta
 
 from fleetmeter.energy import buckets
 from fleetmeter.problems import invalid_parameter
-from fleetmeter.readings.model import (
-    DEVICE_ID,
+from fleetmeter.readings.ids import (
     DEVICE_ID_PATTERN,
     DEVICE_ID_RULE,
-    DeviceId,
-    Timestamp,
+    SITE_PATTERN,
+    SITE_RULE,
+    is_device_id,
+    is_site,
 )
+from fleetmeter.readings.model import DeviceId, Timestamp
 
 MAX_WINDOW = timedelta(days=400)
 DEFAULT_WINDOW = timedelta(hours=24)
@@ -28,7 +30,16 @@ MAX_LIMIT = 1000
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
-DeviceIdPath = Annotated[str, PathParameter(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
+DeviceIdPath = Annotated[
+    str,
+    PathParameter(
+        pattern=DEVICE_ID_PATTERN,
+        min_length=1,
+        max_length=64,
+        description="Percent-encoded: a `/` as %2F, a space as %20.",
+    ),
+]
+SitePath = Annotated[str, PathParameter(pattern=SITE_PATTERN, min_length=1, max_length=64)]
 From = Annotated[
     str | None,
     QueryParameter(
@@ -186,8 +197,15 @@ def check_time(name: str, time: datetime) -> datetime:
 
 def check_device_id(name: str, value: str) -> str:
     """The id, for paths and bodies that store it. Raises 400."""
-    if DEVICE_ID.fullmatch(value) is None:
+    if not is_device_id(value):
         raise invalid_parameter(name, DEVICE_ID_RULE)
+    return value
+
+
+def check_site(name: str, value: str) -> str:
+    """The name of a site, for bodies that store it. Raises 400."""
+    if not is_site(value):
+        raise invalid_parameter(name, SITE_RULE)
     return value
 
 

@@ -30,6 +30,7 @@ from fleetmeter.api.parameters import (
     after,
     check_device_id,
     check_printable,
+    check_site,
     page,
     takes,
 )
@@ -44,7 +45,8 @@ from fleetmeter.api.rule_in_force import (
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.problems import invalid_parameter, problem
-from fleetmeter.readings.model import DEVICE_ID_PATTERN, DeviceId
+from fleetmeter.readings.ids import DEVICE_ID_PATTERN
+from fleetmeter.readings.model import DeviceId
 
 KindPath = Annotated[Kind, PathParameter()]
 AtScope = Annotated[
@@ -226,7 +228,8 @@ def _place(kind: Kind, scope: Scope, target: str | None, prefix: str = "") -> Pl
         raise invalid_parameter(f"{prefix}scope", f"of {kind} is one of {', '.join(scopes)}")
     if target is None:
         raise invalid_parameter(f"{prefix}target", f"names the {scope}; it is missing")
-    return Place(scope, check_device_id(f"{prefix}target", target))
+    check = check_site if scope == "site" else check_device_id
+    return Place(scope, check(f"{prefix}target", target))
 
 
 async def _require(connection: Connection, place: Place) -> None:

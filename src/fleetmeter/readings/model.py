@@ -1,6 +1,5 @@
 """The two kinds of reading, as devices send them and as they are stored."""
 
-import re
 from collections.abc import Set
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -8,9 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-DEVICE_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
-DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-DEVICE_ID_RULE = "must be 1 to 64 of the characters A–Z a–z 0–9 . _ : -"
+from fleetmeter.readings.ids import DEVICE_ID_PATTERN
 
 MAX_KWH = 1000
 """Most energy of one interval, kWh: above any charger over any reporting interval."""

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from fleetmeter.readings.ids import DEVICE_ID_RULE, is_device_id
 from fleetmeter.readings.model import (
-    DEVICE_ID,
-    DEVICE_ID_RULE,
     EPOCH,
     MAX_AHEAD_S,
     MAX_BATTERY_TEMP,
@@ -189,7 +188,7 @@ def _check_one_energy(kwh: float | None, field: str) -> None:
 
 @lru_cache(1 << 17)
 def _matches(value: str) -> bool:
-    return DEVICE_ID.fullmatch(value) is not None
+    return is_device_id(value)
 
 
 def _is_device_id(value: str) -> bool:

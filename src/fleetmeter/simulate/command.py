@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.model import DEVICE_ID, EPOCH, MICROSECOND, rfc3339
+from fleetmeter.readings.ids import is_site
+from fleetmeter.readings.model import EPOCH, MICROSECOND, rfc3339
 from fleetmeter.simulate.climate import Season
 from fleetmeter.simulate.display import Tell, counts, display, name_of
 from fleetmeter.simulate.faults import Wanted, per_kind
@@ -56,7 +57,7 @@ def simulate(options: Options) -> None:
 
     Raises FleetMeterError.
     """
-    if options.prefix and not DEVICE_ID.fullmatch(f"{options.prefix}SITE-100000"):
+    if options.prefix and not is_site(f"{options.prefix}SITE-100000"):
         raise FleetMeterError("--prefix: at most 40 of the characters A–Z a–z 0–9 . _ : -")
     now = datetime.now(UTC)
     start = _start(options, now)

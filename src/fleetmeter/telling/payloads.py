@@ -110,7 +110,10 @@ def _message(
 ) -> dict[str, Any]:
     """Version 4 of https://prometheus.io/docs/alerting/latest/configuration/#webhook_config."""
     labels = group_labels | more_labels
-    group = ", ".join(f'{name}="{value}"' for name, value in sorted(group_labels.items()))
+    # quotes and backslashes are escaped there as they are in JSON
+    group = ", ".join(
+        f"{name}={_encode(value).decode()}" for name, value in sorted(group_labels.items())
+    )
     return {
         "version": "4",
         "groupKey": f"{{}}:{{{group}}}",

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from fleetmeter.database.pool import connect
 from fleetmeter.errors import FleetMeterError, NotMigratedError
-from fleetmeter.readings.model import DEVICE_ID, DEVICE_ID_RULE
+from fleetmeter.readings.ids import DEVICE_ID_RULE, is_device_id
 from fleetmeter.settings import Settings
 from fleetmeter.transfer.exporting import Export, Format, Selection
 
@@ -44,7 +44,7 @@ def parse_time(text: str) -> datetime:
 
 def parse_device_id(text: str) -> str:
     """An id that a device can have. Raises click.BadParameter."""
-    if DEVICE_ID.fullmatch(text) is None:
+    if not is_device_id(text):
         raise click.BadParameter(DEVICE_ID_RULE)
     return text
 

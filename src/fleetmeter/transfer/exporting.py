@@ -5,6 +5,7 @@ sent at that of the client: a slow client keeps a connection, but no lock on a c
 """
 
 import asyncio
+import csv
 import io
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -157,10 +158,10 @@ class Export:
 
 
 def _key_of_last(page: bytes) -> tuple[str, datetime]:
-    """Device and time of the last line; neither has anything in it that CSV would quote."""
-    line = page[page.rfind(b"\n", 0, -1) + 1 :]
-    vehicle_id, meter_id, time, _ = line.split(b",", 3)
-    return (vehicle_id or meter_id).decode(), datetime.fromisoformat(time.decode())
+    """Device and time of the last line; no value has a line break."""
+    line = page[page.rfind(b"\n", 0, -1) + 1 :].decode()
+    vehicle_id, meter_id, time, *_ = next(csv.reader([line]))
+    return vehicle_id or meter_id, datetime.fromisoformat(time)
 
 
 def _pieces(block: bytes) -> list[bytes]:
