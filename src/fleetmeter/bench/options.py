@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 SCENARIOS = (
-    *("bulk", "formats", "singles", "resend", "late", "overload", "latency", "import", "export"),
-    *("answers", "columnstore", "anomalies"),
+    *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
+    *("import", "export", "answers", "columnstore", "anomalies"),
 )
 
 Progress = Callable[[str, int, int], None]
