@@ -65,6 +65,12 @@ class Client(asyncio.Protocol):
             self._answer.set_exception(OSError("the connection was closed"))
 
 
+def client_of(target: str) -> Client:
+    """A client of a server at host:port."""
+    host, _, port = target.rpartition(":")
+    return Client(host, int(port))
+
+
 def request(method: str, path: str, document: Any = None) -> bytes:
     """A whole request, with a document as JSON."""
     body = b"" if document is None else msgspec.json.encode(document)
@@ -86,14 +92,11 @@ async def ask(client: Client, wire: bytes) -> bytes:
 
 async def ask_all(target: str, wires: Iterable[bytes], connections: int = 8) -> None:
     """Send many requests, in any order. Raises FleetMeterError unless all are answered with 200."""
-    host, _, port = target.rpartition(":")
     left: Iterator[bytes] = iter(wires)
 
     async def some() -> None:
-        async with Client(host, int(port)) as client:
+        async with client_of(target) as client:
             for wire in left:
                 await ask(client, wire)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(connections):
-            group.create_task(some())
+    await asyncio.gather(*(some() for _ in range(connections)))

@@ -186,6 +186,14 @@ def meter_id(number: int) -> str:
     return f"MTR-{number:06}"
 
 
+def meter_of(number: int) -> int:
+    """The number of the meter that a vehicle of a compared fleet charges from.
+
+    Every twentieth shares its neighbour's.
+    """
+    return number - (number % 20 == 19)
+
+
 class Transaction(msgspec.Struct):
     """What is stored at once: rows in the order of their keys, times as the driver takes them."""
 

@@ -80,6 +80,11 @@ def _span(job: Job) -> timedelta:
     return readings / job.traffic.devices * STEP
 
 
+def at(job: Job, running: Running) -> Job:
+    """The same for a server that runs."""
+    return msgspec.structs.replace(job, target=running.target)
+
+
 class Ingest:
     """Measures one scenario after another, each once."""
 
@@ -145,7 +150,7 @@ class Ingest:
                 empty = await self._measure(
                     f"empty handler, {SINGLE_CONNECTIONS} connections",
                     "",
-                    self._at(job, running),
+                    at(job, running),
                     running.process,
                 )
             await self._on_service(name, job, empty)
@@ -177,8 +182,8 @@ class Ingest:
         bulk = await self.bulk(1000)
         job = bulk_job(self._options, 1000)
         async with self._running() as (url, running):
-            await load(self._at(job, running), lambda _: None)
-            await self._measure("resend", url, self._at(job, running), running.process, bulk)
+            await load(at(job, running), lambda _: None)
+            await self._measure("resend", url, at(job, running), running.process, bulk)
 
     async def _measure_late(self) -> None:
         bulk = await self.bulk(1000)
@@ -217,10 +222,6 @@ class Ingest:
         paced = _paced(job, rate=bulk.rate / 2, seconds=seconds, connections=100)
         await self._on_service(name, paced, bulk)
 
-    @staticmethod
-    def _at(job: Job, running: Running) -> Job:
-        return msgspec.structs.replace(job, target=running.target)
-
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[tuple[str, Running]]:
         async with (
@@ -232,7 +233,7 @@ class Ingest:
 
     async def _on_service(self, name: str, job: Job, compared: Measured) -> None:
         async with self._running() as (url, running):
-            await self._measure(name, url, self._at(job, running), running.process, compared)
+            await self._measure(name, url, at(job, running), running.process, compared)
 
     async def _measure(
         self,

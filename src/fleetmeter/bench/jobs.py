@@ -4,14 +4,14 @@ Where there is TimescaleDB, whatever its tables are called; nothing is done else
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import psutil
 
-from fleetmeter.bench.client import Client, ask, request
+from fleetmeter.bench.client import ask, client_of, request
 from fleetmeter.bench.fleet import rfc3339
 from fleetmeter.bench.processes import Running, Usage
 
@@ -62,8 +62,7 @@ async def roll_up_earlier(url: str, running: Running) -> None:
         for minutes in reversed(range(_EARLIER_MINUTES))
         for device in _DEVICES
     ]
-    host, _, port = running.target.rpartition(":")
-    async with Client(host, int(port)) as client:
+    async with client_of(running.target) as client:
         await ask(client, request("POST", "/v1/ingest", readings))
     await refresh_rollups(url)
 
@@ -74,15 +73,19 @@ _DEVICES = (
 )
 
 
-async def quiet(service: psutil.Process, database: psutil.Process | None) -> None:
-    """Wait until both have had nothing to do for some seconds, or for a quarter of an hour."""
+async def quiet(services: Sequence[psutil.Process], database: psutil.Process | None) -> None:
+    """Wait until they have had nothing to do for some seconds, or for a quarter of an hour."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + _LONGEST_S
     seconds = 0
     while seconds < _QUIET_S and loop.time() < ends:
-        async with Usage(service) as one, Usage(database) as other:
+        async with AsyncExitStack() as stack:
+            usages = [
+                await stack.enter_async_context(Usage(each)) for each in (*services, database)
+            ]
             await asyncio.sleep(1)
-        seconds = seconds + 1 if one.cpu_s + other.cpu_s < _QUIET_SHARE else 0
+        used_s = sum(usage.cpu_s for usage in usages)
+        seconds = seconds + 1 if used_s < _QUIET_SHARE else 0
 
 
 async def _run_jobs(url: str, name: str) -> None:

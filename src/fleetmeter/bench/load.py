@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 import uvloop
 
-from fleetmeter.bench.client import Answer, Client
+from fleetmeter.bench.client import Answer, Client, client_of
 from fleetmeter.bench.fleet import Request, Traffic, Transaction, requests, transactions
 from fleetmeter.readings.model import METER_COLUMNS, VEHICLE_COLUMNS
 
@@ -151,7 +151,7 @@ async def _closed(job: Job, tally: _Tally) -> tuple[float, float]:
             mine.append(request)
             readings += request.readings
         prepared.append(mine)
-    clients = [_client(job) for _ in range(groups)]
+    clients = [client_of(job.target) for _ in range(groups)]
 
     async def send(share: slice) -> None:
         async def one(client: Client, mine: list[Request]) -> None:
@@ -172,7 +172,7 @@ async def _closed(job: Job, tally: _Tally) -> tuple[float, float]:
 
 async def _paced(job: Job, tally: _Tally) -> tuple[float, float]:
     """Requests at their times, each on a connection that is free; latency counts from its time."""
-    free = [_client(job) for _ in range(job.connections)]
+    free = [client_of(job.target) for _ in range(job.connections)]
     streams = [requests(job.traffic, group) for group in range(job.traffic.groups)]
     pending: set[asyncio.Task[None]] = set()
 
@@ -183,7 +183,7 @@ async def _paced(job: Job, tally: _Tally) -> tuple[float, float]:
             free.append(client)
         except OSError:
             tally.answers["lost"] += 1
-            free.append(_client(job))
+            free.append(client_of(job.target))
 
     due = perf_counter()
     started, cpu = due + job.seconds * WARM_UP, _cpu_s()
@@ -301,11 +301,6 @@ set
     last_seen = excluded.last_seen
 where excluded.time > m.time
 """
-
-
-def _client(job: Job) -> Client:
-    host, _, port = job.target.rpartition(":")
-    return Client(host, int(port))
 
 
 def _cpu_s() -> float:

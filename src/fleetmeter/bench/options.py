@@ -9,6 +9,9 @@ SCENARIOS = (
     *("import", "export", "answers", "columnstore", "anomalies"),
 )
 
+COMPARED = ("bulk", "singles", "answers", "columnstore")
+"""What two versions are compared by."""
+
 Progress = Callable[[str, int, int], None]
 """Told the scenario, the readings (or answers) that are done and those that there will be."""
 

@@ -33,6 +33,10 @@ class Version(msgspec.Struct, frozen=True):
     folder: Path | None = None
     """Where it is started, when not here."""
 
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
+        """What its processes have, with what differs for one of them."""
+        return os.environ | self.environ | more
+
     async def start(
         self,
         arguments: Sequence[str],
@@ -45,7 +49,7 @@ class Version(msgspec.Struct, frozen=True):
         return await asyncio.create_subprocess_exec(
             self.python,
             *arguments,
-            env=os.environ | self.environ | environ,
+            env=self.environment(environ),
             cwd=self.folder,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,
@@ -83,7 +87,9 @@ async def new_database(server_url: str, template: str | None = None) -> AsyncIte
     name = f"fleetmeter_bench_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(server_url)
     try:
-        await admin.execute(f"create database {name}" + (f" template {template}" if template else ""))
+        await admin.execute(
+            f"create database {name}" + (f" template {template}" if template else "")
+        )
         try:
             yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
         finally:
