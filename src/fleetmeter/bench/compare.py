@@ -4,10 +4,12 @@ Machines differ and are disturbed; ratios of what was measured one after the oth
 versions are driven as their users do, by HTTP and the command line, with the load of this version.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -24,7 +26,8 @@ from fleetmeter.bench.columnstore import AGE, CLOCKS
 from fleetmeter.bench.contenders import Contender, prepared
 from fleetmeter.bench.day import MINUTES, Day, minutes
 from fleetmeter.bench.fleet import AGES, FRESH, Age, meter_id, rfc3339, vehicle_id
-from fleetmeter.bench.fleet_history import HOUR, write_hour
+from fleetmeter.bench.fleet_history import write_history
+from fleetmeter.bench.history import HOUR
 from fleetmeter.bench.ingest import at, bulk_job, measure_load, singles_job
 from fleetmeter.bench.jobs import convert_to_columnstore, quiet, refresh_rollups
 from fleetmeter.bench.load import Job
@@ -44,6 +47,12 @@ BASELINE = "19b41f4"
 
 _BATCH = 5000
 _SITES = 100
+_FILE_READINGS = 1_500_000
+"""Of a file of history, unless an hour of the fleet has more."""
+
+_REQUEST_READINGS = 1000
+"""Of a request of the day that is packed, unless a minute of it has more."""
+
 _WARM_UP = 0.1
 """Share of the questions that come before the clock starts, beside them."""
 
@@ -196,14 +205,16 @@ class _Comparison:
                 await self._time(f"fleet, {name}", clients, lambda: "fleet", window, fleet_runs)
 
     async def _fill(self, urls: Sequence[str], until: datetime) -> None:
-        """Import the same files into both databases."""
+        """Import the same files into both databases, some hours each."""
         hours, vehicles = self._options.answers.hours, self._options.answers.fleet
+        together = max(1, _FILE_READINGS // (2 * 60 * vehicles))
         name = f"answers: history of {vehicles:,}"
         with TemporaryDirectory(prefix="fleetmeter-bench-") as folder:
-            for number in range(hours):
-                self._progress(name, number, hours)
-                path = Path(folder) / f"{number}.csv"
-                write_hour(path, until - (hours - number) * HOUR, vehicles)
+            for left in range(hours, 0, -together):
+                self._progress(name, hours - left, hours)
+                path = Path(folder) / f"{left}.csv"
+                start, end = until - left * HOUR, until - max(left - together, 0) * HOUR
+                await asyncio.to_thread(write_history, path, start, end, vehicles)
                 for contender, url in zip(self._contenders, urls, strict=True):
                     beside = Path(folder) / contender.version.name
                     beside.mkdir(exist_ok=True)
@@ -267,9 +278,14 @@ class _Comparison:
         async with contender.database() as url:
             before = await _bytes(contender, url)
             async with contender.running(url) as running, client_of(running.target) as client:
-                for number, minute in enumerate(minutes(day)):
+                together = max(1, _REQUEST_READINGS // (2 * day.devices))
+                stream = minutes(day)
+                for number in range(0, MINUTES, together):
                     self._progress(name, number, MINUTES)
-                    await ask(client, request("POST", "/v1/ingest", minute.readings()))
+                    some = [
+                        each for minute in islice(stream, together) for each in minute.readings()
+                    ]
+                    await ask(client, request("POST", "/v1/ingest", some))
             self._progress(name, MINUTES, MINUTES)
             rows = (await _bytes(contender, url) - before) / readings
             await convert_to_columnstore(url)
@@ -295,19 +311,21 @@ class _Comparison:
 
 
 async def _timed_ms(name: str, wire: bytes, client: Client) -> float:
-    """How long an answer takes, milliseconds. Raises FleetMeterError when it is empty."""
+    """How long an answer takes, in milliseconds. Raises FleetMeterError when it is empty."""
     started = perf_counter()
     body = await ask(client, wire)
     elapsed_ms = (perf_counter() - started) * 1000
-    if not msgspec.json.decode(body, type=_Energy).total_energy_consumed_ac:
-        raise FleetMeterError(f"{name}: the answer has no energy")
+    if msgspec.json.decode(body, type=_Answer).quality.status == "no_data":
+        raise FleetMeterError(f"{name}: an answer is empty")
     return elapsed_ms
 
 
-class _Energy(msgspec.Struct, rename="camel"):
-    """What each answer has, of one vehicle and of the fleet."""
+class _Quality(msgspec.Struct):
+    status: str
 
-    total_energy_consumed_ac: float | None
+
+class _Answer(msgspec.Struct):
+    quality: _Quality
 
 
 async def _bytes(contender: Contender, url: str) -> int:

@@ -10,18 +10,17 @@ from pathlib import Path
 
 from fleetmeter.bench.fleet import CSV_HEADER, meter_id, meter_of, rfc3339, vehicle_id
 
-HOUR = timedelta(hours=1)
-_MINUTES = 60
+_MINUTE = timedelta(minutes=1)
 _CHARGING_HOURS = 8
 
 
-def write_hour(path: Path, hour: datetime, vehicles: int) -> int:
-    """Write the readings of so many vehicles and meters; how many they are. Raises OSError."""
+def write_history(path: Path, start: datetime, end: datetime, vehicles: int) -> None:
+    """Write what so many vehicles and as many meters send in a time. Raises OSError."""
     with path.open("wb") as file:
         file.write(CSV_HEADER)
-        for minute in range(_MINUTES):
-            file.write("".join(_lines(hour + timedelta(minutes=minute), vehicles)).encode())
-    return 2 * _MINUTES * vehicles
+        while start < end:
+            file.write("".join(_lines(start, vehicles)).encode())
+            start += _MINUTE
 
 
 def _lines(time: datetime, vehicles: int) -> Iterator[str]:

@@ -28,7 +28,7 @@ def checked_out(revision: str) -> Iterator[Version]:
     It runs on this Python's packages where they are all that it needs, so that nothing else
     differs; otherwise it is installed into a virtual environment.
     """
-    commit = _git("rev-parse", "--verify", "--quiet", "--short", f"{revision}^{{commit}}")
+    commit = _git("rev-parse", "--verify", "--short", f"{revision}^{{commit}}")
     with TemporaryDirectory(prefix="fleetmeter-bench-") as folder:
         source = Path(folder) / "source"
         source.mkdir()
@@ -81,6 +81,5 @@ def _run(
     except OSError as error:
         raise FleetMeterError(f"{command[0]} cannot be run: {error.strerror}") from error
     if done.returncode:
-        said = done.stderr.strip() or f"it ended with {done.returncode}"
-        raise FleetMeterError(f"{' '.join(map(str, command))} failed: {said}")
+        raise FleetMeterError(f"{' '.join(map(str, command))} failed: {done.stderr.strip()}")
     return done.stdout.strip()
