@@ -5,6 +5,7 @@ versions are driven as their users do, by HTTP and the command line, with the lo
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time, timedelta
@@ -17,7 +18,6 @@ from time import perf_counter
 from typing import TypeVar
 from urllib.parse import urlencode
 
-import asyncpg
 import msgspec
 import psutil
 
@@ -29,7 +29,7 @@ from fleetmeter.bench.fleet import AGES, FRESH, Age, meter_id, rfc3339, vehicle_
 from fleetmeter.bench.fleet_history import write_history
 from fleetmeter.bench.history import HOUR
 from fleetmeter.bench.ingest import at, bulk_job, measure_load, singles_job
-from fleetmeter.bench.jobs import convert_to_columnstore, quiet, refresh_rollups
+from fleetmeter.bench.jobs import connected, convert_to_columnstore, quiet, refresh_rollups
 from fleetmeter.bench.load import Job
 from fleetmeter.bench.measured import Measured
 from fleetmeter.bench.options import Options, Progress
@@ -127,7 +127,7 @@ class _Comparison:
         self._database = database
         self._options = options
         self._progress = progress
-        self._turn = 0
+        self._turns: Counter[str] = Counter()
 
     async def bulk(self) -> None:
         """Batches of readings of each age."""
@@ -149,7 +149,8 @@ class _Comparison:
         fresh: list[Measured] = []
         for age in AGES:
             name = f"{scenario}, {age.name}"
-            lines = await self._in_turn(partial(self._load, name, job_of, age), self._contenders)
+            load = partial(self._load, name, job_of, age)
+            lines = await self._in_turn(name, load, self._contenders)
             self.pairs.add(name, "readings/s", *(line.rate for line in lines))
             for process, seconds in (
                 ("service", [line.service_cpu_s for line in lines]),
@@ -170,11 +171,11 @@ class _Comparison:
         name = f"{name}: {contender.version.name}"
         async with contender.database() as url, contender.running(url) as running:
             job = at(job_of(age), running)
-            line, accepted = await measure_load(
+            line, handled, accepted = await measure_load(
                 name, job, running.process, self._database, self._progress
             )
-        if set(line.answers) != {"200"} or not accepted:
-            raise FleetMeterError(f"{name}: not all was stored as new: {line.answers}")
+        if set(line.answers) != {"200"} or accepted != handled:
+            raise FleetMeterError(f"{name}: {accepted:,} of {handled:,} were new: {line.answers}")
         return line
 
     async def answers(self) -> None:
@@ -234,9 +235,8 @@ class _Comparison:
         await quiet([each.process for each in running], self._database)
         self._progress(name, 2, 3)
         for url in urls:
-            connection = await asyncpg.connect(url)
-            await connection.execute("vacuum (analyze)")
-            await connection.close()
+            async with connected(url) as connection:
+                await connection.execute("vacuum (analyze)")
         self._progress(name, 3, 3)
 
     async def _time(
@@ -254,7 +254,7 @@ class _Comparison:
         for number in range(-warm_up, runs):
             self._progress(name, max(number, 0), runs)
             wire = request("GET", f"/v1/analytics/{what()}?{query}")
-            times_ms = await self._in_turn(partial(_timed_ms, name, wire), clients)
+            times_ms = await self._in_turn(name, partial(_timed_ms, name, wire), clients)
             if number >= 0:
                 self.pairs.add(name, "ms", *times_ms)
         self._progress(name, runs, runs)
@@ -265,11 +265,9 @@ class _Comparison:
         for name, jitter_ms, _ in CLOCKS:
             devices = self._options.columnstore.devices
             day = Day(devices=devices, start=start, jitter_ms=jitter_ms)
-            rows, packed = zip(
-                *await self._in_turn(partial(self._pack, name, day), self._contenders), strict=True
-            )
-            self.pairs.add(f"a row with its index, {name}", "bytes", *rows)
-            self.pairs.add(f"in the columnstore, {name}", "bytes", *packed)
+            sizes = await self._in_turn(name, partial(self._pack, name, day), self._contenders)
+            self.pairs.add(f"a row with its index, {name}", "bytes", *(size[0] for size in sizes))
+            self.pairs.add(f"in the columnstore, {name}", "bytes", *(size[1] for size in sizes))
 
     async def _pack(self, name: str, day: Day, contender: Contender) -> tuple[float, float | None]:
         """Bytes a reading, before and after the policies have converted the day."""
@@ -298,16 +296,13 @@ class _Comparison:
             return rows, sum(each.columnstore_bytes or 0 for each in history) / readings
 
     async def _in_turn(
-        self,
-        measured: Callable[[_Each], Awaitable[_Result]],
-        of: Sequence[_Each],
+        self, name: str, measured: Callable[[_Each], Awaitable[_Result]], both: Sequence[_Each]
     ) -> list[_Result]:
         """What is measured of the old and of the new."""
-        self._turn += 1
-        results: dict[int, _Result] = {}
-        for index in (0, 1) if self._turn % 2 else (1, 0):
-            results[index] = await measured(of[index])
-        return [results[0], results[1]]
+        self._turns[name] += 1
+        if self._turns[name] % 2:
+            return [await measured(each) for each in both]
+        return [await measured(each) for each in reversed(both)][::-1]
 
 
 async def _timed_ms(name: str, wire: bytes, client: Client) -> float:

@@ -245,7 +245,7 @@ class Ingest:
     ) -> Measured:
         before = await stored(url) if url else 0
         database = self._database if url else None
-        line, accepted = await measure_load(name, job, process, database, self._progress)
+        line, _, accepted = await measure_load(name, job, process, database, self._progress)
         missing = before + accepted - await stored(url) if url else 0
         self._done[name] = msgspec.structs.replace(
             line,
@@ -258,9 +258,10 @@ class Ingest:
 
 
 class Loaded(NamedTuple):
-    """What a load came to, and how many readings were told to be new."""
+    """What a load came to; how many readings were acknowledged, and how many of them as new."""
 
     line: Measured
+    handled: int
     accepted: int
 
 
@@ -298,4 +299,4 @@ async def measure_load(
         database_cpu_s=database.cpu_s / million if database_process else None,
         load_cpu_s=result.cpu_s / result.readings * 1_000_000,
     )
-    return Loaded(line, result.accepted)
+    return Loaded(line, result.handled, result.accepted)

@@ -30,7 +30,7 @@ _LONGEST_S = 900
 
 async def pause_jobs(url: str) -> bool:
     """Keep a database from refreshing, packing and dropping by itself; False: it never does."""
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         has_jobs: bool = await connection.fetchval(
             "select exists (select from pg_extension where extname = 'timescaledb')"
         )
@@ -89,7 +89,7 @@ async def quiet(services: Sequence[psutil.Process], database: psutil.Process | N
 
 
 async def _run_jobs(url: str, name: str) -> None:
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         if not await connection.fetchval("select to_regclass('timescaledb_information.jobs')"):
             return
         for (job,) in await connection.fetch(_JOBS, name):
@@ -105,7 +105,8 @@ async def _run_jobs(url: str, name: str) -> None:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+async def connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A connection to a database, for the length of the block."""
     connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
     try:
         yield connection
