@@ -6,7 +6,7 @@ one vehicle and a small standby. All of them report once a minute, idle or not. 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
@@ -15,6 +15,10 @@ import msgspec
 from fleetmeter.bench.fleet import meter_id, rfc3339, vehicle_id
 
 MINUTES = 24 * 60
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""From when the times of rows are counted, as PostgreSQL does."""
+
+_MICROSECOND = timedelta(microseconds=1)
 _CHARGING = 8 * 60
 _DRIVING = 3 * 60
 _STEP_MWH = 1000
@@ -88,7 +92,7 @@ class Minute(NamedTuple):
 
 
 def _timestamp(at_us: int) -> str:
-    return rfc3339(datetime.fromtimestamp(at_us / 1_000_000, UTC))
+    return rfc3339(_EPOCH + at_us * _MICROSECOND)
 
 
 def minutes(day: Day) -> Iterator[Minute]:
@@ -96,7 +100,7 @@ def minutes(day: Day) -> Iterator[Minute]:
     pairs = [_Pair(number, Random(number)) for number in range(day.devices)]  # noqa: S311
     clock = Random(day.devices)  # noqa: S311
     for number in range(MINUTES):
-        at = round(day.start.timestamp()) * 1_000_000 + number * 60_000_000
+        at = (day.start - _EPOCH) // _MICROSECOND + number * 60_000_000
         latest = day.jitter_ms
         vehicles, meters = [], []
         for pair in pairs:
