@@ -67,17 +67,17 @@ def _paced(job: Job, *, rate: float, seconds: float, connections: int) -> Job:
 
 def _aged(job: Job, age: Age) -> Job:
     """The same, so that its last reading is of that age when it is sent, or not much older."""
-    lead = max(_span(job) - timedelta(seconds=job.seconds), timedelta(0))
-    start = datetime.now(UTC) - age.ago - lead
+    start = datetime.now(UTC) - age.ago - _lead(job)
     return msgspec.structs.replace(
         job, traffic=msgspec.structs.replace(job.traffic, start=start.replace(microsecond=0))
     )
 
 
-def _span(job: Job) -> timedelta:
-    """How much of data time the job is about, with what warms up at a rate."""
+def _lead(job: Job) -> timedelta:
+    """How old its first reading must be when it is sent, so that none is of the future."""
     readings = job.rate * job.seconds * (1 + WARM_UP) if job.rate else job.readings
-    return readings / job.traffic.devices * STEP
+    span = readings / job.traffic.devices * STEP
+    return max(span - timedelta(seconds=job.seconds), timedelta(0))
 
 
 def at(job: Job, running: Running) -> Job:
@@ -273,7 +273,7 @@ async def measure_load(
     progress: Progress,
 ) -> Loaded:
     """Do a job and see what the processes use. Raises FleetMeterError."""
-    if _span(job) > _LONGEST:
+    if _lead(job) > _LONGEST:
         raise FleetMeterError(
             f"{name}: so many readings of {job.traffic.devices:,} devices reach more than "
             f"{_LONGEST.total_seconds() / 60:g} minutes back; take more devices or fewer readings"
