@@ -45,7 +45,7 @@ test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on Timesc
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "not slow"
 
 .PHONY: slow
-slow: .venv/installed ## Run the tests that take long: those of the benchmark (two minutes)
+slow: .venv/installed ## Run the tests that take long: those of the benchmark (some minutes)
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup -m slow
 
 .PHONY: deep
@@ -64,6 +64,10 @@ check: lint test ## Everything that must pass before a change lands
 .PHONY: bench
 bench: .venv/runs ## Measure ingest, answers, files and sizes, on an embedded PostgreSQL or FLEETMETER_DATABASE_URL (most of an hour)
 	@$(BIN)/fleetmeter bench --rounds 2
+
+.PHONY: compare
+compare: .venv/runs ## Measure this version and an older one in turn; AGAINST=revision, 19b41f4 by default (over an hour)
+	@$(BIN)/fleetmeter bench --against "$(or $(AGAINST),19b41f4)" --rounds 3 --out compare.json
 
 .PHONY: soak
 soak: .venv/runs ## Five minutes at half load: memory must stay flat

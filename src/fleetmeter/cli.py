@@ -159,6 +159,18 @@ def welcome_command(url: str) -> None:
 @click.option("--only", multiple=True, help="A scenario; can be given several times.")
 @click.option("--soak", default=0.0, help="Seconds at half load, beside the scenarios.")
 @click.option(
+    "--against",
+    is_flag=False,
+    flag_value="19b41f4",
+    metavar="[REVISION]",
+    help="Compare this version with one of the git repository, 19b41f4 unless given, in turn.",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A fifth of the devices and readings, and a twentieth of the fleet, in some minutes.",
+)
+@click.option(
     "--out",
     default="bench.json",
     type=click.Path(dir_okay=False, path_type=Path),

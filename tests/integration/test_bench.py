@@ -14,10 +14,12 @@ import pytest
 from fleetmeter.bench import (
     columnstore,
     command,
+    compare,
     detection,
     evaluation,
     export_file,
     import_file,
+    jobs,
     report,
 )
 from fleetmeter.bench.answers import Answered, medians
@@ -29,6 +31,7 @@ from fleetmeter.bench.history import empty_history
 from fleetmeter.bench.ingest import Ingest
 from fleetmeter.bench.measured import Measured
 from fleetmeter.bench.options import (
+    COMPARED,
     AnomalyOptions,
     AnswersOptions,
     ColumnstoreOptions,
@@ -45,6 +48,7 @@ from tests.conftest import Db, Server, hours_ago
 
 pytestmark = pytest.mark.slow
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 START = hours_ago(0.5)
 BOUNDS = Bounds(hours_ago(10), hours_ago(10), hours_ago(-1))
 DATABASES = "select count(*) from pg_database where datname like 'fleetmeter_bench%'"
@@ -507,6 +511,51 @@ def test_the_limit_stores_the_same_readings_as_the_requests_bring() -> None:
         decoded |= {(row[0], time_of(row[1]), *row[2:5]) for row in batch.vehicles}
         decoded |= {(row[0], time_of(row[1]), *row[2:]) for row in batch.meters}
     assert {row[:5] for row in first.vehicles} | set(first.meters) == decoded
+
+
+@pytest.mark.skipif(not (CHECKOUT / ".git").exists(), reason="it compares in a git checkout")
+def test_two_versions_are_measured_in_turn_and_nothing_is_left(
+    server: Server,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = Db(server.url).value(DATABASES)
+    monkeypatch.setattr(jobs, "_QUIET_S", 1)
+    monkeypatch.setattr(compare, "AGES", compare.AGES[:2])
+    monkeypatch.setattr(compare, "CLOCKS", compare.CLOCKS[:1])
+    figures = {
+        "bulk": ("bulk, fresh", "bulk, an hour old, CPU of the database"),
+        "singles": ("singles, an hour old ÷ fresh", "singles, fresh ÷ empty handler"),
+        "answers": ("performance, 2 h", "performance, 2 h cut", "fleet, 2 h", "fleet, 2 h cut"),
+        "columnstore": ("a row with its index, exact minutes",),
+    }
+    # each on one engine; the columnstore, which only one has, on both
+    left_out = ("singles",) if server.engine == "timescaledb" else ("bulk", "answers")
+    options = Options(
+        only=tuple(name for name in COMPARED if name not in left_out),
+        devices=1000,
+        readings=80_000,
+        answers=AnswersOptions(fleet=20, hours=4, runs=5, fleet_runs=2),
+        columnstore=ColumnstoreOptions(devices=10),
+    )
+    out = tmp_path / "compare.json"
+    command.measure_against("HEAD", server.url, options, rounds=1, out=out)
+    document = json.loads(out.read_text())
+    lines = {line["figure"]: line for line in document["compared"]}
+    assert lines.keys() >= {figure for name in options.only for figure in figures[name]}
+    assert not lines.keys() & {figure for name in left_out for figure in figures[name]}
+    printed = capsys.readouterr().out
+    for name, line in lines.items():
+        assert name in printed
+        assert min(line["old"], line["new"], line["ratio"]) > 0, name
+    row = lines["a row with its index, exact minutes"]
+    assert 0.95 < row["ratio"] < 1.05, "the bytes of two versions that store the same"
+    assert ("in the columnstore, exact minutes" in lines) == (server.engine == "timescaledb")
+    if "answers" in options.only:
+        assert [lines[name]["pairs"] for name in figures["answers"]] == [5, 5, 2, 2]
+    assert document["machine"]["old"] in document["machine"]["new"]
+    assert Db(server.url).value(DATABASES) == before
 
 
 def test_a_database_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:

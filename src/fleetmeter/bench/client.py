@@ -1,11 +1,14 @@
 """A lean HTTP/1.1 client: the load shares its machine with the service and must cost little."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httptools
 import msgspec
+
+from fleetmeter.errors import FleetMeterError
 
 
 class Answer(msgspec.Struct):
@@ -60,3 +63,40 @@ class Client(asyncio.Protocol):
         self._transport = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(OSError("the connection was closed"))
+
+
+def client_of(target: str) -> Client:
+    """A client of a server at host:port."""
+    host, _, port = target.rpartition(":")
+    return Client(host, int(port))
+
+
+def request(method: str, path: str, document: Any = None) -> bytes:
+    """A whole request, with a document as JSON."""
+    body = b"" if document is None else msgspec.json.encode(document)
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def ask(client: Client, wire: bytes) -> bytes:
+    """The body of the answer to a request. Raises FleetMeterError unless its status is 200."""
+    answer = await client.send(wire)
+    if answer.status != 200:
+        line = wire.partition(b"\r\n")[0].decode()
+        raise FleetMeterError(f"{line}: {answer.status}, {answer.body.decode(errors='replace')}")
+    return answer.body
+
+
+async def ask_all(target: str, wires: Iterable[bytes], connections: int = 8) -> None:
+    """Send many requests, in any order. Raises FleetMeterError unless all are answered with 200."""
+    left: Iterator[bytes] = iter(wires)
+
+    async def some() -> None:
+        async with client_of(target) as client:
+            for wire in left:
+                await ask(client, wire)
+
+    await asyncio.gather(*(some() for _ in range(connections)))

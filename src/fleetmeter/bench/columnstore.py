@@ -22,10 +22,10 @@ from fleetmeter.ingest.copy import meters_copy, vehicles_copy
 from fleetmeter.readings.model import METER_COLUMNS, VEHICLE_COLUMNS
 from fleetmeter.storage import Relation
 
-_CLOCKS = (("exact minutes", 0, 8.0), ("jitter of a second", 1000, 12.0))
+CLOCKS = (("exact minutes", 0, 8.0), ("jitter of a second", 1000, 12.0))
 """Their name, by how many milliseconds a reading comes later at most, most bytes a reading."""
 
-_AGE = timedelta(days=10)
+AGE = timedelta(days=10)
 """The policy converts what is older than a week."""
 
 _SHARE = 100
@@ -85,9 +85,9 @@ _FIGURES = tuple(name for name in Packed.__struct_fields__ if name.endswith(("_b
 
 async def measure(server_url: str, options: ColumnstoreOptions, progress: Progress) -> list[Packed]:
     """Every line, in the order of the table. Raises FleetMeterError when a reading is missing."""
-    start = datetime.combine(datetime.now(UTC).date(), time(), UTC) - _AGE
+    start = datetime.combine(datetime.now(UTC).date(), time(), UTC) - AGE
     lines = []
-    for name, jitter_ms, limit in _CLOCKS:
+    for name, jitter_ms, limit in CLOCKS:
         day = Day(devices=options.devices, start=start, jitter_ms=jitter_ms)
         async with empty_history(server_url, options.devices, progress) as history:
             lines += await _Packing(history, name, progress).measure(day, limit)

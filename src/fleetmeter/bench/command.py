@@ -1,18 +1,30 @@
 """The whole benchmark, as `fleetmeter bench` runs it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 
-from fleetmeter.bench import answers, columnstore, files, measured, report
+from fleetmeter.bench import answers, columnstore, compare, files, measured, report
 from fleetmeter.bench.machine import machine
-from fleetmeter.bench.options import SCENARIOS, AnswersOptions, ColumnstoreOptions, Options
+from fleetmeter.bench.options import (
+    COMPARED,
+    SCENARIOS,
+    AnswersOptions,
+    ColumnstoreOptions,
+    Options,
+)
+from fleetmeter.bench.processes import THIS, Version
 from fleetmeter.bench.run import Round
 from fleetmeter.bench.run import measure as measure_once
+from fleetmeter.bench.versions import checked_out, this_revision
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
+
+_QUICK = (2000, 200_000, 500)
+"""Devices, readings, and vehicles of the answers."""
 
 
 def bench(
@@ -28,11 +40,19 @@ def bench(
     workers: int,
     soak: float,
     fleet: int,
+    quick: bool,
+    against: str | None,
 ) -> None:
     """Measure what the command line asks for. Raises FleetMeterError."""
-    if unknown := set(only) - set(SCENARIOS) - {"soak"}:
+    if quick:
+        devices, readings, fleet = (
+            min(each) for each in zip((devices, readings, fleet), _QUICK, strict=True)
+        )
+    scenarios = SCENARIOS if against is None else COMPARED
+    there_are = scenarios if against is not None else (*scenarios, "soak")
+    if unknown := set(only) - set(there_are):
         raise FleetMeterError(
-            f"there is no scenario {sorted(unknown)[0]}; there are {', '.join(SCENARIOS)}, soak"
+            f"there is no scenario {sorted(unknown)[0]}; there are {', '.join(there_are)}"
         )
     options = Options(
         devices=devices,
@@ -42,17 +62,42 @@ def bench(
         soak_s=soak,
         answers=AnswersOptions(fleet=fleet),
         columnstore=ColumnstoreOptions(devices=fleet // 10),
-        only=tuple(name for name in SCENARIOS if not only or name in only),
+        only=tuple(name for name in scenarios if not only or name in only),
     )
-    measure(server_url, settings, options, rounds=rounds, out=out)
+    if against is None:
+        measure(server_url, settings, options, rounds=rounds, out=out)
+    else:
+        measure_against(against, server_url, options, rounds=rounds, out=out)
+
+
+def measure_against(
+    revision: str, server_url: str, options: Options, *, rounds: int, out: Path
+) -> None:
+    """Measure another version and this one in turn, and print the table. Raises FleetMeterError."""
+    with checked_out(revision) as old, _explained():
+        asyncio.run(_compare(old, server_url, options, rounds, out))
+
+
+async def _compare(old: Version, server_url: str, options: Options, rounds: int, out: Path) -> None:
+    on = await machine(server_url) | {"old": old.name, "new": this_revision()}
+    with report.progress() as progress:
+        lines = await compare.measure(server_url, (old, THIS), options, rounds, progress)
+    report.show_compared(lines, on)
+    report.write_compared(out, lines, on, options)
 
 
 def measure(
     server_url: str, settings: Settings, options: Options, *, rounds: int, out: Path
 ) -> None:
     """Measure, print the tables, write the file. Raises FleetMeterError."""
-    try:
+    with _explained():
         asyncio.run(_bench(server_url, settings, options, rounds, out))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
     except (OSError, asyncpg.PostgresError) as error:
         raise FleetMeterError(f"the database cannot be used for a benchmark: {error}") from error
 

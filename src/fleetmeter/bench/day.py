@@ -6,15 +6,19 @@ one vehicle and a small standby. All of them report once a minute, idle or not. 
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from fleetmeter.readings.model import MeterRow, VehicleRow, microseconds
+from fleetmeter.bench.fleet import meter_id, rfc3339, vehicle_id
 
 MINUTES = 24 * 60
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""From when the times of rows are counted, as PostgreSQL does."""
+
+_MICROSECOND = timedelta(microseconds=1)
 _CHARGING = 8 * 60
 _DRIVING = 3 * 60
 _STEP_MWH = 1000
@@ -38,11 +42,57 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     """A reading comes up to so many whole milliseconds after its minute, each as likely."""
 
 
+class VehicleRow(NamedTuple):
+    """As the service stores it: stamped with the meter that the vehicle is assigned to."""
+
+    vehicle_id: str
+    at_us: int
+    energy_mwh: int
+    soc_bp: int
+    battery_temp_cdeg: int
+    meter_id: str
+    meter_declared: bool
+
+
+class MeterRow(NamedTuple):
+    """As the service stores it."""
+
+    meter_id: str
+    at_us: int
+    energy_mwh: int
+    voltage_mv: int
+
+
 class Minute(NamedTuple):
     """What comes in at once: rows in the order of their keys."""
 
     vehicles: list[VehicleRow]
     meters: list[MeterRow]
+
+    def readings(self) -> list[dict[str, Any]]:
+        """The same as devices send it."""
+        return [
+            {
+                "vehicleId": row.vehicle_id,
+                "kwhDeliveredDc": row.energy_mwh / 1_000_000,
+                "soc": row.soc_bp / 100,
+                "batteryTemp": row.battery_temp_cdeg / 100,
+                "timestamp": _timestamp(row.at_us),
+            }
+            for row in self.vehicles
+        ] + [
+            {
+                "meterId": row.meter_id,
+                "kwhConsumedAc": row.energy_mwh / 1_000_000,
+                "voltage": row.voltage_mv / 1000,
+                "timestamp": _timestamp(row.at_us),
+            }
+            for row in self.meters
+        ]
+
+
+def _timestamp(at_us: int) -> str:
+    return rfc3339(_EPOCH + at_us * _MICROSECOND)
 
 
 def minutes(day: Day) -> Iterator[Minute]:
@@ -50,7 +100,7 @@ def minutes(day: Day) -> Iterator[Minute]:
     pairs = [_Pair(number, Random(number)) for number in range(day.devices)]  # noqa: S311
     clock = Random(day.devices)  # noqa: S311
     for number in range(MINUTES):
-        at = microseconds(day.start + timedelta(minutes=number))
+        at = (day.start - _EPOCH) // _MICROSECOND + number * 60_000_000
         latest = day.jitter_ms
         vehicles, meters = [], []
         for pair in pairs:
@@ -67,8 +117,8 @@ class _Pair:
 
     def __init__(self, number: int, random: Random) -> None:
         self._random = random
-        self._vehicle_id = f"EV-{number:06}"
-        self._meter_id = f"MTR-{number:06}"
+        self._vehicle_id = vehicle_id(number)
+        self._meter_id = meter_id(number)
         self._plugged = random.randrange(MINUTES)
         self._power_w = random.choice((7_000, 11_000, 22_000))
         self._capacity_mwh = self._power_w * random.uniform(7, 11) * 1000
@@ -99,9 +149,9 @@ class _Pair:
         self._ac_mwh = self._ac.count(dc_mwh / self._efficiency + _STANDBY_MWH)
 
     def vehicle_row(self, at: int) -> VehicleRow:
-        """As the service stores it: stamped with the meter that the vehicle is assigned to."""
+        """What the vehicle measures in the minute that has ended."""
         temp_c = self._temp_c + self._random.gauss(0, 0.1)
-        return (
+        return VehicleRow(
             self._vehicle_id,
             at,
             self._dc_mwh,
@@ -114,7 +164,7 @@ class _Pair:
     def meter_row(self, at: int) -> MeterRow:
         """Voltage with the noise of its measurement on top of the grid's own."""
         voltage = 230 + self._grid_v + self._random.gauss(0, 0.1)
-        return self._meter_id, at, self._ac_mwh, round(voltage * 10) * 100
+        return MeterRow(self._meter_id, at, self._ac_mwh, round(voltage * 10) * 100)
 
 
 class _Register:

@@ -19,7 +19,7 @@ import msgspec
 from fleetmeter.anomalies.evaluator import LATE_AFTER, Evaluator
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.observations import floor_hour
-from fleetmeter.bench.history import pause_jobs
+from fleetmeter.bench.jobs import pause_jobs
 from fleetmeter.bench.options import AnomalyOptions, Progress
 from fleetmeter.bench.processes import fresh_database
 from fleetmeter.bench.scoring import HOUR, Found, Scored, score, together

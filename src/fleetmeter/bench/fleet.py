@@ -1,19 +1,23 @@
 """The fleet of a benchmark: its devices, and the requests and rows that they make.
 
 Half of the devices are vehicles and half meters; a group of them sends through one connection, as
-a depot does through its gateway. Time runs fast: a device sends a reading for every second.
+a depot does through its gateway. Time runs fast: a device sends ten readings for every second, so
+that all that a run sends is of one age, whatever the minute of the hour.
 """
 
 import gzip
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from fleetmeter.readings.decode import Format
+Format = Literal["json", "ndjson", "msgpack"]
 
-_TIME = "2000-01-01T00:00:00.0Z"
+STEP = timedelta(milliseconds=100)
+"""Between two readings of a device."""
+
+_TIME = "2000-01-01T00:00:00.000Z"
 """Stands in the templates for the time of the reading."""
 
 _CONTENT_TYPES: dict[Format, str] = {
@@ -21,6 +25,21 @@ _CONTENT_TYPES: dict[Format, str] = {
     "ndjson": "application/x-ndjson",
     "msgpack": "application/msgpack",
 }
+
+
+class Age(NamedTuple):
+    """How long ago the readings of a run were taken; a device's come in order all the same."""
+
+    name: str
+    ago: timedelta
+
+
+FRESH = Age("fresh", timedelta(0))
+AGES = (
+    FRESH,
+    Age("an hour old", timedelta(minutes=70)),  # of an hour that is over, in any minute of the next
+    Age("a day old", timedelta(days=1)),
+)
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +52,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     format: Format = "json"
     encoding: Literal["", "gzip"] = ""
     late: float = 0.0
-    """Share of readings that come minutes to two hours after their device's later ones."""
+    """Share of readings that come minutes or hours after their device's later ones."""
 
     @property
     def group_devices(self) -> int:
@@ -65,20 +84,25 @@ def requests(traffic: Traffic, group: int) -> Iterator[Request]:
             count = len(page) * steps
             whole = separator.join(page)
             for number in range(step, step + steps):
-                parts.append(_at(whole, traffic.start + timedelta(seconds=number)))
+                time = traffic.start + number * STEP
+                parts.append(_at(whole, time))
                 if turns:
-                    behind = timedelta(seconds=60 + 7000 * group / traffic.groups - 0.5)
                     some = page[late_from::turns]
                     late_from = (late_from + 1) % turns
-                    parts.append(
-                        _at(
-                            separator.join(some),
-                            traffic.start + timedelta(seconds=number) - behind,
-                        )
-                    )
+                    parts.append(_at(separator.join(some), time - _behind(traffic, group)))
                     count += len(some)
             yield Request(_wire(traffic, [part for part in parts if part], separator, count), count)
         step += steps
+
+
+def _behind(traffic: Traffic, group: int) -> timedelta:
+    """By how much a group's late readings are late: every other one's by minutes, or by hours.
+
+    Nothing between: such readings would be of an hour that is over in some minutes only.
+    """
+    share = group / traffic.groups
+    minutes = 70 + 110 * share if group % 2 else 1 + 2 * share
+    return timedelta(minutes=round(minutes)) + STEP / 2  # never the time of another reading
 
 
 def _wire(traffic: Traffic, parts: list[bytes], separator: bytes, count: int) -> bytes:
@@ -118,8 +142,12 @@ def csv_lines(devices: int, start: datetime, every: timedelta) -> Iterator[bytes
 
 
 def _at(page: bytes, time: datetime) -> bytes:
-    tenths = time.microsecond // 100_000
-    return page.replace(_TIME.encode(), f"{time:%Y-%m-%dT%H:%M:%S}.{tenths}Z".encode())
+    return page.replace(_TIME.encode(), rfc3339(time).encode())
+
+
+def rfc3339(time: datetime) -> str:
+    """As devices send it, in whole milliseconds."""
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
 
 
 def _devices(traffic: Traffic, group: int) -> list[tuple[bool, int]]:
@@ -134,26 +162,36 @@ def _item(device: tuple[bool, int]) -> dict[str, Any]:
     vehicle, number = device
     if vehicle:
         return {
-            "vehicleId": _vehicle_id(number),
+            "vehicleId": vehicle_id(number),
             "soc": 20 + number % 750 / 10,
             "kwhDeliveredDc": 0.05 + number % 97 / 1000,
             "batteryTemp": 18 + number % 190 / 10,
             "timestamp": _TIME,
         }
     return {
-        "meterId": _meter_id(number),
+        "meterId": meter_id(number),
         "kwhConsumedAc": 0.06 + number % 97 / 1000,
         "voltage": 226 + number % 83 / 10,
         "timestamp": _TIME,
     }
 
 
-def _vehicle_id(number: int) -> str:
+def vehicle_id(number: int) -> str:
+    """How a vehicle of the fleet is called."""
     return f"EV-{number:06}"
 
 
-def _meter_id(number: int) -> str:
+def meter_id(number: int) -> str:
+    """How a meter of the fleet is called."""
     return f"MTR-{number:06}"
+
+
+def meter_of(number: int) -> int:
+    """The number of the meter that a vehicle of a compared fleet charges from.
+
+    Every twentieth shares its neighbour's.
+    """
+    return number - (number % 20 == 19)
 
 
 class Transaction(msgspec.Struct):
@@ -174,8 +212,8 @@ def transactions(traffic: Traffic, groups: list[int], size: int) -> Iterator[Tra
             vehicles, meters = [], []
             for group in groups[at : at + together]:
                 for vehicle, number in _devices(traffic, group):
-                    for second in range(step, step + steps):
-                        time = traffic.start + timedelta(seconds=second)
+                    for turn in range(step, step + steps):
+                        time = traffic.start + turn * STEP
                         if vehicle:
                             vehicles.append(_vehicle_row(number, time))
                         else:
@@ -191,16 +229,16 @@ def _vehicle_row(number: int, time: datetime) -> tuple[Any, ...]:
         1800 + number % 190 * 10,
     )
     return (
-        _vehicle_id(number),
+        vehicle_id(number),
         time,
         energy_mwh,
         soc_bp,
         battery_temp_cdeg,
-        _meter_id(number),
+        meter_id(number),
         False,
     )
 
 
 def _meter_row(number: int, time: datetime) -> tuple[Any, ...]:
     energy_mwh, voltage_mv = 60_000 + number % 97 * 1000, 226_000 + number % 83 * 100
-    return _meter_id(number), time, energy_mwh, voltage_mv
+    return meter_id(number), time, energy_mwh, voltage_mv

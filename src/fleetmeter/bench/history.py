@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from fleetmeter.bench.jobs import pause_jobs
 from fleetmeter.bench.options import Progress
 from fleetmeter.bench.processes import fresh_database, stored
 from fleetmeter.errors import FleetMeterError
@@ -116,28 +117,6 @@ async def empty_history(
         finally:
             await connection.close()
 
-
-async def pause_jobs(url: str) -> bool:
-    """Keep a database from refreshing, packing and dropping by itself; False: it never does."""
-    connection = await asyncpg.connect(url)
-    try:
-        rolls_up: bool = await connection.fetchval(
-            "select bool_or(engine = 'timescaledb') from schema_migrations"
-        )
-        if rolls_up:
-            await connection.execute(_PAUSE_JOBS)
-        return rolls_up
-    finally:
-        await connection.close()
-
-
-# A refresh of the database's own would collide with ours, or work while we measure.
-_PAUSE_JOBS = """
-select alter_job(job_id, scheduled => false)
-from timescaledb_information.jobs
-where proc_name like 'policy\\_%'
-    and hypertable_name is not null
-"""
 
 _UNACCOUNTED = """
 select count(*)

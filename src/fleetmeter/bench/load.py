@@ -17,13 +17,12 @@ import asyncpg
 import msgspec
 import uvloop
 
-from fleetmeter.api.ingest import IngestOutcome
-from fleetmeter.bench.client import Answer, Client
+from fleetmeter.bench.client import Answer, Client, client_of
 from fleetmeter.bench.fleet import Request, Traffic, Transaction, requests, transactions
 from fleetmeter.readings.model import METER_COLUMNS, VEHICLE_COLUMNS
 
 _TELL_S = 0.2
-_WARM_UP = 0.1
+WARM_UP = 0.1
 """Share of the work that is done before the clock starts; each device has reported by then."""
 
 
@@ -70,7 +69,14 @@ class Result(msgspec.Struct, kw_only=True):
     cpu_s: float
 
 
-_outcome = msgspec.json.Decoder(IngestOutcome)
+class _Outcome(msgspec.Struct):
+    """What any version of the service says of a batch, as far as it is counted here."""
+
+    accepted: int
+    duplicates: int
+
+
+_outcome = msgspec.json.Decoder(_Outcome)
 
 
 class _Tally:
@@ -145,7 +151,7 @@ async def _closed(job: Job, tally: _Tally) -> tuple[float, float]:
             mine.append(request)
             readings += request.readings
         prepared.append(mine)
-    clients = [_client(job) for _ in range(groups)]
+    clients = [client_of(job.target) for _ in range(groups)]
 
     async def send(share: slice) -> None:
         async def one(client: Client, mine: list[Request]) -> None:
@@ -156,7 +162,7 @@ async def _closed(job: Job, tally: _Tally) -> tuple[float, float]:
         await asyncio.gather(*map(one, clients, prepared))
 
     once_each = -(-job.traffic.group_devices // job.traffic.batch)
-    warm = max(round(len(prepared[0]) * _WARM_UP), once_each)
+    warm = max(round(len(prepared[0]) * WARM_UP), once_each)
     await send(slice(None, warm))
     tally.start()
     started, cpu = perf_counter(), _cpu_s()
@@ -166,7 +172,7 @@ async def _closed(job: Job, tally: _Tally) -> tuple[float, float]:
 
 async def _paced(job: Job, tally: _Tally) -> tuple[float, float]:
     """Requests at their times, each on a connection that is free; latency counts from its time."""
-    free = [_client(job) for _ in range(job.connections)]
+    free = [client_of(job.target) for _ in range(job.connections)]
     streams = [requests(job.traffic, group) for group in range(job.traffic.groups)]
     pending: set[asyncio.Task[None]] = set()
 
@@ -177,10 +183,10 @@ async def _paced(job: Job, tally: _Tally) -> tuple[float, float]:
             free.append(client)
         except OSError:
             tally.answers["lost"] += 1
-            free.append(_client(job))
+            free.append(client_of(job.target))
 
     due = perf_counter()
-    started, cpu = due + job.seconds * _WARM_UP, _cpu_s()
+    started, cpu = due + job.seconds * WARM_UP, _cpu_s()
     ends = started + job.seconds
     warm = False
     for stream in _in_turn(streams):
@@ -234,7 +240,7 @@ async def _bare(job: Job, tally: _Tally) -> tuple[float, float]:
 
         await asyncio.gather(*map(one, connections, prepared, arguments))
 
-    warm = max(1, round(len(prepared[0]) * _WARM_UP))
+    warm = max(1, round(len(prepared[0]) * WARM_UP))
     await store(slice(None, warm))
     tally.start()
     started, cpu = perf_counter(), _cpu_s()
@@ -295,11 +301,6 @@ set
     last_seen = excluded.last_seen
 where excluded.time > m.time
 """
-
-
-def _client(job: Job) -> Client:
-    host, _, port = job.target.rpartition(":")
-    return Client(host, int(port))
 
 
 def _cpu_s() -> float:

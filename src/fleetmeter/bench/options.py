@@ -5,9 +5,12 @@ from collections.abc import Callable
 import msgspec
 
 SCENARIOS = (
-    *("bulk", "formats", "singles", "resend", "late", "overload", "latency", "import", "export"),
-    *("answers", "columnstore", "anomalies"),
+    *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
+    *("import", "export", "answers", "columnstore", "anomalies"),
 )
+
+COMPARED = ("bulk", "singles", "answers", "columnstore")
+"""What two versions are compared by."""
 
 Progress = Callable[[str, int, int], None]
 """Told the scenario, the readings (or answers) that are done and those that there will be."""

@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -21,6 +22,58 @@ _LONGEST_LINE = 1 << 28
 """Bytes: a Result has the latency of every request."""
 
 
+class Version(msgspec.Struct, frozen=True):
+    """An installation of FleetMeter, and how its command line is started."""
+
+    name: str
+    python: str = sys.executable
+    environ: dict[str, str] = {}
+    """What differs from the environment of this process."""
+
+    folder: Path | None = None
+    """Where it is started, when not here."""
+
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
+        """What its processes have, with what differs for one of them."""
+        return os.environ | self.environ | more
+
+    async def start(
+        self,
+        arguments: Sequence[str],
+        environ: dict[str, str],
+        *,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> asyncio.subprocess.Process:
+        """Start its Python, with more in its environment."""
+        return await asyncio.create_subprocess_exec(
+            self.python,
+            *arguments,
+            env=self.environment(environ),
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+    async def run(self, url: str, *arguments: str) -> bytes:
+        """What a command says on standard output, on a database. Raises FleetMeterError."""
+        process = await self.start(
+            ["-m", "fleetmeter", *arguments],
+            {"FLEETMETER_DATABASE_URL": url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, error = await process.communicate()
+        if process.returncode:
+            text = (error or said).decode(errors="replace").strip()
+            raise FleetMeterError(f"{self.name}: fleetmeter {arguments[0]} failed: {text}")
+        return said
+
+
+THIS = Version("this version")
+
+
 class Running(msgspec.Struct):
     """A server that answers HTTP."""
 
@@ -29,23 +82,50 @@ class Running(msgspec.Struct):
 
 
 @asynccontextmanager
-async def fresh_database(server_url: str, devices: int) -> AsyncIterator[str]:
-    """A migrated database with every vehicle assigned to its meter, dropped afterwards."""
+async def new_database(server_url: str, template: str | None = None) -> AsyncIterator[str]:
+    """A database, empty or a copy of another, dropped afterwards."""
     name = f"fleetmeter_bench_{secrets.token_hex(4)}"
-    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     admin = await asyncpg.connect(server_url)
     try:
-        await admin.execute(f"create database {name}")
+        await admin.execute(
+            f"create database {name}" + (f" template {template}" if template else "")
+        )
         try:
-            await migrate(url, retention_days=400)
-            connection = await asyncpg.connect(url)
-            await connection.execute(_ASSIGN, devices // 2)
-            await connection.close()
-            yield url
+            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
         finally:
             await admin.execute(f"drop database {name} with (force)")
     finally:
         await admin.close()
+
+
+async def made_template(server_url: str, url: str) -> str:
+    """The name of a database that nobody can connect to any more, so that it can be copied."""
+    name = urlsplit(url).path.removeprefix("/")
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"alter database {name} allow_connections false")
+        await admin.execute(_DISCONNECT, name)
+        while await admin.fetchval(_CONNECTED, name):  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.1)
+        return name
+    finally:
+        await admin.close()
+
+
+# also a worker that a database's own jobs wait in
+_DISCONNECT = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
+_CONNECTED = "select count(*) from pg_stat_activity where datname = $1"
+
+
+@asynccontextmanager
+async def fresh_database(server_url: str, devices: int) -> AsyncIterator[str]:
+    """A migrated database with every vehicle assigned to its meter, dropped afterwards."""
+    async with new_database(server_url) as url:
+        await migrate(url, retention_days=400)
+        connection = await asyncpg.connect(url)
+        await connection.execute(_ASSIGN, devices // 2)
+        await connection.close()
+        yield url
 
 
 _ASSIGN = """
@@ -85,7 +165,7 @@ async def database_process(server_url: str) -> psutil.Process | None:
 
 
 @asynccontextmanager
-async def service(url: str, workers: int) -> AsyncIterator[Running]:
+async def service(url: str, workers: int, version: Version = THIS) -> AsyncIterator[Running]:
     """`fleetmeter serve` on a database, with the settings of this environment."""
     settings = {
         "FLEETMETER_DATABASE_URL": url,
@@ -94,9 +174,8 @@ async def service(url: str, workers: int) -> AsyncIterator[Running]:
         "FLEETMETER_LOG_FORMAT": "json",
         "FLEETMETER_LOG_LEVEL": "info",
     }
-    async with _server(
-        ["-m", "fleetmeter", "serve", "--workers", str(workers)], settings
-    ) as running:
+    command = ["-m", "fleetmeter", "serve", "--workers", str(workers)]
+    async with _server(command, settings, version) as running:
         yield running
 
 
@@ -108,15 +187,11 @@ async def empty_handler() -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def _server(command: Sequence[str], environ: dict[str, str]) -> AsyncIterator[Running]:
+async def _server(
+    command: Sequence[str], environ: dict[str, str], version: Version = THIS
+) -> AsyncIterator[Running]:
     """A Python process that logs JSON and tells its URL; stopped at the end of the block."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        env=os.environ | environ,
-        stdin=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await version.start(command, environ, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None  # noqa: S101 - it was asked for
     log = process.stderr
     last = b""
@@ -126,7 +201,8 @@ async def _server(command: Sequence[str], environ: dict[str, str]) -> AsyncItera
             if line.startswith(b"{") and (url := msgspec.json.decode(line).get("url")):
                 break
         else:
-            raise FleetMeterError(f"the benchmark's server ended: {last.decode().strip()}")
+            said = last.decode(errors="replace").strip()
+            raise FleetMeterError(f"the benchmark's server ended ({version.name}): {said}")
         reading = asyncio.create_task(_forward(log))
         yield Running(urlsplit(url).netloc, psutil.Process(process.pid))
     finally:

@@ -16,6 +16,7 @@ from fleetmeter.bench import answers, columnstore, detection, files, run, scorin
 from fleetmeter.bench.measured import Measured
 from fleetmeter.bench.options import Options
 from fleetmeter.bench.options import Progress as Tell
+from fleetmeter.bench.pairs import Compared
 
 
 @contextmanager
@@ -199,6 +200,43 @@ def show_detected(found: detection.Detected, on: dict[str, Any]) -> None:
     _print(table)
 
 
+def show_compared(lines: Sequence[Compared], on: dict[str, Any]) -> None:
+    """The table of two versions, on standard output."""
+    table = Table(
+        title=_title(on),
+        caption=f"Old: {on['old']}. New: {on['new']}. Medians of pairs that were measured in turn; "
+        "of the pairs' ratios, too.",
+    )
+    table.add_column("figure")
+    table.add_column("unit")
+    for heading in ("old", "new", "new ÷ old"):
+        table.add_column(heading, justify="right")
+    table.add_column("to reach")
+    table.add_column("pairs", justify="right")
+    for line in lines:
+        table.add_row(
+            line.figure,
+            line.unit,
+            *map(_digits, (line.old, line.new)),
+            "" if line.ratio is None else f"{line.ratio:.2f}",
+            _to_reach(line),
+            str(line.pairs),
+        )
+    _print(table)
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
+
+
+def _to_reach(line: Compared) -> str:
+    if (target := line.target) is None:
+        return ""
+    bounds = [("≤", target.at_most), ("≥", target.at_least)]
+    said = " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+    return f"{target.of} {said}{'' if target.reached(line) else ' NOT REACHED'}"
+
+
 def _at_least(share: float, limit: float) -> str:
     return f"{share:.3f}{' UNDER' if share < limit else ''}"
 
@@ -251,4 +289,15 @@ def write(path: Path, figures: run.Round, on: dict[str, Any], options: Options) 
         "files": figures.files,
         "detected": figures.detected,
     }
+    _write(path, document)
+
+
+def write_compared(
+    path: Path, lines: Sequence[Compared], on: dict[str, Any], options: Options
+) -> None:
+    """The same of two versions."""
+    _write(path, {"machine": on, "options": options, "compared": lines})
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")

@@ -1,0 +1,70 @@
+"""Figures of two versions that were measured in turn, and their ratios. Pure."""
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a figure is to reach."""
+
+    of: Literal["ratio", "new"] = "ratio"
+    """New ÷ old, or the new version's figure."""
+
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def reached(self, line: "Compared") -> bool:
+        """Whether it is, in the hundredths that are shown."""
+        value = line.new if self.of == "new" else line.ratio
+        if value is None:
+            return False
+        value = round(value, 2)
+        return not (
+            (self.at_most is not None and value > self.at_most)
+            or (self.at_least is not None and value < self.at_least)
+        )
+
+
+class Compared(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of the table: medians over the pairs."""
+
+    figure: str
+    unit: str
+    pairs: int
+    old: float
+    new: float
+    ratio: float | None
+    """The median of the pairs' new ÷ old, not the ratio of the medians: what disturbs a machine
+    for a while disturbs both of a pair. None: the old one was nothing."""
+
+    target: Target | None = None
+
+
+class Pairs:
+    """What was measured of both versions, figure by figure, in the order of the first pairs."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+
+    def add(self, figure: str, unit: str, old: float | None, new: float | None) -> None:
+        """Add a pair; one that only one version has a figure of is left out."""
+        if old is not None and new is not None:
+            self._pairs.setdefault((figure, unit), []).append((old, new))
+
+    def lines(self, targets: Mapping[str, Target]) -> list[Compared]:
+        """The table."""
+        return [
+            Compared(
+                figure=figure,
+                unit=unit,
+                pairs=len(pairs),
+                old=median(old for old, _ in pairs),
+                new=median(new for _, new in pairs),
+                ratio=median(new / old for old, new in pairs) if all(o for o, _ in pairs) else None,
+                target=targets.get(figure),
+            )
+            for (figure, unit), pairs in self._pairs.items()
+        ]
