@@ -73,6 +73,10 @@ compare: .venv/runs ## Measure this version and an older one in turn; AGAINST=re
 soak: .venv/runs ## Five minutes at half load: memory must stay flat
 	@$(BIN)/fleetmeter bench --only soak --soak 300 --out soak.json
 
+.PHONY: lists
+lists: .venv/installed ## Write the lists of columns in sql/ anew, from what src/fleetmeter/readings/kinds.py describes
+	@$(BIN)/python -m fleetmeter.readings.lists
+
 .PHONY: format
 format: .venv/installed ## Format the code
 	@$(BIN)/ruff check --fix .

@@ -34,7 +34,7 @@ where a.kind <> 'clock_skew'
 
 -- name: gone_subjects()
 -- Who has an anomaly that is not resolved or is remembered, and is not there any more: removed, or a site without
--- devices (index of one at a time; primary keys).
+-- devices (index of one at a time; devices by kind and id or by site).
 select k.device_kind, k.device_id
 from (
     select device_kind, device_id
@@ -44,26 +44,24 @@ from (
     select device_kind, device_id
     from anomaly_memory
 ) as k
-where k.device_kind = 'vehicle'
-    and not exists (select from vehicle_state as v where v.vehicle_id = k.device_id and v.removed_at is null)
-    or k.device_kind = 'meter'
-    and not exists (select from meter_state as m where m.meter_id = k.device_id and m.removed_at is null)
+where k.device_kind <> 'site'
+    and not exists (
+        select
+        from devices as d
+        join live_state as s
+            on s.device = d.device
+        where d.kind = k.device_kind
+            and d.id = k.device_id
+            and s.removed_at is null
+    )
     or k.device_kind = 'site'
     and not exists (
         select
-        from vehicle_settings as s
-        join vehicle_state as v
-            on v.vehicle_id = s.vehicle_id
-        where s.site = k.device_id
-            and v.removed_at is null
-    )
-    and not exists (
-        select
-        from meter_settings as s
-        join meter_state as m
-            on m.meter_id = s.meter_id
-        where s.site = k.device_id
-            and m.removed_at is null
+        from devices as d
+        join live_state as s
+            on s.device = d.device
+        where d.site = k.device_id
+            and s.removed_at is null
     )
 
 -- name: lasting_anomalies(device_kinds, device_ids)
@@ -161,46 +159,54 @@ where m.aspect = any(:aspects)
 -- Late devices with those whose hours change with theirs: the meters of a vehicle, the vehicles of those meters; and
 -- with whoever must be looked at so that those hours are whole: all meters of those vehicles, all vehicles of those
 -- (meter_vehicles, by its primary key and by vehicle).
-with changed_meters as (
-    select d.id
-    from unnest(:meter_ids::text[]) as d (id)
+with late as (
+    select unnest(devices_of('vehicle', :vehicle_ids)) as vehicle, null::integer as meter
+    union all
+    select null, unnest(devices_of('meter', :meter_ids))
+),
+changed_meters as (
+    select meter
+    from late
+    where meter is not null
     union
-    select p.meter_id
-    from meter_vehicles as p
-    where p.vehicle_id = any(:vehicle_ids::text[])
+    select p.meter
+    from late as c
+    join meter_vehicles as p
+        on p.vehicle = c.vehicle
 ),
 changed_vehicles as (
-    select d.id
-    from unnest(:vehicle_ids::text[]) as d (id)
+    select vehicle
+    from late
+    where vehicle is not null
     union
-    select p.vehicle_id
+    select p.vehicle
     from changed_meters as c
     join meter_vehicles as p
-        on p.meter_id = c.id
+        on p.meter = c.meter
 ),
 meters as (
-    select id
+    select meter
     from changed_meters
     union
-    select p.meter_id
+    select p.meter
     from changed_vehicles as c
     join meter_vehicles as p
-        on p.vehicle_id = c.id
+        on p.vehicle = c.vehicle
 ),
 vehicles as (
-    select id
+    select vehicle
     from changed_vehicles
     union
-    select p.vehicle_id
+    select p.vehicle
     from meters as c
     join meter_vehicles as p
-        on p.meter_id = c.id
+        on p.meter = c.meter
 )
 select
-    array(select id from changed_vehicles) as changed_vehicle_ids,
-    array(select id from changed_meters) as changed_meter_ids,
-    array(select id from vehicles) as vehicle_ids,
-    array(select id from meters) as meter_ids
+    array(select d.id from changed_vehicles as c join devices as d on d.device = c.vehicle) as changed_vehicle_ids,
+    array(select d.id from changed_meters as c join devices as d on d.device = c.meter) as changed_meter_ids,
+    array(select d.id from vehicles as c join devices as d on d.device = c.vehicle) as vehicle_ids,
+    array(select d.id from meters as c join devices as d on d.device = c.meter) as meter_ids
 
 -- name: charging_elsewhere(meter_ids, since)
 -- Vehicles that were found to charge at one of these meters after a time, though their readings say another (all of a

@@ -1,26 +1,29 @@
 -- Which vehicle charges at which meter.
 
 -- name: assign_meter(vehicle_id, meter_id, since)^
--- Records an assignment; null for since means now. Restamp in a transaction of its own after it.
-select vehicle_id, since, meter_id
+-- Records an assignment; null for since means now. The vehicle's number and since when: restamp in a transaction of its
+-- own after it.
+select vehicle, since
 from assign_meter(:vehicle_id, :meter_id, :since)
 
--- name: restamp_readings(vehicle_id, since)$
+-- name: restamp_readings(vehicle, since)$
 -- Stamps the readings that an assignment concerns, a transaction a day; how many changed.
-call restamp_readings(:vehicle_id, :since, null)
+call restamp_readings(:vehicle, :since, null)
 
--- name: assignment_end(vehicle_id, since)$
+-- name: assignment_end(vehicle, since)$
 -- When the vehicle's next assignment begins (primary key); null: this one is still in force.
 select min(since)
-from meter_assignments
-where vehicle_id = :vehicle_id
+from assignments
+where vehicle = :vehicle
     and since > :since
 
 -- name: assignments(vehicle_id, start, limit)
 -- A page of a vehicle's assignments, oldest first, each until the next (primary key).
-select since, lead(since) over (order by since) as until, meter_id
-from meter_assignments
-where vehicle_id = :vehicle_id
-    and since >= :start
-order by since
+select a.since, lead(a.since) over (order by a.since) as until, m.id as meter_id
+from assignments as a
+left join devices as m
+    on m.device = a.meter
+where a.vehicle = (select device_of('vehicle', :vehicle_id))
+    and a.since >= :start
+order by a.since
 limit :limit

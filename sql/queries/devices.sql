@@ -1,120 +1,78 @@
--- Live state, history and settings of the devices.
+-- Live state, history and settings of the devices; of a meter, meter_id is null.
 
--- name: vehicle(vehicle_id)^
--- The newest reading of one vehicle, and what is set for it (primary keys).
-select v.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.battery_capacity_wh, s.register_rollover_mwh
-from vehicle_state as v
-left join vehicle_settings as s
-    on s.vehicle_id = v.vehicle_id
-where v.vehicle_id = :vehicle_id
+-- name: device(kind, device_id)^
+-- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
+select
+    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
+    d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
+from devices as d
+join live_state as s
+    on s.device = d.device
+left join devices as m
+    on m.device = s.meter
+left join lateral reverse_energy(s.device, coalesce(s.reverse_register_mwh_at, s.time), s.reverse_register_mwh) as r
+    on s.reverse_register_mwh is not null
+where d.kind = :kind
+    and d.id = :device_id
 
--- name: vehicles(after, limit)
--- A page of vehicles in the order of their ids (primary keys).
-select v.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.battery_capacity_wh, s.register_rollover_mwh
-from vehicle_state as v
-left join vehicle_settings as s
-    on s.vehicle_id = v.vehicle_id
-where v.vehicle_id > :after
-    and v.removed_at is null
-order by v.vehicle_id
+-- name: devices(kind, after, limit)
+-- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
+select
+    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
+    d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
+from devices as d
+join live_state as s
+    on s.device = d.device
+left join devices as m
+    on m.device = s.meter
+left join lateral reverse_energy(s.device, coalesce(s.reverse_register_mwh_at, s.time), s.reverse_register_mwh) as r
+    on s.reverse_register_mwh is not null
+where d.kind = :kind
+    and d.id > :after
+    and s.removed_at is null
+order by d.id
 limit :limit
 
--- name: vehicle_history(vehicle_id, start, end, limit)
--- A page of one vehicle's readings, oldest first (primary key, only the chunks of the window).
-select *
-from vehicle_readings
-where vehicle_id = :vehicle_id
-    and time >= :start
-    and time < :end
-order by time
+-- name: device_history(kind, device_id, start, end, limit)
+-- A page of one device's readings, oldest first (primary key, only the chunks of the window).
+select r.*, :device_id::text as id, m.id as meter_id, e.energy_mwh as derived_reverse_mwh
+from readings as r
+left join devices as m
+    on m.device = r.meter
+left join lateral reverse_energy(r.device, r.time, r.reverse_register_mwh) as e
+    on r.reverse_register_mwh is not null
+where r.device = (select device_of(:kind, :device_id))
+    and r.time >= :start
+    and r.time < :end
+order by r.time
 limit :limit
 
--- name: remove_vehicle(vehicle_id)$
--- Takes one vehicle out of live state and lists, until a newer reading brings it back; null: it was never there.
-update vehicle_state
+-- name: remove_device(kind, device_id)$
+-- Takes one device out of live state and lists, until a newer reading brings it back; null: it was never there.
+update live_state
 set removed_at = coalesce(removed_at, now())
-where vehicle_id = :vehicle_id
+where device = (select device_of(:kind, :device_id))
 returning true
 
--- name: vehicle_known(vehicle_id)$
--- Whether a vehicle has ever reported or been assigned.
-select exists (select from vehicle_state where vehicle_id = :vehicle_id)
-    or exists (select from meter_assignments where vehicle_id = :vehicle_id)
-
--- name: begin_vehicle_settings(vehicle_id)!
--- Makes sure that there is a row to lock.
-insert into vehicle_settings (vehicle_id)
-values (:vehicle_id)
-on conflict do nothing
-
--- name: vehicle_settings(vehicle_id)^
--- What is set for one vehicle (primary key), until the end of the transaction.
-select *
-from vehicle_settings
-where vehicle_id = :vehicle_id
-for update
-
--- name: set_vehicle(vehicle_id, label, site, reporting_interval_s, time_zone, battery_capacity_wh, register_rollover_mwh)!
--- Sets all of one vehicle's settings.
-select set_vehicle(
-    :vehicle_id, :label, :site, :reporting_interval_s, :time_zone, :battery_capacity_wh, :register_rollover_mwh
+-- name: device_known(kind, device_id)$
+-- Whether a device has ever reported or been assigned (primary keys, but for assignments to a meter).
+select exists (
+    select
+    from devices as d
+    where d.kind = :kind
+        and d.id = :device_id
+        and (
+            exists (select from live_state as s where s.device = d.device)
+            or exists (select from meter_vehicles as m where m.meter = d.device)
+            or exists (select from assignments as a where d.device in (a.vehicle, a.meter))
+        )
 )
 
--- name: meter(meter_id)^
--- The newest reading of one meter, and what is set for it (primary keys).
-select m.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.rated_power_w, s.register_rollover_mwh
-from meter_state as m
-left join meter_settings as s
-    on s.meter_id = m.meter_id
-where m.meter_id = :meter_id
+-- name: derive_intervals(device)!
+-- Derives the intervals of stored readings again, by the present reporting interval; a transaction a day.
+call derive_intervals(:device)
 
--- name: meters(after, limit)
--- A page of meters in the order of their ids (primary keys).
-select m.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.rated_power_w, s.register_rollover_mwh
-from meter_state as m
-left join meter_settings as s
-    on s.meter_id = m.meter_id
-where m.meter_id > :after
-    and m.removed_at is null
-order by m.meter_id
-limit :limit
-
--- name: meter_history(meter_id, start, end, limit)
--- A page of one meter's readings, oldest first (primary key, only the chunks of the window).
+-- name: set_device(kind, device_id, settings)^
+-- Sets what the JSON has, by columns, for one device; all that is set for it.
 select *
-from meter_readings
-where meter_id = :meter_id
-    and time >= :start
-    and time < :end
-order by time
-limit :limit
-
--- name: remove_meter(meter_id)$
--- Takes one meter out of live state and lists, until a newer reading brings it back; null: it was never there.
-update meter_state
-set removed_at = coalesce(removed_at, now())
-where meter_id = :meter_id
-returning true
-
--- name: meter_known(meter_id)$
--- Whether a meter has ever reported or had a vehicle assigned.
-select exists (select from meter_state where meter_id = :meter_id)
-    or exists (select from meter_vehicles where meter_id = :meter_id)
-    or exists (select from meter_assignments where meter_id = :meter_id)
-
--- name: begin_meter_settings(meter_id)!
--- Makes sure that there is a row to lock.
-insert into meter_settings (meter_id)
-values (:meter_id)
-on conflict do nothing
-
--- name: meter_settings(meter_id)^
--- What is set for one meter (primary key), until the end of the transaction.
-select *
-from meter_settings
-where meter_id = :meter_id
-for update
-
--- name: set_meter(meter_id, label, site, reporting_interval_s, time_zone, rated_power_w, register_rollover_mwh)!
--- Sets all of one meter's settings.
-select set_meter(:meter_id, :label, :site, :reporting_interval_s, :time_zone, :rated_power_w, :register_rollover_mwh)
+from set_device(:kind, :device_id, :settings::jsonb)

@@ -13,10 +13,12 @@ from meters_energy(:meter_ids, :bounds)
 limit :limit
 
 -- name: site_meters(site)$
--- The meters of a site (index on site).
-select array_agg(meter_id order by meter_id)
-from meter_settings
+-- The chargers' meters of a site (index on site).
+select array_agg(id order by id)
+from devices
 where site = :site
+    and kind = 'meter'
+    and coalesce(role, 'charger') = 'charger'
 
 -- name: meter_shares(meter_id, bounds, after, limit)
 -- Who got what of one meter's AC, in the order of vehicle ids.
@@ -37,7 +39,7 @@ select
     e.readings,
     e.readings_without_meter,
     e.resets,
-    e.hours_left_out,
+    e.quarters_left_out,
     e.covered_dc_s,
     e.covered_ac_s,
     e.compared_s,
@@ -51,7 +53,7 @@ from (
 ) as s
 cross join lateral vehicle_energy(
     :vehicle_id,
-    array[s.begins + interval '1 microsecond', s.finishes + interval '1 microsecond']
+    array[s.begins, s.finishes]
 ) as e
 order by s.begins desc
 

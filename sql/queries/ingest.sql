@@ -1,84 +1,64 @@
 -- What a writer asks and does in the transaction of a batch.
 
+-- name: number_devices(kinds, ids)
+-- The numbers of devices, given to those that have none, and the version for which they hold (unique key).
+select kind, id, device, version
+from number_devices(:kinds, :ids)
+
 -- name: begin_batch()^
--- Locks the assignments against a change, and tells their version and which history may be rolled up.
-select assignments_version, vehicles_rolled_up_before, meters_rolled_up_before
+-- Locks the assignments against a change; the versions of what a writer remembers, and which history may be rolled up.
+select assignments_version, devices_version, horizon
 from begin_batch()
 
--- name: last_vehicle_times(ids)
--- The newest stored time of each of these vehicles (primary key).
-select vehicle_id as id, time
-from vehicle_state
-where vehicle_id = any(:ids)
+-- name: writer_state(devices)
+-- What a writer remembers of devices: the newest reading, the register, the newest assignment (primary keys).
+select
+    d.device,
+    s.time,
+    s.energy_at,
+    s.register_mwh,
+    d.register_rollover_mwh,
+    interval_ms_of(d.reporting_interval_s) as interval_ms,
+    a.since,
+    a.meter
+from unnest(:devices::integer[]) as u (device)
+join devices as d
+    on d.device = u.device
+left join live_state as s
+    on s.device = d.device
+    and s.time > '-infinity'
+left join lateral (
+    select n.since, n.meter
+    from assignments as n
+    where n.vehicle = d.device
+    order by n.since desc
+    limit 1
+) as a
+    on true
 
--- name: last_meter_times(ids)
--- The newest stored time of each of these meters (primary key).
-select meter_id as id, time
-from meter_state
-where meter_id = any(:ids)
+-- name: assigned_meters(vehicles, times)
+-- The meters that vehicles were assigned to at these times, in their order (primary key).
+select assigned_meter(u.vehicle, u.time) as meter
+from unnest(:vehicles::integer[], :times::timestamptz[]) with ordinality as u (vehicle, time, place)
+order by u.place
 
--- name: assignments_of(ids)
--- All assignments of these vehicles, oldest first (primary key).
-select vehicle_id, since, meter_id
-from meter_assignments
-where vehicle_id = any(:ids)
-order by vehicle_id, since
+-- name: note_pairs(meters, vehicles)!
+-- Notes which vehicles have charged from which meters.
+select note_pairs(:meters, :vehicles)
 
--- name: pair(meter_ids, vehicle_ids)!
--- Notes which vehicles have charged from which meters, in the order of the key.
-insert into meter_vehicles (meter_id, vehicle_id)
-select p.meter_id, p.vehicle_id
-from unnest(:meter_ids::text[], :vehicle_ids::text[]) as p (meter_id, vehicle_id)
-order by p.meter_id collate "C", p.vehicle_id collate "C"
-on conflict do nothing
+-- name: note_late(devices, starts, ends)!
+-- Notes readings, by their intervals, that may be rolled up or evaluated already.
+select note_late(:devices, :starts, :ends)
 
--- name: note_late(source, hours, ids, sinces)!
--- Notes hours whose history changes when they may be rolled up or evaluated already, and whose it is, with the last of
--- the hours' ids (as the merge path does).
-with noted as (
-    insert into late_hours (source, hour)
-    select :source, h.hour
-    from unnest(:hours::timestamptz[]) as h (hour)
-    returning id
-)
-insert into late_devices (source, device_id, since, late_hours_until)
-select :source, d.id, d.since, (select max(n.id) from noted as n)
-from unnest(:ids::text[], :sinces::timestamptz[]) as d (id, since)
+-- name: put_pieces(devices, times)!
+-- Spreads the energy of readings over the quarter hours of their intervals.
+select put_pieces(:devices, :times)
 
--- name: advance_vehicles()!
+-- name: advance_state()!
 -- Moves live state forward, never back, by what lies in the temporary table.
-select advance_vehicles()
+select advance_state()
 
--- name: advance_meters()!
--- Moves live state forward, never back, by what lies in the temporary table.
-select advance_meters()
-
--- name: append_readings(assignments_version, vehicle_ids, vehicle_times, vehicle_energies_mwh, socs_bp, battery_temps_cdeg, vehicle_meter_ids, meters_declared, meter_ids, meter_times, meter_energies_mwh, voltages_mv)$
--- Stores a small batch of fresh readings in one round trip, or nothing: false.
-select append_readings(
-    :assignments_version,
-    :vehicle_ids, :vehicle_times, :vehicle_energies_mwh, :socs_bp, :battery_temps_cdeg, :vehicle_meter_ids, :meters_declared,
-    :meter_ids, :meter_times, :meter_energies_mwh, :voltages_mv
-)
-
--- name: store_vehicle_readings()
--- Merges the batch of the temporary table into history; how many readings were new and who was
--- refused, by part; and what history has under the keys that came with other values.
-select part, readings, refused, conflict
-from store_vehicle_readings()
-
--- name: store_meter_readings()
--- Merges the batch of the temporary table into history; how many readings were new and who was
--- refused, by part; and what history has under the keys that came with other values.
-select part, readings, refused, conflict
-from store_meter_readings()
-
--- name: store_vehicle_registers()
--- The same for vehicles that send a register, whose energy follows from the readings around.
-select part, readings, refused, conflict
-from store_vehicle_registers()
-
--- name: store_meter_registers()
--- The same for meters that send a register, whose energy follows from the readings around.
-select part, readings, refused, conflict
-from store_meter_registers()
+-- name: store_readings()^
+-- Merges the batch of the temporary table into history; items that are new, that mix energies, that are in conflict.
+select stored, mixed, conflicts
+from store_readings()

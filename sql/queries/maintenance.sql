@@ -8,6 +8,14 @@ call refresh_late_hours()
 -- Finishes an assignment that was interrupted.
 call restamp_pending()
 
+-- name: derive_pending()!
+-- Goes on with intervals that are to be derived again.
+call derive_pending()
+
+-- name: pack_rollups()!
+-- Puts old rollups into the columnstore, where there is one.
+call pack_rollups()
+
 -- name: account_hours()!
 -- Shares out the energy of hours that have been rolled up.
 call account_hours()
@@ -21,9 +29,9 @@ call drop_old_history()
 select job, error
 from failing_jobs()
 
--- name: kept_history()
+-- name: kept_since()$
 -- From when on every reading is still in history; older ones cannot be accepted any more.
-select source, since
+select since
 from kept_history
 
 -- name: retention_days()$

@@ -5,15 +5,12 @@
 select pg_advisory_xact_lock(hashtext('fleetmeter.rules.' || :kind))
 
 -- name: overrides_of_rule(kind)
--- All that is set for a rule, of a device with its site now (primary keys).
-select o.scope, o.target, o.parameters, coalesce(v.site, m.site) as site
+-- All that is set for a rule, of a device with its site now (primary key; devices by kind and id).
+select o.scope, o.target, o.parameters, d.site
 from rule_overrides as o
-left join vehicle_settings as v
-    on o.scope = 'vehicle'
-    and v.vehicle_id = o.target
-left join meter_settings as m
-    on o.scope = 'meter'
-    and m.meter_id = o.target
+left join devices as d
+    on d.kind = o.scope
+    and d.id = o.target
 where o.kind = :kind
 
 -- name: override_page(kind, after_scope, after_target, limit)
@@ -37,22 +34,16 @@ where kind = any(:kinds)
     )
 order by kind, array_position(array['fleet', 'site'], scope)
 
--- name: site_of_vehicle(vehicle_id)$
--- The site that is set for a vehicle (primary key).
+-- name: site_of(kind, device_id)$
+-- The site that is set for a device (index by kind and id).
 select site
-from vehicle_settings
-where vehicle_id = :vehicle_id
-
--- name: site_of_meter(meter_id)$
--- The site that is set for a meter (primary key).
-select site
-from meter_settings
-where meter_id = :meter_id
+from devices
+where kind = :kind
+    and id = :device_id
 
 -- name: site_known(site)$
--- Whether a device belongs to a site.
-select exists (select from meter_settings where site = :site)
-    or exists (select from vehicle_settings where site = :site)
+-- Whether a device belongs to a site (index by site).
+select exists (select from devices where site = :site)
 
 -- name: set_override(kind, scope, target, parameters, who)!
 -- Sets what a rule goes by in one place.

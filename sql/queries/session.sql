@@ -1,30 +1,65 @@
 -- What each connection needs before its first batch.
 
 -- name: prepare_session()#
--- The temporary tables that a batch is copied into; emptied by every commit. Energy is as it was sent: of an
--- interval, or what a register shows, which register_timeline puts between the readings around it.
-create temporary table if not exists incoming_vehicle_readings (
-    part integer not null,
-    vehicle_id text collate "C" not null,
+-- The temporary tables that a batch is copied into; emptied by every commit. Energy is as it was sent, until the
+-- timeline has put the readings between those around them.
+create temporary table if not exists incoming (
+    -- The position in the batch, and which of several readings of one key it is.
+    item integer not null,
+    turn bigint not null default 1,
+    -- Of the newest reading of a device: when it had reported and given energy before, as far as the writer knows, and
+    -- when it gives energy and measurements that the newest reading has not.
+    expected timestamptz,
+    energy_expected timestamptz,
+    energy_at timestamptz,
+    -- each measurement: {column}_at timestamptz,
+    soc_bp_at timestamptz, battery_temp_cdeg_at timestamptz, power_w_at timestamptz, reverse_mwh_at timestamptz,
+    reverse_register_mwh_at timestamptz, voltage_mv_at timestamptz, voltage_l1_mv_at timestamptz,
+    voltage_l2_mv_at timestamptz, voltage_l3_mv_at timestamptz,
+    -- end
+    device integer not null,
+    meter integer,
     time timestamptz not null,
-    energy_mwh bigint not null,
-    soc_bp smallint not null,
-    battery_temp_cdeg smallint not null,
-    meter_id text collate "C",
-    meter_declared boolean not null
+    energy_mwh bigint,
+    register_mwh bigint,
+    span_ms bigint,
+    interval_start timestamptz,
+    meter_declared boolean not null,
+    reset boolean not null,
+    spread boolean not null,
+    -- each measurement, last: {column} {type},
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, reverse_mwh bigint, reverse_register_mwh bigint,
+    voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    -- end
 ) on commit delete rows;
-create temporary table if not exists incoming_meter_readings (
-    part integer not null,
-    meter_id text collate "C" not null,
+-- What history is to have under the keys of a batch.
+create temporary table if not exists heads (
+    is_stored boolean not null default false,
+    is_changed boolean not null default false,
+    was_ms bigint,
+    device integer not null,
+    meter integer,
     time timestamptz not null,
-    energy_mwh bigint not null,
-    voltage_mv integer not null
+    energy_mwh bigint,
+    register_mwh bigint,
+    interval_start timestamptz,
+    meter_declared boolean not null,
+    -- each measurement, last: {column} {type},
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, reverse_mwh bigint, reverse_register_mwh bigint,
+    voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    -- end
 ) on commit delete rows;
-create temporary table if not exists register_timeline (
-    device_id text collate "C" not null,
+create temporary table if not exists timeline (
+    device integer not null,
     time timestamptz not null,
-    register_mwh bigint not null,
+    energy_mwh bigint,
+    register_mwh bigint,
+    interval_start timestamptz,
+    -- How long its interval is in history.
+    span_ms bigint,
     rollover_mwh bigint,
+    -- How long it is at most, where the reading does not say when it began.
+    interval_ms bigint not null,
     is_new boolean not null,
     is_newest boolean not null default false
 ) on commit delete rows;

@@ -39,61 +39,36 @@ from (
     limit 1
 ) as older
 
--- name: vehicles_ahead(after, scan)^
--- How many vehicles come next, of `scan` at most, and the last of them (primary key).
-select count(*) as devices, max(vehicle_id) as last
+-- name: devices_ahead(kind, after, scan)^
+-- How many devices of a kind come next, of `scan` at most, and the last of them (index by kind and id).
+select count(*) as devices, max(id) as last
 from (
-    select vehicle_id
-    from vehicle_state
-    where vehicle_id > :after
-    order by vehicle_id
+    select id
+    from devices
+    where kind = :kind
+        and id > :after
+    order by id
     limit :scan
 ) as ahead
 
--- name: seen_vehicles(after, last, since, limit)
--- Of the vehicles after one id up to another, those that reported since a time (primary keys).
-select v.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.battery_capacity_wh, s.register_rollover_mwh
-from (
-    select *
-    from vehicle_state
-    where vehicle_id > :after
-        and vehicle_id <= :last
-        and last_seen >= :since
-        and removed_at is null
-    order by vehicle_id
-    limit :limit
-) as v
-left join vehicle_settings as s
-    on s.vehicle_id = v.vehicle_id
-order by v.vehicle_id
-
--- name: meters_ahead(after, scan)^
--- How many meters come next, of `scan` at most, and the last of them (primary key).
-select count(*) as devices, max(meter_id) as last
-from (
-    select meter_id
-    from meter_state
-    where meter_id > :after
-    order by meter_id
-    limit :scan
-) as ahead
-
--- name: seen_meters(after, last, since, limit)
--- Of the meters after one id up to another, those that reported since a time (primary keys).
-select m.*, s.label, s.site, s.reporting_interval_s, s.time_zone, s.rated_power_w, s.register_rollover_mwh
-from (
-    select *
-    from meter_state
-    where meter_id > :after
-        and meter_id <= :last
-        and last_seen >= :since
-        and removed_at is null
-    order by meter_id
-    limit :limit
-) as m
-left join meter_settings as s
-    on s.meter_id = m.meter_id
-order by m.meter_id
+-- name: seen_devices(kind, after, last, since, limit)
+-- Of the devices of a kind after one id up to another, those that reported since a time, as `devices` gives them (index
+-- by kind and id, primary keys).
+select
+    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
+    d.battery_capacity_wh, d.rated_power_w, d.role
+from devices as d
+join live_state as s
+    on s.device = d.device
+left join devices as m
+    on m.device = s.meter
+where d.kind = :kind
+    and d.id > :after
+    and d.id <= :last
+    and s.last_seen >= :since
+    and s.removed_at is null
+order by d.id
+limit :limit
 
 -- name: database_time()$
 -- The clock that last_seen is of.

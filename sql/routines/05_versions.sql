@@ -5,9 +5,7 @@ returns void
 language plpgsql
 as $$
 begin
-    delete from replaced_vehicle_readings as r
-    where r.time < kept_since('vehicle_readings');
-    delete from replaced_meter_readings as r
-    where r.time < kept_since('meter_readings');
+    delete from replaced_readings as r
+    where r.time < kept_since();
 end;
 $$;

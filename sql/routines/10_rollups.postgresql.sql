@@ -1,104 +1,131 @@
 -- The rollups where there are no continuous aggregates: plain views over history, under the same
--- names and columns, and what is kept of history that was dropped. Buckets start at whole hours and days of UTC.
+-- names and columns, and what is kept of history that was dropped. Buckets begin a microsecond after the quarter hour,
+-- hour or day of UTC: what is stamped 11:00 belongs to the quarter before.
 
-create or replace view vehicle_hourly as
+create or replace view quarter_hourly as
 select
-    date_bin('1 hour', time, '2000-01-01 00:00:00+00') as bucket,
-    vehicle_id,
-    meter_id,
+    date_bin('15 minutes', time, '2000-01-01 00:00:00.000001+00') as bucket,
+    device,
+    meter,
     count(*) as readings,
-    count(*) filter (where register_mwh is null) as interval_readings,
-    coalesce(sum(span_ms), 0)::bigint as span_ms,
     count(*) filter (where reset) as resets,
-    sum(energy_mwh)::bigint as energy_mwh,
-    min(soc_bp) as soc_bp_min,
-    max(soc_bp) as soc_bp_max,
-    sum(battery_temp_cdeg) as battery_temp_cdeg_sum,
-    min(battery_temp_cdeg) as battery_temp_cdeg_min,
-    max(battery_temp_cdeg) as battery_temp_cdeg_max
-from vehicle_readings
+    coalesce(sum(energy_mwh) filter (where not spread), 0)::bigint as energy_mwh,
+    coalesce(sum(span_ms) filter (where not spread), 0)::bigint as covered_ms,
+    -- each rollup, last: {of_history} as {name},
+    min(soc_bp) as soc_bp_min, max(soc_bp) as soc_bp_max, count(battery_temp_cdeg) as battery_temp_cdeg_count,
+    coalesce(sum(battery_temp_cdeg), 0)::bigint as battery_temp_cdeg_sum,
+    min(battery_temp_cdeg) as battery_temp_cdeg_min, max(battery_temp_cdeg) as battery_temp_cdeg_max,
+    count(power_w) as power_w_count, coalesce(sum(power_w), 0)::bigint as power_w_sum, min(power_w) as power_w_min,
+    max(power_w) as power_w_max,
+    count(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))) as voltage_mv_count,
+    coalesce(sum(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), 0)::bigint as voltage_mv_sum,
+    min(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))) as voltage_mv_min,
+    max(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))) as voltage_mv_max,
+    count(voltage_l1_mv) as voltage_l1_mv_count, coalesce(sum(voltage_l1_mv), 0)::bigint as voltage_l1_mv_sum,
+    min(voltage_l1_mv) as voltage_l1_mv_min, max(voltage_l1_mv) as voltage_l1_mv_max,
+    count(voltage_l2_mv) as voltage_l2_mv_count, coalesce(sum(voltage_l2_mv), 0)::bigint as voltage_l2_mv_sum,
+    min(voltage_l2_mv) as voltage_l2_mv_min, max(voltage_l2_mv) as voltage_l2_mv_max,
+    count(voltage_l3_mv) as voltage_l3_mv_count, coalesce(sum(voltage_l3_mv), 0)::bigint as voltage_l3_mv_sum,
+    min(voltage_l3_mv) as voltage_l3_mv_min, max(voltage_l3_mv) as voltage_l3_mv_max
+    -- end
+from readings
 group by 1, 2, 3
 union all
-select
-    bucket,
-    vehicle_id,
-    meter_id,
-    readings,
-    interval_readings,
-    span_ms,
-    resets,
-    energy_mwh,
-    soc_bp_min,
-    soc_bp_max,
-    battery_temp_cdeg_sum,
-    battery_temp_cdeg_min,
-    battery_temp_cdeg_max
-from kept_vehicle_hours;
+select *
+from kept_quarter_hours;
 
-create or replace view vehicle_daily as
+create or replace view hourly as
 select
-    date_bin('1 day', bucket, '2000-01-01 00:00:00+00') as bucket,
-    vehicle_id,
-    meter_id,
+    date_bin('1 hour', bucket, '2000-01-01 00:00:00.000001+00') as bucket,
+    device,
+    meter,
     sum(readings)::bigint as readings,
-    sum(interval_readings)::bigint as interval_readings,
-    sum(span_ms)::bigint as span_ms,
     sum(resets)::bigint as resets,
     sum(energy_mwh)::bigint as energy_mwh,
-    min(soc_bp_min) as soc_bp_min,
-    max(soc_bp_max) as soc_bp_max,
-    sum(battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum,
-    min(battery_temp_cdeg_min) as battery_temp_cdeg_min,
-    max(battery_temp_cdeg_max) as battery_temp_cdeg_max
-from vehicle_hourly
+    sum(covered_ms)::bigint as covered_ms,
+    -- each rollup, last: {of_rollup} as {name},
+    min(soc_bp_min) as soc_bp_min, max(soc_bp_max) as soc_bp_max,
+    sum(battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
+    sum(battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum, min(battery_temp_cdeg_min) as battery_temp_cdeg_min,
+    max(battery_temp_cdeg_max) as battery_temp_cdeg_max, sum(power_w_count)::bigint as power_w_count,
+    sum(power_w_sum)::bigint as power_w_sum, min(power_w_min) as power_w_min, max(power_w_max) as power_w_max,
+    sum(voltage_mv_count)::bigint as voltage_mv_count, sum(voltage_mv_sum)::bigint as voltage_mv_sum,
+    min(voltage_mv_min) as voltage_mv_min, max(voltage_mv_max) as voltage_mv_max,
+    sum(voltage_l1_mv_count)::bigint as voltage_l1_mv_count, sum(voltage_l1_mv_sum)::bigint as voltage_l1_mv_sum,
+    min(voltage_l1_mv_min) as voltage_l1_mv_min, max(voltage_l1_mv_max) as voltage_l1_mv_max,
+    sum(voltage_l2_mv_count)::bigint as voltage_l2_mv_count, sum(voltage_l2_mv_sum)::bigint as voltage_l2_mv_sum,
+    min(voltage_l2_mv_min) as voltage_l2_mv_min, max(voltage_l2_mv_max) as voltage_l2_mv_max,
+    sum(voltage_l3_mv_count)::bigint as voltage_l3_mv_count, sum(voltage_l3_mv_sum)::bigint as voltage_l3_mv_sum,
+    min(voltage_l3_mv_min) as voltage_l3_mv_min, max(voltage_l3_mv_max) as voltage_l3_mv_max
+    -- end
+from quarter_hourly
 group by 1, 2, 3;
 
-create or replace view meter_hourly as
+create or replace view daily as
 select
-    date_bin('1 hour', time, '2000-01-01 00:00:00+00') as bucket,
-    meter_id,
-    count(*) as readings,
-    count(*) filter (where register_mwh is null) as interval_readings,
-    coalesce(sum(span_ms), 0)::bigint as span_ms,
-    count(*) filter (where reset) as resets,
-    sum(energy_mwh)::bigint as energy_mwh,
-    sum(voltage_mv) as voltage_mv_sum,
-    min(voltage_mv) as voltage_mv_min,
-    max(voltage_mv) as voltage_mv_max
-from meter_readings
-group by 1, 2
-union all
-select
-    bucket,
-    meter_id,
-    readings,
-    interval_readings,
-    span_ms,
-    resets,
-    energy_mwh,
-    voltage_mv_sum,
-    voltage_mv_min,
-    voltage_mv_max
-from kept_meter_hours;
-
-create or replace view meter_daily as
-select
-    date_bin('1 day', bucket, '2000-01-01 00:00:00+00') as bucket,
-    meter_id,
+    date_bin('1 day', bucket, '2000-01-01 00:00:00.000001+00') as bucket,
+    device,
+    meter,
     sum(readings)::bigint as readings,
-    sum(interval_readings)::bigint as interval_readings,
-    sum(span_ms)::bigint as span_ms,
     sum(resets)::bigint as resets,
     sum(energy_mwh)::bigint as energy_mwh,
-    sum(voltage_mv_sum)::bigint as voltage_mv_sum,
-    min(voltage_mv_min) as voltage_mv_min,
-    max(voltage_mv_max) as voltage_mv_max
-from meter_hourly
-group by 1, 2;
+    sum(covered_ms)::bigint as covered_ms,
+    -- each rollup, last: {of_rollup} as {name},
+    min(soc_bp_min) as soc_bp_min, max(soc_bp_max) as soc_bp_max,
+    sum(battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
+    sum(battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum, min(battery_temp_cdeg_min) as battery_temp_cdeg_min,
+    max(battery_temp_cdeg_max) as battery_temp_cdeg_max, sum(power_w_count)::bigint as power_w_count,
+    sum(power_w_sum)::bigint as power_w_sum, min(power_w_min) as power_w_min, max(power_w_max) as power_w_max,
+    sum(voltage_mv_count)::bigint as voltage_mv_count, sum(voltage_mv_sum)::bigint as voltage_mv_sum,
+    min(voltage_mv_min) as voltage_mv_min, max(voltage_mv_max) as voltage_mv_max,
+    sum(voltage_l1_mv_count)::bigint as voltage_l1_mv_count, sum(voltage_l1_mv_sum)::bigint as voltage_l1_mv_sum,
+    min(voltage_l1_mv_min) as voltage_l1_mv_min, max(voltage_l1_mv_max) as voltage_l1_mv_max,
+    sum(voltage_l2_mv_count)::bigint as voltage_l2_mv_count, sum(voltage_l2_mv_sum)::bigint as voltage_l2_mv_sum,
+    min(voltage_l2_mv_min) as voltage_l2_mv_min, max(voltage_l2_mv_max) as voltage_l2_mv_max,
+    sum(voltage_l3_mv_count)::bigint as voltage_l3_mv_count, sum(voltage_l3_mv_sum)::bigint as voltage_l3_mv_sum,
+    min(voltage_l3_mv_min) as voltage_l3_mv_min, max(voltage_l3_mv_max) as voltage_l3_mv_max
+    -- end
+from hourly
+group by 1, 2, 3;
+
+-- What is rolled up for good: of history that was dropped.
+create or replace view rolled_up_quarter_hours as
+select *
+from kept_quarter_hours;
+
+-- Hours and days are always added up from quarter hours.
+create or replace view rolled_up_hours as
+select *
+from kept_quarter_hours
+where false;
+
+create or replace view rolled_up_days as
+select *
+from kept_quarter_hours
+where false;
+
+-- The quarter hour, hour and day of UTC that a bucket is of.
+create or replace function quarter_of(p_bucket timestamptz)
+returns timestamptz
+language sql
+immutable
+return date_bin('15 minutes', p_bucket, '2000-01-01 00:00:00+00');
+
+create or replace function hour_of(p_bucket timestamptz)
+returns timestamptz
+language sql
+immutable
+return date_bin('1 hour', p_bucket, '2000-01-01 00:00:00+00');
+
+create or replace function day_of(p_bucket timestamptz)
+returns timestamptz
+language sql
+immutable
+return date_bin('1 day', p_bucket, '2000-01-01 00:00:00+00');
 
 -- A change of history before this time must be noted in late_hours, and the device in late_devices. A view is never
 -- behind, so that nothing has to be rolled up again; but it may have been evaluated.
-create or replace function rolled_up_before(p_source text)
+create or replace function rolled_up_before()
 returns timestamptz
 language plpgsql
 stable
@@ -108,34 +135,14 @@ begin
 end;
 $$;
 
-create or replace view rolled_up_vehicle_hours as
-select *
-from kept_vehicle_hours;
-
-create or replace view rolled_up_meter_hours as
-select *
-from kept_meter_hours;
-
--- Days are always added up from hours.
-create or replace view rolled_up_vehicle_days as
-select *
-from kept_vehicle_hours
-where false;
-
-create or replace view rolled_up_meter_days as
-select *
-from kept_meter_hours
-where false;
-
--- From when on every reading of this source is still in history.
-create or replace function kept_since(p_source text)
+-- From when on every reading is still in history.
+create or replace function kept_since()
 returns timestamptz
 language sql
 stable
 begin atomic
     select k.since
-    from kept_history as k
-    where k.source = p_source;
+    from kept_history as k;
 end;
 
 create or replace function rolled_up_until()
@@ -144,15 +151,21 @@ language plpgsql
 stable
 as $$
 begin
-    return (select min(k.since) from kept_history as k);
+    return (select k.since from kept_history as k);
 end;
 $$;
 
--- There is nothing to refresh: the hours are forgotten.
+-- There is nothing to refresh: the hours are forgotten. What was shared out of them is shared out again; of history that
+-- was dropped, an interval may end in what is kept.
 create or replace procedure refresh_late_hours()
 language sql
 begin atomic
-    delete from late_hours;
+    with late as (
+        delete from late_hours as h
+        returning h.hour
+    )
+    delete from accounted_hours as a
+    where a.hour in (select l.hour from late as l);
 end;
 
 -- History is kept for p_days, and dropped a day after, so that readings which are still accepted never meet hours
@@ -173,68 +186,47 @@ language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_vehicle_readings bigint;
-    l_meter_readings bigint;
+    l_readings bigint;
 begin
     with dropped as (
-        delete from vehicle_readings as r
-        using vehicle_state as v
-        where r.vehicle_id = v.vehicle_id
-            and r.time < p_time
+        delete from readings as r
+        using live_state as s
+        where r.device = s.device
+            and r.time <= p_time
         returning r.*
     ),
     kept as (
-        insert into kept_vehicle_hours
+        insert into kept_quarter_hours
         select
-            date_bin('1 hour', d.time, '2000-01-01 00:00:00+00'),
-            d.vehicle_id,
-            d.meter_id,
+            date_bin('15 minutes', time, '2000-01-01 00:00:00.000001+00'),
+            device,
+            meter,
             count(*),
-            count(*) filter (where d.register_mwh is null),
-            coalesce(sum(d.span_ms), 0),
-            count(*) filter (where d.reset),
-            sum(d.energy_mwh),
-            min(d.soc_bp),
-            max(d.soc_bp),
-            sum(d.battery_temp_cdeg),
-            min(d.battery_temp_cdeg),
-            max(d.battery_temp_cdeg)
-        from dropped as d
+            count(*) filter (where reset),
+            coalesce(sum(energy_mwh) filter (where not spread), 0),
+            coalesce(sum(span_ms) filter (where not spread), 0),
+            -- each rollup, last: {of_history},
+            min(soc_bp), max(soc_bp), count(battery_temp_cdeg), coalesce(sum(battery_temp_cdeg), 0)::bigint,
+            min(battery_temp_cdeg), max(battery_temp_cdeg), count(power_w), coalesce(sum(power_w), 0)::bigint,
+            min(power_w), max(power_w),
+            count(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))),
+            coalesce(sum(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), 0)::bigint,
+            min(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))),
+            max(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), count(voltage_l1_mv),
+            coalesce(sum(voltage_l1_mv), 0)::bigint, min(voltage_l1_mv), max(voltage_l1_mv), count(voltage_l2_mv),
+            coalesce(sum(voltage_l2_mv), 0)::bigint, min(voltage_l2_mv), max(voltage_l2_mv), count(voltage_l3_mv),
+            coalesce(sum(voltage_l3_mv), 0)::bigint, min(voltage_l3_mv), max(voltage_l3_mv)
+            -- end
+        from dropped
         group by 1, 2, 3
     )
     select count(*)
-    into l_vehicle_readings
-    from dropped;
-    with dropped as (
-        delete from meter_readings as r
-        using meter_state as m
-        where r.meter_id = m.meter_id
-            and r.time < p_time
-        returning r.*
-    ),
-    kept as (
-        insert into kept_meter_hours
-        select
-            date_bin('1 hour', d.time, '2000-01-01 00:00:00+00'),
-            d.meter_id,
-            count(*),
-            count(*) filter (where d.register_mwh is null),
-            coalesce(sum(d.span_ms), 0),
-            count(*) filter (where d.reset),
-            sum(d.energy_mwh),
-            sum(d.voltage_mv),
-            min(d.voltage_mv),
-            max(d.voltage_mv)
-        from dropped as d
-        group by 1, 2
-    )
-    select count(*)
-    into l_meter_readings
+    into l_readings
     from dropped;
     update kept_history as k
     set since = p_time
     where k.since < p_time;
-    return l_vehicle_readings + l_meter_readings;
+    return l_readings;
 end;
 $$;
 
@@ -258,11 +250,8 @@ begin
         select date_bin('1 day', min(o.time), '2000-01-01 00:00:00+00') + interval '24 hours'
         into l_day_end
         from (
-            select (select min(r.time) from vehicle_readings as r where r.vehicle_id = v.vehicle_id) as time
-            from vehicle_state as v
-            union all
-            select (select min(r.time) from meter_readings as r where r.meter_id = m.meter_id)
-            from meter_state as m
+            select (select min(r.time) from readings as r where r.device = s.device) as time
+            from live_state as s
         ) as o;
         exit when l_day_end is null or l_day_end > l_until;
         l_readings := l_readings + drop_history_before(l_day_end);
@@ -278,6 +267,13 @@ begin
     perform pg_advisory_unlock(hashtext('fleetmeter.drop_old_history'));
 end;
 $$;
+
+-- There is no columnstore.
+create or replace procedure pack_rollups()
+language sql
+begin atomic
+    select;
+end;
 
 create or replace function failing_jobs()
 returns table (job text, error text)

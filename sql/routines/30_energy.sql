@@ -1,7 +1,7 @@
--- Energy accounting: what each vehicle took from each meter, hour by hour. docs/energy-accounting.md says
+-- Energy accounting: what each vehicle took from each meter, quarter hour by quarter hour. docs/energy-accounting.md says
 -- the rules with worked numbers.
 
--- Several vehicles on one meter in the same hour share its AC in proportion to their DC. The shares
+-- Several vehicles on one meter in the same quarter hour share its AC in proportion to their DC. The shares
 -- are whole milliwatt-hours that add up to the meter's total exactly: a vehicle gets the difference
 -- of two roundings of the running sum, in the order of vehicle ids. AC without any DC stays unattributed.
 create or replace function apportion(p_ac bigint, p_before bigint, p_dc bigint, p_total bigint)
@@ -20,9 +20,9 @@ end;
 -- Whether a meter and the vehicles on it cover the same time, so that their energy can be compared: the
 -- one that covers least has at least p_least_match of what the one that covers most has.
 create or replace function comparable(
-    p_meter_s bigint,
-    p_least_vehicle_s bigint,
-    p_most_vehicle_s bigint,
+    p_meter_ms bigint,
+    p_least_vehicle_ms bigint,
+    p_most_vehicle_ms bigint,
     p_least_match double precision
 )
 returns boolean
@@ -30,231 +30,315 @@ language sql
 immutable
 parallel safe
 return coalesce(
-    p_meter_s > 0
-    and p_least_vehicle_s > 0
-    and p_least_vehicle_s >= p_most_vehicle_s * p_least_match
-    and p_least_vehicle_s >= p_meter_s * p_least_match
-    and p_meter_s >= p_most_vehicle_s * p_least_match,
+    p_meter_ms > 0
+    and p_least_vehicle_ms > 0
+    and p_least_vehicle_ms >= p_most_vehicle_ms * p_least_match
+    and p_least_vehicle_ms >= p_meter_ms * p_least_match
+    and p_meter_ms >= p_most_vehicle_ms * p_least_match,
     false
 );
 
--- How much of a window has passed, seconds: what could have been measured by now.
-create or replace function elapsed_s(p_from timestamptz, p_to timestamptz)
+-- How much of a window has passed, milliseconds: what could have been measured by now.
+create or replace function elapsed_ms(p_from timestamptz, p_to timestamptz)
 returns bigint
 language sql
 stable
 parallel safe
-return greatest(extract(epoch from least(p_to, now()) - p_from), 0)::bigint;
+return greatest(extract(epoch from least(p_to, now()) - p_from) * 1000, 0)::bigint;
 
--- The hours of some vehicles at some meters, cut to a window (see vehicle_slices() for its hours). A row of a
--- vehicle has its DC at one meter, or at none (null), and its share of that meter's AC, null when the meter
--- reported nothing. A row without a vehicle is a meter's own, and its AC what nobody took. The vehicles must
--- be all that charged at the meters.
+-- Meters that are not those of chargers: vehicles get nothing of what they meter.
+create or replace function no_chargers()
+returns table (device integer)
+language sql
+stable
+begin atomic
+    select d.device
+    from devices as d
+    where d.role <> 'charger';
+end;
+
+-- The quarter hours (p_unit; the rules of anomalies take hours) of some devices, or without a list of all, cut to a
+-- window (see slices() for its hours). A row of a
+-- vehicle has its DC at one meter, or at none (null), and its share of that meter's AC, null when the meter reported
+-- nothing. A row without a vehicle is a meter's own, and its AC what nobody took. The list must have all vehicles that
+-- charged at its meters.
 --
--- A device covers its reporting interval with each reading of interval energy, and with one of a register
--- the time since the one before; that is what both sides are compared by, a vehicle with all of its
--- meters taken together. Coverage counts no second of an hour twice.
+-- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
+-- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first.
 create or replace function energy_slices(
-    p_vehicles text[],
-    p_meters text[],
+    p_devices integer[],
     p_from timestamptz,
     p_hours_from timestamptz,
     p_hours_to timestamptz,
     p_to timestamptz,
-    p_interval_s integer,
+    p_unit interval,
     p_least_match double precision
 )
 returns table (
-    hour timestamptz,
-    vehicle_id text,
-    meter_id text,
+    bucket timestamptz,
+    vehicle integer,
+    meter integer,
     dc_mwh bigint,
     ac_mwh bigint,
     comparable boolean,
-    covered_dc_s bigint,
-    covered_ac_s double precision,
+    covered_dc_ms bigint,
+    covered_ac_ms double precision,
     readings bigint,
     resets bigint,
-    soc_bp_min smallint,
-    soc_bp_max smallint,
-    battery_temp_cdeg_sum bigint,
-    battery_temp_cdeg_min smallint,
-    battery_temp_cdeg_max smallint,
-    voltage_mv_sum bigint,
-    voltage_mv_min integer,
-    voltage_mv_max integer
+    -- each rollup, last: {name} {type},
+    soc_bp_min smallint, soc_bp_max smallint, battery_temp_cdeg_count bigint, battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_min smallint, battery_temp_cdeg_max smallint, power_w_count bigint, power_w_sum bigint,
+    power_w_min integer, power_w_max integer, voltage_mv_count bigint, voltage_mv_sum bigint, voltage_mv_min integer,
+    voltage_mv_max integer, voltage_l1_mv_count bigint, voltage_l1_mv_sum bigint, voltage_l1_mv_min integer,
+    voltage_l1_mv_max integer, voltage_l2_mv_count bigint, voltage_l2_mv_sum bigint, voltage_l2_mv_min integer,
+    voltage_l2_mv_max integer, voltage_l3_mv_count bigint, voltage_l3_mv_sum bigint, voltage_l3_mv_min integer,
+    voltage_l3_mv_max integer
+    -- end
 )
 language sql
 stable
 begin atomic
+    with parts as materialized (
+        select *
+        from slices(p_devices, p_from, p_hours_from, p_hours_to, p_to)
+    )
     select
-        g.hour,
-        g.vehicle_id,
-        g.meter_id,
+        g.bucket,
+        g.vehicle,
+        g.meter,
         g.dc_mwh,
         case
-            when g.vehicle_id is not null
+            when g.vehicle is not null
                 then apportion(g.metered_mwh, (g.running_mwh - g.dc_mwh)::bigint, g.dc_mwh, g.total_mwh::bigint)
-            when g.total_mwh > 0 then 0
+            when g.total_mwh > 0 and g.metered_mwh is not null then 0
             else g.metered_mwh
         end,
-        g.meter_id is not null
-            and comparable(g.meter_covered_s, g.least_covered_s, g.most_covered_s, p_least_match),
+        g.meter is not null
+            and comparable(g.meter_covered_ms, g.least_covered_ms, g.most_covered_ms, p_least_match),
         case
-            when g.vehicle_id is not null
-                then least(g.running_covered_s, g.elapsed_s) - least(g.running_covered_s - g.covered_s, g.elapsed_s)
-            else least(coalesce(g.least_covered_s, 0), g.elapsed_s)
+            when g.vehicle is not null
+                then least(g.running_covered_ms, g.elapsed_ms)
+                    - least(g.running_covered_ms - g.covered_ms, g.elapsed_ms)
+            else least(coalesce(g.least_covered_ms, 0), g.elapsed_ms)
         end,
-        case when g.meter_id is not null then least(coalesce(g.meter_covered_s, 0), g.elapsed_s)::float8 / g.meters else 0 end,
+        case
+            when g.meter is not null
+                then least(coalesce(g.meter_covered_ms, 0), g.elapsed_ms)::float8 / greatest(g.meters, 1)
+            else 0
+        end,
         g.readings,
         g.resets,
-        g.soc_bp_min,
-        g.soc_bp_max,
-        g.battery_temp_cdeg_sum,
-        g.battery_temp_cdeg_min,
-        g.battery_temp_cdeg_max,
-        g.voltage_mv_sum,
-        g.voltage_mv_min,
-        g.voltage_mv_max
+        -- each rollup, last: g.{name},
+        g.soc_bp_min, g.soc_bp_max, g.battery_temp_cdeg_count, g.battery_temp_cdeg_sum, g.battery_temp_cdeg_min,
+        g.battery_temp_cdeg_max, g.power_w_count, g.power_w_sum, g.power_w_min, g.power_w_max, g.voltage_mv_count,
+        g.voltage_mv_sum, g.voltage_mv_min, g.voltage_mv_max, g.voltage_l1_mv_count, g.voltage_l1_mv_sum,
+        g.voltage_l1_mv_min, g.voltage_l1_mv_max, g.voltage_l2_mv_count, g.voltage_l2_mv_sum, g.voltage_l2_mv_min,
+        g.voltage_l2_mv_max, g.voltage_l3_mv_count, g.voltage_l3_mv_sum, g.voltage_l3_mv_min, g.voltage_l3_mv_max
+        -- end
     from (
         select
-            r.*,
-            elapsed_s(greatest(r.hour, p_from), least(r.hour + interval '1 hour', p_to)) as elapsed_s,
-            max(r.ac_mwh) over meter as metered_mwh,
-            max(r.covered_s) filter (where r.vehicle_id is null) over meter as meter_covered_s,
-            sum(r.dc_mwh) over meter as total_mwh,
-            sum(r.dc_mwh) over (meter order by r.vehicle_id) as running_mwh,
-            min(r.vehicle_covered_s) over meter as least_covered_s,
-            max(r.vehicle_covered_s) over meter as most_covered_s
+            c.*,
+            elapsed_ms(greatest(c.bucket, p_from), least(c.bucket + p_unit, p_to)) as elapsed_ms,
+            max(c.ac_mwh) over meter as metered_mwh,
+            max(c.covered_ms) filter (where c.vehicle is null) over meter as meter_covered_ms,
+            sum(c.dc_mwh) over meter as total_mwh,
+            sum(c.dc_mwh) over (meter order by c.id) as running_mwh,
+            min(c.vehicle_covered_ms) over meter as least_covered_ms,
+            max(c.vehicle_covered_ms) over meter as most_covered_ms
         from (
             select
-                v.*,
-                sum(v.covered_s) over vehicle::bigint as vehicle_covered_s,
-                sum(v.covered_s) over (vehicle order by v.meter_id)::bigint as running_covered_s,
-                nullif(count(v.meter_id) over vehicle, 0) as meters
+                r.*,
+                (sum(r.covered_ms) filter (where r.vehicle is not null) over device)::bigint as vehicle_covered_ms,
+                -- ids of meters are looked up where they matter: few vehicles are at several in a quarter hour
+                sum(r.covered_ms) over (
+                    device
+                    order by case when r.rows > 1 then (select m.id from devices as m where m.device = r.meter) end
+                )::bigint as running_covered_ms
             from (
                 select
-                    s.hour,
-                    s.vehicle_id,
-                    s.meter_id,
-                    s.energy_mwh as dc_mwh,
-                    null::bigint as ac_mwh,
-                    s.interval_readings * coalesce(d.reporting_interval_s, p_interval_s) + s.span_ms / 1000 as covered_s,
+                    s.bucket,
+                    s.device,
+                    d.id,
+                    case when d.kind = 'vehicle' then s.device end as vehicle,
+                    case
+                        when d.kind = 'meter' then s.device
+                        when s.meter = any(array(select n.device from no_chargers() as n)) then null
+                        else s.meter
+                    end as meter,
+                    case when d.kind = 'vehicle' then s.energy_mwh end as dc_mwh,
+                    case when d.kind = 'meter' then s.energy_mwh end as ac_mwh,
+                    s.covered_ms,
+                    count(*) over device as rows,
+                    count(s.meter) over device as meters,
                     s.readings,
                     s.resets,
-                    s.soc_bp_min,
-                    s.soc_bp_max,
-                    s.battery_temp_cdeg_sum,
-                    s.battery_temp_cdeg_min,
-                    s.battery_temp_cdeg_max,
-                    null::bigint as voltage_mv_sum,
-                    null::integer as voltage_mv_min,
-                    null::integer as voltage_mv_max
-                from vehicle_slices(p_vehicles, p_from, p_hours_from, p_hours_to, p_to) as s
-                left join vehicle_settings as d
-                    on d.vehicle_id = s.vehicle_id
-            ) as v
-            window vehicle as (partition by v.hour, v.vehicle_id)
-            union all
-            select
-                s.hour,
-                null,
-                s.meter_id,
-                null,
-                s.energy_mwh,
-                s.interval_readings * coalesce(d.reporting_interval_s, p_interval_s) + s.span_ms / 1000,
-                s.readings,
-                s.resets,
-                null,
-                null,
-                null,
-                null,
-                null,
-                s.voltage_mv_sum,
-                s.voltage_mv_min,
-                s.voltage_mv_max,
-                null,
-                null,
-                1
-            from meter_slices(p_meters, p_from, p_hours_from, p_hours_to, p_to) as s
-            left join meter_settings as d
-                on d.meter_id = s.meter_id
-        ) as r
-        window meter as (partition by r.hour, r.meter_id)
+                    -- each rollup, last: s.{name},
+                    s.soc_bp_min, s.soc_bp_max, s.battery_temp_cdeg_count, s.battery_temp_cdeg_sum,
+                    s.battery_temp_cdeg_min, s.battery_temp_cdeg_max, s.power_w_count, s.power_w_sum, s.power_w_min,
+                    s.power_w_max, s.voltage_mv_count, s.voltage_mv_sum, s.voltage_mv_min, s.voltage_mv_max,
+                    s.voltage_l1_mv_count, s.voltage_l1_mv_sum, s.voltage_l1_mv_min, s.voltage_l1_mv_max,
+                    s.voltage_l2_mv_count, s.voltage_l2_mv_sum, s.voltage_l2_mv_min, s.voltage_l2_mv_max,
+                    s.voltage_l3_mv_count, s.voltage_l3_mv_sum, s.voltage_l3_mv_min, s.voltage_l3_mv_max
+                    -- end
+                from (
+                    select
+                        date_bin(p_unit, l.bucket, '2000-01-01 00:00:00+00') as bucket,
+                        l.device,
+                        l.meter,
+                        sum(l.readings)::bigint as readings,
+                        sum(l.resets)::bigint as resets,
+                        sum(l.energy_mwh)::bigint as energy_mwh,
+                        sum(l.covered_ms)::bigint as covered_ms,
+                        -- each rollup, last: {of_rollup} as {name},
+                        min(soc_bp_min) as soc_bp_min, max(soc_bp_max) as soc_bp_max,
+                        sum(battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
+                        sum(battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum,
+                        min(battery_temp_cdeg_min) as battery_temp_cdeg_min,
+                        max(battery_temp_cdeg_max) as battery_temp_cdeg_max,
+                        sum(power_w_count)::bigint as power_w_count, sum(power_w_sum)::bigint as power_w_sum,
+                        min(power_w_min) as power_w_min, max(power_w_max) as power_w_max,
+                        sum(voltage_mv_count)::bigint as voltage_mv_count,
+                        sum(voltage_mv_sum)::bigint as voltage_mv_sum, min(voltage_mv_min) as voltage_mv_min,
+                        max(voltage_mv_max) as voltage_mv_max, sum(voltage_l1_mv_count)::bigint as voltage_l1_mv_count,
+                        sum(voltage_l1_mv_sum)::bigint as voltage_l1_mv_sum,
+                        min(voltage_l1_mv_min) as voltage_l1_mv_min, max(voltage_l1_mv_max) as voltage_l1_mv_max,
+                        sum(voltage_l2_mv_count)::bigint as voltage_l2_mv_count,
+                        sum(voltage_l2_mv_sum)::bigint as voltage_l2_mv_sum,
+                        min(voltage_l2_mv_min) as voltage_l2_mv_min, max(voltage_l2_mv_max) as voltage_l2_mv_max,
+                        sum(voltage_l3_mv_count)::bigint as voltage_l3_mv_count,
+                        sum(voltage_l3_mv_sum)::bigint as voltage_l3_mv_sum,
+                        min(voltage_l3_mv_min) as voltage_l3_mv_min, max(voltage_l3_mv_max) as voltage_l3_mv_max
+                        -- end
+                    from (
+                        select *
+                        from parts
+                        union all
+                        -- a meter that reported nothing while vehicles were there
+                        select distinct
+                            m.bucket,
+                            m.meter,
+                            null::integer,
+                            0::bigint,
+                            0::bigint,
+                            null::bigint,
+                            0::bigint,
+                            -- each rollup, last: null::{type},
+                            null::smallint, null::smallint, null::bigint, null::bigint, null::smallint, null::smallint,
+                            null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint,
+                            null::integer, null::integer, null::bigint, null::bigint, null::integer, null::integer,
+                            null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint,
+                            null::integer, null::integer
+                            -- end
+                        from parts as m
+                        where m.meter is not null
+                    ) as l
+                    group by 1, 2, 3
+                ) as s
+                -- those that are listed by the primary key
+                join (
+                    select l.*
+                    from devices as l
+                    where l.device = any(p_devices)
+                    union all
+                    select a.*
+                    from devices as a
+                    where p_devices is null
+                        and coalesce(a.role, 'charger') = 'charger'
+                ) as d
+                    on d.device = s.device
+                window device as (partition by s.bucket, s.device)
+            ) as r
+            window device as (partition by r.bucket, r.device)
+        ) as c
+        window meter as (partition by c.bucket, c.meter)
     ) as g;
 end;
 
--- The same for every vehicle in whole hours of UTC, as a relation; the efficiency views read it. The two
--- rollups are stacked rather than joined, so that a bound on bucket bounds both.
+-- The same for every vehicle as a relation, shared out by quarter hours and added up by hours of UTC; the efficiency
+-- views read it. Compared is the energy of those quarter hours that both sides cover alike. Partitioned by what the rollup
+-- has for a bucket, so that a bound on the hour bounds the quarter hours, too.
 create or replace view vehicle_energy_hourly as
 select
-    s.bucket,
-    s.vehicle_id,
-    s.meter_id,
-    s.dc_mwh,
-    apportion(s.meter_mwh, (s.running_mwh - s.dc_mwh)::bigint, s.dc_mwh, s.total_mwh::bigint) as ac_mwh,
-    s.meter_id is not null
-        and comparable(s.meter_covered_s, s.least_covered_s, s.most_covered_s, a.least_match) as comparable,
-    s.readings,
-    s.resets,
-    s.soc_bp_min,
-    s.soc_bp_max,
-    s.battery_temp_cdeg_sum,
-    s.battery_temp_cdeg_max
+    hour_of(e.bucket) as bucket,
+    e.vehicle_id,
+    e.meter_id,
+    sum(e.dc_mwh)::bigint as dc_mwh,
+    sum(e.ac_mwh)::bigint as ac_mwh,
+    sum(e.dc_mwh) filter (where e.comparable)::bigint as compared_dc_mwh,
+    sum(e.ac_mwh) filter (where e.comparable)::bigint as compared_ac_mwh,
+    sum(e.readings)::bigint as readings,
+    sum(e.resets)::bigint as resets,
+    min(e.soc_bp_min) as soc_bp_min,
+    max(e.soc_bp_max) as soc_bp_max,
+    sum(e.battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
+    sum(e.battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum,
+    max(e.battery_temp_cdeg_max) as battery_temp_cdeg_max
 from (
     select
-        r.*,
-        max(r.ac_mwh) over meter as meter_mwh,
-        sum(r.dc_mwh) over meter as total_mwh,
-        sum(r.dc_mwh) over (meter order by r.vehicle_id) as running_mwh,
-        max(r.covered_s) filter (where r.vehicle_id is null) over meter as meter_covered_s,
-        min(r.vehicle_covered_s) over meter as least_covered_s,
-        max(r.vehicle_covered_s) over meter as most_covered_s
+        s.*,
+        m.id as meter_id,
+        apportion(s.meter_mwh, (s.running_mwh - s.dc_mwh)::bigint, s.dc_mwh, s.total_mwh::bigint) as ac_mwh,
+        s.meter is not null
+            and comparable(s.meter_covered_ms, s.least_covered_ms, s.most_covered_ms, s.least_match) as comparable
     from (
         select
-            v.bucket,
-            v.vehicle_id,
-            v.meter_id,
-            v.energy_mwh as dc_mwh,
-            null::bigint as ac_mwh,
-            null::bigint as covered_s,
-            sum(
-                v.interval_readings * coalesce(d.reporting_interval_s, (select a.reporting_interval_s from accounting as a))
-                + v.span_ms / 1000
-            ) over (partition by v.bucket, v.vehicle_id)::bigint as vehicle_covered_s,
-            v.readings,
-            v.resets,
-            v.soc_bp_min,
-            v.soc_bp_max,
-            v.battery_temp_cdeg_sum,
-            v.battery_temp_cdeg_max
-        from vehicle_hourly as v
-        left join vehicle_settings as d
-            on d.vehicle_id = v.vehicle_id
-        union all
-        select
-            m.bucket,
-            null,
-            m.meter_id,
-            null,
-            m.energy_mwh,
-            m.interval_readings * coalesce(d.reporting_interval_s, (select a.reporting_interval_s from accounting as a))
-                + m.span_ms / 1000,
-            null,
-            null,
-            null,
-            null,
-            null,
-            null,
-            null
-        from meter_hourly as m
-        left join meter_settings as d
-            on d.meter_id = m.meter_id
-    ) as r
-    window meter as (partition by r.bucket, r.meter_id)
-) as s
-cross join accounting as a
-where s.vehicle_id is not null;
+            r.*,
+            max(r.energy_mwh) filter (where r.vehicle_id is null) over meter as meter_mwh,
+            sum(r.dc_mwh) over meter as total_mwh,
+            sum(r.dc_mwh) over (meter order by r.vehicle_id) as running_mwh,
+            max(r.device_covered_ms) filter (where r.vehicle_id is null) over meter as meter_covered_ms,
+            min(r.device_covered_ms) filter (where r.vehicle_id is not null) over meter as least_covered_ms,
+            max(r.device_covered_ms) filter (where r.vehicle_id is not null) over meter as most_covered_ms
+        from (
+            select
+                q.*,
+                case when d.kind = 'vehicle' then d.id end as vehicle_id,
+                case
+                    when d.kind = 'meter' then q.device
+                    when q.at_meter = any(array(select n.device from no_chargers() as n)) then null
+                    else q.at_meter
+                end as meter,
+                case when d.kind = 'vehicle' then q.energy_mwh end as dc_mwh,
+                sum(q.covered_ms) over (partition by q.bucket, q.device)::bigint as device_covered_ms,
+                a.least_match
+            from (
+                select
+                    u.bucket,
+                    u.device,
+                    u.meter as at_meter,
+                    sum(u.readings)::bigint as readings,
+                    sum(u.resets)::bigint as resets,
+                    sum(u.energy_mwh)::bigint as energy_mwh,
+                    sum(u.covered_ms)::bigint as covered_ms,
+                    -- each rollup of vehicle, last: {of_rollup} as {name},
+                    min(soc_bp_min) as soc_bp_min, max(soc_bp_max) as soc_bp_max,
+                    sum(battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
+                    sum(battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum,
+                    min(battery_temp_cdeg_min) as battery_temp_cdeg_min,
+                    max(battery_temp_cdeg_max) as battery_temp_cdeg_max, sum(power_w_count)::bigint as power_w_count,
+                    sum(power_w_sum)::bigint as power_w_sum, min(power_w_min) as power_w_min,
+                    max(power_w_max) as power_w_max
+                    -- end
+                from (
+                    select *
+                    from quarter_hourly
+                    union all
+                    select *
+                    from spread_quarters
+                ) as u
+                group by 1, 2, 3
+            ) as q
+            join devices as d
+                on d.device = q.device
+            cross join accounting as a
+        ) as r
+        window meter as (partition by r.bucket, r.meter)
+    ) as s
+    left join devices as m
+        on m.device = s.meter
+    where s.vehicle_id is not null
+) as e
+group by 1, 2, 3;
 
 -- For people and Grafana: kWh, %, °C. A row per vehicle, meter and hour; without a meter, or when
 -- the meter reported nothing, the AC side is null. Loss and ratio are given where both sides cover the
@@ -267,13 +351,13 @@ select
     e.readings,
     e.dc_mwh / 1e6::float8 as energy_delivered_dc_kwh,
     e.ac_mwh / 1e6::float8 as energy_consumed_ac_kwh,
-    case when e.comparable then e.dc_mwh / 1e6::float8 end as compared_dc_kwh,
-    case when e.comparable then e.ac_mwh / 1e6::float8 end as compared_ac_kwh,
-    case when e.comparable then (e.ac_mwh - e.dc_mwh) / 1e6::float8 end as energy_loss_kwh,
-    case when e.comparable then e.dc_mwh::float8 / nullif(e.ac_mwh, 0) end as efficiency_ratio,
+    e.compared_dc_mwh / 1e6::float8 as compared_dc_kwh,
+    e.compared_ac_mwh / 1e6::float8 as compared_ac_kwh,
+    (e.compared_ac_mwh - e.compared_dc_mwh) / 1e6::float8 as energy_loss_kwh,
+    e.compared_dc_mwh::float8 / nullif(e.compared_ac_mwh, 0) as efficiency_ratio,
     e.soc_bp_min / 100.0::float8 as min_soc_percent,
     e.soc_bp_max / 100.0::float8 as max_soc_percent,
-    e.battery_temp_cdeg_sum / (100.0::float8 * e.readings) as avg_battery_temp_c,
+    e.battery_temp_cdeg_sum / (100.0::float8 * nullif(e.battery_temp_cdeg_count, 0)) as avg_battery_temp_c,
     e.battery_temp_cdeg_max / 100.0::float8 as max_battery_temp_c
 from vehicle_energy_hourly as e;
 
@@ -293,7 +377,7 @@ select
     d.compared_dc_mwh::float8 / nullif(d.compared_ac_mwh, 0)::float8 as efficiency_ratio,
     d.soc_bp_min / 100.0::float8 as min_soc_percent,
     d.soc_bp_max / 100.0::float8 as max_soc_percent,
-    d.battery_temp_cdeg_sum / (100.0::float8 * d.readings) as avg_battery_temp_c,
+    d.battery_temp_cdeg_sum / (100.0::float8 * nullif(d.battery_temp_cdeg_count, 0)) as avg_battery_temp_c,
     d.battery_temp_cdeg_max / 100.0::float8 as max_battery_temp_c
 from (
     select
@@ -303,10 +387,11 @@ from (
         sum(e.readings)::bigint as readings,
         sum(e.dc_mwh)::bigint as dc_mwh,
         sum(e.ac_mwh)::bigint as ac_mwh,
-        sum(e.dc_mwh) filter (where e.comparable)::bigint as compared_dc_mwh,
-        sum(e.ac_mwh) filter (where e.comparable)::bigint as compared_ac_mwh,
+        sum(e.compared_dc_mwh)::bigint as compared_dc_mwh,
+        sum(e.compared_ac_mwh)::bigint as compared_ac_mwh,
         min(e.soc_bp_min) as soc_bp_min,
         max(e.soc_bp_max) as soc_bp_max,
+        sum(e.battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
         sum(e.battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum,
         max(e.battery_temp_cdeg_max) as battery_temp_cdeg_max
     from vehicle_energy_hourly as e

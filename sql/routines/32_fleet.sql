@@ -1,9 +1,9 @@
 -- The whole fleet: the same accounting as energy_slices(), of all devices. What it comes to in an hour that is
 -- rolled up is kept in accounted_energy, so that an answer over many hours only adds up.
 
--- Rolled up hours of all devices, as accounted_energy keeps them: what is of a meter itself stands in the row
--- of its first vehicle, which makes half as many rows.
-create or replace function energy_of_hours(p_from timestamptz, p_to timestamptz)
+-- Rolled up hours of all devices, as accounted_energy keeps them, or the quarter hours in them (p_unit): what is of a
+-- meter itself stands in the row of its first vehicle, which makes half as many rows.
+create or replace function energy_of_hours(p_from timestamptz, p_to timestamptz, p_unit interval)
 returns setof accounted_energy
 language plpgsql
 stable
@@ -15,42 +15,44 @@ begin
         select e.*
         from accounting as a
         cross join lateral energy_slices(
-            null, null, p_from, p_from, p_to, p_to, a.reporting_interval_s, a.least_match
+            null, p_from, p_from, p_to, p_to, interval '15 minutes', a.least_match
         ) as e
     ),
     vehicles as (
         select
             s.*,
             case
-                when row_number() over (partition by s.hour, s.meter_id order by s.vehicle_id) = 1 then s.meter_id
+                when row_number() over (partition by s.bucket, s.meter order by s.vehicle) = 1 then s.meter
             end as first_of
         from slices as s
-        where s.vehicle_id is not null
+        where s.vehicle is not null
     ),
     meters as (
         select *
         from slices as s
-        where s.vehicle_id is null
+        where s.vehicle is null
     )
     select
-        coalesce(v.hour, m.hour),
-        v.vehicle_id,
-        coalesce(v.meter_id, m.meter_id),
+        date_bin(p_unit, coalesce(v.bucket, m.bucket), '2000-01-01 00:00:00+00'),
+        v.vehicle,
+        coalesce(v.meter, m.meter),
         coalesce(v.comparable, m.comparable),
-        v.dc_mwh,
-        v.ac_mwh,
-        coalesce(v.readings, 0)::integer,
-        (coalesce(v.resets, 0) + coalesce(m.resets, 0))::integer,
-        coalesce(v.covered_dc_s, 0)::integer,
-        coalesce(v.covered_ac_s, 0)::real,
-        m.ac_mwh,
-        coalesce(m.readings, 0)::integer,
-        coalesce(m.covered_dc_s, 0)::integer,
-        coalesce(m.covered_ac_s, 0)::integer
+        sum(v.dc_mwh)::bigint,
+        sum(v.ac_mwh)::bigint,
+        coalesce(sum(v.readings), 0)::integer,
+        (coalesce(sum(v.resets), 0) + coalesce(sum(m.resets), 0))::integer,
+        (count(*) filter (where v.dc_mwh > 0 or v.ac_mwh > 0))::integer,
+        coalesce(sum(v.covered_dc_ms), 0)::bigint,
+        coalesce(sum(v.covered_ac_ms), 0),
+        sum(m.ac_mwh)::bigint,
+        coalesce(sum(m.readings), 0)::integer,
+        coalesce(sum(m.covered_dc_ms), 0)::bigint,
+        coalesce(sum(m.covered_ac_ms), 0)::bigint
     from vehicles as v
     full join meters as m
-        on m.hour = v.hour
-        and m.meter_id = v.first_of;
+        on m.bucket = v.bucket
+        and m.meter = v.first_of
+    group by 1, 2, 3, 4;
 end;
 $$;
 
@@ -69,10 +71,16 @@ begin
     if l_end <= l_begin or not pg_try_advisory_lock(hashtext('fleetmeter.refresh_late_hours')) then
         return;
     end if;
-    select greatest(l_begin, least(min(v.bucket), min(m.bucket)))
-    into l_first
-    from (select min(r.bucket) as bucket from rolled_up_vehicle_hours as r where r.bucket >= l_begin) as v
-    cross join (select min(r.bucket) as bucket from rolled_up_meter_hours as r where r.bucket >= l_begin) as m;
+    select greatest(
+        l_begin,
+        floor_hour(
+            least(
+                (select min(r.bucket) from rolled_up_quarter_hours as r where r.bucket >= l_begin),
+                (select min(s.bucket) from spread_energy as s where s.bucket >= l_begin)
+            )
+        )
+    )
+    into l_first;
     for l_hour in
         select h.hour
         from generate_series(l_first, l_end - interval '1 hour', interval '1 hour') as h (hour)
@@ -88,7 +96,7 @@ begin
         where a.hour = l_hour;
         insert into accounted_energy
         select *
-        from energy_of_hours(l_hour, l_hour + interval '1 hour');
+        from energy_of_hours(l_hour, l_hour + interval '1 hour', interval '1 hour');
         insert into accounted_hours
         values (l_hour);
         commit;
@@ -103,26 +111,26 @@ begin
 end;
 $$;
 
--- Sums to be added up by bucket and vehicle, meter or both, comparable hours apart from others. Where meter_id is
--- null, the vehicle was at no meter. Columns of the meter itself (AC that nobody took among them) stand in
--- only one of its rows an hour, without a vehicle when nobody was there.
+-- Sums to be added up by bucket and vehicle, meter or both, comparable quarter hours apart from others. Where the meter
+-- is null, the vehicle was at no meter. Columns of the meter itself (AC that nobody took among them, null when it
+-- reported nothing) stand in only one of its rows a quarter hour, without a vehicle when nobody was there.
 create or replace function fleet_energy(p_bounds timestamptz[])
 returns table (
     starts timestamptz,
-    vehicle_id text,
-    meter_id text,
+    vehicle integer,
+    meter integer,
     comparable boolean,
     dc_mwh bigint,
     ac_mwh bigint,
     readings bigint,
     resets bigint,
-    hours_with_energy bigint,
-    covered_dc_s bigint,
-    covered_ac_s double precision,
+    quarters bigint,
+    covered_dc_ms bigint,
+    covered_ac_ms double precision,
     unattributed_mwh bigint,
     meter_readings bigint,
-    meter_covered_dc_s bigint,
-    meter_covered_ac_s bigint
+    meter_covered_dc_ms bigint,
+    meter_covered_ac_ms bigint
 )
 language plpgsql
 stable
@@ -133,8 +141,14 @@ set jit = off
 as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
+    -- what is accounted for by the hour does not say where in it: hours in which another bucket begins are shared out again
+    l_cut constant timestamptz[] := array(
+        select floor_hour(b.bound)
+        from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
+        where b.bound <> floor_hour(b.bound)
+    );
     l_rolled_up constant timestamptz := rolled_up_until();
-    l_interval_s constant integer := (select a.reporting_interval_s from accounting as a);
+    l_unit constant interval := interval '15 minutes';
     l_least_match constant double precision := (select a.least_match from accounting as a);
     l_from timestamptz;
     l_to timestamptz;
@@ -142,8 +156,7 @@ declare
     l_hours_to timestamptz;
     l_accounted timestamptz[];
     l_other timestamptz[];
-    l_vehicles text[];
-    l_meters text[];
+    l_devices integer[];
 begin
     for l_number in 1 .. cardinality(l_windows) - 1 loop
         l_from := l_windows[l_number];
@@ -156,25 +169,26 @@ begin
         into l_accounted, l_other
         from generate_series(l_hours_from, l_hours_to - interval '1 hour', interval '1 hour') as h (hour)
         left join accounted_hours as a
-            on a.hour = h.hour;
+            on a.hour = h.hour
+            and a.hour <> all(l_cut);
 
         return query
         select
             p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(e.hour, p_bounds) end],
-            e.vehicle_id,
-            e.meter_id,
+            e.vehicle,
+            e.meter,
             e.comparable,
             sum(e.dc_mwh)::bigint,
             sum(e.ac_mwh)::bigint,
             sum(e.readings),
             sum(e.resets),
-            count(*) filter (where e.dc_mwh > 0 or e.ac_mwh > 0),
-            sum(e.covered_dc_s),
-            sum(e.covered_ac_s::float8),
+            sum(e.quarters),
+            sum(e.covered_dc_ms)::bigint,
+            sum(e.covered_ac_ms),
             sum(e.unattributed_mwh)::bigint,
             sum(e.meter_readings),
-            sum(e.meter_covered_dc_s),
-            sum(e.meter_covered_ac_s)
+            sum(e.meter_covered_dc_ms)::bigint,
+            sum(e.meter_covered_ac_ms)::bigint
         from (
             select *
             from accounted_energy as a
@@ -189,40 +203,47 @@ begin
                 from unnest(l_other) with ordinality as h (hour, number)
                 group by h.hour - h.number * interval '1 hour'
             ) as r
-            cross join lateral energy_of_hours(r.first, r.last + interval '1 hour') as o
+            cross join lateral energy_of_hours(
+                r.first,
+                r.last + interval '1 hour',
+                case when cardinality(l_cut) > 0 then l_unit else interval '1 hour' end
+            ) as o
         ) as e
         group by 1, 2, 3, 4;
 
         -- what is cut or not rolled up, before and after the whole hours
         if l_from < l_hours_from or l_hours_to < l_to then
-            l_vehicles := (select array_agg(v.vehicle_id) from vehicle_state as v);
-            l_meters := (select array_agg(m.meter_id) from meter_state as m);
+            l_devices := array(
+                select s.device
+                from live_state as s
+                where s.device not in (select n.device from no_chargers() as n)
+            );
             return query
             select
-                p_bounds[width_bucket(greatest(e.hour, l_from), p_bounds)],
-                e.vehicle_id,
-                e.meter_id,
+                p_bounds[width_bucket(greatest(e.bucket, l_from), p_bounds)],
+                e.vehicle,
+                e.meter,
                 e.comparable,
                 e.dc_mwh,
-                case when e.vehicle_id is not null then e.ac_mwh end,
-                case when e.vehicle_id is not null then e.readings else 0 end,
+                case when e.vehicle is not null then e.ac_mwh end,
+                case when e.vehicle is not null then e.readings else 0 end,
                 e.resets,
-                (e.vehicle_id is not null and (e.dc_mwh > 0 or e.ac_mwh > 0))::integer::bigint,
-                case when e.vehicle_id is not null then e.covered_dc_s else 0 end,
-                case when e.vehicle_id is not null then e.covered_ac_s else 0 end,
-                case when e.vehicle_id is null then e.ac_mwh end,
-                case when e.vehicle_id is null then e.readings else 0 end,
-                case when e.vehicle_id is null then e.covered_dc_s else 0 end,
-                case when e.vehicle_id is null then e.covered_ac_s else 0 end::bigint
+                (e.vehicle is not null and (e.dc_mwh > 0 or e.ac_mwh > 0))::integer::bigint,
+                case when e.vehicle is not null then e.covered_dc_ms else 0 end,
+                case when e.vehicle is not null then e.covered_ac_ms else 0 end,
+                case when e.vehicle is null then e.ac_mwh end,
+                case when e.vehicle is null then e.readings else 0 end,
+                case when e.vehicle is null then e.covered_dc_ms else 0 end,
+                case when e.vehicle is null then e.covered_ac_ms else 0 end::bigint
             from (
                 select *
                 from energy_slices(
-                    l_vehicles, l_meters, l_from, l_hours_from, l_hours_from, l_hours_from, l_interval_s, l_least_match
+                    l_devices, l_from, l_hours_from, l_hours_from, l_hours_from, l_unit, l_least_match
                 )
                 union all
                 select *
                 from energy_slices(
-                    l_vehicles, l_meters, l_hours_to, l_hours_to, l_hours_to, l_to, l_interval_s, l_least_match
+                    l_devices, l_hours_to, l_hours_to, l_hours_to, l_to, l_unit, l_least_match
                 )
             ) as e;
         end if;
@@ -245,7 +266,7 @@ returns table (
     vehicle_readings bigint,
     readings_without_meter bigint,
     resets bigint,
-    hours_left_out bigint,
+    quarters_left_out bigint,
     covered_dc_s double precision,
     covered_ac_s double precision,
     compared_s double precision,
@@ -255,6 +276,13 @@ returns table (
 language sql
 stable
 begin atomic
+    with there as (
+        select s.device, s.removed_at, d.kind
+        from live_state as s
+        join devices as d
+            on d.device = s.device
+        where coalesce(d.role, 'charger') = 'charger'
+    )
     select
         f.starts,
         p_bounds[array_position(p_bounds, f.starts) + 1],
@@ -265,23 +293,23 @@ begin atomic
         sum(f.ac_mwh) filter (where f.comparable)::bigint,
         sum(f.meter_readings)::bigint,
         sum(f.readings)::bigint,
-        coalesce(sum(f.readings) filter (where f.meter_id is null), 0)::bigint,
+        coalesce(sum(f.readings) filter (where f.meter is null), 0)::bigint,
         sum(f.resets)::bigint,
-        coalesce(sum(f.hours_with_energy) filter (where f.meter_id is not null and not f.comparable), 0)::bigint,
-        sum(f.covered_dc_s)::float8,
-        sum(f.meter_covered_ac_s)::float8,
-        coalesce(sum(f.covered_dc_s) filter (where f.comparable), 0)::float8,
-        elapsed_s(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1])::float8 * (
-            (select count(*) from vehicle_state as s where s.removed_at is null)
-            + count(distinct f.vehicle_id) filter (
-                where f.vehicle_id in (select s.vehicle_id from vehicle_state as s where s.removed_at is not null)
+        coalesce(sum(f.quarters) filter (where f.meter is not null and not f.comparable), 0)::bigint,
+        sum(f.covered_dc_ms) / 1000.0::float8,
+        sum(f.meter_covered_ac_ms) / 1000.0::float8,
+        coalesce(sum(f.covered_dc_ms) filter (where f.comparable), 0) / 1000.0::float8,
+        elapsed_ms(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1]) / 1000.0::float8 * (
+            (select count(*) from there as t where t.kind = 'vehicle' and t.removed_at is null)
+            + count(distinct f.vehicle) filter (
+                where f.vehicle in (select t.device from there as t where t.removed_at is not null)
             )
         ),
-        elapsed_s(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1])::float8 * (
-            (select count(*) from meter_state as s where s.removed_at is null)
-            + count(distinct f.meter_id) filter (
-                where f.meter_readings > 0
-                    and f.meter_id in (select s.meter_id from meter_state as s where s.removed_at is not null)
+        elapsed_ms(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1]) / 1000.0::float8 * (
+            (select count(*) from there as t where t.kind = 'meter' and t.removed_at is null)
+            + count(distinct f.meter) filter (
+                where f.unattributed_mwh is not null
+                    and f.meter in (select t.device from there as t where t.removed_at is not null)
             )
         )
     from fleet_energy(p_bounds) as f
@@ -317,49 +345,55 @@ begin atomic
     ),
     by_vehicle as materialized (
         select
-            e.vehicle_id,
+            e.vehicle,
             sum(e.dc_mwh)::bigint as dc_mwh,
             sum(e.ac_mwh)::bigint as ac_mwh,
             coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint as compared_dc_mwh,
             sum(e.ac_mwh) filter (where e.comparable)::bigint as compared_ac_mwh,
             sum(e.readings)::bigint as readings,
-            coalesce(sum(e.readings) filter (where e.meter_id is null), 0)::bigint as readings_without_meter,
-            coalesce(sum(e.hours_with_energy) filter (where e.meter_id is not null and not e.comparable), 0)::bigint as hours_left_out,
-            sum(e.covered_dc_s)::float8 as covered_dc_s,
-            sum(e.covered_ac_s)::float8 as covered_ac_s,
-            coalesce(sum(e.covered_dc_s) filter (where e.comparable), 0)::float8 as compared_s,
-            elapsed_s(p_from, p_to)::float8 as expected_s,
-            coalesce(array_agg(e.meter_id) filter (where e.meter_id is not null), '{}') as meter_ids
+            coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint as readings_without_meter,
+            coalesce(sum(e.quarters) filter (where e.meter is not null and not e.comparable), 0)::bigint
+                as quarters_left_out,
+            sum(e.covered_dc_ms) / 1000.0::float8 as covered_dc_s,
+            sum(e.covered_ac_ms) / 1000.0::float8 as covered_ac_s,
+            coalesce(sum(e.covered_dc_ms) filter (where e.comparable), 0) / 1000.0::float8 as compared_s,
+            elapsed_ms(p_from, p_to) / 1000.0::float8 as expected_s,
+            array_agg(e.meter) as meters
         from energy as e
-        where e.vehicle_id is not null
+        where e.vehicle is not null
         group by 1
     ),
-    expected_vehicles as (
+    expected as (
         select
-        from vehicle_state as s
-        where s.removed_at is null
-            or s.vehicle_id in (select v.vehicle_id from by_vehicle as v)
-    ),
-    expected_meters as (
-        select
-        from meter_state as s
-        where s.removed_at is null
-            or s.meter_id in (select e.meter_id from energy as e where e.meter_readings > 0)
+            count(*) filter (where d.kind = 'vehicle') as vehicles,
+            count(*) filter (where d.kind = 'meter') as meters
+        from live_state as s
+        join devices as d
+            on d.device = s.device
+        where coalesce(d.role, 'charger') = 'charger'
+            and (
+                s.removed_at is null
+                or s.device in (select v.vehicle from by_vehicle as v)
+                or s.device in (select e.meter from energy as e where e.unattributed_mwh is not null)
+            )
     ),
     ranked as (
         select
+            d.id as vehicle_id,
+            d.label,
+            d.site,
             v.*,
             case when p_descending then -1 else 1 end * case p_sort
                 when 'efficiency' then v.compared_dc_mwh::float8 / nullif(v.compared_ac_mwh, 0)
                 when 'loss' then v.compared_ac_mwh - v.compared_dc_mwh
             end::float8 as value
         from by_vehicle as v
+        join devices as d
+            on d.device = v.vehicle
     ),
     page as (
-        select r.*, s.label, s.site
+        select *
         from ranked as r
-        left join vehicle_settings as s
-            on s.vehicle_id = r.vehicle_id
         where p_after_id is null
             or case
                 when r.value is null then p_after_value is not null or r.vehicle_id > p_after_id
@@ -370,27 +404,26 @@ begin atomic
     ),
     by_site as (
         select
-            s.site,
+            d.site,
             (coalesce(sum(e.ac_mwh), 0) + sum(e.unattributed_mwh))::bigint as ac_mwh,
             coalesce(sum(e.unattributed_mwh), 0)::bigint as unattributed_mwh,
             coalesce(sum(e.dc_mwh), 0)::bigint as dc_mwh,
             coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint as compared_dc_mwh,
             sum(e.ac_mwh) filter (where e.comparable)::bigint as compared_ac_mwh,
-            coalesce(sum(e.hours_with_energy) filter (where not e.comparable), 0)::bigint as hours_left_out,
+            coalesce(sum(e.quarters) filter (where not e.comparable), 0)::bigint as quarters_left_out,
             coalesce(sum(e.meter_readings), 0)::bigint as meter_readings,
             coalesce(sum(e.readings), 0)::bigint as vehicle_readings,
             coalesce(sum(e.resets), 0)::bigint as resets,
-            coalesce(sum(e.meter_covered_dc_s), 0)::float8 as covered_dc_s,
-            coalesce(sum(e.meter_covered_ac_s), 0)::float8 as covered_ac_s,
-            coalesce(sum(e.meter_covered_dc_s) filter (where e.comparable), 0)::float8 as compared_s,
-            elapsed_s(p_from, p_to)::float8 * count(distinct e.meter_id) as expected_dc_s,
-            elapsed_s(p_from, p_to)::float8 * count(distinct e.meter_id) as expected_ac_s,
-            count(distinct e.meter_id) as meters,
-            count(distinct e.vehicle_id) as vehicles
+            coalesce(sum(e.meter_covered_dc_ms), 0) / 1000.0::float8 as covered_dc_s,
+            coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8 as covered_ac_s,
+            coalesce(sum(e.meter_covered_dc_ms) filter (where e.comparable), 0) / 1000.0::float8 as compared_s,
+            elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_dc_s,
+            elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_ac_s,
+            count(distinct e.meter) as meters,
+            count(distinct e.vehicle) as vehicles
         from energy as e
-        left join meter_settings as s
-            on s.meter_id = e.meter_id
-        where e.meter_id is not null
+        join devices as d
+            on d.device = e.meter
         group by 1
     ),
     site_page as (
@@ -411,18 +444,19 @@ begin atomic
             'compared_ac_mwh', sum(e.ac_mwh) filter (where e.comparable)::bigint,
             'meter_readings', coalesce(sum(e.meter_readings), 0)::bigint,
             'vehicle_readings', coalesce(sum(e.readings), 0)::bigint,
-            'readings_without_meter', coalesce(sum(e.readings) filter (where e.meter_id is null), 0)::bigint,
+            'readings_without_meter', coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
             'resets', coalesce(sum(e.resets), 0)::bigint,
-            'hours_left_out', coalesce(sum(e.hours_with_energy) filter (where e.meter_id is not null and not e.comparable), 0)::bigint,
-            'covered_dc_s', coalesce(sum(e.covered_dc_s), 0)::float8,
-            'covered_ac_s', coalesce(sum(e.meter_covered_ac_s), 0)::float8,
-            'compared_s', coalesce(sum(e.covered_dc_s) filter (where e.comparable), 0)::float8,
-            'expected_dc_s', elapsed_s(p_from, p_to)::float8 * (select count(*) from expected_vehicles),
-            'expected_ac_s', elapsed_s(p_from, p_to)::float8 * (select count(*) from expected_meters),
-            'vehicles', (select count(*) from expected_vehicles),
-            'meters', (select count(*) from expected_meters),
+            'quarters_left_out',
+            coalesce(sum(e.quarters) filter (where e.meter is not null and not e.comparable), 0)::bigint,
+            'covered_dc_s', coalesce(sum(e.covered_dc_ms), 0) / 1000.0::float8,
+            'covered_ac_s', coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8,
+            'compared_s', coalesce(sum(e.covered_dc_ms) filter (where e.comparable), 0) / 1000.0::float8,
+            'expected_dc_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.vehicles from expected as x),
+            'expected_ac_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.meters from expected as x),
+            'vehicles', (select x.vehicles from expected as x),
+            'meters', (select x.meters from expected as x),
             'vehicles_reporting', (select count(*) from by_vehicle),
-            'meters_reporting', count(distinct e.meter_id) filter (where e.meter_readings > 0)
+            'meters_reporting', count(distinct e.meter) filter (where e.unattributed_mwh is not null)
         ),
         (select coalesce(jsonb_agg(s), '[]') from site_page as s),
         (
@@ -430,7 +464,7 @@ begin atomic
                 jsonb_agg(
                     to_jsonb(p) || jsonb_build_object(
                         'meter_ids',
-                        (select coalesce(jsonb_agg(distinct m.id), '[]') from unnest(p.meter_ids) as m (id))
+                        array(select m.id from devices as m where m.device = any(p.meters) order by m.id)
                     )
                     order by p.value nulls last, p.vehicle_id
                 ),

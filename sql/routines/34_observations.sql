@@ -8,9 +8,10 @@ language sql
 stable
 return floor_hour(now() - interval '4 minutes');
 
--- What energy_slices() says of whole hours, [p_from, p_to), of some devices, or without lists of the whole fleet. The
+-- What energy_slices() says of whole hours, (p_from, p_to], of some devices, or without lists of the whole fleet. The
 -- vehicles must be all that charged at the meters. What is rolled up comes from the rollups (of the fleet by time
--- alone), the rest from history device by device: of the fleet, of those whose newest reading is not older.
+-- alone), the rest from history device by device: of the fleet, of those whose newest reading is not older. Of a meter
+-- of which nothing came there is no row, though vehicles were there.
 create or replace function observed_hours(p_vehicles text[], p_meters text[], p_from timestamptz, p_to timestamptz)
 returns table (
     hour timestamptz,
@@ -23,14 +24,15 @@ returns table (
     covered_ac_s double precision,
     readings bigint,
     resets bigint,
-    soc_bp_min smallint,
-    soc_bp_max smallint,
-    battery_temp_cdeg_sum bigint,
-    battery_temp_cdeg_min smallint,
-    battery_temp_cdeg_max smallint,
-    voltage_mv_sum bigint,
-    voltage_mv_min integer,
-    voltage_mv_max integer
+    -- each rollup, last: {name} {type},
+    soc_bp_min smallint, soc_bp_max smallint, battery_temp_cdeg_count bigint, battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_min smallint, battery_temp_cdeg_max smallint, power_w_count bigint, power_w_sum bigint,
+    power_w_min integer, power_w_max integer, voltage_mv_count bigint, voltage_mv_sum bigint, voltage_mv_min integer,
+    voltage_mv_max integer, voltage_l1_mv_count bigint, voltage_l1_mv_sum bigint, voltage_l1_mv_min integer,
+    voltage_l1_mv_max integer, voltage_l2_mv_count bigint, voltage_l2_mv_sum bigint, voltage_l2_mv_min integer,
+    voltage_l2_mv_max integer, voltage_l3_mv_count bigint, voltage_l3_mv_sum bigint, voltage_l3_mv_min integer,
+    voltage_l3_mv_max integer
+    -- end
 )
 language plpgsql
 -- volatile: the hours are read after it is known which are rolled up, and not as they were before that
@@ -41,38 +43,68 @@ set work_mem = '64MB'
 set jit = off
 as $$
 declare
+    l_devices constant integer[] := case
+        when p_vehicles is not null or p_meters is not null
+            then coalesce(devices_of('vehicle', p_vehicles) || devices_of('meter', p_meters), '{}')
+    end;
     l_rolled_up constant timestamptz := greatest(p_from, least(p_to, rolled_up_until()));
-    l_interval_s constant integer := (select a.reporting_interval_s from accounting as a);
+    l_reporting constant integer[] := coalesce(
+        l_devices,
+        array(select s.device from live_state as s where l_rolled_up < p_to and s.time > l_rolled_up)
+    );
+    l_unit constant interval := interval '1 hour';
     l_least_match constant double precision := (select a.least_match from accounting as a);
 begin
-    if p_from < l_rolled_up then
-        return query
+    return query
+    select
+        e.bucket,
+        v.id::text,
+        m.id::text,
+        e.dc_mwh,
+        e.ac_mwh,
+        e.comparable,
+        e.covered_dc_ms / 1000,
+        e.covered_ac_ms / 1000,
+        e.readings,
+        e.resets,
+        -- each rollup, last: e.{name},
+        e.soc_bp_min, e.soc_bp_max, e.battery_temp_cdeg_count, e.battery_temp_cdeg_sum, e.battery_temp_cdeg_min,
+        e.battery_temp_cdeg_max, e.power_w_count, e.power_w_sum, e.power_w_min, e.power_w_max, e.voltage_mv_count,
+        e.voltage_mv_sum, e.voltage_mv_min, e.voltage_mv_max, e.voltage_l1_mv_count, e.voltage_l1_mv_sum,
+        e.voltage_l1_mv_min, e.voltage_l1_mv_max, e.voltage_l2_mv_count, e.voltage_l2_mv_sum, e.voltage_l2_mv_min,
+        e.voltage_l2_mv_max, e.voltage_l3_mv_count, e.voltage_l3_mv_sum, e.voltage_l3_mv_min, e.voltage_l3_mv_max
+        -- end
+    from (
         select *
-        from energy_slices(
-            p_vehicles, p_meters, p_from, p_from, l_rolled_up, l_rolled_up, l_interval_s, l_least_match
-        );
-    end if;
-    if l_rolled_up < p_to then
-        return query
+        from energy_slices(l_devices, p_from, p_from, l_rolled_up, l_rolled_up, l_unit, l_least_match)
+        where p_from < l_rolled_up
+        union all
         select *
-        from energy_slices(
-            coalesce(p_vehicles, (select array_agg(v.vehicle_id) from vehicle_state as v where v.time >= l_rolled_up), '{}'),
-            coalesce(p_meters, (select array_agg(m.meter_id) from meter_state as m where m.time >= l_rolled_up), '{}'),
-            l_rolled_up, l_rolled_up, l_rolled_up, p_to, l_interval_s, l_least_match
-        );
-    end if;
+        from energy_slices(l_reporting, l_rolled_up, l_rolled_up, l_rolled_up, p_to, l_unit, l_least_match)
+        where l_rolled_up < p_to
+    ) as e
+    left join devices as v
+        on v.device = e.vehicle
+    left join devices as m
+        on m.device = e.meter
+    where e.vehicle is not null
+        or e.ac_mwh is not null;
 end;
 $$;
 
--- The readings of some vehicles, of each from a time of its own up to p_end: by the primary key, in the chunks from
--- the first of those times on.
-create or replace function vehicle_points(p_vehicles text[], p_starts timestamptz[], p_end timestamptz)
+-- The readings of some devices of a kind, of each from a time of its own up to p_end, both included, oldest first: by
+-- the primary key, in the chunks from the first of those times on.
+create or replace function points(p_kind text, p_ids text[], p_starts timestamptz[], p_end timestamptz)
 returns table (
     id text,
     "time" timestamptz,
     energy_mwh bigint,
-    soc_bp smallint,
-    battery_temp_cdeg smallint
+    span_ms bigint,
+    reset boolean,
+    -- each measurement, last: {column} {type},
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, reverse_mwh bigint, reverse_register_mwh bigint,
+    voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    -- end
 )
 language plpgsql
 stable
@@ -82,53 +114,31 @@ declare
     l_first constant timestamptz := (select min(s.start) from unnest(p_starts) as s (start));
 begin
     return query
-    select r.vehicle_id, r.time, r.energy_mwh, r.soc_bp, r.battery_temp_cdeg
-    from unnest(p_vehicles, p_starts) as d (id, start)
+    select
+        d.id,
+        r.time,
+        r.energy_mwh,
+        r.span_ms,
+        r.reset,
+        -- each measurement, last: r.{column},
+        r.soc_bp, r.battery_temp_cdeg, r.power_w, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv, r.voltage_l1_mv,
+        r.voltage_l2_mv, r.voltage_l3_mv
+        -- end
+    from unnest(p_ids, devices_of(p_kind, p_ids), p_starts) as d (id, device, start)
     cross join lateral (
         select *
-        from vehicle_readings as h
-        where h.vehicle_id = d.id
+        from readings as h
+        where h.device = d.device
             and h.time >= d.start
             and h.time >= l_first
-            and h.time < p_end
+            and h.time <= p_end
         order by h.time
     ) as r;
 end;
 $$;
 
--- The same of meters.
-create or replace function meter_points(p_meters text[], p_starts timestamptz[], p_end timestamptz)
-returns table (
-    id text,
-    "time" timestamptz,
-    energy_mwh bigint,
-    voltage_mv integer,
-    reset boolean
-)
-language plpgsql
-stable
-set plan_cache_mode = force_custom_plan
-as $$
-declare
-    l_first constant timestamptz := (select min(s.start) from unnest(p_starts) as s (start));
-begin
-    return query
-    select r.meter_id, r.time, r.energy_mwh, r.voltage_mv, r.reset
-    from unnest(p_meters, p_starts) as d (id, start)
-    cross join lateral (
-        select *
-        from meter_readings as h
-        where h.meter_id = d.id
-            and h.time >= d.start
-            and h.time >= l_first
-            and h.time < p_end
-        order by h.time
-    ) as r;
-end;
-$$;
-
--- When the newest reading of each vehicle in [p_since, p_before) was: one look by the primary key each.
-create or replace function newest_vehicle_times(p_vehicles text[], p_since timestamptz, p_before timestamptz)
+-- When the newest reading of each of some devices of a kind in (p_since, p_until] was: a look by the primary key each.
+create or replace function newest_times(p_kind text, p_ids text[], p_since timestamptz, p_until timestamptz)
 returns table (id text, "time" timestamptz)
 language plpgsql
 stable
@@ -137,70 +147,46 @@ as $$
 begin
     return query
     select d.id, r.time
-    from unnest(p_vehicles) as d (id)
+    from unnest(p_ids, devices_of(p_kind, p_ids)) as d (id, device)
     cross join lateral (
         select h.time
-        from vehicle_readings as h
-        where h.vehicle_id = d.id
-            and h.time >= p_since
-            and h.time < p_before
+        from readings as h
+        where h.device = d.device
+            and h.time > p_since
+            and h.time <= p_until
         order by h.time desc
         limit 1
     ) as r;
 end;
 $$;
 
--- The same of meters.
-create or replace function newest_meter_times(p_meters text[], p_since timestamptz, p_before timestamptz)
-returns table (id text, "time" timestamptz)
-language plpgsql
-stable
-set plan_cache_mode = force_custom_plan
-as $$
-begin
-    return query
-    select d.id, r.time
-    from unnest(p_meters) as d (id)
-    cross join lateral (
-        select h.time
-        from meter_readings as h
-        where h.meter_id = d.id
-            and h.time >= p_since
-            and h.time < p_before
-        order by h.time desc
-        limit 1
-    ) as r;
-end;
-$$;
-
--- The oldest hour at or after a time of which anything is stored; null: there is none. What is rolled up tells by its
--- index on time; only where nothing is, each device is asked for its first reading, by the primary key.
+-- The oldest hour from a time on of which anything is stored; null: there is none. What is rolled up or spread tells by
+-- its index on time; only where nothing is, each device is asked for its first reading, by the primary key.
 create or replace function first_hour(p_since timestamptz)
 returns timestamptz
 language plpgsql
 stable
 set plan_cache_mode = force_custom_plan
 as $$
-declare
-    l_rolled_up constant timestamptz := least(
-        (select min(h.bucket) from rolled_up_vehicle_hours as h where h.bucket >= p_since),
-        (select min(h.bucket) from rolled_up_meter_hours as h where h.bucket >= p_since)
-    );
 begin
-    if l_rolled_up is not null then
-        return l_rolled_up;
-    end if;
-    return (
-        select floor_hour(min(o.time))
-        from (
-            select (select min(r.time) from vehicle_readings as r where r.vehicle_id = v.vehicle_id and r.time >= p_since) as time
-            from vehicle_state as v
-            where v.time >= p_since
-            union all
-            select (select min(r.time) from meter_readings as r where r.meter_id = m.meter_id and r.time >= p_since)
-            from meter_state as m
-            where m.time >= p_since
-        ) as o
+    return floor_hour(
+        least(
+            (select min(s.bucket) from spread_energy as s where s.bucket > p_since),
+            coalesce(
+                (select min(h.bucket) from rolled_up_quarter_hours as h where h.bucket > p_since),
+                (
+                    select min(r.time) - interval '1 microsecond'
+                    from live_state as s
+                    cross join lateral (
+                        select min(h.time) as time
+                        from readings as h
+                        where h.device = s.device
+                            and h.time > p_since
+                    ) as r
+                    where s.time > p_since
+                )
+            )
+        )
     );
 end;
 $$;

@@ -1,456 +1,797 @@
+-- How readings come into history: fresh ones behind the newest of their device (append_readings, or COPY and
+-- advance_state), and late, resent or unknown ones merged (store_readings).
+
 -- What a writer asks first in its transaction. The lock is taken in a statement of its own, so that the
 -- ones after it see every assignment that was committed before it was granted: a change of assignment
 -- takes it exclusively.
-
 create or replace function begin_batch()
-returns table (assignments_version bigint, vehicles_rolled_up_before timestamptz, meters_rolled_up_before timestamptz)
+returns table (assignments_version bigint, devices_version bigint, horizon timestamptz)
 language plpgsql
 as $$
 begin
     perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
     return query
-    select v.version, rolled_up_before('vehicle_readings'), rolled_up_before('meter_readings')
-    from assignment_version as v;
+    select v.assignments, v.devices, rolled_up_before()
+    from versions as v;
 end;
 $$;
 
--- A device sends interval energy or a register, and keeps to it. Every batch of interval energy meets the
--- device's live state in its upsert, which is where this is asked; a batch that mixes is undone as a whole, and
--- merged with the refusal of those readings alone.
-create or replace function refuse_register(p_device text)
-returns boolean
+-- Gives the devices numbers that have none, in the order of the key; the version of devices for which they hold.
+create or replace function number_devices(p_kinds text[], p_ids text[])
+returns table (kind text, id text, device integer, version bigint)
 language plpgsql
 as $$
 begin
-    raise exception 'the device % sends a register', p_device using errcode = 'FM001';
+    insert into devices as d (kind, id)
+    select u.kind, u.id
+    from unnest(p_kinds, p_ids) as u (kind, id)
+    where not exists (select from devices as e where e.kind = u.kind and e.id = u.id)
+    order by u.kind collate "C", u.id collate "C"
+    on conflict do nothing;
+    return query
+    select d.kind, d.id, d.device, v.devices
+    from unnest(p_kinds, p_ids) as u (kind, id)
+    join devices as d
+        on d.kind = u.kind
+        and d.id = u.id
+    cross join versions as v;
 end;
 $$;
 
--- Moves live state forward, never back, by the readings in the session's temporary tables; of a device's
--- the newest counts. In the order of the keys, so that two batches that meet wait for each other in one
--- direction only.
-create or replace function advance_vehicles()
+-- Whoever changes history notes it here, in the same transaction: of readings with intervals from p_starts to p_ends,
+-- the hours that may be rolled up or evaluated already. Their devices are noted with the last of the hours' ids: a device
+-- is not evaluated again before the rollups have followed. Rows are only added, so that nobody waits for anybody.
+create or replace function note_late(p_devices integer[], p_starts timestamptz[], p_ends timestamptz[])
+returns void
+language plpgsql
+as $$
+declare
+    l_before constant timestamptz := rolled_up_before();
+    l_last bigint;
+begin
+    with hours as (
+        insert into late_hours (hour)
+        select distinct h.hour
+        from (
+            select distinct
+                floor_hour(least(u.starts, u.ends - interval '1 microsecond')) as first,
+                floor_hour(u.ends - interval '1 microsecond') as last
+            from unnest(p_starts, p_ends) as u (starts, ends)
+        ) as c
+        cross join lateral generate_series(c.first, c.last, interval '1 hour') as h (hour)
+        where h.hour < l_before
+        returning id
+    )
+    select max(h.id)
+    into l_last
+    from hours as h;
+    if l_last is not null then
+        insert into late_devices (device, since, late_hours_until)
+        select u.device, min(least(u.starts, u.ends - interval '1 microsecond')), l_last
+        from unnest(p_devices, p_starts, p_ends) as u (device, starts, ends)
+        where floor_hour(least(u.starts, u.ends - interval '1 microsecond')) < l_before
+        group by u.device;
+    end if;
+end;
+$$;
+
+-- A device sends interval energy or a register, and keeps to it; and how long a reading's interval is, and what a
+-- register adds, was derived from the reading that the writer took for the newest. A batch for which that is not so is
+-- undone as a whole, and derived again.
+create or replace function refuse_batch()
 returns void
 language plpgsql
 as $$
 begin
-    insert into vehicle_state as v (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, last_seen)
-    select distinct on (i.vehicle_id)
-        i.vehicle_id, i.time, i.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared, now()
-    from incoming_vehicle_readings as i
-    order by i.vehicle_id, i.time desc
-    on conflict (vehicle_id) do update
-    set
-        time = excluded.time,
-        energy_mwh = excluded.energy_mwh,
-        soc_bp = excluded.soc_bp,
-        battery_temp_cdeg = excluded.battery_temp_cdeg,
-        meter_id = excluded.meter_id,
-        meter_declared = excluded.meter_declared,
-        last_seen = excluded.last_seen,
-        removed_at = null
-    where (v.register_mwh is null or refuse_register(v.vehicle_id))
-        and excluded.time > v.time;
+    raise exception 'live state is not what the writer remembers' using errcode = 'FM001';
 end;
 $$;
 
-create or replace function advance_meters()
+-- Moves live state forward, never back, by the newest reading of each device in the session's temporary table: time and
+-- meter are of that reading, energy and every measurement the newest that is known, with their time where it is older. In
+-- the order of the key where rows are added, so that two batches that meet wait for each other in one direction only.
+create or replace function advance_state()
 returns void
 language plpgsql
 as $$
+declare
+    l_advanced bigint;
 begin
-    insert into meter_state as m (meter_id, time, energy_mwh, voltage_mv, last_seen)
-    select distinct on (i.meter_id)
-        i.meter_id, i.time, i.energy_mwh, i.voltage_mv, now()
-    from incoming_meter_readings as i
-    order by i.meter_id, i.time desc
-    on conflict (meter_id) do update
+    update live_state as s
     set
-        time = excluded.time,
-        energy_mwh = excluded.energy_mwh,
-        voltage_mv = excluded.voltage_mv,
-        last_seen = excluded.last_seen,
+        meter = i.meter,
+        time = i.time,
+        energy_at = coalesce(i.energy_at, s.energy_at),
+        energy_mwh = case when i.energy_at is null then s.energy_mwh else i.energy_mwh end,
+        register_mwh = case when i.energy_at is null then s.register_mwh else i.register_mwh end,
+        span_ms = case when i.energy_at is null then s.span_ms else i.span_ms end,
+        interval_start = case when i.energy_at is null then s.interval_start else i.interval_start end,
+        reset = case when i.energy_at is null then s.reset else i.reset end,
+        spread = case when i.energy_at is null then s.spread else i.spread end,
+        meter_declared = i.meter_declared,
+        -- each measurement: {column} = coalesce(i.{column}, s.{column}),
+        soc_bp = coalesce(i.soc_bp, s.soc_bp), battery_temp_cdeg = coalesce(i.battery_temp_cdeg, s.battery_temp_cdeg),
+        power_w = coalesce(i.power_w, s.power_w), reverse_mwh = coalesce(i.reverse_mwh, s.reverse_mwh),
+        reverse_register_mwh = coalesce(i.reverse_register_mwh, s.reverse_register_mwh),
+        voltage_mv = coalesce(i.voltage_mv, s.voltage_mv), voltage_l1_mv = coalesce(i.voltage_l1_mv, s.voltage_l1_mv),
+        voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
+        voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv),
+        -- end
+        -- each measurement: {column}_at = case when i.{column} is null then coalesce(s.{column}_at, s.time) else i.{column}_at end,
+        soc_bp_at = case when i.soc_bp is null then coalesce(s.soc_bp_at, s.time) else i.soc_bp_at end,
+        battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then coalesce(s.battery_temp_cdeg_at, s.time) else i.battery_temp_cdeg_at end,
+        power_w_at = case when i.power_w is null then coalesce(s.power_w_at, s.time) else i.power_w_at end,
+        reverse_mwh_at = case when i.reverse_mwh is null then coalesce(s.reverse_mwh_at, s.time) else i.reverse_mwh_at end,
+        reverse_register_mwh_at = case when i.reverse_register_mwh is null then coalesce(s.reverse_register_mwh_at, s.time) else i.reverse_register_mwh_at end,
+        voltage_mv_at = case when i.voltage_mv is null then coalesce(s.voltage_mv_at, s.time) else i.voltage_mv_at end,
+        voltage_l1_mv_at = case when i.voltage_l1_mv is null then coalesce(s.voltage_l1_mv_at, s.time) else i.voltage_l1_mv_at end,
+        voltage_l2_mv_at = case when i.voltage_l2_mv is null then coalesce(s.voltage_l2_mv_at, s.time) else i.voltage_l2_mv_at end,
+        voltage_l3_mv_at = case when i.voltage_l3_mv is null then coalesce(s.voltage_l3_mv_at, s.time) else i.voltage_l3_mv_at end,
+        -- end
+        last_seen = now(),
         removed_at = null
-    where (m.register_mwh is null or refuse_register(m.meter_id))
-        and excluded.time > m.time;
+    from incoming as i
+    where s.device = i.device
+        and s.time = i.expected
+        and s.energy_at is not distinct from i.energy_expected
+        and (i.energy_at is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
+    get diagnostics l_advanced = row_count;
+    if l_advanced = (select count(*) from incoming) then
+        return;
+    end if;
+    insert into live_state (
+        device, meter, time, energy_at, energy_mwh, register_mwh, span_ms, interval_start, meter_declared, reset, spread,
+        -- each measurement: {column},
+        soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv, voltage_l2_mv,
+        voltage_l3_mv,
+        -- end
+        -- each measurement: {column}_at,
+        soc_bp_at, battery_temp_cdeg_at, power_w_at, reverse_mwh_at, reverse_register_mwh_at, voltage_mv_at,
+        voltage_l1_mv_at, voltage_l2_mv_at, voltage_l3_mv_at,
+        -- end
+        last_seen
+    )
+    select
+        i.device, i.meter, i.time, i.energy_at, i.energy_mwh, i.register_mwh, i.span_ms, i.interval_start,
+        i.meter_declared, i.reset, i.spread,
+        -- each measurement: i.{column},
+        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv, i.voltage_l1_mv,
+        i.voltage_l2_mv, i.voltage_l3_mv,
+        -- end
+        -- each measurement: i.{column}_at,
+        i.soc_bp_at, i.battery_temp_cdeg_at, i.power_w_at, i.reverse_mwh_at, i.reverse_register_mwh_at, i.voltage_mv_at,
+        i.voltage_l1_mv_at, i.voltage_l2_mv_at, i.voltage_l3_mv_at,
+        -- end
+        now()
+    from incoming as i
+    where i.expected is null
+    order by i.device
+    on conflict do nothing;
+    if exists (
+        select
+        from incoming as i
+        join live_state as s
+            on s.device = i.device
+        where s.time <> i.time
+            or i.energy_at is not null
+            and (s.energy_at <> i.energy_at or (s.register_mwh is null) <> (i.register_mwh is null))
+    ) then
+        perform refuse_batch();
+    end if;
 end;
 $$;
 
--- A small batch of fresh readings in one round trip: history and live state, or nothing (false) when
--- what the writer remembers is not true any more: the version of the assignments, or which history may
--- be rolled up. Each parameter is a column, readings in the order of their keys. It says for itself how
--- live state advances: a temporary table costs a small batch more than all the rest.
+-- A small batch of readings, one of a device and newer than all of it, in one round trip: history and live state, or
+-- nothing (false) when the versions are others than the writer remembers. Each parameter is a column, readings in the
+-- order of their keys; an empty array is a column without values. It says for itself how live state advances: a temporary table
+-- costs a small batch more than all the rest.
 create or replace function append_readings(
     p_assignments_version bigint,
-    p_vehicle_ids text[],
-    p_vehicle_times timestamptz[],
-    p_vehicle_energies_mwh integer[],
-    p_socs_bp smallint[],
-    p_battery_temps_cdeg smallint[],
-    p_vehicle_meter_ids text[],
-    p_meters_declared boolean[],
-    p_meter_ids text[],
-    p_meter_times timestamptz[],
-    p_meter_energies_mwh integer[],
-    p_voltages_mv integer[]
+    p_devices_version bigint,
+    p_pair_meters integer[],
+    p_pair_vehicles integer[],
+    p_expected timestamptz[],
+    p_energy_expected timestamptz[],
+    p_device integer[],
+    p_meter integer[],
+    p_time timestamptz[],
+    p_energy_mwh bigint[],
+    p_register_mwh bigint[],
+    p_span_ms bigint[],
+    p_meter_declared boolean[],
+    p_reset boolean[],
+    p_spread boolean[],
+    -- each measurement, last: p_{column} {type}[],
+    p_soc_bp smallint[], p_battery_temp_cdeg smallint[], p_power_w integer[], p_reverse_mwh bigint[],
+    p_reverse_register_mwh bigint[], p_voltage_mv integer[], p_voltage_l1_mv integer[], p_voltage_l2_mv integer[],
+    p_voltage_l3_mv integer[]
+    -- end
 )
 returns boolean
 language plpgsql
 as $$
 declare
     l_terms record;
+    l_starts timestamptz[];
+    l_advanced bigint;
 begin
     select *
     into l_terms
     from begin_batch();
-    if l_terms.assignments_version <> p_assignments_version
-        or l_terms.vehicles_rolled_up_before > any(p_vehicle_times)
-        or l_terms.meters_rolled_up_before > any(p_meter_times)
-    then
+    if l_terms.assignments_version <> p_assignments_version or l_terms.devices_version <> p_devices_version then
         return false;
     end if;
-    if cardinality(p_vehicle_ids) > 0 then
-        with fresh as (
-            insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)
-            select *
-            from unnest(
-                p_vehicle_ids, p_vehicle_times, p_vehicle_energies_mwh, p_socs_bp,
-                p_battery_temps_cdeg, p_vehicle_meter_ids, p_meters_declared
-            )
-            returning *
-        )
-        insert into vehicle_state as v (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, last_seen)
-        select distinct on (f.vehicle_id)
-            f.vehicle_id, f.time, f.energy_mwh, f.soc_bp, f.battery_temp_cdeg, f.meter_id, f.meter_declared, now()
-        from fresh as f
-        order by f.vehicle_id, f.time desc
-        on conflict (vehicle_id) do update
-        set
-            time = excluded.time,
-            energy_mwh = excluded.energy_mwh,
-            soc_bp = excluded.soc_bp,
-            battery_temp_cdeg = excluded.battery_temp_cdeg,
-            meter_id = excluded.meter_id,
-            meter_declared = excluded.meter_declared,
-            last_seen = excluded.last_seen,
-            removed_at = null
-        where (v.register_mwh is null or refuse_register(v.vehicle_id))
-        and excluded.time > v.time;
+    if cardinality(p_pair_meters) > 0 then
+        perform note_pairs(p_pair_meters, p_pair_vehicles);
     end if;
-    if cardinality(p_meter_ids) > 0 then
-        with fresh as (
-            insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
-            select *
-            from unnest(p_meter_ids, p_meter_times, p_meter_energies_mwh, p_voltages_mv)
-            returning *
+    l_starts := array(
+        select least(start_of(u.time, u.span_ms), u.time - interval '1 microsecond')
+        from unnest(p_time, p_span_ms) with ordinality as u (time, span_ms, place)
+        order by u.place
+    );
+    if l_terms.horizon > any(l_starts) then
+        perform note_late(p_device, l_starts, p_time);
+    end if;
+    with fresh as (
+        insert into readings (
+            device, meter, time, energy_mwh, register_mwh, span_ms, meter_declared, reset, spread,
+            -- each measurement, last: {column},
+            soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
+            voltage_l2_mv, voltage_l3_mv
+            -- end
         )
-        insert into meter_state as m (meter_id, time, energy_mwh, voltage_mv, last_seen)
-        select distinct on (f.meter_id)
-            f.meter_id, f.time, f.energy_mwh, f.voltage_mv, now()
-        from fresh as f
-        order by f.meter_id, f.time desc
-        on conflict (meter_id) do update
-        set
-            time = excluded.time,
-            energy_mwh = excluded.energy_mwh,
-            voltage_mv = excluded.voltage_mv,
-            last_seen = excluded.last_seen,
-            removed_at = null
-        where (m.register_mwh is null or refuse_register(m.meter_id))
-        and excluded.time > m.time;
+        select *
+        from unnest(
+            p_device, p_meter, p_time, p_energy_mwh, p_register_mwh, p_span_ms, p_meter_declared, p_reset, p_spread,
+            -- each measurement, last: p_{column},
+            p_soc_bp, p_battery_temp_cdeg, p_power_w, p_reverse_mwh, p_reverse_register_mwh, p_voltage_mv,
+            p_voltage_l1_mv, p_voltage_l2_mv, p_voltage_l3_mv
+            -- end
+        )
+        returning *
+    )
+    update live_state as s
+    set
+        meter = i.meter,
+        time = i.time,
+        energy_at = case when i.energy_mwh is null then s.energy_at else i.time end,
+        energy_mwh = coalesce(i.energy_mwh, s.energy_mwh),
+        register_mwh = coalesce(i.register_mwh, s.register_mwh),
+        span_ms = case when i.energy_mwh is null then s.span_ms else i.span_ms end,
+        interval_start = case when i.energy_mwh is null then s.interval_start else i.interval_start end,
+        reset = case when i.energy_mwh is null then s.reset else i.reset end,
+        spread = case when i.energy_mwh is null then s.spread else i.spread end,
+        meter_declared = i.meter_declared,
+        -- each measurement: {column} = coalesce(i.{column}, s.{column}),
+        soc_bp = coalesce(i.soc_bp, s.soc_bp), battery_temp_cdeg = coalesce(i.battery_temp_cdeg, s.battery_temp_cdeg),
+        power_w = coalesce(i.power_w, s.power_w), reverse_mwh = coalesce(i.reverse_mwh, s.reverse_mwh),
+        reverse_register_mwh = coalesce(i.reverse_register_mwh, s.reverse_register_mwh),
+        voltage_mv = coalesce(i.voltage_mv, s.voltage_mv), voltage_l1_mv = coalesce(i.voltage_l1_mv, s.voltage_l1_mv),
+        voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
+        voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv),
+        -- end
+        -- each measurement: {column}_at = case when i.{column} is null then coalesce(s.{column}_at, s.time) end,
+        soc_bp_at = case when i.soc_bp is null then coalesce(s.soc_bp_at, s.time) end,
+        battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then coalesce(s.battery_temp_cdeg_at, s.time) end,
+        power_w_at = case when i.power_w is null then coalesce(s.power_w_at, s.time) end,
+        reverse_mwh_at = case when i.reverse_mwh is null then coalesce(s.reverse_mwh_at, s.time) end,
+        reverse_register_mwh_at = case when i.reverse_register_mwh is null then coalesce(s.reverse_register_mwh_at, s.time) end,
+        voltage_mv_at = case when i.voltage_mv is null then coalesce(s.voltage_mv_at, s.time) end,
+        voltage_l1_mv_at = case when i.voltage_l1_mv is null then coalesce(s.voltage_l1_mv_at, s.time) end,
+        voltage_l2_mv_at = case when i.voltage_l2_mv is null then coalesce(s.voltage_l2_mv_at, s.time) end,
+        voltage_l3_mv_at = case when i.voltage_l3_mv is null then coalesce(s.voltage_l3_mv_at, s.time) end,
+        -- end
+        last_seen = now(),
+        removed_at = null
+    from fresh as i
+    join unnest(p_device, p_expected, p_energy_expected) as e (device, expected, energy_expected)
+        on e.device = i.device
+    where s.device = i.device
+        and s.time = e.expected
+        and s.energy_at is not distinct from e.energy_expected
+        and (i.energy_mwh is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
+    get diagnostics l_advanced = row_count;
+    if l_advanced <> cardinality(p_device) then
+        perform refuse_batch();
+    end if;
+    if true = any(p_spread) then
+        perform put_pieces(p_device, p_time);
     end if;
     return true;
 end;
 $$;
 
--- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
--- table goes into history, live state and the notes beside them, in the caller's transaction. Returns, for
--- parts (requests) of the batch, how many were new, and which devices were refused because they send a
--- register; and what history has where a reading of the batch has other values. As everywhere, history comes
--- before live state and every insert is in the order of its key: batches that meet wait for each other in
--- one direction.
---
--- What changes hours that may be rolled up or evaluated notes them, and their devices with the last of the hours' ids:
--- a device is not evaluated anew before the rollups have followed. That id comes from what the insert of the hours
--- returns: nothing else says in which order two parts of a statement run, and an id that is read too early would
--- be too small. Rows are only added, so that nobody waits for anybody.
-
--- The days of a batch of p_kind (vehicle or meter) in the session's temporary table: from when to when, of which devices,
--- and whether most of what history has of them then is asked for.
-create or replace function days_of_batch(p_kind text)
-returns table (first timestamptz, last timestamptz, ids text[], is_dense boolean)
-language plpgsql
-as $$
-begin
-    return query execute format(
-        $q$
-        select
-            min(i.time),
-            max(i.time),
-            array_agg(distinct i.id),
-            count(distinct i.id) * extract(epoch from max(i.time) - min(i.time)) / 60 <= 20 * count(*)
-        from (select %I as id, time from %I) as i
-        group by date_bin('1 day', i.time, '2000-01-01 00:00:00+00')
-        $q$,
-        p_kind || '_id', format('incoming_%s_readings', p_kind)
-    );
-end;
-$$;
-
--- What history has of a day of the batch, as r: for a statement that is planned with the day's first and last time and
--- devices ($1, $2, $3). All of those devices' readings at once, which unpacks each batch of the columnstore once, or for few
--- of many reading by reading.
-create or replace function stored_of_day(p_kind text, p_is_dense boolean)
-returns text
-language sql
-immutable
-return format(
-    case
-        when p_is_dense then
-            '%2$I as r
-            where r.%1$I = any($3)
-                and r.time >= $1
-                and r.time <= $2'
-        else
-            '%3$I as o
-            cross join lateral (
-                select h.*
-                from %2$I as h
-                where h.%1$I = o.%1$I
-                    and h.time = o.time
-                    and h.time >= $1
-                    and h.time <= $2
-                limit 1
-            ) as r
-            where o.time >= $1
-                and o.time <= $2'
-    end,
-    p_kind || '_id', p_kind || '_readings', format('incoming_%s_readings', p_kind)
-);
-
--- Readings of history whose key the batch brings with other values. Day by day, with times that the planner knows, so
--- that it looks into one chunk.
-create or replace function conflicting_vehicle_readings()
-returns setof vehicle_readings
-language plpgsql
-as $$
-declare
-    l_day record;
-begin
-    for l_day in
-        select *
-        from days_of_batch('vehicle')
-    loop
-        return query execute format(
-            $q$
-            with stored as materialized (
-                select r.*
-                from %s
-            )
-            select s.*
-            from stored as s
-            join incoming_vehicle_readings as i
-                on i.vehicle_id = s.vehicle_id
-                and i.time = s.time
-            where coalesce(s.register_mwh, s.energy_mwh) <> i.energy_mwh
-                or s.soc_bp <> i.soc_bp
-                or s.battery_temp_cdeg <> i.battery_temp_cdeg
-                or s.meter_declared <> i.meter_declared
-                or s.meter_declared and s.meter_id <> i.meter_id
-            $q$,
-            stored_of_day('vehicle', l_day.is_dense)
-        )
-        using l_day.first, l_day.last, l_day.ids;
-    end loop;
-end;
-$$;
-
-create or replace function conflicting_meter_readings()
-returns setof meter_readings
-language plpgsql
-as $$
-declare
-    l_day record;
-begin
-    for l_day in
-        select *
-        from days_of_batch('meter')
-    loop
-        return query execute format(
-            $q$
-            with stored as materialized (
-                select r.*
-                from %s
-            )
-            select s.*
-            from stored as s
-            join incoming_meter_readings as i
-                on i.meter_id = s.meter_id
-                and i.time = s.time
-            where coalesce(s.register_mwh, s.energy_mwh) <> i.energy_mwh
-                or s.voltage_mv <> i.voltage_mv
-            $q$,
-            stored_of_day('meter', l_day.is_dense)
-        )
-        using l_day.first, l_day.last, l_day.ids;
-    end loop;
-end;
-$$;
-
-create or replace function stamp_vehicle_readings()
+-- Notes which vehicles have charged from which meters, in the order of the key.
+create or replace function note_pairs(p_meters integer[], p_vehicles integer[])
 returns void
 language plpgsql
 as $$
 begin
-    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
-
-    update incoming_vehicle_readings as i
-    set meter_id = (
-        select m.meter_id
-        from meter_assignments as m
-        where m.vehicle_id = i.vehicle_id
-            and m.since <= i.time
-        order by m.since desc
-        limit 1
-    )
-    where i.meter_id is null;
+    insert into meter_vehicles (meter, vehicle)
+    select p.meter, p.vehicle
+    from unnest(p_meters, p_vehicles) as p (meter, vehicle)
+    order by p.meter, p.vehicle
+    on conflict do nothing;
 end;
 $$;
 
-create or replace function store_vehicle_readings()
-returns table (part integer, readings bigint, refused text[], conflict vehicle_readings)
+-- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
+-- table goes into history, live state and the notes beside them, in the caller's transaction. As everywhere, locks of
+-- devices are taken in the order of their numbers: batches that meet wait for each other in one direction only.
+
+-- The days of the batch: from when to when, of which devices, and whether most of what history has of them then
+-- is asked for.
+create or replace function days_of_batch()
+returns table (first timestamptz, last timestamptz, devices integer[], is_dense boolean)
 language plpgsql
 as $$
-declare
-    l_stored bigint := 0;
 begin
-    perform stamp_vehicle_readings();
-
     return query
-    with refused_readings as (
-        delete from incoming_vehicle_readings as i
-        using vehicle_state as v
-        where v.vehicle_id = i.vehicle_id
-            and v.register_mwh is not null
-        returning i.part, i.vehicle_id
-    )
-    select r.part, 0::bigint, array_agg(distinct r.vehicle_id), null::vehicle_readings
-    from refused_readings as r
-    group by 1;
-
-    for part, readings in
-        with stored as (
-            insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared)
-            select i.vehicle_id, i.time, i.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared
-            from incoming_vehicle_readings as i
-            order by i.vehicle_id, i.time
-            on conflict do nothing
-            returning vehicle_id, time, meter_id
-        ),
-        paired as (
-            insert into meter_vehicles (meter_id, vehicle_id)
-            select distinct s.meter_id, s.vehicle_id
-            from stored as s
-            where s.meter_id is not null
-            order by 1, 2
-            on conflict do nothing
-        ),
-        late as (
-            select s.vehicle_id, s.time
-            from stored as s
-            where s.time < (select rolled_up_before('vehicle_readings'))
-        ),
-        hours as (
-            insert into late_hours (source, hour)
-            select distinct 'vehicle_readings', floor_hour(l.time)
-            from late as l
-            returning id
-        ),
-        devices as (
-            insert into late_devices (source, device_id, since, late_hours_until)
-            select 'vehicle_readings', l.vehicle_id, min(l.time), (select max(h.id) from hours as h)
-            from late as l
-            group by l.vehicle_id
-        )
-        select i.part, count(*)
-        from stored as s
-        join incoming_vehicle_readings as i
-            on i.vehicle_id = s.vehicle_id
-            and i.time = s.time
-        group by 1
-    loop
-        l_stored := l_stored + readings;
-        return next;
-    end loop;
-    if l_stored < (select count(*) from incoming_vehicle_readings) then
-        return query
-        select null::integer, 0::bigint, null::text[], c
-        from conflicting_vehicle_readings() as c;
-    end if;
-    perform advance_vehicles();
+    select
+        min(i.time),
+        max(i.time),
+        array_agg(distinct i.device),
+        count(distinct i.device) * extract(epoch from max(i.time) - min(i.time)) / 60 <= 20 * count(*)
+    from incoming as i
+    group by date_bin('1 day', i.time, '2000-01-01 00:00:00+00');
 end;
 $$;
 
-create or replace function store_meter_readings()
-returns table (part integer, readings bigint, refused text[], conflict meter_readings)
+-- What history has of a day of the batch under the keys of the batch. With times that the planner knows, so that it looks
+-- into one chunk. All of those devices' readings at once, which unpacks each batch of the columnstore once, or for few
+-- of many reading by reading.
+create or replace function stored_of_day(
+    p_first timestamptz,
+    p_last timestamptz,
+    p_devices integer[],
+    p_is_dense boolean
+)
+returns setof readings
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    if p_is_dense then
+        return query
+        select r.*
+        from readings as r
+        where r.device = any(p_devices)
+            and r.time >= p_first
+            and r.time <= p_last
+            and exists (select from incoming as i where i.device = r.device and i.time = r.time);
+    else
+        return query
+        select r.*
+        from (select distinct i.device, i.time from incoming as i where i.time >= p_first and i.time <= p_last) as o
+        cross join lateral (
+            select h.*
+            from readings as h
+            where h.device = o.device
+                and h.time = o.time
+                and h.time >= p_first
+                and h.time <= p_last
+            limit 1
+        ) as r;
+    end if;
+end;
+$$;
+
+-- Locks the live state of the batch's devices, the lock of whoever changes their readings; a device that has none gets
+-- one from before all times.
+create or replace function lock_batch()
+returns void
 language plpgsql
 as $$
 declare
-    l_stored bigint := 0;
+    l_locked bigint;
 begin
-    return query
-    with refused_readings as (
-        delete from incoming_meter_readings as i
-        using meter_state as m
-        where m.meter_id = i.meter_id
-            and m.register_mwh is not null
-        returning i.part, i.meter_id
-    )
-    select r.part, 0::bigint, array_agg(distinct r.meter_id), null::meter_readings
-    from refused_readings as r
-    group by 1;
-
-    for part, readings in
-        with stored as (
-            insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
-            select i.meter_id, i.time, i.energy_mwh, i.voltage_mv
-            from incoming_meter_readings as i
-            order by i.meter_id, i.time
-            on conflict do nothing
-            returning meter_id, time
-        ),
-        late as (
-            select s.meter_id, s.time
-            from stored as s
-            where s.time < (select rolled_up_before('meter_readings'))
-        ),
-        hours as (
-            insert into late_hours (source, hour)
-            select distinct 'meter_readings', floor_hour(l.time)
-            from late as l
-            returning id
-        ),
-        devices as (
-            insert into late_devices (source, device_id, since, late_hours_until)
-            select 'meter_readings', l.meter_id, min(l.time), (select max(h.id) from hours as h)
-            from late as l
-            group by l.meter_id
-        )
-        select i.part, count(*)
-        from stored as s
-        join incoming_meter_readings as i
-            on i.meter_id = s.meter_id
-            and i.time = s.time
-        group by 1
+    -- again when one of them was purged in between
     loop
-        l_stored := l_stored + readings;
-        return next;
+        insert into live_state (device, time, last_seen)
+        select distinct i.device, '-infinity'::timestamptz, now()
+        from incoming as i
+        where not exists (select from live_state as s where s.device = i.device)
+        order by i.device
+        on conflict do nothing;
+        perform
+        from live_state as s
+        where s.device in (select i.device from incoming as i)
+        order by s.device
+        for update;
+        get diagnostics l_locked = row_count;
+        exit when l_locked = (select count(distinct i.device) from incoming as i);
     end loop;
-    if l_stored < (select count(*) from incoming_meter_readings) then
-        return query
-        select null::integer, 0::bigint, null::text[], c
-        from conflicting_meter_readings() as c;
-    end if;
-    perform advance_meters();
+end;
+$$;
+
+-- Takes readings out of the batch whose device keeps to the other kind of energy, or shows the other kind first; their
+-- items.
+create or replace function take_out_mixed()
+returns integer[]
+language plpgsql
+as $$
+declare
+    l_items integer[];
+begin
+    with kinds as (
+        select distinct on (i.device)
+            i.device,
+            case when s.energy_at is null then i.register_mwh else s.register_mwh end is null as is_interval
+        from incoming as i
+        join live_state as s
+            on s.device = i.device
+        where i.energy_mwh is not null
+            or i.register_mwh is not null
+        order by i.device, i.time, i.item
+    ),
+    mixed as (
+        delete from incoming as i
+        using kinds as k
+        where k.device = i.device
+            and (i.energy_mwh is not null or i.register_mwh is not null)
+            and k.is_interval <> (i.register_mwh is null)
+        returning i.item
+    )
+    select array_agg(m.item)
+    into l_items
+    from mixed as m;
+    return l_items;
+end;
+$$;
+
+-- Lays out what history has under the keys of the batch, as it was sent.
+create or replace function lay_out_heads()
+returns void
+language plpgsql
+as $$
+declare
+    l_day record;
+begin
+    delete from heads;
+    for l_day in
+        select *
+        from days_of_batch()
+    loop
+        insert into heads (
+            is_stored, was_ms, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
+            -- each measurement, last: {column},
+            soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
+            voltage_l2_mv, voltage_l3_mv
+            -- end
+        )
+        select
+            true, r.span_ms, r.device, r.meter, r.time, case when r.register_mwh is null then r.energy_mwh end,
+            r.register_mwh, r.interval_start, r.meter_declared,
+            -- each measurement, last: r.{column},
+            r.soc_bp, r.battery_temp_cdeg, r.power_w, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv,
+            r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv
+            -- end
+        from stored_of_day(l_day.first, l_day.last, l_day.devices, l_day.is_dense) as r;
+    end loop;
+end;
+$$;
+
+-- Compares the readings of the batch with history and with each other, one after the other where several have one key: a
+-- value that was absent is added, the same changes nothing, and another one is a conflict. The items that added
+-- something and those in conflict; what is to be stored is left in the batch, each key once. Of one key there are a few
+-- readings, however many measurements there are; after the hundredth, all others are in conflict.
+create or replace function merge_keys(out added integer[], out conflicts integer[])
+language plpgsql
+as $$
+declare
+    l_turn integer := 0;
+    l_added integer[];
+    l_conflicts integer[];
+begin
+    perform lay_out_heads();
+    update incoming as i
+    set turn = n.turn
+    from (
+        select k.item, row_number() over (partition by k.device, k.time order by k.item) as turn
+        from incoming as k
+    ) as n
+    where n.item = i.item
+        and n.turn > 1;
+    select array_agg(i.item)
+    into conflicts
+    from incoming as i
+    where i.turn > 100;
+    while exists (select from incoming as i where i.turn > l_turn) and l_turn < 100 loop
+        l_turn := l_turn + 1;
+        with compared as (
+            select
+                i.*,
+                -- each measurement: i.{column} <> h.{column} or
+                i.soc_bp <> h.soc_bp or i.battery_temp_cdeg <> h.battery_temp_cdeg or i.power_w <> h.power_w or
+                i.reverse_mwh <> h.reverse_mwh or i.reverse_register_mwh <> h.reverse_register_mwh or
+                i.voltage_mv <> h.voltage_mv or i.voltage_l1_mv <> h.voltage_l1_mv or
+                i.voltage_l2_mv <> h.voltage_l2_mv or i.voltage_l3_mv <> h.voltage_l3_mv or
+                -- end
+                coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
+                    or i.interval_start <> h.interval_start
+                    or i.meter_declared and h.meter_declared and i.meter <> h.meter as differs,
+                -- each measurement: i.{column} is not null and h.{column} is null or
+                i.soc_bp is not null and h.soc_bp is null or
+                i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or
+                i.power_w is not null and h.power_w is null or i.reverse_mwh is not null and h.reverse_mwh is null or
+                i.reverse_register_mwh is not null and h.reverse_register_mwh is null or
+                i.voltage_mv is not null and h.voltage_mv is null or
+                i.voltage_l1_mv is not null and h.voltage_l1_mv is null or
+                i.voltage_l2_mv is not null and h.voltage_l2_mv is null or
+                i.voltage_l3_mv is not null and h.voltage_l3_mv is null or
+                -- end
+                coalesce(i.register_mwh, i.energy_mwh) is not null and coalesce(h.register_mwh, h.energy_mwh) is null
+                    or i.interval_start is not null and h.interval_start is null
+                    or i.meter_declared and not h.meter_declared as adds
+            from incoming as i
+            join heads as h
+                on h.device = i.device
+                and h.time = i.time
+            where i.turn = l_turn
+        ),
+        completed as (
+            update heads as h
+            set
+                is_changed = true,
+                meter = case when h.meter_declared then h.meter else c.meter end,
+                energy_mwh = coalesce(h.energy_mwh, c.energy_mwh),
+                register_mwh = coalesce(h.register_mwh, c.register_mwh),
+                interval_start = coalesce(h.interval_start, c.interval_start),
+                -- each measurement: {column} = coalesce(h.{column}, c.{column}),
+                soc_bp = coalesce(h.soc_bp, c.soc_bp),
+                battery_temp_cdeg = coalesce(h.battery_temp_cdeg, c.battery_temp_cdeg),
+                power_w = coalesce(h.power_w, c.power_w), reverse_mwh = coalesce(h.reverse_mwh, c.reverse_mwh),
+                reverse_register_mwh = coalesce(h.reverse_register_mwh, c.reverse_register_mwh),
+                voltage_mv = coalesce(h.voltage_mv, c.voltage_mv),
+                voltage_l1_mv = coalesce(h.voltage_l1_mv, c.voltage_l1_mv),
+                voltage_l2_mv = coalesce(h.voltage_l2_mv, c.voltage_l2_mv),
+                voltage_l3_mv = coalesce(h.voltage_l3_mv, c.voltage_l3_mv),
+                -- end
+                meter_declared = h.meter_declared or c.meter_declared
+            from compared as c
+            where h.device = c.device
+                and h.time = c.time
+                and c.adds
+                and c.differs is not true
+        ),
+        first as (
+            insert into heads (
+                is_changed, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
+                -- each measurement, last: {column},
+                soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
+                voltage_l2_mv, voltage_l3_mv
+                -- end
+            )
+            select
+                true, i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.interval_start, i.meter_declared,
+                -- each measurement, last: i.{column},
+                i.soc_bp, i.battery_temp_cdeg, i.power_w, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
+                i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv
+                -- end
+            from incoming as i
+            where i.turn = l_turn
+                and not exists (select from heads as h where h.device = i.device and h.time = i.time)
+        )
+        select
+            array_agg(i.item) filter (where c.item is null or c.adds and c.differs is not true),
+            array_agg(i.item) filter (where c.differs)
+        into l_added, l_conflicts
+        from incoming as i
+        left join compared as c
+            on c.item = i.item
+        where i.turn = l_turn;
+        added := added || l_added;
+        conflicts := conflicts || l_conflicts;
+    end loop;
+
+    -- a completed reading is stored again, as a new one
+    perform take_out_reading(h.device, h.time, h.was_ms)
+    from heads as h
+    where h.is_stored
+        and h.is_changed;
+    delete from incoming;
+    insert into incoming (
+        item, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared, reset, spread,
+        -- each measurement, last: {column},
+        soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv, voltage_l2_mv,
+        voltage_l3_mv
+        -- end
+    )
+    select
+        row_number() over (order by h.device, h.time), h.device, h.meter, h.time, h.energy_mwh, h.register_mwh,
+        h.interval_start, h.meter_declared, false, false,
+        -- each measurement, last: h.{column},
+        h.soc_bp, h.battery_temp_cdeg, h.power_w, h.reverse_mwh, h.reverse_register_mwh, h.voltage_mv, h.voltage_l1_mv,
+        h.voltage_l2_mv, h.voltage_l3_mv
+        -- end
+    from heads as h
+    where h.is_changed;
+end;
+$$;
+
+-- Takes a reading out of history, to be stored again. A key that is known when the statement is planned is found in the
+-- columnstore without unpacking the rest.
+create or replace function take_out_reading(p_device integer, p_time timestamptz, p_span_ms bigint)
+returns void
+language plpgsql
+as $$
+declare
+    l_deleted bigint;
+begin
+    perform take_out_pieces(p_device, p_time, coalesce(p_span_ms, 0));
+    execute 'delete from readings where device = $1 and time = $2'
+    using p_device, p_time;
+    get diagnostics l_deleted = row_count;
+    perform require_one_row(l_deleted);
+end;
+$$;
+
+-- Moves live state forward by readings of the batch that have been stored: of each measurement the newest that is known.
+create or replace function advance_merged()
+returns void
+language plpgsql
+as $$
+begin
+    update live_state as s
+    set
+        time = greatest(s.time, n.time),
+        meter = case when n.time >= s.time then n.meter else s.meter end,
+        meter_declared = case when n.time >= s.time then n.meter_declared else s.meter_declared end,
+        -- each measurement: {column} = case when n.{column}_at >= coalesce(s.{column}_at, s.time) or s.{column} is null then coalesce(n.{column}, s.{column}) else s.{column} end,
+        soc_bp = case when n.soc_bp_at >= coalesce(s.soc_bp_at, s.time) or s.soc_bp is null then coalesce(n.soc_bp, s.soc_bp) else s.soc_bp end,
+        battery_temp_cdeg = case when n.battery_temp_cdeg_at >= coalesce(s.battery_temp_cdeg_at, s.time) or s.battery_temp_cdeg is null then coalesce(n.battery_temp_cdeg, s.battery_temp_cdeg) else s.battery_temp_cdeg end,
+        power_w = case when n.power_w_at >= coalesce(s.power_w_at, s.time) or s.power_w is null then coalesce(n.power_w, s.power_w) else s.power_w end,
+        reverse_mwh = case when n.reverse_mwh_at >= coalesce(s.reverse_mwh_at, s.time) or s.reverse_mwh is null then coalesce(n.reverse_mwh, s.reverse_mwh) else s.reverse_mwh end,
+        reverse_register_mwh = case when n.reverse_register_mwh_at >= coalesce(s.reverse_register_mwh_at, s.time) or s.reverse_register_mwh is null then coalesce(n.reverse_register_mwh, s.reverse_register_mwh) else s.reverse_register_mwh end,
+        voltage_mv = case when n.voltage_mv_at >= coalesce(s.voltage_mv_at, s.time) or s.voltage_mv is null then coalesce(n.voltage_mv, s.voltage_mv) else s.voltage_mv end,
+        voltage_l1_mv = case when n.voltage_l1_mv_at >= coalesce(s.voltage_l1_mv_at, s.time) or s.voltage_l1_mv is null then coalesce(n.voltage_l1_mv, s.voltage_l1_mv) else s.voltage_l1_mv end,
+        voltage_l2_mv = case when n.voltage_l2_mv_at >= coalesce(s.voltage_l2_mv_at, s.time) or s.voltage_l2_mv is null then coalesce(n.voltage_l2_mv, s.voltage_l2_mv) else s.voltage_l2_mv end,
+        voltage_l3_mv = case when n.voltage_l3_mv_at >= coalesce(s.voltage_l3_mv_at, s.time) or s.voltage_l3_mv is null then coalesce(n.voltage_l3_mv, s.voltage_l3_mv) else s.voltage_l3_mv end,
+        -- end
+        -- each measurement: {column}_at = case when n.{column}_at >= coalesce(s.{column}_at, s.time) or s.{column} is null then n.{column}_at else coalesce(s.{column}_at, s.time) end,
+        soc_bp_at = case when n.soc_bp_at >= coalesce(s.soc_bp_at, s.time) or s.soc_bp is null then n.soc_bp_at else coalesce(s.soc_bp_at, s.time) end,
+        battery_temp_cdeg_at = case when n.battery_temp_cdeg_at >= coalesce(s.battery_temp_cdeg_at, s.time) or s.battery_temp_cdeg is null then n.battery_temp_cdeg_at else coalesce(s.battery_temp_cdeg_at, s.time) end,
+        power_w_at = case when n.power_w_at >= coalesce(s.power_w_at, s.time) or s.power_w is null then n.power_w_at else coalesce(s.power_w_at, s.time) end,
+        reverse_mwh_at = case when n.reverse_mwh_at >= coalesce(s.reverse_mwh_at, s.time) or s.reverse_mwh is null then n.reverse_mwh_at else coalesce(s.reverse_mwh_at, s.time) end,
+        reverse_register_mwh_at = case when n.reverse_register_mwh_at >= coalesce(s.reverse_register_mwh_at, s.time) or s.reverse_register_mwh is null then n.reverse_register_mwh_at else coalesce(s.reverse_register_mwh_at, s.time) end,
+        voltage_mv_at = case when n.voltage_mv_at >= coalesce(s.voltage_mv_at, s.time) or s.voltage_mv is null then n.voltage_mv_at else coalesce(s.voltage_mv_at, s.time) end,
+        voltage_l1_mv_at = case when n.voltage_l1_mv_at >= coalesce(s.voltage_l1_mv_at, s.time) or s.voltage_l1_mv is null then n.voltage_l1_mv_at else coalesce(s.voltage_l1_mv_at, s.time) end,
+        voltage_l2_mv_at = case when n.voltage_l2_mv_at >= coalesce(s.voltage_l2_mv_at, s.time) or s.voltage_l2_mv is null then n.voltage_l2_mv_at else coalesce(s.voltage_l2_mv_at, s.time) end,
+        voltage_l3_mv_at = case when n.voltage_l3_mv_at >= coalesce(s.voltage_l3_mv_at, s.time) or s.voltage_l3_mv is null then n.voltage_l3_mv_at else coalesce(s.voltage_l3_mv_at, s.time) end,
+        -- end
+        last_seen = case when n.time >= s.time then now() else s.last_seen end,
+        removed_at = case when n.time >= s.time then null else s.removed_at end
+    from (
+        select
+            i.device,
+            max(i.time) as time,
+            (array_agg(i.meter order by i.time desc))[1] as meter,
+            (array_agg(i.meter_declared order by i.time desc))[1] as meter_declared,
+            -- each measurement: (array_agg(i.{column} order by i.time desc) filter (where i.{column} is not null))[1] as {column},
+            (array_agg(i.soc_bp order by i.time desc) filter (where i.soc_bp is not null))[1] as soc_bp,
+            (array_agg(i.battery_temp_cdeg order by i.time desc) filter (where i.battery_temp_cdeg is not null))[1] as battery_temp_cdeg,
+            (array_agg(i.power_w order by i.time desc) filter (where i.power_w is not null))[1] as power_w,
+            (array_agg(i.reverse_mwh order by i.time desc) filter (where i.reverse_mwh is not null))[1] as reverse_mwh,
+            (array_agg(i.reverse_register_mwh order by i.time desc) filter (where i.reverse_register_mwh is not null))[1] as reverse_register_mwh,
+            (array_agg(i.voltage_mv order by i.time desc) filter (where i.voltage_mv is not null))[1] as voltage_mv,
+            (array_agg(i.voltage_l1_mv order by i.time desc) filter (where i.voltage_l1_mv is not null))[1] as voltage_l1_mv,
+            (array_agg(i.voltage_l2_mv order by i.time desc) filter (where i.voltage_l2_mv is not null))[1] as voltage_l2_mv,
+            (array_agg(i.voltage_l3_mv order by i.time desc) filter (where i.voltage_l3_mv is not null))[1] as voltage_l3_mv,
+            -- end
+            -- each measurement, last: max(i.time) filter (where i.{column} is not null) as {column}_at,
+            max(i.time) filter (where i.soc_bp is not null) as soc_bp_at,
+            max(i.time) filter (where i.battery_temp_cdeg is not null) as battery_temp_cdeg_at,
+            max(i.time) filter (where i.power_w is not null) as power_w_at,
+            max(i.time) filter (where i.reverse_mwh is not null) as reverse_mwh_at,
+            max(i.time) filter (where i.reverse_register_mwh is not null) as reverse_register_mwh_at,
+            max(i.time) filter (where i.voltage_mv is not null) as voltage_mv_at,
+            max(i.time) filter (where i.voltage_l1_mv is not null) as voltage_l1_mv_at,
+            max(i.time) filter (where i.voltage_l2_mv is not null) as voltage_l2_mv_at,
+            max(i.time) filter (where i.voltage_l3_mv is not null) as voltage_l3_mv_at
+            -- end
+        from incoming as i
+        group by i.device
+    ) as n
+    where s.device = n.device;
+
+    update live_state as s
+    set
+        energy_at = n.time,
+        energy_mwh = n.energy_mwh,
+        register_mwh = n.register_mwh,
+        span_ms = n.span_ms,
+        interval_start = n.interval_start,
+        reset = n.reset,
+        spread = n.spread
+    from (
+        select distinct on (i.device) i.*
+        from incoming as i
+        where i.energy_mwh is not null
+        order by i.device, i.time desc
+    ) as n
+    where s.device = n.device
+        and (s.energy_at is null or s.energy_at <= n.time);
+end;
+$$;
+
+-- The items that are new, or added something to what history has; those whose device keeps to the other kind of energy;
+-- those that history, or an earlier item, has with other values.
+create or replace function store_readings()
+returns table (stored integer[], mixed integer[], conflicts integer[])
+language plpgsql
+as $$
+declare
+    l_devices integer[];
+    l_starts timestamptz[];
+    l_ends timestamptz[];
+    l_behind record;
+begin
+    -- old readings may be in the columnstore
+    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    perform lock_batch();
+    mixed := take_out_mixed();
+    select m.added, m.conflicts
+    into stored, conflicts
+    from merge_keys() as m;
+
+    update incoming as i
+    set meter = assigned_meter(i.device, i.time)
+    where not i.meter_declared;
+    perform lay_out_timeline();
+    update incoming as i
+    set
+        energy_mwh = d.energy_mwh,
+        span_ms = d.span_ms,
+        reset = d.reset,
+        spread = is_spread(d.at, d.span_ms, i.interval_start)
+    from derived_readings() as d
+    where d.device = i.device
+        and d.at = i.time
+        and d.is_new;
+    select *
+    into l_behind
+    from correct_neighbours();
+
+    insert into readings (
+        device, meter, time, energy_mwh, register_mwh, span_ms, interval_start, meter_declared, reset, spread,
+        -- each measurement, last: {column},
+        soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv, voltage_l2_mv,
+        voltage_l3_mv
+        -- end
+    )
+    select
+        i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.span_ms, i.interval_start, i.meter_declared, i.reset,
+        i.spread,
+        -- each measurement, last: i.{column},
+        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv, i.voltage_l1_mv,
+        i.voltage_l2_mv, i.voltage_l3_mv
+        -- end
+    from incoming as i
+    order by i.device, i.time;
+    select
+        array_agg(i.device),
+        array_agg(start_of(i.time, coalesce(i.span_ms, 0))),
+        array_agg(i.time)
+    into l_devices, l_starts, l_ends
+    from incoming as i;
+    perform put_pieces(array_agg(i.device), array_agg(i.time))
+    from incoming as i
+    where i.spread;
+    update devices as d
+    set says_starts = true
+    where d.device in (select i.device from incoming as i where i.interval_start is not null)
+        and not d.says_starts;
+    perform cover_once(i.device, min(start_of(i.time, i.span_ms)), max(i.time))
+    from incoming as i
+    join devices as d
+        on d.device = i.device
+    where i.span_ms is not null
+        and d.says_starts
+    group by i.device;
+    perform note_pairs(array_agg(p.meter), array_agg(p.device))
+    from (select distinct i.meter, i.device from incoming as i where i.meter is not null) as p;
+    perform note_late(l_devices || l_behind.devices, l_starts || l_behind.starts, l_ends || l_behind.ends);
+    perform advance_merged();
+    return next;
 end;
 $$;

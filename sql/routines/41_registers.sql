@@ -1,9 +1,9 @@
--- Readings of registers (ever-growing totals): stored with the interval energy that follows from the
--- device's reading before in time, whatever the order in which they arrive. A late one between two others
--- splits their difference, so that the one behind it is derived anew in the same transaction.
+-- What follows from the reading before in time, whatever the order in which they arrive: how long a reading's interval is,
+-- and the interval energy of registers (ever-growing totals). A late one between two others splits their interval,
+-- so that the one behind it is derived again in the same transaction.
 --
--- The device's row of live state is its lock: whoever stores a register of it waits for who does, and sees
--- what was stored. A device without one has no history, and gets a row from before all times.
+-- The device's row of live state is its lock: whoever changes a device's readings waits for who does, and sees
+-- what was stored.
 
 -- What follows from a register's reading and the one before it, p_span_ms earlier. A register that shows less than
 -- before was reset or replaced, and so was one that rises by more than 1,000 kWh and 10 MW all the while: its
@@ -36,204 +36,294 @@ begin atomic
     ) as r;
 end;
 
--- The readings of the session's register_timeline that are new, or come right behind a new one.
+-- The energy in the other direction that a register adds to the one before it, when it is asked; null: there is none.
+create or replace function reverse_energy(
+    p_device integer,
+    p_time timestamptz,
+    p_register_mwh bigint,
+    out energy_mwh bigint
+)
+language plpgsql
+stable
+as $$
+begin
+    select e.energy_mwh
+    into reverse_energy.energy_mwh
+    from (
+        select r.time, r.reverse_register_mwh
+        from readings as r
+        where r.device = p_device
+            and r.time < p_time
+            and r.reverse_register_mwh is not null
+        order by r.time desc
+        limit 1
+    ) as b
+    cross join lateral register_energy(
+        b.reverse_register_mwh, p_register_mwh, null, ms_between(b.time, p_time)
+    ) as e;
+end;
+$$;
+
+-- The readings of the session's timeline that are new, or come right behind a new one. Of interval energy, one that is
+-- further behind than its interval is long is as it was; the timeline may lack what lies between (add_neighbours()).
 create or replace function derived_readings()
 returns table (
-    device_id text,
+    device integer,
     at timestamptz,
     is_new boolean,
     energy_mwh bigint,
     span_ms bigint,
-    reset boolean
+    reset boolean,
+    was_ms bigint
 )
 language plpgsql
 as $$
 begin
     return query
     select
-        t.device_id,
+        t.device,
         t.time,
         t.is_new,
-        e.energy_mwh,
-        case when not e.reset then t.span_ms end,
-        e.reset
+        case when t.register_mwh is null then t.energy_mwh else e.energy_mwh end,
+        case
+            when t.register_mwh is not null and (t.gap_ms is null or e.reset) then null
+            when t.interval_start is not null
+                then round(extract(epoch from t.time - t.interval_start) * 1000)::bigint
+            when t.register_mwh is null then least(t.interval_ms, t.gap_ms)
+            else t.gap_ms
+        end,
+        t.register_mwh is not null and e.reset,
+        t.span_ms
     from (
         select
             r.*,
-            (extract(epoch from r.time - lag(r.time) over device) * 1000)::bigint as span_ms,
-            lag(r.register_mwh) over device as previous_mwh,
-            lag(r.is_new) over device as follows_new
-        from register_timeline as r
-        window device as (partition by r.device_id order by r.time)
+            round(extract(epoch from r.time - lag(r.time) over by_time) * 1000)::bigint as gap_ms,
+            lag(r.register_mwh) over by_time as previous_mwh,
+            lag(r.is_new) over by_time as follows_new
+        from timeline as r
+        window by_time as (partition by r.device order by r.time)
     ) as t
-    cross join lateral register_energy(t.previous_mwh, t.register_mwh, t.rollover_mwh, t.span_ms) as e
+    cross join lateral register_energy(t.previous_mwh, t.register_mwh, t.rollover_mwh, t.gap_ms) as e
     where t.is_new
-        or t.follows_new;
+        or t.follows_new and (t.register_mwh is not null or t.gap_ms <= t.interval_ms);
 end;
 $$;
 
--- Readings of p_kind (vehicle or meter) that are older than their device's newest: those that are in history
--- already leave the batch, and what history has around the others joins the timeline. Looked for first where
--- the batch is, and a day around it: there the database knows the chunks before it starts. Late readings that
--- are less than an hour apart look together. Returns whether any are left.
-create or replace function add_neighbours(p_kind text)
-returns boolean
+-- How long an interval of a device is at most, whose reading does not say when it began.
+create or replace function interval_ms_of(p_reporting_interval_s integer)
+returns bigint
+language plpgsql
+stable
+as $$
+begin
+    return coalesce(p_reporting_interval_s, (select a.reporting_interval_s from accounting as a)) * 1000::bigint;
+end;
+$$;
+
+-- Lays out the readings of the batch between those that history has around them.
+create or replace function lay_out_timeline()
+returns void
 language plpgsql
 as $$
-declare
-    l_id constant text := p_kind || '_id';
-    l_incoming constant text := format('incoming_%s_readings', p_kind);
-    l_readings constant text := p_kind || '_readings';
-    l_day record;
-    l_first timestamptz;
-    l_last timestamptz;
-    l_runs constant text := format(
-        $q$
-        select l.id, l.rollover_mwh, l.newest, min(l.time) as first, max(l.time) as last
-        from (
-            select
-                i.*,
-                count(*) filter (where i.is_first) over (partition by i.id order by i.time) as number
-            from (
-                select
-                    b.%1$I as id,
-                    b.time,
-                    t.rollover_mwh,
-                    t.time as newest,
-                    (b.time - lag(b.time) over (partition by b.%1$I order by b.time) <= interval '1 hour') is not true as is_first
-                from %2$I as b
-                join register_timeline as t
-                    on t.device_id = b.%1$I
-                    and t.time >= b.time
-                    and t.is_newest
-            ) as i
-        ) as l
-        group by l.id, l.rollover_mwh, l.newest, l.number
-        $q$,
-        l_id, l_incoming
-    );
 begin
-    execute format('select min(r.first), max(r.last) from (%s) as r', l_runs)
-    into l_first, l_last;
-    if l_first is null then
-        return false;
-    end if;
-    for l_day in
-        select *
-        from days_of_batch(p_kind)
-    loop
-        execute format(
-            $q$
-            with stored as materialized (
-                select r.%1$I, r.time
-                from %4$s
-            )
-            delete from %2$I as i
-            using stored as s
-            where s.%1$I = i.%1$I
-                and s.time = i.time
-            $q$,
-            l_id, l_incoming, l_readings,
-            stored_of_day(p_kind, l_day.is_dense)
-        )
-        using l_day.first, l_day.last, l_day.ids;
-    end loop;
-    execute format(
-        $q$
-        insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-        select distinct r.id, n.time, n.register_mwh, r.rollover_mwh, false
-        from (%4$s) as r
-        cross join lateral (
-            (
-                select b.time, b.register_mwh
-                from %3$I as b
-                where b.%1$I = r.id
-                    and b.time < r.first
-                    and b.time >= $1
-                order by b.time desc
-                limit 1
-            )
-            union all
-            (
-                select w.time, w.register_mwh
-                from %3$I as w
-                where w.%1$I = r.id
-                    and w.time > r.first
-                    and w.time < r.last
-                    and w.time >= $1
-                    and w.time <= $2
-            )
-            union all
-            (
-                select a.time, a.register_mwh
-                from %3$I as a
-                where a.%1$I = r.id
-                    and a.time > r.last
-                    and a.time <= $2
-                order by a.time
-                limit 1
-            )
-        ) as n
-        where n.time < r.newest
-        $q$,
-        l_id, l_incoming, l_readings, l_runs
+    delete from timeline;
+    insert into timeline (
+        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new, is_newest
     )
-    using l_first - interval '1 day', l_last + interval '1 day';
-    -- what lies further away
-    execute format(
-        $q$
-        insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-        select d.id, n.time, n.register_mwh, d.rollover_mwh, false
+    select
+        s.device, s.energy_at, s.energy_mwh, s.register_mwh, s.interval_start, s.span_ms, d.register_rollover_mwh,
+        interval_ms_of(d.reporting_interval_s), false, true
+    from live_state as s
+    join devices as d
+        on d.device = s.device
+    where s.device in (select i.device from incoming as i)
+        -- a reading that is stored again is not there any more
+        and not exists (select from incoming as i where i.device = s.device and i.time = s.energy_at)
+        and s.energy_at is not null;
+    perform add_neighbours();
+    insert into timeline (device, time, energy_mwh, register_mwh, interval_start, rollover_mwh, interval_ms, is_new)
+    select
+        i.device, i.time, i.energy_mwh, i.register_mwh, i.interval_start, d.register_rollover_mwh,
+        interval_ms_of(d.reporting_interval_s), true
+    from incoming as i
+    join devices as d
+        on d.device = i.device
+    where i.energy_mwh is not null
+        or i.register_mwh is not null;
+end;
+$$;
+
+-- The runs of the batch's readings that are older than their device's newest: late readings that are less than an hour
+-- apart look for their neighbours together.
+create or replace function late_runs()
+returns table (
+    device integer,
+    is_register boolean,
+    rollover_mwh bigint,
+    interval_ms bigint,
+    newest timestamptz,
+    first timestamptz,
+    last timestamptz
+)
+language plpgsql
+as $$
+begin
+    return query
+    select l.device, l.is_register, l.rollover_mwh, l.interval_ms, l.newest, min(l.time), max(l.time)
+    from (
+        select
+            i.*,
+            count(*) filter (where i.is_first) over (partition by i.device order by i.time) as number
         from (
             select
-                r.id,
-                r.rollover_mwh,
-                r.newest,
-                bool_or(not exists (
-                    select
-                    from register_timeline as t
-                    where t.device_id = r.id
-                        and t.time >= $1
-                        and t.time < r.first
-                )) as misses_before,
-                bool_or(not exists (
-                    select
-                    from register_timeline as t
-                    where t.device_id = r.id
-                        and t.time > r.last
-                        and t.time <= $2
-                )) as misses_after
-            from (%4$s) as r
-            group by 1, 2, 3
-        ) as d
-        cross join lateral (
-            (
-                select b.time, b.register_mwh
-                from %3$I as b
-                where d.misses_before
-                    and b.%1$I = d.id
-                    and b.time < $1
-                order by b.time desc
-                limit 1
-            )
-            union all
-            (
-                select a.time, a.register_mwh
-                from %3$I as a
-                where d.misses_after
-                    and a.%1$I = d.id
-                    and a.time > $2
-                order by a.time
-                limit 1
-            )
-        ) as n
-        where (d.misses_before or d.misses_after)
-            and n.time < d.newest
-        $q$,
-        l_id, l_incoming, l_readings, l_runs
+                b.device,
+                b.time,
+                b.register_mwh is not null as is_register,
+                d.register_rollover_mwh as rollover_mwh,
+                interval_ms_of(d.reporting_interval_s) as interval_ms,
+                coalesce(t.time, 'infinity') as newest,
+                (b.time - lag(b.time) over (partition by b.device order by b.time) <= interval '1 hour') is not true as is_first
+            from incoming as b
+            join live_state as s
+                on s.device = b.device
+                and s.energy_at >= b.time
+            join devices as d
+                on d.device = b.device
+            left join timeline as t
+                on t.device = b.device
+                and t.is_newest
+            where b.energy_mwh is not null
+                or b.register_mwh is not null
+        ) as i
+    ) as l
+    group by l.device, l.is_register, l.rollover_mwh, l.interval_ms, l.newest, l.number;
+end;
+$$;
+
+-- Adds to the timeline what history has around the runs. Looked for first where the batch is, and a day around it: there
+-- the database knows the chunks before it starts.
+create or replace function add_neighbours()
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_from timestamptz;
+    l_to timestamptz;
+begin
+    select min(r.first) - interval '1 day', max(r.last) + interval '1 day'
+    into l_from, l_to
+    from late_runs() as r;
+    if l_from is null then
+        return;
+    end if;
+    insert into timeline (
+        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new
     )
-    using l_first - interval '1 day', l_last + interval '1 day';
-    return true;
+    select distinct
+        r.device, n.time, n.energy_mwh, n.register_mwh, n.interval_start, n.span_ms, r.rollover_mwh, r.interval_ms, false
+    from late_runs() as r
+    cross join lateral (
+        (
+            select b.time, b.energy_mwh, b.register_mwh, b.interval_start, b.span_ms
+            from readings as b
+            where b.device = r.device
+                and b.energy_mwh is not null
+                and b.time < r.first
+                and b.time >= l_from
+            order by b.time desc
+            limit 1
+        )
+        union all
+        (
+            select w.time, w.energy_mwh, w.register_mwh, w.interval_start, w.span_ms
+            from readings as w
+            where w.device = r.device
+                and w.energy_mwh is not null
+                and w.time > r.first
+                and w.time < r.last
+                and w.time >= l_from
+                and w.time <= l_to
+        )
+        union all
+        (
+            select a.time, a.energy_mwh, a.register_mwh, a.interval_start, a.span_ms
+            from readings as a
+            where a.device = r.device
+                and a.energy_mwh is not null
+                and a.time > r.last
+                and a.time <= l_to
+            order by a.time
+            limit 1
+        )
+    ) as n
+    where n.time < r.newest;
+    perform add_far_neighbours(l_from, l_to);
+end;
+$$;
+
+-- The same for registers' neighbours that lie further away; of interval energy they make no difference.
+create or replace function add_far_neighbours(p_from timestamptz, p_to timestamptz)
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    insert into timeline (
+        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new
+    )
+    select
+        d.device, n.time, n.energy_mwh, n.register_mwh, n.interval_start, n.span_ms, d.rollover_mwh, d.interval_ms, false
+    from (
+        select
+            r.device,
+            r.rollover_mwh,
+            r.interval_ms,
+            r.newest,
+            bool_or(not exists (
+                select
+                from timeline as t
+                where t.device = r.device
+                    and t.time >= p_from
+                    and t.time < r.first
+            )) as misses_before,
+            bool_or(not exists (
+                select
+                from timeline as t
+                where t.device = r.device
+                    and t.time > r.last
+                    and t.time <= p_to
+            )) as misses_after
+        from late_runs() as r
+        where r.is_register
+            or r.interval_ms > 86400000
+        group by 1, 2, 3, 4
+    ) as d
+    cross join lateral (
+        (
+            select b.time, b.energy_mwh, b.register_mwh, b.interval_start, b.span_ms
+            from readings as b
+            where d.misses_before
+                and b.device = d.device
+                and b.energy_mwh is not null
+                and b.time < p_from
+            order by b.time desc
+            limit 1
+        )
+        union all
+        (
+            select a.time, a.energy_mwh, a.register_mwh, a.interval_start, a.span_ms
+            from readings as a
+            where d.misses_after
+                and a.device = d.device
+                and a.energy_mwh is not null
+                and a.time > p_to
+            order by a.time
+            limit 1
+        )
+    ) as n
+    where (d.misses_before or d.misses_after)
+        and n.time < d.newest;
 end;
 $$;
 
@@ -251,315 +341,74 @@ begin
 end;
 $$;
 
--- Stored readings of p_kind that come right behind new ones get the rest of the difference. One by one: only a
--- key that is known when the statement is planned finds its place in the columnstore without unpacking the rest.
-create or replace function correct_readings(p_kind text)
-returns void
+-- Stored readings that come right behind new ones get the rest of the interval. One by one: only a
+-- key that is known when the statement is planned finds its place in the columnstore without unpacking the rest. What
+-- changed, for note_late(), which the caller asks once for all: a device's mark waits for all of its hours.
+create or replace function correct_neighbours(
+    out devices integer[],
+    out starts timestamptz[],
+    out ends timestamptz[]
+)
 language plpgsql
 as $$
 declare
-    l_update constant text := format(
-        'update %I set energy_mwh = $3, span_ms = $4, reset = $5 where %I = $1 and time = $2',
-        p_kind || '_readings', p_kind || '_id'
-    );
-    l_update_state constant text := format(
-        'update %I set energy_mwh = $3, span_ms = $4, reset = $5 where %I = $1 and time = $2',
-        p_kind || '_state', p_kind || '_id'
-    );
-    l_rolled_up_before constant timestamptz := rolled_up_before(p_kind || '_readings');
     l_reading record;
-    l_updated bigint;
 begin
     for l_reading in
-        select *
+        select d.*, t.interval_start
         from derived_readings() as d
+        join timeline as t
+            on t.device = d.device
+            and t.time = d.at
         where not d.is_new
+            and (d.span_ms is distinct from d.was_ms or t.register_mwh is not null)
     loop
-        execute l_update
-        using l_reading.device_id, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset;
-        get diagnostics l_updated = row_count;
-        perform require_one_row(l_updated);
-        execute l_update_state
-        using l_reading.device_id, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset;
-        if l_reading.at < l_rolled_up_before then
-            insert into late_hours (source, hour)
-            values (p_kind || '_readings', floor_hour(l_reading.at));
-        end if;
+        devices := devices || l_reading.device;
+        starts := starts || derive_reading(
+            l_reading.device, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset,
+            l_reading.interval_start, l_reading.was_ms
+        );
+        ends := ends || l_reading.at;
     end loop;
 end;
 $$;
 
--- As store_vehicle_readings(), for vehicles whose energy in the temporary table is a register.
-create or replace function store_vehicle_registers()
-returns table (part integer, readings bigint, refused text[], conflict vehicle_readings)
+-- Gives a stored reading another interval, which was p_was_ms long, and what follows from it; when the longer of both
+-- begins.
+create or replace function derive_reading(
+    p_device integer,
+    p_time timestamptz,
+    p_energy_mwh bigint,
+    p_span_ms bigint,
+    p_reset boolean,
+    p_interval_start timestamptz,
+    p_was_ms bigint
+)
+returns timestamptz
 language plpgsql
 as $$
 declare
-    l_late boolean;
-    l_locked bigint;
+    l_spread constant boolean := is_spread(p_time, p_span_ms, p_interval_start);
+    l_starts constant timestamptz := start_of(p_time, greatest(p_span_ms, p_was_ms, 0));
+    l_updated bigint;
 begin
-    perform stamp_vehicle_readings();
-
-    -- again when one of them was purged in between
-    loop
-        insert into vehicle_state (
-            vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared, last_seen, register_mwh
-        )
-        select distinct on (i.vehicle_id)
-            i.vehicle_id, '-infinity'::timestamptz, 0, i.soc_bp, i.battery_temp_cdeg, false, now(), i.energy_mwh
-        from incoming_vehicle_readings as i
-        order by i.vehicle_id
-        on conflict do nothing;
-        perform
-        from vehicle_state as s
-        where s.vehicle_id in (select i.vehicle_id from incoming_vehicle_readings as i)
-        order by s.vehicle_id
-        for update;
-        get diagnostics l_locked = row_count;
-        exit when l_locked = (select count(distinct i.vehicle_id) from incoming_vehicle_readings as i);
-    end loop;
-
-    return query
-    with refused_readings as (
-        delete from incoming_vehicle_readings as i
-        using vehicle_state as s
-        where s.vehicle_id = i.vehicle_id
-            and s.register_mwh is null
-        returning i.part, i.vehicle_id
-    )
-    select r.part, 0::bigint, array_agg(distinct r.vehicle_id), null::vehicle_readings
-    from refused_readings as r
-    group by 1;
-
-    -- what is new lies behind the newest reading, or between its neighbours in history
-    delete from register_timeline;
-    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new, is_newest)
-    select s.vehicle_id, s.time, s.register_mwh, d.register_rollover_mwh, false, true
-    from vehicle_state as s
-    left join vehicle_settings as d
-        on d.vehicle_id = s.vehicle_id
-    where s.vehicle_id in (select i.vehicle_id from incoming_vehicle_readings as i)
-        and s.time > '-infinity';
-    if exists (
-        select
-        from incoming_vehicle_readings as i
-        join register_timeline as t
-            on t.device_id = i.vehicle_id
-            and t.time >= i.time
-    ) then
-        return query
-        select null::integer, 0::bigint, null::text[], c
-        from conflicting_vehicle_readings() as c;
+    perform take_out_pieces(p_device, p_time, coalesce(p_was_ms, 0));
+    execute 'update readings set energy_mwh = $3, span_ms = $4, reset = $5, spread = $6 where device = $1 and time = $2'
+    using p_device, p_time, p_energy_mwh, p_span_ms, p_reset, l_spread;
+    get diagnostics l_updated = row_count;
+    perform require_one_row(l_updated);
+    if l_spread then
+        perform put_pieces(array[p_device], array[p_time]);
     end if;
-    l_late := add_neighbours('vehicle');
-    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-    select i.vehicle_id, i.time, i.energy_mwh, d.register_rollover_mwh, true
-    from incoming_vehicle_readings as i
-    left join vehicle_settings as d
-        on d.vehicle_id = i.vehicle_id;
-    -- first, so that late_devices, which is written with what is new, waits for their hours too
-    if l_late then
-        perform correct_readings('vehicle');
-    end if;
-
-    return query
-    with stored as (
-        insert into vehicle_readings (
-            vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared,
-            register_mwh, span_ms, reset
-        )
-        select
-            i.vehicle_id, i.time, d.energy_mwh, i.soc_bp, i.battery_temp_cdeg, i.meter_id, i.meter_declared,
-            i.energy_mwh, d.span_ms, d.reset
-        from incoming_vehicle_readings as i
-        join derived_readings() as d
-            on d.device_id = i.vehicle_id
-            and d.at = i.time
-        order by i.vehicle_id, i.time
-        returning *
-    ),
-    paired as (
-        insert into meter_vehicles (meter_id, vehicle_id)
-        select distinct s.meter_id, s.vehicle_id
-        from stored as s
-        where s.meter_id is not null
-        order by 1, 2
-        on conflict do nothing
-    ),
-    late as (
-        select s.vehicle_id, s.time
-        from stored as s
-        where s.time < (select rolled_up_before('vehicle_readings'))
-    ),
-    hours as (
-        insert into late_hours (source, hour)
-        select distinct 'vehicle_readings', floor_hour(l.time)
-        from late as l
-        returning id
-    ),
-    devices as (
-        insert into late_devices (source, device_id, since, late_hours_until)
-        select 'vehicle_readings', l.vehicle_id, min(l.time), (select max(h.id) from hours as h)
-        from late as l
-        group by l.vehicle_id
-    ),
-    advanced as (
-        update vehicle_state as s
-        set
-            time = n.time,
-            energy_mwh = n.energy_mwh,
-            soc_bp = n.soc_bp,
-            battery_temp_cdeg = n.battery_temp_cdeg,
-            meter_id = n.meter_id,
-            meter_declared = n.meter_declared,
-            last_seen = now(),
-            removed_at = null,
-            register_mwh = n.register_mwh,
-            span_ms = n.span_ms,
-            reset = n.reset
-        from (
-            select distinct on (r.vehicle_id) r.*
-            from stored as r
-            order by r.vehicle_id, r.time desc
-        ) as n
-        where s.vehicle_id = n.vehicle_id
-            and s.time < n.time
-    )
-    select i.part, count(*), null::text[], null::vehicle_readings
-    from stored as s
-    join incoming_vehicle_readings as i
-        on i.vehicle_id = s.vehicle_id
-        and i.time = s.time
-    group by 1;
-end;
-$$;
-
--- The same for meters.
-create or replace function store_meter_registers()
-returns table (part integer, readings bigint, refused text[], conflict meter_readings)
-language plpgsql
-as $$
-declare
-    l_late boolean;
-    l_locked bigint;
-begin
-    -- again when one of them was purged in between
-    loop
-        insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen, register_mwh)
-        select distinct on (i.meter_id)
-            i.meter_id, '-infinity'::timestamptz, 0, i.voltage_mv, now(), i.energy_mwh
-        from incoming_meter_readings as i
-        order by i.meter_id
-        on conflict do nothing;
-        perform
-        from meter_state as s
-        where s.meter_id in (select i.meter_id from incoming_meter_readings as i)
-        order by s.meter_id
-        for update;
-        get diagnostics l_locked = row_count;
-        exit when l_locked = (select count(distinct i.meter_id) from incoming_meter_readings as i);
-    end loop;
-
-    return query
-    with refused_readings as (
-        delete from incoming_meter_readings as i
-        using meter_state as s
-        where s.meter_id = i.meter_id
-            and s.register_mwh is null
-        returning i.part, i.meter_id
-    )
-    select r.part, 0::bigint, array_agg(distinct r.meter_id), null::meter_readings
-    from refused_readings as r
-    group by 1;
-
-    -- what is new lies behind the newest reading, or between its neighbours in history
-    delete from register_timeline;
-    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new, is_newest)
-    select s.meter_id, s.time, s.register_mwh, d.register_rollover_mwh, false, true
-    from meter_state as s
-    left join meter_settings as d
-        on d.meter_id = s.meter_id
-    where s.meter_id in (select i.meter_id from incoming_meter_readings as i)
-        and s.time > '-infinity';
-    if exists (
-        select
-        from incoming_meter_readings as i
-        join register_timeline as t
-            on t.device_id = i.meter_id
-            and t.time >= i.time
-    ) then
-        return query
-        select null::integer, 0::bigint, null::text[], c
-        from conflicting_meter_readings() as c;
-    end if;
-    l_late := add_neighbours('meter');
-    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-    select i.meter_id, i.time, i.energy_mwh, d.register_rollover_mwh, true
-    from incoming_meter_readings as i
-    left join meter_settings as d
-        on d.meter_id = i.meter_id;
-    -- first, so that late_devices, which is written with what is new, waits for their hours too
-    if l_late then
-        perform correct_readings('meter');
-    end if;
-
-    return query
-    with stored as (
-        insert into meter_readings (
-            meter_id, time, energy_mwh, voltage_mv,
-            register_mwh, span_ms, reset
-        )
-        select
-            i.meter_id, i.time, d.energy_mwh, i.voltage_mv,
-            i.energy_mwh, d.span_ms, d.reset
-        from incoming_meter_readings as i
-        join derived_readings() as d
-            on d.device_id = i.meter_id
-            and d.at = i.time
-        order by i.meter_id, i.time
-        returning *
-    ),
-    late as (
-        select s.meter_id, s.time
-        from stored as s
-        where s.time < (select rolled_up_before('meter_readings'))
-    ),
-    hours as (
-        insert into late_hours (source, hour)
-        select distinct 'meter_readings', floor_hour(l.time)
-        from late as l
-        returning id
-    ),
-    devices as (
-        insert into late_devices (source, device_id, since, late_hours_until)
-        select 'meter_readings', l.meter_id, min(l.time), (select max(h.id) from hours as h)
-        from late as l
-        group by l.meter_id
-    ),
-    advanced as (
-        update meter_state as s
-        set
-            time = n.time,
-            energy_mwh = n.energy_mwh,
-            voltage_mv = n.voltage_mv,
-            last_seen = now(),
-            removed_at = null,
-            register_mwh = n.register_mwh,
-            span_ms = n.span_ms,
-            reset = n.reset
-        from (
-            select distinct on (r.meter_id) r.*
-            from stored as r
-            order by r.meter_id, r.time desc
-        ) as n
-        where s.meter_id = n.meter_id
-            and s.time < n.time
-    )
-    select i.part, count(*), null::text[], null::meter_readings
-    from stored as s
-    join incoming_meter_readings as i
-        on i.meter_id = s.meter_id
-        and i.time = s.time
-    group by 1;
+    perform cover_once(p_device, l_starts, p_time);
+    update live_state as s
+    set
+        energy_mwh = p_energy_mwh,
+        span_ms = p_span_ms,
+        reset = p_reset,
+        spread = l_spread
+    where s.device = p_device
+        and s.energy_at = p_time;
+    return l_starts;
 end;
 $$;

@@ -1,80 +1,97 @@
 -- Corrections: a reading gets other values, and the version that it had stays, with who replaced it, when and why. The
 -- device's row of live state is the lock, as for registers: one correction of a device at a time.
 
--- Begins a correction. The locks in the order in which everybody takes them.
-create or replace function begin_correction(p_kind text, p_device text)
-returns void
+-- Begins a correction; the number of the device, null when nobody has named it. The locks in the order in which
+-- everybody takes them. Writers remember the newest reading with energy: none is at it while one changes.
+create or replace function begin_correction(p_kind text, p_id text)
+returns integer
 language plpgsql
 as $$
+declare
+    l_device integer := device_of(p_kind, p_id);
 begin
-    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
-    execute format('select from %I where %I = $1 for update', p_kind || '_state', p_kind || '_id')
-    using p_device;
+    perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
+    l_device := device_of(p_kind, p_id);
+    perform
+    from live_state as s
+    where s.device = l_device
+    for update;
+    return l_device;
 end;
 $$;
 
--- What follows when the register of a stored reading shows p_register_mwh: the energy of that reading, while the timeline
--- is left for correct_readings(), which sees to the reading behind it. Of the oldest one, the reading before may
--- not be kept any more: what it showed follows from what was derived (p_was_mwh less p_energy_mwh, p_span_ms ago).
+-- What follows when a stored reading has this energy, of the interval or of a register: the energy of that reading, while
+-- the timeline is left for correct_neighbours(), which sees to the reading behind it. Of the oldest one, the reading
+-- before may not be kept any more: what it showed follows from what was derived (the register less the energy, span_ms
+-- ago).
 create or replace function derive_again(
-    p_kind text,
-    p_device text,
+    p_device integer,
     p_time timestamptz,
-    p_register_mwh bigint,
-    p_was_mwh bigint,
     p_energy_mwh bigint,
-    p_span_ms bigint,
+    p_register_mwh bigint,
     out energy_mwh bigint,
     out span_ms bigint,
     out reset boolean
 )
 language plpgsql
+set plan_cache_mode = force_custom_plan
 as $$
 begin
-    delete from register_timeline;
-    execute format(
-        $q$
-        insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
-        select $1, t.time, t.register_mwh, s.register_rollover_mwh, t.is_new
-        from (
-            select $2 as time, $3 as register_mwh, true as is_new
-            union all
-            (
-                select b.time, b.register_mwh, false
-                from %2$I as b
-                where b.%1$I = $1
-                    and b.time < $2
-                order by b.time desc
-                limit 1
-            )
-            union all
-            (
-                select a.time, a.register_mwh, false
-                from %2$I as a
-                where a.%1$I = $1
-                    and a.time > $2
-                order by a.time
-                limit 1
-            )
-        ) as t
-        left join %3$I as s
-            on s.%1$I = $1
-        $q$,
-        p_kind || '_id', p_kind || '_readings', p_kind || '_settings'
+    delete from timeline;
+    insert into timeline (
+        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new
     )
-    using p_device, p_time, p_register_mwh;
-    insert into register_timeline (device_id, time, register_mwh, rollover_mwh, is_new)
     select
-        t.device_id,
-        t.time - make_interval(secs => p_span_ms / 1000.0),
-        case when p_energy_mwh <= p_was_mwh then p_was_mwh - p_energy_mwh else p_was_mwh - p_energy_mwh + t.rollover_mwh end,
+        d.device, t.time, t.energy_mwh, t.register_mwh, t.interval_start, t.span_ms, d.register_rollover_mwh,
+        interval_ms_of(d.reporting_interval_s), t.is_new
+    from (
+        select
+            r.time, p_energy_mwh as energy_mwh, p_register_mwh as register_mwh, r.interval_start, r.span_ms,
+            true as is_new
+        from readings as r
+        where r.device = p_device
+            and r.time = p_time
+        union all
+        (
+            select b.time, b.energy_mwh, b.register_mwh, b.interval_start, b.span_ms, false
+            from readings as b
+            where b.device = p_device
+                and b.energy_mwh is not null
+                and b.time < p_time
+            order by b.time desc
+            limit 1
+        )
+        union all
+        (
+            select a.time, a.energy_mwh, a.register_mwh, a.interval_start, a.span_ms, false
+            from readings as a
+            where a.device = p_device
+                and a.energy_mwh is not null
+                and a.time > p_time
+            order by a.time
+            limit 1
+        )
+    ) as t
+    join devices as d
+        on d.device = p_device;
+    insert into timeline (device, time, energy_mwh, register_mwh, rollover_mwh, interval_ms, is_new)
+    select
+        r.device,
+        start_of(r.time, r.span_ms),
+        0,
+        r.register_mwh - r.energy_mwh + case when r.energy_mwh > r.register_mwh then t.rollover_mwh else 0 end,
         t.rollover_mwh,
+        t.interval_ms,
         false
-    from register_timeline as t
-    where t.is_new
-        and p_span_ms is not null
-        and (p_energy_mwh <= p_was_mwh or t.rollover_mwh is not null)
-        and not exists (select from register_timeline as b where b.time < t.time);
+    from readings as r
+    join timeline as t
+        on t.is_new
+    where r.device = p_device
+        and r.time = p_time
+        and r.register_mwh is not null
+        and r.span_ms is not null
+        and (r.energy_mwh <= r.register_mwh or t.rollover_mwh is not null)
+        and not exists (select from timeline as b where b.time < p_time);
     select d.energy_mwh, d.span_ms, d.reset
     into derive_again.energy_mwh, derive_again.span_ms, derive_again.reset
     from derived_readings() as d
@@ -82,215 +99,136 @@ begin
 end;
 $$;
 
--- Gives a vehicle's reading these values, energy as it is sent: of the interval, or what the register shows. Returns
--- the number of the version that is now in force, or null when there is no such reading.
-create or replace function correct_vehicle_reading(
-    p_vehicle text,
-    p_time timestamptz,
-    p_energy_mwh bigint,
-    p_soc_bp smallint,
-    p_battery_temp_cdeg smallint,
-    p_meter text,
-    p_meter_declared boolean,
-    p_who text,
-    p_reason text
-)
-returns integer
+-- Live state follows a correction of a reading whose values are the newest that are known, or become so.
+create or replace function correct_state(p_was readings, p_is readings, p_values jsonb)
+returns void
 language plpgsql
 as $$
 declare
-    l_reading vehicle_readings;
-    l_version integer;
-    l_updated bigint;
+    l_column text;
 begin
-    perform begin_correction('vehicle', p_vehicle);
-    -- old readings may be in the columnstore, and a key that is known when the statement is planned is found there
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    execute 'select * from vehicle_readings where vehicle_id = $1 and time = $2'
-    into l_reading
-    using p_vehicle, p_time;
-    if l_reading is null then
-        return null;
-    end if;
-
-    insert into replaced_vehicle_readings (
-        vehicle_id, time, version, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared,
-        register_mwh, span_ms, reset, replaced_by, reason
-    )
-    select
-        p_vehicle, p_time, count(*) + 1, l_reading.energy_mwh, l_reading.soc_bp, l_reading.battery_temp_cdeg,
-        l_reading.meter_id, l_reading.meter_declared, l_reading.register_mwh, l_reading.span_ms, l_reading.reset,
-        p_who, p_reason
-    from replaced_vehicle_readings as r
-    where r.vehicle_id = p_vehicle
-        and r.time = p_time
-    returning version + 1 into l_version;
-
-    l_reading.soc_bp := p_soc_bp;
-    l_reading.battery_temp_cdeg := p_battery_temp_cdeg;
-    l_reading.meter_declared := p_meter_declared;
-    l_reading.meter_id := case
-        when p_meter_declared then p_meter
-        else (
-            select a.meter_id
-            from meter_assignments as a
-            where a.vehicle_id = p_vehicle
-                and a.since <= p_time
-            order by a.since desc
-            limit 1
-        )
-    end;
-    if l_reading.register_mwh is null then
-        l_reading.energy_mwh := p_energy_mwh;
-    elsif l_reading.register_mwh <> p_energy_mwh then
-        select d.energy_mwh, d.span_ms, d.reset
-        into l_reading.energy_mwh, l_reading.span_ms, l_reading.reset
-        from derive_again(
-            'vehicle', p_vehicle, p_time, p_energy_mwh,
-            l_reading.register_mwh, l_reading.energy_mwh, l_reading.span_ms
-        ) as d;
-        l_reading.register_mwh := p_energy_mwh;
-        perform correct_readings('vehicle');
-    end if;
-    execute
-        $q$
-        update vehicle_readings
-        set
-            energy_mwh = $3,
-            soc_bp = $4,
-            battery_temp_cdeg = $5,
-            meter_id = $6,
-            meter_declared = $7,
-            register_mwh = $8,
-            span_ms = $9,
-            reset = $10
-        where vehicle_id = $1
-            and time = $2
-        $q$
-    using
-        p_vehicle, p_time, l_reading.energy_mwh, l_reading.soc_bp, l_reading.battery_temp_cdeg, l_reading.meter_id,
-        l_reading.meter_declared, l_reading.register_mwh, l_reading.span_ms, l_reading.reset;
-    get diagnostics l_updated = row_count;
-    perform require_one_row(l_updated);
-    update vehicle_state as s
+    update live_state as s
     set
-        energy_mwh = l_reading.energy_mwh,
-        soc_bp = l_reading.soc_bp,
-        battery_temp_cdeg = l_reading.battery_temp_cdeg,
-        meter_id = l_reading.meter_id,
-        meter_declared = l_reading.meter_declared,
-        register_mwh = l_reading.register_mwh,
-        span_ms = l_reading.span_ms,
-        reset = l_reading.reset
-    where s.vehicle_id = p_vehicle
-        and s.time = p_time;
-
-    insert into meter_vehicles (meter_id, vehicle_id)
-    select l_reading.meter_id, p_vehicle
-    where l_reading.meter_id is not null
-    on conflict do nothing;
-    -- after those of the reading behind it, so that this id is the last
-    with hours as (
-        insert into late_hours (source, hour)
-        select 'vehicle_readings', floor_hour(p_time)
-        where p_time < rolled_up_before('vehicle_readings')
-        returning id
-    )
-    insert into late_devices (source, device_id, since, late_hours_until)
-    select 'vehicle_readings', p_vehicle, p_time, h.id
-    from hours as h;
-    return l_version;
+        meter = p_is.meter,
+        meter_declared = p_is.meter_declared
+    where s.device = p_is.device
+        and s.time = p_is.time;
+    for l_column in
+        select c.name
+        from jsonb_object_keys(p_values) as c (name)
+        join pg_attribute as a
+            on a.attrelid = 'live_state'::regclass
+            and a.attname = c.name || '_at'
+            and not a.attisdropped
+    loop
+        execute format(
+            'update live_state set %1$I = ($1).%1$I, %2$I = $2
+            where device = $3 and (coalesce(%2$I, time) <= $2 or %1$I is null)',
+            l_column, l_column || '_at'
+        )
+        using p_is, p_is.time, p_is.device;
+    end loop;
+    update live_state as s
+    set
+        energy_at = p_is.time,
+        energy_mwh = p_is.energy_mwh,
+        register_mwh = p_is.register_mwh,
+        span_ms = p_is.span_ms,
+        interval_start = p_is.interval_start,
+        reset = p_is.reset,
+        spread = p_is.spread
+    where s.device = p_is.device
+        and p_is.energy_mwh is not null
+        and (s.energy_at is null or s.energy_at <= p_is.time);
+    if found and (p_is.register_mwh is distinct from p_was.register_mwh or p_was.energy_mwh is null) then
+        -- writers remember it
+        update versions
+        set assignments = assignments + 1;
+    end if;
 end;
 $$;
 
--- The same for a meter's.
-create or replace function correct_meter_reading(
-    p_meter text,
+-- Gives a device's reading the values that p_values has, by the columns of readings; what is absent stays. Energy is as
+-- it is sent: of the interval, or what the register shows. A vehicle's meter goes with meter_declared; without, it is
+-- the assigned one. Returns the number of the version that is now in force, or null when there is no such reading.
+create or replace function correct_reading(
+    p_device integer,
     p_time timestamptz,
-    p_energy_mwh bigint,
-    p_voltage_mv integer,
+    p_values jsonb,
     p_who text,
     p_reason text
 )
 returns integer
 language plpgsql
+-- a key that is known when the statement is planned is found in the columnstore without unpacking the rest
+set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_reading meter_readings;
+    l_was readings;
+    l_is readings;
     l_version integer;
+    l_columns text;
     l_updated bigint;
+    l_begins timestamptz;
+    -- of the reading behind it
+    l_devices integer[];
+    l_starts timestamptz[];
+    l_ends timestamptz[];
 begin
-    perform begin_correction('meter', p_meter);
-    -- old readings may be in the columnstore, and a key that is known when the statement is planned is found there
+    -- old readings may be in the columnstore
     perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    execute 'select * from meter_readings where meter_id = $1 and time = $2'
-    into l_reading
-    using p_meter, p_time;
-    if l_reading is null then
+    select r.*
+    into l_was
+    from readings as r
+    where r.device = p_device
+        and r.time = p_time;
+    if not found then
         return null;
     end if;
 
-    insert into replaced_meter_readings (
-        meter_id, time, version, energy_mwh, voltage_mv, register_mwh, span_ms, reset, replaced_by, reason
-    )
-    select
-        p_meter, p_time, count(*) + 1, l_reading.energy_mwh, l_reading.voltage_mv, l_reading.register_mwh,
-        l_reading.span_ms, l_reading.reset, p_who, p_reason
-    from replaced_meter_readings as r
-    where r.meter_id = p_meter
+    insert into replaced_readings
+    select count(*) + 1, now(), p_who, p_reason, (l_was).*
+    from replaced_readings as r
+    where r.device = p_device
         and r.time = p_time
     returning version + 1 into l_version;
 
-    l_reading.voltage_mv := p_voltage_mv;
-    if l_reading.register_mwh is null then
-        l_reading.energy_mwh := p_energy_mwh;
-    elsif l_reading.register_mwh <> p_energy_mwh then
-        select d.energy_mwh, d.span_ms, d.reset
-        into l_reading.energy_mwh, l_reading.span_ms, l_reading.reset
-        from derive_again(
-            'meter', p_meter, p_time, p_energy_mwh,
-            l_reading.register_mwh, l_reading.energy_mwh, l_reading.span_ms
-        ) as d;
-        l_reading.register_mwh := p_energy_mwh;
-        perform correct_readings('meter');
+    l_is := jsonb_populate_record(l_was, p_values);
+    if not l_is.meter_declared then
+        l_is.meter := assigned_meter(p_device, p_time);
     end if;
-    execute
-        $q$
-        update meter_readings
-        set
-            energy_mwh = $3,
-            voltage_mv = $4,
-            register_mwh = $5,
-            span_ms = $6,
-            reset = $7
-        where meter_id = $1
-            and time = $2
-        $q$
-    using
-        p_meter, p_time, l_reading.energy_mwh, l_reading.voltage_mv, l_reading.register_mwh, l_reading.span_ms,
-        l_reading.reset;
+    if l_is.register_mwh is distinct from l_was.register_mwh
+        or (l_was.energy_mwh is null) <> (l_is.energy_mwh is null)
+    then
+        select d.*
+        into l_is.energy_mwh, l_is.span_ms, l_is.reset
+        from derive_again(p_device, p_time, l_is.energy_mwh, l_is.register_mwh) as d;
+        l_is.spread := is_spread(p_time, l_is.span_ms, l_is.interval_start);
+        select c.devices, c.starts, c.ends
+        into l_devices, l_starts, l_ends
+        from correct_neighbours() as c;
+    end if;
+    perform take_out_pieces(p_device, p_time, coalesce(l_was.span_ms, 0));
+
+    select string_agg(format('%1$I = ($1).%1$I', c.name), ', ')
+    into l_columns
+    from jsonb_object_keys(to_jsonb(l_is) - '{device,time}'::text[]) as c (name);
+    execute format('update readings set %s where device = $2 and time = $3', l_columns)
+    using l_is, p_device, p_time;
     get diagnostics l_updated = row_count;
     perform require_one_row(l_updated);
-    update meter_state as s
-    set
-        energy_mwh = l_reading.energy_mwh,
-        voltage_mv = l_reading.voltage_mv,
-        register_mwh = l_reading.register_mwh,
-        span_ms = l_reading.span_ms,
-        reset = l_reading.reset
-    where s.meter_id = p_meter
-        and s.time = p_time;
+    if l_is.spread then
+        perform put_pieces(array[p_device], array[p_time]);
+    end if;
+    l_begins := start_of(p_time, greatest(l_is.span_ms, l_was.span_ms, 0));
+    perform cover_once(p_device, l_begins, p_time);
+    perform correct_state(l_was, l_is, p_values);
 
-    -- after those of the reading behind it, so that this id is the last
-    with hours as (
-        insert into late_hours (source, hour)
-        select 'meter_readings', floor_hour(p_time)
-        where p_time < rolled_up_before('meter_readings')
-        returning id
-    )
-    insert into late_devices (source, device_id, since, late_hours_until)
-    select 'meter_readings', p_meter, p_time, h.id
-    from hours as h;
+    insert into meter_vehicles (meter, vehicle)
+    select l_is.meter, p_device
+    where l_is.meter is not null
+    on conflict do nothing;
+    perform note_late(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
     return l_version;
 end;
 $$;

@@ -1,5 +1,5 @@
--- Purge: everything that is stored of one device goes, and the rollups follow. One list says where something of a device
--- stands, so that a dry run counts just what would go.
+-- Purge: everything that is stored of one device goes, and the rollups follow. One list says where something of a
+-- device stands, so that a dry run counts just what would go.
 
 -- Whether a sentence names a device: its id stands between spaces, but for the punctuation of the sentence. Ids may have
 -- spaces as well, so that another one may be taken for it (`EV 1` is a part of `EV 1 B`): rather that than one overlooked.
@@ -46,75 +46,67 @@ language sql
 immutable
 return p_memory.device_id <> p_device and names_device(p_memory.memory, p_device);
 
--- Where something of a device stands: $1 is its id, $2 the vehicles that charged there (of a meter), $3 its kind. What
--- changes there where the row is another device's; null: it goes. What only names the device counts when there is
--- something else of it: a name does not say the kind.
-create or replace function places_of(p_kind text)
+-- Where something of a device stands: $1 is its id, $2 its number, $3 the vehicles that charged there (of a meter), $4
+-- its kind. What changes there where the row is another device's; null: it goes. What only names the device counts
+-- when there is something else of it: a name does not say the kind.
+create or replace function places_of_devices()
 returns table (relation text, condition text, change text, is_name boolean)
 language sql
-immutable
+stable
 begin atomic
     select p.relation, p.condition, p.change, p.is_name
     from (
         values
             -- live state first: whoever stores a register of the device waits
-            (1, 'vehicle', 'vehicle_state', 'vehicle_id = $1', null, false),
-            (2, 'vehicle', 'vehicle_readings', 'vehicle_id = $1', null, false),
-            (3, 'vehicle', 'replaced_vehicle_readings', 'vehicle_id = $1', null, false),
-            (4, 'vehicle', 'rolled_up_vehicle_hours', 'vehicle_id = $1', null, false),
-            (5, 'vehicle', 'rolled_up_vehicle_days', 'vehicle_id = $1', null, false),
-            (6, 'vehicle', 'accounted_energy', 'vehicle_id = $1', null, false),
-            (7, 'vehicle', 'meter_vehicles', 'vehicle_id = $1', null, false),
-            (8, 'vehicle', 'vehicle_settings', 'vehicle_id = $1', null, false),
-            (9, 'vehicle', 'meter_assignments', 'vehicle_id = $1', null, false),
-            (10, 'vehicle', 'replaced_assignments', 'vehicle_id = $1', null, false),
-            (11, 'meter', 'meter_state', 'meter_id = $1', null, false),
-            (12, 'meter', 'meter_readings', 'meter_id = $1', null, false),
-            (13, 'meter', 'replaced_meter_readings', 'meter_id = $1', null, false),
-            (14, 'meter', 'rolled_up_meter_hours', 'meter_id = $1', null, false),
-            (15, 'meter', 'rolled_up_meter_days', 'meter_id = $1', null, false),
-            (16, 'meter', 'accounted_energy', 'meter_id = $1', null, false),
-            -- of the vehicles that charged there, all but the meter stays; from history, vehicle by vehicle, which
-            -- meter_vehicles tells
-            (17, 'meter', 'vehicle_state', 'meter_id = $1', 'meter_id = null, meter_declared = false', false),
-            (
-                18, 'meter', 'vehicle_readings', 'meter_id = $1 and vehicle_id = any($2)',
-                'meter_id = null, meter_declared = false', false
-            ),
-            (19, 'meter', 'replaced_vehicle_readings', 'meter_id = $1', 'meter_id = null, meter_declared = false', false),
-            (20, 'meter', 'rolled_up_vehicle_hours', 'meter_id = $1', 'meter_id = null', false),
-            (21, 'meter', 'rolled_up_vehicle_days', 'meter_id = $1', 'meter_id = null', false),
-            (22, 'meter', 'meter_vehicles', 'meter_id = $1', null, false),
-            (23, 'meter', 'meter_settings', 'meter_id = $1', null, false),
-            (24, 'meter', 'meter_assignments', 'meter_id = $1', 'meter_id = null', false),
-            (25, 'meter', 'replaced_assignments', 'meter_id = $1', null, false),
-            -- of both kinds; events go with their anomaly
-            (26, p_kind, 'anomalies', 'device_id = $1 and device_kind = $3', null, false),
-            (27, p_kind, 'anomaly_memory', 'device_id = $1 and device_kind = $3', null, false),
-            (28, p_kind, 'late_devices', 'device_id = $1 and source = $3 || ''_readings''', null, false),
-            (29, p_kind, 'rule_overrides', 'target = $1 and scope = $3', null, false),
-            (30, p_kind, 'rule_changes', 'target = $1 and scope = $3', null, false),
-            (31, p_kind, 'anomalies', 'names_device(anomalies, $1)', null, true),
-            (32, p_kind, 'anomaly_memory', 'names_device(anomaly_memory, $1)', null, true)
-    ) as p (number, kind, relation, condition, change, is_name)
-    where p.kind = p_kind
-    order by p.number;
+            (1, 'live_state', 'device = $2', null, false),
+            (2, 'readings', 'device = $2', null, false),
+            (3, 'replaced_readings', 'device = $2', null, false),
+            (4, 'rolled_up_quarter_hours', 'device = $2', null, false),
+            (4, 'spread_energy', 'device = $2', null, false),
+            (5, 'rolled_up_hours', 'device = $2', null, false),
+            (6, 'rolled_up_days', 'device = $2', null, false),
+            (7, 'accounted_energy', 'vehicle = $2 or meter = $2', null, false),
+            (8, 'meter_vehicles', 'vehicle = $2 or meter = $2', null, false),
+            (9, 'assignments', 'vehicle = $2', null, false),
+            (10, 'replaced_assignments', 'vehicle = $2 or meter = $2', null, false),
+            (11, 'late_devices', 'device = $2', null, false),
+            (12, 'devices', 'device = $2', null, false),
+            -- of the vehicles that charged there, all but the meter stays
+            (13, 'live_state', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),
+            (14, 'readings', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),
+            (15, 'replaced_readings', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),
+            (16, 'rolled_up_quarter_hours', 'device = any($3) and meter = $2', 'meter = null', false),
+            (16, 'spread_energy', 'device = any($3) and meter = $2', 'meter = null', false),
+            (17, 'rolled_up_hours', 'device = any($3) and meter = $2', 'meter = null', false),
+            (18, 'rolled_up_days', 'device = any($3) and meter = $2', 'meter = null', false),
+            (19, 'assignments', 'meter = $2', 'meter = null', false),
+            -- by its id; events go with their anomaly
+            (20, 'anomalies', 'device_id = $1 and device_kind = $4', null, false),
+            (21, 'anomaly_memory', 'device_id = $1 and device_kind = $4', null, false),
+            (22, 'rule_overrides', 'target = $1 and scope = $4', null, false),
+            (23, 'rule_changes', 'target = $1 and scope = $4', null, false),
+            (24, 'anomalies', 'names_device(anomalies, $1)', null, true),
+            (25, 'anomaly_memory', 'names_device(anomaly_memory, $1)', null, true)
+    ) as p (number, relation, condition, change, is_name)
+    -- a rollup that is a view over another follows it
+    where pg_relation_is_updatable(p.relation::regclass, false) & 16 > 0
+    order by p.number, p.relation;
 end;
 
 -- Removes all that is stored of one device, or counts it: how many rows of which relation, and what changes in them
--- where they are others'. Assignments have been purged before (purge_assignments()) and pairs are after (purge_pairs()), in
--- transactions of their own.
-create or replace function purge_device(p_kind text, p_device text, p_count_only boolean)
+-- where they are others'. Assignments have been purged before (purge_assignments()), and the device is forgotten after
+-- (forget_device()), in transactions of their own.
+create or replace function purge_device(p_kind text, p_id text, p_count_only boolean)
 returns table (relation text, change text, stored bigint)
 language plpgsql
 as $$
 declare
+    l_device constant integer := device_of(p_kind, p_id);
     -- who charged there
-    l_vehicles constant text[] := (
-        select array_agg(m.vehicle_id)
+    l_vehicles constant integer[] := (
+        select array_agg(m.vehicle)
         from meter_vehicles as m
-        where p_kind = 'meter'
-            and m.meter_id = p_device
+        where m.meter = l_device
     );
     l_place record;
     l_found boolean := false;
@@ -124,9 +116,9 @@ begin
         perform pg_advisory_xact_lock(hashtext('fleetmeter.evaluate'));
         -- whoever changes readings of these vehicles is waited for, in the order of the key
         perform
-        from vehicle_state as v
-        where v.vehicle_id = any(l_vehicles)
-        order by v.vehicle_id
+        from live_state as s
+        where s.device = any(l_vehicles)
+        order by s.device
         for update;
         perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
         -- hours that the device had a part in are shared out anew, and rolled up anew
@@ -134,24 +126,18 @@ begin
         from accounting
         for update;
         delete from accounted_hours as h
-        where h.hour in (select e.hour from accounted_energy as e where p_device in (e.vehicle_id, e.meter_id));
-        if p_kind = 'vehicle' then
-            perform note_hours('vehicle_readings', 'vehicle_id = $1', p_device, l_vehicles);
-        else
-            perform note_hours('meter_readings', 'meter_id = $1', p_device, l_vehicles);
-            perform note_hours('vehicle_readings', 'meter_id = $1 and vehicle_id = any($2)', p_device, l_vehicles);
-        end if;
-        perform note_others(p_kind, p_device, l_vehicles);
+        where h.hour in (select e.hour from accounted_energy as e where l_device in (e.vehicle, e.meter));
+        perform note_without(l_device, p_id, l_vehicles);
     end if;
     for l_place in
         select *
-        from places_of(p_kind)
+        from places_of_devices()
     loop
         exit when p_count_only and l_place.is_name and not l_found;
-        if p_count_only or l_place.relation = 'meter_vehicles' then  -- purge_pairs()
+        if p_count_only or l_place.relation in ('meter_vehicles', 'devices') then  -- forget_device()
             execute format('select count(*) from %I where %s', l_place.relation, l_place.condition)
             into stored
-            using p_device, l_vehicles, p_kind;
+            using p_id, l_device, l_vehicles, p_kind;
         else
             if l_place.relation = 'anomalies' then
                 -- whoever changes an anomaly at this moment would write it down again
@@ -159,10 +145,10 @@ begin
             end if;
             if l_place.change is null then
                 execute format('delete from %I where %s', l_place.relation, l_place.condition)
-                using p_device, l_vehicles, p_kind;
+                using p_id, l_device, l_vehicles, p_kind;
             else
                 execute format('update %I set %s where %s', l_place.relation, l_place.change, l_place.condition)
-                using p_device, l_vehicles, p_kind;
+                using p_id, l_device, l_vehicles, p_kind;
             end if;
             get diagnostics stored = row_count;
         end if;
@@ -176,103 +162,99 @@ begin
 end;
 $$;
 
--- Notes the hours of readings that are about to change, where they may be rolled up.
-create or replace function note_hours(p_source text, p_where text, p_device text, p_vehicles text[])
+-- Notes what is to be rolled up and evaluated anew without a device, as far as it may have been: hours of its readings,
+-- of a vehicle with the meters that it charged at, and so all that share them, of a meter with the vehicles that
+-- charged there; and whose anomalies or memory name it and go.
+create or replace function note_without(p_device integer, p_id text, p_vehicles integer[])
 returns void
 language plpgsql
 as $$
+declare
+    l_rolled_up_before constant timestamptz := rolled_up_before();
 begin
-    execute format(
-        'insert into late_hours (source, hour) select distinct %L, floor_hour(time) from %I where %s and time < $3',
-        p_source, p_source, p_where
-    )
-    using p_device, p_vehicles, rolled_up_before(p_source);
-end;
-$$;
-
--- Notes the devices that are to be evaluated anew without this one: of a vehicle the meters that it charged at, and so
--- all that share them; of a meter the vehicles that charged there; and whose anomalies or memory name it and go. After
--- note_hours(): no hour of this transaction has an id above the last that it sees.
-create or replace function note_others(p_kind text, p_device text, p_vehicles text[])
-returns void
-language plpgsql
-as $$
-begin
-    insert into late_devices (source, device_id, since, late_hours_until)
-    select o.source, o.device_id, min(o.since), (select coalesce(max(h.id), 0) from late_hours as h)
+    perform note_late(array_agg(o.device), array_agg(o.starts), array_agg(o.ends))
     from (
-        select 'meter_readings' as source, r.meter_id as device_id, r.time as since
-        from vehicle_readings as r
-        where p_kind = 'vehicle'
-            and r.vehicle_id = p_device
-            and r.meter_id is not null
-            and r.time < rolled_up_before('vehicle_readings')
-        union all
-        select 'vehicle_readings', r.vehicle_id, r.time
-        from vehicle_readings as r
-        where p_kind = 'meter'
-            and r.vehicle_id = any(p_vehicles)
-            and r.meter_id = p_device
-            and r.time < rolled_up_before('vehicle_readings')
-        union all
-        select a.device_kind || '_readings', a.device_id, a.started_at
+        select
+            case when r.device = p_device then coalesce(r.meter, r.device) else r.device end,
+            floor_quarter(start_of(r.time, coalesce(r.span_ms, 0))),
+            ceil_quarter(r.time)
+        from readings as r
+        where r.device = any(p_device || p_vehicles)
+            and p_device in (r.device, r.meter)
+            and start_of(r.time, coalesce(r.span_ms, 0)) < l_rolled_up_before
+        union
+        select device_of(a.device_kind, a.device_id), a.started_at, a.started_at + interval '1 microsecond'
         from anomalies as a
-        where a.device_kind <> 'site'
-            and names_device(a, p_device)
-        union all
-        -- it is made anew, from what is before the last hour that was evaluated
-        select m.device_kind || '_readings', m.device_id, coalesce(p.evaluated_until - interval '1 hour', now())
+        where names_device(a, p_id)
+        union
+        -- it is made again, from what is before the last hour that was evaluated
+        select
+            device_of(m.device_kind, m.device_id),
+            p.evaluated_until - interval '1 hour',
+            p.evaluated_until
         from anomaly_memory as m
         cross join anomaly_progress as p
-        where m.device_kind <> 'site'
-            and names_device(m, p_device)
-    ) as o
-    group by 1, 2;
+        where names_device(m, p_id)
+    ) as o (device, starts, ends)
+    where o.device is not null;
 end;
 $$;
 
 -- From now on nothing is stamped by the device's assignments: while no batch is being stored, and for a moment only.
-create or replace function purge_assignments(p_kind text, p_device text)
+create or replace function purge_assignments(p_kind text, p_id text)
 returns void
 language plpgsql
 as $$
+declare
+    l_device integer;
 begin
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
-    if p_kind = 'vehicle' then
-        delete from meter_assignments as a
-        where a.vehicle_id = p_device;
-    else
-        -- another one now: whoever stamps readings with it stops
-        update meter_assignments as a
-        set
-            meter_id = null,
-            created_at = clock_timestamp()
-        where a.meter_id = p_device;
-    end if;
-    update assignment_version
-    set version = version + 1;
+    l_device := device_of(p_kind, p_id);
+    delete from assignments as a
+    where a.vehicle = l_device;
+    -- another one now: whoever stamps readings with it stops
+    update assignments as a
+    set
+        meter = null,
+        created_at = clock_timestamp()
+    where a.meter = l_device;
+    update versions
+    set assignments = assignments + 1;
 end;
 $$;
 
 -- The last step, in a transaction of its own and for a moment: which vehicles charged where, but for those that have
--- done so again meanwhile. Writers that remember a pair note it again, since the version changes.
-create or replace function purge_pairs(p_kind text, p_device text)
+-- done so again meanwhile, and the device itself with what is set for it; its number stays if it has come back. Writers
+-- that remember the number or a pair ask for it or note it again, since the versions change.
+create or replace function forget_device(p_kind text, p_id text)
 returns void
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
+declare
+    l_device integer;
 begin
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
+    l_device := device_of(p_kind, p_id);
     delete from meter_vehicles as m
-    where (p_kind = 'vehicle' and m.vehicle_id = p_device or p_kind = 'meter' and m.meter_id = p_device)
+    where (m.vehicle = l_device or m.meter = l_device)
         and not exists (
             select
-            from vehicle_readings as r
-            where r.vehicle_id = m.vehicle_id
-                and r.meter_id = m.meter_id
+            from readings as r
+            where r.device = m.vehicle
+                and r.meter = m.meter
                 and r.time > now() - interval '2 days'
         );
-    update assignment_version
-    set version = version + 1;
+    delete from devices as d
+    where d.device = l_device;
+    insert into devices (device, kind, id) overriding system value
+    select l_device, p_kind, p_id
+    where exists (select from live_state as s where s.device = l_device)
+        or exists (select from meter_vehicles as m where m.vehicle = l_device or m.meter = l_device)
+        or exists (select from assignments as a where a.vehicle = l_device or a.meter = l_device);
+    update versions
+    set
+        devices = devices + 1,
+        assignments = assignments + 1;
 end;
 $$;

@@ -4,37 +4,39 @@
 -- have followed, as far as they hold the hours (what they do not hold is read from history). For whoever evaluates, one
 -- session at a time: when a backlog has noted very many devices again and again, their rows become one each.
 create or replace function ready_late_devices(p_most bigint)
-returns table (source text, device_id text, since timestamptz, ids bigint[])
+returns table (device_kind text, device_id text, since timestamptz, ids bigint[])
 language plpgsql
 as $$
 begin
     if exists (select from late_devices offset 10000)
-        and exists (
-            select
-            from late_devices
-            offset 4 * ((select count(*) from vehicle_state) + (select count(*) from meter_state))
-        )
+        and exists (select from late_devices offset 4 * (select count(*) from live_state))
     then
         with noted as (
-            delete from late_devices as d
-            returning d.*
+            delete from late_devices as l
+            returning l.*
         )
-        insert into late_devices (source, device_id, since, late_hours_until)
-        select n.source, n.device_id, min(n.since), max(n.late_hours_until)
+        insert into late_devices (device, since, late_hours_until)
+        select n.device, min(n.since), max(n.late_hours_until)
         from noted as n
-        group by n.source, n.device_id
+        group by n.device
         order by min(n.id);
     end if;
     -- of the hours and the devices what is there at the same moment
     return query
-    select d.source, d.device_id, min(d.since), array_agg(d.id)
-    from late_devices as d
-    where d.late_hours_until < coalesce(
-            (select min(h.id) from late_hours as h where h.hour < rolled_up_until()),
-            9223372036854775807
-        )
-    group by d.source, d.device_id
-    order by min(d.id)
-    limit p_most;
+    select d.kind, d.id::text, r.since, r.ids
+    from (
+        select l.device, min(l.since) as since, array_agg(l.id) as ids, min(l.id) as first
+        from late_devices as l
+        where l.late_hours_until < coalesce(
+                (select min(h.id) from late_hours as h where h.hour < rolled_up_until()),
+                9223372036854775807
+            )
+        group by l.device
+        order by min(l.id)
+        limit p_most
+    ) as r
+    join devices as d
+        on d.device = r.device
+    order by r.first;
 end;
 $$;

@@ -2,29 +2,56 @@
 -- each batch stored later sees it. The second stamps the readings that were there already, however
 -- many, and holds up nobody. If it never comes to that, restamp_pending() does it later.
 
+-- The meter that a vehicle is assigned to at a time; null: none.
+create or replace function assigned_meter(p_vehicle integer, p_time timestamptz)
+returns integer
+language plpgsql
+stable
+as $$
+begin
+    return (
+        select a.meter
+        from assignments as a
+        where a.vehicle = p_vehicle
+            and a.since <= p_time
+        order by a.since desc
+        limit 1
+    );
+end;
+$$;
+
+-- Records an assignment; null for p_since means now.
 create or replace function assign_meter(p_vehicle text, p_meter text, p_since timestamptz)
-returns meter_assignments
+returns assignments
 language plpgsql
 as $$
 declare
-    l_assignment meter_assignments;
+    l_vehicle integer;
+    l_meter integer;
+    l_assignment assignments;
 begin
+    -- numbers are given under it, too: whoever purges a device takes it
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
-    insert into replaced_assignments (vehicle_id, since, meter_id, created_at)
-    select a.vehicle_id, a.since, a.meter_id, a.created_at
-    from meter_assignments as a
-    where a.vehicle_id = p_vehicle
+    l_vehicle := number_device('vehicle', p_vehicle);
+    if p_meter is not null then
+        l_meter := number_device('meter', p_meter);
+    end if;
+    insert into replaced_assignments (vehicle, since, meter, created_at)
+    select a.vehicle, a.since, a.meter, a.created_at
+    from assignments as a
+    where a.vehicle = l_vehicle
         and a.since = p_since
-        and a.meter_id is distinct from p_meter;
-    insert into meter_assignments as a (vehicle_id, since, meter_id, created_at)
-    values (p_vehicle, coalesce(p_since, now()), p_meter, clock_timestamp())
-    on conflict (vehicle_id, since) do update
+        and a.meter is distinct from l_meter;
+    insert into assignments as a (vehicle, since, meter, created_at)
+    values (l_vehicle, coalesce(p_since, now()), l_meter, clock_timestamp())
+    on conflict (vehicle, since) do update
     set
-        meter_id = excluded.meter_id,
+        meter = excluded.meter,
         created_at = excluded.created_at,
         restamped_at = null
     returning a.* into l_assignment;
-    update assignment_version set version = version + 1;
+    update versions
+    set assignments = assignments + 1;
     return l_assignment;
 end;
 $$;
@@ -33,34 +60,37 @@ $$;
 -- but for those that declared their meter; p_restamped is how many changed. A transaction a day: batches
 -- that come in meanwhile wait for one day at most, and what was interrupted is done again by whoever
 -- finds restamped_at empty.
-create or replace procedure restamp_readings(p_vehicle text, p_since timestamptz, inout p_restamped bigint)
+create or replace procedure restamp_readings(p_vehicle integer, p_since timestamptz, inout p_restamped bigint)
 language plpgsql
 as $$
 declare
-    l_meter text;
+    l_meter integer;
     l_until timestamptz;
     l_day timestamptz;
     l_last timestamptz;
-    l_changed bigint;
+    l_times timestamptz[];
+    l_starts timestamptz[];
     l_created timestamptz;
 begin
     p_restamped := 0;
     -- one at a time for a vehicle; what is read after this is what the one before has left
-    perform pg_advisory_lock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
+    perform pg_advisory_lock(hashtext('fleetmeter.restamp'), p_vehicle);
 
     select min(r.time), max(r.time)
     into l_day, l_last
-    from vehicle_readings as r
-    where r.vehicle_id = p_vehicle
+    from readings as r
+    where r.device = p_vehicle
         and r.time >= p_since;
     l_day := date_bin('24 hours', l_day, '2000-01-01 00:00:00+00');
 
-    select a.meter_id, a.created_at
+    -- a meter that is purged at this moment is not noted after that
+    perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
+    select a.meter, a.created_at
     into l_meter, l_created
-    from meter_assignments as a
-    where a.vehicle_id = p_vehicle
+    from assignments as a
+    where a.vehicle = p_vehicle
         and a.since = p_since;
-    insert into meter_vehicles (meter_id, vehicle_id)
+    insert into meter_vehicles (meter, vehicle)
     select l_meter, p_vehicle
     where l_meter is not null
     on conflict do nothing;
@@ -70,22 +100,22 @@ begin
         -- whoever changes a reading of the vehicle holds this: an update of a hypertable passes over a row that it
         -- had to wait for
         perform
-        from vehicle_state as v
-        where v.vehicle_id = p_vehicle
+        from live_state as s
+        where s.device = p_vehicle
         for update;
         select
             coalesce(
-                (select min(n.since) from meter_assignments as n where n.vehicle_id = p_vehicle and n.since > p_since),
+                (select min(n.since) from assignments as n where n.vehicle = p_vehicle and n.since > p_since),
                 'infinity'
             )
         into l_until
-        from meter_assignments as a
-        where a.vehicle_id = p_vehicle
+        from assignments as a
+        where a.vehicle = p_vehicle
             and a.since = p_since
             and a.created_at = l_created;
         if not found then
             -- somebody has replaced it meanwhile: the rest is theirs
-            perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
+            perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), p_vehicle);
             return;
         end if;
         exit when l_day is null or l_day > l_last or l_day >= l_until;
@@ -93,50 +123,42 @@ begin
         -- old readings may be in the columnstore: as many as it takes may be unpacked
         perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
         with restamped as (
-            update vehicle_readings as r
-            set meter_id = l_meter
-            where r.vehicle_id = p_vehicle
+            update readings as r
+            set meter = l_meter
+            where r.device = p_vehicle
                 and r.time >= greatest(p_since, l_day)
                 and r.time < least(l_until, l_day + interval '24 hours')
                 and not r.meter_declared
-                and r.meter_id is distinct from l_meter
-            returning r.time
-        ),
-        late as (
-            select s.time
-            from restamped as s
-            where s.time < (select rolled_up_before('vehicle_readings'))
-        ),
-        hours as (
-            insert into late_hours (source, hour)
-            select distinct 'vehicle_readings', floor_hour(l.time)
-            from late as l
-            returning id
-        ),
-        devices as (
-            insert into late_devices (source, device_id, since, late_hours_until)
-            select 'vehicle_readings', p_vehicle, min(l.time), (select max(h.id) from hours as h)
-            from late as l
-            having count(*) > 0
+                and r.meter is distinct from l_meter
+            returning r.time, start_of(r.time, coalesce(r.span_ms, 0)) as starts
         )
-        select count(*) into l_changed from restamped;
+        select coalesce(array_agg(s.time), '{}'), coalesce(array_agg(s.starts), '{}')
+        into l_times, l_starts
+        from restamped as s;
+        update spread_energy as s
+        set meter = l_meter
+        where s.device = p_vehicle
+            and s.ends = any(l_times)
+            and s.bucket > (select floor_quarter(min(t.starts)) from unnest(l_starts) as t (starts))
+            and s.bucket <= l_day + interval '24 hours';
+        perform note_late(array_fill(p_vehicle, array[cardinality(l_times)]), l_starts, l_times);
         commit;
-        p_restamped := p_restamped + l_changed;
+        p_restamped := p_restamped + cardinality(l_times);
         l_day := l_day + interval '24 hours';
     end loop;
 
-    update vehicle_state as v
-    set meter_id = l_meter
-    where v.vehicle_id = p_vehicle
-        and v.time >= p_since
-        and v.time < l_until
-        and not v.meter_declared;
-    update meter_assignments as a
+    update live_state as s
+    set meter = l_meter
+    where s.device = p_vehicle
+        and s.time >= p_since
+        and s.time < l_until
+        and not s.meter_declared;
+    update assignments as a
     set restamped_at = now()
-    where a.vehicle_id = p_vehicle
+    where a.vehicle = p_vehicle
         and a.since = p_since
         and a.created_at = l_created;
-    perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), hashtext(p_vehicle));
+    perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), p_vehicle);
 end;
 $$;
 
@@ -145,13 +167,13 @@ create or replace procedure restamp_pending()
 language plpgsql
 as $$
 declare
-    l_vehicle text;
+    l_vehicle integer;
     l_since timestamptz;
     l_restamped bigint;
 begin
-    select a.vehicle_id, a.since
+    select a.vehicle, a.since
     into l_vehicle, l_since
-    from meter_assignments as a
+    from assignments as a
     where a.restamped_at is null
         and a.created_at < now() - interval '1 minute'
     order by a.created_at
@@ -160,9 +182,9 @@ begin
         return;
     end if;
     -- whoever recorded it may still be at it
-    if pg_try_advisory_lock(hashtext('fleetmeter.restamp'), hashtext(l_vehicle)) then
+    if pg_try_advisory_lock(hashtext('fleetmeter.restamp'), l_vehicle) then
         call restamp_readings(l_vehicle, l_since, l_restamped);
-        perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), hashtext(l_vehicle));
+        perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), l_vehicle);
     end if;
 end;
 $$;

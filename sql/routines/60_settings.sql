@@ -1,79 +1,205 @@
--- What is set for devices and for the accounting of the fleet. Hours that were accounted for by another reporting
--- interval or tolerance are struck out, and accounted for again.
+-- What is set for devices and for the accounting of the fleet. Hours that were accounted for by another tolerance are
+-- struck out, and accounted for again.
 
-create or replace function set_vehicle(
-    p_vehicle text,
-    p_label text,
-    p_site text,
-    p_reporting_interval_s integer,
-    p_time_zone text,
-    p_battery_capacity_wh bigint,
-    p_register_rollover_mwh bigint
-)
-returns void
+-- Sets what p_settings has, by the columns of devices, for a device that may never have reported: what is absent stays,
+-- null unsets. Returns all that is set. With another reporting interval, its stored readings have other intervals:
+-- derive_intervals() is to be called after it.
+create or replace function set_device(p_kind text, p_id text, p_settings jsonb)
+returns devices
 language plpgsql
 as $$
+declare
+    l_was devices;
+    l_is devices;
 begin
-    if p_reporting_interval_s is distinct from (
-        select s.reporting_interval_s
-        from vehicle_settings as s
-        where s.vehicle_id = p_vehicle
-    ) then
+    -- no device is purged meanwhile, and no batch stored by what it changes
+    perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
+    perform number_device(p_kind, p_id);
+    select d.*
+    into l_was
+    from devices as d
+    where d.kind = p_kind
+        and d.id = p_id
+    for update;
+    l_is := jsonb_populate_record(l_was, p_settings);
+    if l_is.reporting_interval_s is distinct from l_was.reporting_interval_s then
+        l_is.derive_since := '-infinity';
+    end if;
+    if l_is.role is distinct from l_was.role then
         -- an hour that is being accounted for at this moment is waited for
         perform
         from accounting
         for update;
         delete from accounted_hours;
     end if;
-    insert into vehicle_settings
-    values (
-        p_vehicle, p_label, p_site, p_reporting_interval_s, p_time_zone, p_battery_capacity_wh, p_register_rollover_mwh
-    )
-    on conflict (vehicle_id) do update
+    update devices as d
     set
-        label = excluded.label,
-        site = excluded.site,
-        reporting_interval_s = excluded.reporting_interval_s,
-        time_zone = excluded.time_zone,
-        battery_capacity_wh = excluded.battery_capacity_wh,
-        register_rollover_mwh = excluded.register_rollover_mwh;
+        label = l_is.label,
+        site = l_is.site,
+        reporting_interval_s = l_is.reporting_interval_s,
+        derive_since = l_is.derive_since,
+        time_zone = l_is.time_zone,
+        register_rollover_mwh = l_is.register_rollover_mwh,
+        battery_capacity_wh = l_is.battery_capacity_wh,
+        rated_power_w = l_is.rated_power_w,
+        role = l_is.role
+    where d.device = l_was.device;
+    if (l_is.register_rollover_mwh, l_is.reporting_interval_s)
+        is distinct from (l_was.register_rollover_mwh, l_was.reporting_interval_s)
+    then
+        -- writers remember them
+        update versions
+        set assignments = assignments + 1;
+    end if;
+    return l_is;
 end;
 $$;
 
-create or replace function set_meter(
-    p_meter text,
-    p_label text,
-    p_site text,
-    p_reporting_interval_s integer,
-    p_time_zone text,
-    p_rated_power_w bigint,
-    p_register_rollover_mwh bigint
-)
-returns void
+-- Derives the intervals of a device's stored readings again, by its present reporting interval: a transaction a day,
+-- the oldest first. What is interrupted goes on where it was (derive_pending()).
+create or replace procedure derive_intervals(p_device integer)
 language plpgsql
 as $$
+declare
+    l_since timestamptz;
+    l_interval_s integer;
+    l_day timestamptz;
 begin
-    if p_reporting_interval_s is distinct from (
-        select s.reporting_interval_s
-        from meter_settings as s
-        where s.meter_id = p_meter
-    ) then
-        -- an hour that is being accounted for at this moment is waited for
+    perform pg_advisory_lock(hashtext('fleetmeter.derive'), p_device);
+    loop
+        select d.derive_since, d.reporting_interval_s
+        into l_since, l_interval_s
+        from devices as d
+        where d.device = p_device;
+        exit when l_since is null;
+        -- whoever changes a reading of the device holds this
         perform
-        from accounting
+        from live_state as s
+        where s.device = p_device
         for update;
-        delete from accounted_hours;
+        select date_bin('24 hours', min(r.time), '2000-01-01 00:00:00+00')
+        into l_day
+        from readings as r
+        where r.device = p_device
+            and r.time >= l_since;
+        if l_day is not null then
+            perform derive_day(p_device, l_day, interval_ms_of(l_interval_s));
+        end if;
+        -- another change meanwhile begins again
+        update devices as d
+        set derive_since = l_day + interval '24 hours'
+        where d.device = p_device
+            and d.derive_since = l_since
+            and d.reporting_interval_s is not distinct from l_interval_s;
+        commit;
+    end loop;
+    perform pg_advisory_unlock(hashtext('fleetmeter.derive'), p_device);
+end;
+$$;
+
+-- Gives the readings of interval energy of one day the intervals that follow from the device's reporting interval.
+create or replace function derive_day(p_device integer, p_day timestamptz, p_most_ms bigint)
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_end constant timestamptz := p_day + interval '24 hours';
+    l_before constant timestamptz := (
+        select r.time
+        from readings as r
+        where r.device = p_device
+            and r.energy_mwh is not null
+            and r.time < p_day
+        order by r.time desc
+        limit 1
+    );
+    l_times timestamptz[];
+    l_starts timestamptz[];
+    l_was timestamptz[];
+    l_spans bigint[];
+begin
+    select
+        array_agg(c.time),
+        array_agg(start_of(c.time, greatest(c.span_ms, c.is_ms))),
+        array_agg(start_of(c.time, c.span_ms)),
+        array_agg(c.is_ms)
+    into l_times, l_starts, l_was, l_spans
+    from (
+        select
+            r.*,
+            least(
+                p_most_ms,
+                round(
+                    extract(epoch from r.time - lag(r.time, 1, l_before) over (order by r.time)) * 1000
+                )::bigint
+            ) as is_ms
+        from readings as r
+        where r.device = p_device
+            and r.energy_mwh is not null
+            and r.time >= p_day
+            and r.time < l_end
+    ) as c
+    where c.register_mwh is null
+        and c.interval_start is null
+        and c.span_ms is distinct from c.is_ms;
+    if l_times is null then
+        return;
     end if;
-    insert into meter_settings
-    values (p_meter, p_label, p_site, p_reporting_interval_s, p_time_zone, p_rated_power_w, p_register_rollover_mwh)
-    on conflict (meter_id) do update
+    -- old readings may be in the columnstore
+    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    delete from spread_energy as s
+    where s.device = p_device
+        and s.ends = any(l_times)
+        and s.bucket > (select floor_quarter(min(w.time)) from unnest(l_was) as w (time))
+        and s.bucket <= l_end;
+    update readings as r
     set
-        label = excluded.label,
-        site = excluded.site,
-        reporting_interval_s = excluded.reporting_interval_s,
-        time_zone = excluded.time_zone,
-        rated_power_w = excluded.rated_power_w,
-        register_rollover_mwh = excluded.register_rollover_mwh;
+        span_ms = n.span_ms,
+        spread = is_spread(n.time, n.span_ms, null)
+    from unnest(l_times, l_spans) as n (time, span_ms)
+    where r.device = p_device
+        and r.time = n.time
+        and r.time >= p_day
+        and r.time < l_end;
+    perform put_pieces(array_fill(p_device, array[cardinality(l_times)]), l_times);
+    perform cover_once(
+        p_device,
+        (select min(s.time) from unnest(l_starts) as s (time)),
+        (select max(t.time) from unnest(l_times) as t (time))
+    );
+    update live_state as s
+    set
+        span_ms = r.span_ms,
+        spread = r.spread
+    from readings as r
+    where s.device = p_device
+        and r.device = p_device
+        and r.time = s.energy_at
+        and r.time = any(l_times);
+    perform note_late(array_fill(p_device, array[cardinality(l_times)]), l_starts, l_times);
+end;
+$$;
+
+-- Goes on with intervals that were being derived again when the service was stopped.
+create or replace procedure derive_pending()
+language plpgsql
+as $$
+declare
+    l_device integer;
+begin
+    for l_device in
+        select d.device
+        from devices as d
+        where d.derive_since is not null
+        limit 10
+    loop
+        -- whoever has set it may still be at it
+        if pg_try_advisory_lock(hashtext('fleetmeter.derive'), l_device) then
+            call derive_intervals(l_device);
+            perform pg_advisory_unlock(hashtext('fleetmeter.derive'), l_device);
+        end if;
+    end loop;
 end;
 $$;
 
@@ -92,8 +218,7 @@ begin
     if exists (
         select
         from accounting as a
-        where a.reporting_interval_s <> p_reporting_interval_s
-            or a.least_match <> 1 - p_coverage_tolerance
+        where a.least_match <> 1 - p_coverage_tolerance
     ) then
         delete from accounted_hours;
     end if;

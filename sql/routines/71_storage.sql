@@ -20,7 +20,7 @@ begin
 end;
 $$;
 
--- What is told of together, in its order; a relation that stands for itself has its own name.
+-- What is shown together, in its order.
 create or replace function storage_groups()
 returns table (place bigint, relation text)
 language sql
@@ -28,8 +28,7 @@ immutable
 begin atomic
     select g.place, g.relation
     from unnest(array[
-        'vehicle_readings', 'meter_readings',
-        'vehicle_hourly', 'vehicle_daily', 'meter_hourly', 'meter_daily',
+        'readings', 'spread energy', 'quarter hours', 'hours', 'days',
         'live state', 'accounted energy', 'corrections', 'other tables'
     ]) with ordinality as g (relation, place);
 end;
@@ -39,13 +38,14 @@ returns text
 language sql
 immutable
 return case
-    when p_table in ('vehicle_readings', 'meter_readings') then p_table::text
-    when p_table in ('vehicle_hourly', 'vehicle_daily', 'meter_hourly', 'meter_daily') then p_table::text
-    when p_table = 'kept_vehicle_hours' then 'vehicle_hourly'
-    when p_table = 'kept_meter_hours' then 'meter_hourly'
-    when p_table in ('vehicle_state', 'meter_state') then 'live state'
+    when p_table = 'readings' then 'readings'
+    when p_table = 'spread_energy' then 'spread energy'
+    when p_table in ('quarter_hourly', 'kept_quarter_hours') then 'quarter hours'
+    when p_table = 'hourly' then 'hours'
+    when p_table = 'daily' then 'days'
+    when p_table = 'live_state' then 'live state'
     when p_table in ('accounted_energy', 'accounted_hours') then 'accounted energy'
-    when p_table in ('replaced_vehicle_readings', 'replaced_meter_readings') then 'corrections'
+    when p_table = 'replaced_readings' then 'corrections'
     else 'other tables'
 end;
 

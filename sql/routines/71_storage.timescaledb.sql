@@ -141,7 +141,7 @@ begin
     return query
     select
         (array['refresh', 'columnstore', 'retention'])[k.place],
-        j.hypertable_name::text,
+        g.relation,
         j.schedule_interval,
         case when isfinite(s.last_run_started_at) then s.last_run_started_at end,
         case
@@ -165,6 +165,8 @@ begin
     from timescaledb_information.jobs as j
     left join timescaledb_information.job_stats as s
         on s.job_id = j.job_id
+    join storage_groups() as g
+        on g.relation = storage_group(j.hypertable_name)
     cross join lateral (
         select
             case
@@ -175,6 +177,6 @@ begin
     ) as k (place)
     where j.hypertable_schema = current_schema()
         and j.proc_name like 'policy\_%'
-    order by k.place, j.hypertable_name desc;
+    order by k.place, g.place;
 end;
 $$;

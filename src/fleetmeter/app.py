@@ -3,7 +3,6 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -14,7 +13,7 @@ from fleetmeter.api.anomalies import anomalies
 from fleetmeter.api.assignments import assignments
 from fleetmeter.api.corrections import corrections
 from fleetmeter.api.export import export
-from fleetmeter.api.ingest import Ingest, ingest
+from fleetmeter.api.ingest import ingest
 from fleetmeter.api.meters import meters
 from fleetmeter.api.openapi import describe_ingest, describe_problems
 from fleetmeter.api.paths import EncodedPaths, decode_parameters
@@ -30,10 +29,7 @@ from fleetmeter.api.service import (
 from fleetmeter.api.stream import stream
 from fleetmeter.api.vehicles import vehicles
 from fleetmeter.database.pool import Database, connect
-from fleetmeter.errors import NotMigratedError
-from fleetmeter.ingest.kept import kept_since
-from fleetmeter.ingest.queue import CommitQueue
-from fleetmeter.ingest.writer import DatabaseWriter
+from fleetmeter.intake.door import open_door
 from fleetmeter.maintenance import maintenance
 from fleetmeter.problems import problem_details
 from fleetmeter.settings import Settings
@@ -48,18 +44,18 @@ def create_app(url: str, settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database = await connect(url, settings)
-        writers = [DatabaseWriter(database) for _ in range(settings.writers)]
         try:
             async with (
                 maintenance(database),
                 delivering(database, settings),
-                CommitQueue(writers, settings).running() as queue,
+                open_door(database, settings) as door,
             ):
                 _spare_the_collector()
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
                 app.state.database = database
                 app.state.hub = hub
-                app.state.ingest = Ingest(queue, settings, await _kept_since(database))
+                app.state.settings = settings
+                app.state.door = door
                 with on_stop(hub.stop):
                     yield
         finally:
@@ -112,12 +108,3 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-async def _kept_since(database: Database) -> dict[str, datetime]:
-    """From when on history is whole, by table; readings before it are refused."""
-    try:
-        return await kept_since(database)
-    except NotMigratedError:  # it will answer 503 to everything
-        beginning = datetime.min.replace(tzinfo=UTC)
-        return {"vehicle_readings": beginning, "meter_readings": beginning}

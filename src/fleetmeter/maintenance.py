@@ -41,7 +41,9 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
         for work, interval_s in (
             (lambda: database.run(queries.refresh_late_hours.sql), INTERVAL_S),
             (lambda: database.run(queries.restamp_pending.sql), INTERVAL_S),
+            (lambda: database.run(queries.derive_pending.sql), INTERVAL_S),
             (lambda: database.run(queries.account_hours.sql), INTERVAL_S),
+            (lambda: database.run(queries.pack_rollups.sql), RETENTION_INTERVAL_S),
             (evaluator.run, EVALUATION_INTERVAL_S),
             (lambda: database.run(queries.drop_old_history.sql), RETENTION_INTERVAL_S),
             (lambda: _tell_failing_jobs(database), JOBS_INTERVAL_S),

@@ -1,21 +1,21 @@
 """Forgetting a device: everything that is stored of it goes, and the rollups follow."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import asyncpg
 
 from fleetmeter.database.pool import retried, translated
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.kinds import KINDS, KindName
 
 if TYPE_CHECKING:
     AnyConnection = asyncpg.Connection[asyncpg.Record]
 
 T = TypeVar("T")
 
-Kind = Literal["vehicle", "meter"]
-
+Kind = KindName
 
 _PASSES = 2
 """What comes in while a device is purged is purged too, once."""
@@ -32,16 +32,20 @@ class Stored(NamedTuple):
 async def kind_of(url: str, device_id: str) -> Kind | None:
     """What has that id, or None.
 
-    Raises FleetMeterError when a vehicle and a meter have it.
+    Raises FleetMeterError when devices of several kinds have it.
     """
-    found = await _with_connection(
-        url, lambda connection: queries.kinds_of_device(connection, device_id=device_id)
-    )
-    if found["vehicle"] and found["meter"]:
-        raise FleetMeterError(
-            f"there is a vehicle {device_id} and a meter {device_id}; say which with --kind"
+
+    async def ask(connection: "AnyConnection") -> list[Kind]:
+        rows = queries.kinds_of_device(
+            connection, kinds=[kind.name for kind in KINDS], device_id=device_id
         )
-    return "vehicle" if found["vehicle"] else "meter" if found["meter"] else None
+        return [row["kind"] async for row in rows]
+
+    kinds = await _with_connection(url, ask)
+    if len(kinds) > 1:
+        names = " and ".join(f"a {kind} {device_id}" for kind in kinds)
+        raise FleetMeterError(f"there is {names}; say which with --kind")
+    return kinds[0] if kinds else None
 
 
 async def count(url: str, kind: Kind, device_id: str) -> list[Stored]:
@@ -62,7 +66,7 @@ async def purge(url: str, kind: Kind, device_id: str) -> list[Stored]:
                 lambda: queries.purge_assignments(connection, kind=kind, device_id=device_id)
             )
             await retried(lambda: _purge(connection, kind, device_id, False))
-            await retried(lambda: queries.purge_pairs(connection, kind=kind, device_id=device_id))
+            await retried(lambda: queries.forget_device(connection, kind=kind, device_id=device_id))
             left = await _purge(connection, kind, device_id, True)
             if not left:
                 break

@@ -68,7 +68,7 @@ class Job(msgspec.Struct, rename="camel", kw_only=True):
     took: timedelta | None
     next_run: datetime | None
     readings: int | None
-    """That retention moved into kept hours, where the service does it."""
+    """That retention moved into kept quarter hours, where the service does it."""
 
 
 class Storage(msgspec.Struct, rename="camel", kw_only=True):
@@ -167,7 +167,7 @@ def _jobs(jobs: Sequence[Job]) -> Table:
     for job in jobs:
         ended = job.outcome or "never ran"
         if job.readings is not None:
-            ended += f", {job.readings:,} readings moved into kept hours"
+            ended += f", {job.readings:,} readings moved into kept quarter hours"
         table.add_row(
             job.job,
             job.relation,

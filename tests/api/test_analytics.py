@@ -6,9 +6,21 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import hours_ago, meter_reading, post, rfc3339, vehicle_reading
+from tests.api.test_devices import all_pages
+from tests.api.test_main_job import materialise
+from tests.conftest import (
+    Db,
+    Server,
+    eventually,
+    hours_ago,
+    meter_reading,
+    post,
+    rfc3339,
+    vehicle_reading,
+)
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 def test_a_session_is_open_until_the_gap_has_passed(client: httpx.Client, uid: str) -> None:
@@ -88,6 +100,8 @@ def test_the_balance_of_a_meter_is_paged_in_one_window(client: httpx.Client, uid
     post(client, meter_reading(f"{uid}M", at, 8))
     post(client, *(vehicle_reading(f"{uid}V{n}", at, 1, meterId=f"{uid}M") for n in range(5)))
     path, items, cursor, windows = f"/v1/analytics/meters/{uid}M", [], {}, set()
+    # the rollups may have to follow
+    eventually(lambda: client.get(path).json()["totalEnergyConsumedAc"])
     while True:
         answer = client.get(path, params={"limit": 2, **cursor}).json()
         items += answer["vehicles"]["items"]
@@ -106,6 +120,8 @@ def test_sites_are_paged_and_have_series(client: httpx.Client, uid: str) -> None
     for n in range(3):
         post(client, meter_reading(f"{uid}M{n}", at, 1 + n))
         client.patch(f"/v1/meters/{uid}M{n}", json={"site": f"{uid}S{n}"})
+    for n in range(3):  # the rollups may have to follow
+        eventually(lambda n=n: client.get(f"/v1/analytics/sites/{uid}S{n}/energy").json()["items"])
     found: dict[str, Any] = {}
     cursor: dict[str, str] = {}
     while True:
@@ -122,6 +138,99 @@ def test_sites_are_paged_and_have_series(client: httpx.Client, uid: str) -> None
     series = client.get(f"/v1/analytics/sites/{uid}S2/energy").json()["items"]
     assert [item["energyConsumedAc"] for item in series] == [3]
     assert series[0]["quality"]["reasons"]
+
+
+@pytest.mark.parametrize("hours", [3, 50, 24 * 40])
+def test_every_series_has_quarter_hours(
+    client: httpx.Client, db: Db, server: Server, uid: str, hours: float
+) -> None:
+    """Of devices that report every half hour, whose energy is spread over two of them each."""
+    start = hours_ago(hours).replace(minute=0)
+    paths = {
+        "vehicle": f"/v1/vehicles/{uid}EV/energy",
+        "meter": f"/v1/meters/{uid}M/energy",
+        "site": f"/v1/analytics/sites/{uid}S/energy",
+        "fleet": "/v1/analytics/fleet/energy",
+    }
+    window = {"from": rfc3339(start), "to": rfc3339(start + 90 * MINUTE)}
+
+    def series(path: str, bucket: str = "15min") -> dict[str, tuple[float, float, float]]:
+        items = all_pages(client, path, limit=4, bucket=bucket, **window)
+        fields = ("energyConsumedAc", "energyDeliveredDc", "energyUnattributedAc")
+        return {item["from"]: tuple(item.get(f) or 0 for f in fields) for item in items}
+
+    others = series(paths["fleet"])
+    for kind, name in (("meters", "M"), ("vehicles", "EV")):
+        settings = {"reportingIntervalS": 1800, "site": f"{uid}S"}
+        client.patch(f"/v1/{kind}/{uid}{name}", json=settings).raise_for_status()
+    post(
+        client,
+        *(meter_reading(f"{uid}M", start + n * MINUTE, kwh) for n, kwh in ((30, 3), (60, 1))),
+        # nobody is there in the last half hour
+        meter_reading(f"{uid}M", start + 90 * MINUTE, 0.5),
+        vehicle_reading(f"{uid}EV", start + 30 * MINUTE, 2.4, meterId=f"{uid}M"),
+        vehicle_reading(f"{uid}EV", start + 60 * MINUTE, 0.8, meterId=f"{uid}M"),
+    )
+    materialise(db, server)
+    quarters = [rfc3339(start + n * 15 * MINUTE) for n in range(6)]
+    charged = [(1.5, 1.2, 0), (1.5, 1.2, 0), (0.5, 0.4, 0), (0.5, 0.4, 0)]
+    expected = dict(zip(quarters, [*charged, (0.25, 0, 0.25), (0.25, 0, 0.25)], strict=True))
+    for of in ("meter", "site"):
+        eventually(lambda of=of: series(paths[of]) == expected)
+    eventually(lambda: series(paths["vehicle"]) == dict(zip(quarters, charged, strict=False)))
+
+    def ours() -> dict[str, tuple[float, ...]]:
+        fleet = series(paths["fleet"])
+        nothing = (0.0, 0.0, 0.0)
+        return {
+            quarter: tuple(
+                round(now - before, 6)
+                for now, before in zip(
+                    fleet.get(quarter, nothing), others.get(quarter, nothing), strict=True
+                )
+            )
+            for quarter in quarters
+        }
+
+    eventually(lambda: ours() == expected)
+    first = client.get(paths["vehicle"], params=window | {"bucket": "15min"}).json()["items"][0]
+    assert first["quality"]["coverage"] == {"dc": 1, "ac": 1, "compared": 1}
+    assert first["quality"]["status"] == "complete"
+    assert first["readings"] == 0, "it is stamped in the next"
+    assert first["avgBatteryTemp"] is first["minSoc"] is None
+    assert series(paths["meter"], "hour") == {
+        rfc3339(start): (4, 3.2, 0),
+        rfc3339(start + HOUR): (0.5, 0, 0.5),
+    }
+
+
+def test_a_window_within_an_interval_has_its_part(client: httpx.Client, uid: str) -> None:
+    start = hours_ago(9)
+    window = {"from": rfc3339(start + HOUR), "to": rfc3339(start + 3 * HOUR)}
+    before = client.get("/v1/analytics/fleet", params=window).json()
+    sent = {"kwhConsumedAc": None, "kwhDeliveredDc": None}
+    for n, (ac, dc) in enumerate([(10, 7), (22, 16)]):
+        at = start + n * 6 * HOUR
+        readings = [
+            meter_reading(f"{uid}M", at, kwhConsumedAcTotal=ac, **sent),
+            vehicle_reading(f"{uid}EV", at, kwhDeliveredDcTotal=dc, meterId=f"{uid}M", **sent),
+        ]
+        post(client, *({k: v for k, v in r.items() if v is not None} for r in readings))
+    answer = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
+    assert (answer["totalEnergyConsumedAc"], answer["totalEnergyDeliveredDc"]) == (4, 3)
+    assert answer["efficiencyRatio"] == 0.75
+    assert answer["avgBatteryTemp"] is answer["maxSoc"] is None
+    assert answer["quality"] == {
+        "status": "complete",
+        "coverage": {"dc": 1, "ac": 1, "compared": 1},
+        "reasons": [],
+    }
+    balance = client.get(f"/v1/analytics/meters/{uid}M", params=window).json()
+    assert balance["totalEnergyConsumedAc"] == 4
+    assert balance["quality"]["status"] == "complete"
+    fleet = client.get("/v1/analytics/fleet", params=window).json()
+    assert fleet["vehiclesReporting"] == before["vehiclesReporting"] + 1
+    assert fleet["metersReporting"] == before["metersReporting"] + 1
 
 
 @pytest.mark.parametrize(

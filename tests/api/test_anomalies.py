@@ -28,9 +28,8 @@ def insert(
 ) -> int:
     """An anomaly as the rules leave it, and the event that it was opened; its id."""
     db.fetch(  # of a vehicle that is there: of others, what is wrong is over
-        "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
-        " meter_declared, last_seen)"
-        " values ($1, now(), 0, 0, 0, false, now())"
+        "insert into live_state (device, time, energy_mwh, soc_bp, battery_temp_cdeg, last_seen)"
+        " values (number_device('vehicle', $1), now(), 0, 0, 0, now())"
         " on conflict do nothing",
         device_id,
     )

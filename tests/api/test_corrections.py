@@ -112,12 +112,7 @@ def test_rollups_and_shares_follow(
         )
     materialise(db, server)
     if server.engine == "timescaledb":  # the oldest: in the columnstore
-        db.fetch(
-            "select compress_chunk(c) from show_chunks('meter_readings', interval '30 days') c"
-        )
-        db.fetch(
-            "select compress_chunk(c) from show_chunks('vehicle_readings', interval '30 days') c"
-        )
+        db.fetch("select compress_chunk(c) from show_chunks('readings', interval '30 days') c")
     eventually(lambda: rollup_differences(db, uid) == [])
     if hours > 2:  # what noted the hour when the readings came in must not do it for the correction
         late = "select exists (select from late_hours where hour <= $1)"
@@ -129,7 +124,7 @@ def test_rollups_and_shares_follow(
     ).json()["reading"]["meterId"] == (f"{uid}M2")
     eventually(lambda: rollup_differences(db, uid) == [])
     assert unshared_energy(db, uid) == []
-    window = {"from": rfc3339(at), "to": rfc3339(at + 3 * MINUTE)}
+    window = {"from": rfc3339(at - MINUTE), "to": rfc3339(at + 3 * MINUTE)}
     answer = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
     assert answer["totalEnergyDeliveredDc"] == 7
     assert answer["totalEnergyConsumedAc"] == 11
@@ -194,8 +189,8 @@ def test_a_corrected_register_moves_energy_between_its_neighbours(
 @pytest.mark.parametrize(
     ("correction", "path", "says"),
     [
-        ({"kwhConsumedAc": -1}, "$.kwhConsumedAc", "from 0 to 1000"),
-        ({"voltage": 5000}, "$.voltage", "from 0 to 1000"),
+        ({"kwhConsumedAc": -1}, "$.kwhConsumedAc", "from 0 to 240000"),
+        ({"voltage": 500_001}, "$.voltage", "from 0 to 500000"),
         ({"soc": 50}, "$", "vehicle's fields"),
         ({"kwhConsumedAcTotal": 5}, "$.kwhConsumedAcTotal", "sends interval energy"),
         ({"reason": ""}, "$.reason", "length >= 1"),
@@ -264,7 +259,11 @@ def test_a_replaced_assignment_leaves_a_trace(client: httpx.Client, db: Db, uid:
         client.put(
             f"/v1/vehicles/{uid}EV/meter", json={"meterId": f"{uid}{meter}", "since": since}
         ).raise_for_status()
-    rows = db.fetch("select * from replaced_assignments where vehicle_id = $1", f"{uid}EV")
+    rows = db.fetch(
+        "select m.id as meter_id, r.since from replaced_assignments as r"
+        " join devices as m on m.device = r.meter where r.vehicle = device_of('vehicle', $1)",
+        f"{uid}EV",
+    )
     assert [(row["meter_id"], rfc3339(row["since"])) for row in rows] == [(f"{uid}A", since)]
 
 
@@ -274,10 +273,10 @@ def test_a_page_with_versions_is_bounded_and_misses_none(
     start = hours_ago(5)
     post(client, *(meter_reading(f"{uid}M", start + n * MINUTE, n) for n in range(30)))
     db.fetch(
-        "insert into replaced_meter_readings"
-        " (meter_id, time, version, energy_mwh, voltage_mv, reset, replaced_by, reason)"
-        " select meter_id, time, n, n, 0, false, 'anna', 'often'"
-        " from meter_readings, generate_series(1, 90) as n where meter_id = $1",
+        "insert into replaced_readings"
+        " (device, time, version, energy_mwh, voltage_mv, reset, replaced_by, reason)"
+        " select device, time, n, n, 0, false, 'anna', 'often'"
+        " from readings, generate_series(1, 90) as n where device = device_of('meter', $1)",
         f"{uid}M",
     )
     window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=1))}
@@ -306,7 +305,11 @@ def test_a_register_whose_neighbour_is_not_kept_any_more_keeps_its_energy(
         del reading["kwhConsumedAc"]
         post(client, reading)
     # as retention does it
-    db.fetch("delete from meter_readings where meter_id = $1 and time = $2", f"{uid}M", start)
+    db.fetch(
+        "delete from readings where device = device_of('meter', $1) and time = $2",
+        f"{uid}M",
+        start,
+    )
     when = rfc3339(start + MINUTE)
 
     def energies() -> list[Any]:
@@ -345,10 +348,13 @@ def test_a_correction_waits_for_readings_that_are_being_stamped(
             async with connection.transaction():
                 # what restamp_readings() does for a day
                 await connection.execute(
-                    "select from vehicle_state where vehicle_id = $1 for update", f"{uid}EV"
+                    "select from live_state where device = device_of('vehicle', $1) for update",
+                    f"{uid}EV",
                 )
                 await connection.execute(
-                    "update vehicle_readings set meter_id = 'M' where vehicle_id = $1", f"{uid}EV"
+                    "update readings set meter = number_device('meter', 'M')"
+                    " where device = device_of('vehicle', $1)",
+                    f"{uid}EV",
                 )
                 answer = asyncio.create_task(
                     asyncio.to_thread(
@@ -368,3 +374,62 @@ def test_a_correction_waits_for_readings_that_are_being_stamped(
     answer = asyncio.run(meanwhile())
     assert answer.json()["reading"]["kwhDeliveredDc"] == 0.7
     assert history(client, f"/v1/vehicles/{uid}EV", at)[0]["kwhDeliveredDc"] == 0.7
+
+
+def quarters(client: httpx.Client, path: str, start: datetime, hours: int) -> list[float]:
+    """The AC or DC of each quarter hour with energy, from `start` on."""
+    window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=hours))}
+    answer = client.get(f"{path}/energy", params=window | {"bucket": "15min"})
+    name = "energyDeliveredDc" if "vehicles" in path else "energyConsumedAc"
+    return [item[name] for item in answer.json()["items"]]
+
+
+@pytest.mark.parametrize("hours", [6, 24 * 40])
+def test_energy_in_pieces_is_replaced(
+    client: httpx.Client, db: Db, server: Server, uid: str, hours: float
+) -> None:
+    start, hour = hours_ago(hours).replace(minute=0), timedelta(hours=1)
+    sent = {"vehicleId": f"{uid}EV", "timestamp": rfc3339(start + hour)}
+    path = f"/v1/vehicles/{uid}EV"
+    began = rfc3339(start)
+    post(
+        client,
+        vehicle_reading(f"{uid}EV", start + hour, 4, intervalStart=began, meterId=f"{uid}A"),
+        *(meter_reading(f"{uid}{name}", start + hour, 5, intervalStart=began) for name in "AB"),
+    )
+    materialise(db, server)
+    if server.engine == "timescaledb":  # the oldest: in the columnstore
+        db.fetch("select compress_chunk(c) from show_chunks('readings', interval '30 days') c")
+    eventually(lambda: quarters(client, path, start, 1) == [1] * 4)
+    assert correct(client, **sent, kwhDeliveredDc=2).json()["reading"]["intervalStart"] == began
+    eventually(lambda: quarters(client, path, start, 1) == [0.5] * 4)
+    assert correct(client, **sent, soc=1).json()["changed"]
+    assert correct(client, **sent, meterId=f"{uid}B").json()["changed"]
+    assert quarters(client, path, start, 1) == [0.5] * 4
+    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    assert unshared_energy(db, uid) == []
+    window = {"from": began, "to": rfc3339(start + hour)}
+    answer = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
+    assert answer["meterIds"] == [f"{uid}B"]
+    assert answer["totalEnergyConsumedAc"] == 5
+    (reading,) = history(client, path, start, versions="all")
+    assert [version["intervalStart"] for version in reading["versions"]] == [began] * 3
+
+
+def test_a_corrected_register_splits_its_interval_and_the_one_behind_it_again(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start, hour = hours_ago(6).replace(minute=0), timedelta(hours=1)
+    path = f"/v1/meters/{uid}R"
+    for n, total in enumerate([100, 102, 108]):
+        reading = meter_reading(f"{uid}R", start + n * hour, kwhConsumedAcTotal=total)
+        del reading["kwhConsumedAc"]
+        post(client, reading)
+    eventually(lambda: quarters(client, path, start, 2) == [0.5] * 4 + [1.5] * 4)
+    when = {"meterId": f"{uid}R", "timestamp": rfc3339(start + hour)}
+    correct(client, **when, kwhConsumedAcTotal=104).raise_for_status()
+    eventually(lambda: quarters(client, path, start, 2) == [1] * 8)
+    # less than before: a reset, which has no interval
+    correct(client, **when, kwhConsumedAcTotal=3).raise_for_status()
+    eventually(lambda: quarters(client, path, start, 2) == [0, *[26.25] * 4])
+    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)

@@ -78,7 +78,8 @@ def test_a_series_is_cut_to_the_window(client: httpx.Client, uid: str) -> None:
 
 def test_days_are_days_of_utc(client: httpx.Client, uid: str) -> None:
     midnight = hours_ago(50).replace(hour=0, minute=0)
-    post(client, *(meter_reading(f"{uid}M", midnight + n * MINUTE, 1) for n in (-1, 0, 1439, 1440)))
+    at = (-1, 0, 1, 1439, 1440, 1441)
+    post(client, *(meter_reading(f"{uid}M", midnight + n * MINUTE, 1) for n in at))
 
     def items() -> list[Any]:
         window = {
@@ -88,7 +89,8 @@ def test_days_are_days_of_utc(client: httpx.Client, uid: str) -> None:
         }
         return all_pages(client, f"/v1/meters/{uid}M/energy", limit=100, **window)
 
-    eventually(lambda: [item["energyConsumedAc"] for item in items()] == [1, 2, 1])
+    # what is stamped at midnight was used before it
+    eventually(lambda: [item["energyConsumedAc"] for item in items()] == [2, 3, 1])
     day = items()[1]
     assert day["from"] == rfc3339(midnight)
     assert day["avgVoltage"] == day["minVoltage"] == day["maxVoltage"] == 230
@@ -169,7 +171,8 @@ def test_a_removed_device_leaves_lists_and_keeps_its_history_until_it_reports_ag
     assert listed() == [f"{uid}B"]
     assert client.delete(f"/v1/{kind}/{uid}never").status_code == 404
 
-    window = {"from": rfc3339(start), "to": rfc3339(start + 5 * MINUTE)}
+    # its energy was used in the minute before
+    window = {"from": rfc3339(start - MINUTE), "to": rfc3339(start + 5 * MINUTE)}
     assert len(client.get(f"{path}/readings", params=window).json()["items"]) == 1
     assert len(client.get(f"{path}/energy", params=window).json()["items"]) == 1
     # what it sends again is not new
@@ -210,7 +213,7 @@ def test_the_fleet_does_not_wait_for_devices_that_were_removed(
         meter_reading(f"{uid}goneM", hours_ago(24 * 20)),
         vehicle_reading(f"{uid}left", start, meterId=f"{uid}M"),
     )
-    window = {"from": rfc3339(start), "to": rfc3339(start + MINUTE)}
+    window = {"from": rfc3339(start - MINUTE), "to": rfc3339(start)}
 
     def fleet() -> Any:
         return client.get("/v1/analytics/fleet", params=window).json()

@@ -166,7 +166,7 @@ def test_a_signal_lets_requests_in_flight_finish(
         eventually(
             lambda: db.fetch(
                 "select from pg_stat_activity where application_name = 'fleetmeter'"
-                " and state <> 'idle' and query ~* '(copy|store_).*meter_readings'"
+                " and state <> 'idle' and query ~* 'copy.*(readings|incoming)|store_readings'"
             ),
             pause_s=0.002,
             timeout_s=15,

@@ -28,7 +28,7 @@ def test_every_item_has_its_own_outcome(client: httpx.Client, uid: str) -> None:
         "/v1/ingest",
         json=[
             vehicle_reading(f"{uid}EV", at),
-            vehicle_reading(f"{uid}EV", at) | {"soc": 101},
+            vehicle_reading(f"{uid}EV", at) | {"kwhDeliveredDc": -1},
             meter_reading(f"{uid}M", at),
             {"hello": "world"},
             vehicle_reading(f"{uid}EV", at),
@@ -43,8 +43,41 @@ def test_every_item_has_its_own_outcome(client: httpx.Client, uid: str) -> None:
         (3, "unknown_kind"),
         (5, "not_an_object"),
     ]
-    assert body["rejected"][0]["path"] == "$.soc"
-    assert "from 0 to 100" in body["rejected"][0]["detail"]
+    assert body["rejected"][0]["path"] == "$.kwhDeliveredDc"
+    assert "from 0 to 240000" in body["rejected"][0]["detail"]
+
+
+def test_a_value_beside_the_energy_that_cannot_be_is_left_out_with_a_warning(
+    client: httpx.Client, uid: str
+) -> None:
+    at = hours_ago(1)
+    answer = client.post(
+        "/v1/ingest",
+        json=[
+            vehicle_reading(f"{uid}EV", at) | {"soc": 5838, "batteryTemp": 215},
+            meter_reading(f"{uid}M", at) | {"voltage": 6553.5, "powerKw": 7},
+            meter_reading(f"{uid}M-2", at),
+            meter_reading(f"{uid}M-3", at, -1) | {"voltage": -1},
+        ],
+    )
+    assert answer.status_code == 207
+    outcome = answer.json()
+    assert (outcome["accepted"], len(outcome["rejected"])) == (3, 1)
+    warnings = [(each["index"], each["code"], each["path"]) for each in outcome["warnings"]]
+    assert sorted(warnings) == [
+        (0, "dropped_field", "$.batteryTemp"),
+        (0, "dropped_field", "$.soc"),
+        (1, "dropped_field", "$.voltage"),
+    ]
+    vehicle = client.get(f"/v1/vehicles/{uid}EV").json()
+    assert (vehicle["kwhDeliveredDc"], vehicle.keys() & {"soc", "batteryTemp"}) == (1.2, set())
+    meter = client.get(f"/v1/meters/{uid}M").json()
+    assert (meter["kwhConsumedAc"], meter["powerKw"]) == (1.5, 7)
+    assert "voltage" not in meter
+
+
+def test_no_warnings_are_none(client: httpx.Client, uid: str) -> None:
+    assert "warnings" not in post(client, meter_reading(f"{uid}M", hours_ago(1)))
 
 
 def test_when_all_are_rejected_it_is_422_with_the_outcomes(client: httpx.Client) -> None:
@@ -80,7 +113,6 @@ def test_a_resent_reading_with_other_values_is_a_conflict_and_changes_nothing(
         vehicle | {"kwhDeliveredDc": 1.3},
         vehicle | {"soc": 72.01},
         vehicle | {"batteryTemp": 36.01},
-        vehicle | {"meterId": f"{uid}M"},
         vehicle,
         vehicle | {"soc": 72.001},  # rounded to the unit it is stored in, the same
         meter_reading(f"{uid}M", at - MINUTE, 1.5),
@@ -90,18 +122,38 @@ def test_a_resent_reading_with_other_values_is_a_conflict_and_changes_nothing(
     outcome = answer.json()
     assert (outcome["accepted"], outcome["duplicates"]) == (1, 2)
     assert [(item["index"], item["code"]) for item in outcome["rejected"]] == [
-        (index, "conflict") for index in range(6)
+        (index, "conflict") for index in range(5)
     ]
     declared = vehicle | {"vehicleId": f"{uid}EV-2", "meterId": f"{uid}M"}
     post(client, declared)
-    for alone in (*others[:6], declared | {"meterId": f"{uid}M-2"}):
+    for alone in (*others[:5], declared | {"meterId": f"{uid}M-2"}):
         assert client.post("/v1/ingest", json=alone).json()["rejected"][0]["code"] == "conflict"
-    del declared["meterId"]
-    assert client.post("/v1/ingest", json=declared).json()["rejected"][0]["code"] == "conflict"
+    del declared["meterId"]  # says nothing else
+    assert post(client, declared)["duplicates"] == 1
     assert f"{uid}EV has a reading of {rfc3339(at)}" in outcome["rejected"][2]["detail"]
     assert "/v1/corrections" in outcome["rejected"][2]["detail"]
     assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 1.5
     assert client.get(f"/v1/vehicles/{uid}EV").json()["soc"] == 72
+
+
+def test_when_an_interval_began_is_a_value_of_its_reading(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    plain = meter_reading(f"{uid}M", at, 1.5)
+    given = plain | {"meterId": f"{uid}S", "intervalStart": rfc3339(at - 90 * MINUTE)}
+    post(client, plain, given)
+    assert post(client, plain, given)["duplicates"] == 2
+    others = [
+        plain | {"intervalStart": rfc3339(at - MINUTE)},
+        given | {"intervalStart": rfc3339(at - 91 * MINUTE)},
+        given | {"intervalStart": None},
+    ]
+    outcome = client.post("/v1/ingest", json=others).json()
+    assert [item["code"] for item in outcome["rejected"]] == ["conflict"] * 3
+    assert "intervalStart" not in client.get(f"/v1/meters/{uid}M").json()
+    path = f"/v1/meters/{uid}S"
+    assert client.get(path).json()["intervalStart"] == given["intervalStart"]
+    window = {"from": rfc3339(at), "to": rfc3339(at + MINUTE)}
+    assert client.get(f"{path}/readings", params=window).json()["items"] == [given]
 
 
 def test_two_values_of_a_reading_in_one_batch_conflict_whether_it_is_new_or_not(
@@ -234,7 +286,8 @@ def test_every_format_and_encoding_has_the_same_outcomes(
 ) -> None:
     at = hours_ago(1)
     items: list[Any] = [meter_reading(f"{uid}M-{n}", at) for n in range(1000)]
-    items[7] = items[7] | {"voltage": -1}
+    items[6] = items[6] | {"voltage": -1}
+    items[7] = items[7] | {"kwhConsumedAc": -1}
     items[8] = items[9]
     body = {
         "application/json": msgspec.json.encode,
@@ -251,5 +304,6 @@ def test_every_format_and_encoding_has_the_same_outcomes(
     outcome = answer.json()
     assert (outcome["accepted"], outcome["duplicates"]) == (998, 1)
     assert [(r["index"], r["code"]) for r in outcome["rejected"]] == [(7, "out_of_range")]
+    assert [(r["index"], r["code"]) for r in outcome["warnings"]] == [(6, "dropped_field")]
     stored = "select count(*) from meter_readings where starts_with(meter_id, $1)"
     assert db.value(stored, uid) == 998

@@ -59,7 +59,7 @@ def test_a_declared_meter_needs_no_assignment(client: httpx.Client, uid: str) ->
 
 def test_a_full_day_is_complete(client: httpx.Client, uid: str) -> None:
     end = hours_ago(0)
-    minutes = [end - timedelta(minutes=n) for n in range(1, 1441)]
+    minutes = [end - timedelta(minutes=n) for n in range(1440)]  # each is of the minute before
     post(client, *(vehicle_reading(f"{uid}EV", at, 0.1, meterId=f"{uid}M") for at in minutes))
     post(client, *(meter_reading(f"{uid}M", at, 0.125) for at in minutes))
     window = {"from": rfc3339(end - timedelta(days=1)), "to": rfc3339(end)}
@@ -117,7 +117,7 @@ def test_a_late_reading_is_in_the_answers_within_5_seconds(
 def materialise(db: Db, server: Server) -> None:
     """Roll up all history that may be, so that what comes now is below the watermark."""
     if server.engine == "timescaledb":
-        for rollup in ("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"):
+        for rollup in ("quarter_hourly", "hourly", "daily"):
             eventually(lambda rollup=rollup: _refreshed(db, rollup), timeout_s=30)
 
 

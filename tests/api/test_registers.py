@@ -264,18 +264,18 @@ def test_a_late_register_unpacks_nothing_of_other_devices(
     )
     chunk = db.fetch(
         "select format('%I.%I', chunk_schema, chunk_name) as name"
-        " from timescaledb_information.chunks where hypertable_name = 'meter_readings'"
+        " from timescaledb_information.chunks where hypertable_name = 'readings'"
         " and range_start <= $1 and range_end > $1",
         start,
     )[0]["name"]
     db.fetch(f"call convert_to_columnstore('{chunk}', if_not_columnstore => true)")
-    packed = db.value(f"select count(*) from only {chunk} where starts_with(meter_id, $1)", uid)
-    assert packed == 0
-    post(client, register(f"{uid}M3", start + 15 * MINUTE, 1.5))
-    unpacked = db.fetch(
-        f"select distinct meter_id from only {chunk} where starts_with(meter_id, $1)", uid
+    rows = (
+        f"select distinct d.id from only {chunk} as r"
+        " join devices as d on d.device = r.device where starts_with(d.id, $1)"
     )
-    assert [row["meter_id"] for row in unpacked] == [f"{uid}M3"]
+    assert db.fetch(rows, uid) == []
+    post(client, register(f"{uid}M3", start + 15 * MINUTE, 1.5))
+    assert [row["id"] for row in db.fetch(rows, uid)] == [f"{uid}M3"]
 
 
 @pytest.mark.timescaledb
@@ -287,7 +287,7 @@ def test_a_late_register_corrects_its_successor_in_the_columnstore(
     for chunk in db.fetch(
         "select format('%I.%I', chunk_schema, chunk_name) as name"
         " from timescaledb_information.chunks where not is_compressed"
-        " and hypertable_name = 'meter_readings' and range_end < now() - interval '8 days'"
+        " and hypertable_name = 'readings' and range_end < now() - interval '8 days'"
     ):
         db.fetch(f"call convert_to_columnstore('{chunk['name']}', if_not_columnstore => true)")
     post(client, register(f"{uid}M", start + MINUTE, 6))

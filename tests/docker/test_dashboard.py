@@ -20,81 +20,90 @@ DAY = timedelta(days=1)
 _KWH = 1_000_000
 _GRANTS = (ROOT / "sql" / "routines" / "90_grants.sql").read_text(encoding="utf-8")
 
+# Energy stands in the quarter hour of its reading, or in pieces; AC is shared out by quarter hours.
 _HISTORY_PER_HOUR = """
-with vehicles as (
+with slices as (
     select
-        r.*,
-        date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
-        case
-            when register_mwh is null then coalesce(reporting_interval_s, 60)
-            else coalesce(span_ms, 0) / 1000
-        end as s
-    from vehicle_readings as r
-    left join vehicle_settings using (vehicle_id)
-    where time >= $1
-        and time < $2
+        device,
+        meter,
+        date_bin('15 minutes', time - interval '1 microsecond', '2000-01-01 00:00:00+00')
+            as quarter,
+        case when spread then 0 else energy_mwh end as mwh,
+        case when spread then 0 else coalesce(span_ms, 0) end as ms,
+        battery_temp_cdeg as cdeg
+    from readings
+    union all
+    select
+        device,
+        meter,
+        date_bin('15 minutes', bucket, '2000-01-01 00:00:00+00'),
+        energy_mwh,
+        covered_ms,
+        null
+    from spread_energy
 ),
-covered as (
-    select hour, vehicle_id, sum(s) as covered_s
-    from vehicles
-    group by 1, 2
+devices_of_quarters as (
+    select
+        s.quarter,
+        d.kind,
+        s.device,
+        case d.kind when 'vehicle' then s.meter else s.device end as meter,
+        sum(s.mwh) as mwh,
+        sum(sum(s.ms)) over (partition by s.quarter, s.device) as covered_ms,
+        sum(s.cdeg) as cdeg,
+        max(s.cdeg) as cdeg_max,
+        count(s.cdeg) as cdeg_count
+    from slices as s
+    join devices as d using (device)
+    where s.quarter >= $1
+        and s.quarter < $2
+    group by 1, 2, 3, 4
 ),
 dc as (
     select
-        hour,
-        meter_id,
-        sum(energy_mwh) as mwh,
-        sum(battery_temp_cdeg) as cdeg,
-        max(battery_temp_cdeg) as cdeg_max,
-        count(*) as readings,
-        min(covered_s) as least_s,
-        max(covered_s) as most_s
-    from vehicles
-    join covered using (hour, vehicle_id)
+        quarter,
+        meter,
+        sum(mwh) as mwh,
+        sum(cdeg) as cdeg,
+        max(cdeg_max) as cdeg_max,
+        sum(cdeg_count) as cdeg_count,
+        min(covered_ms) as least_ms,
+        max(covered_ms) as most_ms
+    from devices_of_quarters
+    where kind = 'vehicle'
     group by 1, 2
 ),
 ac as (
-    select
-        date_bin('1 hour', time, '2000-01-01 00:00:00+00') as hour,
-        meter_id,
-        sum(energy_mwh) as mwh,
-        sum(
-            case
-                when register_mwh is null then coalesce(reporting_interval_s, 60)
-                else coalesce(span_ms, 0) / 1000
-            end
-        ) as covered_s
-    from meter_readings
-    left join meter_settings using (meter_id)
-    where time >= $1
-        and time < $2
-    group by 1, 2
+    select quarter, meter, mwh, covered_ms
+    from devices_of_quarters
+    where kind = 'meter'
 ),
 both_sides as (
     select
-        hour,
+        quarter,
         ac.mwh as ac,
         dc.mwh as dc,
         dc.cdeg,
         dc.cdeg_max,
-        dc.readings,
-        least(least_s, covered_s) >= 0.9 * greatest(most_s, covered_s)
+        dc.cdeg_count,
+        least(least_ms, covered_ms) >= 0.9 * greatest(most_ms, covered_ms)
+            and least(least_ms, covered_ms) > 0
             and ac.mwh is not null and dc.mwh is not null as comparable
     from dc
-    full join ac using (hour, meter_id)
+    full join ac using (quarter, meter)
 )
 select
-    hour,
+    date_bin('1 hour', quarter, '2000-01-01 00:00:00+00') as hour,
     sum(ac)::float8 as ac,
     sum(dc)::float8 as dc,
     sum(ac) filter (where dc > 0)::float8 as attributed_ac,
     sum(dc) filter (where comparable)::float8 as compared_dc,
     sum(ac) filter (where comparable and dc > 0)::float8 as compared_ac,
-    sum(cdeg)::float8 / sum(readings)::float8 as cdeg_mean,
-    max(cdeg_max) as cdeg_max
+    sum(cdeg)::float8 / nullif(sum(cdeg_count), 0)::float8 as cdeg_mean,
+    max(cdeg_max)::float8 as cdeg_max
 from both_sides
-group by hour
-order by hour
+group by 1
+order by 1
 """
 
 
@@ -136,21 +145,21 @@ def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
     post(
         client,
         meter_reading(m1, late + minute, 600, voltage=228),
-        meter_reading(m1, late + 31 * minute, 400, voltage=233),
+        meter_reading(m1, late + 8 * minute, 400, voltage=233),
         vehicle_reading(f"{uid}V1", late + minute, 500, meterId=m1, batteryTemp=41.5),
-        vehicle_reading(f"{uid}V1", late + 31 * minute, 100, meterId=m1),
+        vehicle_reading(f"{uid}V1", late + 8 * minute, 100, meterId=m1),
         vehicle_reading(f"{uid}V2", late + minute, 200, meterId=m1),
-        vehicle_reading(f"{uid}V2", late + 31 * minute, 0, meterId=m1),
+        vehicle_reading(f"{uid}V2", late + 8 * minute, 0, meterId=m1),
         vehicle_reading(f"{uid}V3", late + minute, 300),
         vehicle_reading(f"{uid}V4", late + minute, 100, meterId=m2),
         meter_reading(m3, late + minute, 900, voltage=231),
         # nobody charges
         meter_reading(m1, later + minute, 100, voltage=229),
-        # the hour that the time range cuts counts in full, the one before it not at all
-        meter_reading(m1, first, 50, voltage=230),
-        vehicle_reading(f"{uid}V1", first, 40, meterId=m1),
-        meter_reading(m1, first - minute, 70, voltage=230),
-        vehicle_reading(f"{uid}V1", first - minute, 60, meterId=m1),
+        # the hour that the time range cuts counts in full, what was used before it not at all
+        meter_reading(m1, first + minute, 50, voltage=230),
+        vehicle_reading(f"{uid}V1", first + minute, 40, meterId=m1),
+        meter_reading(m1, first, 70, voltage=230),
+        vehicle_reading(f"{uid}V1", first, 60, meterId=m1),
     )
     for relation, device, kwh in [
         ("vehicle_hourly", "vehicle_id", 1300),
@@ -174,7 +183,8 @@ async def _look(url: str, fleet: Fleet) -> Shown:
     try:
         await transaction.start()
         await connection.execute(
-            "update vehicle_state set last_seen = now() - interval '1 day' where vehicle_id = $1",
+            "update live_state set last_seen = now() - interval '1 day'"
+            " where device = device_of('vehicle', $1)",
             f"{fleet.uid}V2",
         )
         hours = await connection.fetch(
@@ -388,7 +398,8 @@ def _from_history(found: Shown) -> dict[str, Any]:
             for hour in metered
         ],
         "Battery temperature A": [
-            (hour["hour"], hour["cdeg_mean"] / 100, hour["cdeg_max"] / 100) for hour in driven
+            (hour["hour"], *(t and t / 100 for t in (hour["cdeg_mean"], hour["cdeg_max"])))
+            for hour in driven
         ],
         "Energy per day A": kwh(found.days, "hour", "ac"),
         "Energy per day B": kwh(found.days, "hour", "dc"),

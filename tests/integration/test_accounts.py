@@ -1,6 +1,7 @@
 """Hours that are accounted for: the fleet's answers from them are those without them."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from tests.conftest import Db, Server, migrated_database
 
 pytestmark = pytest.mark.timescaledb
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -21,31 +23,28 @@ def place(server: Server) -> Iterator[Db]:
     with migrated_database(server, jobs=False) as url:
         db = Db(url)
         begin = start()
+        db.run(
+            "insert into devices (device, kind, id) overriding system value"
+            " values (1, 'vehicle', 'V1'), (2, 'vehicle', 'V2'), (3, 'meter', 'M');"
+            " insert into meter_vehicles values (3, 1), (3, 2);"
+            " insert into live_state (device, time, energy_mwh, last_seen)"
+            " select device, now(), 0, now() from devices"
+        )
         db.fetch(
-            "insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp,"
-            " battery_temp_cdeg, meter_id, meter_declared)"
-            " select 'V' || n, t, 1000 * n, 5000, 2000, 'M', false"
+            "insert into readings"
+            " (device, meter, time, energy_mwh, span_ms, soc_bp, battery_temp_cdeg)"
+            " select n, 3, t, 1000 * n, 60000, 5000, 2000"
             " from generate_series($1::timestamptz, $2::timestamptz, interval '1 minute') as t"
             " cross join generate_series(1, 2) as n",
-            begin,
-            begin + 6 * HOUR - timedelta(minutes=1),
+            begin + MINUTE,
+            begin + 6 * HOUR,
         )
         db.fetch(
-            "insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)"
-            " select 'M', t, 4001, 230000"
+            "insert into readings (device, time, energy_mwh, span_ms, voltage_mv)"
+            " select 3, t, 4001, 60000, 230000"
             " from generate_series($1::timestamptz, $2::timestamptz, interval '1 minute') as t",
-            begin,
-            begin + 6 * HOUR - timedelta(minutes=1),
-        )
-        db.fetch("insert into meter_vehicles values ('M', 'V1'), ('M', 'V2')")
-        db.fetch(
-            "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
-            " meter_declared, last_seen)"
-            " select 'V' || n, now(), 0, 0, 0, false, now() from generate_series(1, 2) as n"
-        )
-        db.fetch(
-            "insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)"
-            " values ('M', now(), 0, 0, now())"
+            begin + MINUTE,
+            begin + 6 * HOUR,
         )
         roll_up(db)
         yield db
@@ -56,7 +55,7 @@ def start() -> datetime:
 
 
 def roll_up(db: Db) -> None:
-    for rollup in ("vehicle_hourly", "meter_hourly"):
+    for rollup in ("quarter_hourly", "hourly"):
         db.fetch(f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 hour')")
 
 
@@ -71,13 +70,14 @@ def call(db: Db, procedure: str) -> None:
 
 def answer(db: Db) -> list[Any]:
     """What the fleet took in a window that cuts hours at both ends."""
-    bounds = [start() + 20 * timedelta(minutes=1), start() + 5 * HOUR + timedelta(minutes=7)]
+    bounds = [start() + 20 * MINUTE, start() + 5 * HOUR + 7 * MINUTE]
     return [
         tuple(row)
         for row in db.fetch(
-            "select vehicle_id, meter_id, comparable, sum(dc_mwh), sum(ac_mwh),"
-            " sum(unattributed_mwh), sum(covered_dc_s), sum(covered_ac_s), sum(meter_covered_ac_s)"
-            " from fleet_energy($1) where vehicle_id is not null group by 1, 2, 3 order by 1, 2, 3",
+            "select vehicle, meter, comparable, sum(dc_mwh), sum(ac_mwh),"
+            " sum(unattributed_mwh), sum(covered_dc_ms), sum(covered_ac_ms),"
+            " sum(meter_covered_ac_ms)"
+            " from fleet_energy($1) where vehicle is not null group by 1, 2, 3 order by 1, 2, 3",
             bounds,
         )
     ]
@@ -94,8 +94,31 @@ def test_answers_are_the_same_before_and_after(place: Db) -> None:
     call(place, "account_hours(35, 100)")
     assert accounted(place) >= 6
     after = answer(place)
-    assert [row[:5] for row in after] == [row[:5] for row in before]
+    assert after == before
     assert sum(row[4] for row in after) == 4001 * 287
+
+
+@pytest.mark.parametrize(
+    ("first", "every", "whole"), [(15, 15, [4001 * 15] * 20), (30, 60, [4001 * 60] * 5)]
+)
+def test_series_whose_buckets_end_within_hours_are_the_same_before_and_after(
+    place: Db, first: int, every: int, whole: list[int]
+) -> None:
+    """Quarter hours; and what ends at half past, as the days of some time zones do."""
+    bounds = [start() + first * MINUTE + n * every * MINUTE for n in range(len(whole) + 1)]
+
+    def series() -> list[tuple[Any, ...]]:
+        rows = place.fetch("select starts, ends, ac_mwh, dc_mwh from fleet_sums($1)", bounds)
+        return [tuple(row) for row in rows]
+
+    expected = [
+        (begin, end, ac, 3000 * ac // 4001)
+        for (begin, end), ac in zip(itertools.pairwise(bounds), whole, strict=True)
+    ]
+    assert series() == expected
+    call(place, "account_hours(35, 100)")
+    assert accounted(place) >= 6
+    assert series() == expected
 
 
 def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db) -> None:
@@ -103,13 +126,11 @@ def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db
     hours = accounted(place)
     late = start() + HOUR + timedelta(seconds=30)
     place.fetch(
-        "insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)"
-        " values ('M', $1, 1000000, 230000)",
+        "insert into readings (device, time, energy_mwh, span_ms, voltage_mv)"
+        " values (3, $1, 1000000, 0, 230000)",
         late,
     )
-    place.fetch(
-        "insert into late_hours (source, hour) values ('meter_readings', floor_hour($1))", late
-    )
+    place.fetch("insert into late_hours (hour) values (floor_hour($1))", late)
     call(place, "refresh_late_hours()")
     assert accounted(place) == hours - 1
     assert sum(row[4] for row in answer(place)) == 4001 * 287 + 1_000_000
@@ -120,15 +141,17 @@ def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db
 
 def test_another_interval_or_tolerance_strikes_all_hours_out(place: Db) -> None:
     call(place, "account_hours(35, 100)")
-    place.fetch("select set_vehicle('V1', 'a label', null, null, null, null, null)")
+    place.fetch("""select set_device('vehicle', 'V1', '{"label": "a label"}')""")
     assert accounted(place) >= 6
-    place.fetch("select set_vehicle('V1', 'a label', null, 120, null, null, null)")
+    place.fetch("""select set_device('vehicle', 'V1', '{"reporting_interval_s": 30}')""")
+    call(place, "derive_intervals(1)")
+    call(place, "refresh_late_hours()")
     assert accounted(place) == 0
     call(place, "account_hours(35, 100)")
-    assert {row[2] for row in answer(place)} == {False}, "V1 covers twice what it reports"
+    assert {row[2] for row in answer(place)} == {False}, "V1 covers half of what V2 does"
     asyncio.run(migrate(place.url, 400, Accounting()))
     assert accounted(place) >= 6
-    asyncio.run(migrate(place.url, 400, Accounting(coverage_tolerance=0.6)))
+    asyncio.run(migrate(place.url, 400, Accounting(coverage_tolerance=0.6)))  # half is enough
     assert accounted(place) == 0
     call(place, "account_hours(35, 100)")
     assert {row[2] for row in answer(place)} == {True}
@@ -139,7 +162,7 @@ def test_hours_that_are_too_old_are_forgotten(place: Db) -> None:
     place.fetch("insert into accounted_hours values (now() - interval '40 days')")
     place.fetch(
         "insert into accounted_energy values"
-        " (now() - interval '40 days', 'V1', 'M', true, 1, 1, 1, 0, 60, 60, 0, 1, 60, 60)"
+        " (now() - interval '40 days', 1, 3, true, 1, 1, 1, 0, 1, 60, 60, 0, 1, 60, 60)"
     )
     hours = accounted(place)
     call(place, "account_hours(35, 100)")

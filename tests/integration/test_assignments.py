@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 import asyncpg
@@ -136,8 +137,8 @@ def test_an_interrupted_change_is_finished_later(client: httpx.Client, db: Db, u
     db.fetch("select assign_meter($1, $2, $3)", vehicle, f"{uid}M", start)
     assert stamps(db, vehicle) == [None]
     db.fetch(
-        "update meter_assignments set created_at = now() - interval '2 minutes'"
-        " where vehicle_id = $1",
+        "update assignments set created_at = now() - interval '2 minutes'"
+        " where vehicle = device_of('vehicle', $1)",
         vehicle,
     )
     eventually(lambda: stamps(db, vehicle) == [f"{uid}M"])
@@ -174,14 +175,18 @@ def test_a_change_that_was_replaced_while_it_was_stamped_is_left_to_its_successo
 
     async def scenario() -> None:
         first, second, block = [await asyncpg.connect(db.url) for _ in range(3)]
+        number = await first.fetchval("select device_of('vehicle', $1)", vehicle)
         try:
             await first.execute("select assign_meter($1, $2, $3)", vehicle, f"{uid}A", start)
             blocked = block.transaction()
             await blocked.start()
-            day = "update vehicle_readings set soc_bp = 1 where vehicle_id = $1 and time >= $2"
+            day = (
+                "update readings set soc_bp = 1"
+                " where device = device_of('vehicle', $1) and time >= $2"
+            )
             await block.execute(day, vehicle, start + timedelta(days=2))
             stamping = asyncio.create_task(
-                first.execute("call restamp_readings($1, $2, null)", vehicle, start)
+                first.execute("call restamp_readings($1, $2, null)", number, start)
             )
             await asyncio.sleep(0.5)
             assert not stamping.done()
@@ -197,12 +202,12 @@ def test_a_change_that_was_replaced_while_it_was_stamped_is_left_to_its_successo
     pending = "select from meter_assignments where vehicle_id = $1 and restamped_at is null"
     assert len(db.fetch(pending, vehicle)) == 1
     db.fetch(
-        "update meter_assignments set created_at = now() - interval '2 minutes'"
-        " where vehicle_id = $1",
+        "update assignments set created_at = now() - interval '2 minutes'"
+        " where vehicle = device_of('vehicle', $1)",
         vehicle,
     )
     eventually(lambda: set(stamps(db, vehicle)) == {f"{uid}B"})
-    assert db.fetch("select from meter_vehicles where meter_id = $1", f"{uid}B")
+    assert db.fetch("select from meter_vehicles where meter = device_of('meter', $1)", f"{uid}B")
 
 
 def test_stamping_waits_for_whoever_changes_a_reading_and_misses_none(
@@ -216,10 +221,12 @@ def test_stamping_waits_for_whoever_changes_a_reading_and_misses_none(
         try:
             async with connection.transaction():  # as a correction that was first
                 await connection.execute(
-                    "select from vehicle_state where vehicle_id = $1 for update", f"{uid}EV"
+                    "select from live_state where device = device_of('vehicle', $1) for update",
+                    f"{uid}EV",
                 )
                 await connection.execute(
-                    "update vehicle_readings set soc_bp = 1 where vehicle_id = $1 and time = $2",
+                    "update readings set soc_bp = 1"
+                    " where device = device_of('vehicle', $1) and time = $2",
                     f"{uid}EV",
                     start + 5 * MINUTE,
                 )
@@ -236,3 +243,41 @@ def test_stamping_waits_for_whoever_changes_a_reading_and_misses_none(
             await connection.close()
 
     assert asyncio.run(meanwhile()).json()["restamped"] == 20
+
+
+def test_energy_in_pieces_follows_the_meter_of_its_reading(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(60).replace(minute=0)
+    vehicle, hour = f"{uid}EV", timedelta(hours=1)
+    for path in (f"vehicles/{vehicle}", f"meters/{uid}A", f"meters/{uid}B"):
+        client.patch(f"/v1/{path}", json={"reportingIntervalS": 3600}).raise_for_status()
+    times = [start + n * hour for n in range(1, 5)]
+    post(client, *(vehicle_reading(vehicle, at, 4) for at in times))
+    post(client, *(meter_reading(f"{uid}{meter}", at, 5) for at in times for meter in "AB"))
+
+    def charged_from() -> list[tuple[str | None, int]]:
+        """The meters of the quarter hours, oldest first, with how many follow each other there."""
+        rows = db.fetch(
+            "select (select m.id from devices as m where m.device = s.meter) as id"
+            " from spread_energy as s where s.device = device_of('vehicle', $1) order by s.bucket",
+            vehicle,
+        )
+        return [(id_, len(list(run))) for id_, run in groupby(row["id"] for row in rows)]
+
+    def performance() -> tuple[float, list[str]]:
+        window = {"from": rfc3339(start), "to": rfc3339(start + 4 * hour)}
+        answer = client.get(f"/v1/analytics/performance/{vehicle}", params=window).json()
+        return answer["totalEnergyConsumedAc"], answer["meterIds"]
+
+    assert charged_from() == [(None, 16)]
+    assert assign(client, vehicle, f"{uid}A", start)["restamped"] == 4
+    assert charged_from() == [(f"{uid}A", 16)]
+    # within an interval: a reading has one meter, where its energy was used from its beginning
+    assert assign(client, vehicle, f"{uid}B", start + 2.5 * hour)["restamped"] == 2
+    assert charged_from() == [(f"{uid}A", 8), (f"{uid}B", 8)]
+    eventually(lambda: performance() == (20, [f"{uid}A", f"{uid}B"]))
+    assert assign(client, vehicle, None, start + 3.5 * hour)["restamped"] == 1
+    assert charged_from() == [(f"{uid}A", 8), (f"{uid}B", 4), (None, 4)]
+    eventually(lambda: performance() == (15, [f"{uid}A", f"{uid}B"]))
+    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)

@@ -38,24 +38,30 @@ CLOSED = 6 * MINUTE
 """After the end of an hour, when it may be evaluated."""
 
 INTERVAL = 5 * MINUTE
+MILLISECOND = timedelta(milliseconds=1)
 T = TypeVar("T")
+
+
+NUMBERS = {f"V{n}": n for n in range(1, 6)} | {f"M{n}": 10 + n for n in range(1, 6)}
+"""Of the devices, by their ids."""
 
 
 class VehicleRow(NamedTuple):
     vehicle_id: str
     time: datetime
     energy_mwh: int
-    soc_bp: int
-    battery_temp_cdeg: int
+    soc_bp: int | None
+    battery_temp_cdeg: int | None
     meter_id: str
-    meter_declared: bool = False
+    span_ms: int = INTERVAL // MILLISECOND
 
 
 class MeterRow(NamedTuple):
     meter_id: str
     time: datetime
     energy_mwh: int
-    voltage_mv: int
+    voltage_mv: int | None
+    span_ms: int = INTERVAL // MILLISECOND
 
 
 Row = VehicleRow | MeterRow
@@ -72,7 +78,8 @@ def within(time: datetime, day: int, start: float, end: float) -> bool:
 def readings() -> list[Row]:
     """Four days of four vehicles, each with a meter of its own, and of a fifth meter.
 
-    They charge from 22 to 5 o'clock with 3.3 of 3.7 kW; and what is wrong stands here.
+    They charge from 22 to 5 o'clock with 3.3 of 3.7 kW; and what is wrong stands here. `time` is
+    when the interval of a reading begins, and it is stamped where that ends.
     """
     rows: list[Row] = []
     time = START
@@ -93,10 +100,10 @@ def readings() -> list[Row]:
                 dc, ac = round(dc * fading(time)), 0
             if not (n == 3 and within(time, 2, 8, 20)):  # vehicle_silent
                 soc = 3000 + 10 * (time.minute // 5)
-                rows.append(VehicleRow(f"V{n}", time, dc, soc, temp, f"M{n}"))
-            rows.append(MeterRow(f"M{n}", time, ac, voltage))
+                rows.append(VehicleRow(f"V{n}", time + INTERVAL, dc, soc, temp, f"M{n}"))
+            rows.append(MeterRow(f"M{n}", time + INTERVAL, ac, voltage))
         ac = round(308_000 * fading(time)) if within(time, 2, 22, 29) else 0
-        rows.append(MeterRow("M5", time, ac, 230_000))
+        rows.append(MeterRow("M5", time + INTERVAL, ac, 230_000))
         time += INTERVAL
     return rows
 
@@ -128,18 +135,36 @@ class Place:
                 "truncate anomalies cascade; truncate anomaly_memory, late_devices, late_hours,"
                 " rule_overrides;"
                 " update anomaly_progress set evaluated_until = null;"
-                " update vehicle_state set removed_at = null;"
-                " delete from vehicle_readings; delete from meter_readings"
+                " update live_state set removed_at = null;"
+                " delete from readings; delete from spread_energy"
             )
             await self._copy(connection, rows)
         finally:
             await connection.close()
 
     async def _copy(self, connection: Any, rows: Sequence[Row]) -> None:
-        for table, kind in (("vehicle_readings", VehicleRow), ("meter_readings", MeterRow)):
+        for kind in (VehicleRow, MeterRow):
             await connection.copy_records_to_table(
-                table, columns=kind._fields, records=[row for row in rows if type(row) is kind]
+                "readings",
+                columns=["device", *(name.removesuffix("_id") for name in kind._fields[1:])],
+                records=[
+                    [NUMBERS.get(value, value) for value in row]
+                    for row in rows
+                    if type(row) is kind
+                ],
             )
+
+    def report(self, id_: str) -> None:
+        """Give a device live state; of a vehicle, at the meter of its number."""
+        device = NUMBERS[id_]
+        meter = 10 + device if id_.startswith("V") else None
+        self.db.fetch(
+            "insert into live_state (device, meter, time, energy_mwh, last_seen)"
+            " values ($1, $2, $3, 0, $3)",
+            *(device, meter, END),
+        )
+        if meter is not None:
+            self.db.fetch("insert into meter_vehicles values ($1, $2)", meter, device)
 
     def comes_late(self, rows: Sequence[Row]) -> None:
         """Readings with the marks that a writer leaves with them."""
@@ -150,11 +175,10 @@ class Place:
                 async with connection.transaction():
                     await self._copy(connection, rows)
                     for row in rows:
-                        source = "vehicle" if isinstance(row, VehicleRow) else "meter"
                         await connection.execute(
-                            "insert into late_devices (source, device_id, since, late_hours_until)"
-                            " values ($1, $2, $3, 0)",
-                            *(f"{source}_readings", row[0], row.time),
+                            "insert into late_devices (device, since, late_hours_until)"
+                            " values ($1, $2, 0)",
+                            *(NUMBERS[row[0]], row.time - row.span_ms * MILLISECOND),
                         )
             finally:
                 await connection.close()
@@ -240,23 +264,14 @@ def plain(anomaly: str) -> tuple[Any, ...]:
 def place(server: Server) -> Iterator[Place]:
     with migrated_database(server, jobs=False) as url:
         place = Place(url, server.engine)
-        for n in range(1, 6):
-            place.db.run(
-                f"insert into vehicle_settings (vehicle_id, reporting_interval_s)"
-                f" values ('V{n}', 300);"
-                f"insert into meter_settings (meter_id, reporting_interval_s)"
-                f" values ('M{n}', 300);"
-                f"insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp,"
-                f" battery_temp_cdeg, meter_id, meter_declared, last_seen)"
-                f" values ('V{n}', '{END}', 0, 5000, 2000, 'M{n}', false, '{END}');"
-                f"insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)"
-                f" values ('M{n}', '{END}', 0, 230000, '{END}');"
-                f"insert into meter_vehicles values ('M{n}', 'V{n}')"
+        for id_, device in NUMBERS.items():
+            place.db.fetch(
+                "insert into devices (device, kind, id, reporting_interval_s)"
+                " overriding system value values ($1, $2, $3, 300)",
+                *(device, "vehicle" if id_.startswith("V") else "meter", id_),
             )
-        place.db.run(
-            "delete from vehicle_state where vehicle_id = 'V5';"
-            " delete from meter_vehicles where vehicle_id = 'V5'"
-        )
+            if id_ != "V5":
+                place.report(id_)
         yield place
 
 
@@ -354,10 +369,15 @@ def without(*pieces: tuple[str, datetime, datetime]) -> tuple[list[Row], list[Ro
     held = [
         row
         for row in READINGS
-        if any(row[0] == id_ and start <= row.time < end for id_, start, end in pieces)
+        if any(row[0] == id_ and start < row.time <= end for id_, start, end in pieces)
     ]
     gone = set(held)
     return [row for row in READINGS if row not in gone], held
+
+
+def late_row(vehicle_id: str, time: datetime) -> VehicleRow:
+    """A reading a minute after another one."""
+    return VehicleRow(vehicle_id, time, 0, 3000, 2000, f"M{vehicle_id[1:]}", 60_000)
 
 
 def test_late_readings_show_what_was_hidden(place: Place, all_along: dict[str, list[Any]]) -> None:
@@ -387,7 +407,7 @@ def test_late_readings_end_what_was_never_wrong(
     place.evaluate(at(2, 12))
     [silent] = [a for a in place.anomalies() if a[1] == "V4"]
     assert silent[:3] == ("vehicle_silent", "V4", "open")
-    place.comes_late([row for row in held if row.time < at(2, 12)])
+    place.comes_late([row for row in held if row.time <= at(2, 12)])
     assert place.evaluate(at(2, 12)) == [Ran(0, 1)]
     [silent] = [a for a in place.anomalies() if a[1] == "V4"]
     assert silent[2] == "resolved"
@@ -395,7 +415,7 @@ def test_late_readings_end_what_was_never_wrong(
     assert event == "resolved"
     assert note is not None
     assert note.startswith(SHOWN_LATE)
-    place.comes_late([row for row in held if row.time >= at(2, 12)])
+    place.comes_late([row for row in held if row.time > at(2, 12)])
     place.evaluate(END)
     assert place.state()["memories"] == all_along["memories"]
 
@@ -444,6 +464,39 @@ def test_after_late_readings_all_is_as_if_they_had_come_in_time(
         assert ended_at in [ended for _, ended in times], (kind, device)
 
 
+def test_devices_that_measure_energy_alone_are_evaluated_by_that(
+    place: Place, all_along: dict[str, list[Any]]
+) -> None:
+    place.begin(
+        [
+            row._replace(soc_bp=None, battery_temp_cdeg=None)
+            if isinstance(row, VehicleRow)
+            else row._replace(voltage_mv=None)
+            for row in READINGS
+        ]
+    )
+    place.evaluate(END)
+    measured = {"battery_hot", "voltage_out_of_range"}
+    expected = [each for each in all_along["anomalies"] if each[0] not in measured]
+    assert sorted(place.anomalies()) == expected
+
+
+def test_a_silence_whose_energy_is_told_afterwards_is_one(
+    place: Place, all_along: dict[str, list[Any]]
+) -> None:
+    """A register spreads it over the hours in which there was no reading."""
+    place.begin()
+    place.db.fetch(
+        "update readings set span_ms = $2, energy_mwh = 9000000, spread = true"
+        " where device = 3 and time = $1",
+        *(at(2, 20) + INTERVAL, (12 * HOUR + INTERVAL) // MILLISECOND),
+    )
+    place.db.fetch("select put_pieces('{3}', array[$1::timestamptz])", at(2, 20) + INTERVAL)
+    assert place.db.value("select count(*) from spread_energy") == 49
+    place.evaluate(*(START + n * 12 * HOUR for n in range(1, DAYS * 2 + 1)))
+    assert sorted(place.anomalies()) == all_along["anomalies"]
+
+
 def test_late_marks_of_hours_to_come_need_nothing(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -478,30 +531,26 @@ def test_a_late_device_whose_meter_feeds_another_vehicle_is_not_blamed(place: Pl
     rows: list[Row] = []
     for row in READINGS:
         if isinstance(row, MeterRow) and row.meter_id == "M5":
-            charges = within(row.time, 2, 22, 29)
+            charges = within(row.time - INTERVAL, 2, 22, 29)
             dc, ac = (275_000, 308_000) if charges else (0, 0)
             rows.append(VehicleRow("V5", row.time, dc, 3000, 2000, "M5"))
             rows.append(row._replace(energy_mwh=row.energy_mwh + ac))
         else:
             rows.append(row)
-    place.db.run(
-        "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
-        f" meter_id, meter_declared, last_seen) values ('V5', '{END}', 0, 5000, 2000, 'M5', false,"
-        f" '{END}'); insert into meter_vehicles values ('M5', 'V5')"
-    )
+    place.report("V5")
     try:
         place.begin(rows)
         place.evaluate(END)
         before = place.state()
         assert "V5" not in {device for _, device, *_ in before["anomalies"]}
-        place.comes_late([VehicleRow("V5", at(2, 12) + MINUTE, 0, 3000, 2000, "M5")])
+        place.comes_late([late_row("V5", at(2, 12) + MINUTE)])
         assert place.evaluate(END) == [Ran(0, 1)]
         assert place.state() == before
     finally:
         place.db.run(
-            "delete from vehicle_readings where vehicle_id = 'V5';"
-            "delete from vehicle_state where vehicle_id = 'V5';"
-            "delete from meter_vehicles where vehicle_id = 'V5'"
+            "delete from readings where device = 5;"
+            "delete from live_state where device = 5;"
+            "delete from meter_vehicles where vehicle = 5"
         )
 
 
@@ -513,7 +562,7 @@ def test_hours_that_take_longer_than_an_answer_may_are_evaluated(place: Place) -
         impatient = await connect(place.url, Settings(database_timeout_s=1))
         try:
             async with database.transaction() as connection:
-                await connection.execute("lock table vehicle_readings in access exclusive mode")
+                await connection.execute("lock table readings in access exclusive mode")
                 run = asyncio.create_task(Evaluator(impatient).run(at(1, 1) + CLOSED))
                 await asyncio.sleep(2)
             return await run
@@ -559,7 +608,7 @@ def test_a_rule_that_fails_with_everybody_stops_nothing(
     place.begin()
     place.evaluate(END)
     assert place.state() == all_along, "nothing was wrong then"
-    place.comes_late([VehicleRow("V1", at(0, 10) + MINUTE, 0, 3000, 2000, "M1")])
+    place.comes_late([late_row("V1", at(0, 10) + MINUTE)])
     assert place.evaluate(END) == [Ran(0, 1)]
     assert place.db.value("select count(*) from late_devices") == 0
 
@@ -628,8 +677,8 @@ def test_a_device_that_is_very_late_takes_no_others_back(place: Place) -> None:
     place.db.run("truncate rule_overrides")
     place.comes_late(
         [
-            VehicleRow("V2", at(0, 1) + MINUTE, 0, 3000, 2000, "M2"),
-            VehicleRow("V1", at(3, 1) + MINUTE, 0, 3000, 2000, "M1"),
+            late_row("V2", at(0, 1) + MINUTE),
+            late_row("V1", at(3, 1) + MINUTE),
         ]
     )
     assert place.evaluate(END) == [Ran(0, 2)]
@@ -653,8 +702,8 @@ def test_late_devices_that_share_a_meter_are_evaluated_once(
     monkeypatch.setattr(late, "_MOST", 1)
     place.comes_late(
         [
-            VehicleRow("V1", at(3, 1) + MINUTE, 0, 3000, 2000, "M1"),
-            MeterRow("M1", at(3, 2) + MINUTE, 0, 230_000),
+            late_row("V1", at(3, 1) + MINUTE),
+            MeterRow("M1", at(3, 2) + MINUTE, 0, 230_000, 60_000),
         ]
     )
     assert place.evaluate(END) == [Ran(0, 2)]
@@ -666,13 +715,13 @@ def test_a_late_device_that_was_not_there_before_is_not_missed(
 ) -> None:
     there, held = without(("V1", START, END))
     place.begin(there)
-    place.db.run("update vehicle_state set removed_at = now() where vehicle_id = 'V1'")
+    place.db.run("update live_state set removed_at = now() where device = 1")
     evaluate_hours = evaluator._evaluate_hours
 
     async def takes_long(*args: Any) -> datetime:
         until = await evaluate_hours(*args)
         await asyncio.to_thread(
-            place.db.run, "update vehicle_state set removed_at = null where vehicle_id = 'V1'"
+            place.db.run, "update live_state set removed_at = null where device = 1"
         )
         return until
 
@@ -689,7 +738,7 @@ def test_what_has_been_rolled_up_is_evaluated_the_same(
         return
     place.begin()
     try:
-        for rollup in ("vehicle_hourly", "meter_hourly"):
+        for rollup in ("quarter_hourly", "hourly"):
             place.db.fetch(
                 f"call refresh_continuous_aggregate('{rollup}', null, '{at(2, 13).isoformat()}')"
             )
@@ -697,7 +746,7 @@ def test_what_has_been_rolled_up_is_evaluated_the_same(
         assert place.state() == all_along
     finally:
         place.begin([])
-        for rollup in ("vehicle_hourly", "meter_hourly"):
+        for rollup in ("quarter_hourly", "hourly"):
             place.db.fetch(
                 f"call refresh_continuous_aggregate('{rollup}', null, '{at(2, 13).isoformat()}')"
             )
@@ -719,7 +768,7 @@ def test_switching_a_rule_off_ends_what_it_found(place: Place) -> None:
 def test_a_device_that_is_removed_has_nothing_wrong_any_more(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))
-    place.db.run("update vehicle_state set removed_at = now() where vehicle_id = 'V3'")
+    place.db.run("update live_state set removed_at = now() where device = 3")
     place.evaluate(at(2, 12))
     assert place.notes("vehicle_silent", "V3")[-1] == ("resolved", "the device was removed")
     forgotten = "select count(*) from anomaly_memory where device_id = 'V3'"
@@ -757,18 +806,15 @@ def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
     async def grow(*args: Any) -> Any:
         nonlocal turns
         turns += 1
-        await asyncio.to_thread(
-            place.db.fetch,
-            f"call refresh_continuous_aggregate('meter_hourly', null, '{at(3, 0).isoformat()}')",
-        )
-        await asyncio.to_thread(
-            place.db.fetch,
-            f"call refresh_continuous_aggregate('vehicle_hourly', null, '{at(3, 0).isoformat()}')",
-        )
+        for rollup in ("quarter_hourly", "hourly"):
+            await asyncio.to_thread(
+                place.db.fetch,
+                f"call refresh_continuous_aggregate('{rollup}', null, '{at(3, 0).isoformat()}')",
+            )
         return await around(*args)
 
     monkeypatch.setattr(observations, "around", grow)
-    place.comes_late([VehicleRow("V1", at(3, 1) + MINUTE, 0, 3000, 2000, "M1")])
+    place.comes_late([late_row("V1", at(3, 1) + MINUTE)])
     assert place.evaluate(END) == [Ran(0, 1)]
     assert turns == 2
 

@@ -17,19 +17,28 @@ import asyncpg
 import pytest
 from pyarrow import parquet
 
+from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
-from fleetmeter.transfer.exporting import COLUMNS, PAGE
+from fleetmeter.settings import Settings
+from fleetmeter.transfer import exporting
+from fleetmeter.transfer.columns import EXPORTED
+from fleetmeter.transfer.exporting import PAGE, Export, Selection
 from tests.conftest import Db, Server, eventually, migrated_database
 from tests.integration.test_cli import fleetmeter
 
 WINDOW = ("--from", "2026-01-01", "--to", "2026-01-03T12:00:00+12:00")
 READINGS = 40_000
+DEVICES = """
+insert into devices (device, kind, id)
+overriding system value
+select 1000 + n, 'vehicle', 'EV-' || n from generate_series(0, 19) as n
+union all select 1020, 'vehicle', 'late, "too"'
+union all select 2000, 'meter', 'MTR-1'
+"""
 FILL = """
-insert into vehicle_readings (
-    vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared
-)
-select 'EV-' || n % 20, timestamptz '2026-01-01 00:00Z' + n / 20 * interval '1 minute',
-    n, 5000, 2000, false
+insert into readings (device, meter, time, energy_mwh, soc_bp, battery_temp_cdeg)
+select 1000 + n % 20, 2000, timestamptz '2026-01-01 00:00Z' + n / 20 * interval '1 minute',
+    n, 5000, 2000
 from generate_series(0, $1 - 1) as n
 """
 
@@ -39,28 +48,28 @@ def history(server: Server) -> Iterator[Db]:
     """Vehicles' readings of a day and more, the first day of it in the columnstore."""
     with migrated_database(server, jobs=False) as url:
         db = Db(url)
+        db.fetch(DEVICES)
         db.fetch(FILL, READINGS)
         db.fetch(
-            "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
-            " meter_declared, last_seen) values ('EV-3', now(), 0, 0, 0, false, now())"
+            "insert into live_state (device, time, energy_mwh, last_seen)"
+            " values (1003, now(), 0, now())"
         )
         if server.engine == "timescaledb":
             db.fetch(
-                "select compress_chunk(c) from show_chunks('vehicle_readings',"
+                "select compress_chunk(c) from show_chunks('readings',"
                 " older_than => timestamptz '2026-01-02 00:00Z') as c"
             )
-            db.fetch(
-                "insert into vehicle_readings (vehicle_id, time, energy_mwh, soc_bp,"
-                " battery_temp_cdeg, meter_declared)"
-                " values ('late', '2026-01-01 10:00:00.5Z', 1, 1, 1, false)"
-            )
-        db.fetch("analyze vehicle_readings")
+        db.fetch(
+            "insert into readings (device, time, energy_mwh, soc_bp, battery_temp_cdeg)"
+            " values (1020, '2026-01-01 10:00:00.5Z', 1, 1, 1)"
+        )
+        db.fetch("analyze readings")
         yield db
 
 
 def count(db: Db) -> int:
     """How many readings the window has."""
-    found: int = db.value("select count(*) from vehicle_readings where time < '2026-01-03'")
+    found: int = db.value("select count(*) from readings where time < '2026-01-03'")
     return found
 
 
@@ -72,7 +81,7 @@ def test_a_file_gets_its_name_when_it_is_whole(history: Db, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     text = target.read_text()
     assert done.stderr == f"{count(history):,} readings, {len(text):,} bytes, to out.csv\n"
-    assert text.splitlines()[0] == ",".join(COLUMNS)
+    assert text.splitlines()[0] == ",".join(EXPORTED)
     assert len(text.splitlines()) == count(history) + 1
     assert list(tmp_path.iterdir()) == [target]
 
@@ -106,7 +115,7 @@ def test_an_interrupted_export_leaves_what_was_there(
         connection, watcher = [await asyncpg.connect(history.url) for _ in range(2)]
         try:
             async with connection.transaction():
-                await connection.execute("lock table vehicle_readings in access exclusive mode")
+                await connection.execute("lock table readings in access exclusive mode")
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "fleetmeter", "export", *WINDOW),
                     *("--output", str(target)),
@@ -168,44 +177,75 @@ def test_what_cannot_be_exported_is_one_clear_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pages_of_any_size_make_the_same_file(history: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = datetime(2026, 1, 1, 9, 59, tzinfo=UTC)
+    selection = Selection(start=start, end=start + timedelta(minutes=3))
+
+    async def exported() -> list[str]:
+        database = await connect(history.url, Settings())
+        try:
+            blocks = [block async for block in Export(database, selection, "csv").blocks()]
+        finally:
+            await database.close()
+        return b"".join(blocks).decode().splitlines()
+
+    whole = asyncio.run(exported())
+    assert len(whole) == 62
+    assert [line for line in whole if line.startswith('"')] == [
+        '"late, ""too""",,2026-01-01T10:00:00.5Z,,0.000001,,0.01,0.01' + "," * (len(EXPORTED) - 8)
+    ]
+    for size in (1, 7, 60, 61, 62):
+        monkeypatch.setattr(exporting, "PAGE", size)
+        assert asyncio.run(exported()) == whole
+
+
+def test_an_export_selects_what_its_header_says(history: Db) -> None:
+    async def selected() -> list[str]:
+        connection = await asyncpg.connect(history.url)
+        try:
+            page = await connection.prepare(queries.export_page.sql)
+            return [column.name for column in page.get_attributes()]
+        finally:
+            await connection.close()
+
+    assert asyncio.run(selected()) == [*EXPORTED]
+
+
 def test_no_export_sorts_history(history: Db, server: Server) -> None:
     begin = datetime(2026, 1, 1, tzinfo=UTC)
+    day = timedelta(days=1)
 
     async def plans() -> list[str]:
         connection = await asyncpg.connect(history.url, server_settings={"timezone": "UTC"})
         try:
             found = []
-            for start, end, device, after in (
-                (begin, begin + timedelta(days=1), None, None),
-                (begin, begin + timedelta(days=1), None, "EV-2"),
-                (begin + timedelta(days=1), begin + timedelta(days=2), None, None),
-                (begin, begin + timedelta(days=1), "EV-3", None),
-                (begin, begin + timedelta(days=1), "EV-3", "EV-3"),
+            for start, first, last in (
+                (begin, 0, 1 << 30),
+                (begin, 1003, 1 << 30),
+                (begin + day, 0, 1 << 30),
+                (begin, 1003, 1003),
             ):
                 async with connection.transaction():
                     await queries.begin_export(connection)
-                    literals = [
-                        f"'{start}'",
-                        f"'{end}'",
-                        f"'{device}'" if device else "null",
-                        f"'{after}'" if after else "null",
-                        f"'{start}'",
-                        str(PAGE),
-                    ]
-                    query = queries.export_vehicles.sql
-                    for number, literal in enumerate(literals, 1):
-                        query = query.replace(f"${number}", literal)
-                    rows = await connection.fetch(f"explain (costs off) {query}")
-                    found.append("\n".join(row[0] for row in rows))
+                    for query, until in (
+                        (queries.export_page_end.sql, str(PAGE)),
+                        (queries.export_page.sql, f"'{start + day}'"),
+                    ):
+                        literals = [f"'{start}'", f"'{start + day}'", str(first), str(last)]
+                        literals += [f"'{start}'", until]
+                        for place, literal in enumerate(literals, 1):
+                            query = query.replace(f"${place}", literal)
+                        rows = await connection.fetch(f"explain (costs off) {query}")
+                        found.append("\n".join(row[0] for row in rows))
             return found
         finally:
             await connection.close()
 
     for plan in asyncio.run(plans()):
-        assert "Seq Scan on vehicle_readings" not in plan
+        assert "Seq Scan on readings" not in plan
         if server.engine == "postgresql":
-            assert "Index Scan using vehicle_readings_pkey" in plan
+            assert re.search("Index (Only )?Scan using readings_pkey", plan)
             assert "Sort" not in plan
         else:  # what may be sorted is batches, of a thousand readings each, or one device's few
-            assert re.search("vehicle_readings_pkey|compress_hyper", plan)
+            assert re.search("readings_pkey|compress_hyper", plan)
             assert "Seq Scan on _hyper" not in plan

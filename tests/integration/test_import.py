@@ -1,5 +1,6 @@
 """Files into the database: each line once, whatever others are like and whatever interrupts."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -11,16 +12,29 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow
 import pyarrow.parquet
 import pytest
 
+from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.settings import Settings
 from fleetmeter.transfer import lines, parquet_rows
 from fleetmeter.transfer.command import Stop, prepared, run
 from fleetmeter.transfer.ledger import Ledger
-from tests.conftest import Db, eventually, hours_ago, meter_reading, rfc3339, vehicle_reading
+from tests.conftest import (
+    RETENTION_DAYS,
+    Db,
+    Server,
+    eventually,
+    fresh_database,
+    hours_ago,
+    meter_reading,
+    post,
+    rfc3339,
+    vehicle_reading,
+)
 from tests.proxy import DatabaseProxy
 
 if sys.version_info >= (3, 14):
@@ -77,14 +91,21 @@ def test_bad_lines_are_told_and_the_rest_is_stored(
         'runs on"',
         f'{uid}EV,,{rfc3339(at)},72,"1,2",36,,,',
         old,
-        f"{uid}EV,,{rfc3339(at)},720,1.2,36,,,",
+        f"{uid}EV,,{rfc3339(at)},72,-1.2,36,,,",
     ]
     header = "vehicleId,meterId,timestamp,soc,kwhDeliveredDc,batteryTemp,kwhConsumedAc,voltage,note"
-    path.write_text("\n".join([header, *good, *bad, both, meter, good[0], f"{uid}EV,,2026-11"]))
+    path.write_text(
+        "\n".join(
+            [header, *good, *bad, both, meter, good[0].replace("72", "720"), f"{uid}EV,,2026-11"]
+        )
+    )
     assert imported(database_url, path) == 1
 
     told = capsys.readouterr()
-    assert told.out == f"{path}: 7 accepted, 1 duplicates, 7 rejected ({path}.rejected.ndjson)\n"
+    assert told.out == (
+        f"{path}: 7 accepted, 1 duplicates, 7 rejected, 1 values left out "
+        f"({path}.rejected.ndjson)\n"
+    )
     assert told.err == f"{path}: columns that mean nothing here: note\n"
     assert db.value(VEHICLES, uid) == 6
     assert db.value(METERS, uid) == 1
@@ -96,6 +117,7 @@ def test_bad_lines_are_told_and_the_rest_is_stored(
         10: "invalid_type",
         11: "too_old",
         12: "out_of_range",
+        15: "dropped_field",
         16: "malformed",
     }
     assert found[10]["path"] == "$.kwhDeliveredDc"
@@ -108,11 +130,11 @@ def test_a_file_of_another_shape_is_told_and_the_others_are_imported(
     database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = tmp_path / "wrong.csv"
-    wrong.write_text(f"vehicleId,timestamp,soc\n{uid}EV,{rfc3339(hours_ago(1))},72\n")
+    wrong.write_text(f"vehicleId,soc\n{uid}EV,72\n")
     right = meters_csv(tmp_path / "right.csv", uid, 10)
     assert imported(database_url, wrong, right) == 1
     told = capsys.readouterr()
-    assert told.err == f"{wrong}: line 1: the header lacks kwhDeliveredDc, batteryTemp\n"
+    assert told.err == f"{wrong}: line 1: the header lacks timestamp\n"
     assert told.out == f"{right}: 10 accepted, 0 duplicates, 0 rejected\n"
     assert db.value(METERS, uid) == 10
     assert left(wrong) == ["right.csv"]
@@ -168,9 +190,12 @@ def test_every_format_gives_the_same_and_a_second_time_duplicates(
             for n in range(10)
         ]
         assert db.value(METERS, uid) == 10
-        for kind in ("vehicle", "meter"):
-            for table in ("readings", "state"):
-                db.fetch(f"delete from {kind}_{table} where starts_with({kind}_id, $1)", uid)
+        for table in ("readings", "live_state"):
+            db.fetch(
+                f"delete from {table} where device in"
+                " (select device from devices where starts_with(id, $1))",
+                uid,
+            )
     assert left(files[0]) == sorted(path.name for path in files[1:])
 
 
@@ -494,3 +519,72 @@ def test_a_reading_that_is_stored_with_other_values_is_told(
     )
     energy = "select sum(energy_mwh)::bigint from meter_readings where starts_with(meter_id, $1)"
     assert db.value(energy, uid) == 30 * 1_500_000
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_an_export_gives_the_same_energy_at_the_same_time_elsewhere(
+    client: httpx.Client, db: Db, server: Server, uid: str, tmp_path: Path, format_: str
+) -> None:
+    """Registers over gaps, given and overlapping intervals, and those that a setting gives."""
+    at = hours_ago(60)
+    minute = timedelta(minutes=1)
+
+    def register(n: int, total: float) -> dict[str, Any]:
+        sent = meter_reading(f"{uid}R", at + n * minute, kwhConsumedAcTotal=total)
+        del sent["kwhConsumedAc"]
+        return sent
+
+    settings = (("meter", f"{uid}H", '{"reporting_interval_s": 3600}'),)
+    for kind, device, values in settings:
+        db.fetch("select set_device($1, $2, $3::jsonb)", kind, device, values)
+    post(
+        client,
+        *(
+            register(n, total)
+            for n, total in ((0, 100), (1, 100.1), (200, 107.7), (201, 3), (290, 4))
+        ),
+        *(
+            meter_reading(f"{uid}S", at + n * minute, n / 7, intervalStart=rfc3339(at + s * minute))
+            for n, s in ((30, -70.5), (40, 10), (100, 100 - 1 / 60))
+        ),
+        *(meter_reading(f"{uid}H", at + n * minute, 1 / 3) for n in (60, 120, 150, 300)),
+        *(
+            vehicle_reading(f"{uid}EV", at + n * minute, n / 9, meterId=meter)
+            for n, meter in ((7, f"{uid}R"), (8, f"{uid}R"), (9, f"{uid}S"))
+        ),
+    )
+    window = {"from": rfc3339(at), "to": rfc3339(at + timedelta(hours=6)), "format": format_}
+    devices = [("meterId", f"{uid}{name}") for name in "RSH"] + [("vehicleId", f"{uid}EV")]
+    paths = []
+    for name, device in devices:
+        answer = client.get("/v1/export", params=window | {name: device})
+        assert answer.status_code == 200, answer.text
+        paths.append(tmp_path / f"{device}.{format_}")
+        paths[-1].write_bytes(answer.content)
+
+    def stored(where: Db) -> list[list[tuple[Any, ...]]]:
+        of_uid = "from {} as r join devices as d using (device) where starts_with(d.id, $1)"
+        meter = "(select m.id from devices as m where m.device = r.meter)"
+        questions = (
+            f"select d.id, time, {meter}, energy_mwh, register_mwh, span_ms, interval_start, reset,"
+            f" spread, soc_bp, voltage_mv {of_uid.format('readings')} order by 1, 2",
+            f"select d.id, bucket, ends, {meter}, starts, energy_mwh, covered_ms"
+            f" {of_uid.format('spread_energy')} order by 1, 2, 3",
+            f"select d.id, bucket, {meter}, energy_mwh, covered_ms {of_uid.format('quarter_hours')}"
+            " order by 1, 2, 3",
+        )
+        return [[tuple(row) for row in where.fetch(asked, uid)] for asked in questions]
+
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url, RETENTION_DAYS))
+        elsewhere = Db(url)
+        for kind, device, values in settings:
+            elsewhere.fetch("select set_device($1, $2, $3::jsonb)", kind, device, values)
+        assert imported(url, *paths) == 0
+        readings, pieces, _ = stored(elsewhere)
+        assert (len(readings), sum(row[6] is not None for row in readings)) == (15, 3)
+        assert len(pieces) > 30
+        eventually(lambda: stored(db) == stored(elsewhere))
+        # where it came from, it is all there already
+        assert imported(db.url, *paths) == 0
+    assert len(stored(db)[0]) == 15

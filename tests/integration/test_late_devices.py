@@ -1,4 +1,9 @@
-"""Devices whose history changes in hours that may have been evaluated are noted, and no others."""
+"""Devices whose history changes in hours that may have been evaluated are noted, and no others.
+
+A mark begins where the interval of a reading does: of interval energy a minute before its time, of
+a register at the reading before; of one that has no interval at its own time, a microsecond before
+which the hour ends that it belongs to.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,15 +15,15 @@ import pytest
 
 from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
-from fleetmeter.ingest.queue import Part
-from fleetmeter.ingest.writer import DatabaseWriter
+from fleetmeter.intake.door import open_door
 from fleetmeter.purge import purge
-from fleetmeter.readings.model import microseconds
+from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.settings import Settings
 from tests.conftest import Db, Server, migrated_database
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+MICROSECOND = timedelta(microseconds=1)
 KINDS = ["vehicle", "meter"]
 Row = tuple[Any, ...]
 
@@ -32,13 +37,17 @@ class Place(NamedTuple):
     long_ago: datetime
     """Of an hour that may have been evaluated."""
 
-    def send(self, *parts: Part) -> int:
+    def send(self, readings: list[Telemetry]) -> int:
         """Store as a service does that has just started; how many readings were new."""
 
         async def run() -> int:
-            database = await connect(self.db.url, Settings())
+            one_at_a_time = Settings(writers=1)
+            database = await connect(self.db.url, one_at_a_time)
             try:
-                return sum(await DatabaseWriter(database).commit(parts))
+                async with open_door(database, one_at_a_time) as door:
+                    outcome = await door.store(readings)
+                    assert outcome.rejected == []
+                    return outcome.accepted
             finally:
                 await database.close()
 
@@ -59,10 +68,14 @@ class Place(NamedTuple):
 
     def marks(self) -> list[Row]:
         """What is noted, by kind, device, and since when. Each waits for all hours noted so far."""
-        rows = self.db.fetch("select * from late_devices order by source desc, device_id, id")
+        rows = self.db.fetch(
+            "select d.kind, d.id, l.since, l.late_hours_until"
+            " from late_devices as l join devices as d on d.device = l.device"
+            " order by d.kind desc, d.id, l.id"
+        )
         last_hour = self.db.value("select max(id) from late_hours")
         assert {row["late_hours_until"] for row in rows} <= {last_hour}
-        return [(row["source"].split("_")[0], row["device_id"], row["since"]) for row in rows]
+        return [tuple(row)[:3] for row in rows]
 
     def ready(self, most: int = 10) -> list[Row]:
         """What may be evaluated anew."""
@@ -78,10 +91,18 @@ class Place(NamedTuple):
         """As if all had been rolled up and evaluated."""
         self.db.run("truncate late_devices, late_hours")
 
+    def note(self, kind: str, device: str, since: datetime) -> None:
+        """Note a device, which waits for no hour."""
+        self.db.fetch(
+            "insert into late_devices (device, since, late_hours_until)"
+            " values (number_device($1, $2), $3, 0)",
+            *(kind, device, since),
+        )
+
     def roll_up(self) -> None:
         """All but the last hour."""
         if self.engine == "timescaledb":
-            for rollup in ("vehicle_hourly", "meter_hourly"):
+            for rollup in ("quarter_hourly", "hourly"):
                 self.db.fetch(
                     f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 h')"
                 )
@@ -95,28 +116,30 @@ def place(server: Server) -> Iterator[Place]:
         yield Place(db, server.engine, fresh, fresh.replace(minute=10, second=0) - 6 * HOUR)
 
 
-def vehicles(*readings: tuple[str, datetime], kwh: int = 1, meter: str | None = None) -> list[Row]:
+def of(
+    kind: str,
+    *readings: tuple[str, datetime],
+    register: bool = False,
+    kwh: int = 1,
+    meter: str | None = None,
+) -> list[Telemetry]:
+    """Readings of devices of a kind; a vehicle's may name its meter."""
+    total = "_total" if register else ""
     return [
-        (id_, microseconds(at), kwh * 1_000_000, 5000, 2000, meter, meter is not None)
+        Telemetry(
+            vehicle_id=id_,
+            meter_id=meter,
+            timestamp=at,
+            soc=50.0,
+            battery_temp=20.0,
+            **{f"kwh_delivered_dc{total}": float(kwh)},
+        )
+        if kind == "vehicle"
+        else Telemetry(
+            meter_id=id_, timestamp=at, voltage=230.0, **{f"kwh_consumed_ac{total}": float(kwh)}
+        )
         for id_, at in readings
     ]
-
-
-def meters(*readings: tuple[str, datetime], kwh: int = 1) -> list[Row]:
-    return [(id_, microseconds(at), kwh * 1_000_000, 230_000) for id_, at in readings]
-
-
-def part(**rows: list[Row]) -> Part:
-    """One request: rows by kind."""
-    request = Part()
-    for kind, of_kind in rows.items():
-        setattr(request, kind, of_kind)
-    return request
-
-
-def of(kind: str, *readings: tuple[str, datetime], register: bool = False, kwh: int = 1) -> Part:
-    rows = vehicles(*readings, kwh=kwh) if kind == "vehicle" else meters(*readings, kwh=kwh)
-    return part(**{f"{kind}_registers" if register else f"{kind}s": rows})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,18 +162,43 @@ def test_a_late_reading_marks_its_device(place: Place, kind: str) -> None:
             ("B", place.fresh - MINUTE / 2),
         )
     )
-    assert place.marks() == [(kind, "A", place.long_ago)]
+    assert place.marks() == [(kind, "A", place.long_ago - MINUTE)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_backlog_marks_its_devices_from_the_first_reading_on(place: Place, kind: str) -> None:
     readings = [(id_, place.long_ago + n * HOUR) for id_ in "BA" for n in range(3)]
     assert place.send(of(kind, *readings)) == 6
-    assert place.marks() == [(kind, "A", place.long_ago), (kind, "B", place.long_ago)]
+    begins = place.long_ago - MINUTE
+    assert place.marks() == [(kind, "A", begins), (kind, "B", begins)]
     place.forget()
     # newer than all that is there: it is appended
     assert place.send(of(kind, ("A", place.long_ago + 3 * HOUR), ("C", place.fresh))) == 2
-    assert place.marks() == [(kind, "A", place.long_ago + 3 * HOUR)]
+    assert place.marks() == [(kind, "A", begins + 3 * HOUR)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reading_after_a_gap_marks_its_device_from_where_its_interval_begins(
+    place: Place, kind: str
+) -> None:
+    """Whether or not it is appended: a register tells the energy of hours that are over."""
+    assert place.send(of(kind, ("R", place.long_ago), register=True)) == 1
+    place.forget()
+    assert place.send(of(kind, ("R", place.fresh), register=True)) == 1
+    assert place.marks() == [(kind, "R", place.long_ago)]
+    place.forget()
+    own = of(kind, ("I", place.fresh))
+    own[0].interval_start = place.long_ago
+    assert place.send(own) == 1
+    assert place.marks() == [(kind, "I", place.long_ago)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reading_on_the_hour_marks_the_hour_before(place: Place, kind: str) -> None:
+    hour = place.long_ago.replace(minute=0)
+    place.send(of(kind, ("R", hour), register=True))
+    assert place.marks() == [(kind, "R", hour - MICROSECOND)]
+    assert place.db.value("select hour from late_hours") == hour - HOUR
 
 
 @pytest.mark.parametrize("register", [False, True])
@@ -163,24 +211,40 @@ def test_what_is_sent_again_marks_nothing(place: Place, kind: str, register: boo
         ("A", place.fresh),
         register=register,
     )
-    assert place.send(sent) == 3
-    assert place.marks() == [(kind, "A", place.long_ago)]
+    assert place.send(sent[:2]) == 2
+    begins = place.long_ago - (MICROSECOND if register else MINUTE)
+    assert place.marks() == [(kind, "A", begins)]
+    place.forget()
+    assert place.send(sent) == 1
+    # a register's energy came since the reading before
+    assert place.marks() == ([(kind, "A", place.long_ago + HOUR)] if register else [])
     place.forget()
     assert place.send(sent) == 0
     assert place.marks() == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_hour_of_the_reading_behind_a_late_one_of_a_register_is_waited_for(
+def test_the_hours_of_the_reading_behind_a_late_one_of_a_register_are_waited_for(
     place: Place, kind: str
 ) -> None:
     place.send(of(kind, ("A", place.long_ago), ("A", place.long_ago + 3 * HOUR), register=True))
     place.forget()
     place.send(of(kind, ("A", place.long_ago + HOUR), register=True, kwh=1))
-    assert place.marks() == [(kind, "A", place.long_ago + HOUR)]
+    # of the interval that it splits, every hour may have had a part
+    assert place.marks() == [(kind, "A", place.long_ago)]
     hours = place.db.fetch("select distinct hour from late_hours order by 1")
     at = place.long_ago.replace(minute=0)
-    assert [row["hour"] for row in hours] == [at + HOUR, at + 3 * HOUR]
+    assert [row["hour"] for row in hours] == [at, at + HOUR, at + 2 * HOUR, at + 3 * HOUR]
+
+
+def test_a_mark_begins_where_the_interval_of_the_reading_behind_does(place: Place) -> None:
+    """A register's first reading has no interval until there is one before it."""
+    opening = of("meter", ("A", place.long_ago + 3 * HOUR), register=True)
+    opening[0].interval_start = place.long_ago
+    place.send([*opening, *of("meter", ("A", place.fresh), register=True)])
+    place.forget()
+    place.send(of("meter", ("A", place.long_ago + 2 * HOUR), register=True, kwh=0))
+    assert place.marks() == [("meter", "A", place.long_ago)]
 
 
 @pytest.mark.parametrize("register", [False, True])
@@ -191,88 +255,89 @@ def test_a_correction_marks_its_device(place: Place, kind: str, register: bool) 
     place.forget()
 
     def correct(at: datetime) -> None:
-        common = {"time": at, "energy_mwh": 2_000_000, "who": "anna", "reason": "misread"}
-        if kind == "vehicle":
-            values = {
-                "soc_bp": 1,
-                "battery_temp_cdeg": 2,
-                "meter_id": None,
-                "meter_declared": False,
-            }
-            call = queries.correct_vehicle_reading
-        else:
-            values = {"voltage_mv": 1}
-            call = queries.correct_meter_reading
-        place.ask(lambda c: call(c, **{f"{kind}_id": "A"}, **values, **common))
+        values = '{"%s": 2000000}' % ("register_mwh" if register else "energy_mwh")
+        place.ask(
+            lambda connection: queries.correct_reading(
+                connection,
+                kind=kind,
+                device_id="A",
+                time=at,
+                values=values,
+                who="anna",
+                reason="misread",
+            )
+        )
 
     correct(place.long_ago)
-    assert place.marks() == [(kind, "A", place.long_ago)]
+    begins = place.long_ago - (MICROSECOND if register else MINUTE)
+    assert place.marks() == [(kind, "A", begins)]
     place.forget()
     correct(place.fresh)
-    assert place.marks() == []
+    # a register's energy came since the reading before
+    assert place.marks() == ([(kind, "A", place.long_ago + HOUR)] if register else [])
 
 
 def test_an_assignment_marks_the_vehicle_whose_readings_it_stamps(place: Place) -> None:
     days = [place.long_ago - timedelta(days=2), place.long_ago]
     place.send(
-        part(
-            vehicles=[
-                *vehicles(("A", days[0]), meter="own"),  # it stays
-                *vehicles(
-                    ("A", days[0] + MINUTE), ("A", days[1]), ("A", place.fresh), ("B", days[0])
-                ),
-            ]
-        )
+        [
+            *of("vehicle", ("A", days[0]), meter="own"),  # it stays
+            *of(
+                "vehicle",
+                *(("A", at) for at in (days[0] + MINUTE, days[1], place.fresh)),
+                ("B", days[0]),
+            ),
+        ]
     )
     place.forget()
 
     async def assign(connection: Any) -> int:
         since = days[0] - HOUR
-        await queries.assign_meter(connection, vehicle_id="A", meter_id="M", since=since)
-        changed: int = await queries.restamp_readings(connection, vehicle_id="A", since=since)
+        row = await queries.assign_meter(connection, vehicle_id="A", meter_id="M", since=since)
+        changed: int = await queries.restamp_readings(
+            connection, vehicle=row["vehicle"], since=since
+        )
         return changed
 
     assert place.ask(assign) == 3
-    rows = place.db.fetch("select device_id, since from late_devices order by id")
-    assert [tuple(row) for row in rows] == [("A", days[0] + MINUTE), ("A", days[1])]
+    rows = place.db.fetch(
+        "select d.id, l.since from late_devices as l join devices as d on d.device = l.device"
+        " order by l.id"
+    )
+    assert [tuple(row) for row in rows] == [("A", days[0]), ("A", days[1] - MINUTE)]
 
 
 def test_a_purge_marks_those_whose_shares_change(place: Place) -> None:
     def store() -> None:
         place.send(
-            part(
-                vehicles=[
-                    *vehicles(
-                        ("A", place.long_ago),
-                        ("A", place.fresh),
-                        ("B", place.long_ago + HOUR),
-                        meter="M",
-                    ),
-                    *vehicles(("A", place.long_ago + HOUR), meter="N"),
-                    *vehicles(("C", place.long_ago)),
-                ],
-                meters=meters(("M", place.long_ago), ("N", place.long_ago)),
-            )
+            [
+                *of(
+                    "vehicle",
+                    *(("A", place.long_ago), ("A", place.fresh), ("B", place.long_ago + HOUR)),
+                    meter="M",
+                ),
+                *of("vehicle", ("A", place.long_ago + HOUR), meter="N"),
+                *of("vehicle", ("C", place.long_ago)),
+                *of("meter", ("M", place.long_ago), ("N", place.long_ago)),
+            ]
         )
         place.forget()
 
+    hour = place.long_ago.replace(minute=0)
     store()
     asyncio.run(purge(place.db.url, "vehicle", "A"))
-    assert place.marks() == [("meter", "M", place.long_ago), ("meter", "N", place.long_ago + HOUR)]
+    assert place.marks() == [("meter", "M", hour), ("meter", "N", hour + HOUR)]
     store()
     asyncio.run(purge(place.db.url, "meter", "M"))
-    assert place.marks() == [
-        ("vehicle", "A", place.long_ago),
-        ("vehicle", "B", place.long_ago + HOUR),
-    ]
+    assert place.marks() == [("vehicle", "A", hour), ("vehicle", "B", hour + HOUR)]
 
 
 def test_a_mark_is_ready_once_the_rollups_have_followed(place: Place) -> None:
-    place.send(of("meter", ("M", place.long_ago), ("M", place.fresh)))
+    place.send(of("meter", *(("M", place.long_ago + n * HOUR) for n in range(2))))
     place.forget()
     place.roll_up()
     place.send(of("meter", ("M", place.long_ago + MINUTE)))
-    marked = [("M", place.long_ago + MINUTE)]
+    marked = [("M", place.long_ago)]
     if place.engine == "timescaledb":
         assert place.ready() == []
     else:
@@ -291,12 +356,10 @@ def test_a_mark_of_an_hour_that_is_not_rolled_up_is_ready_at_once(place: Place) 
     at = (
         place.fresh.replace(minute=0, second=0) - MINUTE
     )  # of the hour before, maybe not over for long
+    place.db.fetch("insert into late_hours (hour) values (floor_hour($1))", at)
     place.db.fetch(
-        "insert into late_hours (source, hour) values ('meter_readings', floor_hour($1))", at
-    )
-    place.db.fetch(
-        "insert into late_devices (source, device_id, since, late_hours_until)"
-        " select 'meter_readings', 'M', $1, max(id) from late_hours",
+        "insert into late_devices (device, since, late_hours_until)"
+        " select device_of('meter', 'M'), $1, max(id) from late_hours",
         at,
     )
     assert [row[:2] for row in place.ready()] == [("M", at)]
@@ -304,17 +367,9 @@ def test_a_mark_of_an_hour_that_is_not_rolled_up_is_ready_at_once(place: Place) 
 
 def test_a_device_that_is_often_late_does_not_keep_others_waiting(place: Place) -> None:
     for second in range(50):
-        place.db.fetch(
-            "insert into late_devices (source, device_id, since, late_hours_until)"
-            " values ('meter_readings', 'often', $1, 0)",
-            place.long_ago + timedelta(seconds=(second * 7) % 50),
-        )
+        place.note("meter", "often", place.long_ago + timedelta(seconds=(second * 7) % 50))
     for device in ("once", "again"):
-        place.db.fetch(
-            "insert into late_devices (source, device_id, since, late_hours_until)"
-            " values ('vehicle_readings', $1, $2, 0)",
-            *(device, place.long_ago),
-        )
+        place.note("vehicle", device, place.long_ago)
     often, once = place.ready(most=2)
     assert (often[:2], len(often[2])) == (("often", place.long_ago), 50)
     assert once[:2] == ("once", place.long_ago)
@@ -324,13 +379,16 @@ def test_a_device_that_is_often_late_does_not_keep_others_waiting(place: Place) 
 
 def test_what_a_backlog_notes_again_and_again_does_not_pile_up(place: Place) -> None:
     place.db.fetch(
-        "insert into late_devices (source, device_id, since, late_hours_until)"
-        " select 'meter_readings', 'M' || n % 3, $1::timestamptz - n * interval '1 second', n"
+        "insert into late_devices (device, since, late_hours_until)"
+        " select number_device('meter', 'M' || n % 3), $1::timestamptz - n * interval '1 second', n"
         " from generate_series(1, 20000) as n",
         place.long_ago,
     )
     assert len(place.ready()) == 3
-    rows = place.db.fetch("select device_id, since, late_hours_until from late_devices order by 1")
+    rows = place.db.fetch(
+        "select d.id, l.since, l.late_hours_until"
+        " from late_devices as l join devices as d on d.device = l.device order by 1"
+    )
     assert [tuple(row) for row in rows] == [
         (f"M{n % 3}", place.long_ago - timedelta(seconds=n), n) for n in (19998, 19999, 20000)
     ]
@@ -342,20 +400,18 @@ def test_writers_of_late_readings_do_not_wait_for_each_other(place: Place) -> No
 
     async def meanwhile() -> int:
         holder = await asyncpg.connect(place.db.url)
+        devices = await holder.fetchval("select devices_of('meter', '{A,B}')")
         try:
             async with holder.transaction():
-                await queries.note_late(
-                    holder,
-                    source="meter_readings",
-                    hours=[place.long_ago.replace(minute=0)],
-                    ids=["A", "B"],
-                    sinces=[place.long_ago, place.long_ago],
-                )
+                times = [place.long_ago, place.long_ago]
+                await queries.note_late(holder, devices=devices, starts=times, ends=times)
                 sent = of("meter", ("B", place.long_ago), ("A", place.long_ago))
                 return await asyncio.wait_for(asyncio.to_thread(place.send, sent), timeout=5)
         finally:
             await holder.close()
 
     assert asyncio.run(meanwhile()) == 2
-    devices = place.db.fetch("select device_id from late_devices order by 1")
-    assert [row["device_id"] for row in devices] == [*"AABB"]
+    devices = place.db.fetch(
+        "select d.id from late_devices as l join devices as d on d.device = l.device order by 1"
+    )
+    assert [row["id"] for row in devices] == [*"AABB"]

@@ -27,7 +27,8 @@ from tests.conftest import (
 from tests.consistency import rollup_differences
 
 MINUTE = timedelta(minutes=1)
-ROLLUPS = ("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily")
+HOUR = timedelta(hours=1)
+ROLLUPS = ("quarter_hourly", "hourly", "daily")
 
 
 def ten_days(client: httpx.Client) -> datetime:
@@ -52,7 +53,7 @@ def rollups(db: Db) -> list[Any]:
     return [
         tuple(row)
         for rollup in ROLLUPS
-        for row in db.fetch(f"select * from {rollup} order by bucket")
+        for row in db.fetch(f"select * from {rollup} order by bucket, device")
     ]
 
 
@@ -78,12 +79,10 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
     ):
         db = Db(migrated_database_url)
         start = ten_days(client)
-        for rollup in ROLLUPS:  # as the policies have by the time when anything is ten days old
-            db.fetch(
-                f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 day')"
-            )
+        # as the policies have by the time when anything is ten days old
+        materialise(db, Server("timescaledb", db.url))
         before = rollups(db)
-        assert len(chunks(db, "vehicle_readings")) == 10
+        assert len(chunks(db, "readings")) == 10
 
         # the database's own scheduler runs them, on its own
         db.fetch(
@@ -91,11 +90,7 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
             " next_start => now()) from timescaledb_information.jobs"
             " where proc_name = 'policy_compression'"
         )
-        for table in ("vehicle_readings", "meter_readings"):
-            eventually(
-                lambda table=table: [c for _, c in chunks(db, table)].count(True) >= 7,
-                timeout_s=30,
-            )
+        eventually(lambda: [c for _, c in chunks(db, "readings")].count(True) >= 7, timeout_s=30)
 
         # late, again, and corrected, in the columnstore
         late = vehicle_reading("EV", start + timedelta(days=6, minutes=9), 7)
@@ -112,7 +107,7 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
             },
         )
         assert corrected.json()["changed"]
-        eventually(lambda: rollup_differences(db, "") == [])
+        eventually(lambda: rollup_differences(db, "") == [], timeout_s=20)
         before = rollups(db)
 
         # five days: four of retention, and one
@@ -121,21 +116,19 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
             "select alter_job(job_id, next_start => now()) from timescaledb_information.jobs"
             " where proc_name = 'policy_retention'"
         )
-        for table in ("vehicle_readings", "meter_readings"):
-            eventually(
-                lambda table=table: (
-                    chunks(db, table)[0][0] > datetime.now(UTC) - timedelta(days=6, hours=1)
-                ),
-                timeout_s=30,
-            )
+        eventually(
+            lambda: chunks(db, "readings")[0][0] > datetime.now(UTC) - timedelta(days=6, hours=1),
+            timeout_s=30,
+        )
         assert rollups(db) == before
         # and what comes late now does not touch the rollups of what is gone
         post(client, vehicle_reading("EV", hours_ago(90), 3))
         eventually(lambda: not db.value("select exists (select from late_hours)"))
         assert {row[0] for row in before} <= {row[0] for row in rollups(db)}
-        window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=1))}
+        # what is stamped on the hour was used before it
+        window = {"from": rfc3339(start - HOUR), "to": rfc3339(start + HOUR)}
         answer = client.get("/v1/vehicles/EV/energy", params=window).json()
-        assert [item["energyDeliveredDc"] for item in answer["items"]] == [15]
+        assert [item["energyDeliveredDc"] for item in answer["items"]] == [1, 14]
         assert client.get("/v1/vehicles/EV/readings", params=window).json()["items"] == []
 
 
@@ -150,12 +143,41 @@ def test_vehicles_alone_outlive_their_history_though_no_meter_ever_reports(
     ):
         db = Db(migrated_database_url)
         start = hours_ago(24 * 10).replace(minute=0)
-        post(client, *(vehicle_reading("EV", start + n * MINUTE, 1) for n in range(10)))
+        post(client, *(vehicle_reading("EV", start + n * MINUTE, 1) for n in range(1, 61)))
         materialise(db, Server("timescaledb", db.url))
-        db.fetch("select drop_chunks('vehicle_readings', now() - interval '5 days')")
+        db.fetch("select drop_chunks('readings', now() - interval '5 days')")
         window = {"from": rfc3339(start), "to": rfc3339(hours_ago(0))}
         answer = client.get("/v1/analytics/performance/EV", params=window).json()
-        assert answer["totalEnergyDeliveredDc"] == 10
+        assert answer["totalEnergyDeliveredDc"] == 60
+
+
+def test_history_may_begin_at_midnight(empty_database_url: str, tmp_path: Path) -> None:
+    """What is stamped then belongs to the day before, of which there is nothing else."""
+    environ = {"FLEETMETER_DATABASE_URL": empty_database_url}
+    db = Db(empty_database_url)
+    midnight = hours_ago(24 * 3).replace(hour=0, minute=0)
+
+    def rolled_up() -> list[tuple[int, int]]:
+        rows = db.fetch("select energy_mwh, soc_bp_min from quarter_hourly order by bucket")
+        return [tuple(row) for row in rows]
+
+    for first in (True, False):  # restarted
+        with (
+            running_service(tmp_path, environ) as service,
+            httpx.Client(base_url=service.base_url, timeout=30) as client,
+        ):
+            if first:
+                post(client, *(vehicle_reading("EV", midnight + n * MINUTE, 1) for n in range(2)))
+                materialise(db, Server(db.value("select engine from schema_migrations"), db.url))
+                assert rolled_up() == [(1_000_000, 7200)] * 2
+                correction = {"vehicleId": "EV", "timestamp": rfc3339(midnight), "soc": 50}
+                client.post(
+                    "/v1/corrections", json=correction | {"who": "anna", "reason": "misread"}
+                ).raise_for_status()
+                eventually(lambda: rolled_up() == [(1_000_000, 5000), (1_000_000, 7200)])
+            else:
+                post(client, vehicle_reading("EV", midnight - timedelta(days=1), 1))
+                eventually(lambda: len(rolled_up()) == 3)
 
 
 @pytest.mark.timescaledb
@@ -165,26 +187,19 @@ def test_no_setting_lets_a_refresh_reach_what_retention_drops(
 ) -> None:
     db = Db(migrated_database_url)
     asyncio.run(migrate(migrated_database_url, days))
-    for source, hourly, daily in (
-        ("vehicle_readings", "vehicle_hourly", "vehicle_daily"),
-        ("meter_readings", "meter_hourly", "meter_daily"),
-    ):
-        dropped = db.value(
-            "select (config ->> 'drop_after')::interval from timescaledb_information.jobs"
-            " where proc_name = 'policy_retention' and hypertable_name = $1",
-            source,
-        )
-        refreshed = db.fetch(
-            "select (config ->> 'start_offset')::interval as since"
-            " from timescaledb_information.jobs"
-            " where proc_name = 'policy_refresh_continuous_aggregate'"
-            " and hypertable_name in ($1, $2)",
-            hourly,
-            daily,
-        )
-        assert len(refreshed) == 2
-        for row in refreshed:
-            assert dropped >= row["since"] + timedelta(days=1)
+    dropped = db.value(
+        "select (config ->> 'drop_after')::interval from timescaledb_information.jobs"
+        " where proc_name = 'policy_retention' and hypertable_name = 'readings'"
+    )
+    refreshed = db.fetch(
+        "select (config ->> 'start_offset')::interval as since"
+        " from timescaledb_information.jobs"
+        " where proc_name = 'policy_refresh_continuous_aggregate'"
+        " and hypertable_name in ('quarter_hourly', 'hourly', 'daily')"
+    )
+    assert len(refreshed) == 3
+    for row in refreshed:
+        assert dropped >= row["since"] + timedelta(days=1)
 
 
 @pytest.mark.timescaledb
@@ -236,7 +251,7 @@ def test_the_service_drops_old_history_where_the_database_does_not(
             },
         ).raise_for_status()
     before = rollups(db)
-    assert db.value("select count(*) from replaced_meter_readings") == 1
+    assert db.value("select count(*) from replaced_readings") == 1
 
     # two replicas: one of them does it
     short = environ | {"FLEETMETER_RETENTION_DAYS": "4"}
@@ -250,11 +265,12 @@ def test_the_service_drops_old_history_where_the_database_does_not(
         for table in ("vehicle_readings", "meter_readings"):
             kept = db.value(f"select min(time) from {table}")  # whole days of UTC
             assert kept == midnight + timedelta(hours=12) - timedelta(days=5)
-        assert db.value("select count(*) from replaced_meter_readings") == 0
+        assert db.value("select count(*) from replaced_readings") == 0
         assert rollups(db) == before
-        window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=1))}
+        # what is stamped on the hour was used before it
+        window = {"from": rfc3339(start - HOUR), "to": rfc3339(start + HOUR)}
         answer = client.get("/v1/vehicles/EV/energy", params=window).json()
-        assert [item["energyDeliveredDc"] for item in answer["items"]] == [15]
+        assert [item["energyDeliveredDc"] for item in answer["items"]] == [1, 14]
         fleet = client.get("/v1/analytics/fleet", params=window).json()
         assert fleet["totalEnergyConsumedAc"] == 50 + 3 + 4 + 5 + 6
         assert client.get("/v1/vehicles/EV/readings", params=window).json()["items"] == []

@@ -11,9 +11,11 @@ from structlog.testing import capture_logs
 from fleetmeter.database.pool import connect
 from fleetmeter.maintenance import _tell_failing_jobs
 from fleetmeter.settings import Settings
+from tests.api.test_main_job import materialise
 from tests.conftest import Db, Server, eventually, hours_ago, meter_reading, post
+from tests.integration.test_history import ROLLUPS
 
-LATE = "select count(*) from late_hours where source = 'meter_readings'"
+LATE = "select count(*) from late_hours"
 
 
 def test_a_late_hour_is_noted_with_its_reading_and_forgotten_once_rolled_up(
@@ -23,7 +25,7 @@ def test_a_late_hour_is_noted_with_its_reading_and_forgotten_once_rolled_up(
         post(client, meter_reading(f"{uid}M", hours_ago(72)))
         eventually(lambda: db.value(LATE) == 0)
         return
-    db.fetch("call refresh_continuous_aggregate('meter_hourly', null, now() - interval '1 hour')")
+    materialise(db, server)
     blocker = asyncio.new_event_loop()
     connection = blocker.run_until_complete(asyncpg.connect(db.url))
     try:
@@ -44,13 +46,16 @@ def test_a_refresh_leaves_rollups_alone_whose_history_was_dropped(
 ) -> None:
     db = Db(quiet_database_url)
     old = datetime.now(UTC) - timedelta(days=20)
-    insert = "insert into meter_readings values ('M', $1, 1000, 230000)"
     for at in (old, datetime.now(UTC) - timedelta(days=2)):
-        db.fetch(insert, at)
-    for rollup in ("meter_hourly", "meter_daily"):
+        db.fetch(
+            "insert into readings (device, time, energy_mwh, voltage_mv)"
+            " values (number_device('meter', 'M'), $1, 1000, 230000)",
+            at,
+        )
+    for rollup in ROLLUPS:
         db.fetch(f"call refresh_continuous_aggregate('{rollup}', null, now())")
-    db.fetch("select drop_chunks('meter_readings', interval '10 days')")
-    db.fetch("insert into late_hours (source, hour) values ('meter_readings', floor_hour($1))", old)
+    db.fetch("select drop_chunks('readings', interval '10 days')")
+    db.fetch("insert into late_hours (hour) values (floor_hour($1))", old)
     db.fetch(
         "insert into _timescaledb_catalog.continuous_aggs_materialization_invalidation_log"
         " select mat_hypertable_id, -210866803200000000, 9223372036854775806"

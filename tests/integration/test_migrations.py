@@ -14,16 +14,19 @@ from fleetmeter.errors import MigrationError
 from tests.conftest import Db, Server
 
 RELATIONS = [
+    *("devices", "readings", "spread_energy", "live_state", "assignments", "meter_vehicles"),
     *("vehicle_readings", "meter_readings", "vehicle_state", "meter_state", "meter_assignments"),
+    *("vehicle_settings", "meter_settings"),
+    *("quarter_hourly", "hourly", "daily", "quarter_hours", "hours", "days"),
+    *("rolled_up_quarter_hours", "rolled_up_hours", "rolled_up_days"),
     *("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"),
-    *("rolled_up_vehicle_hours", "rolled_up_meter_hours"),
     *("efficiency_hourly", "efficiency_daily", "vehicle_energy_hourly"),
-    *("vehicle_settings", "meter_settings", "accounted_energy"),
-    *("replaced_vehicle_readings", "replaced_meter_readings", "replaced_assignments", "retention"),
-    *("anomalies", "anomaly_events", "anomaly_memory", "anomaly_progress", "late_devices"),
+    *("accounted_energy", "accounted_hours", "late_hours", "late_devices"),
+    *("replaced_readings", "replaced_assignments", "retention", "kept_history", "versions"),
+    *("anomalies", "anomaly_events", "anomaly_memory", "anomaly_progress"),
     *("rule_overrides", "rule_changes", "webhooks"),
 ]
-HAVE_A_ROW = ["retention", "anomaly_progress"]
+HAVE_A_ROW = ["retention", "kept_history", "versions", "anomaly_progress"]
 
 
 def run(url: str, sql: Path = SQL, retention_days: int = 400) -> Migrated:
@@ -39,7 +42,7 @@ def sql(tmp_path: Path) -> Path:
 def test_an_empty_database_gets_every_relation(empty_database_url: str, server: Server) -> None:
     migrated = run(empty_database_url)
     assert migrated.engine == server.engine
-    assert migrated.applied[0] == "0001_tables.sql"
+    assert migrated.applied[0] == "0001_baseline.sql"
     db = Db(empty_database_url)
     for relation in RELATIONS:
         assert len(db.fetch(f"select * from {relation}")) == (relation in HAVE_A_ROW)
@@ -71,9 +74,9 @@ def test_a_file_that_changed_after_it_was_applied_is_named(
     empty_database_url: str, sql: Path
 ) -> None:
     run(empty_database_url, sql)
-    with (sql / "migrations" / "0001_tables.sql").open("a") as file:
+    with (sql / "migrations" / "0001_baseline.sql").open("a") as file:
         file.write("create table surprise ();\n")
-    with pytest.raises(MigrationError, match=r"0001_tables\.sql was changed"):
+    with pytest.raises(MigrationError, match=r"0001_baseline\.sql was changed"):
         run(empty_database_url, sql)
     assert not Db(empty_database_url).value("select to_regclass('surprise') is not null")
 
@@ -90,7 +93,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str, s
     with pytest.raises(asyncpg.DivisionByZeroError):
         run(empty_database_url, sql)
     db = Db(empty_database_url)
-    assert not db.value("select to_regclass('vehicle_readings') is not null")
+    assert not db.value("select to_regclass('readings') is not null")
     assert not db.value("select to_regclass('half') is not null")
 
 
@@ -110,34 +113,29 @@ def test_what_is_missing_is_known(empty_database_url: str, sql: Path) -> None:
 
 
 @pytest.mark.timescaledb
-def test_on_timescaledb_history_is_hypertables_and_rollups_are_continuous_aggregates(
+def test_on_timescaledb_history_is_a_hypertable_and_rollups_are_continuous_aggregates(
     database_url: str, server: Server
 ) -> None:
     db = Db(database_url)
     rollups = db.fetch(
         "select view_name, materialized_only from timescaledb_information.continuous_aggregates"
     )
-    assert {row["view_name"] for row in rollups} == {
-        *("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily")
-    }
+    assert {row["view_name"] for row in rollups} == {"quarter_hourly", "hourly", "daily"}
     assert not any(row["materialized_only"] for row in rollups)
-    for table, device in (("vehicle_readings", "vehicle_id"), ("meter_readings", "meter_id")):
-        assert (
-            db.value(
-                "select time_interval from timescaledb_information.dimensions"
-                " where hypertable_name = $1",
-                table,
-            ).days
-            == 1
-        )
-        indexes = db.fetch("select indexdef from pg_indexes where tablename = $1", table)
-        assert [row["indexdef"].partition("(")[2] for row in indexes] == [f'{device}, "time")']
-        settings = db.fetch(
-            "select segmentby, orderby from timescaledb_information.hypertable_columnstore_settings"
-            " where hypertable::text = $1",
-            table,
-        )
-        assert (settings[0]["segmentby"], settings[0]["orderby"]) == (device, '"time"')
+    assert (
+        db.value(
+            "select time_interval from timescaledb_information.dimensions"
+            " where hypertable_name = 'readings'"
+        ).days
+        == 1
+    )
+    indexes = db.fetch("select indexdef from pg_indexes where tablename = 'readings'")
+    assert [row["indexdef"].partition("(")[2] for row in indexes] == ['device, "time")']
+    (settings,) = db.fetch(
+        "select segmentby, orderby from timescaledb_information.hypertable_columnstore_settings"
+        " where hypertable::text = 'readings'"
+    )
+    assert (settings["segmentby"], settings["orderby"]) == ("device", '"time"')
 
 
 @pytest.mark.timescaledb
@@ -156,9 +154,9 @@ def test_policies_never_refresh_what_retention_has_dropped(
         by_kind: dict[str, list[int]] = {}
         for job in jobs:
             by_kind.setdefault(job["proc_name"], []).append(job["days"])
-        assert by_kind["policy_retention"] == [days + 1] * 2
-        assert by_kind["policy_refresh_continuous_aggregate"] == [days] * 4
-        assert by_kind["policy_compression"] == [7, 7]
+        assert by_kind["policy_retention"] == [days + 1]
+        assert by_kind["policy_refresh_continuous_aggregate"] == [days] * 3
+        assert sorted(by_kind["policy_compression"]) == [7, 14]  # of history, of energy in pieces
 
 
 def test_every_query_is_understood_by_the_database(database_url: str) -> None:
@@ -183,64 +181,18 @@ def test_every_query_is_understood_by_the_database(database_url: str) -> None:
     assert asyncio.run(prepare_all()) > 15
 
 
-BEFORE_REGISTERS = """
-create or replace function configure_retention(p_days integer)
-returns void language sql begin atomic end;
-create or replace function configure_accounting(
-    p_reporting_interval_s integer, p_coverage_tolerance double precision, p_session_gap_s integer
-)
-returns void language sql begin atomic end;
-"""
-READERS_OF_ROLLUPS = """
-create view vehicle_energy_hourly as select bucket, vehicle_id from vehicle_hourly;
-create view efficiency_hourly as select * from vehicle_energy_hourly;
-create view efficiency_daily as select * from efficiency_hourly;
-create function vehicle_slices(p_vehicles text[], p_from timestamptz, p_to timestamptz)
-returns bigint language sql begin atomic select count(*) from vehicle_hourly; end;
-create function meter_slices(p_meters text[], p_from timestamptz, p_to timestamptz)
-returns bigint language sql begin atomic select count(*) from meter_daily; end;
-"""
-
-
-def test_history_from_before_registers_is_kept_and_rolled_up_again(
-    empty_database_url: str, server: Server, sql: Path
-) -> None:
-    for file in (sql / "migrations").glob("000[34]_*"):
-        file.unlink()
-    for file in (sql / "routines").iterdir():
-        if not file.name.startswith("10_rollups.postgresql") or server.engine == "timescaledb":
-            file.unlink()
-        else:  # its views, as they were
-            file.write_text(
-                "\n".join(
-                    f"create view {kind}_{name} as select date_bin('{width}', time, '2000-01-01Z')"
-                    f" as bucket, {kind}_id, sum(energy_mwh) as energy_mwh from {kind}_readings"
-                    " group by 1, 2;"
-                    for kind in ("vehicle", "meter")
-                    for name, width in (("hourly", "1 hour"), ("daily", "1 day"))
-                )
-            )
-    (sql / "routines" / "99_before.sql").write_text(BEFORE_REGISTERS + READERS_OF_ROLLUPS)
-    run(empty_database_url, sql)
+def test_a_database_of_the_old_layout_is_refused_with_what_to_do(empty_database_url: str) -> None:
     db = Db(empty_database_url)
-    db.fetch(
-        "insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)"
-        " select 'M', now() - n * interval '1 hour', 1000, 230000 from generate_series(1, 240) n"
+    db.run(
+        "create table schema_migrations (name text primary key, sha256 text not null,"
+        " engine text not null, applied_at timestamptz not null default now());"
+        " insert into schema_migrations (name, sha256, engine)"
+        " values ('0001_tables.sql', '', 'postgresql'), ('0006_anomalies.sql', '', 'postgresql')"
     )
-    db.fetch("insert into meter_state values ('M', now(), 1000, 230000, now())")
-    if server.engine == "timescaledb":
-        chunks = db.fetch("select show_chunks('meter_readings')::text as name")
-        db.fetch(f"call convert_to_columnstore('{chunks[0]['name']}')")
-        db.fetch("call refresh_continuous_aggregate('meter_hourly', null, null)")
-
-    applied = run(empty_database_url).applied
-
-    assert [name[:4] for name in applied] == ["0003", "0004"]
-    total = "select sum(energy_mwh), sum(interval_readings) from meter_daily"
-    assert tuple(db.fetch(total)[0]) == (240_000, 240)
-    assert db.value("select register_mwh from meter_state") is None
-    if server.engine == "timescaledb":
-        jobs = db.fetch("select proc_name from timescaledb_information.jobs")
-        names = [row["proc_name"] for row in jobs]
-        assert names.count("policy_refresh_continuous_aggregate") == 4
-        assert names.count("policy_retention") == names.count("policy_compression") == 2
+    with pytest.raises(MigrationError) as refused:
+        run(empty_database_url)
+    said = str(refused.value)
+    assert "export" in said
+    assert "import" in said
+    assert "\n" not in said
+    assert not db.value("select to_regclass('devices') is not null")

@@ -1,7 +1,7 @@
 """What the rules of anomalies are given is what is stored, wherever it is read from."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -68,28 +68,42 @@ class Place(NamedTuple):
         return in_order(rows)
 
     def of_history(self) -> list[Row]:
-        """All slices, reading by reading."""
+        """All slices, reading by reading, but for those of meters of which nothing came."""
         rows = self.db.fetch(
-            "select e.* from accounting as a, energy_slices("
-            " (select array_agg(vehicle_id) from vehicle_state),"
-            " (select array_agg(meter_id) from meter_state),"
-            " $1, $1, $1, $2, a.reporting_interval_s, a.least_match) as e",
+            "select v.id, m.id, e.* from accounting as a"
+            " cross join lateral energy_slices(array(select device from live_state),"
+            " $1, $1, $1, $2, interval '1 hour', a.least_match) as e"
+            " left join devices as v on v.device = e.vehicle"
+            " left join devices as m on m.device = e.meter",
             *(self.begin, self.end),
         )
-        return in_order(rows)
+        assert list(rows[0].keys())[2:10] == [
+            *("bucket", "vehicle", "meter", "dc_mwh", "ac_mwh", "comparable"),
+            *("covered_dc_ms", "covered_ac_ms"),
+        ]
+        return in_order(
+            [
+                (row["bucket"], *row[:2], *row[5:8], row[8] // 1000, row[9] / 1000, *row[10:])
+                for row in rows
+                if row["vehicle"] or row["ac_mwh"] is not None
+            ]
+        )
 
     def roll_up(self, until: datetime) -> None:
         """So that the readings before are not read any more: on PostgreSQL they are dropped."""
         if self.engine == "timescaledb":
-            for rollup in ("vehicle_hourly", "meter_hourly"):
+            for rollup in ("quarter_hourly", "hourly"):
+                # a bucket ends a microsecond after what it is called
                 self.db.fetch(
-                    f"call refresh_continuous_aggregate('{rollup}', null, $1::timestamptz)", until
+                    f"call refresh_continuous_aggregate('{rollup}', null, $1::timestamptz)",
+                    until + MINUTE,
                 )
+            assert self.db.value("select rolled_up_until()") == until
         else:
             self.db.fetch("select drop_history_before($1)", until)
 
 
-def in_order(rows: list[asyncpg.Record]) -> list[Row]:
+def in_order(rows: Sequence[Row | asyncpg.Record]) -> list[Row]:
     """They come in none."""
     return sorted(map(tuple, rows), key=lambda row: (row[0], row[1] or "", row[2] or ""))
 
@@ -105,57 +119,88 @@ def place(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
 
 
 async def fill(url: str, random: Random, begin: datetime, end: datetime) -> None:
-    """Readings with gaps; some devices send registers, and some report less often."""
+    """Readings with gaps, some on the hour; some devices send registers, which spread the energy
+    of a gap over its quarter hours, and some report less often."""
     connection = await asyncpg.connect(url)
+    numbers = {f"V{number}": 20 - number for number in range(6)} | {
+        f"M{number}": 40 - number for number in range(4)
+    }
+    kinds = {"V": "vehicle", "M": "meter"}
+    await connection.executemany(
+        "insert into devices (device, kind, id) overriding system value values ($1, $2, $3)",
+        [(device, kinds[id_[0]], id_) for id_, device in numbers.items()],
+    )
     vehicles, meters = [], []
     for number in range(6):
-        device = f"V{number}"
-        homes = [meter for meter, there in SHARED.items() if device in there] or [None]
-        for at, energy, register, span, reset in readings(random, begin, end, register=number == 2):
+        id_ = f"V{number}"
+        homes = [numbers[meter] for meter, there in SHARED.items() if id_ in there] or [None]
+        for at, *energy in readings(random, begin, end, register=number == 2):
             soc, temp = random.randrange(10_000), random.randrange(-2000, 5000)
             home = homes[at.hour % len(homes)]
-            vehicles.append((device, at, energy, soc, temp, home, False, register, span, reset))
+            vehicles.append((numbers[id_], at, *energy, home, soc, temp))
     for number in range(4):
-        for at, energy, register, span, reset in readings(random, begin, end, register=number == 1):
+        for at, *energy in readings(random, begin, end, register=number == 1):
             voltage = random.randrange(200_000, 250_000)
-            meters.append((f"M{number}", at, energy, voltage, register, span, reset))
-    await connection.copy_records_to_table("vehicle_readings", records=vehicles)
-    await connection.copy_records_to_table("meter_readings", records=meters)
-    pairs = [(meter, vehicle) for meter, there in SHARED.items() for vehicle in there]
+            meters.append((numbers[f"M{number}"], at, *energy, voltage))
+    common = ("device", "time", "energy_mwh", "register_mwh", "span_ms")
+    for rows, columns in (
+        (vehicles, ("meter", "soc_bp", "battery_temp_cdeg")),
+        (meters, ("voltage_mv",)),
+    ):
+        await connection.copy_records_to_table(
+            "readings", records=rows, columns=[*common, *columns]
+        )
+    pairs = [
+        (numbers[meter], numbers[vehicle]) for meter, there in SHARED.items() for vehicle in there
+    ]
     await connection.copy_records_to_table("meter_vehicles", records=pairs)
-    for statement in LIVE:
+    for statement in (*SPREAD, *LIVE):
         await connection.execute(statement)
     await connection.close()
 
 
 def readings(random: Random, begin: datetime, end: datetime, *, register: bool) -> Iterator[Row]:
-    """Of one device: (time, energy_mwh, register_mwh, span_ms, reset)."""
-    total, at = 0, begin
-    span = None
-    while at < end:
+    """Of one device: (time, energy_mwh, register_mwh, span_ms)."""
+    total, before, at = 0, None, begin + MINUTE
+    while at <= end:
         energy = random.choice([0, random.randrange(300_000)])
         total += energy
-        yield (at, energy, total, span, False) if register else (at, energy, None, None, False)
-        step = timedelta(minutes=random.choice([1] * 30 + [7, 90]), seconds=random.randrange(3))
-        at, span = at + step, round(step.total_seconds() * 1000)
+        gap = None if before is None else at - before
+        span = gap if register else min(MINUTE, gap or MINUTE)
+        if span is None:
+            energy = 0
+        span_ms = None if span is None else span // timedelta(milliseconds=1)
+        yield at, energy, total if register else None, span_ms
+        before = at
+        minutes = random.choice([1] * 30 + [7, 130 if register else 90])
+        at += timedelta(minutes=minutes, seconds=random.randrange(3))
+        if at.minute == 0 and random.randrange(2):
+            at = at.replace(second=0)
 
 
+SPREAD = (
+    "update readings set spread = is_spread(time, span_ms, null)",
+    "select put_pieces(array_agg(device), array_agg(time)) from readings where spread",
+)
 LIVE = (
-    "insert into vehicle_state (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg,"
-    " meter_declared, last_seen)"
-    " select vehicle_id, max(time), 0, 0, 0, false, max(time) from vehicle_readings group by 1",
-    "insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)"
-    " select meter_id, max(time), 0, 0, max(time) from meter_readings group by 1",
-    "update vehicle_state set removed_at = now() where vehicle_id = 'V4'",
-    "insert into vehicle_settings (vehicle_id, site, reporting_interval_s, battery_capacity_wh)"
-    " values ('V1', 'north', 120, 60000)",
-    "insert into meter_settings (meter_id, reporting_interval_s) values ('M2', 30)",
+    "insert into live_state (device, time, energy_mwh, last_seen)"
+    " select device, max(time), 0, max(time) from readings group by 1",
+    "update live_state set removed_at = now() where device = device_of('vehicle', 'V4')",
+    "update devices set site = 'north', reporting_interval_s = 120, battery_capacity_wh = 60000"
+    " where id = 'V1'",
+    "update devices set reporting_interval_s = 30 where id = 'M2'",
 )
 
 
 def test_hours_are_the_same_rolled_up_or_not(place: Place) -> None:
     expected = place.of_history()
     assert len(expected) > 40
+    on_the_hour = place.db.value("select count(*) from readings where time = floor_hour(time)")
+    assert on_the_hour > 5
+    alone = [row for row in expected if (row[3] or row[4]) and not row[8]]
+    assert alone, "hours of spread energy without a reading"
+    energy = place.db.value("select sum(energy_mwh) from readings")
+    assert sum((row[3] or 0) + (row[4] or 0) for row in expected) == energy
 
     def agrees() -> None:
         assert place.observed(None, None, place.begin, place.end) == expected
@@ -206,8 +251,8 @@ def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
         queries.vehicle_points, ids=list(starts), starts=list(starts.values()), end=place.end
     )
     expected = place.db.fetch(
-        "select vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg from vehicle_readings"
-        " where time < $3"
+        "select vehicle_id, time, energy_mwh, span_ms, soc_bp, battery_temp_cdeg"
+        " from vehicle_readings where time <= $3"
         " and (vehicle_id = 'V0' and time >= $1 or vehicle_id = 'V2' and time >= $2)"
         " order by vehicle_id, time",
         *(starts["V0"], starts["V2"], place.end),
@@ -216,7 +261,7 @@ def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
     assert {row[0] for row in rows} == {"V0", "V2"}
     rows = place.ask(queries.meter_points, ids=["M3"], starts=[place.begin], end=place.end)
     expected = place.db.fetch(
-        "select meter_id, time, energy_mwh, voltage_mv, reset from meter_readings"
+        "select meter_id, time, energy_mwh, span_ms, voltage_mv, reset from meter_readings"
         " where meter_id = 'M3' order by time"
     )
     assert list(map(tuple, rows)) == list(map(tuple, expected))
@@ -225,24 +270,21 @@ def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
 def test_the_newest_reading_before_a_time(place: Place) -> None:
     for kind in ("vehicle", "meter"):
         ids = [f"{kind[0].upper()}{number}" for number in range(4)]
-        since, before = place.begin + HOUR, place.end - HOUR
+        since, until = place.begin + HOUR, place.end - HOUR
         rows = place.ask(
-            getattr(queries, f"newest_{kind}_times"),
-            ids=[*ids, "nobody"],
-            since=since,
-            before=before,
+            queries.newest_times, kind=kind, ids=[*ids, "nobody"], since=since, until=until
         )
         expected = place.db.fetch(
             f"select {kind}_id, max(time) from {kind}_readings"
-            f" where {kind}_id = any($1) and time >= $2 and time < $3 group by 1",
-            *(ids, since, before),
+            f" where {kind}_id = any($1) and time > $2 and time <= $3 group by 1",
+            *(ids, since, until),
         )
         assert sorted(map(tuple, rows)) == sorted(map(tuple, expected))
         assert len(rows) == 4
 
 
 def test_devices_that_are_there(place: Place) -> None:
-    found = {row["id"]: tuple(row)[:5] for row in place.ask(queries.devices)}
+    found = {row["id"]: tuple(row)[:5] for row in place.ask(queries.roster)}
     assert sorted(found) == ["M0", "M1", "M2", "M3", "V0", "V1", "V2", "V3", "V5"]
     assert found["V1"] == ("vehicle", "V1", "north", 120, 60000)
     assert found["M2"] == ("meter", "M2", None, 30, None)
@@ -251,11 +293,11 @@ def test_devices_that_are_there(place: Place) -> None:
 
 def test_clocks_that_are_off_and_those_that_are_asked_for(place: Place) -> None:
     now = place.end
-    place.db.fetch("update vehicle_state set time = $1, last_seen = $1", now)
-    place.db.fetch("update meter_state set time = $1, last_seen = $1", now)
+    place.db.fetch("update live_state set time = $1, last_seen = $1", now)
     for device, behind in (("V0", 10 * MINUTE), ("V1", -3 * MINUTE), ("V4", HOUR), ("V5", MINUTE)):
         place.db.fetch(
-            "update vehicle_state set time = $2::timestamptz - $3::interval where vehicle_id = $1",
+            "update live_state set time = $2::timestamptz - $3::interval"
+            " where device = device_of('vehicle', $1)",
             *(device, now, behind),
         )
 
@@ -278,18 +320,21 @@ def long_history(server: Server) -> Iterator[Db]:
     """Ten days of three vehicles and three meters."""
     with migrated_database(server) as url:
         db = Db(url)
-        for kind, columns, values in (
-            (
-                "vehicle",
-                "vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared",
-                "'V' || n, t, 1000, 5000, 2000, false",
-            ),
-            ("meter", "meter_id, time, energy_mwh, voltage_mv", "'M' || n, t, 1000, 230000"),
+        for kind, first, columns, values in (
+            ("vehicle", 1, "soc_bp, battery_temp_cdeg", "5000, 2000"),
+            ("meter", 11, "voltage_mv", "230000"),
         ):
             db.fetch(
-                f"insert into {kind}_readings ({columns}) select {values}"
+                "insert into devices (device, kind, id) overriding system value"
+                " select $1::integer + n, $2, upper(left($2, 1)) || n from generate_series(1, 3) n",
+                *(first, kind),
+            )
+            db.fetch(
+                f"insert into readings (device, time, energy_mwh, {columns})"
+                f" select $1::integer + n, t, 1000, {values}"
                 " from generate_series(now() - interval '10 days', now(), interval '10 minutes') t"
-                " cross join generate_series(1, 3) n"
+                " cross join generate_series(1, 3) n",
+                first,
             )
         yield db
 
@@ -302,8 +347,7 @@ def question(kind: str, name: str) -> tuple[Callable[[Any], Any], int]:
 
     async def ask(connection: Any) -> None:
         if name == "newest":
-            newest = getattr(queries, f"newest_{kind}_times")
-            rows = newest(connection, ids=ids, since=start, before=end)
+            rows = queries.newest_times(connection, kind=kind, ids=ids, since=start, until=end)
         else:
             points = getattr(queries, f"{kind}_points")
             rows = points(connection, ids=ids, starts=[start, start + HOUR], end=end)
@@ -336,7 +380,7 @@ def test_only_the_readings_that_are_asked_for_are_read(
 READ = """
 select (coalesce(sum(seq_tup_read), 0) + coalesce(sum(idx_tup_fetch), 0))::integer
 from pg_stat_xact_user_tables
-where relname ~ '^(vehicle|meter)_readings$'
+where relname = 'readings'
     or schemaname = '_timescaledb_internal' and relname ~ '_chunk$'
 """
 

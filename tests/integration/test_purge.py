@@ -74,23 +74,35 @@ def fleet(client: httpx.Client, db: Db, server: Server, uid: str) -> str:
     client.patch(f"/v1/meters/{uid}M", json={"label": "Anna's"}).raise_for_status()
     materialise(db, server)
     if server.engine == "timescaledb":
-        for table in ("vehicle_readings", "meter_readings"):
-            db.fetch(f"select compress_chunk(c) from show_chunks('{table}', interval '30 days') c")
+        db.fetch("select compress_chunk(c) from show_chunks('readings', interval '30 days') c")
     eventually(lambda: rollup_differences(db, uid) == [])
     return uid
 
 
-def places(db: Db, device: str) -> dict[str, int]:
-    """Every column of every relation that has the id: found without the purge's own list."""
+def number_of(db: Db, device: str) -> int | None:
+    """The device's number in the database, while it has one."""
+    rows = db.fetch("select device from devices where id = $1", device)
+    return rows[0]["device"] if rows else None
+
+
+def places(db: Db, device: str, number: int | None = None) -> dict[str, int]:
+    """Every column of every relation that has the id or the number (by default, what it has now).
+
+    Found without the purge's own list.
+    """
     columns = db.fetch(
-        "select c.table_name, c.column_name from information_schema.columns as c"
-        " where c.table_schema = 'public' and c.data_type in ('text', 'jsonb')"
+        "select c.table_name, c.column_name, c.data_type = 'integer' as is_number"
+        " from information_schema.columns as c where c.table_schema = 'public'"
+        " and (c.data_type in ('text', 'jsonb')"
+        " or c.data_type = 'integer' and c.column_name in ('device', 'vehicle', 'meter'))"
         " and c.table_name !~ '^(efficiency|vehicle_energy)'"
     )
+    number = number or number_of(db, device)
     found = {}
-    for table, column in columns:
+    for table, column, is_number in columns:
+        condition = f'"{column}" = $1' if is_number else f'strpos("{column}"::text, $1) > 0'
         count = db.value(
-            f'select count(*) from "{table}" where strpos("{column}"::text, $1) > 0', device
+            f'select count(*) from "{table}" where {condition}', number if is_number else device
         )
         if count:
             found[f"{table}.{column}"] = count
@@ -99,14 +111,15 @@ def places(db: Db, device: str) -> dict[str, int]:
 
 def history(outcome: Result) -> list[str]:
     """The lines about readings."""
-    return [line for line in outcome.output.splitlines() if "_readings" in line]
+    return [line for line in outcome.output.splitlines() if "readings" in line]
 
 
 @pytest.mark.parametrize(("device", "others"), [("EV-1", "EV-2"), ("M", "EV-2")])
 def test_nothing_of_the_device_stays_and_all_of_the_others(
     client: httpx.Client, db: Db, purge: Any, fleet: str, device: str, others: str
 ) -> None:
-    assert len(places(db, f"{fleet}{device}")) > 8
+    number = number_of(db, f"{fleet}{device}")
+    assert len(places(db, f"{fleet}{device}")) > 16
     window = {"from": rfc3339(hours_ago(24 * 41)), "to": rfc3339(hours_ago(0))}
     path = f"/v1/vehicles/{fleet}{others}/readings"
     before = client.get(path, params=window).json()["items"]
@@ -118,7 +131,7 @@ def test_nothing_of_the_device_stays_and_all_of_the_others(
     assert done.exit_code == 0, done.output
     assert history(done) == history(counted), "rollups and accounts move in the background"
 
-    eventually(lambda: places(db, f"{fleet}{device}") == {})
+    eventually(lambda: places(db, f"{fleet}{device}", number) == {})
     eventually(lambda: rollup_differences(db, fleet) == [])
     assert unshared_energy(db, fleet) == []
     after = client.get(path, params=window).json()["items"]
@@ -135,9 +148,9 @@ def test_what_it_counts_is_what_is_there(db: Db, purge: Any, fleet: str) -> None
     lines = purge("--device", f"{fleet}EV-1", "--dry-run").output.splitlines()
     counted = {line.split()[1]: int(line.split()[0].replace(",", "")) for line in lines}
     there = db.fetch("select count(*) from vehicle_readings where vehicle_id = $1", f"{fleet}EV-1")
-    assert counted["vehicle_readings"] == there[0][0] == 20
-    assert counted["replaced_vehicle_readings"] == 1
-    assert counted["meter_assignments"] == 3
+    assert counted["readings"] == there[0][0] == 20
+    assert counted["replaced_readings"] == 1
+    assert counted["assignments"] == 3
     assert counted["replaced_assignments"] == 1
 
 
@@ -161,7 +174,7 @@ def test_an_id_of_a_vehicle_and_of_a_meter_needs_the_kind(
     assert client.get(f"/v1/vehicles/{uid}X").status_code == 200
 
 
-def test_a_purged_device_may_start_anew(client: httpx.Client, purge: Any, uid: str) -> None:
+def test_a_purged_device_may_start_anew(client: httpx.Client, db: Db, purge: Any, uid: str) -> None:
     start = hours_ago(3)
 
     def register(n: int, total: float) -> dict[str, Any]:
@@ -170,16 +183,25 @@ def test_a_purged_device_may_start_anew(client: httpx.Client, purge: Any, uid: s
         return reading
 
     post(client, *(register(n, 10 + n) for n in range(5)))
+    client.patch(f"/v1/meters/{uid}M", json={"label": "Anna's"}).raise_for_status()
+    before = number_of(db, f"{uid}M")
     assert purge("--device", f"{uid}M", "--yes").exit_code == 0
     # earlier than before, and of the other kind: nothing is remembered
-    post(client, meter_reading(f"{uid}M", start + MINUTE, 1), meter_reading(f"{uid}M", start, 2))
+    again = [meter_reading(f"{uid}M", start + n * MINUTE, 2 - n) for n in range(2)]
+    post(client, *reversed(again))
     assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 1
+    # and its history is its own: under another number, without what there was
+    window = {"from": rfc3339(start), "to": rfc3339(hours_ago(0))}
+    assert client.get(f"/v1/meters/{uid}M/readings", params=window).json()["items"] == again
+    assert "settings" not in client.get(f"/v1/meters/{uid}M").json()
+    assert number_of(db, f"{uid}M") not in (None, before)
+    assert db.value("select count(*) from readings where device = $1", before) == 0
 
 
 def test_a_device_that_keeps_reporting_keeps_its_meter(
     client: httpx.Client, db: Db, purge: Any, uid: str
 ) -> None:
-    start = hours_ago(1).replace(minute=5)  # within an hour, which shares its AC out
+    start = hours_ago(1).replace(minute=5)  # within a quarter hour, which shares its AC out
 
     def both(n: int) -> None:
         at = start + n * MINUTE
@@ -194,9 +216,9 @@ def test_a_device_that_keeps_reporting_keeps_its_meter(
     both(1)  # the service has learned the pair anew
     db.fetch("select * from purge_device('vehicle', $1, false)", f"{uid}EV")
     both(2)
-    db.fetch("select purge_pairs('vehicle', $1)", f"{uid}EV")
+    db.fetch("select forget_device('vehicle', $1)", f"{uid}EV")
     both(3)
-    window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=1))}
+    window = {"from": rfc3339(start - MINUTE), "to": rfc3339(start + timedelta(hours=1))}
     answer = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
     assert (answer["totalEnergyDeliveredDc"], answer["totalEnergyConsumedAc"]) == (2, 8)
 
@@ -212,7 +234,9 @@ def test_who_stamps_readings_meanwhile_is_waited_for(
         try:
             async with connection.transaction():
                 await connection.execute(
-                    "update vehicle_readings set meter_id = 'M' where vehicle_id = $1", f"{uid}EV"
+                    "update readings set meter = number_device('meter', 'M')"
+                    " where device = device_of('vehicle', $1)",
+                    f"{uid}EV",
                 )
                 done = asyncio.create_task(
                     asyncio.to_thread(purge, "--device", f"{uid}EV", "--yes")
@@ -238,7 +262,8 @@ def test_a_meter_that_is_purged_while_readings_are_stamped_with_it_does_not_come
         try:
             async with connection.transaction():
                 await connection.execute(
-                    "select from vehicle_state where vehicle_id = $1 for update", f"{uid}EV"
+                    "select from live_state where device = device_of('vehicle', $1) for update",
+                    f"{uid}EV",
                 )
                 assigned = asyncio.create_task(
                     asyncio.to_thread(
@@ -263,8 +288,13 @@ def test_a_meter_that_is_purged_while_readings_are_stamped_with_it_does_not_come
 
 
 RULES = """
-insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)
-values ('MTR-1', now(), 0, 0, now()), ('MTR-10', now(), 0, 0, now());
+insert into live_state (device, time, energy_mwh, voltage_mv, last_seen)
+select number_device('meter', id), now(), 0, 0, now()
+from unnest(array['MTR-1', 'MTR-10']) as id;
+select number_device('vehicle', 'EV-' || n)
+from generate_series(1, 5) as n;
+update anomaly_progress
+set evaluated_until = now();
 insert into anomalies (
     kind, status, detected_at, device_kind, device_id, started_at, summary, evidence
 )
@@ -295,8 +325,9 @@ values
     ('clock', 'meter', 'MTR-1', '{}'),
     ('hours', 'vehicle', 'EV-4', '{"sessions": [{"meterId": "MTR-1"}]}'),
     ('hours', 'vehicle', 'EV-5', '{"sessions": [{"meterId": "MTR-10"}]}');
-insert into late_devices (source, device_id, since, late_hours_until)
-values ('meter_readings', 'MTR-1', now(), 0), ('meter_readings', 'MTR-10', now(), 0);
+insert into late_devices (device, since, late_hours_until)
+select device_of('meter', id), now(), 0
+from unnest(array['MTR-1', 'MTR-10']) as id;
 insert into rule_overrides (kind, scope, target, parameters, changed_by)
 select 'meter_silent', 'meter', target, '{}', 'anna'
 from unnest(array['MTR-1', 'MTR-10']) as target;
@@ -331,11 +362,16 @@ def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
     rest = db.fetch("select aspect, device_id from anomaly_memory")
     assert [tuple(row) for row in rest] == [("hours", "EV-5")]
     assert places(db, "MTR-10").keys() >= {
-        *("anomalies.device_id", "anomaly_memory.memory", "late_devices.device_id"),
-        *("rule_overrides.target", "rule_changes.target", "meter_state.meter_id"),
+        *("anomalies.device_id", "anomaly_memory.memory", "rule_overrides.target"),
+        *("rule_changes.target", "meter_state.meter_id"),
     }
-    anew = db.fetch("select device_id, since from late_devices where source ~ 'vehicle' order by 1")
-    assert [row["device_id"] for row in anew] == ["EV-1", "EV-2", "EV-3", "EV-4"]
+    late = (
+        "select d.kind, d.id, l.since from late_devices as l"
+        " join devices as d on d.device = l.device order by 1, 2"
+    )
+    others, *anew = db.fetch(late)
+    assert others["id"] == "MTR-10"
+    assert [row["id"] for row in anew] == ["EV-1", "EV-2", "EV-3", "EV-4"]
     assert [row["since"].day for row in anew[:3]] == [1, 2, 3]
 
 
@@ -369,3 +405,32 @@ def test_an_anomaly_that_somebody_acknowledges_meanwhile_does_not_come_back(
 
     assert asyncio.run(meanwhile()) is None
     assert db.value("select count(*) from anomalies where id = $1", anomaly_id) == 0
+
+
+@pytest.mark.parametrize("device", ["EV", "M"])
+def test_energy_in_pieces_goes_with_its_device_and_forgets_its_meter(
+    client: httpx.Client, db: Db, purge: Any, uid: str, device: str
+) -> None:
+    start, hour = hours_ago(6).replace(minute=0), timedelta(hours=1)
+    began = rfc3339(start)
+    post(
+        client,
+        vehicle_reading(f"{uid}EV", start + hour, 4, intervalStart=began, meterId=f"{uid}M"),
+        meter_reading(f"{uid}M", start + hour, 5, intervalStart=began),
+    )
+    pieces = "select device_of('vehicle', $1) = device as is_vehicle, meter, energy_mwh"
+    pieces += (
+        " from spread_energy where device in (device_of('vehicle', $1), device_of('meter', $2))"
+    )
+    assert len(db.fetch(pieces, f"{uid}EV", f"{uid}M")) == 8
+    number = number_of(db, f"{uid}{device}")
+    counted = purge("--device", f"{uid}{device}", "--dry-run")
+    assert "4 spread_energy" in " ".join(counted.output.split())
+    assert purge("--device", f"{uid}{device}", "--yes").exit_code == 0
+    eventually(lambda: places(db, f"{uid}{device}", number) == {})
+    left = [tuple(row) for row in db.fetch(pieces, f"{uid}EV", f"{uid}M")]
+    if device == "M":  # the vehicle's stay, all but the meter
+        assert left == [(True, None, 1_000_000)] * 4
+    else:
+        assert [energy for _, _, energy in left] == [1_250_000] * 4
+    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)

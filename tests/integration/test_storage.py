@@ -14,8 +14,7 @@ from tests.conftest import START_JOBS, Db, Server, eventually, migrated_database
 from tests.integration.test_cli import fleetmeter
 
 NAMES = [
-    *("vehicle_readings", "meter_readings"),
-    *("vehicle_hourly", "vehicle_daily", "meter_hourly", "meter_daily"),
+    *("readings", "spread energy", "quarter hours", "hours", "days"),
     *("live state", "accounted energy", "corrections", "other tables"),
 ]
 DAY = timedelta(days=1)
@@ -27,24 +26,29 @@ def filled(server: Server) -> Iterator[Db]:
     """Three days of two vehicles, 240 readings each; two days are in the columnstore."""
     with migrated_database(server, jobs=False) as url:
         db = Db(url)
+        db.run(
+            "select number_device('vehicle', 'EV-0'), number_device('vehicle', 'EV-1'),"
+            " number_device('meter', 'M')"
+        )
         db.fetch(
-            "insert into vehicle_readings"
-            " (vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_declared)"
-            " select 'EV-' || n % 2, $1::timestamptz + n / 2 * interval '12 minutes',"
-            " 1000, 5000, 2000, false from generate_series(0, 719) as n",
+            "insert into readings (device, time, energy_mwh, soc_bp, battery_temp_cdeg)"
+            " select device_of('vehicle', 'EV-' || n % 2),"
+            " $1::timestamptz + n / 2 * interval '12 minutes', 1000, 5000, 2000"
+            " from generate_series(0, 719) as n",
             TODAY - 4 * DAY,
         )
-        db.fetch("insert into meter_readings values ('M', $1, 1000, 230000)", TODAY)
-        db.fetch("insert into meter_state values ('M', $1, 1000, 230000, now())", TODAY)
+        meter = "(device, time, energy_mwh, voltage_mv"
+        values = "values (device_of('meter', 'M'), $1, 1000, 230000"
+        db.fetch(f"insert into readings {meter}) {values})", TODAY)
+        db.fetch(f"insert into live_state {meter}, last_seen) {values}, now())", TODAY)
         db.fetch("insert into accounted_hours values ($1), ($2)", TODAY, TODAY - DAY)
         db.fetch(
-            "insert into replaced_meter_readings"
-            " (meter_id, time, version, energy_mwh, voltage_mv, reset, replaced_by, reason)"
-            " values ('M', $1, 1, 1, 230000, false, 'me', 'a typo')",
+            f"insert into replaced_readings {meter}, version, replaced_by, reason)"
+            f" {values}, 1, 'me', 'a typo')",
             TODAY,
         )
         if server.engine == "timescaledb":
-            chunks = db.fetch("select show_chunks('vehicle_readings') as c order by 1 limit 2")
+            chunks = db.fetch("select show_chunks('readings') as c order by 1 limit 2")
             for chunk in chunks:
                 db.fetch(f"call convert_to_columnstore('{chunk['c']}')")
         yield db
@@ -61,42 +65,40 @@ def test_everything_is_counted_once_in_one_order(filled: Db) -> None:
     rows = {each.relation: each.about_rows for each in told.relations}
     assert rows.pop("other tables") >= filled.value("select count(*) from schema_migrations")
     assert {name: count for name, count in rows.items() if count} == {
-        "vehicle_readings": 720,
-        "meter_readings": 1,
+        "readings": 721,
         "live state": 1,
         "accounted energy": 2,
         "corrections": 1,
     }
     sizes = {each.relation: each.bytes for each in told.relations}
-    state = "select pg_total_relation_size('vehicle_state') + pg_total_relation_size('meter_state')"
-    assert sizes["live state"] == filled.value(state)
+    assert sizes["live state"] == filled.value("select pg_total_relation_size('live_state')")
     assert sum(sizes.values()) < told.database_bytes
     assert told.database_bytes == filled.value("select pg_database_size(current_database())")
 
 
 def test_history_is_told_of_in_chunks_where_it_has_some(filled: Db, server: Server) -> None:
-    vehicles = relations(filled)["vehicle_readings"]
+    history = relations(filled)["readings"]
     if server.engine == "postgresql":
-        size = filled.value("select pg_total_relation_size('vehicle_readings')")
-        assert vehicles.bytes == size
-        assert vehicles.bytes_per_row == size / 720
-        assert (vehicles.chunks, vehicles.columnstore_chunks, vehicles.oldest) == (None, None, None)
+        size = filled.value("select pg_total_relation_size('readings')")
+        assert history.bytes == size
+        assert history.bytes_per_row == size / 721
+        assert (history.chunks, history.columnstore_chunks, history.oldest) == (None, None, None)
         return
-    (stats,) = filled.fetch("select * from hypertable_columnstore_stats('vehicle_readings')")
-    assert vehicles.bytes == filled.value("select hypertable_size('vehicle_readings')")
-    assert (vehicles.chunks, vehicles.columnstore_chunks, vehicles.columnstore_rows) == (3, 2, 480)
-    assert vehicles.columnstore_bytes_before == stats["before_compression_total_bytes"]
-    assert vehicles.columnstore_bytes is not None
-    assert vehicles.columnstore_bytes >= stats["after_compression_total_bytes"]
-    assert vehicles.columnstore_bytes_per_row == vehicles.columnstore_bytes / 480
-    assert vehicles.bytes_per_row == (vehicles.bytes - vehicles.columnstore_bytes) / 240
-    assert (vehicles.oldest, vehicles.newest) == (TODAY - 4 * DAY, TODAY - 2 * DAY)
+    (stats,) = filled.fetch("select * from hypertable_columnstore_stats('readings')")
+    assert history.bytes == filled.value("select hypertable_size('readings')")
+    assert (history.chunks, history.columnstore_chunks, history.columnstore_rows) == (4, 2, 480)
+    assert history.columnstore_bytes_before == stats["before_compression_total_bytes"]
+    assert history.columnstore_bytes is not None
+    assert history.columnstore_bytes >= stats["after_compression_total_bytes"]
+    assert history.columnstore_bytes_per_row == history.columnstore_bytes / 480
+    assert history.bytes_per_row == (history.bytes - history.columnstore_bytes) / 241
+    assert (history.oldest, history.newest) == (TODAY - 4 * DAY, TODAY)
 
 
 def test_rows_are_not_counted_where_the_planner_knows_about_them(filled: Db) -> None:
-    filled.fetch("analyze meter_assignments")
+    filled.fetch("analyze assignments")
     before = relations(filled)["other tables"].about_rows
-    filled.fetch("insert into meter_assignments values ('EV-9', now(), 'M')")
+    filled.fetch("insert into assignments values (9, now(), 10)")
     assert relations(filled)["other tables"].about_rows == before
 
 
@@ -104,7 +106,7 @@ def test_rows_are_not_counted_where_the_planner_knows_about_them(filled: Db) -> 
 def test_hundreds_of_chunks_are_told_of_at_once(quiet_database_url: str) -> None:
     db = Db(quiet_database_url)
     db.fetch(
-        "insert into meter_readings select 'M', t, 1000, 230000"
+        "insert into readings (device, time, energy_mwh, voltage_mv) select 1, t, 1000, 230000"
         " from generate_series($1::timestamptz, $2, interval '1 day') as t",
         TODAY - 300 * DAY,
         TODAY,
@@ -112,18 +114,21 @@ def test_hundreds_of_chunks_are_told_of_at_once(quiet_database_url: str) -> None
 
     def at_once() -> Relation | None:
         started = perf_counter()
-        meters = relations(db)["meter_readings"]
-        return meters if perf_counter() - started < 1 else None
+        history = relations(db)["readings"]
+        return history if perf_counter() - started < 1 else None
 
-    meters = eventually(at_once, timeout_s=20)  # the machine may be busy, but not all the while
-    assert (meters.chunks, meters.about_rows) == (301, 301)
+    history = eventually(at_once, timeout_s=20)  # the machine may be busy, but not all the while
+    assert (history.chunks, history.about_rows) == (301, 301)
 
 
 @pytest.mark.timescaledb
 def test_a_policy_that_fails_is_told_with_its_error(quiet_database_url: str) -> None:
     db = Db(quiet_database_url)
-    db.fetch("insert into meter_readings values ('M', now() - interval '500 days', 1, 230000)")
-    chunk = db.value("select show_chunks('meter_readings')::text")
+    db.fetch(
+        "insert into readings (device, time, energy_mwh, voltage_mv)"
+        " values (1, now() - interval '500 days', 1, 230000)"
+    )
+    chunk = db.value("select show_chunks('readings')::text")
     db.fetch(f"create view in_the_way as select * from {chunk}")  # it keeps the chunk from its drop
     db.fetch(
         "select alter_job(job_id, scheduled => true, next_start => now())"
@@ -137,13 +142,13 @@ def test_a_policy_that_fails_is_told_with_its_error(quiet_database_url: str) -> 
 
     def ended() -> bool:
         told = jobs()
-        failed = told["retention", "meter_readings"].outcome == "failed"
-        return failed and told["refresh", "meter_daily"].outcome == "succeeded"
+        failed = told["retention", "readings"].outcome == "failed"
+        return failed and told["refresh", "days"].outcome == "succeeded"
 
     eventually(ended, timeout_s=30, pause_s=0.5)
     told = jobs()
-    assert [job for job, _ in told] == [*["refresh"] * 4, *["columnstore"] * 2, *["retention"] * 2]
-    failed, refreshed = told["retention", "meter_readings"], told["refresh", "meter_daily"]
+    assert [job for job, _ in told] == [*["refresh"] * 3, *["columnstore"] * 2, "retention"]
+    failed, refreshed = told["retention", "readings"], told["refresh", "days"]
     assert "depend" in (failed.error or "")
     assert failed.every == DAY
     assert refreshed.error is None
@@ -172,7 +177,7 @@ def test_where_the_service_does_the_retention_it_is_told_how_it_went(
     printed = capsys.readouterr().out
     assert f"{TODAY:%Y-%m-%d} 00:00" in printed
     assert "2.5 min" in printed
-    assert "succeeded, 12,345 readings moved into kept hours" in printed
+    assert "succeeded, 12,345 readings moved into kept quarter hours" in printed
 
 
 def test_it_is_plain_text_when_piped_and_json_when_asked(
@@ -181,7 +186,7 @@ def test_it_is_plain_text_when_piped_and_json_when_asked(
     environ = {"FLEETMETER_DATABASE_URL": filled.url}
     piped = fleetmeter(tmp_path, "storage", **environ)
     assert piped.returncode == 0, piped.stderr
-    for name in (*NAMES, "≈ 720", "retention"):
+    for name in (*NAMES, "≈ 721", "retention"):
         assert name in piped.stdout
     assert not set("│┃━\x1b") & set(piped.stdout)
     assert ("≈ 480" in piped.stdout) == (server.engine == "timescaledb")
@@ -189,7 +194,7 @@ def test_it_is_plain_text_when_piped_and_json_when_asked(
     document = json.loads(fleetmeter(tmp_path, "storage", "--json", **environ).stdout)
     assert set(document) == {"relations", "databaseBytes", "jobs"}
     assert [each["relation"] for each in document["relations"]] == NAMES
-    assert document["relations"][0]["aboutRows"] == 720
+    assert document["relations"][0]["aboutRows"] == 721
     assert document["jobs"][0]["relation"]
 
 
@@ -205,7 +210,7 @@ def test_a_database_that_was_not_migrated_is_one_clear_line(
 
 def test_sizes_and_errors_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     packed = Relation(
-        relation="vehicle_readings",
+        relation="readings",
         about_rows=3_000_000,
         bytes=130 << 20,
         chunks=3,
@@ -218,7 +223,7 @@ def test_sizes_and_errors_are_for_people(capsys: pytest.CaptureFixture[str]) -> 
     )
     job = Job(
         job="refresh",
-        relation="meter_daily",
+        relation="days",
         every=timedelta(minutes=10),
         last_run=TODAY,
         outcome="failed",

@@ -1,15 +1,21 @@
 """Energy accounting by its definitions, reading by reading, without a database: a naive model.
 
 Slow and plain on purpose. docs/energy-accounting.md has the rules; energies are milliwatt-hours.
+Every interval, slice and window is (start, end]: open where it begins, closed where it ends.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
-HOUR = timedelta(hours=1)
+QUARTER = timedelta(minutes=15)
+NOTHING = timedelta()
+MICROSECOND = timedelta(microseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 DEFAULT_INTERVAL_S = 60
 LEAST_MATCH = 0.9
 SESSION_GAP = timedelta(minutes=15)
@@ -18,19 +24,39 @@ MOST_MW = 10_000_000_000
 """1,000 kWh, and 10 MW for as long as it took: more is another register."""
 
 
+class Sent(NamedTuple):
+    """What a device sent: interval energy or what its register showed."""
+
+    value: int
+    meter: str | None = None
+    soc_bp: int = 7200
+    starts: datetime | None = None
+    """When the interval began, where the reading says so."""
+
+
 class Reading(NamedTuple):
     """As it is stored: what was sent, and what follows from it."""
 
     device: str
     at: datetime
     energy: int
-    covered_s: int | None
-    """None: it opens a register, and covers nothing."""
+    starts: datetime | None
+    """When its interval began; None: it opens a register, and there is none."""
 
     meter: str | None = None
     soc_bp: int = 7200
     reset: bool = False
     register: bool = False
+
+
+class Piece(NamedTuple):
+    """The part of an interval that lies in one quarter hour."""
+
+    starts: datetime
+    ends: datetime
+    energy: int
+    covered: timedelta
+    """How much of it no interval covers that ended before."""
 
 
 class Sums:
@@ -42,9 +68,9 @@ class Sums:
         self.compared_dc = 0
         self.compared_ac: int | None = None
         self.left_out = 0
-        self.covered_dc_s = 0.0
-        self.covered_ac_s = 0.0
-        self.compared_s = 0.0
+        self.covered_dc = NOTHING
+        self.covered_ac = NOTHING
+        self.compared = NOTHING
         self.readings = 0
         self.meters: set[str] = set()
 
@@ -66,31 +92,108 @@ class Balance(Sums):
         self.meter_readings = 0
 
 
+class Cell:
+    """What one device measured in one slice, a vehicle at one meter."""
+
+    def __init__(self) -> None:
+        self.energy = 0
+        self.covered = NOTHING
+        self.readings = 0
+
+
+class Slice:
+    """A quarter hour, cut to the window."""
+
+    def __init__(self, length: timedelta) -> None:
+        self.length = length
+        self.vehicles: dict[str, dict[str | None, Cell]] = defaultdict(lambda: defaultdict(Cell))
+        self.meters: dict[str, Cell] = defaultdict(Cell)
+
+    def covered(self, vehicle: str) -> timedelta:
+        return sum((cell.covered for cell in self.vehicles[vehicle].values()), NOTHING)
+
+    def at(self, meter: str) -> list[str]:
+        """The vehicles at a meter, in the order of their ids."""
+        return sorted(vehicle for vehicle, cells in self.vehicles.items() if meter in cells)
+
+    def comparable(self, meter: str | None) -> bool:
+        """Whether the meter and every vehicle on it cover the same time."""
+        if meter not in self.meters or meter is None:
+            return False
+        covered = [self.covered(vehicle) // MILLISECOND for vehicle in self.at(meter)]
+        covered.append(self.meters[meter].covered // MILLISECOND)
+        return len(covered) > 1 and min(covered) > 0 and min(covered) >= LEAST_MATCH * max(covered)
+
+
 def derived(
-    sent: dict[datetime, tuple[int, str | None, int]],
+    sent: dict[datetime, Sent],
     device: str,
     register: bool,
     rollover: int | None,
     interval_s: int,
 ) -> list[Reading]:
-    """A device's readings, {at: (value, meter, soc)}, in the order of time, with their energy."""
+    """A device's readings in the order of time, with their energy and intervals."""
     readings = []
     before: tuple[datetime, int] | None = None
-    for at, (value, meter, soc) in sorted(sent.items()):
-        if not register:
-            readings.append(Reading(device, at, value, interval_s, meter, soc))
-            continue
-        energy, covered, reset = 0, None, False
+    for at, (value, meter, soc, stated) in sorted(sent.items()):
+        energy, starts, reset = value, at - timedelta(seconds=interval_s), False
         if before is not None:
-            seconds = (at - before[0]).total_seconds()
-            energy, covered = value - before[1], round(seconds)
-            if energy < 0 and rollover is not None and (energy + rollover) * 10 < rollover:
-                energy += rollover
-            if not 0 <= energy <= MOST_MWH + MOST_MW * seconds / 3600:
-                energy, covered, reset = 0, None, True
-        readings.append(Reading(device, at, energy, covered, meter, soc, reset, register=True))
+            starts = max(starts, before[0])
+        opens = register and before is None
+        if register:
+            energy = 0
+            if before is not None:
+                starts = before[0]
+                energy = value - before[1]
+                if energy < 0 and rollover is not None and (energy + rollover) * 10 < rollover:
+                    energy += rollover
+                most = MOST_MWH + MOST_MW * (at - before[0]).total_seconds() / 3600
+                if not 0 <= energy <= most:
+                    energy, reset = 0, True
+        if stated is not None:
+            starts = stated
+        has_none = opens or reset
+        readings.append(
+            Reading(device, at, energy, None if has_none else starts, meter, soc, reset, register)
+        )
         before = at, value
     return readings
+
+
+def used(energy: int, starts: datetime, ends: datetime, at: datetime) -> int:
+    """What of an interval's energy has been used by some time, rounded down."""
+    if at <= starts:
+        return 0
+    if at >= ends:
+        return energy
+    return energy * ((at - starts) // MICROSECOND) // ((ends - starts) // MICROSECOND)
+
+
+def pieces(readings: list[Reading]) -> Iterator[tuple[Reading, Piece]]:
+    """The parts of a device's intervals, a quarter hour each; readings in the order of time.
+
+    Of every interval, what has been used by the end of each quarter hour is rounded down, so that
+    the parts add up.
+    """
+    taken: list[tuple[datetime, datetime]] = []
+    """What is covered, apart from each other, the oldest first."""
+    for r in readings:
+        if r.starts is None:
+            continue
+        free, until = [], r.at
+        while taken and taken[-1][1] > r.starts:
+            begin, end = taken.pop()
+            free.append((end, until))
+            until = begin
+        free.append((r.starts, until))
+        taken.append((min(until, r.starts), r.at))
+        quarter = floor_quarter(r.starts)
+        while quarter < r.at:
+            starts, ends = max(quarter, r.starts), min(quarter + QUARTER, r.at)
+            energy = used(r.energy, r.starts, r.at, ends) - used(r.energy, r.starts, r.at, starts)
+            covered = sum((overlap(starts, ends, *part) for part in free), NOTHING)
+            yield r, Piece(starts, ends, energy, covered)
+            quarter += QUARTER
 
 
 class Fleet:
@@ -102,6 +205,68 @@ class Fleet:
         self.vehicles = vehicles
         self.meters = meters
         self.intervals = intervals
+        self.pieces = {
+            device: list(pieces([r for r in (*vehicles, *meters) if r.device == device]))
+            for device in {r.device for r in (*vehicles, *meters)}
+        }
+
+    def energy(self, device: str, start: datetime, end: datetime) -> int:
+        """What of a device's energy lies in a window."""
+        return sum(
+            used(p.energy, p.starts, p.ends, end) - used(p.energy, p.starts, p.ends, start)
+            for _, p in self.pieces.get(device, ())
+        )
+
+    def exact(self, device: str, start: datetime, end: datetime) -> tuple[Fraction, int]:
+        """The same before it is rounded, and how many intervals the window cuts."""
+        energy, cut = Fraction(0), 0
+        for r in (*self.vehicles, *self.meters):
+            if r.device == device and r.starts is not None:
+                part = overlap(r.starts, r.at, start, end)
+                energy += Fraction(
+                    r.energy * (part // MICROSECOND), (r.at - r.starts) // MICROSECOND
+                )
+                cut += NOTHING < part < r.at - r.starts
+        return energy, cut
+
+    def slices(self, bounds: list[datetime]) -> dict[datetime, Slice]:
+        """By where they begin: quarter hours, cut to the window.
+
+        Where a bound between cuts a quarter hour, all are cut there, and shared each by itself.
+        """
+        first, last = bounds[0], bounds[-1]
+        whole = all(bound == floor_quarter(bound) for bound in bounds[1:-1])
+        cuts = [first, last] if whole else bounds
+        found: dict[datetime, Slice] = {}
+
+        def cell(r: Reading, at: datetime) -> Cell:
+            """Of the slice that this time is in."""
+            quarter = floor_quarter(at - MICROSECOND)
+            place = bisect_left(cuts, at)
+            start = max(quarter, cuts[place - 1])
+            if start not in found:
+                found[start] = Slice(min(quarter + QUARTER, cuts[place]) - start)
+            if r.device in self.is_meter:
+                return found[start].meters[r.device]
+            return found[start].vehicles[r.device][r.meter]
+
+        for r in (*self.vehicles, *self.meters):
+            if first < r.at <= last:
+                cell(r, r.at).readings += 1
+        for r, p in (each for mine in self.pieces.values() for each in mine):
+            inner = cuts[bisect_right(cuts, p.starts) : bisect_left(cuts, p.ends)]
+            for start, end in pairwise([p.starts, *inner, p.ends]):
+                if start >= first and end <= last:
+                    mine = cell(r, end)
+                    mine.energy += used(p.energy, p.starts, p.ends, end) - used(
+                        p.energy, p.starts, p.ends, start
+                    )
+                    mine.covered += p.covered * ((end - start) / (p.ends - p.starts))
+        return found
+
+    @property
+    def is_meter(self) -> set[str]:
+        return {r.device for r in self.meters}
 
     def account(
         self, bounds: list[datetime]
@@ -111,152 +276,122 @@ class Fleet:
         dict[int, Balance],
     ]:
         """By (bucket, vehicle), by (bucket, meter) and by bucket, for buckets between bounds."""
-        whole = all(bound == floor_hour(bound) for bound in bounds[1:-1])
-        cuts = [bounds[0], bounds[-1]] if whole else bounds
-
-        def slice_of(at: datetime) -> datetime:
-            """Its hour, cut to the window, and at the bounds that cut an hour."""
-            return max(floor_hour(at), cuts[bisect_right(cuts, at) - 1])
-
-        def length_s(start: datetime) -> float:
-            return (
-                min(floor_hour(start) + HOUR, cuts[bisect_right(cuts, start)]) - start
-            ).total_seconds()
-
-        inside = [r for r in self.vehicles if bounds[0] <= r.at < bounds[-1]]
-        metered = [r for r in self.meters if bounds[0] <= r.at < bounds[-1]]
-        dc: dict[tuple[datetime, str | None, str], int] = defaultdict(int)
-        vehicle_s: dict[tuple[datetime, str], int] = defaultdict(int)
-        ac: dict[tuple[datetime, str], int] = defaultdict(int)
-        meter_s: dict[tuple[datetime, str], int] = defaultdict(int)
         by_vehicle: dict[tuple[int, str], Sums] = defaultdict(Sums)
         by_meter: dict[tuple[int, str], Balance] = defaultdict(Balance)
         total: dict[int, Balance] = defaultdict(Balance)
-        for r in inside:
-            start = slice_of(r.at)
-            dc[start, r.meter, r.device] += r.energy
-            vehicle_s[start, r.device] += r.covered_s or 0
+        for start, each in self.slices(bounds).items():
             bucket = bisect_right(bounds, start) - 1
-            by_vehicle[bucket, r.device].readings += 1
-            total[bucket].readings += 1
-        for r in metered:
-            start = slice_of(r.at)
-            ac[start, r.device] += r.energy
-            meter_s[start, r.device] += r.covered_s or 0
-            bucket = bisect_right(bounds, start) - 1
-            by_meter[bucket, r.device].meter_readings += 1
-            total[bucket].meter_readings += 1
-
-        for start, vehicle in vehicle_s:
-            bucket = bisect_right(bounds, start) - 1
-            covered = min(vehicle_s[start, vehicle], length_s(start))
-            by_vehicle[bucket, vehicle].covered_dc_s += covered
-            total[bucket].covered_dc_s += covered
-            meters = {m for s, m, v in dc if s == start and v == vehicle and m is not None}
-            for meter in meters:
-                by_vehicle[bucket, vehicle].covered_ac_s += min(
-                    meter_s.get((start, meter), 0), length_s(start)
-                ) / len(meters)
-            by_vehicle[bucket, vehicle].meters |= meters
-            # of its readings at meters first, in the order of ids, so much counts as compared
-            running = 0
-            for meter in [*sorted(meters), None]:
-                own = sum(
-                    r.covered_s or 0
-                    for r in inside
-                    if r.device == vehicle and r.meter == meter and slice_of(r.at) == start
+            for vehicle in each.vehicles:
+                _add_vehicle(each, vehicle, [by_vehicle[bucket, vehicle], total[bucket]])
+            there = {m for cells in each.vehicles.values() for m in cells if m is not None}
+            for meter in there | set(each.meters):
+                _share(
+                    each,
+                    meter,
+                    [by_meter[bucket, meter], total[bucket]],
+                    {vehicle: by_vehicle[bucket, vehicle] for vehicle in each.at(meter)},
                 )
-                part = min(running + own, covered) - min(running, covered)
-                running += own
-                if meter is not None and self.comparable(start, meter, dc, vehicle_s, meter_s):
-                    by_vehicle[bucket, vehicle].compared_s += part
-                    total[bucket].compared_s += part
-
-        for start, meter in {(s, m) for s, m, _ in dc if m is not None} | set(ac):
-            bucket = bisect_right(bounds, start) - 1
-            there = sorted(v for s, m, v in dc if (s, m) == (start, meter))
-            sum_dc = sum(dc[start, meter, v] for v in there)
-            comparable = self.comparable(start, meter, dc, vehicle_s, meter_s)
-            known = (start, meter) in ac
-            answers = [by_meter[bucket, meter], total[bucket]]
-            before = 0
-            for vehicle in there:
-                mine = dc[start, meter, vehicle]
-                share = None
-                if known:
-                    share = 0
-                    if sum_dc:
-                        energy = ac[start, meter]
-                        share = energy * (before + mine) // sum_dc - energy * before // sum_dc
-                before += mine
-                for sums in (by_vehicle[bucket, vehicle], *answers):
-                    sums.dc += mine
-                    if share is not None:
-                        sums.ac = (sums.ac or 0) + share
-                    if comparable:
-                        sums.compared_dc += mine
-                        sums.compared_ac = (sums.compared_ac or 0) + (share or 0)
-                    elif mine or share:
-                        sums.left_out += 1
-            if known:
-                for sums in answers:
-                    rest = 0 if sum_dc else ac[start, meter]
-                    sums.ac = (sums.ac or 0) + rest
-                    sums.unattributed += rest
-                    sums.covered_ac_s += min(meter_s[start, meter], length_s(start))
-                least = min((vehicle_s[start, v] for v in there), default=0)
-                by_meter[bucket, meter].covered_dc_s += min(least, length_s(start))
-            by_meter[bucket, meter].readings += sum(
-                1 for r in inside if r.meter == meter and slice_of(r.at) == start
-            )
-        for (start, meter_id, vehicle), mine in dc.items():
-            if meter_id is None:
-                bucket = bisect_right(bounds, start) - 1
-                by_vehicle[bucket, vehicle].dc += mine
-                total[bucket].dc += mine
+                covered = [each.covered(vehicle) for vehicle in each.at(meter)]
+                by_meter[bucket, meter].covered_dc += min(
+                    min(covered, default=NOTHING), each.length
+                )
+                by_meter[bucket, meter].readings += sum(
+                    each.vehicles[vehicle][meter].readings for vehicle in each.at(meter)
+                )
         return by_vehicle, by_meter, total
-
-    @staticmethod
-    def comparable(
-        start: datetime,
-        meter: str,
-        dc: dict[tuple[datetime, str | None, str], int],
-        vehicle_s: dict[tuple[datetime, str], int],
-        meter_s: dict[tuple[datetime, str], int],
-    ) -> bool:
-        """Whether the meter and every vehicle on it cover the same time of the slice."""
-        covered = [vehicle_s[start, v] for s, m, v in dc if (s, m) == (start, meter)]
-        covered.append(meter_s.get((start, meter), 0))
-        return len(covered) > 1 and min(covered) > 0 and min(covered) >= LEAST_MATCH * max(covered)
 
     def sessions(self, vehicle: str) -> list[tuple[datetime, datetime, str | None, int, int, int]]:
         """All of a vehicle's: (from, to, meter, DC, soc from, soc to), oldest first."""
         interval = timedelta(seconds=self.intervals.get(vehicle, DEFAULT_INTERVAL_S))
         gap = max(SESSION_GAP, 1.5 * interval)
-        found: list[tuple[datetime, datetime, str | None, int, int, int]] = []
+        found: list[tuple[datetime, datetime, str | None, int, int]] = []
         previous: Reading | None = None
         for r in (r for r in self.vehicles if r.device == vehicle):
             near = previous is not None and r.at - previous.at <= gap
             if r.energy > 0:
                 if found and r.at - found[-1][1] <= gap and found[-1][2] == r.meter:
-                    begin, _, meter, dc, soc, _ = found[-1]
-                    found[-1] = (begin, r.at, meter, dc + r.energy, soc, r.soc_bp)
+                    begin, _, meter, soc, _ = found[-1]
+                    found[-1] = (begin, r.at, meter, soc, r.soc_bp)
                 else:
-                    took = interval
-                    if previous is not None and (near or r.register):
-                        took = r.at - previous.at
-                    took = min(took, gap)
-                    if previous is not None:
-                        took = min(took, r.at - previous.at)
+                    assert r.starts is not None, "there is energy, so there is an interval"
                     soc = previous.soc_bp if near and previous is not None else r.soc_bp
-                    found.append((r.at - took, r.at, r.meter, r.energy, soc, r.soc_bp))
+                    begin = max(r.starts, found[-1][1]) if found else r.starts
+                    found.append((begin, r.at, r.meter, soc, r.soc_bp))
             previous = r
-        return found
+        return [
+            (begin, end, meter, self.energy(vehicle, begin, end), soc, soc_to)
+            for begin, end, meter, soc, soc_to in found
+        ]
 
 
-def floor_hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
+def _add_vehicle(each: Slice, vehicle: str, answers: list[Sums]) -> None:
+    """What a vehicle has by itself."""
+    cells = each.vehicles[vehicle]
+    meters = {meter for meter in cells if meter is not None}
+    covered = min(each.covered(vehicle), each.length)
+    mine = answers[0]
+    mine.meters |= meters
+    for meter_id in meters & set(each.meters):
+        mine.covered_ac += min(each.meters[meter_id].covered, each.length) / len(meters)
+    # of its time at meters first, in the order of ids, so much counts as compared
+    running = compared = NOTHING
+    places: list[str | None] = [*sorted(meters), *({None} & set(cells))]
+    for meter in places:
+        part = min(running + cells[meter].covered, covered) - min(running, covered)
+        running += cells[meter].covered
+        if each.comparable(meter):
+            compared += part
+    for sums in answers:
+        sums.covered_dc += covered
+        sums.compared += compared
+        sums.readings += sum(cell.readings for cell in cells.values())
+        if None in cells:
+            sums.dc += cells[None].energy
 
 
-def local_day(at: datetime, zone: ZoneInfo) -> date:
-    return at.astimezone(zone).date()
+def _share(each: Slice, meter: str, answers: list[Balance], vehicles: dict[str, Sums]) -> None:
+    """Share a meter's AC out to the vehicles that were there, by their DC."""
+    dc = {vehicle: each.vehicles[vehicle][meter].energy for vehicle in sorted(vehicles)}
+    metered = each.meters.get(meter)
+    comparable = each.comparable(meter)
+    before = 0
+    for vehicle, mine in dc.items():
+        share = None
+        if metered is not None:
+            share = 0
+            if sum(dc.values()):
+                share = metered.energy * (before + mine) // sum(dc.values())
+                share -= metered.energy * before // sum(dc.values())
+        before += mine
+        for sums in (vehicles[vehicle], *answers):
+            sums.dc += mine
+            if share is not None:
+                sums.ac = (sums.ac or 0) + share
+            if comparable:
+                sums.compared_dc += mine
+                sums.compared_ac = (sums.compared_ac or 0) + (share or 0)
+            elif mine or share:
+                sums.left_out += 1
+    if metered is None:
+        return
+    rest = 0 if sum(dc.values()) else metered.energy
+    for balance in answers:
+        balance.ac = (balance.ac or 0) + rest
+        balance.unattributed += rest
+        balance.covered_ac += min(metered.covered, each.length)
+        balance.meter_readings += metered.readings
+    if comparable:
+        answers[0].compared += min(metered.covered, each.length)
+
+
+def overlap(starts: datetime, ends: datetime, start: datetime, end: datetime) -> timedelta:
+    """How long both last together."""
+    return max(min(ends, end) - max(starts, start), NOTHING)
+
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def floor_quarter(at: datetime) -> datetime:
+    """Where the quarter hour of UTC begins that a time is in."""
+    return at - (at - _EPOCH) % QUARTER

@@ -1,8 +1,10 @@
 """Every analytics answer is that of a naive model over raw readings.
 
-Random fleets: shared meters, vehicles that move, registers with resets and rollovers, gaps,
-disorder, reporting intervals, sites and time zones, corrections, readings sent again and chunks in
-the columnstore, below the rollups' watermark and above it; and when old history has been dropped.
+Random fleets: shared meters, vehicles that move, registers with resets and rollovers, read densely
+or days apart, reporting intervals of a minute to a day that change, intervals that overlap since
+readings say when they began, times within a minute, gaps, disorder, sites and time zones,
+corrections, readings sent again and chunks in the columnstore, below the rollups' watermark and
+above it; and when old history has been dropped.
 """
 
 import time
@@ -32,7 +34,16 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.property.accounting import DEFAULT_INTERVAL_S, Balance, Fleet, Sums, derived
+from tests.property.accounting import (
+    DEFAULT_INTERVAL_S,
+    QUARTER,
+    Balance,
+    Fleet,
+    Reading,
+    Sent,
+    Sums,
+    derived,
+)
 from tests.property.test_naive_model import compress
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
@@ -44,21 +55,40 @@ SPAN = 190
 ROLLOVER = 100_000_000_000
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns"]
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "Asia/Kathmandu",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "America/St_Johns",
+]
+INTERVALS = [60, 300, 420, 900, 1800, 3600, 86400]
 ENERGIES = [0, 0, 1, 333_333, 1_000_000, 7_000_001]
 REGISTERS = [0, 1, 1_000_000, 900_000_000, 99_900_000_000, 99_999_000_000]
 
 
 class Run(NamedTuple):
-    """Readings of some devices at the same minutes, one after another."""
+    """Readings of some devices at the same times, one after another."""
 
     devices: list[str]
     era: int
     minute: int
     step: int
+    within: str
+    """Where in its minute each is stamped."""
+
     energies: list[int]
     meter: str | None
+    length: timedelta | None
+    """How long they say that their interval was; None: they do not say."""
+
     order: str
+
+    def second(self, number: int) -> timedelta:
+        """Where in its minute a reading is stamped."""
+        seconds = {"begin": 0.0, "middle": 30.0, "anywhere": (number * 37 + 11) % 60 + 0.25}
+        return timedelta(seconds=seconds[self.within])
 
 
 class Move(NamedTuple):
@@ -79,6 +109,13 @@ class Fix(NamedTuple):
     meter: str | None
 
 
+class Change(NamedTuple):
+    """Another reporting interval, whatever has been sent already; None: the default."""
+
+    device: str
+    interval_s: int | None
+
+
 class Compress(NamedTuple):
     """Chunks of more than a day ago go into the columnstore, where there is one."""
 
@@ -87,6 +124,9 @@ class Setup(NamedTuple):
     """What is set for each device before it reports."""
 
     registers: set[str]
+    early: set[str]
+    """Registers that are read in the oldest era alone: the others never reach back there."""
+
     rollovers: set[str]
     intervals: dict[str, int]
     sites: dict[str, str]
@@ -97,10 +137,12 @@ runs = st.builds(
     st.lists(st.sampled_from(DEVICES), min_size=2, max_size=5, unique=True),
     st.sampled_from([0, 1, 1, 2]),
     st.integers(0, SPAN - 60) | st.integers(0, 30),
-    st.sampled_from([1, 1, 5, 7, 20]),
+    st.sampled_from([1, 1, 5, 7, 15, 20, 30, 60]),
+    st.sampled_from(["begin", "middle", "anywhere"]),
     st.lists(st.integers(0, 5), min_size=2, max_size=12),
     st.sampled_from([None, None, *METERS]),
-    st.sampled_from(["forwards", "backwards", "every other first"]),
+    st.none() | st.sampled_from([1, 3, 22.5, 45, 150, 1500]).map(lambda n: n * MINUTE),
+    st.sampled_from(["forwards", "backwards", "every other first", "one by one"]),
 )
 moves = st.builds(
     Move,
@@ -116,14 +158,22 @@ fixes = st.builds(
     st.integers(0, 5),
     st.sampled_from([None, *METERS]),
 )
-changes = st.one_of(moves, fixes, fixes, st.builds(Compress))
+intervals = st.builds(Change, st.sampled_from(DEVICES), st.none() | st.sampled_from(INTERVALS))
+changes = st.one_of(moves, fixes, fixes, intervals, st.builds(Compress))
 setups = st.builds(
     Setup,
     st.sets(st.sampled_from(DEVICES)),
     st.sets(st.sampled_from(DEVICES)),
-    st.dictionaries(st.sampled_from(DEVICES), st.sampled_from([60, 300, 420, 1200])),
+    st.sets(st.sampled_from(DEVICES)),
+    st.dictionaries(st.sampled_from(DEVICES), st.sampled_from(INTERVALS)),
     st.dictionaries(st.sampled_from(METERS), st.sampled_from(["A", "B"])),
 )
+
+
+places = st.integers(0, SPAN // 15).map(lambda n: n * QUARTER) | st.integers(0, SPAN * 240).map(
+    lambda n: timedelta(seconds=n / 4)
+)
+"""Where in an era a window begins or ends."""
 
 
 class Model:
@@ -132,41 +182,61 @@ class Model:
     def __init__(self, setup: Setup, starts: list[datetime]) -> None:
         self.uid = new_uid()
         self.setup = setup
+        self.intervals = dict(setup.intervals)
         self.starts = starts
-        self.sent: dict[str, dict[datetime, tuple[int, str | None, int]]] = {d: {} for d in DEVICES}
+        self.sent: dict[str, dict[datetime, Sent]] = {d: {} for d in DEVICES}
         self.moves: dict[tuple[str, datetime], str | None] = {}
 
-    def batch(self, run: Run) -> list[dict[str, Any]]:
-        """The run as readings; the first at a time stays."""
-        payload = []
-        for number, choice in enumerate(run.energies):
-            at = self.starts[run.era] + (run.minute + number * run.step) * MINUTE
-            for device in run.devices:
-                register = device in self.setup.registers
-                value = (REGISTERS if register else ENERGIES)[choice]
-                name = ("kwhDeliveredDc" if device in VEHICLES else "kwhConsumedAc") + (
-                    "Total" if register else ""
-                )
-                reading: dict[str, Any]
-                if device in VEHICLES:
-                    soc = 1000 + number
-                    reading = vehicle_reading(self.uid + device, at, soc=soc / 100)
-                    del reading["kwhDeliveredDc"]
-                    if run.meter:
-                        reading["meterId"] = self.uid + run.meter
-                    self.sent[device].setdefault(at, (value, run.meter, soc))
-                else:
-                    reading = meter_reading(self.uid + device, at)
-                    del reading["kwhConsumedAc"]
-                    self.sent[device].setdefault(at, (value, None, 0))
-                payload.append(reading | {name: value / 1_000_000})
-        return payload
+    def era(self, run: Run, device: str) -> datetime:
+        """When the era of a run begins for a device."""
+        if device not in self.setup.registers:
+            return self.starts[run.era]
+        return self.starts[0 if device in self.setup.early else max(run.era, 1)]
+
+    def groups(self, run: Run) -> list[list[dict[str, Any]]]:
+        """The run as readings, time by time; the first at a time stays."""
+        return [
+            [
+                self.keep(run, device, at, number, choice)
+                for device in run.devices
+                if (at := self.era(run, device) + minute + run.second(number)) < self.latest
+            ]
+            for number, choice in enumerate(run.energies)
+            for minute in [(run.minute + number * run.step) * MINUTE]
+        ]
+
+    @property
+    def latest(self) -> datetime:
+        """Nothing is sent that is younger."""
+        return self.starts[2] + 6.5 * HOUR
+
+    def keep(self, run: Run, device: str, at: datetime, number: int, choice: int) -> dict[str, Any]:
+        """One reading, as it is sent."""
+        register = device in self.setup.registers
+        value = (REGISTERS if register else ENERGIES)[choice]
+        starts = None if run.length is None else at - run.length
+        reading: dict[str, Any]
+        if device in VEHICLES:
+            soc = 1000 + number
+            reading = vehicle_reading(self.uid + device, at, soc=soc / 100)
+            del reading["kwhDeliveredDc"]
+            if run.meter:
+                reading["meterId"] = self.uid + run.meter
+            self.sent[device].setdefault(at, Sent(value, run.meter, soc, starts))
+        else:
+            reading = meter_reading(self.uid + device, at)
+            del reading["kwhConsumedAc"]
+            self.sent[device].setdefault(at, Sent(value, None, 0, starts))
+        if starts is not None:
+            reading["intervalStart"] = rfc3339(starts)
+        name = "kwhDeliveredDc" if device in VEHICLES else "kwhConsumedAc"
+        return reading | {name + ("Total" if register else ""): value / 1_000_000}
 
     def send(self, client: httpx.Client, run: Run) -> None:
         """Post the run; what is there already with other values stays as it is."""
         before = sum(map(len, self.sent.values()))
         accepted = 0
-        for batch in in_order(self.batch(run), run):
+        for batch in in_order(self.groups(run), run):
             answer = client.post("/v1/ingest", json=batch)
             assert answer.status_code in (200, 207, 422), answer.text
             assert {item["code"] for item in answer.json()["rejected"]} <= {"conflict"}
@@ -183,7 +253,7 @@ class Model:
         value = (REGISTERS if register else ENERGIES)[fix.choice]
         vehicle = fix.device in VEHICLES
         name = ("kwhDeliveredDc" if vehicle else "kwhConsumedAc") + ("Total" if register else "")
-        sent[at] = (value, fix.meter if vehicle else None, sent[at][2])
+        sent[at] = sent[at]._replace(value=value, meter=fix.meter if vehicle else None)
         correction = {
             "vehicleId" if vehicle else "meterId": self.uid + fix.device,
             "timestamp": rfc3339(at),
@@ -193,9 +263,19 @@ class Model:
         }
         return correction | ({"meterId": fix.meter and self.uid + fix.meter} if vehicle else {})
 
+    def change(self, client: httpx.Client, change: Change) -> None:
+        """Set a reporting interval."""
+        kind = "vehicles" if change.device in VEHICLES else "meters"
+        answer = client.patch(
+            f"/v1/{kind}/{self.uid}{change.device}",
+            json={"reportingIntervalS": change.interval_s},
+        )
+        assert answer.status_code == 200, answer.text
+        self.intervals[change.device] = change.interval_s or DEFAULT_INTERVAL_S
+
     def meter_at(self, vehicle: str, at: datetime, declared: str | None) -> str | None:
         """Declared, or the assignment in force."""
-        if declared is not None:
+        if declared is not None or vehicle in METERS:
             return declared
         in_force = [(t, m) for (v, t), m in self.moves.items() if v == vehicle and t <= at]
         return max(in_force, key=lambda item: item[0])[1] if in_force else None
@@ -203,23 +283,23 @@ class Model:
     def fleet(self) -> Fleet:
         """Everything, derived."""
 
-        def readings(device: str) -> Any:
+        def readings(device: str) -> list[Reading]:
             sent = {
-                at: (value, self.meter_at(device, at, meter) if device in VEHICLES else None, soc)
-                for at, (value, meter, soc) in self.sent[device].items()
+                at: each._replace(meter=self.meter_at(device, at, each.meter))
+                for at, each in self.sent[device].items()
             }
             return derived(
                 sent,
                 device,
                 device in self.setup.registers,
                 ROLLOVER if device in self.setup.rollovers else None,
-                self.setup.intervals.get(device, DEFAULT_INTERVAL_S),
+                self.intervals.get(device, DEFAULT_INTERVAL_S),
             )
 
         return Fleet(
             [r for device in VEHICLES for r in readings(device)],
             [r for device in METERS for r in readings(device)],
-            self.setup.intervals,
+            self.intervals,
         )
 
 
@@ -262,18 +342,19 @@ def prepare(place: Place, model: Model) -> None:
     from the example before.
     """
     rollups = (
-        "vehicle_hourly; truncate meter_hourly; truncate vehicle_daily; truncate meter_daily"
+        "quarter_hourly; truncate hourly; truncate daily"
         if place.server.engine == "timescaledb"
-        else "kept_vehicle_hours, kept_meter_hours"
+        else "kept_quarter_hours"
     )
-    place.db.run(
+    between_policies(
+        place,
         f"""
         select pg_advisory_xact_lock(hashtext('fleetmeter.refresh_late_hours'));
-        truncate vehicle_readings, meter_readings, vehicle_state, meter_state;
+        truncate devices, readings, spread_energy, live_state;
         truncate {rollups};
-        truncate meter_assignments, meter_vehicles, late_hours, accounted_energy, accounted_hours,
-            vehicle_settings, meter_settings;
-        """
+        truncate assignments, meter_vehicles, late_hours, late_devices, accounted_energy,
+            accounted_hours;
+        """,
     )
     if place.db.value("select days from retention") != RETENTION_DAYS:
         place.db.fetch("update kept_history set since = '0001-01-01 00:00:00+00'")
@@ -281,9 +362,9 @@ def prepare(place: Place, model: Model) -> None:
     for device in DEVICES:
         kind = "vehicle" if device in VEHICLES else "meter"
         place.db.fetch(
-            f"insert into {kind}_settings"
-            f" ({kind}_id, reporting_interval_s, register_rollover_mwh, site)"
-            " values ($1, $2, $3, $4)",
+            "insert into devices (kind, id, reporting_interval_s, register_rollover_mwh, site)"
+            " values ($1, $2, $3, $4, $5)",
+            kind,
             model.uid + device,
             model.setup.intervals.get(device),
             ROLLOVER if device in model.setup.rollovers else None,
@@ -294,20 +375,24 @@ def prepare(place: Place, model: Model) -> None:
 def roll_up(place: Place) -> None:
     """Everything that may be, and account for it."""
     if place.server.engine == "timescaledb":
-        for rollup in ("vehicle_hourly", "meter_hourly"):
+        for rollup in ("quarter_hourly", "hourly"):
             between_policies(
                 place,
                 f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 hour')",
             )
 
 
-def between_policies(place: Place, call: str) -> None:
-    """Run a procedure, again while one of the database's own refreshes is at it."""
+def between_policies(place: Place, script: str) -> None:
+    """Run a procedure or a script, again while the database or the service are at the same."""
 
     def done() -> bool:
         try:
-            place.db.fetch(call)
-        except (asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError):
+            place.db.run(script)
+        except (
+            asyncpg.LockNotAvailableError,
+            asyncpg.ObjectInUseError,
+            asyncpg.DeadlockDetectedError,
+        ):
             return False
         return True
 
@@ -344,21 +429,21 @@ def drop_old_history(place: Place) -> None:
     rolled_up_after=st.integers(0, 9),
     again=st.booleans(),
     old_history_goes=st.booleans(),
-    cut=st.tuples(st.integers(0, SPAN), st.integers(0, SPAN)),
+    cut=st.tuples(places, places, places),
     zone=st.sampled_from(ZONES),
 )
 def test_every_answer_is_that_of_a_naive_model(
     place: Place,
     setup: Setup,
-    events: list[Run | Move | Fix | Compress],
+    events: list[Run | Move | Fix | Change | Compress],
     rolled_up_after: int,
     again: bool,
     old_history_goes: bool,
-    cut: tuple[int, int],
+    cut: tuple[timedelta, timedelta, timedelta],
     zone: str,
 ) -> None:
     model = Model(setup, eras(ZoneInfo(zone)))
-    note(model.uid)
+    note(f"{model.uid} {setup} {events} {cut} {zone} {rolled_up_after} {again} {old_history_goes}")
     prepare(place, model)
     for number, event in enumerate(events):
         if number == rolled_up_after:
@@ -371,6 +456,8 @@ def test_every_answer_is_that_of_a_naive_model(
                 assert answer.status_code == 200, answer.text
         elif isinstance(event, Compress):
             compress(place.db, place.server)
+        elif isinstance(event, Change):
+            model.change(place.client, event)
         else:
             at = model.starts[event.era] + event.minute * MINUTE
             model.moves[event.vehicle, at] = event.meter
@@ -394,16 +481,17 @@ def test_every_answer_is_that_of_a_naive_model(
         within_seconds(lambda: check.without_old_history(cut, ZoneInfo(zone)))
 
 
-def in_order(readings: list[dict[str, Any]], run: Run) -> list[list[dict[str, Any]]]:
+def in_order(times: list[list[dict[str, Any]]], run: Run) -> list[list[dict[str, Any]]]:
     """The batches that a run arrives in."""
+    if run.order == "one by one":
+        return [batch for batch in times[len(times) // 2 :] + times[: len(times) // 2] if batch]
+    readings = list(chain.from_iterable(times))
     if run.order == "backwards":
-        return [readings[::-1]]
+        return [readings[::-1]] if readings else []
     if run.order == "forwards":
-        return [readings]
-    minutes = [
-        readings[n : n + len(run.devices)] for n in range(0, len(readings), len(run.devices))
-    ]
-    return [list(chain.from_iterable(half)) for half in (minutes[::2], minutes[1::2]) if half]
+        return [readings] if readings else []
+    halves = [list(chain.from_iterable(half)) for half in (times[::2], times[1::2])]
+    return [half for half in halves if half]
 
 
 def within_seconds(check: Any, timeout_s: float = 3) -> None:
@@ -452,38 +540,48 @@ class Check:
                     for item in items
                 ] == [
                     (
-                        None if r.covered_s is None else r.energy / 1e6,
-                        self.model.sent[device][r.at][0] / 1e6 if r.register else None,
+                        None if r.starts is None else r.energy / 1e6,
+                        self.model.sent[device][r.at].value / 1e6 if r.register else None,
                         r.reset,
                     )
+                    for r in mine
+                ]
+                assert [item.get("intervalStart") for item in items] == [
+                    None
+                    if (stated := self.model.sent[device][r.at].starts) is None
+                    else rfc3339(stated)
                     for r in mine
                 ]
                 newest = self.client.get(path).json()
                 assert newest[name] == items[-1][name]
                 assert newest.get(f"{name}Total") == items[-1].get(f"{name}Total")
 
-    def everything(self, cut: tuple[int, int], zone: ZoneInfo) -> None:
+    def everything(self, cut: tuple[timedelta, timedelta, timedelta], zone: ZoneInfo) -> None:
         """Windows over all, within an era, and from one era into another."""
         start, fresh = self.model.starts[1], self.model.starts[2]
-        low, high = min(cut), max(cut)
+        low, middle, high = sorted(cut)
         for window in (
             (self.model.starts[0] - HOUR, datetime.now(UTC).replace(microsecond=0)),
-            (start + low * MINUTE, start + (high + 1) * MINUTE),
+            (start + low, start + high + MINUTE),
             (start, start + 4 * HOUR),
-            (start + low * MINUTE, fresh + high * MINUTE),
+            (start + low, fresh + high),
         ):
             self.window(*window)
         self.days(self.model.starts[0] - 20 * HOUR, self.model.starts[0] + 30 * HOUR, zone)
-        self.days(start + low * MINUTE, fresh + 30 * HOUR, zone)
-        self.hours(start + low * MINUTE, start + high * MINUTE + HOUR)
+        self.days(start + low, fresh + 30 * HOUR, zone)
+        self.buckets(HOUR, start + low, start + high + HOUR)
+        self.buckets(QUARTER, start + low, start + high + HOUR)
+        self.adds_up(start + low, start + middle + MINUTE, fresh + high, zone)
         for begin, end in (
             (self.model.starts[0] - HOUR, datetime.now(UTC)),
-            (start + low * MINUTE, start + high * MINUTE + MINUTE),
+            (start + low, start + high + MINUTE),
         ):
             self.sessions(begin, end)
 
-    def without_old_history(self, cut: tuple[int, int], zone: ZoneInfo) -> None:
-        """Rollups outlive their readings: whole hours of then, and anything since."""
+    def without_old_history(
+        self, cut: tuple[timedelta, timedelta, timedelta], zone: ZoneInfo
+    ) -> None:
+        """Rollups outlive their readings: whole quarter hours of then, and anything since."""
         then, start = self.model.starts[0], self.model.starts[1]
         for kind, devices in (("vehicles", VEHICLES), ("meters", METERS)):
             for device in devices:
@@ -492,39 +590,66 @@ class Check:
                 assert answer is None or answer["items"] == []
         self.window(then - HOUR, datetime.now(UTC).replace(microsecond=0))
         self.window(then + HOUR, then + 2 * HOUR)
-        self.window(start + min(cut) * MINUTE, start + (max(cut) + 1) * MINUTE)
-        self.hours(then, then + 5 * HOUR)
-        if zone.key in ("UTC", "Europe/Berlin"):  # days of whole hours
-            self.days(then - 20 * HOUR, then + 30 * HOUR, zone)
+        self.window(start + min(cut), start + max(cut) + MINUTE)
+        self.buckets(HOUR, then, then + 5 * HOUR)
+        self.buckets(QUARTER, then, then + 5 * HOUR)
+        self.days(then - 20 * HOUR, then + 30 * HOUR, zone)
+
+    def adds_up(self, start: datetime, middle: datetime, end: datetime, zone: ZoneInfo) -> None:
+        """Neighbouring windows, quarter hours, hours and days are together what the whole is."""
+        for kind, devices, path, name in (
+            ("vehicles", VEHICLES, "performance", "nergyDeliveredDc"),
+            ("meters", METERS, "meters", "nergyConsumedAc"),
+        ):
+            for device in devices:
+                whole, *halves = (
+                    self.get(f"/v1/analytics/{path}/{self.model.uid}{device}", *window)
+                    for window in ((start, end), (start, middle), (middle, end))
+                )
+                if whole is None:
+                    continue
+                total = mwh(whole[f"totalE{name}"])
+                assert sum(mwh(half[f"totalE{name}"]) for half in halves) == total
+                exact, cut = self.fleet.exact(device, start, end)
+                assert abs(total - exact) <= 2 * cut
+                for params in ({"bucket": "15min"}, {}, {"bucket": "day", "tz": zone.key}):
+                    items = self.get(
+                        f"/v1/{kind}/{self.model.uid}{device}/energy",
+                        start,
+                        end,
+                        limit=1000,
+                        **params,
+                    )["items"]
+                    assert sum(mwh(item[f"e{name}"]) for item in items) == total
 
     def window(self, start: datetime, end: datetime) -> None:
         """Performance of each vehicle, the balance of each meter, the fleet and its sites."""
         by_vehicle, by_meter, total = self.fleet.account([start, end])
-        elapsed = (min(end, datetime.now(UTC)) - start).total_seconds()
+        elapsed = min(end, datetime.now(UTC)) - start
         for vehicle in VEHICLES:
             answer = self.get(f"/v1/analytics/performance/{self.model.uid}{vehicle}", start, end)
             sums = by_vehicle.get((0, vehicle), Sums())
             if answer is None:
-                assert not sums.readings
+                assert (0, vehicle) not in by_vehicle
                 continue
             assert answer["totalEnergyDeliveredDc"] == sums.dc / 1e6
             assert answer["totalEnergyConsumedAc"] == kwh(sums.ac)
             assert answer["meterIds"] == sorted(sums.meters)
             same_ratio(answer, sums)
             coverage = answer["quality"]["coverage"]
-            near(coverage["dc"], sums.covered_dc_s / elapsed)
-            near(coverage["ac"], sums.covered_ac_s / elapsed)
-            near(coverage["compared"], sums.compared_s / elapsed)
-            assert (answer["quality"]["status"] == "no_data") == (sums.readings == 0)
+            same_coverage(coverage, sums, elapsed)
+            assert (answer["quality"]["status"] == "no_data") == ((0, vehicle) not in by_vehicle)
         for meter in METERS:
             answer = self.get(f"/v1/analytics/meters/{self.model.uid}{meter}", start, end)
             balance = by_meter.get((0, meter), Balance())
             if answer is None:
-                assert not balance.meter_readings
+                assert (0, meter) not in by_meter
                 continue
             same_balance(answer, balance, "totalE")
-            near(answer["quality"]["coverage"]["ac"], balance.covered_ac_s / elapsed)
-            near(answer["quality"]["coverage"]["dc"], balance.covered_dc_s / elapsed)
+            same_coverage(answer["quality"]["coverage"], balance, elapsed)
+            status = answer["quality"]["status"]
+            assert (status == "no_data") == ((0, meter) not in by_meter)
+            assert (status == "no_meter") == ((0, meter) in by_meter and balance.ac is None)
             shares = [item["energyConsumedAc"] for item in answer["vehicles"]["items"]]
             if balance.ac is not None:
                 shared = sum(round((share or 0) * 1e6) for share in shares)
@@ -534,8 +659,10 @@ class Check:
     def whole_fleet(
         self, start: datetime, end: datetime, by_vehicle: Any, by_meter: Any, total: Balance
     ) -> None:
-        reporting = {v for (_, v), sums in by_vehicle.items() if sums.readings}
+        reporting = {v for _, v in by_vehicle}
         known = {r.device for r in self.fleet.vehicles}
+        metered = {m for (_, m), balance in by_meter.items() if balance.ac is not None}
+        known_meters = {r.device for r in self.fleet.meters}
         for sort in ("-loss", "efficiency"):
             items: list[Any] = []
             cursor: dict[str, str] = {}
@@ -548,10 +675,11 @@ class Check:
             same_balance(answer, total, "totalE")
             assert answer["vehiclesReporting"] == len(reporting)
             assert answer["vehiclesSilent"] == len(known - reporting)
+            assert answer["metersReporting"] == len(metered)
+            assert answer["metersSilent"] == len(known_meters - metered)
             expected = [
                 (v, kwh(sums.ac), sums.dc / 1e6, sums.efficiency, kwh(sums.loss))
                 for (_, v), sums in by_vehicle.items()
-                if sums.readings
             ]
             place = 4 if sort == "-loss" else 3
             sign = -1 if sort == "-loss" else 1
@@ -572,12 +700,10 @@ class Check:
                 )
                 for item in items
             ] == expected
-            elapsed = (min(end, datetime.now(UTC)) - start).total_seconds()
+            elapsed = min(end, datetime.now(UTC)) - start
             for item in items:
-                sums, coverage = by_vehicle[0, item["vehicleId"]], item["quality"]["coverage"]
-                near(coverage["dc"], sums.covered_dc_s / elapsed)
-                near(coverage["ac"], sums.covered_ac_s / elapsed)
-                near(coverage["compared"], sums.compared_s / elapsed)
+                sums = by_vehicle[0, item["vehicleId"]]
+                same_coverage(item["quality"]["coverage"], sums, elapsed)
         sites = {
             site: [m for m in METERS if self.model.setup.sites.get(m) == site]
             for site in (*self.model.setup.sites.values(), None)
@@ -601,32 +727,30 @@ class Check:
                 bounds.append(at)
         self.series([*bounds, end], bucket="day", tz=zone.key)
 
-    def hours(self, start: datetime, end: datetime) -> None:
-        """Hours of UTC."""
-        bounds = [start]
-        at = start.replace(minute=0) + HOUR
-        while at < end:
-            bounds.append(at)
-            at += HOUR
-        self.series([*bounds, end])
+    def buckets(self, length: timedelta, start: datetime, end: datetime) -> None:
+        """Quarter hours or hours of UTC."""
+        at = start.replace(minute=0, second=0, microsecond=0)
+        inner = [at + n * length for n in range((end - at) // length + 1)]
+        bounds = [start, *(bound for bound in inner if start < bound < end), end]
+        self.series(bounds, bucket="15min" if length == QUARTER else "hour")
 
     def series(self, bounds: list[datetime], **params: str) -> None:
         """Of each vehicle and meter, of the fleet and of a site."""
         by_vehicle, by_meter, total = self.fleet.account(bounds)
         for vehicle in VEHICLES:
             path = f"/v1/vehicles/{self.model.uid}{vehicle}/energy"
-            expected = {
-                k: sums for (k, v), sums in by_vehicle.items() if v == vehicle and sums.readings
-            }
+            expected = {k: sums for (k, v), sums in by_vehicle.items() if v == vehicle}
             for item, sums in self.items(path, bounds, expected, params):
                 assert item["energyDeliveredDc"] == sums.dc / 1e6
                 assert item["energyConsumedAc"] == kwh(sums.ac)
+                assert item["readings"] == sums.readings
                 same_ratio(item, sums)
         for meter in METERS:
             path = f"/v1/meters/{self.model.uid}{meter}/energy"
             mine = {k: sums for (k, m), sums in by_meter.items() if m == meter}
             for item, balance in self.items(path, bounds, mine, params):
                 same_balance(item, balance, "e")
+                assert item["readings"] == balance.meter_readings
         for item, balance in self.items("/v1/analytics/fleet/energy", bounds, total, params):
             same_balance(item, balance, "e")
         site = sorted(self.model.setup.sites.values())[:1]
@@ -642,7 +766,7 @@ class Check:
     def items(
         self, path: str, bounds: list[datetime], expected: dict[int, Any], params: dict[str, str]
     ) -> Iterator[tuple[Any, Any]]:
-        """Each item with its sums; the buckets are those that have readings."""
+        """Each item with its sums; the buckets are those that have any."""
         answer = self.get(path, bounds[0], bounds[-1], limit=1000, **params)
         items = [] if answer is None else answer["items"]
         assert [(item["from"], item["to"]) for item in items] == [
@@ -682,8 +806,17 @@ def kwh(mwh: int | None) -> float | None:
     return None if mwh is None else mwh / 1e6
 
 
-def near(shown: float, true: float) -> None:
-    assert shown == pytest.approx(min(true, 1), abs=2e-4)
+def mwh(kwh: float | None) -> int:
+    return round((kwh or 0) * 1e6)
+
+
+def same_coverage(shown: dict[str, float], sums: Sums, elapsed: timedelta) -> None:
+    for side, covered in (
+        ("dc", sums.covered_dc),
+        ("ac", sums.covered_ac),
+        ("compared", sums.compared),
+    ):
+        assert shown[side] == pytest.approx(min(covered / elapsed, 1), abs=2e-4), side
 
 
 def same_ratio(answer: Any, sums: Sums) -> None:

@@ -24,6 +24,15 @@ from tests.conftest import (
     vehicle_reading,
 )
 from tests.consistency import rollup_differences, unshared_energy
+from tests.property.accounting import (
+    DEFAULT_INTERVAL_S,
+    MICROSECOND,
+    MILLISECOND,
+    Sent,
+    derived,
+    floor_quarter,
+    pieces,
+)
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
 METERS = ["M-1", "M-2"]
@@ -35,7 +44,11 @@ class Vehicle(NamedTuple):
     vehicle: str
     era: int
     minute: int
+    second: float
     mwh: int
+    length: float | None
+    """Minutes that it says its interval to be long."""
+
     meter: str | None
 
 
@@ -43,7 +56,9 @@ class Meter(NamedTuple):
     meter: str
     era: int
     minute: int
+    second: float
     mwh: int
+    length: float | None
 
 
 class Assign(NamedTuple):
@@ -61,20 +76,36 @@ class Correct(NamedTuple):
     meter: str | None
 
 
+class Every(NamedTuple):
+    """A reporting interval, of what is stored too; None: the default."""
+
+    device: str
+    interval_s: int | None
+
+
 class Compress(NamedTuple):
     """Older chunks go into the columnstore, where there is one."""
 
 
 eras = st.integers(0, 1)
 minutes = st.integers(0, SPAN)
+seconds = st.sampled_from([0, 0, 0, 30, 7.25])
+LENGTHS = [None, None, None, 2, 17.5, 90]
+lengths = st.sampled_from(LENGTHS)
 ENERGIES = [0, 1, 3, 1000, 333_333, 1_200_000, 1_000_000_000]
 energy = st.sampled_from(ENERGIES)
 readings = st.one_of(
     st.builds(
-        Vehicle, st.sampled_from(VEHICLES), eras, minutes, energy, st.sampled_from([None, *METERS])
+        Vehicle,
+        st.sampled_from(VEHICLES),
+        eras,
+        minutes,
+        seconds,
+        energy,
+        lengths,
+        st.sampled_from([None, None, *METERS]),
     ),
-    st.builds(Vehicle, st.sampled_from(VEHICLES), eras, minutes, energy, st.none()),
-    st.builds(Meter, st.sampled_from(METERS), eras, minutes, energy),
+    st.builds(Meter, st.sampled_from(METERS), eras, minutes, seconds, energy, lengths),
 )
 assigns = st.builds(
     Assign,
@@ -85,8 +116,15 @@ assigns = st.builds(
 )
 batches = st.lists(readings, min_size=1, max_size=15)
 corrections = st.builds(Correct, st.integers(0, 50), energy, st.sampled_from([None, *METERS]))
+every = st.builds(
+    Every,
+    st.sampled_from([*VEHICLES, *METERS]),
+    st.none() | st.sampled_from([60, 300, 900, 1800, 3600, 86400]),
+)
 histories = st.lists(
-    st.one_of(batches, batches, assigns, corrections, st.builds(Compress)), min_size=1, max_size=10
+    st.one_of(batches, batches, batches, assigns, corrections, every, st.builds(Compress)),
+    min_size=1,
+    max_size=10,
 )
 
 
@@ -100,9 +138,17 @@ class Model:
         self.meters: dict[tuple[str, datetime], Meter] = {}
         self.assignments: dict[tuple[str, datetime], str | None] = {}
         self.replaced: dict[tuple[str, datetime], list[tuple[Vehicle | Meter, str]]] = {}
+        self.intervals: dict[str, int] = {}
 
     def at(self, event: Vehicle | Meter | Assign) -> datetime:
-        return self.starts[event.era] + timedelta(minutes=event.minute)
+        second = 0 if isinstance(event, Assign) else event.second
+        return self.starts[event.era] + timedelta(minutes=event.minute, seconds=second)
+
+    def begin(self, reading: Vehicle | Meter) -> datetime | None:
+        """When it says that its interval began."""
+        if reading.length is None:
+            return None
+        return self.at(reading) - timedelta(minutes=reading.length)
 
     def send(self, client: httpx.Client, batch: list[Vehicle | Meter]) -> None:
         """Post a batch; the outcome must be the model's."""
@@ -169,12 +215,52 @@ class Model:
         )
         assert answer.status_code == 200, answer.text
 
+    def every(self, client: httpx.Client, change: Every) -> None:
+        kind = "vehicles" if change.device in VEHICLES else "meters"
+        answer = client.patch(
+            f"/v1/{kind}/{self.uid}{change.device}",
+            json={"reportingIntervalS": change.interval_s},
+        )
+        assert answer.status_code == 200, answer.text
+        self.intervals[change.device] = change.interval_s or DEFAULT_INTERVAL_S
+
     def payload(self, reading: Vehicle | Meter) -> dict[str, Any]:
         at, kwh = self.at(reading), reading.mwh / 1_000_000
+        begin = self.begin(reading)
+        fields = {"intervalStart": rfc3339(begin)} if begin else {}
         if isinstance(reading, Meter):
-            return meter_reading(self.uid + reading.meter, at, kwh)
-        declared = {"meterId": self.uid + reading.meter} if reading.meter else {}
-        return vehicle_reading(self.uid + reading.vehicle, at, kwh, **declared)
+            return meter_reading(self.uid + reading.meter, at, kwh, **fields)
+        if reading.meter:
+            fields["meterId"] = self.uid + reading.meter
+        return vehicle_reading(self.uid + reading.vehicle, at, kwh, **fields)
+
+    def quarters(self) -> dict[tuple[datetime, str, str | None], tuple[int, int, int]]:
+        """Readings, energy and milliseconds covered: by quarter hour, device and meter."""
+        found: dict[tuple[datetime, str, str | None], tuple[int, int, int]] = {}
+
+        def add(at: datetime, device: str, meter: str | None, *more: int) -> None:
+            key = (floor_quarter(at - MICROSECOND), device, meter)
+            was = found.get(key, (0, 0, 0))
+            found[key] = (was[0] + more[0], was[1] + more[1], was[2] + more[2])
+
+        for device in (*VEHICLES, *METERS):
+            sent = {
+                at: Sent(
+                    each.mwh,
+                    self.meter_of(each) if isinstance(each, Vehicle) else None,
+                    starts=self.begin(each),
+                )
+                for (name, at), each in (*self.vehicles.items(), *self.meters.items())
+                if name == device
+            }
+            interval_s = self.intervals.get(device, DEFAULT_INTERVAL_S)
+            mine = derived(sent, device, False, None, interval_s)
+            for r in mine:
+                add(r.at, device, r.meter, 1, 0, 0)
+            for r, piece in pieces(mine):
+                covered_ms = piece.covered // MILLISECOND
+                add(piece.ends, device, r.meter, 0, piece.energy, covered_ms)
+        return found
 
     def meter_of(self, reading: Vehicle) -> str | None:
         """Declared, or the assignment in force at the reading's time."""
@@ -227,6 +313,7 @@ def check_devices(model: Model, client: httpx.Client) -> None:
             assert found["items"] == expected
             newest = state.json()
             newest.pop("lastSeen")
+            newest.pop("settings", None)
             assert newest == expected[-1]
 
 
@@ -257,15 +344,18 @@ def test_any_mix_ends_as_in_a_naive_model(
     client: httpx.Client,
     db: Db,
     server: Server,
-    history: list[list[Vehicle | Meter] | Assign | Correct | Compress],
+    history: list[list[Vehicle | Meter] | Assign | Correct | Every | Compress],
     replays: list[int],
 ) -> None:
     model = new_model()
+    note(str(history))
     for event in history:
         if isinstance(event, Assign):
             model.assign(client, event)
         elif isinstance(event, Correct):
             model.correct(client, event)
+        elif isinstance(event, Every):
+            model.every(client, event)
         elif isinstance(event, Compress):
             compress(db, server)
         else:
@@ -342,11 +432,10 @@ def test_any_interleaving_of_clients_workers_and_writers_ends_as_in_a_naive_mode
 def compress(db: Db, server: Server) -> None:
     """Everything of more than a day ago, as the policy does after a week."""
     if server.engine == "timescaledb":
-        for table in ("vehicle_readings", "meter_readings"):
-            db.fetch(
-                f"select compress_chunk(c) from show_chunks('{table}',"
-                " older_than => now() - interval '24 hours') as c"
-            )
+        db.fetch(
+            "select compress_chunk(c)"
+            " from show_chunks('readings', older_than => now() - interval '24 hours') as c"
+        )
 
 
 def one_truth(event: Any) -> Any:
@@ -355,7 +444,9 @@ def one_truth(event: Any) -> Any:
     meter = [None, *METERS][number % 3]
     if isinstance(event, Assign):
         return event._replace(meter=meter)
-    event = event._replace(mwh=ENERGIES[number % len(ENERGIES)])
+    event = event._replace(
+        mwh=ENERGIES[number % len(ENERGIES)], length=LENGTHS[number % len(LENGTHS)]
+    )
     return (
         event._replace(meter=meter if number % 2 else None) if hasattr(event, "vehicle") else event
     )
@@ -374,10 +465,27 @@ def check_everything(model: Model, client: httpx.Client, db: Db) -> None:
     check_devices(model, client)
 
     def rollups_agree() -> None:
+        assert quarters(db, model.uid) == model.quarters()
         assert rollup_differences(db, model.uid) == []
         assert unshared_energy(db, model.uid) == []
 
     within_5_seconds(rollups_agree)
+
+
+def quarters(db: Db, uid: str) -> dict[tuple[datetime, str, str | None], tuple[int, int, int]]:
+    """What the rollup has of each quarter hour."""
+    rows = db.fetch(
+        "select q.bucket, d.id, m.id as meter_id, q.readings, q.energy_mwh, q.covered_ms"
+        " from quarter_hours as q"
+        " join devices as d on d.device = q.device"
+        " left join devices as m on m.device = q.meter"
+        " where starts_with(d.id, $1)",
+        uid,
+    )
+    return {
+        (bucket, device.removeprefix(uid), meter and meter.removeprefix(uid)): tuple(sums)
+        for bucket, device, meter, *sums in rows
+    }
 
 
 def within_5_seconds(check: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Buckets: hours of UTC, local days of 23, 24, 24.5 and 25 hours."""
+"""Buckets: quarter hours and hours of UTC, local days of 23, 24, 24.5 and 25 hours."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetmeter.energy.buckets import bounds
+from fleetmeter.energy.buckets import Bucket, bounds
 
 HOUR = timedelta(hours=1)
 TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
@@ -82,9 +82,14 @@ def test_days_cover_the_window_and_each_has_one_date(
     assert len({first for first, _ in dates}) == len(dates)
 
 
-@given(TIMES, st.timedeltas(timedelta(microseconds=1), timedelta(days=4)))
-def test_hours_are_those_of_utc(start: datetime, length: timedelta) -> None:
-    edges = bounds(start, start + length, "hour", ZoneInfo("UTC"))
-    assert (edges[0], edges[-1]) == (start, start + length)
-    assert all(edge.minute == edge.second == edge.microsecond == 0 for edge in edges[1:-1])
-    assert all(HOUR >= b - a > timedelta() for a, b in itertools.pairwise(edges))
+@pytest.mark.parametrize(("bucket", "length"), [("15min", HOUR / 4), ("hour", HOUR)])
+@given(start=TIMES, window=st.timedeltas(timedelta(microseconds=1), timedelta(days=4)))
+def test_hours_and_quarter_hours_are_those_of_utc(
+    bucket: Bucket, length: timedelta, start: datetime, window: timedelta
+) -> None:
+    edges = bounds(start, start + window, bucket, ZoneInfo("UTC"))
+    assert (edges[0], edges[-1]) == (start, start + window)
+    midnight = datetime(2020, 1, 1, tzinfo=UTC)
+    assert all((edge - midnight) % length == timedelta() for edge in edges[1:-1])
+    assert all(length >= b - a > timedelta() for a, b in itertools.pairwise(edges))
+    assert len(edges) == len(set(edges))

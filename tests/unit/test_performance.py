@@ -14,7 +14,8 @@ FULL_DAY = VehicleSums(
     compared_ac_mwh=1_500_000,
     readings=1440,
     readings_without_meter=0,
-    hours_left_out=0,
+    quarters_left_out=0,
+    battery_temp_cdeg_count=1440,
     battery_temp_cdeg_sum=1440 * 3600,
     battery_temp_cdeg_max=4100,
     soc_bp_min=2050,
@@ -44,21 +45,22 @@ def test_sums_become_kwh_percent_and_degrees() -> None:
     assert answer.quality.reasons == []
 
 
-def test_the_ratio_leaves_out_hours_whose_sides_do_not_cover_the_same_time() -> None:
-    answer = summary(dc_mwh=2_000_000, ac_mwh=1_900_000, hours_left_out=3, compared_s=75600)
+def test_the_ratio_leaves_out_quarter_hours_whose_sides_do_not_cover_the_same_time() -> None:
+    answer = summary(dc_mwh=2_000_000, ac_mwh=1_900_000, quarters_left_out=3, compared_s=75600)
     assert answer.total_energy_delivered_dc == 2
     assert answer.total_energy_consumed_ac == 1.9
     assert answer.efficiency_ratio == 0.8
     assert answer.energy_loss == 0.3
     assert answer.quality.coverage.compared == 0.875
-    assert "in 3 hours" in answer.quality.reasons[0]
+    assert "in 3 quarter hours" in answer.quality.reasons[0]
 
 
 def test_without_ac_there_is_no_ratio() -> None:
-    answer = summary(ac_mwh=None, compared_dc_mwh=0, compared_ac_mwh=None, hours_left_out=1)
+    answer = summary(ac_mwh=None, compared_dc_mwh=0, compared_ac_mwh=None, quarters_left_out=1)
     assert answer.total_energy_consumed_ac is None
     assert answer.efficiency_ratio is None
     assert answer.energy_loss is None
+    assert "in 1 quarter hour with" in " ".join(answer.quality.reasons)
     assert "MTR-1 reported nothing" in answer.quality.reasons[0]
 
 
@@ -85,6 +87,21 @@ def test_no_readings_is_no_data() -> None:
     assert answer.avg_battery_temp is None
     assert answer.total_energy_delivered_dc == 0
     assert answer.efficiency_ratio is None
+
+
+def test_a_window_within_an_interval_has_energy_but_no_reading() -> None:
+    answer = summary(
+        readings=0,
+        battery_temp_cdeg_count=0,
+        battery_temp_cdeg_sum=None,
+        battery_temp_cdeg_max=None,
+        soc_bp_min=None,
+        soc_bp_max=None,
+    )
+    assert answer.quality.status == "complete"
+    assert answer.quality.reasons == []
+    assert (answer.avg_battery_temp, answer.max_battery_temp) == (None, None)
+    assert (answer.min_soc, answer.max_soc) == (None, None)
 
 
 def test_no_meter_says_what_to_do() -> None:

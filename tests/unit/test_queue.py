@@ -3,14 +3,49 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 
 from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, QueueFullError
-from fleetmeter.ingest.queue import CommitQueue, Part
-from fleetmeter.readings.model import Batch
+from fleetmeter.intake.columns import looked_up
+from fleetmeter.intake.queue import CommitQueue
+from fleetmeter.intake.rows import CONFLICT, DEVICE, NEW, Matrix, Statuses
+from fleetmeter.intake.writer import StaleNumbersError
+from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.settings import Settings
+from tests.support.readings import AT, BOUNDS
+
+
+class Numbers:
+    """Numbers of meters, without a database."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.database_version = 1
+        self.known: dict[str, int] = {}
+        self.asked: list[list[str]] = []
+
+    def of(self, kind: int, ids: Sequence[str | None]) -> Any:
+        return looked_up(self.known, ids)
+
+    async def learn(self, devices: Iterable[tuple[int, str]]) -> None:
+        ids = [id_ for _, id_ in devices]
+        self.asked.append(ids)
+        if "nowhere" in ids:
+            raise DatabaseUnavailableError("away")
+        for id_ in ids:
+            self.known.setdefault(id_, 100 * self.database_version + len(self.known) + 1)
+        self.version = self.database_version
+
+    def forget(self) -> None:
+        self.known.clear()
+
+    def names(self, rows: Matrix) -> list[str]:
+        names = {number: id_ for id_, number in self.known.items()}
+        return [names[number] for number in rows[DEVICE].tolist()]
 
 
 class Recorder:
@@ -19,40 +54,60 @@ class Recorder:
     def __init__(self, pause_s: float = 0) -> None:
         self.commits: list[list[str]] = []
         self.pause_s = pause_s
+        self.numbers: Numbers
 
-    async def commit(self, parts: Sequence[Part]) -> list[int]:
-        meters = [row[0] for part in parts for row in part.meters]
+    async def commit(self, rows: Matrix, devices_version: int) -> Statuses:
+        if devices_version != self.numbers.database_version:
+            raise StaleNumbersError("purged")
+        meters = self.numbers.names(rows)
         self.commits.append(meters)
         await asyncio.sleep(self.pause_s)
         if "poison" in meters:
             raise ValueError("poison")
         if "outage" in meters:
             raise DatabaseUnavailableError("away")
-        return [len(part) for part in parts]
+        return np.array([CONFLICT if name == "other" else NEW for name in meters], np.int8)
 
 
-def batch(*meters: str) -> Batch:
-    return Batch([], [(meter, 0, 1, 1) for meter in meters], [])
+class Readings(list[Telemetry]):
+    """A batch that a weak reference can watch."""
+
+
+def batch(*meters: str) -> Readings:
+    return Readings(
+        Telemetry(meter_id=meter, kwh_consumed_ac=1.0, voltage=230.0, timestamp=AT)
+        for meter in meters
+    )
+
+
+async def store(queue: CommitQueue, *meters: str) -> int:
+    return (await queue.store(batch(*meters))).new
 
 
 def with_queue(
     writers: Sequence[Recorder],
     scenario: Callable[[CommitQueue], Awaitable[None]],
     **settings: object,
-) -> None:
+) -> Numbers:
+    numbers = Numbers()
+    for writer in writers:
+        writer.numbers = numbers
+
     async def run() -> None:
-        queue = CommitQueue(writers, Settings(**({"max_batch": 1} | settings)))  # type: ignore[arg-type]
+        chosen = Settings(**({"max_batch": 1} | settings))  # type: ignore[arg-type]
+        queue = CommitQueue(writers, numbers, lambda: BOUNDS, chosen)
         async with queue.running():
             await scenario(queue)
 
     asyncio.run(run())
+    return numbers
 
 
 def test_a_lone_request_is_committed_at_once() -> None:
     writer = Recorder()
 
     async def scenario(queue: CommitQueue) -> None:
-        assert await queue.store(batch("A")) == 1
+        assert await store(queue, "A") == 1
 
     with_queue([writer], scenario)
     assert writer.commits == [["A"]]
@@ -62,9 +117,9 @@ def test_what_comes_in_during_a_commit_shares_the_next_transaction() -> None:
     writer = Recorder(pause_s=0.05)
 
     async def scenario(queue: CommitQueue) -> None:
-        first = asyncio.create_task(queue.store(batch("A")))
+        first = asyncio.create_task(store(queue, "A"))
         await asyncio.sleep(0.01)
-        assert await asyncio.gather(*(queue.store(batch(f"B{n}")) for n in range(20))) == [1] * 20
+        assert await asyncio.gather(*(store(queue, f"B{n}") for n in range(20))) == [1] * 20
         await first
 
     with_queue([writer], scenario)
@@ -76,9 +131,9 @@ def test_a_transaction_has_a_maximum_but_a_large_request_goes_whole() -> None:
 
     async def scenario(queue: CommitQueue) -> None:
         await asyncio.gather(
-            queue.store(batch("A")),
-            *(queue.store(batch("B", "C")) for _ in range(4)),
-            queue.store(batch(*"DEFGHIJ")),
+            store(queue, "A"),
+            *(store(queue, "B", "C") for _ in range(4)),
+            store(queue, *"DEFGHIJ"),
         )
 
     with_queue([writer], scenario, commit_readings=5)
@@ -90,7 +145,7 @@ def test_a_device_always_goes_to_the_same_writer() -> None:
 
     async def scenario(queue: CommitQueue) -> None:
         for _ in range(5):
-            await queue.store(batch(*(f"M-{n}" for n in range(30))))
+            await store(queue, *(f"M-{n}" for n in range(30)))
 
     with_queue(writers, scenario)
     homes = [{meter for commit in writer.commits for meter in commit} for writer in writers]
@@ -103,7 +158,7 @@ def test_a_request_that_cannot_be_stored_never_fails_the_others() -> None:
 
     async def scenario(queue: CommitQueue) -> None:
         results = await asyncio.gather(
-            *(queue.store(batch(name)) for name in ("A", "B", "poison", "C")),
+            *(store(queue, name) for name in ("A", "B", "poison", "C")),
             return_exceptions=True,
         )
         assert [result for result in results if isinstance(result, int)] == [1, 1, 1]
@@ -117,10 +172,10 @@ def test_an_outage_is_told_to_every_request_of_the_transaction_and_passes() -> N
 
     async def scenario(queue: CommitQueue) -> None:
         results = await asyncio.gather(
-            queue.store(batch("outage")), queue.store(batch("A")), return_exceptions=True
+            store(queue, "outage"), store(queue, "A"), return_exceptions=True
         )
         assert any(isinstance(result, DatabaseUnavailableError) for result in results)
-        assert await queue.store(batch("A")) == 1
+        assert await store(queue, "A") == 1
 
     with_queue([writer], scenario)
 
@@ -129,15 +184,15 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room() -> No
     writer = Recorder(pause_s=0.05)
 
     async def scenario(queue: CommitQueue) -> None:
-        waiting = [asyncio.create_task(queue.store(batch("A", "B"))) for _ in range(5)]
+        waiting = [asyncio.create_task(store(queue, "A", "B")) for _ in range(5)]
         await asyncio.sleep(0.01)
         with pytest.raises(QueueFullError):
-            await queue.store(batch("C"))
+            await store(queue, "C")
         with pytest.raises(QueueFullError), queue.admitted():
             pass
         assert await asyncio.gather(*waiting) == [2] * 5
         with queue.admitted():
-            assert await queue.store(batch("C")) == 1
+            assert await store(queue, "C") == 1
 
     with_queue([writer], scenario, queue_readings=10)
 
@@ -161,13 +216,12 @@ def test_a_request_that_waits_too_long_is_told_whether_it_may_be_stored(
     writer = Recorder(pause_s=0.2)
 
     async def scenario(queue: CommitQueue) -> None:
-        first = asyncio.create_task(queue.store(batch("first"))) if busy else None
+        first = asyncio.create_task(store(queue, "first")) if busy else None
         await asyncio.sleep(0.01)
         with pytest.raises(CommitTimeoutError) as caught:
-            await queue.store(batch("A"))
+            await store(queue, "A")
         assert caught.value.maybe_stored is maybe_stored
-        held = [len(part) for lane in queue._lanes for part in lane._waiting]
-        assert sum(held) == 0
+        assert not any(request.readings for request in queue.requests.values())
         if first is not None:
             first.cancel()
 
@@ -181,7 +235,7 @@ def test_what_waits_when_it_closes_is_still_committed() -> None:
 
     async def scenario(queue: CommitQueue) -> None:
         for name in "ABC":
-            task = asyncio.create_task(queue.store(batch(name)))
+            task = asyncio.create_task(store(queue, name))
             task.add_done_callback(lambda done: stored.append(done.result()))
         await asyncio.sleep(0.005)
 
@@ -190,7 +244,7 @@ def test_what_waits_when_it_closes_is_still_committed() -> None:
 
 
 def test_what_failed_is_forgotten_without_the_collector() -> None:
-    kept: list[weakref.ref[Batch]] = []
+    kept: list[weakref.ref[Readings]] = []
 
     async def scenario(queue: CommitQueue) -> None:
         async def fails(meter: str) -> None:
@@ -200,9 +254,9 @@ def test_what_failed_is_forgotten_without_the_collector() -> None:
                 await queue.store(body)
 
         await fails("outage")
-        waiting = asyncio.create_task(queue.store(batch("slow")))
+        waiting = asyncio.create_task(store(queue, "slow"))
         await asyncio.sleep(0.01)
-        await fails("too late")  # its part still waits in the lane
+        await fails("too-late")  # its part still waits in the lane
         await asyncio.sleep(0)  # the loop lets go of what it has just run
         assert [ref() for ref in kept] == [None, None]
         await asyncio.gather(waiting, return_exceptions=True)
@@ -212,3 +266,76 @@ def test_what_failed_is_forgotten_without_the_collector() -> None:
         with_queue([Recorder(pause_s=0.3)], scenario, commit_wait_s=0.4)
     finally:
         gc.enable()
+
+
+def test_a_reading_that_is_wrong_costs_itself_alone_and_is_told_by_its_place() -> None:
+    writer = Recorder(pause_s=0.01)
+
+    async def scenario(queue: CommitQueue) -> None:
+        wrong = batch("A", "other", "B", "x" * 65, "C")
+        wrong[2] = Telemetry(meter_id="B", kwh_consumed_ac=-1.0, voltage=230.0, timestamp=AT)
+        first = asyncio.create_task(store(queue, "first"))
+        outcome, other = await asyncio.gather(queue.store(wrong), store(queue, "D"))
+        assert (outcome.new, other, await first) == (2, 1, 1)
+        assert sorted((each.index, each.code) for each in outcome.rejected) == [
+            (1, "conflict"),
+            (2, "out_of_range"),
+            (3, "invalid_id"),
+        ]
+
+    numbers = with_queue([writer], scenario)
+    assert "B" not in numbers.known  # what is not stored gets no number
+
+
+def test_a_batch_of_which_nothing_is_right_needs_no_commit() -> None:
+    writer = Recorder()
+
+    async def scenario(queue: CommitQueue) -> None:
+        outcome = await queue.store([Telemetry(), Telemetry(vehicle_id="V")])
+        codes = [each.code for each in outcome.rejected]
+        assert (outcome.new, codes) == (0, ["unknown_kind", "missing_field"])
+        assert not queue.requests
+
+    with_queue([writer], scenario)
+    assert writer.commits == []
+
+
+def test_a_value_that_cannot_be_is_a_warning_and_costs_nothing_else() -> None:
+    async def scenario(queue: CommitQueue) -> None:
+        readings = batch("A", "B")
+        readings[1] = Telemetry(meter_id="B", voltage=6553.5, power_kw=7.0, timestamp=AT)
+        outcome, other = await asyncio.gather(queue.store(readings), store(queue, "C"))
+        assert (outcome.new, outcome.rejected, other) == (2, [], 1)
+        warnings = [(each.index, each.code, each.path) for each in outcome.warnings]
+        assert warnings == [(1, "dropped_field", "$.voltage")]
+
+    with_queue([Recorder()], scenario)
+
+
+def test_devices_that_were_purged_meanwhile_are_numbered_again() -> None:
+    writers = [Recorder(pause_s=0.02), Recorder()]
+
+    async def scenario(queue: CommitQueue) -> None:
+        await store(queue, "A", "B")
+        numbers = writers[0].numbers
+        before = dict(numbers.known)
+        first = asyncio.create_task(store(queue, "A"))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(store(queue, "A", "B"))
+        await asyncio.sleep(0)
+        numbers.database_version += 1
+        assert await asyncio.gather(first, second) == [1, 2]
+        assert set(numbers.known) == {"A", "B"}
+        assert not set(numbers.known.values()) & set(before.values())
+
+    with_queue(writers, scenario)
+
+
+def test_an_outage_while_devices_are_numbered_is_told_and_passes() -> None:
+    async def scenario(queue: CommitQueue) -> None:
+        with pytest.raises(DatabaseUnavailableError):
+            await store(queue, "nowhere")
+        assert await store(queue, "A") == 1
+        assert not queue.requests
+
+    with_queue([Recorder()], scenario)

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetmeter.readings.validate import Invalid, Telemetry
+from fleetmeter.readings.telemetry import TIMES, Telemetry
+from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer import lines, parquet_rows
 from fleetmeter.transfer.csv_lines import FIELDS, SourceError
 from fleetmeter.transfer.lines import BLOCK_BYTES, MAX_LINE
@@ -85,6 +86,18 @@ def test_columns_stand_in_any_order_and_unknown_ones_are_named() -> None:
     read = Read(f"{header}\nün,36,2.1,EV-1,{TIME},72,1.2,x\n")
     assert read.readings == {2: EV_1}
     assert read.ignored == ["note", "firmware", "(no name)"]
+
+
+def test_a_file_says_when_intervals_began_or_leaves_it_empty() -> None:
+    header = f"intervalStart,{HEADER}"
+    start = "2026-11-23T09:30:00Z"
+    read = Read(csv(f",{GOOD}", f"{start},{GOOD}", f"half past nine,{GOOD}", header=header))
+    assert read.readings[2] == EV_1
+    assert read.readings[3] == msgspec.structs.replace(
+        EV_1, interval_start=datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    )
+    assert read.errors[4].code == "invalid_timestamp"
+    assert "intervalStart must be an RFC 3339 time" in read.details[4]
 
 
 def test_both_kinds_stand_in_one_file_and_what_is_empty_is_absent() -> None:
@@ -201,7 +214,7 @@ def test_the_line_that_tells_excel_the_separator_is_skipped(mark: str, line: str
     assert read.readings == {3: EV_1}
     assert set(read.errors) == {4}
     with pytest.raises(SourceError, match=r"^line 2: the header lacks"):
-        Read(content.replace("batteryTemp", "temp"))
+        Read(content.replace("timestamp", "when"))
 
 
 def test_commas_are_decimal_only_by_mistake_under_a_semicolon_too() -> None:
@@ -228,8 +241,8 @@ def test_a_last_line_that_is_cut_off_is_told_so(cut: str) -> None:
     [
         ("", "there is no header"),
         (GOOD, "there is no header"),
-        ("vehicleId,timestamp,soc", "lacks kwhDeliveredDc, batteryTemp"),
-        ("meterId,timestamp,kwhConsumedAcTotal", "lacks voltage"),
+        ("vehicleId,timestamp", "lacks kwhDeliveredDc or another measurement"),
+        ("meterId,kwhConsumedAcTotal", "lacks timestamp"),
         ("timestamp,soc,kwhDeliveredDc,batteryTemp", "lacks vehicleId or meterId"),
         (f"{HEADER},soc", "has soc twice"),
         (f"{HEADER}\r{GOOD}\r{GOOD}", "save the file with LF or CRLF line ends"),
@@ -430,9 +443,9 @@ def test_what_is_no_parquet_is_told_so() -> None:
     with pytest.raises(SourceError, match="this is no Parquet file"):
         Read(b"PAR1 or not", "parquet")
     columns = vehicle_columns([TIME])
-    del columns["soc"]
+    del columns["timestamp"]
     body = parquet(columns)
-    with pytest.raises(SourceError, match="lacks the columns soc"):
+    with pytest.raises(SourceError, match="lacks the columns timestamp"):
         Read(body, "parquet")
 
 
@@ -460,7 +473,7 @@ telemetry = st.builds(
         name: st.none() | (ids if kind == "id" else times if kind == "time" else numbers)
         for name, kind in zip(
             Telemetry.__struct_fields__,
-            ["id", "id", *["number"] * (len(FIELDS) - 3), "time"],
+            ["id", "id", *["number"] * (len(FIELDS) - 4), "time", "time"],
             strict=True,
         )
     },
@@ -470,7 +483,7 @@ telemetry = st.builds(
 def spelled(item: Telemetry, separator: str, quote: bool) -> str:
     cells = []
     for name, value in zip(FIELDS, msgspec.structs.astuple(item), strict=True):
-        cell = "" if value is None else value.isoformat() if name == "timestamp" else str(value)
+        cell = "" if value is None else value.isoformat() if name in TIMES else str(value)
         if quote or '"' in cell or separator in cell:
             cell = '"' + cell.replace('"', '""') + '"'
         cells.append(cell)
@@ -509,6 +522,7 @@ def test_readings_written_as_parquet_come_back(
     kinds = dict.fromkeys(FIELDS, pyarrow.float64()) | {
         "vehicleId": pyarrow.string(),
         "meterId": pyarrow.string(),
+        "intervalStart": pyarrow.timestamp("us", "UTC"),
         "timestamp": pyarrow.timestamp("us", "UTC"),
     }
     body = parquet(

@@ -1,12 +1,12 @@
 """Batteries that are too hot, or charged while too cold: suspected by the hour's extremes,
-decided by readings."""
+decided by readings. One without a temperature says nothing of a battery."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import cast
 
 from fleetmeter.anomalies.crossings import crossings, longest_gap
-from fleetmeter.anomalies.model import Hour, Kind, Needs, Subject, VehicleHour, VehiclePoint
+from fleetmeter.anomalies.model import Hour, Kind, Needs, Subject, VehiclePoint
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import BatteryColdCharging, BatteryHot
 from fleetmeter.anomalies.rules import Rulebook
@@ -24,10 +24,13 @@ def _candidates(observed: Observed, rulebook: Rulebook) -> Iterator[tuple[Kind, 
     hot_cdeg = all_hot.open_c * 100 if all_hot else -1e9
     cold_cdeg = all_cold.open_c * 100 if all_cold else 1e9
     for row in hour.vehicles:
-        if row.battery_temp_cdeg_max >= hot_cdeg:
-            yield from _by_own(_HOT, row, hour, rulebook)
-        if row.dc_mwh > 0 and row.battery_temp_cdeg_min < cold_cdeg:
-            yield from _by_own(_COLD, row, hour, rulebook)
+        coldest_cdeg, hottest_cdeg = row.battery_temp_cdeg_min, row.battery_temp_cdeg_max
+        if coldest_cdeg is None or hottest_cdeg is None:
+            continue
+        if hottest_cdeg >= hot_cdeg:
+            yield from _by_own(_HOT, row.vehicle_id, hottest_cdeg, hour, rulebook)
+        if row.dc_mwh > 0 and coldest_cdeg < cold_cdeg:
+            yield from _by_own(_COLD, row.vehicle_id, coldest_cdeg, hour, rulebook)
     for kind in (_HOT, _COLD):
         for subject in observed.opened.get(kind, ()):
             if subject.device_id in observed.vehicle_readings:
@@ -35,18 +38,18 @@ def _candidates(observed: Observed, rulebook: Rulebook) -> Iterator[tuple[Kind, 
 
 
 def _by_own(
-    kind: Kind, row: VehicleHour, hour: Hour, rulebook: Rulebook
+    kind: Kind, vehicle_id: str, extreme_cdeg: int, hour: Hour, rulebook: Rulebook
 ) -> Iterator[tuple[Kind, Subject]]:
     """By the thresholds of the vehicle itself."""
-    subject = Subject("vehicle", row.vehicle_id)
+    subject = Subject("vehicle", vehicle_id)
     device = hour.devices.get(subject)
     parameters = rulebook.of(kind, subject, device.site if device else None)
     if not parameters.enabled:
         return
     if isinstance(parameters, BatteryHot):
-        if row.battery_temp_cdeg_max >= parameters.open_c * 100:
+        if extreme_cdeg >= parameters.open_c * 100:
             yield kind, subject
-    elif row.battery_temp_cdeg_min < cast(BatteryColdCharging, parameters).open_c * 100:
+    elif extreme_cdeg < cast(BatteryColdCharging, parameters).open_c * 100:
         yield kind, subject
 
 
@@ -79,32 +82,29 @@ def _judge_hot(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) -> 
     open_cdeg, clear_cdeg = parameters.open_c * 100, parameters.clear_c * 100
     lasting = timedelta(minutes=parameters.minutes)
     since = turn.hour.starts - lasting
-    verdicts = [
-        (
-            p.time,
-            True
-            if p.battery_temp_cdeg >= open_cdeg
-            else False
-            if p.battery_temp_cdeg < clear_cdeg
-            else None,
-        )
+    measured = [
+        (p.time, p.battery_temp_cdeg)
         for p in points
-        if p.time >= since
+        if p.time >= since and p.battery_temp_cdeg is not None
+    ]
+    verdicts = [
+        (time, True if cdeg >= open_cdeg else False if cdeg < clear_cdeg else None)
+        for time, cdeg in measured
     ]
     gap = longest_gap(interval_s(turn.hour, subject))
-    hottest = max((p.battery_temp_cdeg for p in points if p.time >= since), default=0) / 100
-    if turn.is_open(_HOT, subject) and hottest >= parameters.clear_c:
+    hottest = max((cdeg for _, cdeg in measured), default=None)
+    if turn.is_open(_HOT, subject) and hottest is not None and hottest >= clear_cdeg:
         turn.condition(_HOT, subject).at = turn.ends
     for is_breach, at in crossings(verdicts, turn.is_open(_HOT, subject), lasting, gap):
-        if is_breach:
+        if is_breach and hottest is not None:
             turn.breach(
                 _HOT,
                 subject,
                 at,
                 f"the battery of {subject.device_id} was at {parameters.open_c:g} °C or more for "
-                f"{parameters.minutes:g} minutes, up to {hottest:.1f} °C",
+                f"{parameters.minutes:g} minutes, up to {hottest / 100:.1f} °C",
                 {
-                    "maxC": round(hottest, 2),
+                    "maxC": round(hottest / 100, 2),
                     "thresholdC": parameters.open_c,
                     "minutes": parameters.minutes,
                 },
@@ -118,28 +118,36 @@ def _judge_cold(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) ->
     open_cdeg, clear_cdeg = parameters.open_c * 100, parameters.clear_c * 100
     lasting = timedelta(minutes=parameters.minutes)
     since = turn.hour.starts - lasting
-    charging = [p for p in points if p.time >= since and p.energy_mwh > 0]
+    told = [
+        (p.time, p.energy_mwh, p.battery_temp_cdeg)
+        for p in points
+        if p.time >= since and p.energy_mwh is not None
+    ]
+    charging = [time for time, energy_mwh, _ in told if energy_mwh > 0]
+    cold = [
+        (cdeg, energy_mwh)
+        for _, energy_mwh, cdeg in told
+        if energy_mwh > 0 and cdeg is not None and cdeg < open_cdeg
+    ]
     verdicts = [
         (
-            p.time,
+            time,
             None
-            if p.energy_mwh <= 0
+            if energy_mwh <= 0 or cdeg is None
             else True
-            if p.battery_temp_cdeg < open_cdeg
+            if cdeg < open_cdeg
             else False
-            if p.battery_temp_cdeg >= clear_cdeg
+            if cdeg >= clear_cdeg
             else None,
         )
-        for p in points
-        if p.time >= since
+        for time, energy_mwh, cdeg in told
+        if energy_mwh <= 0 or cdeg is not None
     ]
     gap = longest_gap(interval_s(turn.hour, subject))
     for is_breach, at in crossings(verdicts, turn.is_open(_COLD, subject), lasting, gap):
         if is_breach:
-            coldest = min(p.battery_temp_cdeg for p in charging) / 100
-            energy_kwh = (
-                sum(p.energy_mwh for p in charging if p.battery_temp_cdeg < open_cdeg) / 1e6
-            )
+            coldest = min(cdeg for cdeg, _ in cold) / 100
+            energy_kwh = sum(energy_mwh for _, energy_mwh in cold) / 1e6
             turn.breach(
                 _COLD,
                 subject,
@@ -157,8 +165,8 @@ def _judge_cold(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) ->
             turn.clear(_COLD, subject, at, f"it charges at {parameters.clear_c:g} °C or more")
     if charging and turn.is_open(_COLD, subject):
         condition = turn.condition(_COLD, subject)
-        condition.count_since = charging[-1].time
-        if any(p.battery_temp_cdeg < open_cdeg for p in charging):
+        condition.count_since = charging[-1]
+        if cold:
             condition.at = turn.ends
 
 

@@ -8,8 +8,6 @@ from datetime import datetime
 from itertools import accumulate
 from typing import NamedTuple
 
-from fleetmeter.anomalies.model import MeterPoint, VehiclePoint
-
 BIN_MIN = 5
 """Powers are compared over so many minutes: readings of two devices never fall together."""
 
@@ -21,14 +19,26 @@ MOST_EFFICIENCY = 1.03
 """Of curves that belong together: from slow charging in the cold to what two meters may differ
 by."""
 
-_MUCH = 1.5
-
 LONG_GAP_MIN = 20
 """Minutes without readings that are a silence, and nothing is known of them."""
+
+_JITTER = 1.5
+"""Reporting intervals after the one before, a reading is late, and none is missing."""
 
 _LEAST_COMPARED_MWH = 800_000
 _LEAST_COMPARED = 0.1
 """Of the vehicle's energy: what must be compared at least, mWh and as a part of it."""
+
+
+class Interval(NamedTuple):
+    """The energy of a reading, and how long before its time it began to count."""
+
+    time: datetime
+    energy_mwh: int
+    span_ms: int | None
+    """None: it counted nothing, as a register that began again."""
+
+    reset: bool
 
 
 class Curve(NamedTuple):
@@ -60,37 +70,31 @@ class Fit(NamedTuple):
 
 
 def curve(
-    points: Sequence[VehiclePoint | MeterPoint],
+    intervals: Iterable[Interval],
     start: datetime,
     minutes: int,
     interval_s: int,
 ) -> Curve:
-    """Readings as a curve: each reading's energy came in its reporting interval.
+    """Readings as a curve: each one's energy came evenly over its interval.
 
-    After a gap, a reading that has more than those beside it is a register's, of all of the gap;
-    after a long gap, or one that began before the curve, nobody knows when, and it is left out.
+    A register that was not read for long tells the energy of all of the gap, and nobody knows when
+    in it that came: it is left out.
     """
     mwh = [0.0] * minutes
     covered_s = [0.0] * minutes
-    times = [(point.time - start).total_seconds() for point in points]
-    energies = [point.energy_mwh for point in points]
-    for number, (time, energy) in enumerate(zip(times, energies, strict=True)):
-        gap = time - times[number - 1] if number else time
-        span = float(interval_s)
-        if number and 0 < gap <= 1.5 * interval_s:
-            span = gap
-        elif gap > 1.5 * interval_s and energy > _MUCH * _beside(energies, number):
-            if gap > LONG_GAP_MIN * 60:
-                continue
-            span = gap
-        _spread(mwh, covered_s, time - span, time, energy)
+    longest_s = max(_JITTER * interval_s, 60.0 * LONG_GAP_MIN)
+    before_s: float | None = None
+    for time, energy, span_ms, _ in intervals:
+        ends_s = (time - start).total_seconds()
+        gap_s = float("inf") if before_s is None else ends_s - before_s
+        before_s = ends_s
+        if span_ms is None or span_ms > 1000 * longest_s:
+            continue
+        span_s = max(span_ms, 1) / 1000
+        if span_s < gap_s <= _JITTER * interval_s:
+            span_s = gap_s
+        _spread(mwh, covered_s, ends_s - span_s, ends_s, energy)
     return Curve(mwh, covered_s)
-
-
-def _beside(energies: Sequence[int], number: int) -> int:
-    """The larger one of the two readings beside one."""
-    beside = (*energies[max(0, number - 1) : number], *energies[number + 1 : number + 2])
-    return max(beside, default=0)
 
 
 def _spread(

@@ -74,9 +74,11 @@ def _judge_drop(
         _compare(turn, subject, memory, session, found, parameters, is_over)
     if is_over:
         residual = round(found.residual, 4)
+        # what nobody measured may have cost this session most, and those it is compared with least
+        cold = 0.0 if found.temp_c is None else round(found.cold, 4)
         oldest = turn.ends - EMPTY_AFTER
         kept = [each for each in memory.judged if each.ended > oldest]
-        memory.judged = [*kept, Judged(turn.ends, residual, round(found.cold, 4))][-_MOST_JUDGED:]
+        memory.judged = [*kept, Judged(turn.ends, residual, cold)][-_MOST_JUDGED:]
 
 
 def _compare(
@@ -149,7 +151,7 @@ def _evidence(session: Session, found: Judgement) -> dict[str, object]:
         "acKwh": round(found.ac_kwh, 3),
         "dcKwh": round(found.dc_kwh, 3),
         "hours": len(found.hours),
-        "batteryTempC": round(found.temp_c, 1),
+        "batteryTempC": None if found.temp_c is None else round(found.temp_c, 1),
         "coldAllowance": round(found.cold, 3),
         "meterId": session.meter,
     }

@@ -1,11 +1,11 @@
 """What may explain an excess of DC: readings of all that may have to do with it, and their
 curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from fleetmeter.anomalies.curves import Curve, curve, less, silences
+from fleetmeter.anomalies.curves import Curve, Interval, curve, less, silences
 from fleetmeter.anomalies.model import Cause, MeterPoint, VehiclePoint
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
@@ -14,23 +14,37 @@ OTHERS_EFFICIENCY = 0.9
 
 
 class Evidence(NamedTuple):
-    """Readings of a meter, of the vehicles there, and of other meters, over the same time."""
+    """Energy of a meter, of the vehicles there, and of other meters, over the same time."""
 
     start: datetime
     """A whole hour."""
 
     minutes: int
-    meter_points: Sequence[MeterPoint]
+    meter_points: Sequence[Interval]
     meter_interval_s: int
-    vehicle_points: Mapping[str, Sequence[VehiclePoint]]
+    vehicle_points: Mapping[str, Sequence[Interval]]
     vehicle_interval_s: Mapping[str, int]
     begins: Mapping[str, datetime]
     """Vehicles (of `vehicle_points`) that charged at the meter, and since when."""
 
-    other_points: Mapping[str, Sequence[MeterPoint]]
+    other_points: Mapping[str, Sequence[Interval]]
     other_interval_s: Mapping[str, int]
     taken_there: Mapping[str, Sequence[str]]
     """By other meter: vehicles (of `vehicle_points`) that charged there by their own account."""
+
+
+def intervals(points: Iterable[VehiclePoint | MeterPoint], start: datetime) -> list[Interval]:
+    """The readings from a time on that tell energy."""
+    return [
+        Interval(
+            point.time,
+            point.energy_mwh,
+            point.span_ms,
+            isinstance(point, MeterPoint) and point.reset,
+        )
+        for point in points
+        if point.time >= start and point.energy_mwh is not None
+    ]
 
 
 class Found(NamedTuple):

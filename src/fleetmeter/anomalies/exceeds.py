@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from fleetmeter.anomalies.causes import explain
-from fleetmeter.anomalies.evidence import Evidence, Found
+from fleetmeter.anomalies.evidence import Evidence, Found, intervals
 from fleetmeter.anomalies.excess import KIND, Group, exceeding, exceeds, groups
 from fleetmeter.anomalies.memory import Suspicion
 from fleetmeter.anomalies.model import Needs, Subject
@@ -95,15 +95,12 @@ def _evidence(
     return Evidence(
         start,
         round((turn.ends - start).total_seconds() / 60),
-        [p for p in known.meter_readings.get(meter_id, ()) if p.time >= start],
+        intervals(known.meter_readings.get(meter_id, ()), start),
         interval_s(turn.hour, Subject("meter", meter_id)),
-        {id_: [p for p in known.vehicle_readings.get(id_, ()) if p.time >= start] for id_ in ids},
+        {id_: intervals(known.vehicle_readings.get(id_, ()), start) for id_ in ids},
         {id_: interval_s(turn.hour, Subject("vehicle", id_)) for id_ in ids},
         begins,
-        {
-            id_: [p for p in known.meter_readings.get(id_, ()) if p.time >= start]
-            for id_ in candidates
-        },
+        {id_: intervals(known.meter_readings.get(id_, ()), start) for id_ in candidates},
         {id_: interval_s(turn.hour, Subject("meter", id_)) for id_ in candidates},
         takers,
     )
@@ -141,7 +138,7 @@ def _first_dc(given: Evidence, group: Group) -> datetime:
         point.time
         for id_ in group.suspects
         for point in given.vehicle_points[id_]
-        if point.energy_mwh > 0 and point.time >= group.begins[id_]
+        if point.energy_mwh > 0 and point.time > group.begins[id_]
     )
     return min(times, default=group.since)
 
@@ -150,7 +147,7 @@ def _open(turn: HourTurn, group: Group, given: Evidence, found: Found) -> None:
     subject = Subject("vehicle", found.vehicle_id)
     begins = group.begins[found.vehicle_id]
     points = [p for p in given.vehicle_points[found.vehicle_id] if p.energy_mwh > 0]
-    points = [p for p in points if p.time >= begins]
+    points = [p for p in points if p.time > begins]
     since = points[0].time if points else begins
     dc_kwh = sum(p.energy_mwh for p in points) / 1e6
     at_meter = [p for p in given.meter_points if p.time >= since]

@@ -62,7 +62,7 @@ def exceeding(observed: Observed, rulebook: Rulebook) -> dict[str, int]:
     found = {}
     for meter_id, rows in observed.at_meter.items():
         meter = observed.meters.get(meter_id)
-        if meter is None:
+        if meter is None or not meter.readings:  # when its energy came is not known
             continue
         dc_mwh = sum(row.dc_mwh for row in rows)
         excess = dc_mwh - meter.unattributed_mwh - sum(row.ac_mwh or 0 for row in rows)

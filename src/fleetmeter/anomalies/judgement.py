@@ -61,7 +61,7 @@ class Judgement(NamedTuple):
     power_kw: float
     """AC."""
 
-    temp_c: float
+    temp_c: float | None
 
     @property
     def residual(self) -> float:
@@ -90,8 +90,11 @@ def expected(bands: Sequence[tuple[float, float]], power_kw: float) -> float:
     return low + (high - low) * (power_kw - low_kw) / (high_kw - low_kw)
 
 
-def cold_allowance(parameters: Efficiency, temp_c: float) -> float:
-    """Efficiency that the cold may cost: a part for each °C, up to a limit."""
+def cold_allowance(parameters: Efficiency, temp_c: float | None) -> float:
+    """Efficiency that the cold may cost: a part for each °C, up to a limit; all of it when nobody
+    knows how cold it was."""
+    if temp_c is None:
+        return parameters.cold_at_most
     below = max(0.0, parameters.cold_below_c - temp_c)
     return min(parameters.cold_at_most, below * parameters.cold_per_c)
 
@@ -163,7 +166,7 @@ def _of_steady(
 def _of_all(
     session: Session, parameters: Efficiency, compared: list[SessionHour]
 ) -> Judgement | None:
-    if any(hour.temp_min_c < _WARM_C for hour in session.hours):
+    if not all(_was_warm(hour) for hour in session.hours):
         return None
     highest_kw = max(_ac(hour) for hour in compared) / 1e6
     top = max(value for _, value in parameters.expected)
@@ -180,6 +183,10 @@ def _of_all(
         highest_kw,
         _temp_c(compared),
     )
+
+
+def _was_warm(hour: SessionHour) -> bool:
+    return hour.temp_min_c is not None and hour.temp_min_c >= _WARM_C
 
 
 def _expected_of_all(
@@ -207,8 +214,12 @@ def _efficiency(hours: Sequence[SessionHour]) -> float:
     return sum(hour.dc_mwh for hour in hours) / _total(hours)
 
 
-def _temp_c(hours: Sequence[SessionHour]) -> float:
-    return sum(hour.temp_c * _ac(hour) for hour in hours) / _total(hours)
+def _temp_c(hours: Sequence[SessionHour]) -> float | None:
+    """By energy, of the hours in which it was measured."""
+    measured = [(hour.temp_c, _ac(hour)) for hour in hours if hour.temp_c is not None]
+    if not measured:
+        return None
+    return sum(temp_c * ac for temp_c, ac in measured) / sum(ac for _, ac in measured)
 
 
 def _cold(parameters: Efficiency, hours: Sequence[SessionHour]) -> float:

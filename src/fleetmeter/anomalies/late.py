@@ -14,8 +14,8 @@ from fleetmeter.anomalies import observations, store
 from fleetmeter.anomalies.evaluate import MEMORY_DAYS, Condition, Memory
 from fleetmeter.anomalies.folding import fold, hours_at_once
 from fleetmeter.anomalies.lifecycle import key_of
-from fleetmeter.anomalies.model import Anomaly, Change, Device, DeviceKind, Subject
-from fleetmeter.anomalies.observations import HOUR, Around, floor_hour
+from fleetmeter.anomalies.model import Anomaly, Change, Device, Subject
+from fleetmeter.anomalies.observations import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.remembered import memories_of, remember
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.database.pool import Connection
@@ -41,8 +41,6 @@ _AS_LATE = timedelta(days=1)
 
 _MOST_WIDE = 48
 """Hours of the whole fleet that are looked at for another meter."""
-
-_KINDS: dict[str, DeviceKind] = {"vehicle_readings": "vehicle", "meter_readings": "meter"}
 
 
 class Late(NamedTuple):
@@ -99,7 +97,7 @@ class _Mark(NamedTuple):
 
 def _mark(row: Record, evaluated_until: datetime) -> _Mark:
     since = floor_hour(max(row["since"], evaluated_until - REACH))
-    return _Mark(Subject(_KINDS[row["source"]], row["device_id"]), since, row)
+    return _Mark(Subject(row["device_kind"], row["device_id"]), since, row)
 
 
 def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
@@ -185,7 +183,7 @@ def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
         if each.kind == "dc_exceeds_ac":
             sure_at = each.at if isinstance(each, Change) else each.detected_at
             # it may have taken two hours to be sure
-            for first in (floor_hour(each.started_at), sure_at - 2 * HOUR):
+            for first in (hour_of(each.started_at), sure_at - 2 * HOUR):
                 hours |= {first, first + HOUR}
     return set(sorted(hours)[-_MOST_WIDE:])
 

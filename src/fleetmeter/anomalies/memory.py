@@ -48,12 +48,12 @@ class SessionHour(msgspec.Struct, array_like=True):
     ac_mwh: int | None
     """None when it cannot be compared."""
 
-    soc_bp_min: int
-    soc_bp_max: int
-    temp_c: float
-    """Mean, of the battery."""
+    soc_bp_min: int | None
+    soc_bp_max: int | None
+    temp_c: float | None
+    """Mean, of the battery. It and the state of charge are None when nothing was measured."""
 
-    temp_min_c: float
+    temp_min_c: float | None
     is_covered: bool
     """The vehicle's readings cover it."""
 

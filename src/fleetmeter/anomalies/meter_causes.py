@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fleetmeter.anomalies.curves import LEAST_EFFICIENCY, MOST_EFFICIENCY, bounds
+from fleetmeter.anomalies.curves import LEAST_EFFICIENCY, MOST_EFFICIENCY, Interval, bounds
 from fleetmeter.anomalies.evidence import Curves, Evidence, Found, tolerance_mwh
-from fleetmeter.anomalies.model import Cause, MeterPoint
+from fleetmeter.anomalies.model import Cause
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
 _TOOK_PART = 0.2
@@ -74,7 +74,7 @@ def for_all(vehicle_ids: Sequence[str], cause: Cause, evidence: dict[str, Any]) 
 
 
 def _is_lumpy(
-    points: Sequence[MeterPoint], dc: Sequence[float], start: datetime, interval_s: int
+    points: Sequence[Interval], dc: Sequence[float], start: datetime, interval_s: int
 ) -> bool | None:
     """Whether a meter showed nothing for long while DC was delivered, and then much at once.
 
@@ -101,7 +101,7 @@ def _is_lumpy(
     return LEAST_EFFICIENCY <= delivered / shown <= 1.15
 
 
-def resets(points: Sequence[MeterPoint], dc: Sequence[float], start: datetime) -> int:
+def resets(points: Sequence[Interval], dc: Sequence[float], start: datetime) -> int:
     """How often a register began anew while DC was delivered."""
     charged = bounds(dc)
     if charged is None:

@@ -65,7 +65,11 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class VehicleHour(msgspec.Struct, frozen=True):
-    """One vehicle at one meter (or at none) in one hour; as energy_slices() gives it."""
+    """One vehicle at one meter (or at none) in one hour; as energy_slices() gives it.
+
+    The hour's energy may be of intervals that end later: then `readings` may be 0. What was not
+    measured is None (of a count and a sum: None or 0).
+    """
 
     hour: datetime
     vehicle_id: str
@@ -83,15 +87,21 @@ class VehicleHour(msgspec.Struct, frozen=True):
     covered_ac_s: float
     readings: int
     resets: int
-    soc_bp_min: int
-    soc_bp_max: int
-    battery_temp_cdeg_sum: int
-    battery_temp_cdeg_min: int
-    battery_temp_cdeg_max: int
+    soc_bp_min: int | None
+    soc_bp_max: int | None
+    battery_temp_cdeg_count: int | None
+    battery_temp_cdeg_sum: int | None
+    battery_temp_cdeg_min: int | None
+    battery_temp_cdeg_max: int | None
+
+    @property
+    def battery_temp_cdeg(self) -> float | None:
+        """The mean of what was measured."""
+        return _mean(self.battery_temp_cdeg_sum, self.battery_temp_cdeg_count)
 
 
 class MeterHour(msgspec.Struct, frozen=True):
-    """One meter in one hour."""
+    """One meter in one hour; as VehicleHour."""
 
     hour: datetime
     meter_id: str
@@ -104,31 +114,89 @@ class MeterHour(msgspec.Struct, frozen=True):
     covered_ac_s: float
     readings: int
     resets: int
-    voltage_mv_sum: int
-    voltage_mv_min: int
-    voltage_mv_max: int
+    voltage_mv_count: int | None
+    voltage_mv_sum: int | None
+    voltage_mv_min: int | None
+    voltage_mv_max: int | None
+    phases: tuple["Voltage", ...] = ()
+    """Of each phase that was measured."""
+
+    @property
+    def voltages(self) -> tuple["Voltage", ...]:
+        """What the voltage is judged by: each phase, or the one voltage that was measured."""
+        return self.phases or Voltage.measured(
+            "", self.voltage_mv_count, self.voltage_mv_sum, self.voltage_mv_min, self.voltage_mv_max
+        )
+
+
+class Voltage(msgspec.Struct, frozen=True):
+    """A voltage in an hour, mV."""
+
+    phase: str
+    """L1, L2 or L3; empty: the only one, or a mean of phases."""
+
+    count: int
+    mean: float
+    lowest: int
+    highest: int
+
+    @classmethod
+    def measured(
+        cls,
+        phase: str,
+        count: int | None,
+        total: int | None,
+        lowest: int | None,
+        highest: int | None,
+    ) -> tuple["Voltage", ...]:
+        """Return it from what a rollup has; nothing when nothing was measured."""
+        if not count or total is None or lowest is None or highest is None:
+            return ()
+        return (cls(phase, count, total / count, lowest, highest),)
+
+
+def _mean(total: int | None, count: int | None) -> float | None:
+    return total / count if total is not None and count else None
 
 
 class VehiclePoint(NamedTuple):
-    """One vehicle reading of history."""
+    """One vehicle reading of history; what it did not measure is None."""
 
     time: datetime
-    energy_mwh: int
-    soc_bp: int
-    battery_temp_cdeg: int
+    """When the interval of its energy ends: a reading on the hour belongs to the hour before."""
+
+    energy_mwh: int | None
+    span_ms: int | None
+    """How long that interval is; None: it has none, and its energy counts nowhere."""
+
+    soc_bp: int | None
+    battery_temp_cdeg: int | None
 
 
 class MeterPoint(NamedTuple):
-    """One meter reading of history."""
+    """One meter reading of history; as VehiclePoint."""
 
     time: datetime
-    energy_mwh: int
-    voltage_mv: int
+    energy_mwh: int | None
+    span_ms: int | None
+    voltage_mv: int | None
     reset: bool
+    phases: tuple[int | None, ...] = ()
+    """mV of L1, L2 and L3."""
+
+    def voltages(self) -> dict[str, int]:
+        """The voltages that were measured, as MeterHour has them: of phases, or the only one."""
+        found = {
+            f"L{number}": voltage
+            for number, voltage in enumerate(self.phases, 1)
+            if voltage is not None
+        }
+        return found or ({} if self.voltage_mv is None else {"": self.voltage_mv})
 
 
 class Hour(msgspec.Struct):
-    """What rules see of an hour that is over: the whole fleet, or devices that share meters."""
+    """What rules see of an hour that is over, (starts, ends]: the whole fleet, or devices that
+    share meters."""
 
     starts: datetime
     ends: datetime
@@ -148,7 +216,7 @@ class Needs(msgspec.Struct):
     """
 
     last_times: set[Subject] = msgspec.field(default_factory=set)
-    """Whose newest reading before the end of the hour must be known."""
+    """Whose newest reading up to the end of the hour must be known."""
 
     readings: dict[Subject, datetime] = msgspec.field(default_factory=dict)
     """Whose readings, from this time to the end of the hour, must be known."""

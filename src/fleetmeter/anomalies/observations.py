@@ -20,11 +20,14 @@ from fleetmeter.anomalies.model import (
     Subject,
     VehicleHour,
     VehiclePoint,
+    Voltage,
 )
 from fleetmeter.anomalies.parameters import ClockSkew
 from fleetmeter.anomalies.rules import Override
 from fleetmeter.database.pool import LONG_S, Connection
 from fleetmeter.database.sql import queries
+from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.model import MICROSECOND
 
 HOUR = timedelta(hours=1)
 
@@ -45,9 +48,14 @@ def floor_hour(time: datetime) -> datetime:
     return time.replace(minute=0, second=0, microsecond=0)
 
 
+def hour_of(time: datetime) -> datetime:
+    """When the hour began that a reading belongs to: one on the hour belongs to the one before."""
+    return floor_hour(time - MICROSECOND)
+
+
 async def roster(connection: Connection) -> dict[Subject, Device]:
     """The devices that are there."""
-    devices = (_device(row) async for row in queries.devices(connection))
+    devices = (_device(row) async for row in queries.roster(connection))
     return {device.subject: device async for device in devices}
 
 
@@ -79,7 +87,7 @@ async def hours(
     vehicle_ids: list[str] | None = None,
     meter_ids: list[str] | None = None,
 ) -> list[Hour]:
-    """Each whole hour of [start, end), of `devices`: all that there are, or of those named.
+    """Each whole hour of (start, end], of `devices`: all that there are, or of those named.
 
     Those must be named with all that share meters with them.
     """
@@ -91,32 +99,30 @@ async def hours(
     return await asyncio.to_thread(_hours, start, end, devices, is_fleet, rows)
 
 
-async def known(connection: Connection, needs: Needs, before: datetime) -> Known:
-    """The answer to what the rules need to know of the time before the end of an hour."""
+async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
+    """The answer to what the rules need to know of the time up to the end of an hour."""
     found = Known()
-    since = before - SILENCE_KNOWN
-    if ids := _ids("vehicle", needs.last_times):
-        rows = queries.newest_vehicle_times(connection, ids=ids, since=since, before=before)
-        async for row in rows:
-            found.last_times[Subject("vehicle", row["id"])] = row["time"]
-    if ids := _ids("meter", needs.last_times):
-        rows = queries.newest_meter_times(connection, ids=ids, since=since, before=before)
-        async for row in rows:
-            found.last_times[Subject("meter", row["id"])] = row["time"]
+    since = end - SILENCE_KNOWN
+    for kind in KINDS:
+        if ids := _ids(kind.name, needs.last_times):
+            rows = queries.newest_times(connection, kind=kind.name, ids=ids, since=since, until=end)
+            async for row in rows:
+                found.last_times[Subject(kind.name, row["id"])] = row["time"]
     if ids := _ids("vehicle", needs.readings):
         starts = [needs.readings[Subject("vehicle", id_)] for id_ in ids]
         found.vehicle_readings = {id_: [] for id_ in ids}
-        rows = queries.vehicle_points(connection, ids=ids, starts=starts, end=before)
+        rows = queries.vehicle_points(connection, ids=ids, starts=starts, end=end)
         async for row in rows:
             id_, *point = row
             found.vehicle_readings[id_].append(VehiclePoint(*point))
     if ids := _ids("meter", needs.readings):
         starts = [needs.readings[Subject("meter", id_)] for id_ in ids]
         found.meter_readings = {id_: [] for id_ in ids}
-        rows = queries.meter_points(connection, ids=ids, starts=starts, end=before)
+        rows = queries.meter_points(connection, ids=ids, starts=starts, end=end)
         async for row in rows:
-            id_, *point = row
-            found.meter_readings[id_].append(MeterPoint(*point))
+            id_, time, energy_mwh, span_ms, voltage_mv, reset, *phases = row
+            point = MeterPoint(time, energy_mwh, span_ms, voltage_mv, reset, tuple(phases))
+            found.meter_readings[id_].append(point)
     return found
 
 
@@ -197,6 +203,7 @@ def _vehicle_hour(row: Record) -> VehicleHour:
         resets=row["resets"],
         soc_bp_min=row["soc_bp_min"],
         soc_bp_max=row["soc_bp_max"],
+        battery_temp_cdeg_count=row["battery_temp_cdeg_count"],
         battery_temp_cdeg_sum=row["battery_temp_cdeg_sum"],
         battery_temp_cdeg_min=row["battery_temp_cdeg_min"],
         battery_temp_cdeg_max=row["battery_temp_cdeg_max"],
@@ -212,7 +219,16 @@ def _meter_hour(row: Record) -> MeterHour:
         covered_ac_s=row["covered_ac_s"],
         readings=row["readings"],
         resets=row["resets"],
+        voltage_mv_count=row["voltage_mv_count"],
         voltage_mv_sum=row["voltage_mv_sum"],
         voltage_mv_min=row["voltage_mv_min"],
         voltage_mv_max=row["voltage_mv_max"],
+        phases=tuple(
+            voltage
+            for phase in (1, 2, 3)
+            for voltage in Voltage.measured(
+                f"L{phase}",
+                *(row[f"voltage_l{phase}_mv_{part}"] for part in ("count", "sum", "min", "max")),
+            )
+        ),
     )

@@ -81,6 +81,13 @@ class Observed:
                     if condition.open:
                         self.opened.setdefault(kind, []).append(subject)
 
+    def readings(self, subject: Subject) -> int:
+        """How many readings a device sent in this hour; its energy may come without any."""
+        if subject.device_kind == "vehicle":
+            return self.vehicle_readings.get(subject.device_id, 0)
+        row = self.meters.get(subject.device_id)
+        return 0 if row is None else row.readings
+
     def says_of(self, subject: Subject) -> bool:
         """Whether the hour says anything of a device: one of some devices does not of others."""
         return self.hour.whole_fleet or subject in self.hour.devices

@@ -48,10 +48,8 @@ async def site_of(connection: Connection, place: Place) -> str | None:
     site: str | None = None
     if place.scope == "site":
         site = place.target
-    elif place.scope == "vehicle":
-        site = await queries.site_of_vehicle(connection, vehicle_id=place.target)
-    elif place.scope == "meter":
-        site = await queries.site_of_meter(connection, meter_id=place.target)
+    elif place.scope != "fleet":
+        site = await queries.site_of(connection, kind=place.scope, device_id=place.target)
     return site
 
 

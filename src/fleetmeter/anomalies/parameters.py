@@ -11,6 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from fleetmeter.readings.kinds import MAX_VOLTAGE
+
 ReopenWithin = Annotated[
     float,
     Meta(
@@ -69,7 +71,13 @@ class Efficiency(Parameters, frozen=True, kw_only=True):
         Meta(ge=0, le=0.05, description="Efficiency that each °C below may cost."),
     ] = 0.004
     cold_at_most: Annotated[
-        float, Meta(ge=0, le=0.5, description="Efficiency that cold may cost at most.")
+        float,
+        Meta(
+            ge=0,
+            le=0.5,
+            description="Efficiency that cold may cost at most; all of it is allowed where no "
+            "temperature is measured.",
+        ),
     ] = 0.14
     minimum_kwh: Annotated[
         float,
@@ -216,7 +224,9 @@ class SiteSilent(Parameters, frozen=True, kw_only=True):
 class VoltageOutOfRange(Parameters, frozen=True, kw_only=True):
     """Thresholds of voltage_out_of_range."""
 
-    nominal_v: Annotated[float, Meta(ge=10, le=1000, description="Nominal voltage, V.")] = 230.0
+    nominal_v: Annotated[float, Meta(ge=10, le=MAX_VOLTAGE, description="Nominal voltage, V.")] = (
+        230.0
+    )
     tolerance: Annotated[
         float, Meta(gt=0, le=0.5, description="Opens outside nominal ± this part of it.")
     ] = 0.10

@@ -127,7 +127,8 @@ _RULES = (
     Rule(
         "voltage_out_of_range",
         "Voltage out of range",
-        "A mean of ten minutes lay outside the nominal voltage and its tolerance.",
+        "A mean of ten minutes, of the worst phase, lay outside the nominal voltage and its "
+        "tolerance.",
         "EN 50160: means of ten minutes within 230 V ± 10 %. For ANSI C84.1 set nominalV 120 and "
         "tolerance 0.05 (range A of the service voltage: 114 to 126 V).",
         "warning",

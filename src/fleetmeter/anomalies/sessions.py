@@ -95,13 +95,17 @@ def _extend(session: Session, row: VehicleHour, observed: Observed) -> None:
         dc_mwh = sum(each.dc_mwh for each in there) if len(there) > 1 else row.dc_mwh
         is_alone = row.dc_mwh >= dc_mwh * _ALONE and meter_id not in observed.unsure_at
         follows = session.hours[-1] if session.hours else None
-        if row.comparable and is_alone and (follows is None or follows.is_alone or not is_slow):
+        # of a device that sent nothing, it is not known when in a longer time its energy came
+        is_told = row.readings > 0 and meter is not None and meter.readings > 0
+        is_apart = is_alone and (follows is None or follows.is_alone or not is_slow)
+        if row.comparable and is_told and is_apart:
             ac_mwh = _while_covered(row)
         for each in there:
             if each.vehicle_id != row.vehicle_id and each.vehicle_id not in session.others:
                 session.others.append(each.vehicle_id)
-    if meter is not None and meter.covered_ac_s >= _METERED_S:
+    if meter is not None and meter.readings and meter.covered_ac_s >= _METERED_S:
         session.fitting_mwh += row.dc_mwh
+    temp_cdeg, coldest_cdeg = row.battery_temp_cdeg, row.battery_temp_cdeg_min
     session.hours.append(
         SessionHour(
             row.hour,
@@ -109,8 +113,8 @@ def _extend(session: Session, row: VehicleHour, observed: Observed) -> None:
             ac_mwh,
             row.soc_bp_min,
             row.soc_bp_max,
-            round(row.battery_temp_cdeg_sum / max(row.readings, 1) / 100, 1),
-            row.battery_temp_cdeg_min / 100,
+            None if temp_cdeg is None else round(temp_cdeg / 100, 1),
+            None if coldest_cdeg is None else coldest_cdeg / 100,
             row.covered_dc_s >= _COVERED_S,
             is_alone,
         )

@@ -41,23 +41,14 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
     readings of a time before: it is heard of, and will tell of this hour as well.
     """
     hour = observed.hour
-    vehicles, meters = observed.vehicle_readings, observed.meters
     same = {kind: cast(Silent | None, rulebook.everywhere(kind)) for kind in _KIND.values()}
-    of_vehicles, of_meters = same["vehicle_silent"], same["meter_silent"]
     found = []
     for subject, device in hour.devices.items():
-        kind, id_ = subject
-        if kind == "vehicle":
-            readings = vehicles.get(id_, 0)
-            parameters = of_vehicles
-        else:
-            row = meters.get(id_)
-            readings = 0 if row is None else row.readings
-            parameters = of_meters
-        if parameters is None:
-            parameters = cast(Silent, rulebook.of(_KIND[kind], subject, device.site))
+        kind = _KIND[subject.device_kind]
+        parameters = same[kind] or cast(Silent, rulebook.of(kind, subject, device.site))
         if _catches_up(device, parameters, hour.ends):
             continue
+        readings = observed.readings(subject)
         if readings:
             seconds = (readings + parameters.intervals / 2) * device.reporting_interval_s
             if seconds > 3600:
@@ -73,19 +64,14 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
 def _catches_up(device: Device, parameters: Silent, ends: datetime) -> bool:
     """Whether its newest readings came lately, and are of a time before the end of an hour."""
     newest, last_seen = device.newest, device.last_seen
-    if newest is None or last_seen is None or newest >= ends:
+    if newest is None or last_seen is None or newest > ends:
         return False
     return (ends - last_seen).total_seconds() < parameters.intervals * device.reporting_interval_s
 
 
 def _back(observed: Observed) -> list[Subject]:
     """Devices that were silent and report again."""
-    return [
-        subject
-        for subject, _ in observed.silent
-        if subject.device_id
-        in (observed.vehicle_readings if subject.device_kind == "vehicle" else observed.meters)
-    ]
+    return [subject for subject, _ in observed.silent if observed.readings(subject)]
 
 
 def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
@@ -115,7 +101,7 @@ def judge(turn: HourTurn, observed: Observed) -> None:
         if intervals >= parameters.intervals:
             turn.remembered(subject).silent_since = last
         elif site is not None and (
-            intervals >= parameters.intervals / 2 or last < turn.hour.starts
+            intervals >= parameters.intervals / 2 or last <= turn.hour.starts
         ):
             quiet[site] = quiet.get(site, 0) + 1
     silent = [
@@ -144,7 +130,7 @@ def _comes_back(turn: HourTurn, subject: Subject) -> None:
         turn.known.vehicle_readings if kind == "vehicle_silent" else turn.known.meter_readings
     )
     points = readings.get(id_)
-    first = next((p.time for p in points or () if p.time >= turn.hour.starts), turn.hour.starts)
+    first = next((p.time for p in points or () if p.time > turn.hour.starts), turn.hour.starts)
     turn.remembered(subject).silent_since = None
     if turn.is_open(kind, subject):
         turn.clear(kind, subject, first, f"{id_} reports again")
@@ -283,6 +269,6 @@ def _first_reading(turn: HourTurn, site: str) -> datetime:
         points[0].time
         for kind, readings in sides
         for id_, points in readings.items()
-        if points and points[0].time >= turn.hour.starts and turn.site(Subject(kind, id_)) == site
+        if points and points[0].time > turn.hour.starts and turn.site(Subject(kind, id_)) == site
     ]
     return min(times, default=turn.hour.starts)

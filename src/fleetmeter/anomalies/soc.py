@@ -30,22 +30,39 @@ class Gain(NamedTuple):
 
 def _by_hours(session: Session) -> Gain | None:
     """From the least of the first hour (it arrived with that, having driven before) to the most
-    of the last one (with that it left). None: its readings have gaps."""
+    of the last one (with that it left). None: its readings have gaps, or do
+    not tell it."""
+    least, most = session.hours[0].soc_bp_min, session.hours[-1].soc_bp_max
+    if least is None or most is None:
+        return None
     if not all(hour.is_covered for hour in session.hours[1:-1]):
         return None
-    gain = session.hours[-1].soc_bp_max - session.hours[0].soc_bp_min
-    return Gain(sum(hour.dc_mwh for hour in session.hours), gain)
+    return Gain(sum(hour.dc_mwh for hour in session.hours), most - least)
 
 
 def _by_readings(session: Session, points: Sequence[VehiclePoint], interval_s: int) -> Gain:
-    """Of the readings that follow another and brought energy: no driving in between, no gaps."""
+    """Of the readings that follow another and brought energy: no driving in between, no gaps.
+
+    Not all of them need to tell the state of charge: energy counts from one that does to the next.
+    """
     dc_mwh = soc_bp = 0
     longest = timedelta(seconds=1.5 * interval_s)
     begins = session.hours[0].hour
+    since_bp: int | None = None
+    since_mwh = 0
     for before, point in pairwise(points):
-        if point.energy_mwh > 0 and before.time >= begins and point.time - before.time <= longest:
-            dc_mwh += point.energy_mwh
-            soc_bp += point.soc_bp - before.soc_bp
+        follows = before.time >= begins and point.time - before.time <= longest
+        if not follows or point.energy_mwh == 0:
+            since_bp = None
+            continue
+        if since_bp is None:
+            since_bp, since_mwh = before.soc_bp, 0
+        since_mwh += point.energy_mwh or 0
+        if point.soc_bp is not None:
+            if since_bp is not None and since_mwh:
+                dc_mwh += since_mwh
+                soc_bp += point.soc_bp - since_bp
+            since_bp, since_mwh = point.soc_bp, 0
     return Gain(dc_mwh, soc_bp)
 
 
@@ -82,7 +99,7 @@ def judge(turn: HourTurn, followed: Followed) -> None:
         return
     if _is_doubtful(session, device, parameters):
         points = turn.known.vehicle_readings.get(subject.device_id, ())
-        points = [each for each in points if each.time < _ends(session)]
+        points = [each for each in points if each.time <= _ends(session)]
         gain = _by_readings(session, points, device.reporting_interval_s)
     if gain.soc_bp < parameters.minimum_gain * 100:
         return

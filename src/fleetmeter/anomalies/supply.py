@@ -10,12 +10,12 @@ from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import StandbyLoss, VoltageOutOfRange
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.turn import HourTurn, interval_s
-from fleetmeter.readings.model import rfc3339
+from fleetmeter.readings.model import MICROSECOND, rfc3339
 
 _VOLTAGE: Kind = "voltage_out_of_range"
 _STANDBY: Kind = "standby_loss"
 
-_WINDOW_S = 600
+_WINDOW = timedelta(minutes=10)
 _PAUSE = timedelta(hours=24)
 """Hours that count are no run any more when so much lies between them."""
 
@@ -32,34 +32,46 @@ def _limits(parameters: VoltageOutOfRange, tolerance: float) -> Limits:
     return Limits(nominal * (1 - tolerance), nominal * (1 + tolerance))
 
 
+def _is_outside(row: MeterHour, limits: Limits) -> bool:
+    """Whether any of an hour's voltages is; none when none was measured."""
+    return any(
+        voltage.lowest < limits.low or voltage.highest > limits.high for voltage in row.voltages
+    )
+
+
 def _voltage_candidates(
     observed: Observed, rulebook: Rulebook
 ) -> Iterator[tuple[Subject, MeterHour, VoltageOutOfRange]]:
     """Meters whose extremes of the hour lie outside, or that did before."""
     hour = observed.hour
     same = cast(VoltageOutOfRange | None, rulebook.everywhere(_VOLTAGE))
-    low, high = _limits(same, same.tolerance) if same else Limits(1e9, -1e9)
+    limits = _limits(same, same.tolerance) if same else Limits(1e9, -1e9)
     opened = {subject.device_id for subject in observed.opened.get(_VOLTAGE, ())}
     for row in hour.meters:
-        if row.voltage_mv_min < low or row.voltage_mv_max > high or row.meter_id in opened:
+        if row.voltages and (_is_outside(row, limits) or row.meter_id in opened):
             subject = Subject("meter", row.meter_id)
             device = hour.devices.get(subject)
             own = rulebook.of(_VOLTAGE, subject, device.site if device else None)
             parameters = cast(VoltageOutOfRange, own)
-            own_low, own_high = _limits(parameters, parameters.tolerance)
-            outside = row.voltage_mv_min < own_low or row.voltage_mv_max > own_high
+            outside = _is_outside(row, _limits(parameters, parameters.tolerance))
             if parameters.enabled and (outside or row.meter_id in opened):
                 yield subject, row, parameters
 
 
 def _is_plain(row: MeterHour, parameters: VoltageOutOfRange) -> bool | None:
-    """Whether all of an hour lies outside on one side (True) or well inside (False); None:
-    neither."""
+    """Whether all of an hour lies outside on one side (True), of a phase at least, or well inside
+    (False); None: neither."""
     low, high = _limits(parameters, parameters.tolerance)
-    if row.voltage_mv_max < low or row.voltage_mv_min > high:
-        return True if row.readings >= parameters.minimum_readings else None
+    if any(
+        (voltage.highest < low or voltage.lowest > high)
+        and voltage.count >= parameters.minimum_readings
+        for voltage in row.voltages
+    ):
+        return True
     low, high = _limits(parameters, parameters.clear_tolerance)
-    return False if row.voltage_mv_min >= low and row.voltage_mv_max <= high else None
+    if all(low <= voltage.lowest and voltage.highest <= high for voltage in row.voltages):
+        return False
+    return None
 
 
 def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
@@ -71,72 +83,78 @@ def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
             needs.readings[subject] = min(asked, hour.starts)
 
 
-def _means(
-    points: Sequence[MeterPoint], starts: datetime, least: int
-) -> list[tuple[datetime, float]]:
-    """The start and mean voltage, mV, of each ten minutes of an hour that has readings enough."""
-    windows: dict[int, list[int]] = {}
+class Mean(NamedTuple):
+    """A mean voltage, mV, from a time on, of a phase (see Voltage)."""
+
+    since: datetime
+    phase: str
+    voltage_mv: float
+
+
+def _means(points: Sequence[MeterPoint], starts: datetime, least: int) -> list[Mean]:
+    """The mean voltages of each ten minutes of an hour that has readings enough."""
+    windows: dict[tuple[int, str], list[int]] = {}
     for point in points:
-        if point.time >= starts:
-            number = int((point.time - starts).total_seconds() // _WINDOW_S)
-            windows.setdefault(number, []).append(point.voltage_mv)
+        if point.time > starts:
+            # as the hour, each is closed where it ends
+            number = (point.time - starts - MICROSECOND) // _WINDOW
+            for phase, voltage in point.voltages().items():
+                windows.setdefault((number, phase), []).append(voltage)
     return [
-        (starts + timedelta(seconds=number * _WINDOW_S), sum(values) / len(values))
-        for number, values in sorted(windows.items())
+        Mean(starts + number * _WINDOW, phase, sum(values) / len(values))
+        for (number, phase), values in sorted(windows.items())
         if len(values) >= least
     ]
 
 
 def _least_readings(turn: HourTurn, subject: Subject, parameters: VoltageOutOfRange) -> int:
     """Of a mean: fewer of a meter that reports rarely, but never one alone."""
-    expected = _WINDOW_S // interval_s(turn.hour, subject)
+    expected = _WINDOW // timedelta(seconds=interval_s(turn.hour, subject))
     return min(parameters.minimum_readings, max(2, expected))
 
 
 def judge_voltage(turn: HourTurn, observed: Observed) -> None:
-    """Apply voltage_out_of_range."""
+    """Apply voltage_out_of_range, to the worst phase."""
     starts = turn.hour.starts
     for subject, row, parameters in list(_voltage_candidates(observed, turn.rulebook)):
-        plain = _is_plain(row, parameters)
-        if plain is None:
+        if _is_plain(row, parameters) is None:
             points = turn.known.meter_readings.get(subject.device_id, ())
             means = _means(points, starts, _least_readings(turn, subject, parameters))
         else:
-            means = [(starts, row.voltage_mv_sum / row.readings)]
+            means = [Mean(starts, voltage.phase, voltage.mean) for voltage in row.voltages]
         if not means:
             continue
         low, high = _limits(parameters, parameters.tolerance)
-        outside = [each for each in means if not low <= each[1] <= high]
+        outside = [each for each in means if not low <= each.voltage_mv <= high]
         if outside:
             _breach_voltage(turn, subject, outside, parameters)
         elif turn.is_open(_VOLTAGE, subject):
             low, high = _limits(parameters, parameters.clear_tolerance)
-            inside = all(low <= mean <= high for _, mean in means)
+            inside = all(low <= each.voltage_mv <= high for each in means)
             _count_clear(turn, _VOLTAGE, subject, inside, parameters.clear_hours)
 
 
 def _breach_voltage(
-    turn: HourTurn,
-    subject: Subject,
-    outside: list[tuple[datetime, float]],
-    parameters: VoltageOutOfRange,
+    turn: HourTurn, subject: Subject, outside: list[Mean], parameters: VoltageOutOfRange
 ) -> None:
     nominal_v = parameters.nominal_v
-    since, mean = max(outside, key=lambda each: abs(each[1] - nominal_v * 1000))
+    worst = max(outside, key=lambda each: abs(each.voltage_mv - nominal_v * 1000))
     low, high = _limits(parameters, parameters.tolerance)
+    mean_v, where = worst.voltage_mv / 1000, f" on {worst.phase}" if worst.phase else ""
+    evidence = {
+        "meanV": round(mean_v, 2),
+        "windowFrom": rfc3339(worst.since),
+        "lowV": round(low / 1000, 2),
+        "highV": round(high / 1000, 2),
+        "nominalV": nominal_v,
+    }
     turn.breach(
         _VOLTAGE,
         subject,
-        outside[0][0],
-        f"{subject.device_id} had {mean / 1000:.1f} V in the mean of ten minutes, outside "
+        outside[0].since,
+        f"{subject.device_id} had {mean_v:.1f} V{where} in the mean of ten minutes, outside "
         f"{low / 1000:.1f} to {high / 1000:.1f} V",
-        {
-            "meanV": round(mean / 1000, 2),
-            "windowFrom": rfc3339(since),
-            "lowV": round(low / 1000, 2),
-            "highV": round(high / 1000, 2),
-            "nominalV": nominal_v,
-        },
+        evidence | ({"phase": worst.phase} if worst.phase else {}),
     )
 
 
@@ -175,6 +193,7 @@ def _judge_standby(turn: HourTurn, observed: Observed, meter_id: str) -> None:
     covered_s = parameters.coverage * 3600
     is_unknown = (
         meter_id in observed.at_meter
+        or not row.readings  # when its energy came is not known
         or row.covered_ac_s < covered_s
         or 0 < row.covered_dc_s < covered_s
     )

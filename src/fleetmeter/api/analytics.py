@@ -98,7 +98,7 @@ async def get_performance(
 ) -> Performance:
     """AC taken, DC delivered, the loss between, and how much of it was measured.
 
-    The last 24 hours by default; any window up to 400 days, exact to the reading at both edges.
+    The last 24 hours by default; any window up to 400 days, exact at both edges.
     """
     span = window(from_, to)
     async with database.answering() as connection:
@@ -217,7 +217,7 @@ async def list_sites(
     return _sites(row, span, limit)
 
 
-@get("/fleet/energy", summary="The fleet's energy by hour or day")
+@get("/fleet/energy", summary="The fleet's energy by quarter hour, hour or day")
 async def list_fleet_energy(
     database: NamedDependency[Database],
     from_: From = None,
@@ -227,7 +227,7 @@ async def list_fleet_energy(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[EnergyBalance]:
-    """Exact to the reading at both edges; empty buckets are left out."""
+    """Exact at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
     async with database.answering() as connection:
@@ -239,7 +239,7 @@ async def list_fleet_energy(
     return page([_balance(row) for row in rows], limit, key=lambda item: item.to)
 
 
-@get("/sites/{site:str}/energy", summary="A site's energy by hour or day")
+@get("/sites/{site:str}/energy", summary="A site's energy by quarter hour, hour or day")
 async def list_site_energy(
     database: NamedDependency[Database],
     site: SitePath,
@@ -250,7 +250,7 @@ async def list_site_energy(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[EnergyBalance]:
-    """Of the meters that are set to belong to it now; exact to the reading at both edges."""
+    """Of the meters that are set to belong to it now; exact at both edges."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
     async with database.answering() as connection:

@@ -21,8 +21,9 @@ from fleetmeter.api.parameters import (
     page,
     refuse_unknown_parameters,
 )
-from fleetmeter.database.pool import LONG_S, Database, retried
+from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.assignments import assign
 from fleetmeter.readings.model import DeviceId, Timestamp
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -67,29 +68,13 @@ async def assign_meter(
         check_device_id("$.meterId", data.meter_id)
     if data.since is not None:
         check_time("$.since", data.since)
-    async with database.connection() as connection:
-        assignment = await queries.assign_meter(
-            connection, vehicle_id=vehicle_id, meter_id=data.meter_id, since=data.since
-        )
-    since = assignment["since"]
-
-    async def restamp() -> tuple[int, datetime | None]:
-        async with database.session() as connection:
-            return (
-                await connection.fetchval(
-                    queries.restamp_readings.sql, vehicle_id, since, timeout=LONG_S
-                ),
-                await queries.assignment_end(connection, vehicle_id=vehicle_id, since=since),
-            )
-
-    async with database.long_work:
-        restamped, until = await retried(restamp)
+    assigned = await assign(database, vehicle_id, data.meter_id, data.since)
     return AssignmentChanged(
         vehicle_id=vehicle_id,
-        meter_id=assignment["meter_id"],
-        since=since,
-        until=until,
-        restamped=restamped,
+        meter_id=data.meter_id,
+        since=assigned.since,
+        until=assigned.until,
+        restamped=assigned.restamped,
     )
 
 

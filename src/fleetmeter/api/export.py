@@ -35,8 +35,8 @@ from fleetmeter.database.pool import Database
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.problems import invalid_parameter, not_found, problem
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN
+from fleetmeter.transfer.columns import EXPORTED
 from fleetmeter.transfer.exporting import (
-    COLUMNS,
     Export,
     ExportsBusyError,
     Format,
@@ -54,6 +54,15 @@ _RETRY_AFTER_S = 10
 _MEDIA_TYPES: dict[Format, str] = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
+}
+
+_EXAMPLE = {
+    "vehicleId": "EV-1",
+    "timestamp": "2026-02-09T10:00:00Z",
+    "kwhDeliveredDc": "1.2",
+    "soc": "72.0",
+    "batteryTemp": "36.0",
+    "assignedMeterId": "MTR-1",
 }
 
 VehicleId = Annotated[
@@ -88,7 +97,7 @@ class _Operation(Operation):
         csv = Schema(
             type=OpenAPIType.STRING,
             description="A header, then a line for each reading.",
-            examples=[",".join(COLUMNS) + "\nEV-1,,2026-02-09T10:00:00Z,1.2,,72.0,36.0,,,,MTR-1,,"],
+            examples=[f"{','.join(EXPORTED)}\n{','.join(_EXAMPLE.get(n, '') for n in EXPORTED)}"],
         )
         parquet = Schema(type=OpenAPIType.STRING, format="binary")  # type: ignore[arg-type]
         self.responses = {
@@ -135,10 +144,10 @@ async def export(
     """Every reading of a window of any length, as it was sent, so that it can be imported again.
 
     The last three columns are derived: the meter that an assignment gave, a register's interval
-    energy, and whether the register was reset. Readings come in parts (a day's vehicles, then that
-    day's meters, on TimescaleDB; all vehicles, then all meters, on PostgreSQL), and within a part
-    by device and time. Two exports run at a time. A file that could not be finished ends without
-    the last chunk of its response.
+    energy, and whether the register was reset. Readings come in parts (a day of UTC after the other
+    on TimescaleDB; all at once on PostgreSQL), and within a part device after device, in the order
+    in which they became known, each by time. Two exports run at a time. A file that could not be
+    finished ends without the last chunk of its response.
     """
     if vehicle_id is not None and meter_id is not None:
         raise invalid_parameter("meterId", "goes without vehicleId: ask for one device, or for all")

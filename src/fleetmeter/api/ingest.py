@@ -6,8 +6,6 @@ A raw ASGI route: for a device that posts one reading, what a handler costs besi
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
-from time import monotonic
 
 import msgspec
 from litestar import asgi
@@ -22,27 +20,12 @@ from litestar.status_codes import (
 from litestar.types import Receive, Scope, Send
 
 from fleetmeter.errors import BodyTooLargeError, QueueFullError
-from fleetmeter.ingest.queue import CommitQueue
+from fleetmeter.intake.door import Door, IngestOutcome
 from fleetmeter.problems import problem
 from fleetmeter.readings.compression import Unpacker, unpacker
 from fleetmeter.readings.decode import BatchDecoder, Format
-from fleetmeter.readings.model import Batch, Rejection
-from fleetmeter.readings.validate import Bounds
+from fleetmeter.readings.model import Rejection
 from fleetmeter.settings import Settings
-
-
-class IngestOutcome(msgspec.Struct, rename="camel"):
-    """What became of each item of a batch."""
-
-    accepted: int
-    """Stored by this request."""
-
-    duplicates: int
-    """Same device and time as a reading that was there already."""
-
-    rejected: list[Rejection]
-    """Not stored; sending again is useless."""
-
 
 _FORMATS: dict[str, Format] = {
     "": "json",
@@ -61,66 +44,41 @@ _DISCARD_S = 0.5
 """How long the body of a refused request is read, for the answer's sake."""
 
 
-class Ingest:
-    """What the route works with."""
-
-    def __init__(
-        self, queue: CommitQueue, settings: Settings, kept_since: dict[str, datetime]
-    ) -> None:
-        """`kept_since`: from when on history is whole, by table; older readings are refused."""
-        self.queue = queue
-        self.settings = settings
-        self._kept_since = kept_since
-        self._bounds = self._bounds_at(datetime.now(UTC))
-        self._bounds_until = 0.0
-
-    def bounds(self) -> Bounds:
-        """What may be taken now, to a tenth of a second."""
-        if (now := monotonic()) >= self._bounds_until:
-            self._bounds = self._bounds_at(datetime.now(UTC))
-            self._bounds_until = now + 0.1
-        return self._bounds
-
-    def _bounds_at(self, now: datetime) -> Bounds:
-        return Bounds.at(now, self.settings.retention_days, self._kept_since)
-
-
 @asgi("/v1/ingest", copy_scope=False)
 async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
     """Decode, validate, commit, answer."""
     if scope.get("method") != "POST":
         raise MethodNotAllowedException(headers={"Allow": "POST"})
-    service: Ingest = scope["litestar_app"].state.ingest
+    state = scope["litestar_app"].state
+    door: Door = state.door
+    settings: Settings = state.settings
     headers = dict(scope["headers"])
-    decoder = BatchDecoder(_format(headers), service.bounds(), service.settings.max_batch)
-    unpack = _unpacker(headers, service.settings)
-    body = _Body(receive, headers, service.settings)
+    decoder = BatchDecoder(_format(headers), settings.max_batch)
+    unpack = _unpacker(headers, settings)
+    body = _Body(receive, headers, settings)
     try:
-        with service.queue.admitted() as count_bytes:
-            with _Deadline(service.settings.body_timeout_s):
+        with door.admitted() as count_bytes:
+            with _Deadline(settings.body_timeout_s):
                 while not body.complete:
                     for piece in unpack.feed(await body.read()):
                         count_bytes(len(piece))
                         decoder.feed(piece)
             unpack.finish()
-            batch = decoder.finish()
-            stored = await service.queue.store(batch) if len(batch) else 0
-            taken = len(batch.order) - len(batch.rejected)
+            outcome = await door.store(decoder.finish())
     except QueueFullError:
         await body.discard()
         raise
     except TimeoutError:
         raise problem(
             HTTP_408_REQUEST_TIMEOUT,
-            f"the body did not arrive within {service.settings.body_timeout_s:g} s; "
-            "nothing was stored",
+            f"the body did not arrive within {settings.body_timeout_s:g} s; nothing was stored",
             headers={"Connection": "close"},
         ) from None
     except _ClientGoneError:
         return  # nobody is there to be answered
-    if batch.rejected and not taken:
-        raise _all_rejected(batch)
-    await _answer(send, IngestOutcome(stored, taken - stored, batch.rejected))
+    if outcome.rejected and not outcome.accepted and not outcome.duplicates:
+        raise _all_rejected(outcome.rejected)
+    await _answer(send, outcome)
 
 
 def _format(headers: dict[bytes, bytes]) -> Format:
@@ -215,15 +173,15 @@ def _too_large() -> BodyTooLargeError:
     return BodyTooLargeError("the body is larger than FLEETMETER_MAX_BODY_BYTES")
 
 
-def _all_rejected(batch: Batch) -> Exception:
-    count = len(batch.rejected)
+def _all_rejected(rejected: list[Rejection]) -> Exception:
+    count = len(rejected)
     return problem(
         HTTP_422_UNPROCESSABLE_ENTITY,
-        batch.rejected[0].detail if count == 1 else f"all {count} readings were rejected",
+        rejected[0].detail if count == 1 else f"all {count} readings were rejected",
         kind="all-rejected",
         accepted=0,
         duplicates=0,
-        rejected=batch.rejected,
+        rejected=rejected,
     )
 
 

@@ -12,6 +12,9 @@ from litestar.openapi.spec import (
     Schema,
 )
 
+from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.wire import READINGS
+
 _PROBLEM = Schema(
     type=OpenAPIType.OBJECT,
     description="A problem document (RFC 9457).",
@@ -60,26 +63,17 @@ _NEVER_UNKNOWN = (
 
 
 _READING = Schema(
-    one_of=[
-        Reference(ref="#/components/schemas/VehicleReading"),
-        Reference(ref="#/components/schemas/MeterReading"),
-    ]
+    one_of=[Reference(ref=f"#/components/schemas/{READINGS[kind.name].__name__}") for kind in KINDS]
 )
 _ONE_OR_MANY = Schema(one_of=[_READING, Schema(type=OpenAPIType.ARRAY, items=_READING)])
 _EXAMPLE = [
     {
-        "vehicleId": "EV-1",
-        "soc": 72,
-        "kwhDeliveredDc": 1.2,
-        "batteryTemp": 36,
+        kind.id_field: kind.example_id,
+        kind.energy.field: kind.energy.example,
+        **{each.field: each.example for each in kind.measurements},
         "timestamp": "2026-02-09T10:00:00Z",
-    },
-    {
-        "meterId": "MTR-1",
-        "kwhConsumedAc": 1.5,
-        "voltage": 230,
-        "timestamp": "2026-02-09T10:00:00Z",
-    },
+    }
+    for kind in KINDS
 ]
 _REJECTION = Schema(
     type=OpenAPIType.OBJECT,
@@ -167,10 +161,12 @@ def describe_problems(app: Litestar) -> None:
     for path, item in (document.paths or {}).items():
         for operation in (item.get, item.put, item.patch, item.post, item.delete):
             if operation is not None:
-                _describe(path, operation)
+                # what is set may be set before a device has ever reported
+                unknown = "{" in path and path not in _NEVER_UNKNOWN and operation is not item.patch
+                _describe(path, operation, unknown=unknown)
 
 
-def _describe(path: str, operation: Operation) -> None:
+def _describe(path: str, operation: Operation, *, unknown: bool) -> None:
     responses = operation.responses or {}
     for status in ("200", "201", "204"):
         if path not in ("/v1/ingest", "/v1/stream") and isinstance(
@@ -180,9 +176,7 @@ def _describe(path: str, operation: Operation) -> None:
     statuses = []
     if operation.parameters or operation.request_body:
         statuses.append("400")
-    if "{" in path and path not in _NEVER_UNKNOWN:
-        statuses.append("404")
-    if path == "/v1/corrections":
+    if unknown or path == "/v1/corrections":
         statuses.append("404")
     if operation.request_body and path in _CONFLICTS:
         statuses.append("409")

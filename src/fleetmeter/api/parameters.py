@@ -45,7 +45,8 @@ From = Annotated[
     QueryParameter(
         name="from",
         required=False,
-        description="Begin of the window, RFC 3339 (inclusive); 24 hours before `to` by default.",
+        description="Start of the window, RFC 3339; 24 hours before `to` by default. "
+        "Energy counts that was used after it; lists have what is stamped then or later.",
         schema_extra={"format": "date-time"},
     ),
 ]
@@ -54,7 +55,8 @@ To = Annotated[
     QueryParameter(
         name="to",
         required=False,
-        description="End of the window, RFC 3339 (exclusive); now by default.",
+        description="End of the window, RFC 3339; now by default. "
+        "Energy counts that was used up to it; lists have what is stamped before it.",
         schema_extra={"format": "date-time"},
     ),
 ]
@@ -72,7 +74,9 @@ Cursor = Annotated[
 
 Bucket = Annotated[
     buckets.Bucket,
-    QueryParameter(required=False, description="Hours of UTC, or days of a time zone."),
+    QueryParameter(
+        required=False, description="Quarter hours or hours of UTC, or days of a time zone."
+    ),
 ]
 TimeZone = Annotated[
     str | None,
@@ -111,7 +115,7 @@ refuse_unknown_parameters = takes(
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A half-open span of time: start ≤ t < end, UTC."""
+    """A span of time, UTC."""
 
     start: datetime
     end: datetime

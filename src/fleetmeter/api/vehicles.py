@@ -1,16 +1,15 @@
-"""Vehicles: live state, history, energy series and charging sessions."""
+"""Vehicles: what every device has, energy series and charging sessions."""
 
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
 from asyncpg import Record
-from litestar import Router, delete, get
-from litestar.di import NamedDependency
+from litestar import Router, get
+from litestar.di import NamedDependency, Provide
 from msgspec import Meta
 
-from fleetmeter.api.device_settings import patch_vehicle
+from fleetmeter.api.devices import device_handlers, device_row
 from fleetmeter.api.known import require_vehicle
 from fleetmeter.api.parameters import (
     Bucket,
@@ -22,7 +21,6 @@ from fleetmeter.api.parameters import (
     TimeZone,
     To,
     Window,
-    after_id,
     bounds_of,
     first_rows,
     from_time,
@@ -30,109 +28,47 @@ from fleetmeter.api.parameters import (
     refuse_unknown_parameters,
     window,
 )
-from fleetmeter.api.versions import StoredVehicleReading, Versions, vehicle_readings
-from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
-from fleetmeter.devices import VehicleWithSettings, vehicle_state
 from fleetmeter.energy.performance import (
     ConsumedAc,
     Efficiency,
     Loss,
     VehicleSums,
+    WindowEnd,
+    WindowStart,
+    battery,
     kwh_or_null,
-    mean,
     vehicle_quality,
 )
 from fleetmeter.energy.quality import Quality
 from fleetmeter.energy.sessions import Session, SessionSums, session
-from fleetmeter.problems import not_found
-from fleetmeter.readings.model import celsius, kwh, percent
+from fleetmeter.readings.kinds import VEHICLE
+from fleetmeter.readings.model import kwh
 
 SESSIONS_AT_ONCE = timedelta(days=31)
 """Sessions are looked for in windows of this length, from the newest back."""
 
 
 class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
-    """One vehicle's energy in one hour or day, cut to the window."""
+    """One vehicle's energy in one quarter hour, hour or day, cut to the window."""
 
-    from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
-    to: Annotated[datetime, Meta(description="Exclusive.")]
+    from_: WindowStart = msgspec.field(name="from")
+    to: WindowEnd
     energy_delivered_dc: Annotated[float, Meta(description="kWh")]
     energy_consumed_ac: ConsumedAc
     efficiency_ratio: Efficiency
     energy_loss: Loss
     readings: int
-    avg_battery_temp: Annotated[float, Meta(description="°C")]
-    max_battery_temp: Annotated[float, Meta(description="°C")]
-    min_soc: Annotated[float, Meta(description="%")]
-    max_soc: Annotated[float, Meta(description="%")]
+    avg_battery_temp: Annotated[float | None, Meta(description="°C")]
+    max_battery_temp: Annotated[float | None, Meta(description="°C")]
+    min_soc: Annotated[float | None, Meta(description="%")]
+    max_soc: Annotated[float | None, Meta(description="%")]
     meter_ids: list[str]
     quality: Quality
 
 
-@get("/", summary="Live state of all vehicles, in the order of their ids")
-async def list_vehicles(
-    database: NamedDependency[Database], limit: Limit = 100, cursor: Cursor = None
-) -> Page[VehicleWithSettings]:
-    """Keyset-paged: stable while vehicles come and go."""
-    async with database.connection() as connection:
-        rows = [
-            row
-            async for row in queries.vehicles(connection, after=after_id(cursor), limit=limit + 1)
-        ]
-    return page([vehicle_state(row) for row in rows], limit, key=lambda item: item.vehicle_id)
-
-
-@get("/{vehicle_id:str}", summary="Live state of one vehicle")
-async def get_vehicle(
-    database: NamedDependency[Database], vehicle_id: DeviceIdPath
-) -> VehicleWithSettings:
-    """Its newest reading, and what is set for it."""
-    async with database.connection() as connection:
-        row = await _vehicle(connection, vehicle_id)
-    if row is None or row["removed_at"]:
-        raise not_found("vehicle", vehicle_id, removed=row is not None)
-    return vehicle_state(row)
-
-
-@delete("/{vehicle_id:str}", summary="Take a vehicle out of live state and lists")
-async def remove_vehicle(database: NamedDependency[Database], vehicle_id: DeviceIdPath) -> None:
-    """Its history and what is set for it stay; it comes back with its next reading."""
-    async with database.transaction() as connection:
-        if not await queries.remove_vehicle(connection, vehicle_id=vehicle_id):
-            raise not_found("vehicle", vehicle_id)
-
-
-@get("/{vehicle_id:str}/readings", summary="A vehicle's history, oldest first")
-async def list_vehicle_readings(
-    database: NamedDependency[Database],
-    vehicle_id: DeviceIdPath,
-    from_: From = None,
-    to: To = None,
-    versions: Versions = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Page[StoredVehicleReading]:
-    """Every stored reading of the window."""
-    span = window(from_, to)
-    async with database.connection() as connection:
-        rows = [
-            row
-            async for row in queries.vehicle_history(
-                connection,
-                vehicle_id=vehicle_id,
-                start=from_time(cursor, span.start),
-                end=span.end,
-                limit=limit + 1,
-            )
-        ]
-        if not rows:
-            await require_vehicle(connection, vehicle_id)
-        replaced = partial(queries.replaced_vehicle_readings, connection, vehicle_id=vehicle_id)
-        return await vehicle_readings(rows, limit, replaced if versions else None)
-
-
-@get("/{vehicle_id:str}/energy", summary="A vehicle's energy by hour or day")
+@get("/{vehicle_id:str}/energy", summary="A vehicle's energy by quarter hour, hour or day")
 async def list_vehicle_energy(
     database: NamedDependency[Database],
     vehicle_id: DeviceIdPath,
@@ -143,12 +79,16 @@ async def list_vehicle_energy(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[VehicleEnergy]:
-    """Exact to the reading at both edges; empty buckets are left out."""
+    """Exact at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
     async with database.answering() as connection:
         device_tz = None
-        if bucket == "day" and not tz and (row := await _vehicle(connection, vehicle_id)):
+        if (
+            bucket == "day"
+            and not tz
+            and (row := await device_row(connection, VEHICLE, vehicle_id))
+        ):
             device_tz = row["time_zone"]
         rows = await first_rows(
             bounds_of(Window(start, span.end), bucket, tz, device_tz),
@@ -195,11 +135,6 @@ async def list_sessions(
     return page(items, limit, key=lambda item: item.from_)
 
 
-async def _vehicle(connection: Connection, vehicle_id: str) -> Record | None:
-    row: Record | None = await queries.vehicle(connection, vehicle_id=vehicle_id)
-    return row
-
-
 def _energy(row: Record) -> VehicleEnergy:
     sums = msgspec.convert(dict(row), VehicleSums)
     return VehicleEnergy(
@@ -210,26 +145,21 @@ def _energy(row: Record) -> VehicleEnergy:
         efficiency_ratio=sums.efficiency_ratio,
         energy_loss=kwh_or_null(sums.loss_mwh),
         readings=sums.readings,
-        avg_battery_temp=mean(row["battery_temp_cdeg_sum"], sums.readings, scale=100),
-        max_battery_temp=celsius(row["battery_temp_cdeg_max"]),
-        min_soc=percent(row["soc_bp_min"]),
-        max_soc=percent(row["soc_bp_max"]),
+        **battery(sums),
         meter_ids=sums.meter_ids,
         quality=vehicle_quality(sums),
     )
+
+
+def provide_id(vehicle_id: DeviceIdPath) -> str:
+    """Return the id of the path, for what every device has."""
+    return vehicle_id
 
 
 vehicles = Router(
     "/v1/vehicles",
     tags=["Vehicles"],
     before_request=refuse_unknown_parameters,
-    route_handlers=[
-        list_vehicles,
-        get_vehicle,
-        patch_vehicle,
-        remove_vehicle,
-        list_vehicle_readings,
-        list_vehicle_energy,
-        list_sessions,
-    ],
+    dependencies={"device_id": Provide(provide_id, sync_to_thread=False)},
+    route_handlers=[*device_handlers(VEHICLE), list_vehicle_energy, list_sessions],
 )

@@ -1,18 +1,21 @@
 """History with every version of a reading: what corrections replaced, by whom, when and why."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from types import GenericAlias
+from typing import Annotated, Any, Literal
 
-import msgspec
 from asyncpg import Record
 from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from fleetmeter.api.parameters import Page, page
-from fleetmeter.readings.model import MeterReading, VehicleReading
-from fleetmeter.readings.stored import meter_fields, vehicle_fields
+from fleetmeter.database.pool import Connection
+from fleetmeter.database.sql import queries
+from fleetmeter.readings.kinds import KINDS, DeviceKind
+from fleetmeter.readings.stored import reading_fields
+from fleetmeter.readings.wire import READINGS, Struct, struct
 
 Versions = Annotated[
     Literal["all"] | None,
@@ -23,85 +26,69 @@ Versions = Annotated[
     ),
 ]
 
-_At = Annotated[datetime, Meta(description="When the correction replaced it.")]
-_By = Annotated[str, Meta(description="Who corrected it.")]
-_Why = Annotated[str, Meta(description="Why it was corrected.")]
-_Number = Annotated[int, Meta(description="1 is what the device sent.")]
+_TRACE = (
+    ("version", Annotated[int, Meta(description="1 is what the device sent.")]),
+    ("replaced_at", Annotated[datetime, Meta(description="When the correction replaced it.")]),
+    ("replaced_by", Annotated[str, Meta(description="Who corrected it.")]),
+    ("reason", Annotated[str, Meta(description="Why it was corrected.")]),
+)
 
+VERSIONS: dict[str, Struct] = {
+    kind.name: struct(
+        f"{kind.name.title()}Version",
+        f"What a {kind.name}'s reading was until a correction.",
+        _TRACE,
+        module=__name__,
+        base=READINGS[kind.name],
+    )
+    for kind in KINDS
+}
+"""VehicleVersion and so on, by the name of the kind."""
 
-class VehicleVersion(VehicleReading, kw_only=True):
-    """What a vehicle's reading was until a correction."""
-
-    version: _Number
-    replaced_at: _At
-    replaced_by: _By
-    reason: _Why
-
-
-class MeterVersion(MeterReading, kw_only=True):
-    """What a meter's reading was until a correction."""
-
-    version: _Number
-    replaced_at: _At
-    replaced_by: _By
-    reason: _Why
-
-
-class StoredVehicleReading(VehicleReading, kw_only=True):
-    """A vehicle's reading as it stands, and with `versions=all` what it was before."""
-
-    versions: list[VehicleVersion] | UnsetType = UNSET
-
-
-class StoredMeterReading(MeterReading, kw_only=True):
-    """A meter's reading as it stands, and with `versions=all` what it was before."""
-
-    versions: list[MeterVersion] | UnsetType = UNSET
-
+STORED: dict[str, Struct] = {
+    kind.name: struct(
+        f"Stored{kind.name.title()}Reading",
+        f"A {kind.name}'s reading as it stands, and with `versions=all` what it was before.",
+        [("versions", GenericAlias(list, VERSIONS[kind.name]) | UnsetType, UNSET)],
+        module=__name__,
+        base=READINGS[kind.name],
+    )
+    for kind in KINDS
+}
+"""StoredVehicleReading and so on, by the name of the kind."""
 
 MOST_VERSIONS = 1000
 """Of a page: it ends before the readings that would bring more."""
 
-T = TypeVar("T", StoredVehicleReading, StoredMeterReading)
 
-
-async def vehicle_readings(
-    rows: Sequence[Record], limit: int, replaced: Callable[..., AsyncIterator[Record]] | None
-) -> Page[StoredVehicleReading]:
-    """A page of the rows, with the versions that `replaced(start=…, end=…, most=…)` gives."""
-    readings = [StoredVehicleReading(**vehicle_fields(row)) for row in rows]
-    return await _page(readings, limit, replaced, VehicleVersion, vehicle_fields)
-
-
-async def meter_readings(
-    rows: Sequence[Record], limit: int, replaced: Callable[..., AsyncIterator[Record]] | None
-) -> Page[StoredMeterReading]:
-    """A page of the rows, with the versions that `replaced(start=…, end=…, most=…)` gives."""
-    readings = [StoredMeterReading(**meter_fields(row)) for row in rows]
-    return await _page(readings, limit, replaced, MeterVersion, meter_fields)
-
-
-async def _page(
-    readings: list[T],
+async def readings_page(
+    kind: DeviceKind,
+    device_id: str,
+    rows: Sequence[Record],
     limit: int,
-    replaced: Callable[..., AsyncIterator[Record]] | None,
-    kind: type[msgspec.Struct],
-    fields: Callable[[Record], dict[str, Any]],
-) -> Page[T]:
-    if replaced is not None and readings:
+    with_versions: Connection | None,
+) -> Page[Any]:
+    """Return a page of the rows of a device's history, with versions when given a connection."""
+    readings: list[Any] = [STORED[kind.name](**reading_fields(kind, row)) for row in rows]
+    if with_versions is not None and readings:
         versions: dict[datetime, list[Any]] = defaultdict(list)
-        count = 0
-        window = {"start": readings[0].timestamp, "end": readings[-1].timestamp}
-        async for row in replaced(**window, most=MOST_VERSIONS + 1):
-            count += 1
-            trace = {name: row[name] for name in _TRACE}
-            versions[row["time"]].append(kind(**fields(row), **trace))
-        if count > MOST_VERSIONS:  # the last one's may not be all there
+        replaced = [
+            row
+            async for row in queries.replaced_readings(
+                with_versions,
+                kind=kind.name,
+                device_id=device_id,
+                start=readings[0].timestamp,
+                end=readings[-1].timestamp,
+                most=MOST_VERSIONS + 1,
+            )
+        ]
+        for row in replaced:
+            trace = {name: row[name] for name, _ in _TRACE}
+            versions[row["time"]].append(VERSIONS[kind.name](**reading_fields(kind, row), **trace))
+        if len(replaced) > MOST_VERSIONS:  # the last one's may not be all there
             last = max(versions)
             limit = min(limit, sum(reading.timestamp < last for reading in readings))
         for reading in readings:
             reading.versions = versions[reading.timestamp]
     return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))
-
-
-_TRACE = ("version", "replaced_at", "replaced_by", "reason")

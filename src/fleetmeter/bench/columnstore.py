@@ -5,21 +5,20 @@ once on exact minutes and once with jitter. Where the database has a columnstore
 converts the day; then 1 % of it comes again, and 1 % late, half a minute after others.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from operator import itemgetter
 from statistics import median
 from time import perf_counter
-from typing import Any, NamedTuple
 
 import msgspec
 
-from fleetmeter.bench.day import MINUTES, Day, minutes
+from fleetmeter.bench.day import MINUTES, Day, Minute, minutes
 from fleetmeter.bench.history import History, empty_history
 from fleetmeter.bench.options import ColumnstoreOptions, Progress
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.ingest.copy import meters_copy, vehicles_copy
-from fleetmeter.readings.model import METER_COLUMNS, VEHICLE_COLUMNS
+from fleetmeter.readings.model import time_of
 from fleetmeter.storage import Relation
 
 CLOCKS = (("exact minutes", 0, 8.0), ("jitter of a second", 1000, 12.0))
@@ -36,24 +35,13 @@ _BATCH = 1000
 """Readings in a transaction, as a gateway would send them."""
 
 
-class _Kind(NamedTuple):
-    name: str
-    table: str
-    columns: tuple[str, ...]
-    copy: Callable[..., bytes]
-    store: Any
-
-
-_KINDS = (
-    _Kind(
-        *("vehicles", "vehicle_readings", VEHICLE_COLUMNS, vehicles_copy),
-        queries.store_vehicle_readings,
-    ),
-    _Kind(
-        *("meters", "meter_readings", METER_COLUMNS, meters_copy),
-        queries.store_meter_readings,
-    ),
+_COLUMNS = (
+    *("device", "meter", "time", "energy_mwh"),
+    *("soc_bp", "battery_temp_cdeg", "voltage_mv"),
 )
+
+_Row = tuple[int, int | None, datetime, int, int | None, int | None, int | None]
+"""A reading of either kind, by _COLUMNS."""
 
 
 class Packed(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -90,7 +78,7 @@ async def measure(server_url: str, options: ColumnstoreOptions, progress: Progre
     for name, jitter_ms, limit in CLOCKS:
         day = Day(devices=options.devices, start=start, jitter_ms=jitter_ms)
         async with empty_history(server_url, options.devices, progress) as history:
-            lines += await _Packing(history, name, progress).measure(day, limit)
+            lines.append(await _Packing(history, name, progress).measure(day, limit))
     return lines
 
 
@@ -116,12 +104,13 @@ class _Packing:
         self._connection = history.connection
         self._name = name
         self._progress = progress
-        self._some: dict[str, list[Any]] = {kind.table: [] for kind in _KINDS}
-        self._figures: dict[str, dict[str, float]] = {kind.table: {} for kind in _KINDS}
-        self._readings = history.devices * MINUTES
+        self._numbers: dict[str, int] = {}
+        self._some: list[_Row] = []
+        self._figures: dict[str, float] = {}
+        self._readings = 2 * history.devices * MINUTES
 
-    async def measure(self, day: Day, limit: float) -> list[Packed]:
-        """The lines of each kind, and of both together."""
+    async def measure(self, day: Day, limit: float) -> Packed:
+        """Its line."""
         await queries.prepare_session(self._connection)
         await self._load(day)
         steps = 9
@@ -131,7 +120,7 @@ class _Packing:
         await self._merge("rows_resend_us", 0, keep=False)
         await self._merge("rows_late_us", _LATE_BY_US, keep=False)
         self._progress(name, 3, steps)
-        if (await self._relations())["vehicle_readings"].chunks is not None:
+        if (await self._history()).chunks is not None:
             await self._run_policies()
             await self._size("columnstore_bytes")
             await self._merge("resend_us", 0)
@@ -141,7 +130,7 @@ class _Packing:
             await self._all_found()
             self._progress(name, 6, steps)
             await self._run_policies()
-            await self._connection.execute("vacuum vehicle_readings, meter_readings")
+            await self._connection.execute("vacuum readings")
             await self._size("updated_bytes")
             self._progress(name, 8, steps)
             for chunk in await self._connection.fetch(_CHUNKS):
@@ -149,55 +138,74 @@ class _Packing:
             await self._size("rewritten_bytes")
             await self._all_found()
         self._progress(name, steps, steps)
-        return [*map(self._line, _KINDS), self._together(limit)]
+        return Packed(
+            scenario=self._name,
+            readings=self._readings,
+            limit_bytes=limit if "columnstore_bytes" in self._figures else None,
+            **self._figures,
+        )
 
     async def _load(self, day: Day) -> None:
-        name, total = f"columnstore: a day, {self._name}", 2 * self._readings
+        name = f"columnstore: a day, {self._name}"
         for number, minute in enumerate(minutes(day)):
+            if number == 0:
+                await self._number(minute)
             if number % 60 == 0:
-                self._progress(name, 2 * day.devices * number, total)
-            both: tuple[list[Any], list[Any]] = minute
-            for kind, rows in zip(_KINDS, both, strict=True):
-                await self._copy(kind, rows)
-                self._some[kind.table] += rows[number % _SHARE :: _SHARE]
-        self._progress(name, total, total)
+                self._progress(name, 2 * day.devices * number, self._readings)
+            rows = self._rows(minute)
+            await self._connection.copy_records_to_table("readings", columns=_COLUMNS, records=rows)
+            self._some += rows[number % _SHARE :: _SHARE]
+        self._progress(name, self._readings, self._readings)
 
-    async def _copy(self, kind: _Kind, rows: Sequence[Any], part: int | None = None) -> None:
-        parts = None if part is None else [part] * len(rows)
-
-        async def whole() -> AsyncIterator[bytes]:
-            yield kind.copy(rows, parts)
-
-        table, columns = kind.table, kind.columns
-        if parts is not None:
-            table, columns = f"incoming_{table}", ("part", *columns)
-        await self._connection.copy_to_table(
-            table, columns=columns, source=whole(), format="binary"
+    async def _number(self, minute: Minute) -> None:
+        """Learn the numbers of all devices."""
+        ids = [("vehicle", row[0]) for row in minute.vehicles]
+        ids += [("meter", row[0]) for row in minute.meters]
+        rows = queries.number_devices(
+            self._connection, kinds=[kind for kind, _ in ids], ids=[id_ for _, id_ in ids]
         )
+        self._numbers = {row["id"]: row["device"] async for row in rows}
+
+    def _rows(self, minute: Minute) -> list[_Row]:
+        """What comes in at once, in the order of history's key."""
+        numbers = self._numbers
+        rows: list[_Row] = [
+            (numbers[vehicle_id], numbers[meter_id], time_of(at), energy_mwh, soc_bp, cdeg, None)
+            for vehicle_id, at, energy_mwh, soc_bp, cdeg, meter_id in minute.vehicles
+        ]
+        rows += [
+            (numbers[meter_id], None, time_of(at), energy_mwh, None, None, voltage_mv)
+            for meter_id, at, energy_mwh, voltage_mv in minute.meters
+        ]
+        return sorted(rows, key=itemgetter(0))
 
     async def _merge(self, figure: str, later_us: int, *, keep: bool = True) -> None:
         """Send some readings through the path of late and resent ones; those that stay, twice."""
-        for kind in _KINDS:
-            rows = [(row[0], row[1] + later_us, *row[2:]) for row in self._some[kind.table]]
-            stored, seconds = await self._stored(kind, rows, keep)
-            again = (await self._stored(kind, rows, keep))[0] if keep else 0
-            if stored != (len(rows) if later_us else 0) or again:
-                raise FleetMeterError(
-                    f"{self._name}: of {len(rows):,} {kind.name} {stored:,} were stored as new, "
-                    f"and {again:,} when they came again"
-                )
-            self._figures[kind.table][figure] = seconds * 1_000_000 / len(rows)
+        later = timedelta(microseconds=later_us)
+        rows: list[_Row] = [(*row[:2], row[2] + later, *row[3:]) for row in self._some]
+        stored, seconds = await self._stored(rows, keep)
+        again = (await self._stored(rows, keep))[0] if keep else 0
+        if stored != (len(rows) if later_us else 0) or again:
+            raise FleetMeterError(
+                f"{self._name}: of {len(rows):,} readings {stored:,} were stored as new, "
+                f"and {again:,} when they came again"
+            )
+        self._figures[figure] = seconds * 1_000_000 / len(rows)
 
-    async def _stored(self, kind: _Kind, rows: Sequence[Any], keep: bool) -> tuple[int, float]:
+    async def _stored(self, rows: Sequence[_Row], keep: bool) -> tuple[int, float]:
         """How many readings were new, and the seconds that took, without the commit."""
         stored, seconds = 0, 0.0
         for at in range(0, len(rows), _BATCH):
-            batch = sorted(rows[at : at + _BATCH])
+            batch = sorted(rows[at : at + _BATCH], key=itemgetter(0, 2))
             transaction = self._connection.transaction()
             await transaction.start()
             started = perf_counter()
-            await self._copy(kind, batch, 0)
-            stored += sum([row["readings"] or 0 async for row in kind.store(self._connection)])
+            await self._connection.copy_records_to_table(
+                "incoming",
+                columns=("item", "meter_declared", "reset", *_COLUMNS),
+                records=[(item, False, False, *row) for item, row in enumerate(batch)],
+            )
+            stored += len((await queries.store_readings(self._connection))["stored"] or ())
             seconds += perf_counter() - started
             await (transaction.commit() if keep else transaction.rollback())
         return stored, seconds
@@ -205,49 +213,29 @@ class _Packing:
     async def _run_policies(self) -> None:
         for (job,) in await self._connection.fetch(_POLICIES):
             await self._connection.execute(f"call run_job({job})")
-        for kind in _KINDS:
-            relation = (await self._relations())[kind.table]
-            if relation.chunks != relation.columnstore_chunks:
-                raise FleetMeterError(f"the columnstore policy left a chunk of {kind.name}")
+        history = await self._history()
+        if history.chunks != history.columnstore_chunks:
+            raise FleetMeterError("the columnstore policy left a chunk")
 
-    async def _relations(self) -> dict[str, Relation]:
+    async def _history(self) -> Relation:
         rows = queries.stored_relations(self._connection)
-        return {row["relation"]: Relation(**row) async for row in rows}
+        return await anext(Relation(**row) async for row in rows if row["relation"] == "readings")
 
     async def _size(self, figure: str) -> None:
-        relations = await self._relations()
-        for kind in _KINDS:
-            late = len(self._some[kind.table]) if "late_us" in self._figures[kind.table] else 0
-            size = relations[kind.table].bytes / (self._readings + late)
-            self._figures[kind.table][figure] = size
+        late = len(self._some) if "late_us" in self._figures else 0
+        self._figures[figure] = (await self._history()).bytes / (self._readings + late)
 
     async def _all_found(self) -> None:
-        for kind in _KINDS:
-            late = len(self._some[kind.table])
-            (found,) = await self._connection.fetch(_FOUND.format(kind.table))
-            if tuple(found) != (self._readings + late, late):
-                raise FleetMeterError(f"{self._name}: {kind.name} are missing or there twice")
-
-    def _line(self, kind: _Kind) -> Packed:
-        return Packed(
-            scenario=f"{self._name}, {kind.name}",
-            readings=self._readings,
-            **self._figures[kind.table],
-        )
-
-    def _together(self, limit: float) -> Packed:
-        """Both kinds have as many readings."""
-        first, second = (self._figures[kind.table] for kind in _KINDS)
-        figures = {name: (first[name] + second[name]) / 2 for name in first}
-        if "columnstore_bytes" in figures:
-            figures["limit_bytes"] = limit
-        return Packed(scenario=self._name, readings=2 * self._readings, **figures)
+        late = len(self._some)
+        (found,) = await self._connection.fetch(_FOUND)
+        if tuple(found) != (self._readings + late, late):
+            raise FleetMeterError(f"{self._name}: readings are missing or there twice")
 
 
 _POLICIES = """
 select job_id
 from timescaledb_information.jobs
-where hypertable_name in ('vehicle_readings', 'meter_readings')
+where hypertable_name = 'readings'
     and proc_name like 'policy\\_%'
     and proc_name not like '%retention%'
 """
@@ -255,12 +243,12 @@ where hypertable_name in ('vehicle_readings', 'meter_readings')
 _CHUNKS = """
 select format('%I.%I', chunk_schema, chunk_name)
 from timescaledb_information.chunks
-where hypertable_name in ('vehicle_readings', 'meter_readings')
+where hypertable_name = 'readings'
 """
 
 _REWRITE = "call convert_to_columnstore($1::text::regclass, recompress => true)"
 
 _FOUND = """
 select count(*), count(*) filter (where extract(second from time) >= 30)
-from {}
+from readings
 """

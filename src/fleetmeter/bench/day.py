@@ -51,7 +51,6 @@ class VehicleRow(NamedTuple):
     soc_bp: int
     battery_temp_cdeg: int
     meter_id: str
-    meter_declared: bool
 
 
 class MeterRow(NamedTuple):
@@ -158,7 +157,6 @@ class _Pair:
             round(self._soc * 10_000),
             round(temp_c * 10) * 10,
             self._meter_id,
-            False,
         )
 
     def meter_row(self, at: int) -> MeterRow:

@@ -1,14 +1,13 @@
 """What the rules find in simulated fleets: each fault that was put in, and nothing else.
 
-A fleet's readings are stored as they arrive, through the service's own queue and writers: late
-ones, resends and clocks that are wrong come as they do in life. Clocks are looked at every ten
-minutes of its time. Hours are evaluated day by day, as by a service that had slept, which finds the
-same as one that was awake; what comes still later is evaluated anew. Only the clock on the wall is
-simulated: when a reading arrived is written into live state after it.
+A fleet's readings are stored as they arrive, through the door of the service: late ones, resends
+and clocks that are wrong come as they do in life. Clocks are looked at every ten minutes of its
+time. Hours are evaluated day by day, as by a service that had slept, which finds the same as one
+that was awake; what comes still later is evaluated again. Only the clock on the wall is simulated:
+when a reading arrived is written into live state after it.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,13 +24,14 @@ from fleetmeter.bench.processes import fresh_database
 from fleetmeter.bench.scoring import HOUR, Found, Scored, score, together
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.database.sql import queries
-from fleetmeter.ingest.queue import CommitQueue
-from fleetmeter.ingest.writer import DatabaseWriter
-from fleetmeter.readings.model import Batch, Kind, microseconds, time_of
+from fleetmeter.intake.door import Door, open_door
+from fleetmeter.readings.decode import BatchDecoder
+from fleetmeter.readings.model import microseconds, time_of
 from fleetmeter.settings import Settings
 from fleetmeter.simulate.faults import per_kind
 from fleetmeter.simulate.fleet import Fleet
 from fleetmeter.simulate.link import Arrival
+from fleetmeter.simulate.wire import body
 
 _STEP = timedelta(minutes=10)
 """How often clocks are looked at, of the fleet's time."""
@@ -96,9 +96,8 @@ async def _watched(
 ) -> "AsyncIterator[_Watch]":
     database = await connect(url, settings)
     try:
-        writers = [DatabaseWriter(database) for _ in range(settings.writers)]
-        async with CommitQueue(writers, settings).running() as queue:
-            watch = _Watch(database, queue, fleet, rolls_up)
+        async with open_door(database, settings) as door:
+            watch = _Watch(database, door, fleet, rolls_up)
             await watch.announce()
             yield watch
     finally:
@@ -108,11 +107,9 @@ async def _watched(
 class _Watch:
     """A service's work on a fleet, without HTTP and without the clock on the wall."""
 
-    def __init__(
-        self, database: Database, queue: CommitQueue, fleet: Fleet, rolls_up: bool
-    ) -> None:
+    def __init__(self, database: Database, door: Door, fleet: Fleet, rolls_up: bool) -> None:
         self._database = database
-        self._queue = queue
+        self._door = door
         self._fleet = fleet
         self._rolls_up = rolls_up
         self._evaluator = Evaluator(database)
@@ -125,6 +122,9 @@ class _Watch:
         devices = self._fleet.devices
         async with self._database.transaction() as connection:
             await connection.executemany(
+                _METER, [(m.meter_id, m.site, m.reporting_interval_s) for m in devices.meters]
+            )
+            await connection.executemany(
                 _VEHICLE,
                 [
                     (
@@ -134,10 +134,7 @@ class _Watch:
                     for v in devices.vehicles
                 ],
             )
-            await connection.executemany(
-                _METER, [(m.meter_id, m.site, m.reporting_interval_s) for m in devices.meters]
-            )
-            await connection.execute("update assignment_version set version = version + 1")
+            await connection.execute("update versions set assignments = assignments + 1")
             # evaluated from the beginning on, as by a service that was there
             await connection.execute(
                 "update anomaly_progress set evaluated_until = $1", self._fleet.start
@@ -161,29 +158,21 @@ class _Watch:
 
     async def _store(self, arrivals: Sequence[Arrival], now: datetime) -> None:
         began = perf_counter()
-        batch = Batch([], [], [])
-        rows: dict[Kind, list[tuple[object, ...]]] = {
-            "vehicles": batch.vehicles,  # type: ignore[dict-item]
-            "meters": batch.meters,  # type: ignore[dict-item]
-            "vehicle_registers": batch.vehicle_registers,  # type: ignore[dict-item]
-            "meter_registers": batch.meter_registers,  # type: ignore[dict-item]
-        }
-        arrived: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        seen: dict[tuple[str, str], tuple[int, int]] = {}
         for at, kind, row in arrivals:
-            rows[kind].append(row)
-            newest = arrived[kind[:5]].get(row[0], (0, 0))
-            arrived[kind[:5]][row[0]] = max(newest, (row[1], at))
-        if len(batch):
-            await self._queue.store(batch)
+            device = "vehicle" if kind.startswith("vehicle") else "meter", row[0]
+            seen[device] = max(seen.get(device, (0, 0)), (row[1], at))
+        decoder = BatchDecoder("msgpack", len(arrivals))
+        decoder.feed(body(arrivals))
+        await self._door.store(decoder.finish())
         async with self._database.connection() as connection:
-            for statement, prefix in ((_VEHICLES_SEEN, "vehic"), (_METERS_SEEN, "meter")):
-                seen = arrived[prefix]
-                await connection.execute(
-                    statement,
-                    list(seen),
-                    [time_of(time) for time, _ in seen.values()],
-                    [time_of(at) for _, at in seen.values()],
-                )
+            await connection.execute(
+                _SEEN,
+                [kind for kind, _ in seen],
+                [id_ for _, id_ in seen],
+                [time_of(time) for time, _ in seen.values()],
+                [time_of(at) for _, at in seen.values()],
+            )
             # by the clock on the wall all of it is late; by the fleet's, this is not
             await connection.execute(_NOT_LATE, floor_hour(now - LATE_AFTER))
         self.readings += len(arrivals)
@@ -192,7 +181,7 @@ class _Watch:
     async def _roll_up(self, until: datetime) -> None:
         """As the database's policies do, a day of the fleet's time at once."""
         async with self._database.session() as connection:
-            for rollup in ("vehicle_hourly", "meter_hourly"):
+            for rollup in ("quarter_hourly", "hourly"):
                 await connection.execute(_REFRESH, rollup, until - timedelta(days=1), until)
 
     async def _evaluate(self, now: datetime) -> None:
@@ -241,28 +230,30 @@ call refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::times
 """
 
 _VEHICLE = """
-with settings as (
-    insert into vehicle_settings (vehicle_id, site, reporting_interval_s, battery_capacity_wh)
-    values ($1, $2, $3, $4)
+with vehicle as (
+    insert into devices (kind, id, site, reporting_interval_s, battery_capacity_wh)
+    values ('vehicle', $1, $2, $3, $4)
+    returning device
 )
-insert into meter_assignments (vehicle_id, since, meter_id, restamped_at)
-values ($1, $5, $6, now())
+insert into assignments (vehicle, since, meter, restamped_at)
+select v.device, $5, device_of('meter', $6), now()
+from vehicle as v
 """
-_METER = "insert into meter_settings (meter_id, site, reporting_interval_s) values ($1, $2, $3)"
+_METER = """
+insert into devices (kind, id, site, reporting_interval_s)
+values ('meter', $1, $2, $3)
+"""
 
-_VEHICLES_SEEN = """
-update vehicle_state as v
+_SEEN = """
+update live_state as s
 set last_seen = a.arrived
-from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as a (id, time, arrived)
-where v.vehicle_id = a.id
-    and v.time = a.time
-"""
-_METERS_SEEN = """
-update meter_state as m
-set last_seen = a.arrived
-from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as a (id, time, arrived)
-where m.meter_id = a.id
-    and m.time = a.time
+from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+    as a (kind, id, time, arrived)
+join devices as d
+    on d.kind = a.kind
+    and d.id = a.id
+where s.device = d.device
+    and s.time = a.time
 """
 
 _NOT_LATE = """

@@ -191,7 +191,7 @@ select
     format('%I.%I', chunk_schema, chunk_name),
     range_end = max(range_end) over ()
 from timescaledb_information.chunks
-where hypertable_name in ('vehicle_readings', 'meter_readings')
+where hypertable_name = 'readings'
 """
 
 _CONVERT = "call convert_to_columnstore($1::text::regclass)"

@@ -65,10 +65,9 @@ class History:
         Only answers about the whole fleet read what is accounted for.
         """
         self._progress(name, 0, 4)
-        for statement in _LIVE:
-            await self.connection.execute(statement)
+        await self.connection.execute(_LIVE)
         if self.rolls_up:
-            for number, rollup in enumerate(("vehicle_hourly", "meter_hourly"), start=1):
+            for number, rollup in enumerate(("quarter_hourly", "hourly"), start=1):
                 await self._refresh(rollup, end)
                 self._progress(name, number, 4)
             if account:
@@ -120,35 +119,44 @@ async def empty_history(
 
 _UNACCOUNTED = """
 select count(*)
-from (select distinct bucket from rolled_up_vehicle_hours) as r
+from (select distinct bucket from rolled_up_hours) as r
 where not exists (select from accounted_hours as a where a.hour = r.bucket)
 """
 
 _DEVICES = (
     """
-    insert into meter_vehicles (meter_id, vehicle_id)
-    select
-        'MTR-' || lpad((number - (number % 20 = 0)::integer)::text, 6, '0'),
-        'EV-' || lpad(number::text, 6, '0')
+    insert into devices (device, kind, id)
+    overriding system value
+    select number, 'vehicle', 'EV-' || lpad(number::text, 6, '0')
     from generate_series(1, $1::integer) as number
     """,
     """
-    insert into meter_settings (meter_id, site)
+    insert into devices (device, kind, id, site)
+    overriding system value
     select
+        $1 + number,
+        'meter',
         'MTR-' || lpad(number::text, 6, '0'),
         'site-' || lpad((number % 100)::text, 2, '0')
     from generate_series(1, $1::integer) as number
     """,
+    "select setval(pg_get_serial_sequence('devices', 'device'), 2 * $1::bigint)",
+    """
+    insert into meter_vehicles (meter, vehicle)
+    select $1 + number - (number % 20 = 0)::integer, number
+    from generate_series(1, $1::integer) as number
+    """,
 )
 
+# Vehicles have the numbers from 1 on, meters those behind them.
+#
 # From a time to another, so often, so many: in the order of time, as readings come in. Energy is of
 # the time between two readings; a vehicle that shares a meter charges when its neighbour does.
 _VEHICLE_READINGS = """
-insert into vehicle_readings (
-    vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared
-)
+insert into readings (device, meter, time, energy_mwh, soc_bp, battery_temp_cdeg)
 select
-    'EV-' || lpad(v.number::text, 6, '0'),
+    v.number,
+    $4 + v.meter,
     v.time,
     case
         when (extract(hour from v.time)::integer + v.meter) % 24 < 8
@@ -157,9 +165,7 @@ select
         else 0
     end,
     2000 + (extract(hour from v.time)::integer + v.meter) % 24 * 250 + v.noise % 50,
-    1800 + v.number % 190 * 10 + v.noise % 9 * 10,
-    'MTR-' || lpad(v.meter::text, 6, '0'),
-    false
+    1800 + v.number % 190 * 10 + v.noise % 9 * 10
 from (
     select
         t.time,
@@ -172,9 +178,9 @@ from (
 order by v.time, v.number
 """
 _METER_READINGS = """
-insert into meter_readings (meter_id, time, energy_mwh, voltage_mv)
+insert into readings (device, time, energy_mwh, voltage_mv)
 select
-    'MTR-' || lpad(m.number::text, 6, '0'),
+    $4 + m.number,
     m.time,
     (
         1000
@@ -198,21 +204,13 @@ order by m.time, m.number
 """
 
 # The newest reading of each device.
-_LIVE = (
-    """
-    insert into vehicle_state (
-        vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, last_seen
-    )
-    select vehicle_id, time, energy_mwh, soc_bp, battery_temp_cdeg, meter_id, meter_declared, time
-    from vehicle_readings
-    where time = (select max(r.time) from vehicle_readings as r)
-    on conflict do nothing
-    """,
-    """
-    insert into meter_state (meter_id, time, energy_mwh, voltage_mv, last_seen)
-    select meter_id, time, energy_mwh, voltage_mv, time
-    from meter_readings
-    where time = (select max(r.time) from meter_readings as r)
-    on conflict do nothing
-    """,
+_LIVE = """
+insert into live_state (
+    device, meter, time, energy_mwh, soc_bp, battery_temp_cdeg, voltage_mv, last_seen
 )
+select
+    r.device, r.meter, r.time, r.energy_mwh, r.soc_bp, r.battery_temp_cdeg, r.voltage_mv, r.time
+from readings as r
+where r.time = (select max(n.time) from readings as n)
+on conflict do nothing
+"""

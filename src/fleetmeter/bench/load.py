@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count, islice
+from operator import itemgetter
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +20,6 @@ import uvloop
 
 from fleetmeter.bench.client import Answer, Client, client_of
 from fleetmeter.bench.fleet import Request, Traffic, Transaction, requests, transactions
-from fleetmeter.readings.model import METER_COLUMNS, VEHICLE_COLUMNS
 
 _TELL_S = 0.2
 WARM_UP = 0.1
@@ -214,7 +214,7 @@ def _in_turn(streams: list[Iterator[Request]]) -> Iterator[Iterator[Request]]:
 
 
 async def _bare(job: Job, tally: _Tally) -> tuple[float, float]:
-    """COPY into history and upsert of live state, nothing else; the rows are made before."""
+    """COPY into history and an update of live state, nothing else; the rows are made before."""
     halves = [
         list(range(job.traffic.groups))[number :: job.connections]
         for number in range(job.connections)
@@ -224,21 +224,24 @@ async def _bare(job: Job, tally: _Tally) -> tuple[float, float]:
     prepared = [
         list(islice(transactions(job.traffic, groups, size), each // size)) for groups in halves
     ]
-    arguments = [[_arguments(transaction) for transaction in mine] for mine in prepared]
     connections = [await asyncpg.connect(job.target) for _ in halves]
+    devices = await connections[0].fetch("select id, device from devices")
+    numbers = {row["id"]: row["device"] for row in devices}
+    await connections[0].execute(_BEGIN_LIVE)
+    arguments = [[_arguments(transaction, numbers) for transaction in mine] for mine in prepared]
 
     async def store(share: slice) -> None:
-        async def one(
-            connection: Any, mine: list[Transaction], upserts: list[tuple[list[Any], list[Any]]]
-        ) -> None:
-            for rows, upsert in zip(mine[share], upserts[share], strict=True):
+        async def one(connection: Any, mine: list[tuple[list[Any], list[Any]]]) -> None:
+            for rows, newest in mine[share]:
                 started = perf_counter()
                 async with connection.transaction():
-                    await _store(connection, rows, *upsert)
-                count = len(rows.vehicles) + len(rows.meters)
-                tally.acknowledged(count, 0, perf_counter() - started)
+                    await connection.copy_records_to_table(
+                        "readings", columns=_COLUMNS, records=rows
+                    )
+                    await connection.execute(_ADVANCE_LIVE, *newest)
+                tally.acknowledged(len(rows), 0, perf_counter() - started)
 
-        await asyncio.gather(*map(one, connections, prepared, arguments))
+        await asyncio.gather(*map(one, connections, arguments))
 
     warm = max(1, round(len(prepared[0]) * WARM_UP))
     await store(slice(None, warm))
@@ -251,55 +254,49 @@ async def _bare(job: Job, tally: _Tally) -> tuple[float, float]:
     return seconds, cpu_s
 
 
-def _arguments(transaction: Transaction) -> tuple[list[Any], list[Any]]:
-    """The columns of the newest row of each device."""
-    vehicles = {row[0]: row for row in transaction.vehicles}.values()
-    meters = {row[0]: row for row in transaction.meters}.values()
-    return list(zip(*vehicles, strict=True)), list(zip(*meters, strict=True))
+_COLUMNS = (
+    *("device", "meter", "time", "energy_mwh"),
+    *("soc_bp", "battery_temp_cdeg", "voltage_mv"),
+)
 
 
-async def _store(
-    connection: Any, rows: Transaction, vehicles: list[Any], meters: list[Any]
-) -> None:
-    await connection.copy_records_to_table(
-        "vehicle_readings", columns=VEHICLE_COLUMNS, records=rows.vehicles
-    )
-    await connection.execute(_UPSERT_VEHICLES, *vehicles)
-    await connection.copy_records_to_table(
-        "meter_readings", columns=METER_COLUMNS, records=rows.meters
-    )
-    await connection.execute(_UPSERT_METERS, *meters)
+def _arguments(
+    transaction: Transaction, numbers: dict[str, int]
+) -> tuple[list[tuple[Any, ...]], list[Any]]:
+    """The rows of history in the order of its key, and the newest of each device as columns."""
+    rows: list[tuple[Any, ...]] = [
+        (numbers[vehicle_id], numbers[meter_id], time, energy_mwh, soc_bp, temp_cdeg, None)
+        for vehicle_id, time, energy_mwh, soc_bp, temp_cdeg, meter_id, _ in transaction.vehicles
+    ]
+    rows += [
+        (numbers[meter_id], None, time, energy_mwh, None, None, voltage_mv)
+        for meter_id, time, energy_mwh, voltage_mv in transaction.meters
+    ]
+    rows.sort(key=itemgetter(0, 2))
+    return rows, list(zip(*{row[0]: row for row in rows}.values(), strict=True))
 
 
-_UPSERT_VEHICLES = """
-insert into vehicle_state as v
-select n.*, now()
-from unnest(
-    $1::text[], $2::timestamptz[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[],
-    $7::boolean[]
-) as n
-on conflict (vehicle_id) do update
-set
-    time = excluded.time,
-    energy_mwh = excluded.energy_mwh,
-    soc_bp = excluded.soc_bp,
-    battery_temp_cdeg = excluded.battery_temp_cdeg,
-    meter_id = excluded.meter_id,
-    meter_declared = excluded.meter_declared,
-    last_seen = excluded.last_seen
-where excluded.time > v.time
+_BEGIN_LIVE = """
+insert into live_state (device, time, energy_mwh, last_seen)
+select device, '-infinity', 0, now()
+from devices
 """
-_UPSERT_METERS = """
-insert into meter_state as m
-select n.*, now()
-from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::integer[]) as n
-on conflict (meter_id) do update
+_ADVANCE_LIVE = """
+update live_state as s
 set
-    time = excluded.time,
-    energy_mwh = excluded.energy_mwh,
-    voltage_mv = excluded.voltage_mv,
-    last_seen = excluded.last_seen
-where excluded.time > m.time
+    meter = n.meter,
+    time = n.time,
+    energy_mwh = n.energy_mwh,
+    soc_bp = n.soc_bp,
+    battery_temp_cdeg = n.battery_temp_cdeg,
+    voltage_mv = n.voltage_mv,
+    last_seen = now()
+from unnest(
+    $1::integer[], $2::integer[], $3::timestamptz[], $4::bigint[], $5::smallint[], $6::smallint[],
+    $7::integer[]
+) as n (device, meter, time, energy_mwh, soc_bp, battery_temp_cdeg, voltage_mv)
+where s.device = n.device
+    and s.time < n.time
 """
 
 

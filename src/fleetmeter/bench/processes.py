@@ -129,11 +129,11 @@ async def fresh_database(server_url: str, devices: int) -> AsyncIterator[str]:
 
 
 _ASSIGN = """
-insert into meter_assignments (vehicle_id, since, meter_id, restamped_at)
+insert into assignments (vehicle, since, meter, restamped_at)
 select
-    'EV-' || lpad(number::text, 6, '0'),
+    number_device('vehicle', 'EV-' || lpad(number::text, 6, '0')),
     '2000-01-01 00:00:00+00',
-    'MTR-' || lpad(number::text, 6, '0'),
+    number_device('meter', 'MTR-' || lpad(number::text, 6, '0')),
     now()
 from generate_series(0, $1::integer - 1) as number
 """
@@ -143,9 +143,7 @@ async def stored(url: str) -> int:
     """Readings in history."""
     connection = await asyncpg.connect(url)
     try:
-        count: int = await connection.fetchval(
-            "select (select count(*) from vehicle_readings) + (select count(*) from meter_readings)"
-        )
+        count: int = await connection.fetchval("select count(*) from readings")
         return count
     finally:
         await connection.close()

@@ -22,6 +22,9 @@ Engine = Literal["timescaledb", "postgresql"]
 
 _OLDEST_SERVER = 15
 
+_OLD_LAYOUT = "0001_tables.sql"
+"""The first migration of the layout before devices were numbered, which is not migrated."""
+
 _PREPARE = """
 create table if not exists schema_migrations (
     name text primary key,
@@ -104,6 +107,11 @@ async def _migrate(
     engine: Engine = (
         next(iter(done.values()))["engine"] if done else await _detect_engine(connection)
     )
+    if _OLD_LAYOUT in done:
+        raise MigrationError(
+            "the database has the layout of a version before 0.2: export its history with that "
+            "version (fleetmeter export), and import the file into a new database with this one"
+        )
     files = _files(sql / "migrations", engine)
     for name in sorted(done.keys() - {file.name for file in files}):
         raise MigrationError(

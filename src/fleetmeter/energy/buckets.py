@@ -1,26 +1,30 @@
-"""Where the buckets of a series begin and end: hours of UTC, or days of a time zone."""
+"""Where the buckets of a series begin and end: quarter hours and hours of UTC, or local days."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-Bucket = Literal["hour", "day"]
+Bucket = Literal["15min", "hour", "day"]
+
+_LENGTHS = {"15min": timedelta(minutes=15), "hour": timedelta(hours=1)}
 
 
 def bounds(start: datetime, end: datetime, bucket: Bucket, zone: ZoneInfo) -> list[datetime]:
-    """The window's edges and every hour or local midnight between them, oldest first, UTC.
+    """The window's edges and every quarter hour, hour or local midnight between, oldest first, UTC.
 
     A local day has 23, 24 or 25 hours where daylight saving changes, and begins when its date does:
     at the first midnight if there are two, and with the change where it skips midnight.
     """
-    inner = _hours(start, end) if bucket == "hour" else _midnights(start, end, zone)
+    inner = (
+        _midnights(start, end, zone) if bucket == "day" else _every(_LENGTHS[bucket], start, end)
+    )
     return [start, *(bound for bound in inner if start < bound < end), end]
 
 
-def _hours(start: datetime, end: datetime) -> list[datetime]:
+def _every(length: timedelta, start: datetime, end: datetime) -> list[datetime]:
     first = start.replace(minute=0, second=0, microsecond=0)
-    count = (end - first) // timedelta(hours=1) + 1
-    return [first + timedelta(hours=number) for number in range(count)]
+    count = (end - first) // length + 1
+    return [first + number * length for number in range(count)]
 
 
 def _midnights(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:

@@ -12,6 +12,8 @@ from fleetmeter.energy.performance import (
     Efficiency,
     Loss,
     VehicleSums,
+    WindowEnd,
+    WindowStart,
     kwh_or_null,
     vehicle_quality,
 )
@@ -21,7 +23,7 @@ from fleetmeter.readings.model import kwh
 MeteredAc = Annotated[float | None, Meta(description="What the meters metered, kWh.")]
 Unattributed = Annotated[
     float | None,
-    Meta(description="AC in hours in which no vehicle on the meter charged: standby, losses; kWh."),
+    Meta(description="AC in quarter hours without a vehicle charging: standby, losses; kWh."),
 ]
 
 Sort = Literal["-loss", "loss", "-efficiency", "efficiency", "vehicleId", "-vehicleId"]
@@ -70,8 +72,8 @@ class RankedSums(VehicleSums, kw_only=True):
 class EnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
     """What meters metered in a bucket, and where it went."""
 
-    from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
-    to: Annotated[datetime, Meta(description="Exclusive.")]
+    from_: WindowStart = msgspec.field(name="from")
+    to: WindowEnd
     energy_consumed_ac: MeteredAc
     energy_unattributed_ac: Unattributed
     energy_delivered_dc: Annotated[float, Meta(description="kWh")]
@@ -83,8 +85,8 @@ class EnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
 class TotalEnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
     """What meters metered in the whole window, and where it went."""
 
-    from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
-    to: Annotated[datetime, Meta(description="Exclusive.")]
+    from_: WindowStart = msgspec.field(name="from")
+    to: WindowEnd
     total_energy_consumed_ac: MeteredAc
     total_energy_unattributed_ac: Unattributed
     total_energy_delivered_dc: Annotated[float, Meta(description="kWh")]
@@ -185,11 +187,14 @@ def ranked(sums: RankedSums) -> RankedVehicle:
 
 def balance_quality(sums: MeterSums, about: list[str]) -> Quality:
     """Coverage of both sides, the status that follows, and the reasons in sentences."""
-    if not sums.meter_readings and not sums.vehicle_readings:
+    # an interval may go through a window in which no reading is stamped
+    has_meters = bool(sums.meter_readings or sums.covered_ac_s)
+    has_vehicles = bool(sums.vehicle_readings or sums.covered_dc_s)
+    if not has_meters and not has_vehicles:
         about = ["nothing was reported in this window", *about]
-    elif not sums.meter_readings:
+    elif not has_meters:
         about = ["no meter reported in this window", *about]
-    elif not sums.vehicle_readings:
+    elif not has_vehicles:
         about = ["no vehicle reported there in this window", *about]
     if sums.readings_without_meter:
         about = [
@@ -200,12 +205,12 @@ def balance_quality(sums: MeterSums, about: list[str]) -> Quality:
     found = quality(
         sums,
         coverage(sums, sums.expected_dc_s, sums.expected_ac_s),
-        vehicle_readings=sums.vehicle_readings,
-        meter_readings=sums.meter_readings,
+        has_vehicles=has_vehicles,
+        has_meters=has_meters,
         about=about + resets_told(sums.resets),
     )
-    if not sums.meter_readings and not sums.vehicle_readings:
+    if not has_meters and not has_vehicles:
         found.status = "no_data"
-    elif not sums.meter_readings:
+    elif not has_meters:
         found.status = "no_meter"
     return found

@@ -1,5 +1,6 @@
 """The energy summary of one vehicle over a window."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -9,18 +10,16 @@ from msgspec import Meta
 from fleetmeter.energy.quality import Compared, Quality, coverage, quality, resets_told
 from fleetmeter.readings.model import celsius, kwh, percent
 
+WindowStart = Annotated[datetime, Meta(description="Energy used after this time counts.")]
+WindowEnd = Annotated[datetime, Meta(description="Energy used up to this time counts.")]
 ConsumedAc = Annotated[
     float | None, Meta(description="Its share of the meters' AC, kWh; null when unknown.")
 ]
 Efficiency = Annotated[
     float | None,
-    Meta(
-        description="DC ÷ AC over the hours that both sides cover alike; null when there is none."
-    ),
+    Meta(description="DC ÷ AC over the quarter hours that both sides cover alike; else null."),
 ]
-Loss = Annotated[
-    float | None, Meta(description="AC − DC over the hours that both sides cover alike, kWh.")
-]
+Loss = Annotated[float | None, Meta(description="AC − DC over the same quarter hours, kWh.")]
 
 
 class VehicleSums(Compared, kw_only=True):
@@ -32,6 +31,7 @@ class VehicleSums(Compared, kw_only=True):
     readings_without_meter: int = 0
     resets: int = 0
     expected_s: float = 0.0
+    battery_temp_cdeg_count: int | None = 0
     battery_temp_cdeg_sum: int | None = None
     battery_temp_cdeg_max: int | None = None
     soc_bp_min: int | None = None
@@ -43,8 +43,8 @@ class Performance(msgspec.Struct, rename="camel", kw_only=True):
     """The energy summary of one vehicle over a window."""
 
     vehicle_id: str
-    from_: Annotated[datetime, Meta(description="Inclusive.")] = msgspec.field(name="from")
-    to: Annotated[datetime, Meta(description="Exclusive.")]
+    from_: WindowStart = msgspec.field(name="from")
+    to: WindowEnd
     total_energy_consumed_ac: ConsumedAc
     total_energy_delivered_dc: Annotated[float, Meta(description="kWh")]
     efficiency_ratio: Efficiency
@@ -67,19 +67,22 @@ def summarise(vehicle_id: str, start: datetime, end: datetime, sums: VehicleSums
         total_energy_delivered_dc=kwh(sums.dc_mwh),
         efficiency_ratio=sums.efficiency_ratio,
         energy_loss=kwh_or_null(sums.loss_mwh),
-        avg_battery_temp=(
-            None
-            if sums.battery_temp_cdeg_sum is None
-            else mean(sums.battery_temp_cdeg_sum, sums.readings, scale=100)
-        ),
-        max_battery_temp=(
-            None if sums.battery_temp_cdeg_max is None else celsius(sums.battery_temp_cdeg_max)
-        ),
-        min_soc=None if sums.soc_bp_min is None else percent(sums.soc_bp_min),
-        max_soc=None if sums.soc_bp_max is None else percent(sums.soc_bp_max),
+        **battery(sums),
         meter_ids=sums.meter_ids,
         quality=vehicle_quality(sums),
     )
+
+
+def battery(sums: VehicleSums) -> dict[str, float | None]:
+    """Return the fields about temperature and state of charge; null where nothing was measured."""
+    return {
+        "avg_battery_temp": mean(
+            sums.battery_temp_cdeg_sum, sums.battery_temp_cdeg_count, scale=100
+        ),
+        "max_battery_temp": known(sums.battery_temp_cdeg_max, celsius),
+        "min_soc": known(sums.soc_bp_min, percent),
+        "max_soc": known(sums.soc_bp_max, percent),
+    }
 
 
 def kwh_or_null(energy_mwh: int | None) -> float | None:
@@ -87,15 +90,22 @@ def kwh_or_null(energy_mwh: int | None) -> float | None:
     return None if energy_mwh is None else kwh(energy_mwh)
 
 
-def mean(total: int, count: int, scale: int) -> float:
+def known(value: int | None, unit: Callable[[int], float]) -> float | None:
+    """A stored value in the natural unit, when it is known."""
+    return None if value is None else unit(value)
+
+
+def mean(total: int | None, count: int | None, scale: int) -> float | None:
     """Mean of `count` fixed-point values in the natural unit, from their exact sum."""
-    return total / (count * scale)
+    return total / (count * scale) if total is not None and count else None
 
 
 def vehicle_quality(sums: VehicleSums) -> Quality:
     """Coverage of both sides, the status that follows, and the reasons in sentences."""
     about = []
-    if not sums.readings:
+    # an interval may go through a window in which no reading is stamped
+    reported = bool(sums.readings or sums.covered_dc_s)
+    if not reported:
         about.append("the vehicle reported nothing in this window")
     if sums.readings_without_meter:
         about.append(
@@ -107,11 +117,11 @@ def vehicle_quality(sums: VehicleSums) -> Quality:
     found = quality(
         sums,
         coverage(sums, sums.expected_s, sums.expected_s),
-        vehicle_readings=sums.readings,
-        meter_readings=len(sums.meter_ids),
+        has_vehicles=reported,
+        has_meters=bool(sums.meter_ids),
         about=about + resets_told(sums.resets),
     )
-    if not sums.readings:
+    if not reported:
         found.status = "no_data"
     elif not sums.meter_ids:
         found.status = "no_meter"

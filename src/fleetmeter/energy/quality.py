@@ -17,7 +17,8 @@ class Coverage(msgspec.Struct):
     dc: Annotated[float, Meta(description="Vehicle readings.")]
     ac: Annotated[float, Meta(description="Meter readings.")]
     compared: Annotated[
-        float, Meta(description="Hours that both sides cover alike: what efficiency is taken of.")
+        float,
+        Meta(description="Quarter hours that both sides cover alike: what efficiency is taken of."),
     ]
 
 
@@ -30,12 +31,12 @@ class Quality(msgspec.Struct):
 
 
 class Compared(msgspec.Struct, kw_only=True):
-    """Sums over hours that both sides cover alike, in stored units; part of every answer's sums."""
+    """Sums over quarter hours that both sides cover alike, stored units; part of all sums."""
 
     compared_dc_mwh: int = 0
     compared_ac_mwh: int | None = None
-    hours_left_out: int = 0
-    """Hours of a vehicle with energy whose sides do not cover the same time."""
+    quarters_left_out: int = 0
+    """Quarter hours of a vehicle with energy whose sides do not cover the same time."""
 
     covered_dc_s: float = 0.0
     covered_ac_s: float = 0.0
@@ -62,21 +63,22 @@ def coverage(sums: Compared, expected_dc_s: float, expected_ac_s: float) -> Cove
 
 
 def quality(
-    sums: Compared, cover: Coverage, *, vehicle_readings: int, meter_readings: int, about: list[str]
+    sums: Compared, cover: Coverage, *, has_vehicles: bool, has_meters: bool, about: list[str]
 ) -> Quality:
     """The status that follows from coverage, and the reasons, those of `about` first."""
     reasons = list(about)
-    if vehicle_readings and cover.dc < COMPLETE:
+    if has_vehicles and cover.dc < COMPLETE:
         reasons.append(f"vehicle readings cover {cover.dc:.1%} of the window")
-    if meter_readings and cover.ac < COMPLETE:
+    if has_meters and cover.ac < COMPLETE:
         reasons.append(f"meter readings cover {cover.ac:.1%} of the window")
-    if sums.hours_left_out:
-        hours = "1 hour" if sums.hours_left_out == 1 else f"{sums.hours_left_out} hours"
+    if sums.quarters_left_out:
+        left_out = sums.quarters_left_out
+        quarters = "1 quarter hour" if left_out == 1 else f"{left_out} quarter hours"
         reasons.append(
-            f"in {hours} with energy the readings of vehicle and meter do not cover the same time; "
-            "efficiency and loss leave them out"
+            f"in {quarters} with energy the readings of vehicle and meter do not cover the same "
+            "time; efficiency and loss leave them out"
         )
-    elif vehicle_readings and meter_readings and not sums.compared_ac_mwh:
+    elif has_vehicles and has_meters and not sums.compared_ac_mwh:
         reasons.append("no AC was metered while vehicles charged; there is nothing to compare")
     if sums.compared_ac_mwh is not None and sums.compared_dc_mwh > sums.compared_ac_mwh:
         reasons.append(

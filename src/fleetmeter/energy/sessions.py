@@ -11,6 +11,7 @@ from fleetmeter.energy.performance import (
     Efficiency,
     Loss,
     VehicleSums,
+    known,
     kwh_or_null,
     vehicle_quality,
 )
@@ -24,8 +25,8 @@ class SessionSums(VehicleSums, kw_only=True):
     begins: datetime
     finishes: datetime
     meter_id: str | None
-    soc_bp_from: int
-    soc_bp_to: int
+    soc_bp_from: int | None
+    soc_bp_to: int | None
     peak_mw: float
     is_open: bool
 
@@ -43,11 +44,11 @@ class Session(msgspec.Struct, rename="camel", kw_only=True):
     energy_delivered_dc: Annotated[float, Meta(description="kWh")]
     efficiency_ratio: Efficiency
     energy_loss: Loss
-    soc_from: Annotated[float, Meta(description="%")]
-    soc_to: Annotated[float, Meta(description="%")]
+    soc_from: Annotated[float | None, Meta(description="%")]
+    soc_to: Annotated[float | None, Meta(description="%")]
     mean_power: Annotated[float, Meta(description="DC, kW")]
     peak_power: Annotated[float, Meta(description="DC, kW: the highest mean of one reading.")]
-    max_battery_temp: Annotated[float, Meta(description="°C")]
+    max_battery_temp: Annotated[float | None, Meta(description="°C")]
     quality: Quality
 
 
@@ -63,10 +64,10 @@ def session(sums: SessionSums) -> Session:
         energy_delivered_dc=kwh(sums.dc_mwh),
         efficiency_ratio=sums.efficiency_ratio,
         energy_loss=kwh_or_null(sums.loss_mwh),
-        soc_from=percent(sums.soc_bp_from),
-        soc_to=percent(sums.soc_bp_to),
+        soc_from=known(sums.soc_bp_from, percent),
+        soc_to=known(sums.soc_bp_to, percent),
         mean_power=round(sums.dc_mwh * 3600 / seconds / 1_000_000, 6),
         peak_power=sums.peak_mw / 1_000_000,
-        max_battery_temp=celsius(sums.battery_temp_cdeg_max or 0),
+        max_battery_temp=known(sums.battery_temp_cdeg_max, celsius),
         quality=vehicle_quality(sums),
     )

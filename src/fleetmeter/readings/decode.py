@@ -1,4 +1,4 @@
-"""From the bytes of a request to a Batch.
+"""From the bytes of a request to its items.
 
 Items are decoded many at a time; only when one of them cannot be is the body split and each item
 decoded on its own, so that one bad reading never costs another.
@@ -11,13 +11,13 @@ from typing import Any, Literal
 import msgspec
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
-from fleetmeter.readings.model import REJECTED, Batch, Rejection
-from fleetmeter.readings.validate import Bounds, Invalid, Telemetry, meter_row, vehicle_row
+from fleetmeter.readings.telemetry import TIMES, Telemetry
+from fleetmeter.readings.validate import Invalid
 
 Format = Literal["json", "ndjson", "msgpack"]
 Body = bytes | bytearray
-Item = Telemetry | bytes | bytearray | msgspec.Raw | Invalid
-"""A reading, one that still has to be decoded, by itself, or what was wrong with it."""
+Item = Telemetry | bytes | bytearray | msgspec.Raw
+"""A reading, or one that still has to be decoded, by itself."""
 
 _MAX_FIELDS = 16
 """Fields of a reading, on average over the largest batch: bounds the memory of decoding."""
@@ -32,15 +32,13 @@ _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class BatchDecoder:
-    """Takes a body piece by piece and ends with a Batch."""
+    """Takes a body piece by piece; ends with its readings, and what is wrong with others."""
 
-    def __init__(self, format_: Format, bounds: Bounds, max_batch: int) -> None:
+    def __init__(self, format_: Format, max_batch: int) -> None:
         self._format = format_
-        self._bounds = bounds
         self._max_batch = max_batch
         self._undecoded = bytearray()
-        self._count = 0
-        self._batch = Batch([], [], [], [], [])
+        self._items: list[Telemetry | Invalid] = []
 
     def feed(self, piece: bytes) -> None:
         """More of the body. Raises BatchTooLargeError."""
@@ -51,7 +49,7 @@ class BatchDecoder:
             del self._undecoded[:end]
             self._collect(_json_lines(lines, self._max_batch), _json.decode)
 
-    def finish(self) -> Batch:
+    def finish(self) -> list[Telemetry | Invalid]:
         """The body has ended. Raises MalformedBodyError and BatchTooLargeError."""
         body = self._undecoded
         if self._format == "ndjson":
@@ -60,46 +58,21 @@ class BatchDecoder:
             self._collect(_msgpack_items(body, self._max_batch), _msgpack.decode)
         else:
             self._collect(_json_items(body, self._max_batch), _json.decode)
-        return self._batch
+        return self._items
 
     def _collect(self, items: Sequence[Item], decode: Callable[[bytes], Telemetry]) -> None:
-        if self._count + len(items) > self._max_batch:
+        if len(self._items) + len(items) > self._max_batch:
             raise _too_many(self._max_batch)
-        collect(self._batch, self._bounds, items, decode, self._count)
-        self._count += len(items)
+        self._items += (
+            item if isinstance(item, Telemetry) else _decoded(item, decode) for item in items
+        )
 
 
-def collect(
-    batch: Batch,
-    bounds: Bounds,
-    items: Sequence[Item],
-    decode: Callable[[bytes], Telemetry] = _json.decode,
-    first: int = 0,
-) -> None:
-    """Add each item to the batch: its row, or why it is none. `first` is the first one's index."""
-    order = batch.order.append
-    for index, item in enumerate(items, first):
-        try:
-            reading = item if isinstance(item, Telemetry) else decode_one(item, decode)
-            if reading.vehicle_id is not None:
-                vehicle = vehicle_row(reading, bounds)
-                if reading.kwh_delivered_dc_total is None:
-                    batch.vehicles.append(vehicle)
-                    order(0)
-                else:
-                    batch.vehicle_registers.append(vehicle)
-                    order(2)
-            else:
-                meter = meter_row(reading, bounds)
-                if reading.kwh_consumed_ac_total is None:
-                    batch.meters.append(meter)
-                    order(1)
-                else:
-                    batch.meter_registers.append(meter)
-                    order(3)
-        except Invalid as invalid:
-            batch.rejected.append(Rejection(index, invalid.code, invalid.detail, invalid.path))
-            order(REJECTED)
+def _decoded(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> Telemetry | Invalid:
+    try:
+        return decode_one(item, decode)
+    except Invalid as invalid:
+        return invalid
 
 
 def _json_items(body: Body, most: int) -> Sequence[Item]:
@@ -216,11 +189,9 @@ def _one(body: Body, decode: Callable[[Body], Telemetry], parse: Any) -> Sequenc
 
 
 def decode_one(
-    item: Body | msgspec.Raw | Invalid, decode: Callable[[bytes], Telemetry] = _json.decode
+    item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry] = _json.decode
 ) -> Telemetry:
     """A reading by itself. Raises Invalid, which says what is wrong with it."""
-    if isinstance(item, Invalid):
-        raise item
     try:
         return decode(bytes(item))
     except msgspec.ValidationError as error:
@@ -228,8 +199,8 @@ def decode_one(
         if not path:
             raise Invalid("not_an_object", f"a reading is an object: {reason}") from None
         path = path.rstrip("`")
-        if path == "$.timestamp":
-            detail = "timestamp must be an RFC 3339 time such as 2026-02-09T10:00:00Z"
+        if (name := path.removeprefix("$.")) in TIMES:
+            detail = f"{name} must be an RFC 3339 time such as 2026-02-09T10:00:00Z"
             raise Invalid("invalid_timestamp", detail, path) from None
         raise Invalid("invalid_type", f"{path.removeprefix('$.')}: {reason}", path) from None
     except _NOT_DECODED as error:

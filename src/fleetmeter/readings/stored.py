@@ -1,101 +1,98 @@
-"""Readings of history and live state: as they were sent, and as answers show them."""
+"""Readings of history and live state: as they were sent, and as answers show them.
 
+Rows have the columns of history, the device's id as `id`, and that of its meter as `meter_id`.
+"""
+
+from functools import cache
 from typing import Any
 
 from asyncpg import Record
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from fleetmeter.readings.model import (
-    MeterRow,
-    VehicleRow,
-    celsius,
-    derived_kwh,
-    kwh,
-    microseconds,
-    percent,
-    register_kwh,
-    volts,
-)
-from fleetmeter.readings.validate import Telemetry
+from fleetmeter.readings import telemetry
+from fleetmeter.readings.kinds import METER, VOLTAGE, VOLTAGES, DeviceKind
+from fleetmeter.readings.model import microseconds
+from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.readings.validate import MWH, Reading
+
+attribute = cache(telemetry.attribute)
 
 
-def vehicle_as_sent(stored: Record) -> VehicleRow:
-    """A vehicle's reading as the row that came in: a register's total, only a declared meter."""
-    declared = stored["meter_declared"]
-    return (
-        stored["vehicle_id"],
+def reading_of(kind: DeviceKind, stored: Record) -> Reading:
+    """Return a stored reading as it was sent: a register's total, only a declared meter."""
+    register = stored["register_mwh"]
+    return Reading(
+        kind,
+        stored["id"],
         microseconds(stored["time"]),
-        _energy_as_sent(stored),
-        stored["soc_bp"],
-        stored["battery_temp_cdeg"],
-        stored["meter_id"] if declared else None,
-        declared,
+        stored["energy_mwh"] if register is None else None,
+        register,
+        stored["meter_id"] if stored["meter_declared"] else None,
+        None if stored["interval_start"] is None else microseconds(stored["interval_start"]),
+        tuple(stored[each.column] for each in kind.measurements),
     )
 
 
-def meter_as_sent(stored: Record) -> MeterRow:
-    """A meter's reading as the row that came in."""
-    time = microseconds(stored["time"])
-    return (stored["meter_id"], time, _energy_as_sent(stored), stored["voltage_mv"])
+def telemetry_of(kind: DeviceKind, stored: Record) -> Telemetry:
+    """Return a stored reading as a device would send it again."""
+    fields = reading_fields(kind, stored)
+    if stored["register_mwh"] is not None:
+        del fields[attribute(kind.energy.field)]
+    for each in kind.measurements:
+        fields[attribute(each.field)] = _scaled(stored[each.column], each.scale)
+    if kind.charges and not stored["meter_declared"]:
+        del fields["meter_id"]
+    del fields["reset"]
+    return Telemetry(**{name: value for name, value in fields.items() if value is not UNSET})
 
 
-def _energy_as_sent(stored: Record) -> int:
-    register: int | None = stored["register_mwh"]
-    energy: int = stored["energy_mwh"]
-    return energy if register is None else register
-
-
-def vehicle_telemetry(stored: Record) -> Telemetry:
-    """A vehicle's reading as a device would send it again."""
-    energy = kwh(_energy_as_sent(stored))
-    register = stored["register_mwh"] is not None
-    return Telemetry(
-        vehicle_id=stored["vehicle_id"],
-        timestamp=stored["time"],
-        kwh_delivered_dc=None if register else energy,
-        kwh_delivered_dc_total=energy if register else None,
-        soc=percent(stored["soc_bp"]),
-        battery_temp=celsius(stored["battery_temp_cdeg"]),
-        meter_id=stored["meter_id"] if stored["meter_declared"] else None,
-    )
-
-
-def meter_telemetry(stored: Record) -> Telemetry:
-    """A meter's reading as a device would send it again."""
-    energy = kwh(_energy_as_sent(stored))
-    register = stored["register_mwh"] is not None
-    return Telemetry(
-        meter_id=stored["meter_id"],
-        timestamp=stored["time"],
-        kwh_consumed_ac=None if register else energy,
-        kwh_consumed_ac_total=energy if register else None,
-        voltage=volts(stored["voltage_mv"]),
-    )
-
-
-def vehicle_fields(stored: Record) -> dict[str, Any]:
-    """The fields of a VehicleReading in an answer."""
-    register, span_ms = stored["register_mwh"], stored["span_ms"]
-    return {
-        "vehicle_id": stored["vehicle_id"],
+def reading_fields(kind: DeviceKind, stored: Record) -> dict[str, Any]:
+    """Return the fields of a stored reading in an answer; what was not measured is left out."""
+    energy, register = stored["energy_mwh"], stored["register_mwh"]
+    opens = register is not None and stored["span_ms"] is None
+    fields = {
+        attribute(kind.id_field): stored["id"],
         "timestamp": stored["time"],
-        "kwh_delivered_dc": derived_kwh(stored["energy_mwh"], register, span_ms),
-        "kwh_delivered_dc_total": register_kwh(register),
+        "interval_start": UNSET if stored["interval_start"] is None else stored["interval_start"],
+        attribute(kind.energy.field): None if opens else _scaled(energy, MWH),
+        attribute(kind.energy.register_field): _scaled(register, MWH),
         "reset": stored["reset"] or UNSET,
-        "soc": percent(stored["soc_bp"]),
-        "battery_temp": celsius(stored["battery_temp_cdeg"]),
-        "meter_id": stored["meter_id"],
+    }
+    for each in kind.measurements:
+        fields[attribute(each.field)] = _scaled(stored[each.column], each.scale)
+    if stored["reverse_register_mwh"] is not None:
+        field = next(each.field for each in kind.measurements if each.column == "reverse_mwh")
+        fields[attribute(field)] = _or_null(stored.get("derived_reverse_mwh"))
+    if kind is METER and stored["voltage_mv"] is None:
+        phases = [stored[each.column] for each in VOLTAGES if stored[each.column] is not None]
+        if phases:
+            fields["voltage"] = sum(phases) // len(phases) / VOLTAGE.scale
+    if kind.charges:
+        fields["meter_id"] = stored["meter_id"]
+    return fields
+
+
+def state_fields(kind: DeviceKind, stored: Record) -> dict[str, Any]:
+    """Return the fields of a live state in an answer, with the times of those that are older."""
+    time = stored["time"]
+    measured = {
+        each.field: stored[f"{each.column}_at"]
+        for each in kind.measurements
+        if stored[each.column] is not None
+    }
+    energy = kind.energy
+    field = energy.field if stored["register_mwh"] is None else energy.register_field
+    measured[field] = stored["energy_at"]
+    older = {name: at for name, at in measured.items() if at is not None and at < time}
+    return reading_fields(kind, stored) | {
+        "last_seen": stored["last_seen"],
+        "as_of": older or UNSET,
     }
 
 
-def meter_fields(stored: Record) -> dict[str, Any]:
-    """The fields of a MeterReading in an answer."""
-    register, span_ms = stored["register_mwh"], stored["span_ms"]
-    return {
-        "meter_id": stored["meter_id"],
-        "timestamp": stored["time"],
-        "kwh_consumed_ac": derived_kwh(stored["energy_mwh"], register, span_ms),
-        "kwh_consumed_ac_total": register_kwh(register),
-        "reset": stored["reset"] or UNSET,
-        "voltage": volts(stored["voltage_mv"]),
-    }
+def _scaled(value: int | None, scale: int) -> float | UnsetType:
+    return UNSET if value is None else value / scale
+
+
+def _or_null(energy_mwh: int | None) -> float | None:
+    return None if energy_mwh is None else energy_mwh / MWH

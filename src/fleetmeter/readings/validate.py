@@ -1,59 +1,45 @@
-"""One item of a batch: what kind of reading it is, and whether its values can be true."""
+"""One reading: what kind of device it is of, and whether its values can be true.
 
-from collections.abc import Mapping
+Batches are checked a column at a time (intake/columns.py); what is wrong there comes here, item by
+item, and gets its code and a sentence.
+"""
+
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 
-import msgspec
-
 from fleetmeter.readings.ids import DEVICE_ID_RULE, is_device_id
-from fleetmeter.readings.model import (
-    EPOCH,
-    MAX_AHEAD_S,
-    MAX_BATTERY_TEMP,
-    MAX_KWH,
+from fleetmeter.readings.kinds import (
+    KINDS,
+    MAX_INTERVAL_KWH,
     MAX_REGISTER_KWH,
-    MAX_VOLTAGE,
-    MICROSECOND,
-    MIN_BATTERY_TEMP,
-    MeterRow,
-    VehicleRow,
+    METER,
+    DeviceKind,
+    Measurement,
 )
+from fleetmeter.readings.model import (
+    MAX_AHEAD_S,
+    microseconds,
+)
+from fleetmeter.readings.telemetry import Telemetry, attribute
 
+MWH = 1_000_000
+"""Milliwatt-hours of a kWh."""
 
-class Telemetry(msgspec.Struct, rename="camel", gc=False):
-    """Either kind of reading as it comes off the wire; null is the same as absent.
-
-    Unknown fields are ignored, so newer firmware keeps working.
-    """
-
-    vehicle_id: str | None = None
-    meter_id: str | None = None
-    soc: float | None = None
-    kwh_delivered_dc: float | None = None
-    battery_temp: float | None = None
-    kwh_delivered_dc_total: float | None = None
-    kwh_consumed_ac: float | None = None
-    kwh_consumed_ac_total: float | None = None
-    voltage: float | None = None
-    timestamp: datetime | None = None
+MAX_INTERVAL_US = 400 * 86_400 * 1_000_000
+"""Longest interval that a reading may state, microseconds."""
 
 
 class Bounds(NamedTuple):
     """Between which times a reading is taken, both included."""
 
-    vehicles_since: datetime
-    meters_since: datetime
+    since: datetime
     latest: datetime
 
     @classmethod
-    def at(cls, now: datetime, retention_days: int, kept_since: Mapping[str, datetime]) -> "Bounds":
-        """What may be taken `now`; `kept_since`: from when on history is whole, by table."""
-        oldest = now - timedelta(days=retention_days)
+    def at(cls, now: datetime, retention_days: int, kept_since: datetime) -> "Bounds":
+        """What may be taken `now`; `kept_since`: from when on history is whole."""
         return cls(
-            vehicles_since=max(oldest, kept_since["vehicle_readings"]),
-            meters_since=max(oldest, kept_since["meter_readings"]),
+            since=max(now - timedelta(days=retention_days), kept_since),
             latest=now + timedelta(seconds=MAX_AHEAD_S),
         )
 
@@ -68,148 +54,159 @@ class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of
         self.path = path
 
 
-def vehicle_row(item: Telemetry, bounds: Bounds) -> VehicleRow:
-    """The row of an item that has a vehicleId, values rounded to the nearest unit. Raises Invalid.
+class Reading(NamedTuple):
+    """A reading in stored units. Its energy is interval energy or what a register shows."""
 
-    Every reading goes through here: what is right is seen at once, what is wrong is found after.
-    """
-    vehicle_id, meter_id = item.vehicle_id, item.meter_id
-    kwh, soc, temp, time = item.kwh_delivered_dc, item.soc, item.battery_temp, item.timestamp
-    most = MAX_KWH
-    if (total := item.kwh_delivered_dc_total) is not None:
-        _check_one_energy(kwh, "kwhDeliveredDc")
-        kwh, most = total, MAX_REGISTER_KWH
-    if (
-        vehicle_id is not None
-        and kwh is not None
-        and soc is not None
-        and temp is not None
-        and time is not None
-        and time.tzinfo is not None
-        and item.kwh_consumed_ac is None
-        and item.kwh_consumed_ac_total is None
-        and item.voltage is None
-        and 0 <= kwh <= most
-        and 0 <= soc <= 100
-        and MIN_BATTERY_TEMP <= temp <= MAX_BATTERY_TEMP
-        and bounds.vehicles_since <= time <= bounds.latest
-        and _is_device_id(vehicle_id)
-        and (meter_id is None or _is_device_id(meter_id))
-    ):
-        return (
-            vehicle_id,
-            (time - EPOCH) // MICROSECOND,
-            round(kwh * 1_000_000),
-            round(soc * 100),
-            round(temp * 100),
-            meter_id,
-            meter_id is not None,
-        )
-    if (
-        item.kwh_consumed_ac is not None
-        or item.kwh_consumed_ac_total is not None
-        or item.voltage is not None
-    ):
-        raise Invalid(
-            "contradictory",
-            "has vehicleId, but kwhConsumedAc, kwhConsumedAcTotal or voltage too; "
-            "send the meter's reading as an item of its own",
-        )
-    _check_id(vehicle_id, "vehicleId")
-    _check_time(time, bounds.vehicles_since, bounds.latest)
-    _check_number(kwh, f"kwhDeliveredDc{'' if total is None else 'Total'}", 0, most)
-    _check_number(soc, "soc", 0, 100)
-    _check_number(temp, "batteryTemp", MIN_BATTERY_TEMP, MAX_BATTERY_TEMP)
-    if meter_id is not None:
-        _check_id(meter_id, "meterId")
-    raise AssertionError("a reading was refused for no reason")
+    kind: DeviceKind
+    id: str
+    time: int
+    """Microseconds since 2000."""
+
+    energy_mwh: int | None
+    register_mwh: int | None
+    meter_id: str | None
+    """The meter that the reading named, of a kind that charges."""
+
+    interval_start: int | None
+    """When its interval began, where it says so, microseconds since 2000."""
+
+    values: tuple[int | None, ...]
+    """Of the kind's measurements, in their order; None is absent."""
+
+    dropped: tuple[Invalid, ...] = ()
+    """Why values of measurements were left out."""
 
 
-def meter_row(item: Telemetry, bounds: Bounds) -> MeterRow:
-    """The row of an item without vehicleId, values rounded to the nearest unit. Raises Invalid."""
-    meter_id, kwh, voltage, time = (
-        item.meter_id,
-        item.kwh_consumed_ac,
-        item.voltage,
-        item.timestamp,
+def checked(item: Telemetry, bounds: Bounds) -> Reading:
+    """Return an item in stored units, values rounded to the nearest unit. Raises Invalid."""
+    kind = next(
+        (kind for kind in KINDS if getattr(item, attribute(kind.id_field)) is not None), None
     )
-    most = MAX_KWH
-    if (total := item.kwh_consumed_ac_total) is not None:
-        _check_one_energy(kwh, "kwhConsumedAc")
-        kwh, most = total, MAX_REGISTER_KWH
-    if (
-        meter_id is not None
-        and kwh is not None
-        and voltage is not None
-        and time is not None
-        and time.tzinfo is not None
-        and item.kwh_delivered_dc is None
-        and item.kwh_delivered_dc_total is None
-        and item.soc is None
-        and item.battery_temp is None
-        and 0 <= kwh <= most
-        and 0 <= voltage <= MAX_VOLTAGE
-        and bounds.meters_since <= time <= bounds.latest
-        and _is_device_id(meter_id)
-    ):
-        return (
-            meter_id,
-            (time - EPOCH) // MICROSECOND,
-            round(kwh * 1_000_000),
-            round(voltage * 1000),
+    if kind is None:
+        raise Invalid("unknown_kind", f"has neither {' nor '.join(k.id_field for k in KINDS)}")
+    _check_fields(item, kind)
+    _check_one_energy(item, kind)
+    energy = kind.energy
+    interval: float | None = getattr(item, attribute(energy.field))
+    total: float | None = getattr(item, attribute(energy.register_field))
+    device_id: str = getattr(item, attribute(kind.id_field))
+    _check_id(device_id, kind.id_field)
+    time = _checked_time(item.timestamp, bounds)
+    energy_mwh = register_mwh = interval_start = None
+    if interval is not None:
+        energy_mwh = _energy(interval, energy.field, MAX_INTERVAL_KWH)
+    if total is not None:
+        register_mwh = _energy(total, energy.register_field, MAX_REGISTER_KWH)
+    dropped: list[Invalid] = []
+    values = tuple(_value(item, each, dropped) for each in kind.measurements)
+    if (energy_mwh, register_mwh, *values).count(None) == len(values) + 2:
+        if dropped:
+            raise dropped[0]
+        raise Invalid(
+            "missing_field",
+            f"has nothing that was measured; send {energy.field}, {energy.register_field} or "
+            "another measurement",
         )
-    if meter_id is None:
-        raise Invalid("unknown_kind", "has neither vehicleId nor meterId")
-    if (
-        item.kwh_delivered_dc is not None
-        or item.kwh_delivered_dc_total is not None
-        or item.soc is not None
-        or item.battery_temp is not None
-    ):
+    meter_id = item.meter_id if kind.charges else None
+    if meter_id is not None:
+        _check_id(meter_id, METER.id_field)
+    if item.interval_start is not None:
+        interval_start = _checked_start(item.interval_start, time)
+    return Reading(
+        kind,
+        device_id,
+        time,
+        energy_mwh,
+        register_mwh,
+        meter_id,
+        interval_start,
+        values,
+        tuple(dropped),
+    )
+
+
+def _check_one_energy(item: Telemetry, kind: DeviceKind) -> None:
+    """Raise Invalid for an energy that is given as both, of the interval and as a register."""
+    for field in kind.fields:
+        total = f"{field}Total"
+        if total not in kind.fields or None in (
+            getattr(item, attribute(field)),
+            getattr(item, attribute(total)),
+        ):
+            continue
+        raise Invalid(
+            "mixed_energy",
+            f"has {field} and {total}; send the interval's energy or the register, not both",
+            f"$.{total}",
+        )
+
+
+def _check_fields(item: Telemetry, kind: DeviceKind) -> None:
+    """Raise Invalid for a field that only another kind has."""
+    others = [
+        field
+        for other in KINDS
+        if other is not kind
+        for field in other.fields
+        if field not in kind.fields
+    ]
+    if all(getattr(item, attribute(field)) is None for field in others):
+        return
+    if kind is METER:
         raise Invalid(
             "contradictory",
             "has a vehicle's fields (soc, kwhDeliveredDc, batteryTemp) but no vehicleId",
         )
-    _check_id(meter_id, "meterId")
-    _check_time(time, bounds.meters_since, bounds.latest)
-    _check_number(kwh, f"kwhConsumedAc{'' if total is None else 'Total'}", 0, most)
-    _check_number(voltage, "voltage", 0, MAX_VOLTAGE)
-    raise AssertionError("a reading was refused for no reason")
+    raise Invalid(
+        "contradictory",
+        "has vehicleId, but kwhConsumedAc, kwhConsumedAcTotal or voltage too; "
+        "send the meter's reading as an item of its own",
+    )
 
 
-def _check_one_energy(kwh: float | None, field: str) -> None:
-    if kwh is not None:
-        raise Invalid(
-            "mixed_energy",
-            f"has {field} and {field}Total; send the interval's energy or the register, not both",
-            f"$.{field}Total",
-        )
-
-
-@lru_cache(1 << 17)
-def _matches(value: str) -> bool:
-    return is_device_id(value)
-
-
-def _is_device_id(value: str) -> bool:
-    return len(value) <= 64 and _matches(value)  # nothing longer is remembered
-
-
-def _check_id(value: str | None, field: str) -> None:
-    if value is None or not _is_device_id(value):
+def _check_id(value: str, field: str) -> None:
+    if not is_device_id(value):
         raise Invalid("invalid_id", f"{field} {DEVICE_ID_RULE}", f"$.{field}")
 
 
-def _check_number(value: float | None, field: str, low: float, high: float) -> None:
+def _energy(value: float, field: str, high: float) -> int:
+    if not 0 <= value <= high:  # false for NaN too
+        raise out_of_range(field, value, 0, high)
+    return round(value * MWH)
+
+
+def _value(item: Telemetry, measurement: Measurement, dropped: list[Invalid]) -> int | None:
+    """Return a measurement's value; None for one that cannot be, which is noted."""
+    value: float | None = getattr(item, attribute(measurement.field))
     if value is None:
-        raise Invalid("missing_field", f"{field} is missing", f"$.{field}")
-    if not low <= value <= high:  # false for NaN too
-        raise Invalid(
-            "out_of_range", f"{field} is {value:g}; it must be from {low} to {high}", f"$.{field}"
-        )
+        return None
+    if (invalid := unusable(measurement, value)) is not None:
+        if measurement.is_energy:
+            raise invalid
+        dropped.append(invalid)
+        return None
+    return round(value * measurement.scale)
 
 
-def _check_time(value: datetime | None, oldest: datetime, latest: datetime) -> None:
+def unusable(measurement: Measurement, value: float) -> Invalid | None:
+    """Return why a value cannot be; None when it can."""
+    field = measurement.field
+    if value in measurement.not_available:
+        detail = f"{field} is {value:g}, which devices send when it is not available"
+        return Invalid("out_of_range", detail, f"$.{field}")
+    if not measurement.low <= value <= measurement.high:  # false for NaN too
+        return out_of_range(field, value, measurement.low, measurement.high)
+    return None
+
+
+def out_of_range(field: str, value: float, low: float, high: float) -> Invalid:
+    """Return what is wrong with a value outside of its bounds."""
+    return Invalid(
+        "out_of_range", f"{field} is {value:g}; it must be from {low} to {high}", f"$.{field}"
+    )
+
+
+def _checked_time(value: datetime | None, bounds: Bounds) -> int:
     if value is None:
         raise Invalid("missing_field", "timestamp is missing", "$.timestamp")
     if value.tzinfo is None:
@@ -218,19 +215,37 @@ def _check_time(value: datetime | None, oldest: datetime, latest: datetime) -> N
             "timestamp has no offset; end it with Z or ±hh:mm",
             "$.timestamp",
         )
-    if value < oldest:
+    if value < bounds.since:
         raise Invalid(
             "too_old",
-            f"timestamp is older than what is kept; the oldest is {_rfc3339(oldest)}",
+            f"timestamp is older than what is kept; the oldest is {_rfc3339(bounds.since)}",
             "$.timestamp",
         )
-    if value > latest:
+    if value > bounds.latest:
         raise Invalid(
             "in_future",
             f"timestamp is more than {MAX_AHEAD_S // 60} minutes ahead; "
-            f"the latest is {_rfc3339(latest)}",
+            f"the latest is {_rfc3339(bounds.latest)}",
             "$.timestamp",
         )
+    return microseconds(value)
+
+
+def _checked_start(value: datetime, time: int) -> int:
+    if value.tzinfo is None:
+        raise Invalid(
+            "invalid_timestamp",
+            "intervalStart has no offset; end it with Z or ±hh:mm",
+            "$.intervalStart",
+        )
+    start = microseconds(value)
+    if not time - MAX_INTERVAL_US <= start < time:
+        raise Invalid(
+            "out_of_range",
+            "intervalStart must be before timestamp, by at most 400 days",
+            "$.intervalStart",
+        )
+    return start
 
 
 def _rfc3339(value: datetime) -> str:

@@ -1,6 +1,6 @@
 """How a device's readings come in: late by seconds, at times lost, twice, in disorder, or buffered.
 
-A row is a reading in stored units. Times are microseconds as rows hold them.
+Times are microseconds as rows hold them.
 """
 
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from itertools import repeat
 from random import Random
 from typing import Any
 
-from fleetmeter.readings.model import Kind, Row
 from fleetmeter.simulate.chance import DELAYS_US, TABLE
 from fleetmeter.simulate.injection import SILENCES, Injection
+from fleetmeter.simulate.readings import Kind, Row
 
 Arrival = tuple[int, Kind, Row]
 """When it arrives, what it is, and the reading."""

@@ -4,7 +4,6 @@ from math import cos, pi
 from random import Random
 from typing import Any
 
-from fleetmeter.readings.model import Kind
 from fleetmeter.simulate.chance import (
     JITTER_US,
     STANDBY_NOISE_MWH,
@@ -16,6 +15,7 @@ from fleetmeter.simulate.injection import Injection, strongest
 from fleetmeter.simulate.link import MINUTE_US, Arrival, Link
 from fleetmeter.simulate.meter_faults import lost, lumped, restarted, voltages
 from fleetmeter.simulate.profiles import MeterProfile, VehicleProfile
+from fleetmeter.simulate.readings import Kind
 from fleetmeter.simulate.vehicle import HOUR, Minutes
 
 _SWING_MV = 2000
@@ -104,9 +104,9 @@ class ReportedVehicle:
         if profile.sends_register:
             energies = self._register(energies)
         step, scale = profile.soc_step_bp, 10_000 / profile.soc_step_bp
-        vehicle_id, meter_id, declared = profile.vehicle_id, self._meter_id, profile.declares_meter
+        vehicle_id, meter_id = profile.vehicle_id, self._meter_id
         rows: list[Any] = [
-            (vehicle_id, time, energy, int(soc * scale) * step, temp, meter_id, declared)
+            (vehicle_id, time, energy, int(soc * scale) * step, temp, meter_id)
             for time, energy, soc, temp in zip(
                 times, energies, reporter.at(minutes.soc), reporter.at(temps), strict=True
             )

@@ -13,13 +13,11 @@ from zlib import crc32
 
 import msgspec
 
-from fleetmeter.api.ingest import IngestOutcome
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.model import Rejection
 from fleetmeter.simulate.announcing import Setting, settings_of
 from fleetmeter.simulate.fleet import Devices
 from fleetmeter.simulate.link import Arrival
-from fleetmeter.simulate.service import Answer, Service, StoppedError
+from fleetmeter.simulate.service import Service, StoppedError
 from fleetmeter.simulate.wire import CONTENT_TYPE, body
 
 _QUEUED = 2
@@ -52,14 +50,20 @@ class Tally(msgspec.Struct):
     """Why something is being sent again, now."""
 
 
-class _Refusal(msgspec.Struct):
-    """The problem document of a request of which all was rejected."""
+class _Rejection(msgspec.Struct):
+    code: str
+    detail: str
 
-    rejected: list[Rejection]
+
+class _Outcome(msgspec.Struct):
+    """What became of a request's readings; of one of which all were rejected, a problem says it."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[_Rejection] = []
 
 
-_outcome = msgspec.json.Decoder(IngestOutcome)
-_refusal = msgspec.json.Decoder(_Refusal)
+_outcome = msgspec.json.Decoder(_Outcome)
 
 
 class Sender:
@@ -199,15 +203,11 @@ class Sender:
             self._send(service, batch[:half])
             self._send(service, batch[half:])
         elif answer.status in (200, 207, 422):
-            self._count(answer, len(batch))
+            self._count(_outcome.decode(answer.body), len(batch))
         else:
             raise FleetMeterError(f"the service refuses the readings, {answer.said}")
 
-    def _count(self, answer: Answer, readings: int) -> None:
-        if answer.status == 422:
-            outcome = IngestOutcome(0, 0, _refusal.decode(answer.body).rejected)
-        else:
-            outcome = _outcome.decode(answer.body)
+    def _count(self, outcome: _Outcome, readings: int) -> None:
         with self._lock:
             tally = self.tally
             tally.sent += readings

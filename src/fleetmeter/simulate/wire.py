@@ -5,7 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from fleetmeter.readings.model import celsius, kwh, percent, time_of, volts
+from fleetmeter.readings.kinds import BATTERY_TEMP, SOC, VOLTAGE
+from fleetmeter.readings.model import kwh, time_of
 from fleetmeter.simulate.link import Arrival
 
 CONTENT_TYPE = "application/msgpack"
@@ -41,13 +42,18 @@ def _reading(arrival: Arrival) -> _Vehicle | _Meter:
     _, kind, row = arrival
     if len(row) == 4:
         meter_id, time, energy_mwh, voltage_mv = row
+        meter = _Meter(meter_id, voltage_mv / VOLTAGE.scale, time_of(time))
         if kind == "meters":
-            return _Meter(meter_id, volts(voltage_mv), time_of(time), kwh(energy_mwh))
-        return _Meter(meter_id, volts(voltage_mv), time_of(time), None, kwh(energy_mwh))
-    vehicle_id, time, energy_mwh, soc_bp, temp_cdeg, declared, _ = row
-    reading = _Vehicle(vehicle_id, percent(soc_bp), celsius(temp_cdeg), time_of(time), declared)
+            meter.kwh_consumed_ac = kwh(energy_mwh)
+        else:
+            meter.kwh_consumed_ac_total = kwh(energy_mwh)
+        return meter
+    vehicle_id, time, energy_mwh, soc_bp, temp_cdeg, declared = row
+    vehicle = _Vehicle(
+        vehicle_id, soc_bp / SOC.scale, temp_cdeg / BATTERY_TEMP.scale, time_of(time), declared
+    )
     if kind == "vehicles":
-        reading.kwh_delivered_dc = kwh(energy_mwh)
+        vehicle.kwh_delivered_dc = kwh(energy_mwh)
     else:
-        reading.kwh_delivered_dc_total = kwh(energy_mwh)
-    return reading
+        vehicle.kwh_delivered_dc_total = kwh(energy_mwh)
+    return vehicle

@@ -4,17 +4,15 @@ A cursor goes round all vehicles, then all meters, in the order of their ids, an
 that reported since the lap before.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, NamedTuple
 
 import msgspec
-from asyncpg import Record
 
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
-from fleetmeter.devices import meter_state, vehicle_state
+from fleetmeter.devices.settings import device_state
+from fleetmeter.readings.kinds import KINDS
 
 _SCANNED = 5000
 """Rows that a round looks at, at most."""
@@ -27,21 +25,6 @@ _REMEMBERED = 10_000
 
 _encode = msgspec.json.Encoder().encode
 
-
-class _Kind(NamedTuple):
-    """Vehicles or meters."""
-
-    event: str
-    key: str
-    ahead: Any
-    seen: Any
-    state: Callable[[Record], msgspec.Struct]
-
-
-_KINDS = (
-    _Kind("vehicle", "vehicle_id", queries.vehicles_ahead, queries.seen_vehicles, vehicle_state),
-    _Kind("meter", "meter_id", queries.meters_ahead, queries.seen_meters, meter_state),
-)
 
 _Shown = dict[tuple[str, str], datetime]
 
@@ -74,7 +57,7 @@ class Sampler:
                 looked_at, whole = await self._look(connection, since, left, messages)
                 left -= looked_at
                 if whole:
-                    self._kind = (self._kind + 1) % len(_KINDS)
+                    self._kind = (self._kind + 1) % len(KINDS)
                     self._after = ""
                     if self._kind == 0:
                         await self._end_lap(connection)
@@ -85,24 +68,31 @@ class Sampler:
         self, connection: Connection, since: datetime, scan: int, messages: list[bytes]
     ) -> tuple[int, bool]:
         """Look at devices behind the cursor: how many, and whether they were the last."""
-        kind = _KINDS[self._kind]
-        ahead = await kind.ahead(connection, after=self._after, scan=scan)
+        kind = KINDS[self._kind]
+        ahead = await queries.devices_ahead(
+            connection, kind=kind.name, after=self._after, scan=scan
+        )
         if not ahead["devices"]:
             return 0, True
         most = 4 * self._most  # some may have been shown
         rows = [
             row
-            async for row in kind.seen(
-                connection, after=self._after, last=ahead["last"], since=since, limit=most
+            async for row in queries.seen_devices(
+                connection,
+                kind=kind.name,
+                after=self._after,
+                last=ahead["last"],
+                since=since,
+                limit=most,
             )
         ]
         for row in rows:
             if len(messages) == self._most:
                 return ahead["devices"], False
-            self._after = row[kind.key]
-            if not self._was_shown((kind.event, self._after), row["last_seen"]):
-                data = _encode(kind.state(row))
-                messages.append(b"event: %s\ndata: %s\n\n" % (kind.event.encode(), data))
+            self._after = row["id"]
+            if not self._was_shown((kind.name, self._after), row["last_seen"]):
+                data = _encode(device_state(kind, row))
+                messages.append(b"event: %s\ndata: %s\n\n" % (kind.name.encode(), data))
         if len(rows) < most:
             self._after = ahead["last"]
         return ahead["devices"], len(rows) < most and ahead["devices"] < scan

@@ -3,9 +3,8 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +14,7 @@ import msgspec
 from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
-from fleetmeter.ingest.kept import kept_since
-from fleetmeter.ingest.queue import CommitQueue
-from fleetmeter.ingest.writer import DatabaseWriter
-from fleetmeter.readings.validate import Bounds
+from fleetmeter.intake.door import Door, open_door
 from fleetmeter.settings import Settings
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.importing import import_blocks
@@ -136,21 +132,16 @@ def run(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> 
 async def _import_all(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> int:
     database = await connect(url, settings)
     try:
-        since = await kept_since(database)
         async with database.connection() as connection:
             days = await queries.retention_days(connection)
             database_id = str(await queries.installation_id(connection))
-
-        def bounds() -> Bounds:
-            return Bounds.at(datetime.now(UTC), days, since)
-
-        writers = [DatabaseWriter(database) for _ in range(settings.writers)]
-        async with CommitQueue(writers, settings).running() as queue:
+        settings = msgspec.structs.replace(settings, retention_days=days)
+        async with open_door(database, settings) as door:
             status = 0
             for each in imports:
                 if stop():
                     return 128 + stop.number
-                outcome = await _import_one(each, database_id, queue, bounds, stop)
+                outcome = await _import_one(each, database_id, door, stop)
                 if outcome is None:
                     return 128 + stop.number
                 status |= not outcome
@@ -162,8 +153,7 @@ async def _import_all(imports: Sequence[Import], url: str, settings: Settings, s
 async def _import_one(
     each: Import,
     database_id: str,
-    queue: CommitQueue,
-    bounds: Callable[[], Bounds],
+    door: Door,
     stop: Stop,
 ) -> bool | None:
     """Whether everything in it was right; None when it was stopped before its end."""
@@ -184,7 +174,7 @@ async def _import_one(
                 return known.size * ledger.position.offset // max(source.size, 1)
 
             with progress(each.path.name, known.size, ledger, read_bytes) as tell:
-                whole = await import_blocks(source, ledger, queue, bounds, stop, tell)
+                whole = await import_blocks(source, ledger, door, stop, tell)
             if whole:
                 ledger.finish()
     except SourceError as error:
@@ -213,10 +203,12 @@ async def _import_one(
 
 def _summary(each: Import) -> str:
     counts = each.ledger.counts
-    rejects = f" ({each.ledger.rejects})" if counts.rejected else ""
+    rejects = f" ({each.ledger.rejects})" if counts.rejected or counts.dropped else ""
+    dropped = f", {counts.dropped:,} values left out" if counts.dropped else ""
     return (
         f"{each.path}: {counts.accepted:,} accepted, {counts.duplicates:,} duplicates, "
-        f"{counts.rejected:,} rejected{rejects}{f' ({_MAYBE_TWICE})' * each.ledger.resumed}"
+        f"{counts.rejected:,} rejected{dropped}{rejects}"
+        f"{f' ({_MAYBE_TWICE})' * each.ledger.resumed}"
     )
 
 

@@ -14,17 +14,11 @@ from typing import Any
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.validate import Invalid, Telemetry
+from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.telemetry import FIELDS, IDS, TIMES, Telemetry
+from fleetmeter.readings.validate import Invalid
+from fleetmeter.transfer.columns import DERIVED, TIMESTAMP
 from fleetmeter.transfer.lines import BYTE_ORDER_MARK, MAX_LINE, text_of
-
-FIELDS = Telemetry.__struct_encode_fields__
-"""The names of all columns, in the order in which a Telemetry takes them."""
-
-DERIVED = ("assignedMeterId", "derivedKwh", "reset")
-"""Columns of an export that follow from the others."""
-
-STRINGS = ("vehicleId", "meterId")
-TIMESTAMP = "timestamp"
 
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
@@ -186,7 +180,7 @@ def ignored(names: Sequence[str]) -> list[str]:
 
 
 def _check_columns(names: list[str]) -> None:
-    """Raises SourceError unless a whole reading of at least one kind can be told from them."""
+    """Raises SourceError unless a reading of at least one kind can be told from them."""
     example = "vehicleId,timestamp,soc,kwhDeliveredDc,batteryTemp"
     known = set(names) & set(FIELDS)
     missing = missing_columns(known)
@@ -202,17 +196,17 @@ def _check_columns(names: list[str]) -> None:
 
 def missing_columns(known: set[str]) -> list[str]:
     """What a file with these columns lacks; nothing, when it can hold readings of one kind."""
-    vehicle = ("vehicleId", TIMESTAMP, "soc", "kwhDeliveredDc", "batteryTemp")
-    meter = ("meterId", TIMESTAMP, "kwhConsumedAc", "voltage")
-    lacks = [
-        [name for name in kind if name not in known and f"{name}Total" not in known]
-        for kind in (vehicle, meter)
-    ]
-    if not all(lacks):
-        return []
-    if not known & set(STRINGS):
-        return ["vehicleId or meterId", *(name for name in (TIMESTAMP,) if name not in known)]
-    return lacks[0] if "vehicleId" in known else lacks[1]
+    missing = []
+    kinds = [kind for kind in KINDS if kind.id_field in known]
+    if not kinds:
+        missing.append(" or ".join(IDS))
+    if TIMESTAMP not in known:
+        missing.append(TIMESTAMP)
+    # a vehicle's reading may name its meter too
+    if kinds and all(known.isdisjoint(kind.fields) for kind in kinds):
+        kind = kinds[0]
+        missing.append(f"{kind.energy.field} or another measurement")
+    return missing
 
 
 def _is_padded(block: bytes, separator: bytes) -> bool:
@@ -241,10 +235,10 @@ def _unquoted(cells: list[bytes]) -> list[bytes]:
 
 def _column(name: str, cells: list[bytes]) -> Iterable[Any]:
     """A column as JSON takes it, all of it strictly. Raises DecodeError."""
-    if name in STRINGS:
+    if name in IDS:
         strings = _strings.decode(b'["' + b'","'.join(cells) + b'"]')
         return [string or None for string in strings] if b"" in cells else strings
-    if name == TIMESTAMP:
+    if name in TIMES:
         return decoded_times(cells)
     if b"" in cells:
         cells = [cell or b"null" for cell in cells]
@@ -264,16 +258,16 @@ def _value(name: str, cell: str) -> Any:
     """One cell. Raises Invalid."""
     if not cell:
         return None
-    if name in STRINGS:
+    if name in IDS:
         return cell
     path = f"$.{name}"
     try:
-        if name == TIMESTAMP:
+        if name in TIMES:
             return msgspec.convert(cell, datetime)
         return _number.decode(cell.encode()) if not cell.isspace() else None
     except msgspec.DecodeError:
-        if name == TIMESTAMP:
-            raise invalid_timestamp() from None
+        if name in TIMES:
+            raise invalid_timestamp(name) from None
         seen = cell if len(cell) <= 40 else f"{cell[:40]}…"
         wrong = f"{name} is {seen}; it must be a number"
         if _DECIMAL_COMMA.fullmatch(cell):
@@ -283,10 +277,10 @@ def _value(name: str, cell: str) -> Any:
         raise Invalid("invalid_type", wrong, path) from None
 
 
-def invalid_timestamp() -> Invalid:
+def invalid_timestamp(name: str = TIMESTAMP) -> Invalid:
     """In the words of the API."""
     return Invalid(
         "invalid_timestamp",
-        "timestamp must be an RFC 3339 time such as 2026-02-09T10:00:00Z",
-        f"$.{TIMESTAMP}",
+        f"{name} must be an RFC 3339 time such as 2026-02-09T10:00:00Z",
+        f"$.{name}",
     )

@@ -5,7 +5,6 @@ sent at that of the client: a slow client keeps a connection, but no lock on a c
 """
 
 import asyncio
-import csv
 import io
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,26 +16,12 @@ import msgspec
 from fleetmeter.database.pool import LONG_S, Connection, Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.kinds import KindName
+from fleetmeter.readings.model import MICROSECOND
+from fleetmeter.transfer.columns import EXPORTED
 from fleetmeter.transfer.parquet import ParquetMaker, require_parquet
 
 Format = Literal["csv", "parquet"]
-
-COLUMNS = (
-    "vehicleId",
-    "meterId",
-    "timestamp",
-    "kwhDeliveredDc",
-    "kwhDeliveredDcTotal",
-    "soc",
-    "batteryTemp",
-    "kwhConsumedAc",
-    "kwhConsumedAcTotal",
-    "voltage",
-    "assignedMeterId",
-    "derivedKwh",
-    "reset",
-)
-"""As in the JSON API, what was sent; the last three are derived, and an import ignores them."""
 
 BLOCK_BYTES = 256 * 1024
 """What is handed out at once, about."""
@@ -44,7 +29,14 @@ BLOCK_BYTES = 256 * 1024
 PAGE = 50_000
 """Readings that are asked for at once: about 3 MB of CSV."""
 
-_HEADER = ",".join(COLUMNS).encode() + b"\n"
+_HEADER = ",".join(EXPORTED).encode() + b"\n"
+
+_NEWEST_DEVICE = (1 << 31) - 1
+"""Above the number of any device."""
+
+
+_Key = tuple[int, datetime]
+"""Device and time: history's primary key."""
 
 
 class ExportsBusyError(FleetMeterError):
@@ -54,7 +46,7 @@ class ExportsBusyError(FleetMeterError):
 class UnknownDeviceError(FleetMeterError):
     """The device has neither reported nor been assigned."""
 
-    def __init__(self, kind: Literal["vehicle", "meter"], device_id: str) -> None:
+    def __init__(self, kind: KindName, device_id: str) -> None:
         super().__init__(f"the {kind} {device_id} has never reported")
         self.kind = kind
         self.device_id = device_id
@@ -67,6 +59,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime
     vehicle_id: str | None = None
     meter_id: str | None = None
+
+    @property
+    def device(self) -> tuple[KindName, str] | None:
+        """The only device that it is about, by kind and id."""
+        if self.vehicle_id is not None:
+            return "vehicle", self.vehicle_id
+        return None if self.meter_id is None else ("meter", self.meter_id)
 
 
 class Export:
@@ -82,9 +81,9 @@ class Export:
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The file, in blocks of about BLOCK_BYTES.
 
-        In parts, as export_parts has them, and within a part by device and time. Before the first
-        block, raises ExportsBusyError, UnknownDeviceError, ParquetMissingError; at any time,
-        DatabaseUnavailableError.
+        In parts, as export_parts has them, and within a part device after device, in the order in
+        which they became known, each by time. Before the first block, raises ExportsBusyError,
+        UnknownDeviceError, ParquetMissingError; at any time, DatabaseUnavailableError.
         """
         if self._format == "csv":
             async with aclosing(self._pages()) as pages:
@@ -104,64 +103,58 @@ class Export:
                 yield block
 
     async def _pages(self) -> AsyncGenerator[bytes, None]:
-        """Whole lines of CSV, of PAGE readings at most."""
+        """Whole lines of CSV, of about PAGE readings at most."""
         if self._database.exports.locked():
             raise ExportsBusyError("as many exports run as may at the same time")
         # a session, because what begin_export sets must not stay
         async with self._database.exports, self._database.session() as connection:
-            await self._require_device(connection)
+            first, last = await self._devices(connection)
             await queries.begin_export(connection)
-            devices = self._devices()
             parts = [
-                (devices[row["source"]], row["starts"], row["ends"])
+                (row["starts"], row["ends"])
                 async for row in queries.export_parts(
                     connection, start=self._selection.start, end=self._selection.end
                 )
-                if row["source"] in devices
             ]
-            for (query, device_id), starts, ends in parts:
-                lines = PAGE
-                after: tuple[str, datetime] | tuple[None, None] = None, None
-                while lines == PAGE:
-                    page = io.BytesIO()
-                    await connection.copy_from_query(
-                        query,
-                        *(starts, ends, device_id, *after, PAGE),
-                        output=page,
-                        format="csv",
-                        timeout=LONG_S,
-                    )
-                    content = page.getvalue()
-                    if lines := content.count(b"\n"):
-                        self.readings += lines
-                        after = _key_of_last(content)
-                        yield content
+            for start, end in parts:
+                after: _Key | None = (first, start - MICROSECOND)
+                while after is not None:
+                    page, after = await self._page(connection, start, end, after, last)
+                    if page:
+                        self.readings += page.count(b"\n")
+                        yield page
 
-    def _devices(self) -> dict[str, tuple[str, str | None]]:
-        """By table: the query, and the device that it is about."""
-        vehicle_id, meter_id = self._selection.vehicle_id, self._selection.meter_id
-        devices: dict[str, tuple[str, str | None]] = {}
-        if meter_id is None:
-            devices["vehicle_readings"] = (queries.export_vehicles.sql, vehicle_id)
-        if vehicle_id is None:
-            devices["meter_readings"] = (queries.export_meters.sql, meter_id)
-        return devices
+    async def _page(
+        self, connection: Connection, start: datetime, end: datetime, after: _Key, last: int
+    ) -> tuple[bytes, _Key | None]:
+        """The page behind a key of a part, and the key that it ends with; None: it is the last."""
+        end_of_page = await connection.fetchrow(
+            queries.export_page_end.sql,
+            *(start, end, after[0], last, after[1], PAGE),
+            timeout=LONG_S,
+        )
+        key = (end_of_page["device"], end_of_page["time"]) if end_of_page else None
+        until = key or (last, end)
+        page = io.BytesIO()
+        await connection.copy_from_query(
+            queries.export_page.sql,
+            *(start, end, after[0], until[0], after[1], until[1]),
+            output=page,
+            format="csv",
+            timeout=LONG_S,
+        )
+        return page.getvalue(), key
 
-    async def _require_device(self, connection: Connection) -> None:
-        vehicle_id, meter_id = self._selection.vehicle_id, self._selection.meter_id
-        if vehicle_id is not None and not await queries.vehicle_known(
-            connection, vehicle_id=vehicle_id
-        ):
-            raise UnknownDeviceError("vehicle", vehicle_id)
-        if meter_id is not None and not await queries.meter_known(connection, meter_id=meter_id):
-            raise UnknownDeviceError("meter", meter_id)
-
-
-def _key_of_last(page: bytes) -> tuple[str, datetime]:
-    """Device and time of the last line; no value has a line break."""
-    line = page[page.rfind(b"\n", 0, -1) + 1 :].decode()
-    vehicle_id, meter_id, time, *_ = next(csv.reader([line]))
-    return vehicle_id or meter_id, datetime.fromisoformat(time)
+    async def _devices(self, connection: Connection) -> tuple[int, int]:
+        """The first and the last number of the devices that may be in it."""
+        if (device := self._selection.device) is None:
+            return 0, _NEWEST_DEVICE
+        kind, device_id = device
+        known = await queries.device_known(connection, kind=kind, device_id=device_id)
+        number = await queries.device_number(connection, kind=kind, device_id=device_id)
+        if not known or number is None:
+            raise UnknownDeviceError(*device)
+        return number, number
 
 
 def _pieces(block: bytes) -> list[bytes]:

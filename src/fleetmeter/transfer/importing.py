@@ -5,10 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from fleetmeter.ingest.queue import CommitQueue
-from fleetmeter.readings.decode import collect
-from fleetmeter.readings.model import Batch
-from fleetmeter.readings.validate import Bounds
+from fleetmeter.intake.door import Door, IngestOutcome
 from fleetmeter.transfer.ledger import Ledger
 from fleetmeter.transfer.sources import Block, Source
 
@@ -18,14 +15,13 @@ _IN_FLIGHT = 8
 _SAVE_S = 1.0
 """How often the progress is written, seconds."""
 
-_InFlight = tuple[Block, Batch, "asyncio.Task[int] | None"]
+_InFlight = tuple[Block, "asyncio.Task[IngestOutcome]"]
 
 
 async def import_blocks(
     source: Source,
     ledger: Ledger,
-    queue: CommitQueue,
-    bounds: Callable[[], Bounds],
+    door: Door,
     stopping: Callable[[], bool],
     tell: Callable[[Ledger], None],
 ) -> bool:
@@ -34,14 +30,12 @@ async def import_blocks(
     What is in flight is committed and noted first, whatever happens. Raises SourceError and
     DatabaseUnavailableError; importing again goes on from there.
     """
-    pipeline = _Pipeline(ledger, queue, tell)
+    pipeline = _Pipeline(ledger, door, tell)
     try:
         for block in source.blocks(ledger.position):
             if stopping():
                 return False
-            batch = Batch([], [], [])
-            collect(batch, bounds(), block.items)
-            await pipeline.put(block, batch)
+            await pipeline.put(block)
         return True
     finally:
         try:
@@ -51,18 +45,17 @@ async def import_blocks(
 
 
 class _Pipeline:
-    def __init__(self, ledger: Ledger, queue: CommitQueue, tell: Callable[[Ledger], None]) -> None:
+    def __init__(self, ledger: Ledger, door: Door, tell: Callable[[Ledger], None]) -> None:
         self._ledger = ledger
-        self._queue = queue
+        self._door = door
         self._tell = tell
         self._in_flight: deque[_InFlight] = deque()
         self._failed = False
         self._save_at = 0.0
 
-    async def put(self, block: Block, batch: Batch) -> None:
+    async def put(self, block: Block) -> None:
         """Let it be committed; waits while too many are."""
-        task = asyncio.create_task(self._queue.store(batch)) if len(batch) else None
-        self._in_flight.append((block, batch, task))
+        self._in_flight.append((block, asyncio.create_task(self._door.store(block.items))))
         await asyncio.sleep(0)
         while len(self._in_flight) >= _IN_FLIGHT or self._first_is_done():
             await self._settle()
@@ -73,21 +66,16 @@ class _Pipeline:
             while self._in_flight and not self._failed:
                 await self._settle()
         finally:
-            tasks = [task for _, _, task in self._in_flight if task is not None]
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(task for _, task in self._in_flight), return_exceptions=True)
 
     def _first_is_done(self) -> bool:
-        if not self._in_flight:
-            return False
-        task = self._in_flight[0][2]
-        return task is None or task.done()
+        return bool(self._in_flight) and self._in_flight[0][1].done()
 
     async def _settle(self) -> None:
         """Note the first of them once it is committed."""
-        block, batch, task = self._in_flight.popleft()
+        block, task = self._in_flight.popleft()
         try:
-            stored = 0 if task is None else await task
-            self._ledger.committed(block, batch, stored)
+            self._ledger.committed(block, await task)
             self._tell(self._ledger)
             if (now := monotonic()) >= self._save_at:
                 self._ledger.save()

@@ -16,7 +16,8 @@ from typing import BinaryIO
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.model import Batch
+from fleetmeter.intake.door import IngestOutcome
+from fleetmeter.readings.model import Rejection
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.sources import Block, Format, Position
 
@@ -49,6 +50,8 @@ class Counts(msgspec.Struct):
     accepted: int = 0
     duplicates: int = 0
     rejected: int = 0
+    dropped: int = 0
+    """Values that were left out of readings which are stored."""
 
 
 class _Progress(msgspec.Struct, rename="camel"):
@@ -165,20 +168,22 @@ class Ledger:
             return "its rejects are gone"
         return found
 
-    def committed(self, block: Block, batch: Batch, stored: int) -> None:
-        """Note the next block, of which `stored` readings were new."""
-        counts, rejected = self.counts, len(batch.rejected)
-        counts.accepted += stored
-        counts.duplicates += len(block.items) - rejected - stored
-        counts.rejected += rejected
-        if rejected:
-            self._write_rejects(block, batch)
+    def committed(self, block: Block, outcome: IngestOutcome) -> None:
+        """Note the next block and what became of its readings."""
+        counts = self.counts
+        counts.accepted += outcome.accepted
+        counts.duplicates += outcome.duplicates
+        counts.rejected += len(outcome.rejected)
+        warnings = outcome.warnings or []
+        counts.dropped += len(warnings)
+        if told := [*outcome.rejected, *warnings]:
+            self._write_rejects(block, sorted(told, key=lambda item: item.index))
         self.position = block.end
 
-    def _write_rejects(self, block: Block, batch: Batch) -> None:
+    def _write_rejects(self, block: Block, told: list[Rejection]) -> None:
         if self._rejects_file is None:
             self._rejects_file = self.rejects.open("ab")
-        for item in batch.rejected:
+        for item in told:
             reject = _Reject(
                 block.numbers[item.index],
                 item.code,

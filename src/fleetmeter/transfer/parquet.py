@@ -4,6 +4,8 @@ import io
 from typing import Any
 
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.telemetry import IDS, TIMES
+from fleetmeter.transfer.columns import EXPORTED
 
 ROW_GROUP_READINGS = 131_072
 """A row group is written when it has so many, or a block of lines more: all that is held."""
@@ -77,23 +79,9 @@ class ParquetMaker:
 def _schema(pa: Any) -> Any:
     """The columns of an export, by type."""
     text, number = pa.dictionary(pa.int32(), pa.string()), pa.float64()
-    return pa.schema(
-        [
-            ("vehicleId", text),
-            ("meterId", text),
-            ("timestamp", pa.timestamp("us", "UTC")),
-            ("kwhDeliveredDc", number),
-            ("kwhDeliveredDcTotal", number),
-            ("soc", number),
-            ("batteryTemp", number),
-            ("kwhConsumedAc", number),
-            ("kwhConsumedAcTotal", number),
-            ("voltage", number),
-            ("assignedMeterId", text),
-            ("derivedKwh", number),
-            ("reset", pa.bool_()),
-        ]
-    )
+    types = dict.fromkeys((*IDS, "assignedMeterId"), text)
+    types |= dict.fromkeys(TIMES, pa.timestamp("us", "UTC")) | {"reset": pa.bool_()}
+    return pa.schema([(name, types.get(name, number)) for name in EXPORTED])
 
 
 class _Sink(io.RawIOBase):

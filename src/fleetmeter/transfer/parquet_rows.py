@@ -8,11 +8,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from fleetmeter.readings.validate import Invalid, Telemetry
+from fleetmeter.readings.telemetry import FIELDS, IDS, TIMES, Telemetry
+from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.csv_lines import (
-    FIELDS,
-    STRINGS,
-    TIMESTAMP,
     SourceError,
     decoded_times,
     ignored,
@@ -118,11 +116,11 @@ def _converter(name: str, kind: Any) -> Callable[[Any], Iterable[Any]]:
     if types.is_null(kind):
         return lambda column: repeat(None, len(column))
     string = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    if name in STRINGS:
+    if name in IDS:
         if string:
             return _strings
         needed = "a string"
-    elif name == TIMESTAMP:
+    elif name in TIMES:
         if string:
             return _parsed_times
         if types.is_timestamp(kind) and kind.tz is not None:

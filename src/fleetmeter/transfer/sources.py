@@ -11,7 +11,8 @@ import msgspec
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.decode import decode_one
-from fleetmeter.readings.validate import Invalid, Telemetry
+from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.csv_lines import CsvLines
 from fleetmeter.transfer.lines import (
     BYTE_ORDER_MARK,

@@ -1,10 +1,13 @@
 """A fleet on paper: readings of vehicles and meters, and the hours that the rules see of them.
 
-Rows are what energy_slices() makes of the readings; readings are what history would answer.
+Rows are what energy_slices() makes of the readings; readings are what history would answer. A
+reading's energy is spread over its interval, and what it measured belongs to where it is stamped.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from fleetmeter.anomalies.evaluate import SILENCE_KNOWN, Memory, evaluate, needs
 from fleetmeter.anomalies.model import (
@@ -19,12 +22,18 @@ from fleetmeter.anomalies.model import (
     Subject,
     VehicleHour,
     VehiclePoint,
+    Voltage,
 )
 from fleetmeter.anomalies.rules import Rulebook
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+Values = Callable[[float], float | None] | float | None
+"""By the hours after the start, or always the same; None is absent."""
 
 
 def at(hours: float) -> datetime:
@@ -40,12 +49,26 @@ def meter(id_: str) -> Subject:
     return Subject("meter", id_)
 
 
+class Part(NamedTuple):
+    """What an hour has of a reading."""
+
+    point: VehiclePoint | MeterPoint
+    meter_id: str | None
+    is_stamped: bool
+    """Within the hour."""
+
+    energy_mwh: int
+    covered_ms: int
+
+
 class Fleet:
     """Readings, kept by device."""
 
     def __init__(self) -> None:
         self.devices: dict[Subject, Device] = {}
         self.vehicles: dict[str, list[tuple[VehiclePoint, str | None]]] = {}
+        """In the order of their times, as those of meters."""
+
         self.meters: dict[str, list[MeterPoint]] = {}
         self.asked: list[Needs] = []
 
@@ -67,10 +90,10 @@ class Fleet:
         self,
         id_: str,
         hours: tuple[float, float],
-        dc_kw: Callable[[float], float] | float = 0.0,
+        dc_kw: Values = 0.0,
         meter_id: str | None = None,
-        soc: Callable[[float], float] | float = 50.0,
-        temp_c: Callable[[float], float] | float = 20.0,
+        soc: Values = 50.0,
+        temp_c: Values = 20.0,
         late_s: float = 0.0,
         keeps: Callable[[int], bool] = lambda n: True,
     ) -> None:
@@ -79,11 +102,15 @@ class Fleet:
         for number, time in enumerate(_times(hours, step)):
             if keeps(number):
                 when = time + step / 7200
+                stamp = at(time) + timedelta(seconds=step + late_s)
+                before = [point.time for point, _ in self.vehicles[id_][-1:]]
+                energy = _scaled(dc_kw, when, step / 3600 * 1e6)
                 point = VehiclePoint(
-                    at(time) + timedelta(seconds=step + late_s),
-                    round(_value(dc_kw, when) * step / 3600 * 1e6),
-                    round(_value(soc, when) * 100),
-                    round(_value(temp_c, when) * 100),
+                    stamp,
+                    energy,
+                    None if energy is None else _span_ms(stamp, before, step),
+                    _scaled(soc, when, 100),
+                    _scaled(temp_c, when, 100),
                 )
                 self.vehicles[id_].append((point, meter_id))
 
@@ -91,45 +118,51 @@ class Fleet:
         self,
         id_: str,
         hours: tuple[float, float],
-        ac_kw: Callable[[float], float] | float = 0.01,
-        volts: Callable[[float], float] | float = 230.0,
+        ac_kw: Values = 0.01,
+        volts: Values = 230.0,
         keeps: Callable[[int], bool] = lambda n: True,
         late_s: float = 0.0,
         resets: Callable[[int], bool] = lambda n: False,
+        phases: Sequence[Values] = (),
     ) -> None:
-        """Readings of a meter."""
+        """Readings of a meter; `phases`: volts of each."""
         step = self.devices[meter(id_)].reporting_interval_s
         for number, time in enumerate(_times(hours, step)):
             if keeps(number):
                 when = time + step / 7200
+                stamp = at(time) + timedelta(seconds=step + late_s)
+                before = [point.time for point in self.meters[id_][-1:]]
+                energy = _scaled(ac_kw, when, step / 3600 * 1e6)
                 self.meters[id_].append(
                     MeterPoint(
-                        at(time) + timedelta(seconds=step + late_s),
-                        round(_value(ac_kw, when) * step / 3600 * 1e6),
-                        round(_value(volts, when) * 1000),
+                        stamp,
+                        energy,
+                        None if energy is None else _span_ms(stamp, before, step),
+                        _scaled(volts, when, 1000),
                         resets(number),
+                        tuple(_scaled(each, when, 1000) for each in phases),
                     )
                 )
 
     def hour(self, number: int, devices: Iterable[Subject] | None = None) -> Hour:
         """The rows of the hour that begins so many hours after the start."""
         starts, ends = at(number), at(number + 1)
-        dc: dict[str, dict[str | None, list[VehiclePoint]]] = {}
-        for id_, own in self.vehicles.items():
-            for point, meter_id in own:
-                if starts <= point.time < ends:
-                    dc.setdefault(id_, {}).setdefault(meter_id, []).append(point)
-        ac = {
-            id_: [p for p in points if starts <= p.time < ends]
-            for id_, points in self.meters.items()
+        dc = {
+            id_: parts
+            for id_, points in self.vehicles.items()
+            if (parts := _parts(points, starts, ends))
         }
-        ac = {id_: points for id_, points in ac.items() if points}
+        ac = {
+            id_: parts
+            for id_, points in self.meters.items()
+            if (parts := _parts([(point, id_) for point in points], starts, ends))
+        }
         hour = Hour(starts, ends, [], [], self.devices)
-        for id_, by_meter in sorted(dc.items()):
-            for meter_id, points in by_meter.items():
-                hour.vehicles.append(self._vehicle_row(starts, id_, meter_id, points, dc, ac))
-        for id_, points in sorted(ac.items()):
-            hour.meters.append(self._meter_row(starts, id_, points, dc))
+        for id_, parts in sorted(dc.items()):
+            for meter_id in dict.fromkeys(part.meter_id for part in parts):
+                hour.vehicles.append(_vehicle_row(starts, id_, meter_id, dc, ac))
+        for id_, parts in sorted(ac.items()):
+            hour.meters.append(_meter_row(starts, id_, parts, dc))
         if devices is not None:
             kept = set(devices)
             hour.devices = {s: d for s, d in self.devices.items() if s in kept}
@@ -138,96 +171,21 @@ class Fleet:
             hour.whole_fleet = False
         return hour
 
-    def _covered_s(self, subject: Subject, readings: int) -> int:
-        return readings * self.devices[subject].reporting_interval_s
-
-    def _there(
-        self, meter_id: str, dc: dict[str, dict[str | None, list[VehiclePoint]]]
-    ) -> dict[str, tuple[int, int]]:
-        """DC and coverage of vehicles at a meter."""
-        return {
-            id_: (
-                sum(p.energy_mwh for p in by_meter[meter_id]),
-                self._covered_s(vehicle(id_), sum(map(len, by_meter.values()))),
-            )
-            for id_, by_meter in dc.items()
-            if meter_id in by_meter
-        }
-
-    def _vehicle_row(
-        self,
-        starts: datetime,
-        id_: str,
-        meter_id: str | None,
-        points: list[VehiclePoint],
-        dc: dict[str, dict[str | None, list[VehiclePoint]]],
-        ac: dict[str, list[MeterPoint]],
-    ) -> VehicleHour:
-        energy = sum(p.energy_mwh for p in points)
-        share, comparable, covered_ac = None, False, 0
-        if meter_id is not None and meter_id in ac:
-            there = self._there(meter_id, dc)
-            total = sum(taken for taken, _ in there.values())
-            metered = sum(p.energy_mwh for p in ac[meter_id])
-            share = metered * energy // total if total else 0
-            covered_ac = self._covered_s(meter(meter_id), len(ac[meter_id]))
-            covers = [covered for _, covered in there.values()]
-            comparable = min([*covers, covered_ac]) >= 0.9 * max([*covers, covered_ac])
-        return VehicleHour(
-            hour=starts,
-            vehicle_id=id_,
-            meter_id=meter_id,
-            dc_mwh=energy,
-            ac_mwh=share,
-            comparable=comparable,
-            covered_dc_s=min(3600, self._covered_s(vehicle(id_), len(points))),
-            covered_ac_s=min(3600, covered_ac),
-            readings=len(points),
-            resets=0,
-            soc_bp_min=min(p.soc_bp for p in points),
-            soc_bp_max=max(p.soc_bp for p in points),
-            battery_temp_cdeg_sum=sum(p.battery_temp_cdeg for p in points),
-            battery_temp_cdeg_min=min(p.battery_temp_cdeg for p in points),
-            battery_temp_cdeg_max=max(p.battery_temp_cdeg for p in points),
-        )
-
-    def _meter_row(
-        self,
-        starts: datetime,
-        id_: str,
-        points: list[MeterPoint],
-        dc: dict[str, dict[str | None, list[VehiclePoint]]],
-    ) -> MeterHour:
-        there = self._there(id_, dc)
-        taken = sum(energy for energy, _ in there.values())
-        return MeterHour(
-            hour=starts,
-            meter_id=id_,
-            unattributed_mwh=0 if taken else sum(p.energy_mwh for p in points),
-            covered_dc_s=min([3600, *(covered for _, covered in there.values())]) if there else 0,
-            covered_ac_s=min(3600, self._covered_s(meter(id_), len(points))),
-            readings=len(points),
-            resets=sum(p.reset for p in points),
-            voltage_mv_sum=sum(p.voltage_mv for p in points),
-            voltage_mv_min=min(p.voltage_mv for p in points),
-            voltage_mv_max=max(p.voltage_mv for p in points),
-        )
-
     def known(self, wanted: Needs, ends: datetime) -> Known:
         """What history answers."""
         self.asked.append(wanted)
         known = Known()
         for subject in wanted.last_times:
-            times = [t for t in self._times(subject) if ends - SILENCE_KNOWN <= t < ends]
+            times = [t for t in self._times(subject) if ends - SILENCE_KNOWN < t <= ends]
             if times:
                 known.last_times[subject] = max(times)
         for (kind, id_), since in wanted.readings.items():
             if kind == "vehicle":
                 own = self.vehicles.get(id_, [])
-                known.vehicle_readings[id_] = [p for p, _ in own if since <= p.time < ends]
+                known.vehicle_readings[id_] = [p for p, _ in own if since <= p.time <= ends]
             else:
                 points = self.meters.get(id_, [])
-                known.meter_readings[id_] = [p for p in points if since <= p.time < ends]
+                known.meter_readings[id_] = [p for p in points if since <= p.time <= ends]
         return known
 
     def _times(self, subject: Subject) -> Sequence[datetime]:
@@ -254,6 +212,107 @@ class Fleet:
         return changes
 
 
+Parts = dict[str, list[Part]]
+"""By device."""
+
+
+def _parts(
+    points: Sequence[tuple[VehiclePoint | MeterPoint, str | None]], starts: datetime, ends: datetime
+) -> list[Part]:
+    """What lies in (starts, ends] of the readings of a device."""
+    found = []
+    for point, meter_id in points[bisect_right(points, starts, key=lambda p: p[0].time) :]:
+        span_ms = point.span_ms or 0
+        begins = point.time - timedelta(milliseconds=span_ms)
+        if point.time > ends and begins >= ends:
+            break
+        from_ms = max(0, (starts - begins) // MILLISECOND)
+        to_ms = min(span_ms, (ends - begins) // MILLISECOND)
+        energy = point.energy_mwh or 0
+        part = energy * to_ms // span_ms - energy * from_ms // span_ms if span_ms else 0
+        found.append(Part(point, meter_id, point.time <= ends, part, to_ms - from_ms))
+    return found
+
+
+def _total(parts: Iterable[Part]) -> int:
+    return sum(part.energy_mwh for part in parts)
+
+
+def _covered_s(parts: Iterable[Part]) -> float:
+    return sum(part.covered_ms for part in parts) / 1000
+
+
+def _there(meter_id: str, dc: Parts) -> dict[str, tuple[int, float]]:
+    """DC and coverage of vehicles at a meter."""
+    return {
+        id_: (_total(p for p in parts if p.meter_id == meter_id), _covered_s(parts))
+        for id_, parts in dc.items()
+        if any(part.meter_id == meter_id for part in parts)
+    }
+
+
+def _vehicle_row(
+    starts: datetime, id_: str, meter_id: str | None, dc: Parts, ac: Parts
+) -> VehicleHour:
+    parts = [part for part in dc[id_] if part.meter_id == meter_id]
+    energy = _total(parts)
+    share, comparable, covered_ac = None, False, 0.0
+    if meter_id is not None and meter_id in ac:
+        there = _there(meter_id, dc)
+        total = sum(taken for taken, _ in there.values())
+        share = _total(ac[meter_id]) * energy // total if total else 0
+        covered_ac = _covered_s(ac[meter_id])
+        covers = [covered for _, covered in there.values()]
+        comparable = min([*covers, covered_ac]) >= 0.9 * max([*covers, covered_ac]) > 0
+    points = [p.point for p in parts if p.is_stamped and isinstance(p.point, VehiclePoint)]
+    socs = [point.soc_bp for point in points if point.soc_bp is not None]
+    temps = [p.battery_temp_cdeg for p in points if p.battery_temp_cdeg is not None]
+    return VehicleHour(
+        hour=starts,
+        vehicle_id=id_,
+        meter_id=meter_id,
+        dc_mwh=energy,
+        ac_mwh=share,
+        comparable=comparable,
+        covered_dc_s=_covered_s(parts),
+        covered_ac_s=covered_ac,
+        readings=len(points),
+        resets=0,
+        soc_bp_min=min(socs, default=None),
+        soc_bp_max=max(socs, default=None),
+        battery_temp_cdeg_count=len(temps),
+        battery_temp_cdeg_sum=sum(temps),
+        battery_temp_cdeg_min=min(temps, default=None),
+        battery_temp_cdeg_max=max(temps, default=None),
+    )
+
+
+def _meter_row(starts: datetime, id_: str, parts: list[Part], dc: Parts) -> MeterHour:
+    there = _there(id_, dc)
+    taken = sum(energy for energy, _ in there.values())
+    points = [p.point for p in parts if p.is_stamped and isinstance(p.point, MeterPoint)]
+    volts = [point.voltage_mv for point in points if point.voltage_mv is not None]
+    by_phase = list(zip(*(point.phases for point in points), strict=True))
+    return MeterHour(
+        hour=starts,
+        meter_id=id_,
+        unattributed_mwh=0 if taken else _total(parts),
+        covered_dc_s=min((covered for _, covered in there.values()), default=0),
+        covered_ac_s=_covered_s(parts),
+        readings=len(points),
+        resets=sum(point.reset for point in points),
+        voltage_mv_count=len(volts),
+        voltage_mv_sum=sum(volts),
+        voltage_mv_min=min(volts, default=None),
+        voltage_mv_max=max(volts, default=None),
+        phases=tuple(
+            Voltage(f"L{number}", len(known), sum(known) / len(known), min(known), max(known))
+            for number, values in enumerate(by_phase, 1)
+            if (known := [value for value in values if value is not None])
+        ),
+    )
+
+
 def of(kind: Kind, changes: Iterable[Change]) -> list[Change]:
     """Changes of a kind."""
     return [change for change in changes if change.kind == kind]
@@ -266,8 +325,15 @@ def between(
     return lambda time: value if begin <= time < end else otherwise
 
 
-def _value(given: Callable[[float], float] | float, time: float) -> float:
-    return given(time) if callable(given) else given
+def _scaled(given: Values, time: float, scale: float) -> int | None:
+    value = given(time) if callable(given) else given
+    return None if value is None else round(value * scale)
+
+
+def _span_ms(stamp: datetime, before: Sequence[datetime], interval_s: int) -> int:
+    """From the reading before, but an interval at most."""
+    gaps = [(stamp - time) // MILLISECOND for time in before]
+    return min([interval_s * 1000, *gaps])
 
 
 def _times(hours: tuple[float, float], step_s: int) -> list[float]:

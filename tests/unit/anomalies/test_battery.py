@@ -42,6 +42,14 @@ def test_just_below_45_is_not_hot() -> None:
     assert warm(between(10, 12, 44.99, 30.0)) == []
 
 
+def test_a_reading_on_the_hour_belongs_to_the_hour_before() -> None:
+    # stamped 10:50 to 11:00
+    changes = warm(between(10 + 49 * MINUTE, 11, 46.0, 30.0))
+    assert [(c.at, c.started_at) for c in changes if c.ended_at is None] == [
+        (at(11), at(10 + 50 * MINUTE))
+    ]
+
+
 def test_heat_across_the_hour_counts_as_one() -> None:
     # six minutes on each side
     opened = warm(between(10.9, 11.1, 46.0, 30.0))

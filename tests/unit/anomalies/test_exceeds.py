@@ -75,6 +75,19 @@ def test_another_meters_curve_fits() -> None:
     assert change.evidence["efficiency"] == pytest.approx(EFFICIENCY, abs=0.005)
 
 
+def test_a_reading_on_the_hour_began_in_the_hour_before() -> None:
+    # it charges from 10:00, and what came until then was the end of another session
+    fleet = fleet_of("M", "N")
+    charges(fleet, "V", "N", (10, 14))
+    fleet.vehicles["V"][599] = (fleet.vehicles["V"][599][0]._replace(energy_mwh=40_000), "N")
+    assert fleet.vehicles["V"][599][0].time == at(10)
+    fleet.meters_("N", (0, 30))
+    fleet.meters_("M", (0, 30), between(10, 14, 11, 0.01))
+    (change,) = found(fleet)
+    assert (change.at, change.started_at) == (at(11), at(10 + 1 / 60))
+    assert change.evidence["dcKwh"] == pytest.approx(11 * EFFICIENCY, abs=0.001)
+
+
 def test_of_other_meters_the_one_at_the_same_time_fits() -> None:
     fleet = fleet_of("M", "N", "P", "Q")
     charges(fleet, "V", "N")
@@ -195,7 +208,7 @@ def test_the_meter_reports_late_and_in_lumps(every: int) -> None:
     fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
     held, lumps = 0, []
     for n, point in enumerate(fleet.meters["M"]):
-        held += point.energy_mwh
+        held += point.energy_mwh or 0
         shows = n % every == every - 1
         lumps.append(point._replace(energy_mwh=held if shows else 0))
         held = 0 if shows else held
@@ -247,7 +260,9 @@ def test_what_a_register_counted_in_a_silence_is_no_excess() -> None:
     fleet.drives("V", (13.5, 20), 0.0, "M")
     points = fleet.vehicles["V"]
     first = next(n for n, (point, _) in enumerate(points) if point.time > at(13))
-    points[first] = (points[first][0]._replace(energy_mwh=20_000_000), "M")
+    since_the_one_before_ms = round(4.5 * 3_600_000) + 60_000
+    told = points[first][0]._replace(energy_mwh=20_000_000, span_ms=since_the_one_before_ms)
+    points[first] = (told, "M")
     fleet.meters_("M", (0, 20), between(9, 11, 11, 0.01))
     assert found(fleet, 19) == []
 

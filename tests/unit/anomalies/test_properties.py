@@ -1,6 +1,7 @@
 """What holds of any fleet: a healthy one raises nothing; changes alternate, however hours split."""
 
 from random import Random
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -13,6 +14,9 @@ from fleetmeter.anomalies.rules import Rulebook
 from tests.unit.anomalies.fleet import HOUR, Fleet, at
 
 DAYS = 4
+MEASURED = ("soc_bp_", "battery_temp_cdeg_", "voltage_mv_")
+
+T = TypeVar("T", VehicleHour, MeterHour)
 
 
 def efficiency(kw: float, temp_c: float) -> float:
@@ -120,10 +124,14 @@ def hours(draw: st.DrawFn, number: int) -> Hour:
         fleet.add_meter(id_, "S")
     hour = Hour(at(number), at(number + 1), [], [], fleet.devices)
     energy = st.sampled_from([0, 0, 60_000, 5_000_000, 11_000_000])
+    has = st.integers(0, 4)
     for id_ in VEHICLES:
         if draw(st.integers(0, 5)):
             low, high = sorted((draw(st.integers(0, 100)), draw(st.integers(0, 100))))
             cold, warm = sorted((draw(st.integers(-20, 60)), draw(st.integers(-20, 60))))
+            readings = draw(st.integers(0, 60))
+            has_soc = bool(readings and draw(has))
+            has_temp = bool(readings and draw(has))
             hour.vehicles.append(
                 VehicleHour(
                     hour=hour.starts,
@@ -134,18 +142,20 @@ def hours(draw: st.DrawFn, number: int) -> Hour:
                     comparable=draw(st.booleans()),
                     covered_dc_s=3600,
                     covered_ac_s=3600,
-                    readings=draw(st.integers(1, 60)),
+                    readings=readings,
                     resets=0,
-                    soc_bp_min=low * 100,
-                    soc_bp_max=high * 100,
-                    battery_temp_cdeg_sum=0,
-                    battery_temp_cdeg_min=cold * 100,
-                    battery_temp_cdeg_max=warm * 100,
+                    soc_bp_min=low * 100 if has_soc else None,
+                    soc_bp_max=high * 100 if has_soc else None,
+                    battery_temp_cdeg_count=60 if has_temp else draw(st.sampled_from([0, None])),
+                    battery_temp_cdeg_sum=0 if has_temp else draw(st.sampled_from([0, None])),
+                    battery_temp_cdeg_min=cold * 100 if has_temp else None,
+                    battery_temp_cdeg_max=warm * 100 if has_temp else None,
                 )
             )
     for id_ in METERS:
         if draw(st.integers(0, 5)):
             low, high = sorted((draw(st.integers(200, 260)), draw(st.integers(200, 260))))
+            has_voltage = bool(draw(has))
             hour.meters.append(
                 MeterHour(
                     hour=hour.starts,
@@ -153,11 +163,12 @@ def hours(draw: st.DrawFn, number: int) -> Hour:
                     unattributed_mwh=draw(st.sampled_from([0, 20_000, 300_000, 5_000_000])),
                     covered_dc_s=3600,
                     covered_ac_s=3600,
-                    readings=60,
+                    readings=60 if has_voltage else draw(st.sampled_from([0, 60])),
                     resets=0,
-                    voltage_mv_sum=60 * low * 1000,
-                    voltage_mv_min=low * 1000,
-                    voltage_mv_max=high * 1000,
+                    voltage_mv_count=60 if has_voltage else draw(st.sampled_from([0, None])),
+                    voltage_mv_sum=60 * low * 1000 if has_voltage else None,
+                    voltage_mv_min=low * 1000 if has_voltage else None,
+                    voltage_mv_max=high * 1000 if has_voltage else None,
                 )
             )
     return hour
@@ -229,6 +240,41 @@ def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> Non
     assert not any(memory == Memory() for memory in memories.values())
 
 
+OF_MEASUREMENTS: set[Kind] = {
+    "battery_hot",
+    "battery_cold_charging",
+    "soc_mismatch",
+    "voltage_out_of_range",
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(runs_of_hours())
+def test_what_nobody_measured_makes_nothing_wrong(given_hours: list[Hour]) -> None:
+    def found(hours: list[Hour]) -> set[tuple[Kind, Subject]]:
+        return {(c.kind, c.subject) for c in fold(hours, {}) if c.ended_at is None}
+
+    bare = [without_measurements(hour) for hour in given_hours]
+    kinds = {kind for kind, _ in found(bare)}
+    assert not kinds & OF_MEASUREMENTS
+    # a temperature says how much the cold may have cost; without one it is the most
+    assert {each for each in found(bare) if each[0] == "efficiency_low"} <= found(given_hours)
+
+
+def without_measurements(hour: Hour) -> Hour:
+    """Energy alone."""
+
+    def stripped(row: T) -> T:
+        names = [name for name in row.__struct_fields__ if name.startswith(MEASURED)]
+        return msgspec.structs.replace(row, **dict.fromkeys(names))
+
+    return msgspec.structs.replace(
+        hour,
+        vehicles=[stripped(row) for row in hour.vehicles],
+        meters=[stripped(row) for row in hour.meters],
+    )
+
+
 @settings(max_examples=40, deadline=None)
 @given(runs_of_hours())
 def test_what_is_touched_is_what_changed(given_hours: list[Hour]) -> None:
@@ -270,6 +316,7 @@ def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
                 resets=0,
                 soc_bp_min=5000,
                 soc_bp_max=5000,
+                battery_temp_cdeg_count=60,
                 battery_temp_cdeg_sum=60 * 2000,
                 battery_temp_cdeg_min=2000,
                 battery_temp_cdeg_max=2000,
@@ -285,6 +332,7 @@ def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
                 covered_ac_s=3600,
                 readings=60,
                 resets=0,
+                voltage_mv_count=60,
                 voltage_mv_sum=60 * 230_000,
                 voltage_mv_min=230_000,
                 voltage_mv_max=230_000,

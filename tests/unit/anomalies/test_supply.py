@@ -44,14 +44,21 @@ def stands_by(
     ("volts", "opens"), [(253.1, True), (252.9, False), (206.9, True), (207.1, False)]
 )
 def test_a_mean_of_ten_minutes_decides(volts: float, opens: bool) -> None:
-    # 10:10 to 10:20
-    changes = supplied(between(10 + 9 / 60, 10 + 19 / 60, volts, 230.0), last=11)
+    # after 10:10, to 10:20: as the hours, the ten minutes have the reading at their end
+    changes = supplied(between(10 + 10 / 60, 10 + 20 / 60, volts, 230.0), last=11)
     assert bool(changes) == opens
     if opens:
         (change,) = changes
         assert (change.kind, change.subject) == ("voltage_out_of_range", meter("M"))
         assert change.started_at == at(10 + 1 / 6)
         assert change.evidence["meanV"] == pytest.approx(volts)
+
+
+def test_the_last_ten_minutes_of_an_hour_have_the_reading_on_the_next() -> None:
+    # stamped 10:51 to 11:00
+    (change,) = supplied(between(10 + 50 / 60, 11, 200.0, 230.0), last=13)[:1]
+    assert (change.at, change.started_at) == (at(11), at(10 + 50 / 60))
+    assert change.evidence["meanV"] == 200
 
 
 def test_a_single_sample_is_nothing() -> None:
@@ -79,6 +86,26 @@ def test_it_is_over_after_two_hours_within_nine_percent() -> None:
 
     changes = supplied(volts)
     assert [(c.at, c.ended_at) for c in changes] == [(at(6), None), (at(12), at(10))]
+
+
+@pytest.mark.parametrize("hours", [(10 + 10 / 60, 10 + 20 / 60), (10, 11)])
+def test_the_worst_phase_decides(hours: tuple[float, float]) -> None:
+    fleet = Fleet()
+    fleet.add_meter("M")
+    sag = between(*hours, 200.0, 240.0)
+    fleet.meters_("M", (0, 24), volts=None, phases=(231.0, sag, None))
+    opened, cleared = fleet.fold(0, 24)
+    assert (opened.started_at, opened.evidence["phase"]) == (at(hours[0]), "L2")
+    assert opened.evidence["meanV"] == pytest.approx(200)
+    assert cleared.at > opened.at
+    assert "on L2" in opened.summary
+
+
+def test_phases_win_over_the_voltage_between_them() -> None:
+    fleet = Fleet()
+    fleet.add_meter("M")
+    fleet.meters_("M", (0, 4), volts=400.0, phases=(231.0, 230.0, 229.0))
+    assert not fleet.fold(0, 4)
 
 
 def test_nominal_voltage_is_set_by_site() -> None:
@@ -120,8 +147,8 @@ def test_five_hours_are_not_enough() -> None:
 def test_hours_of_charging_neither_count_nor_break() -> None:
     dc_kw = between(5, 8, 10.0)
     changes = stands_by(lambda t: 11_000 if 5 <= t < 8 else 300, dc_kw=dc_kw)
-    # 0 to 5 o'clock and, the hour of the last reading at 8 being one of charging, from 9 to 10
-    assert [c.at for c in changes] == [at(10)]
+    # 0 to 5 o'clock and, the last reading at 8 being of the hour before, from 8 to 9
+    assert [c.at for c in changes] == [at(9)]
 
 
 def test_conditioning_a_cabin_is_no_standby() -> None:

@@ -3,13 +3,16 @@
 from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 
 from fleetmeter.readings.decode import BatchDecoder
-from fleetmeter.readings.validate import Bounds
+from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.readings.validate import Bounds, checked
 from fleetmeter.simulate.faults import KINDS, parse_wanted, per_kind
 from fleetmeter.simulate.fleet import Fleet
+from fleetmeter.simulate.readings import Kind
 from fleetmeter.simulate.wire import body
 from tests.unit.simulate.fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
 
@@ -111,14 +114,18 @@ def test_nearly_all_readings_come_and_some_come_twice_late_or_in_disorder() -> N
 def test_what_is_sent_is_taken_as_the_row_it_was() -> None:
     fleet = Fleet(SEED, 30, START, 1)
     arrivals = fleet.arrivals(START)
-    latest = START + timedelta(hours=2)
-    decoder = BatchDecoder("msgpack", Bounds(START, START, latest), 100_000)
+    bounds = Bounds(START, START + timedelta(hours=2))
+    decoder = BatchDecoder("msgpack", 100_000)
     decoder.feed(body(arrivals))
-    batch = decoder.finish()
-    assert batch.rejected == []
-    for kind in ("vehicles", "meters", "vehicle_registers", "meter_registers"):
-        assert getattr(batch, kind) == [row for _, own, row in arrivals if own == kind]
-        assert getattr(batch, kind)
+    items = decoder.finish()
+    for (_, kind, row), item in zip(arrivals, items, strict=True):
+        assert isinstance(item, Telemetry)
+        reading = checked(item, bounds)
+        registers = kind.endswith("_registers")
+        energy = reading.register_mwh if registers else reading.energy_mwh
+        named = [reading.meter_id] if kind.startswith("vehicle") else []
+        assert (reading.id, reading.time, energy, *reading.values, *named) == row
+    assert {kind for _, kind, _ in arrivals} == set(get_args(Kind))
 
 
 def test_faults_of_every_kind_find_a_place_and_keep_apart() -> None:

@@ -1,4 +1,5 @@
--- What is wrong, since when, and why; what the rules remember of each device; and who is told.
+-- What is wrong, since when, and why; what the rules remember of each device; and who is notified. What was found is
+-- told in words and ids, so that it stands when a device has gone.
 
 -- One row for each stretch of time in which something was wrong. Times of the readings: it began at started_at, a rule
 -- was sure at detected_at, it was over at ended_at. The others are of the clock.
@@ -69,16 +70,6 @@ create table anomaly_progress (
 insert into anomaly_progress
 default values;
 
--- Devices whose history changed in hours that may have been evaluated: they are evaluated anew from there. Written in
--- the transaction of the change; can be used once no hour in late_hours up to this id waits to be rolled up.
-create table late_devices (
-    id bigint generated always as identity primary key,
-    source text not null check (source in ('vehicle_readings', 'meter_readings')),
-    device_id text collate "C" not null,
-    since timestamptz not null,
-    late_hours_until bigint not null
-);
-
 -- Thresholds that differ from the defaults; the narrowest scope wins, parameter by parameter. The target is '' for
 -- the fleet.
 create table rule_overrides (
@@ -124,13 +115,3 @@ create table webhooks (
     -- Null: it is told; it has failed too often otherwise.
     disabled_at timestamptz
 );
-
--- They return the lowest battery temperature, too.
-drop function if exists energy_slices(
-    text[], text[], timestamptz, timestamptz, timestamptz, timestamptz, integer, double precision
-);
-drop function if exists vehicle_slices(text[], timestamptz, timestamptz, timestamptz, timestamptz);
-drop function if exists vehicle_slices_of_history(text[], timestamptz, timestamptz);
-
--- It says whole conditions.
-drop function if exists places_of(text);

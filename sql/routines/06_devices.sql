@@ -1,0 +1,53 @@
+-- The numbers of devices. An id is looked up at the edge; everything else goes by the number.
+
+-- The number of a device; null: nobody has named it yet.
+create or replace function device_of(p_kind text, p_id text)
+returns integer
+language plpgsql
+stable
+as $$
+begin
+    return (
+        select d.device
+        from devices as d
+        where d.kind = p_kind
+            and d.id = p_id
+    );
+end;
+$$;
+
+-- The number of a device, which is given one when it has none.
+create or replace function number_device(p_kind text, p_id text)
+returns integer
+language plpgsql
+as $$
+declare
+    l_device integer := device_of(p_kind, p_id);
+begin
+    while l_device is null loop
+        insert into devices (kind, id)
+        values (p_kind, p_id)
+        on conflict do nothing
+        returning device into l_device;
+        l_device := coalesce(l_device, device_of(p_kind, p_id));
+    end loop;
+    return l_device;
+end;
+$$;
+
+-- The numbers of some devices of a kind, in the order of p_ids; null where nobody has named one.
+create or replace function devices_of(p_kind text, p_ids text[])
+returns integer[]
+language plpgsql
+stable
+as $$
+begin
+    return (
+        select array_agg(d.device order by i.place)
+        from unnest(p_ids) with ordinality as i (id, place)
+        left join devices as d
+            on d.kind = p_kind
+            and d.id = i.id
+    );
+end;
+$$;

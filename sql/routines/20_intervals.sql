@@ -1,0 +1,196 @@
+-- Energy belongs to an interval, (start, end]: open where it begins, closed where the reading is stamped. It is spread
+-- evenly over it, in whole milliwatt-hours that add up exactly.
+
+-- The milliseconds between two times, rounded down.
+create or replace function ms_between(p_from timestamptz, p_to timestamptz)
+returns bigint
+language sql
+immutable
+parallel safe
+return floor(extract(epoch from p_to - p_from) * 1000)::bigint;
+
+-- What of some energy has been used after p_ms of p_span_ms.
+create or replace function energy_after(p_energy_mwh bigint, p_ms bigint, p_span_ms bigint)
+returns bigint
+language sql
+immutable
+parallel safe
+return case
+    when p_ms <= 0 then 0
+    when p_ms >= p_span_ms then p_energy_mwh
+    else div(p_energy_mwh::numeric * p_ms, p_span_ms)::bigint
+end;
+
+-- The part of an interval's energy that lies in the window (p_from, p_to].
+create or replace function energy_within(
+    p_energy_mwh bigint,
+    p_starts timestamptz,
+    p_ends timestamptz,
+    p_from timestamptz,
+    p_to timestamptz
+)
+returns bigint
+language sql
+immutable
+parallel safe
+return case
+    when p_starts >= p_from and p_ends <= p_to then p_energy_mwh
+    else energy_after(p_energy_mwh, ms_between(p_starts, p_to), ms_between(p_starts, p_ends))
+        - energy_after(p_energy_mwh, ms_between(p_starts, p_from), ms_between(p_starts, p_ends))
+end;
+
+-- The milliseconds of an interval that lie in the window (p_from, p_to].
+create or replace function ms_within(p_starts timestamptz, p_ends timestamptz, p_from timestamptz, p_to timestamptz)
+returns bigint
+language sql
+immutable
+parallel safe
+return greatest(ms_between(greatest(p_starts, p_from), least(p_ends, p_to)), 0);
+
+-- When an interval began that is so long and ends then.
+create or replace function start_of(p_ends timestamptz, p_span_ms bigint)
+returns timestamptz
+language sql
+immutable
+parallel safe
+return p_ends - p_span_ms * interval '1 millisecond';
+
+-- Whether an interval's energy is to stand in spread_energy: it crosses a quarter hour, or the reading said when it
+-- began, and may overlap others. What takes less than half a millisecond is not an interval.
+create or replace function is_spread(p_ends timestamptz, p_span_ms bigint, p_interval_start timestamptz)
+returns boolean
+language sql
+immutable
+parallel safe
+return coalesce(p_span_ms, 0) > 0
+    and (
+        p_interval_start is not null
+        or start_of(p_ends, p_span_ms) < floor_quarter(p_ends - interval '1 microsecond')
+    );
+
+-- Puts the energy of readings into spread_energy, of those that are to be spread, after what was there of them has been
+-- taken out (take_out_pieces).
+create or replace function put_pieces(p_devices integer[], p_times timestamptz[])
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_first constant timestamptz := (select min(t.time) from unnest(p_times) as t (time));
+    l_last constant timestamptz := (select max(t.time) from unnest(p_times) as t (time));
+begin
+    insert into spread_energy (device, meter, bucket, starts, ends, energy_mwh, covered_ms)
+    select
+        r.device,
+        r.meter,
+        q.quarter + interval '1 microsecond',
+        greatest(q.quarter, r.starts),
+        r.time,
+        energy_after(r.energy_mwh, p.until_ms, r.span_ms) - energy_after(r.energy_mwh, p.from_ms, r.span_ms),
+        p.until_ms - p.from_ms
+    from (
+        select h.*, start_of(h.time, h.span_ms) as starts
+        from unnest(p_devices, p_times) as k (device, time)
+        join readings as h
+            on h.device = k.device
+            and h.time = k.time
+        where h.time >= l_first
+            and h.time <= l_last
+            and h.spread
+    ) as r
+    cross join lateral generate_series(
+        floor_quarter(r.starts), floor_quarter(r.time - interval '1 microsecond'), interval '15 minutes'
+    ) as q (quarter)
+    cross join lateral (
+        select
+            greatest(ms_between(r.starts, q.quarter), 0) as from_ms,
+            least(ms_between(r.starts, q.quarter + interval '15 minutes'), r.span_ms) as until_ms
+    ) as p
+    order by 1, 3, 5;
+end;
+$$;
+
+-- Takes the energy of one reading out of spread_energy, whose interval was so long. A key that is known when the
+-- statement is planned is found in the columnstore without unpacking the rest.
+create or replace function take_out_pieces(p_device integer, p_time timestamptz, p_span_ms bigint)
+returns void
+language plpgsql
+as $$
+begin
+    execute 'delete from spread_energy where device = $1 and ends = $2 and bucket > $3 and bucket <= $2'
+    using p_device, p_time, floor_quarter(start_of(p_time, p_span_ms));
+end;
+$$;
+
+-- Intervals that say themselves when they began may overlap others: of their pieces, what others cover is not counted
+-- again. Those that overlap what has changed between two times, of a device that has any.
+create or replace function cover_once(p_device integer, p_from timestamptz, p_to timestamptz)
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_reading record;
+begin
+    if not exists (select from devices as d where d.device = p_device and d.says_starts) then
+        return;
+    end if;
+    for l_reading in
+        select distinct r.time, r.interval_start
+        from spread_energy as s
+        join readings as r
+            on r.device = s.device
+            and r.time = s.ends
+        where s.device = p_device
+            and s.bucket > floor_quarter(p_from)
+            and s.bucket <= p_to
+            and r.interval_start is not null
+        order by r.time
+    loop
+        update spread_energy as s
+        set covered_ms = o.covered_ms
+        from (
+            select
+                p.bucket,
+                coalesce(
+                    sum(ms_between(lower(c.range), upper(c.range))),
+                    0
+                )::bigint as covered_ms
+            from (
+                select
+                    e.bucket,
+                    tstzmultirange(tstzrange(e.starts, e.until, '(]')) - coalesce(
+                        (
+                            select range_agg(tstzrange(start_of(r.time, r.span_ms), r.time, '(]'))
+                            from readings as r
+                            where r.device = p_device
+                                and r.time > e.starts
+                                and r.time < l_reading.time
+                                and r.span_ms > 0
+                                and start_of(r.time, r.span_ms) < e.until
+                        ),
+                        '{}'
+                    ) as ranges
+                from (
+                    select
+                        x.bucket,
+                        x.starts,
+                        least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
+                    from spread_energy as x
+                    where x.device = p_device
+                        and x.ends = l_reading.time
+                        and x.bucket > floor_quarter(l_reading.interval_start)
+                        and x.bucket <= l_reading.time
+                ) as e
+            ) as p
+            left join lateral unnest(p.ranges) as c (range)
+                on true
+            group by p.bucket
+        ) as o
+        where s.device = p_device
+            and s.ends = l_reading.time
+            and s.bucket = o.bucket
+            and s.covered_ms <> o.covered_ms;
+    end loop;
+end;
+$$;

@@ -1,0 +1,1 @@
+"""Devices: their live state, what is set for them, their assignments, and corrections."""

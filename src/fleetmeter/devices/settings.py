@@ -1,0 +1,212 @@
+"""What can be set for a device beside its readings, and its live state with it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from asyncpg import Record
+from msgspec import UNSET, Meta, UnsetType
+
+from fleetmeter.database.pool import LONG_S, Database, retried
+from fleetmeter.database.sql import queries
+from fleetmeter.readings.ids import SITE_PATTERN
+from fleetmeter.readings.kinds import KINDS, METER, VEHICLE, DeviceKind
+from fleetmeter.readings.stored import state_fields
+from fleetmeter.readings.wire import STATES, Struct, struct
+
+_MODULE = "fleetmeter.devices"
+"""Where the structs are from, as OpenAPI names them."""
+
+
+class Setting(NamedTuple):
+    """Something that can be set: a field on the wire, a column of devices."""
+
+    name: str
+    type: Any
+    column: str
+    scale: int | None = None
+    """How many stored units are one unit of the wire; None: it is stored as it is."""
+
+    only: DeviceKind | None = None
+    """The kind that has it; None: all."""
+
+
+SETTINGS = (
+    Setting(
+        "label",
+        Annotated[str, Meta(min_length=1, max_length=200, description="For people.")],
+        "label",
+    ),
+    Setting(
+        "site",
+        Annotated[
+            str,
+            Meta(
+                pattern=SITE_PATTERN,
+                min_length=1,
+                max_length=64,
+                description="Where it belongs: 1–64 of A–Z a–z 0–9 . _ : - except . and ..",
+                examples=["BER-1"],
+            ),
+        ],
+        "site",
+    ),
+    Setting(
+        "reporting_interval_s",
+        Annotated[
+            int, Meta(ge=1, le=86400, description="How often it is expected to report, seconds.")
+        ],
+        "reporting_interval_s",
+    ),
+    Setting(
+        "time_zone",
+        Annotated[
+            str,
+            Meta(
+                max_length=64,
+                description="IANA time zone of its daily series.",
+                examples=["Europe/Berlin"],
+            ),
+        ],
+        "time_zone",
+    ),
+    Setting(
+        "battery_capacity_kwh",
+        Annotated[float, Meta(ge=0.001, le=10_000, description="kWh", examples=[77])],
+        "battery_capacity_wh",
+        1000,
+        VEHICLE,
+    ),
+    Setting(
+        "rated_power_kw",
+        Annotated[float, Meta(ge=0.001, le=100_000, description="kW", examples=[22])],
+        "rated_power_w",
+        1000,
+        METER,
+    ),
+    Setting(
+        "role",
+        Annotated[
+            Literal["charger", "site", "solar", "storage", "other"],
+            Meta(
+                description="What a meter meters; a charger unless it is set. Only chargers are "
+                "shared out to vehicles and counted for fleets and sites."
+            ),
+        ],
+        "role",
+        None,
+        METER,
+    ),
+    Setting(
+        "register_rollover_kwh",
+        Annotated[
+            float,
+            Meta(
+                ge=0.001,
+                le=1_000_000_000,
+                description="Where its register turns over to zero, kWh; for readings that come "
+                "after.",
+                examples=[99999.9],
+            ),
+        ],
+        "register_rollover_mwh",
+        1_000_000,
+    ),
+)
+
+_OF: dict[str, tuple[Setting, ...]] = {
+    kind.name: tuple(each for each in SETTINGS if each.only in (None, kind)) for kind in KINDS
+}
+
+SETTINGS_OF: dict[str, Struct] = {
+    kind.name: struct(
+        f"{kind.name.title()}Settings",
+        f"What is set for a {kind.name}; null: nothing.",
+        [(each.name, each.type | None, None) for each in _OF[kind.name]],
+        module=_MODULE,
+    )
+    for kind in KINDS
+}
+"""VehicleSettings and so on, by the name of the kind."""
+
+CHANGES: dict[str, Struct] = {
+    kind.name: struct(
+        f"{kind.name.title()}Change",
+        f"What to set for a {kind.name}; what is absent stays, null unsets.",
+        [(each.name, each.type | UnsetType | None, UNSET) for each in _OF[kind.name]],
+        module=_MODULE,
+        forbid_unknown_fields=True,
+    )
+    for kind in KINDS
+}
+"""VehicleChange and so on, by the name of the kind."""
+
+STATES_WITH_SETTINGS: dict[str, Struct] = {
+    kind.name: struct(
+        f"{kind.name.title()}WithSettings",
+        f"A {kind.name}'s newest reading, and what is set for it, if anything is.",
+        [("settings", SETTINGS_OF[kind.name] | UnsetType, UNSET)],
+        module=_MODULE,
+        base=STATES[kind.name],
+    )
+    for kind in KINDS
+}
+"""VehicleWithSettings and so on, by the name of the kind."""
+
+
+def device_settings(kind: DeviceKind, row: Record) -> msgspec.Struct:
+    """Return the settings in a row that has the columns of devices."""
+    return SETTINGS_OF[kind.name](
+        **{each.name: _unscaled(row[each.column], each.scale) for each in _OF[kind.name]}
+    )
+
+
+def device_state(kind: DeviceKind, row: Record) -> msgspec.Struct:
+    """Return the live state in a row of it with the columns of devices."""
+    settings = device_settings(kind, row)
+    return STATES_WITH_SETTINGS[kind.name](
+        **state_fields(kind, row),
+        settings=UNSET if settings == SETTINGS_OF[kind.name]() else settings,
+    )
+
+
+async def set_device(
+    database: Database, kind: DeviceKind, device_id: str, changes: Mapping[str, Any]
+) -> msgspec.Struct:
+    """Set what `changes` has for a device, which may never have reported; return all that is set.
+
+    Returns when the intervals of the readings that were there already have followed. Raises
+    DatabaseUnavailableError.
+    """
+    columns = {
+        each.column: _scaled(changes[each.name], each.scale)
+        for each in _OF[kind.name]
+        if each.name in changes
+    }
+    async with database.connection() as connection:
+        row = await queries.set_device(
+            connection,
+            kind=kind.name,
+            device_id=device_id,
+            settings=msgspec.json.encode(columns).decode(),
+        )
+    if row["derive_since"] is not None:
+        await _derive_intervals(database, row["device"])
+    return device_settings(kind, row)
+
+
+async def _derive_intervals(database: Database, device: int) -> None:
+    async def derive() -> None:
+        async with database.session() as connection:
+            await connection.execute(queries.derive_intervals.sql, device, timeout=LONG_S)
+
+    async with database.long_work:
+        await retried(derive)
+
+
+def _unscaled(value: Any, scale: int | None) -> Any:
+    return value if scale is None or value is None else value / scale
+
+
+def _scaled(value: Any, scale: int | None) -> Any:
+    return value if scale is None or value is None else round(value * scale)

@@ -1,0 +1,130 @@
+"""The door of every protocol: takes decoded readings and returns the outcome of each.
+
+It knows bounds, back-pressure and the bytes that are being worked on, and nothing of HTTP. An
+adapter asks to be admitted, tells of the bytes that it reads, and brings what it decoded.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from fleetmeter.database.pool import Database
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import NotMigratedError
+from fleetmeter.intake.numbers import DeviceNumbers
+from fleetmeter.intake.outcomes import invalid_item
+from fleetmeter.intake.queue import CommitQueue
+from fleetmeter.intake.writer import DatabaseWriter
+from fleetmeter.intake.writer_cache import WriterCache
+from fleetmeter.readings.model import Rejection
+from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.readings.validate import Bounds, Invalid
+from fleetmeter.settings import Settings
+
+if TYPE_CHECKING:
+    from fleetmeter.intake.queue import _Admission
+
+
+class IngestOutcome(msgspec.Struct, rename="camel"):
+    """What became of each item of a batch."""
+
+    accepted: int
+    """Stored by this request."""
+
+    duplicates: int
+    """Same device and time as a reading that was there already."""
+
+    rejected: list[Rejection]
+    """Not stored; sending again is useless."""
+
+    warnings: list[Rejection] | UnsetType = UNSET
+    """Stored without a field whose value cannot be."""
+
+
+class Door:
+    """Where readings come in."""
+
+    def __init__(self, queue: CommitQueue, bounds: Callable[[], Bounds]) -> None:
+        self._queue = queue
+        self.bounds = bounds
+        """Between which times readings are taken at present."""
+
+    def admitted(self) -> "_Admission":
+        """Work on a request, as a context manager; see CommitQueue.admitted()."""
+        return self._queue.admitted()
+
+    async def store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:
+        """Wait until a batch is committed, and return what became of its items.
+
+        Raises QueueFullError (nothing was stored), CommitTimeoutError, DatabaseUnavailableError
+        (some may have been stored; sending it again is safe).
+        """
+        rejected = [
+            invalid_item(place, item)
+            for place, item in enumerate(items)
+            if isinstance(item, Invalid)
+        ]
+        readings: Sequence[Telemetry] = items  # type: ignore[assignment]
+        places: Sequence[int] = range(len(items))
+        if rejected:
+            places = [place for place, item in enumerate(items) if isinstance(item, Telemetry)]
+            readings = [item for item in items if isinstance(item, Telemetry)]
+        if not readings:
+            return IngestOutcome(0, 0, rejected)
+        stored = await self._queue.store(readings)
+        for each in (*stored.rejected, *stored.warnings):
+            each.index = places[each.index]
+        rejected = sorted([*rejected, *stored.rejected], key=_index)
+        outcome = IngestOutcome(stored.new, len(items) - len(rejected) - stored.new, rejected)
+        if stored.warnings:
+            refused = {each.index for each in rejected}
+            warnings = [each for each in stored.warnings if each.index not in refused]
+            outcome.warnings = sorted(warnings, key=_index) or UNSET
+        return outcome
+
+
+def _index(outcome: Rejection) -> int:
+    return outcome.index
+
+
+@asynccontextmanager
+async def open_door(database: Database, settings: Settings) -> AsyncIterator[Door]:
+    """Take readings for the length of the block; at its end, what waits is committed.
+
+    Raises DatabaseUnavailableError.
+    """
+    bounds = _bounds(settings.retention_days, await _kept_since(database))
+    cache = WriterCache()
+    writers = [DatabaseWriter(database, cache) for _ in range(settings.writers)]
+    async with CommitQueue(writers, DeviceNumbers(database), bounds, settings).running() as queue:
+        yield Door(queue, bounds)
+
+
+def _bounds(retention_days: int, kept_since: datetime) -> Callable[[], Bounds]:
+    """Return what may be taken, to a tenth of a second."""
+    until = 0.0
+    bounds: Bounds
+
+    def now() -> Bounds:
+        nonlocal until, bounds
+        if (clock := monotonic()) >= until:
+            bounds = Bounds.at(datetime.now(UTC), retention_days, kept_since)
+            until = clock + 0.1
+        return bounds
+
+    return now
+
+
+async def _kept_since(database: Database) -> datetime:
+    """From when on history is whole; retention would drop what is older."""
+    try:
+        async with database.connection() as connection:
+            since: datetime = await queries.kept_since(connection)
+            return since
+    except NotMigratedError:  # it will answer 503 to everything
+        return datetime.min.replace(tzinfo=UTC)

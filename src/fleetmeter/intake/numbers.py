@@ -1,0 +1,58 @@
+"""The numbers of devices, as far as this process knows them; the database's table decides."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fleetmeter.database.pool import Database, retried
+from fleetmeter.database.sql import queries
+from fleetmeter.intake.columns import looked_up
+from fleetmeter.intake.rows import Column
+from fleetmeter.readings.kinds import KINDS
+
+_MAX_DEVICES = 2_000_000
+"""Ids that are remembered; with more, it starts anew."""
+
+_PLACES = {kind.name: place for place, kind in enumerate(KINDS)}
+
+
+class DeviceNumbers:
+    """A bounded map from ids to numbers, true for one version of the devices."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: list[dict[str, int]] = [{} for _ in KINDS]
+        self.version = -1
+        """Which devices there were: another one means that some have been purged."""
+
+    def of(self, kind: int, ids: Sequence[str | None]) -> Column:
+        """Return the numbers of ids of a kind (its place in KINDS), 0 where one is not known."""
+        return looked_up(self._known[kind], ids)
+
+    async def learn(self, devices: Iterable[tuple[int, str]]) -> None:
+        """Ask for the numbers of devices, which are given one. Raises DatabaseUnavailableError."""
+        wanted = list(devices)
+
+        async def ask() -> list[Any]:
+            async with self._database.connection() as connection:
+                return [
+                    row
+                    async for row in queries.number_devices(
+                        connection,
+                        kinds=[KINDS[kind].name for kind, _ in wanted],
+                        ids=[id_ for _, id_ in wanted],
+                    )
+                ]
+
+        rows = await retried(ask)
+        if rows and rows[0]["version"] != self.version:
+            self.forget()
+            self.version = rows[0]["version"]
+        if sum(map(len, self._known)) + len(rows) > _MAX_DEVICES:
+            self.forget()
+        for row in rows:
+            self._known[_PLACES[row["kind"]]][row["id"]] = row["device"]
+
+    def forget(self) -> None:
+        """Some of them are not there any more, or there is no room."""
+        for known in self._known:
+            known.clear()

@@ -1,0 +1,125 @@
+"""What writers remember of devices, in arrays by the devices' numbers.
+
+Hints: the database decides, and what is forgotten or wrong costs time, never correctness. The
+arrays grow with the highest number, about 80 bytes a device.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fleetmeter.intake.rows import (
+    NULL,
+    Column,
+)
+from fleetmeter.readings.model import microseconds
+
+NEVER = -(1 << 62)
+"""Before any time: when a device without readings reported."""
+
+UNKNOWN, NOTHING, INTERVAL, REGISTER = -1, 0, 1, 2
+"""Which energy a device sends, as far as is known."""
+
+_NO_VERSION = -1
+
+
+class WriterCache:
+    """The newest reading, the register and the newest assignment of each device."""
+
+    def __init__(self) -> None:
+        self.energy = np.empty(0, np.int8)
+        """UNKNOWN, NOTHING, INTERVAL or REGISTER."""
+        self.time: Column = np.empty(0, np.int64)
+        """When its newest reading was, microseconds since 2000."""
+        self.energy_time: Column = np.empty(0, np.int64)
+        """When its newest reading with energy was."""
+        self.register_mwh: Column = np.empty(0, np.int64)
+        self.rollover_mwh: Column = np.empty(0, np.int64)
+        self.interval_ms: Column = np.empty(0, np.int64)
+        """How long its intervals are at most."""
+        self.since: Column = np.empty(0, np.int64)
+        """From when on its newest assignment holds."""
+        self.meter: Column = np.empty(0, np.int64)
+        """The meter of that assignment; 0: none."""
+        self.paired = np.empty(0, np.int64)
+        """The meter that it is known to have charged at last; 0: none."""
+        self._version = np.empty(0, np.int64)
+        self.version = _NO_VERSION
+        """Of assignments and settings: what was learned at another one is asked for again."""
+        self.horizon = NEVER
+        """Before this time, readings may be rolled up or evaluated already."""
+
+    def make_room(self, device: int) -> None:
+        """Make sure that this number has a place."""
+        size = len(self.time)
+        if device < size:
+            return
+        more = max(1024, device + 1, size * 5 // 4) - size
+        for name, empty in _EMPTY.items():
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate([column, np.full(more, empty, column.dtype)]))
+
+    def unknown(self, devices: Column) -> Column:
+        """Return those of which something has to be asked for."""
+        unknown = (self.energy[devices] == UNKNOWN) | (self._version[devices] != self.version)
+        found: Column = devices[unknown]
+        return found
+
+    def at_version(self, version: int) -> None:
+        """Forget assignments and pairs when somebody has changed one since."""
+        if version != self.version:
+            self.version = version
+            self.paired[:] = 0
+
+    def learn(self, rows: Iterable[Any], version: int) -> None:
+        """Remember what was read of devices at a version."""
+        for row in rows:
+            device = row["device"]
+            if row["time"] is None:
+                self.time[device] = NEVER
+            else:
+                self.time[device] = microseconds(row["time"])
+            if row["energy_at"] is None:
+                self.energy[device], self.energy_time[device] = NOTHING, NEVER
+            else:
+                self.energy[device] = INTERVAL if row["register_mwh"] is None else REGISTER
+                self.energy_time[device] = microseconds(row["energy_at"])
+            self.register_mwh[device] = _or_null(row["register_mwh"])
+            self.rollover_mwh[device] = _or_null(row["register_rollover_mwh"])
+            self.interval_ms[device] = row["interval_ms"]
+            self.since[device] = NEVER if row["since"] is None else microseconds(row["since"])
+            self.meter[device] = row["meter"] or 0
+            self._version[device] = version
+
+    def advance(self, devices: Column, times: Column) -> None:
+        """Remember the newest readings of devices, which have been stored."""
+        self.time[devices] = times
+
+    def advance_energy(self, devices: Column, times: Column, register_mwh: Column) -> None:
+        """Remember the newest readings with energy, which have been stored."""
+        self.energy[devices] = np.where(register_mwh == NULL, INTERVAL, REGISTER)
+        self.energy_time[devices] = times
+        self.register_mwh[devices] = register_mwh
+
+    def forget(self, devices: Column) -> None:
+        """What is remembered of them turned out wrong, or was changed by a merge."""
+        self.energy[devices] = UNKNOWN
+
+
+_EMPTY = {
+    "energy": UNKNOWN,
+    "time": NEVER,
+    "energy_time": NEVER,
+    "register_mwh": NULL,
+    "rollover_mwh": NULL,
+    "interval_ms": 0,
+    "since": NEVER,
+    "meter": 0,
+    "paired": 0,
+    "_version": _NO_VERSION,
+}
+
+
+def _or_null(value: int | None) -> int:
+    return NULL if value is None else value

@@ -1,0 +1,245 @@
+"""What a reading is: the kinds of device, and the measurements of each.
+
+Everything that must know the fields of a reading follows from here: decoding, validation, the COPY
+format, answers, corrections, exports, imports and OpenAPI by reading these tables, and the SQL that
+has to list columns by `make lists`, which writes the lists (see lists.py).
+"""
+
+from typing import Literal, NamedTuple
+
+KindName = Literal["vehicle", "meter"]
+
+MAX_POWER_KW = 10_000
+"""Most power through one device, kW: bounds its energy."""
+
+MAX_INTERVAL_KWH = MAX_POWER_KW * 24
+"""Most energy of one interval, kWh: that power over the longest reporting interval, a day."""
+
+MAX_REGISTER_KWH = 1_000_000_000
+"""Most that a register shows, kWh: what a float still holds to the milliwatt-hour."""
+
+Rollup = Literal["none", "extremes", "mean"]
+"""How a measurement is rolled up: not at all, by its extremes, or by its mean and extremes."""
+
+
+class Measurement(NamedTuple):
+    """A measurement beside energy: one field on the wire, one column in history."""
+
+    field: str
+    """The name on the wire."""
+
+    column: str
+    """The name in history and live state; it carries the unit that is stored."""
+
+    sql_type: Literal["smallint", "integer", "bigint"]
+
+    scale: int
+    """How many stored units are one unit of the wire."""
+
+    low: float
+    high: float
+    """What a device may send, both included, in units of the wire."""
+
+    unit: str
+    description: str
+    example: float
+    rollup: Rollup = "none"
+
+    of_history: str = ""
+    """What is rolled up of a reading, in SQL; by default the column."""
+
+    not_available: tuple[float, ...] = ()
+    """Values that devices send for nothing, though they may be true of others."""
+
+    is_energy: bool = False
+    """Whether a value that cannot be costs the whole reading, and not only itself."""
+
+
+class Energy(NamedTuple):
+    """Energy through a device, as interval energy or as a register; stored in milliwatt-hours."""
+
+    field: str
+    """The name of interval energy on the wire."""
+
+    column: str
+    register_column: str
+    description: str
+    example: float
+
+    @property
+    def register_field(self) -> str:
+        """The name of the register on the wire."""
+        return f"{self.field}Total"
+
+
+class DeviceKind(NamedTuple):
+    """A kind of device, and what its readings have."""
+
+    name: KindName
+    id_field: str
+    energy: Energy
+    measurements: tuple[Measurement, ...]
+    example_id: str
+    charges: bool = False
+    """Whether its readings may name the meter that it charges from."""
+
+    @property
+    def plural(self) -> str:
+        """The name in paths, such as /v1/vehicles."""
+        return f"{self.name}s"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that are this kind's own, on the wire."""
+        energies = (self.energy.field, self.energy.register_field)
+        return (*energies, *(each.field for each in self.measurements))
+
+
+SOC = Measurement(
+    field="soc",
+    column="soc_bp",
+    sql_type="smallint",
+    scale=100,
+    low=0,
+    high=100,
+    unit="%",
+    description="State of charge",
+    example=72,
+    rollup="extremes",
+)
+BATTERY_TEMP = Measurement(
+    field="batteryTemp",
+    column="battery_temp_cdeg",
+    sql_type="smallint",
+    scale=100,
+    low=-60,
+    high=150,  # beyond what a battery sensor can mean
+    unit="°C",
+    description="Battery temperature",
+    example=36,
+    rollup="mean",
+)
+_PHASES = "voltage_l1_mv, voltage_l2_mv, voltage_l3_mv"
+
+MAX_VOLTAGE = 500_000
+"""V; above any metering point of a depot."""
+
+_NO_VOLTAGE = (3276.7, 6553.5, 32767, 65535)
+"""All bits of a register of 15 or 16 bits, in V or tenths of a volt."""
+
+VOLTAGE = Measurement(
+    field="voltage",
+    column="voltage_mv",
+    sql_type="integer",
+    scale=1000,
+    low=0,
+    high=MAX_VOLTAGE,
+    unit="V",
+    description="Mean voltage",
+    example=230,
+    rollup="mean",
+    of_history=f"coalesce(voltage_mv, mean_of({_PHASES}))",
+    not_available=_NO_VOLTAGE,
+)
+VOLTAGES = tuple(
+    Measurement(
+        field=f"voltageL{phase}",
+        column=f"voltage_l{phase}_mv",
+        sql_type="integer",
+        scale=1000,
+        low=0,
+        high=MAX_VOLTAGE,
+        unit="V",
+        description=f"Voltage of phase {phase}",
+        example=230,
+        rollup="mean",
+        not_available=_NO_VOLTAGE,
+    )
+    for phase in (1, 2, 3)
+)
+POWER = Measurement(
+    field="powerKw",
+    column="power_w",
+    sql_type="integer",
+    scale=1000,
+    low=-100_000,
+    high=100_000,
+    unit="kW",
+    description="Power; never turned into energy",
+    example=7.2,
+    rollup="mean",
+)
+
+
+def _reverse(field: str, description: str) -> tuple[Measurement, Measurement]:
+    """Return energy in the other direction, of the interval and as a register."""
+    interval = Measurement(
+        field=field,
+        column="reverse_mwh",
+        sql_type="bigint",
+        scale=1_000_000,
+        low=0,
+        high=MAX_INTERVAL_KWH,
+        unit="kWh",
+        description=f"{description} since the previous reading",
+        example=0.4,
+        is_energy=True,
+    )
+    register = interval._replace(
+        field=f"{field}Total",
+        column="reverse_register_mwh",
+        high=MAX_REGISTER_KWH,
+        description=f"{description}: instead, a total that grows",
+    )
+    return interval, register
+
+
+VEHICLE = DeviceKind(
+    name="vehicle",
+    id_field="vehicleId",
+    energy=Energy(
+        field="kwhDeliveredDc",
+        column="energy_mwh",
+        register_column="register_mwh",
+        description="Energy that reached the battery",
+        example=1.2,
+    ),
+    measurements=(
+        SOC,
+        BATTERY_TEMP,
+        POWER,
+        *_reverse("kwhReturnedDc", "Energy discharged from the battery"),
+    ),
+    example_id="EV-1",
+    charges=True,
+)
+METER = DeviceKind(
+    name="meter",
+    id_field="meterId",
+    energy=Energy(
+        field="kwhConsumedAc",
+        column="energy_mwh",
+        register_column="register_mwh",
+        description="Energy metered",
+        example=1.5,
+    ),
+    measurements=(
+        VOLTAGE,
+        *VOLTAGES,
+        POWER,
+        *_reverse("kwhExportedAc", "Energy exported through the meter"),
+    ),
+    example_id="MTR-1",
+)
+
+KINDS: tuple[DeviceKind, ...] = (VEHICLE, METER)
+
+KIND_OF: dict[str, DeviceKind] = {kind.name: kind for kind in KINDS}
+
+MEASUREMENTS: tuple[Measurement, ...] = tuple(
+    {each.column: each for kind in KINDS for each in kind.measurements}.values()
+)
+"""Every column of a measurement beside energy, each once."""
+
+PLACES: dict[str, int] = {each.column: place for place, each in enumerate(MEASUREMENTS)}
+"""The place of each column in MEASUREMENTS."""

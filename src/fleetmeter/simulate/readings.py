@@ -1,0 +1,16 @@
+"""Readings as simulated devices take them: whole numbers, in the units of history."""
+
+from typing import Literal
+
+Kind = Literal["vehicles", "meters", "vehicle_registers", "meter_registers"]
+"""Whose it is, and whether its energy is of an interval or what a register shows."""
+
+VehicleRow = tuple[str, int, int, int, int, str | None]
+"""Id, time, energy (mWh), state of charge (basis points), battery temperature (hundredths of °C),
+and the meter that it names itself."""
+
+MeterRow = tuple[str, int, int, int]
+"""Id, time, energy (mWh), voltage (mV)."""
+
+Row = VehicleRow | MeterRow
+"""Times are microseconds since EPOCH."""

@@ -1,0 +1,82 @@
+"""What writers remember of devices: hints that grow, and that a change of assignments outdates."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from fleetmeter.intake.rows import NULL
+from fleetmeter.intake.writer_cache import INTERVAL, NEVER, NOTHING, REGISTER, WriterCache
+from fleetmeter.readings.model import EPOCH
+
+HOUR_US = 3_600_000_000
+
+
+def devices(*numbers: int) -> Any:
+    return np.array(numbers, np.int64)
+
+
+def row(device: int, **fields: Any) -> dict[str, Any]:
+    nothing = dict.fromkeys(
+        ("time", "energy_at", "register_mwh", "register_rollover_mwh", "since", "meter"), None
+    )
+    return nothing | {"device": device, "interval_ms": 60_000} | fields
+
+
+def cache_of(*rows: dict[str, Any], version: int = 1) -> WriterCache:
+    cache = WriterCache()
+    cache.make_room(max(row["device"] for row in rows))
+    cache.at_version(version)
+    cache.learn(rows, version)
+    return cache
+
+
+def test_what_was_read_is_known_also_that_there_is_nothing() -> None:
+    hour = timedelta(hours=1)
+    cache = cache_of(
+        row(1),
+        row(2, time=EPOCH + hour, energy_at=EPOCH),
+        row(
+            3, time=EPOCH + hour, energy_at=EPOCH + hour, register_mwh=7, register_rollover_mwh=100
+        ),
+        row(4, since=EPOCH + hour, meter=9, interval_ms=900_000),
+    )
+    assert cache.unknown(devices(1, 2, 3, 4)).size == 0
+    assert cache.energy[1:5].tolist() == [NOTHING, INTERVAL, REGISTER, NOTHING]
+    assert cache.time[1:4].tolist() == [NEVER, HOUR_US, HOUR_US]
+    assert cache.energy_time[1:4].tolist() == [NEVER, 0, HOUR_US]
+    assert (cache.register_mwh[3], cache.rollover_mwh[3]) == (7, 100)
+    assert (cache.since[4], cache.meter[4]) == (HOUR_US, 9)
+    assert cache.interval_ms[[1, 4]].tolist() == [60_000, 900_000]
+    assert (cache.since[1], cache.meter[1]) == (NEVER, 0)
+
+
+def test_devices_are_unknown_until_they_are_learned_and_when_they_are_forgotten() -> None:
+    cache = cache_of(row(1), row(2))
+    cache.make_room(5000)
+    assert cache.unknown(devices(1, 2, 5000)).tolist() == [5000]
+    cache.forget(devices(2))
+    assert cache.unknown(devices(1, 2)).tolist() == [2]
+
+
+def test_another_version_outdates_all_assignments_and_pairs() -> None:
+    cache = cache_of(row(1), row(2))
+    cache.paired[devices(1)] = 7
+    cache.at_version(1)
+    assert cache.unknown(devices(1, 2)).size == 0
+    assert cache.paired[1] == 7
+    cache.at_version(2)
+    assert cache.unknown(devices(1, 2)).tolist() == [1, 2]
+    assert cache.paired[1] == 0
+    cache.learn([row(1)], 1)  # what was read before somebody changed it again
+    assert cache.unknown(devices(1)).tolist() == [1]
+
+
+def test_what_was_stored_is_the_newest() -> None:
+    cache = cache_of(row(1), row(2))
+    cache.advance(devices(1, 2), devices(7, 6))
+    cache.advance_energy(devices(1, 2), devices(5, 6), devices(NULL, 100))
+    assert cache.time[1:3].tolist() == [7, 6]
+    assert cache.energy_time[1:3].tolist() == [5, 6]
+    assert cache.energy[1:3].tolist() == [INTERVAL, REGISTER]
+    assert cache.register_mwh[1:3].tolist() == [NULL, 100]
