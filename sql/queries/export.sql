@@ -53,7 +53,8 @@ select
     case when d.kind = 'vehicle' then export_decimal(r.register_mwh, 1000000) end as "kwhDeliveredDcTotal",
     -- each measurement of vehicle: export_decimal(r.{column}, {scale}) as "{field}",
     export_decimal(r.soc_bp, 100) as "soc", export_decimal(r.battery_temp_cdeg, 100) as "batteryTemp",
-    export_decimal(r.power_w, 1000) as "powerKw", export_decimal(r.reverse_mwh, 1000000) as "kwhReturnedDc",
+    export_decimal(r.power_w, 1000) as "powerKw", export_decimal(r.odometer_m, 1000) as "odometerKm",
+    export_decimal(r.reverse_mwh, 1000000) as "kwhReturnedDc",
     export_decimal(r.reverse_register_mwh, 1000000) as "kwhReturnedDcTotal",
     -- end
     case

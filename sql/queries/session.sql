@@ -13,9 +13,9 @@ create temporary table if not exists incoming (
     energy_expected timestamptz,
     energy_at timestamptz,
     -- each measurement: {column}_at timestamptz,
-    soc_bp_at timestamptz, battery_temp_cdeg_at timestamptz, power_w_at timestamptz, reverse_mwh_at timestamptz,
-    reverse_register_mwh_at timestamptz, voltage_mv_at timestamptz, voltage_l1_mv_at timestamptz,
-    voltage_l2_mv_at timestamptz, voltage_l3_mv_at timestamptz,
+    soc_bp_at timestamptz, battery_temp_cdeg_at timestamptz, power_w_at timestamptz, odometer_m_at timestamptz,
+    reverse_mwh_at timestamptz, reverse_register_mwh_at timestamptz, voltage_mv_at timestamptz,
+    voltage_l1_mv_at timestamptz, voltage_l2_mv_at timestamptz, voltage_l3_mv_at timestamptz,
     -- end
     device integer not null,
     meter integer,
@@ -28,8 +28,8 @@ create temporary table if not exists incoming (
     reset boolean not null,
     spread boolean not null,
     -- each measurement, last: {column} {type},
-    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, reverse_mwh bigint, reverse_register_mwh bigint,
-    voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
     -- end
 ) on commit delete rows;
 -- What history is to have under the keys of a batch.
@@ -45,8 +45,8 @@ create temporary table if not exists heads (
     interval_start timestamptz,
     meter_declared boolean not null,
     -- each measurement, last: {column} {type},
-    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, reverse_mwh bigint, reverse_register_mwh bigint,
-    voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
     -- end
 ) on commit delete rows;
 create temporary table if not exists timeline (

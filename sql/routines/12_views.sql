@@ -11,7 +11,7 @@ select
     m.id as meter_id,
     r.meter_declared,
     -- each measurement of vehicle, last: r.{column},
-    r.soc_bp, r.battery_temp_cdeg, r.power_w, r.reverse_mwh, r.reverse_register_mwh
+    r.soc_bp, r.battery_temp_cdeg, r.power_w, r.odometer_m, r.reverse_mwh, r.reverse_register_mwh
     -- end
 from readings as r
 join devices as d
@@ -49,7 +49,7 @@ select
     s.last_seen,
     s.removed_at,
     -- each measurement of vehicle, last: s.{column},
-    s.soc_bp, s.battery_temp_cdeg, s.power_w, s.reverse_mwh, s.reverse_register_mwh
+    s.soc_bp, s.battery_temp_cdeg, s.power_w, s.odometer_m, s.reverse_mwh, s.reverse_register_mwh
     -- end
 from live_state as s
 join devices as d

@@ -59,6 +59,7 @@ begin
             case when h.time <= p_to then h.soc_bp end as soc_bp,
             case when h.time <= p_to then h.battery_temp_cdeg end as battery_temp_cdeg,
             case when h.time <= p_to then h.power_w end as power_w,
+            case when h.time <= p_to then h.odometer_m end as odometer_m,
             case when h.time <= p_to then h.reverse_mwh end as reverse_mwh,
             case when h.time <= p_to then h.reverse_register_mwh end as reverse_register_mwh,
             case when h.time <= p_to then h.voltage_mv end as voltage_mv,

@@ -102,8 +102,8 @@ returns table (
     span_ms bigint,
     reset boolean,
     -- each measurement, last: {column} {type},
-    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, reverse_mwh bigint, reverse_register_mwh bigint,
-    voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
     -- end
 )
 language plpgsql
@@ -121,8 +121,8 @@ begin
         r.span_ms,
         r.reset,
         -- each measurement, last: r.{column},
-        r.soc_bp, r.battery_temp_cdeg, r.power_w, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv, r.voltage_l1_mv,
-        r.voltage_l2_mv, r.voltage_l3_mv
+        r.soc_bp, r.battery_temp_cdeg, r.power_w, r.odometer_m, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv,
+        r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv
         -- end
     from unnest(p_ids, devices_of(p_kind, p_ids), p_starts) as d (id, device, start)
     cross join lateral (

@@ -111,7 +111,8 @@ begin
         meter_declared = i.meter_declared,
         -- each measurement: {column} = coalesce(i.{column}, s.{column}),
         soc_bp = coalesce(i.soc_bp, s.soc_bp), battery_temp_cdeg = coalesce(i.battery_temp_cdeg, s.battery_temp_cdeg),
-        power_w = coalesce(i.power_w, s.power_w), reverse_mwh = coalesce(i.reverse_mwh, s.reverse_mwh),
+        power_w = coalesce(i.power_w, s.power_w), odometer_m = coalesce(i.odometer_m, s.odometer_m),
+        reverse_mwh = coalesce(i.reverse_mwh, s.reverse_mwh),
         reverse_register_mwh = coalesce(i.reverse_register_mwh, s.reverse_register_mwh),
         voltage_mv = coalesce(i.voltage_mv, s.voltage_mv), voltage_l1_mv = coalesce(i.voltage_l1_mv, s.voltage_l1_mv),
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
@@ -121,6 +122,7 @@ begin
         soc_bp_at = case when i.soc_bp is null then coalesce(s.soc_bp_at, s.time) else i.soc_bp_at end,
         battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then coalesce(s.battery_temp_cdeg_at, s.time) else i.battery_temp_cdeg_at end,
         power_w_at = case when i.power_w is null then coalesce(s.power_w_at, s.time) else i.power_w_at end,
+        odometer_m_at = case when i.odometer_m is null then coalesce(s.odometer_m_at, s.time) else i.odometer_m_at end,
         reverse_mwh_at = case when i.reverse_mwh is null then coalesce(s.reverse_mwh_at, s.time) else i.reverse_mwh_at end,
         reverse_register_mwh_at = case when i.reverse_register_mwh is null then coalesce(s.reverse_register_mwh_at, s.time) else i.reverse_register_mwh_at end,
         voltage_mv_at = case when i.voltage_mv is null then coalesce(s.voltage_mv_at, s.time) else i.voltage_mv_at end,
@@ -142,12 +144,12 @@ begin
     insert into live_state (
         device, meter, time, energy_at, energy_mwh, register_mwh, span_ms, interval_start, meter_declared, reset, spread,
         -- each measurement: {column},
-        soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv, voltage_l2_mv,
-        voltage_l3_mv,
+        soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
+        voltage_l2_mv, voltage_l3_mv,
         -- end
         -- each measurement: {column}_at,
-        soc_bp_at, battery_temp_cdeg_at, power_w_at, reverse_mwh_at, reverse_register_mwh_at, voltage_mv_at,
-        voltage_l1_mv_at, voltage_l2_mv_at, voltage_l3_mv_at,
+        soc_bp_at, battery_temp_cdeg_at, power_w_at, odometer_m_at, reverse_mwh_at, reverse_register_mwh_at,
+        voltage_mv_at, voltage_l1_mv_at, voltage_l2_mv_at, voltage_l3_mv_at,
         -- end
         last_seen
     )
@@ -155,12 +157,12 @@ begin
         i.device, i.meter, i.time, i.energy_at, i.energy_mwh, i.register_mwh, i.span_ms, i.interval_start,
         i.meter_declared, i.reset, i.spread,
         -- each measurement: i.{column},
-        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv, i.voltage_l1_mv,
-        i.voltage_l2_mv, i.voltage_l3_mv,
+        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
+        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv,
         -- end
         -- each measurement: i.{column}_at,
-        i.soc_bp_at, i.battery_temp_cdeg_at, i.power_w_at, i.reverse_mwh_at, i.reverse_register_mwh_at, i.voltage_mv_at,
-        i.voltage_l1_mv_at, i.voltage_l2_mv_at, i.voltage_l3_mv_at,
+        i.soc_bp_at, i.battery_temp_cdeg_at, i.power_w_at, i.odometer_m_at, i.reverse_mwh_at, i.reverse_register_mwh_at,
+        i.voltage_mv_at, i.voltage_l1_mv_at, i.voltage_l2_mv_at, i.voltage_l3_mv_at,
         -- end
         now()
     from incoming as i
@@ -202,9 +204,9 @@ create or replace function append_readings(
     p_reset boolean[],
     p_spread boolean[],
     -- each measurement, last: p_{column} {type}[],
-    p_soc_bp smallint[], p_battery_temp_cdeg smallint[], p_power_w integer[], p_reverse_mwh bigint[],
-    p_reverse_register_mwh bigint[], p_voltage_mv integer[], p_voltage_l1_mv integer[], p_voltage_l2_mv integer[],
-    p_voltage_l3_mv integer[]
+    p_soc_bp smallint[], p_battery_temp_cdeg smallint[], p_power_w integer[], p_odometer_m bigint[],
+    p_reverse_mwh bigint[], p_reverse_register_mwh bigint[], p_voltage_mv integer[], p_voltage_l1_mv integer[],
+    p_voltage_l2_mv integer[], p_voltage_l3_mv integer[]
     -- end
 )
 returns boolean
@@ -236,15 +238,15 @@ begin
         insert into readings (
             device, meter, time, energy_mwh, register_mwh, span_ms, meter_declared, reset, spread,
             -- each measurement, last: {column},
-            soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
-            voltage_l2_mv, voltage_l3_mv
+            soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
+            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
             -- end
         )
         select *
         from unnest(
             p_device, p_meter, p_time, p_energy_mwh, p_register_mwh, p_span_ms, p_meter_declared, p_reset, p_spread,
             -- each measurement, last: p_{column},
-            p_soc_bp, p_battery_temp_cdeg, p_power_w, p_reverse_mwh, p_reverse_register_mwh, p_voltage_mv,
+            p_soc_bp, p_battery_temp_cdeg, p_power_w, p_odometer_m, p_reverse_mwh, p_reverse_register_mwh, p_voltage_mv,
             p_voltage_l1_mv, p_voltage_l2_mv, p_voltage_l3_mv
             -- end
         )
@@ -264,7 +266,8 @@ begin
         meter_declared = i.meter_declared,
         -- each measurement: {column} = coalesce(i.{column}, s.{column}),
         soc_bp = coalesce(i.soc_bp, s.soc_bp), battery_temp_cdeg = coalesce(i.battery_temp_cdeg, s.battery_temp_cdeg),
-        power_w = coalesce(i.power_w, s.power_w), reverse_mwh = coalesce(i.reverse_mwh, s.reverse_mwh),
+        power_w = coalesce(i.power_w, s.power_w), odometer_m = coalesce(i.odometer_m, s.odometer_m),
+        reverse_mwh = coalesce(i.reverse_mwh, s.reverse_mwh),
         reverse_register_mwh = coalesce(i.reverse_register_mwh, s.reverse_register_mwh),
         voltage_mv = coalesce(i.voltage_mv, s.voltage_mv), voltage_l1_mv = coalesce(i.voltage_l1_mv, s.voltage_l1_mv),
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
@@ -274,6 +277,7 @@ begin
         soc_bp_at = case when i.soc_bp is null then coalesce(s.soc_bp_at, s.time) end,
         battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then coalesce(s.battery_temp_cdeg_at, s.time) end,
         power_w_at = case when i.power_w is null then coalesce(s.power_w_at, s.time) end,
+        odometer_m_at = case when i.odometer_m is null then coalesce(s.odometer_m_at, s.time) end,
         reverse_mwh_at = case when i.reverse_mwh is null then coalesce(s.reverse_mwh_at, s.time) end,
         reverse_register_mwh_at = case when i.reverse_register_mwh is null then coalesce(s.reverse_register_mwh_at, s.time) end,
         voltage_mv_at = case when i.voltage_mv is null then coalesce(s.voltage_mv_at, s.time) end,
@@ -455,15 +459,15 @@ begin
         insert into heads (
             is_stored, was_ms, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
             -- each measurement, last: {column},
-            soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
-            voltage_l2_mv, voltage_l3_mv
+            soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
+            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
             -- end
         )
         select
             true, r.span_ms, r.device, r.meter, r.time, case when r.register_mwh is null then r.energy_mwh end,
             r.register_mwh, r.interval_start, r.meter_declared,
             -- each measurement, last: r.{column},
-            r.soc_bp, r.battery_temp_cdeg, r.power_w, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv,
+            r.soc_bp, r.battery_temp_cdeg, r.power_w, r.odometer_m, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv,
             r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv
             -- end
         from stored_of_day(l_day.first, l_day.last, l_day.devices, l_day.is_dense) as r;
@@ -503,9 +507,10 @@ begin
                 i.*,
                 -- each measurement: i.{column} <> h.{column} or
                 i.soc_bp <> h.soc_bp or i.battery_temp_cdeg <> h.battery_temp_cdeg or i.power_w <> h.power_w or
-                i.reverse_mwh <> h.reverse_mwh or i.reverse_register_mwh <> h.reverse_register_mwh or
-                i.voltage_mv <> h.voltage_mv or i.voltage_l1_mv <> h.voltage_l1_mv or
-                i.voltage_l2_mv <> h.voltage_l2_mv or i.voltage_l3_mv <> h.voltage_l3_mv or
+                i.odometer_m <> h.odometer_m or i.reverse_mwh <> h.reverse_mwh or
+                i.reverse_register_mwh <> h.reverse_register_mwh or i.voltage_mv <> h.voltage_mv or
+                i.voltage_l1_mv <> h.voltage_l1_mv or i.voltage_l2_mv <> h.voltage_l2_mv or
+                i.voltage_l3_mv <> h.voltage_l3_mv or
                 -- end
                 coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
                     or i.interval_start <> h.interval_start
@@ -513,7 +518,8 @@ begin
                 -- each measurement: i.{column} is not null and h.{column} is null or
                 i.soc_bp is not null and h.soc_bp is null or
                 i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or
-                i.power_w is not null and h.power_w is null or i.reverse_mwh is not null and h.reverse_mwh is null or
+                i.power_w is not null and h.power_w is null or i.odometer_m is not null and h.odometer_m is null or
+                i.reverse_mwh is not null and h.reverse_mwh is null or
                 i.reverse_register_mwh is not null and h.reverse_register_mwh is null or
                 i.voltage_mv is not null and h.voltage_mv is null or
                 i.voltage_l1_mv is not null and h.voltage_l1_mv is null or
@@ -540,7 +546,8 @@ begin
                 -- each measurement: {column} = coalesce(h.{column}, c.{column}),
                 soc_bp = coalesce(h.soc_bp, c.soc_bp),
                 battery_temp_cdeg = coalesce(h.battery_temp_cdeg, c.battery_temp_cdeg),
-                power_w = coalesce(h.power_w, c.power_w), reverse_mwh = coalesce(h.reverse_mwh, c.reverse_mwh),
+                power_w = coalesce(h.power_w, c.power_w), odometer_m = coalesce(h.odometer_m, c.odometer_m),
+                reverse_mwh = coalesce(h.reverse_mwh, c.reverse_mwh),
                 reverse_register_mwh = coalesce(h.reverse_register_mwh, c.reverse_register_mwh),
                 voltage_mv = coalesce(h.voltage_mv, c.voltage_mv),
                 voltage_l1_mv = coalesce(h.voltage_l1_mv, c.voltage_l1_mv),
@@ -558,15 +565,15 @@ begin
             insert into heads (
                 is_changed, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
                 -- each measurement, last: {column},
-                soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
-                voltage_l2_mv, voltage_l3_mv
+                soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
+                voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
                 -- end
             )
             select
                 true, i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.interval_start, i.meter_declared,
                 -- each measurement, last: i.{column},
-                i.soc_bp, i.battery_temp_cdeg, i.power_w, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
-                i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv
+                i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh,
+                i.voltage_mv, i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv
                 -- end
             from incoming as i
             where i.turn = l_turn
@@ -593,16 +600,16 @@ begin
     insert into incoming (
         item, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared, reset, spread,
         -- each measurement, last: {column},
-        soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv, voltage_l2_mv,
-        voltage_l3_mv
+        soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
+        voltage_l2_mv, voltage_l3_mv
         -- end
     )
     select
         row_number() over (order by h.device, h.time), h.device, h.meter, h.time, h.energy_mwh, h.register_mwh,
         h.interval_start, h.meter_declared, false, false,
         -- each measurement, last: h.{column},
-        h.soc_bp, h.battery_temp_cdeg, h.power_w, h.reverse_mwh, h.reverse_register_mwh, h.voltage_mv, h.voltage_l1_mv,
-        h.voltage_l2_mv, h.voltage_l3_mv
+        h.soc_bp, h.battery_temp_cdeg, h.power_w, h.odometer_m, h.reverse_mwh, h.reverse_register_mwh, h.voltage_mv,
+        h.voltage_l1_mv, h.voltage_l2_mv, h.voltage_l3_mv
         -- end
     from heads as h
     where h.is_changed;
@@ -641,6 +648,7 @@ begin
         soc_bp = case when n.soc_bp_at >= coalesce(s.soc_bp_at, s.time) or s.soc_bp is null then coalesce(n.soc_bp, s.soc_bp) else s.soc_bp end,
         battery_temp_cdeg = case when n.battery_temp_cdeg_at >= coalesce(s.battery_temp_cdeg_at, s.time) or s.battery_temp_cdeg is null then coalesce(n.battery_temp_cdeg, s.battery_temp_cdeg) else s.battery_temp_cdeg end,
         power_w = case when n.power_w_at >= coalesce(s.power_w_at, s.time) or s.power_w is null then coalesce(n.power_w, s.power_w) else s.power_w end,
+        odometer_m = case when n.odometer_m_at >= coalesce(s.odometer_m_at, s.time) or s.odometer_m is null then coalesce(n.odometer_m, s.odometer_m) else s.odometer_m end,
         reverse_mwh = case when n.reverse_mwh_at >= coalesce(s.reverse_mwh_at, s.time) or s.reverse_mwh is null then coalesce(n.reverse_mwh, s.reverse_mwh) else s.reverse_mwh end,
         reverse_register_mwh = case when n.reverse_register_mwh_at >= coalesce(s.reverse_register_mwh_at, s.time) or s.reverse_register_mwh is null then coalesce(n.reverse_register_mwh, s.reverse_register_mwh) else s.reverse_register_mwh end,
         voltage_mv = case when n.voltage_mv_at >= coalesce(s.voltage_mv_at, s.time) or s.voltage_mv is null then coalesce(n.voltage_mv, s.voltage_mv) else s.voltage_mv end,
@@ -652,6 +660,7 @@ begin
         soc_bp_at = case when n.soc_bp_at >= coalesce(s.soc_bp_at, s.time) or s.soc_bp is null then n.soc_bp_at else coalesce(s.soc_bp_at, s.time) end,
         battery_temp_cdeg_at = case when n.battery_temp_cdeg_at >= coalesce(s.battery_temp_cdeg_at, s.time) or s.battery_temp_cdeg is null then n.battery_temp_cdeg_at else coalesce(s.battery_temp_cdeg_at, s.time) end,
         power_w_at = case when n.power_w_at >= coalesce(s.power_w_at, s.time) or s.power_w is null then n.power_w_at else coalesce(s.power_w_at, s.time) end,
+        odometer_m_at = case when n.odometer_m_at >= coalesce(s.odometer_m_at, s.time) or s.odometer_m is null then n.odometer_m_at else coalesce(s.odometer_m_at, s.time) end,
         reverse_mwh_at = case when n.reverse_mwh_at >= coalesce(s.reverse_mwh_at, s.time) or s.reverse_mwh is null then n.reverse_mwh_at else coalesce(s.reverse_mwh_at, s.time) end,
         reverse_register_mwh_at = case when n.reverse_register_mwh_at >= coalesce(s.reverse_register_mwh_at, s.time) or s.reverse_register_mwh is null then n.reverse_register_mwh_at else coalesce(s.reverse_register_mwh_at, s.time) end,
         voltage_mv_at = case when n.voltage_mv_at >= coalesce(s.voltage_mv_at, s.time) or s.voltage_mv is null then n.voltage_mv_at else coalesce(s.voltage_mv_at, s.time) end,
@@ -671,6 +680,7 @@ begin
             (array_agg(i.soc_bp order by i.time desc) filter (where i.soc_bp is not null))[1] as soc_bp,
             (array_agg(i.battery_temp_cdeg order by i.time desc) filter (where i.battery_temp_cdeg is not null))[1] as battery_temp_cdeg,
             (array_agg(i.power_w order by i.time desc) filter (where i.power_w is not null))[1] as power_w,
+            (array_agg(i.odometer_m order by i.time desc) filter (where i.odometer_m is not null))[1] as odometer_m,
             (array_agg(i.reverse_mwh order by i.time desc) filter (where i.reverse_mwh is not null))[1] as reverse_mwh,
             (array_agg(i.reverse_register_mwh order by i.time desc) filter (where i.reverse_register_mwh is not null))[1] as reverse_register_mwh,
             (array_agg(i.voltage_mv order by i.time desc) filter (where i.voltage_mv is not null))[1] as voltage_mv,
@@ -682,6 +692,7 @@ begin
             max(i.time) filter (where i.soc_bp is not null) as soc_bp_at,
             max(i.time) filter (where i.battery_temp_cdeg is not null) as battery_temp_cdeg_at,
             max(i.time) filter (where i.power_w is not null) as power_w_at,
+            max(i.time) filter (where i.odometer_m is not null) as odometer_m_at,
             max(i.time) filter (where i.reverse_mwh is not null) as reverse_mwh_at,
             max(i.time) filter (where i.reverse_register_mwh is not null) as reverse_register_mwh_at,
             max(i.time) filter (where i.voltage_mv is not null) as voltage_mv_at,
@@ -755,16 +766,16 @@ begin
     insert into readings (
         device, meter, time, energy_mwh, register_mwh, span_ms, interval_start, meter_declared, reset, spread,
         -- each measurement, last: {column},
-        soc_bp, battery_temp_cdeg, power_w, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv, voltage_l2_mv,
-        voltage_l3_mv
+        soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
+        voltage_l2_mv, voltage_l3_mv
         -- end
     )
     select
         i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.span_ms, i.interval_start, i.meter_declared, i.reset,
         i.spread,
         -- each measurement, last: i.{column},
-        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv, i.voltage_l1_mv,
-        i.voltage_l2_mv, i.voltage_l3_mv
+        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
+        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv
         -- end
     from incoming as i
     order by i.device, i.time;

@@ -177,3 +177,14 @@ def test_only_what_chargers_meter_is_shared_out(client: httpx.Client, uid: str, 
     client.patch(f"/v1/meters/{uid}M", json={"role": None}).raise_for_status()
     assert client.get(path, params=window).json()["totalEnergyConsumedAc"] == 2
     assert client.patch(f"/v1/meters/{uid}M", json={"role": "car"}).status_code == 400
+
+
+def test_the_distance_that_a_vehicle_has_driven_is_kept(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(1)
+    post(client, reading(f"{uid}EV", at, odometerKm=48_211.5))
+    post(client, reading(f"{uid}EV", at + MINUTE, soc=50))
+    assert [each.get("odometerKm") for each in history(client, f"{uid}EV")] == [48_211.5, None]
+    state = client.get(f"/v1/vehicles/{uid}EV").json()
+    assert (state["odometerKm"], state["asOf"]) == (48_211.5, {"odometerKm": rfc3339(at)})
+    outcome = post(client, reading(f"{uid}EV", at + 2 * MINUTE, odometerKm=-1, soc=50))
+    assert [each["path"] for each in outcome["warnings"]] == ["$.odometerKm"]

@@ -169,6 +169,17 @@ POWER = Measurement(
     example=7.2,
     rollup="mean",
 )
+ODOMETER = Measurement(
+    field="odometerKm",
+    column="odometer_m",
+    sql_type="bigint",
+    scale=1000,
+    low=0,
+    high=10_000_000,
+    unit="km",
+    description="Distance driven in its life",
+    example=48_211.5,
+)
 
 
 def _reverse(field: str, description: str) -> tuple[Measurement, Measurement]:
@@ -208,6 +219,7 @@ VEHICLE = DeviceKind(
         SOC,
         BATTERY_TEMP,
         POWER,
+        ODOMETER,
         *_reverse("kwhReturnedDc", "Energy discharged from the battery"),
     ),
     example_id="EV-1",
