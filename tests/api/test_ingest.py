@@ -148,8 +148,10 @@ def test_when_an_interval_began_is_a_value_of_its_reading(client: httpx.Client, 
         given | {"intervalStart": None},
     ]
     outcome = client.post("/v1/ingest", json=others).json()
-    assert [item["code"] for item in outcome["rejected"]] == ["conflict"] * 3
-    assert "intervalStart" not in client.get(f"/v1/meters/{uid}M").json()
+    assert [(item["index"], item["code"]) for item in outcome["rejected"]] == [(1, "conflict")]
+    assert (outcome["accepted"], outcome["duplicates"]) == (1, 1), "what was absent is completed"
+    completed = client.get(f"/v1/meters/{uid}M").json()
+    assert completed["intervalStart"] == rfc3339(at - MINUTE)
     path = f"/v1/meters/{uid}S"
     assert client.get(path).json()["intervalStart"] == given["intervalStart"]
     window = {"from": rfc3339(at), "to": rfc3339(at + MINUTE)}

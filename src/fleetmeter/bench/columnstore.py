@@ -202,8 +202,8 @@ class _Packing:
             started = perf_counter()
             await self._connection.copy_records_to_table(
                 "incoming",
-                columns=("item", "meter_declared", "reset", *_COLUMNS),
-                records=[(item, False, False, *row) for item, row in enumerate(batch)],
+                columns=("item", "meter_declared", "reset", "spread", *_COLUMNS),
+                records=[(item, False, False, False, *row) for item, row in enumerate(batch)],
             )
             stored += len((await queries.store_readings(self._connection))["stored"] or ())
             seconds += perf_counter() - started

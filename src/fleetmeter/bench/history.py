@@ -153,7 +153,7 @@ _DEVICES = (
 # From a time to another, so often, so many: in the order of time, as readings come in. Energy is of
 # the time between two readings; a vehicle that shares a meter charges when its neighbour does.
 _VEHICLE_READINGS = """
-insert into readings (device, meter, time, energy_mwh, soc_bp, battery_temp_cdeg)
+insert into readings (device, meter, time, energy_mwh, soc_bp, battery_temp_cdeg, span_ms)
 select
     v.number,
     $4 + v.meter,
@@ -165,7 +165,8 @@ select
         else 0
     end,
     2000 + (extract(hour from v.time)::integer + v.meter) % 24 * 250 + v.noise % 50,
-    1800 + v.number % 190 * 10 + v.noise % 9 * 10
+    1800 + v.number % 190 * 10 + v.noise % 9 * 10,
+    extract(epoch from $3::interval)::bigint * 1000
 from (
     select
         t.time,
@@ -178,7 +179,7 @@ from (
 order by v.time, v.number
 """
 _METER_READINGS = """
-insert into readings (device, time, energy_mwh, voltage_mv)
+insert into readings (device, time, energy_mwh, voltage_mv, span_ms)
 select
     $4 + m.number,
     m.time,
@@ -190,7 +191,8 @@ select
             else 0
         end
     ) * extract(epoch from $3::interval)::bigint / 60,
-    226000 + m.number % 83 * 100 + m.noise % 40 * 100
+    226000 + m.number % 83 * 100 + m.noise % 40 * 100,
+    extract(epoch from $3::interval)::bigint * 1000
 from (
     select
         t.time,
