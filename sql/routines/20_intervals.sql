@@ -122,75 +122,103 @@ begin
 end;
 $$;
 
--- Intervals that say themselves when they began may overlap others: of their pieces, what others cover is not counted
--- again. Those that overlap what has changed between two times, of a device that has any.
-create or replace function cover_once(p_device integer, p_from timestamptz, p_to timestamptz)
+-- Intervals that say themselves when they began may overlap others: of their pieces, what an interval covers that ended
+-- before is not counted again. Of devices that have any, in the days of intervals that have changed, from p_starts to
+-- p_ends.
+create or replace function cover_once(p_devices integer[], p_starts timestamptz[], p_ends timestamptz[])
+returns void
+language plpgsql
+as $$
+begin
+    perform cover_quarters(c.device, lower(c.days), upper(c.days))
+    from (
+        select
+            u.device,
+            unnest(range_agg(tstzrange(
+                date_bin('1 day', u.starts, '2000-01-01 00:00:00+00'),
+                date_bin('1 day', u.ends, '2000-01-01 00:00:00+00') + interval '24 hours'
+            ))) as days
+        from unnest(p_devices, p_starts, p_ends) as u (device, starts, ends)
+        join devices as d
+            on d.device = u.device
+        where d.says_starts
+        group by u.device
+    ) as c;
+end;
+$$;
+
+-- The same for the quarter hours of one device between two of them: all that it has in each is laid out in the order in
+-- which it ends.
+create or replace function cover_quarters(p_device integer, p_from timestamptz, p_to timestamptz)
 returns void
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_reading record;
+    l_piece record;
 begin
-    if not exists (select from devices as d where d.device = p_device and d.says_starts) then
-        return;
-    end if;
-    for l_reading in
-        select distinct r.time, r.interval_start
-        from spread_energy as s
-        join readings as r
-            on r.device = s.device
-            and r.time = s.ends
-        where s.device = p_device
-            and s.bucket > floor_quarter(p_from)
-            and s.bucket <= p_to
-            and r.interval_start is not null
-        order by r.time
-    loop
-        update spread_energy as s
-        set covered_ms = o.covered_ms
+    for l_piece in
+        select c.*
         from (
             select
-                p.bucket,
-                coalesce(
-                    sum(ms_between(lower(c.range), upper(c.range))),
-                    0
-                )::bigint as covered_ms
+                b.*,
+                case
+                    when b.part && b.before then (
+                        select coalesce(sum(ms_between(lower(f.range), upper(f.range))), 0)
+                        from unnest(tstzmultirange(b.part) - b.before) as f (range)
+                    )
+                    else b.whole_ms
+                end::bigint as free_ms
             from (
                 select
-                    e.bucket,
-                    tstzmultirange(tstzrange(e.starts, e.until, '(]')) - coalesce(
-                        (
-                            select range_agg(tstzrange(start_of(r.time, r.span_ms), r.time, '(]'))
-                            from readings as r
-                            where r.device = p_device
-                                and r.time > e.starts
-                                and r.time < l_reading.time
-                                and r.span_ms > 0
-                                and start_of(r.time, r.span_ms) < e.until
-                        ),
-                        '{}'
-                    ) as ranges
+                    p.*,
+                    range_agg(p.part) over (
+                        partition by p.bucket
+                        order by p.ends
+                        rows between unbounded preceding and 1 preceding
+                    ) as before
                 from (
                     select
-                        x.bucket,
-                        x.starts,
-                        least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
-                    from spread_energy as x
-                    where x.device = p_device
-                        and x.ends = l_reading.time
-                        and x.bucket > floor_quarter(l_reading.interval_start)
-                        and x.bucket <= l_reading.time
-                ) as e
-            ) as p
-            left join lateral unnest(p.ranges) as c (range)
-                on true
-            group by p.bucket
-        ) as o
-        where s.device = p_device
-            and s.ends = l_reading.time
-            and s.bucket = o.bucket
-            and s.covered_ms <> o.covered_ms;
+                        e.bucket,
+                        e.ends,
+                        e.covered_ms,
+                        r.interval_start is not null as is_stated,
+                        tstzrange(e.starts, e.until, '(]') as part,
+                        ms_between(start_of(r.time, r.span_ms), e.until)
+                            - ms_between(start_of(r.time, r.span_ms), e.starts) as whole_ms
+                    from (
+                        select *, least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
+                        from spread_energy as x
+                        where x.device = p_device
+                            and x.bucket > p_from
+                            and x.bucket <= p_to
+                    ) as e
+                    join readings as r
+                        on r.device = p_device
+                        and r.time = e.ends
+                    union all
+                    select
+                        floor_quarter(h.time - interval '1 microsecond') + interval '1 microsecond',
+                        h.time,
+                        h.span_ms,
+                        false,
+                        tstzrange(start_of(h.time, h.span_ms), h.time, '(]'),
+                        h.span_ms
+                    from readings as h
+                    where h.device = p_device
+                        and h.time > p_from
+                        and h.time <= p_to
+                        and h.span_ms > 0
+                        and not h.spread
+                ) as p
+            ) as b
+            where b.is_stated
+        ) as c
+        where c.covered_ms <> c.free_ms
+    loop
+        -- a key that is known when the statement is planned, as in take_out_pieces()
+        execute 'update spread_energy set covered_ms = $4 where device = $1 and bucket = $2 and ends = $3'
+        using p_device, l_piece.bucket, l_piece.ends, l_piece.free_ms;
     end loop;
 end;
 $$;

@@ -792,15 +792,9 @@ begin
     set says_starts = true
     where d.device in (select i.device from incoming as i where i.interval_start is not null)
         and not d.says_starts;
-    perform cover_once(i.device, min(start_of(i.time, i.span_ms)), max(i.time))
-    from incoming as i
-    join devices as d
-        on d.device = i.device
-    where i.span_ms is not null
-        and d.says_starts
-    group by i.device;
     perform note_pairs(array_agg(p.meter), array_agg(p.device))
     from (select distinct i.meter, i.device from incoming as i where i.meter is not null) as p;
+    perform cover_once(l_devices || l_behind.devices, l_starts || l_behind.starts, l_ends || l_behind.ends);
     perform note_late(l_devices || l_behind.devices, l_starts || l_behind.starts, l_ends || l_behind.ends);
     perform advance_merged();
     return next;

@@ -343,7 +343,8 @@ $$;
 
 -- Stored readings that come right behind new ones get the rest of the interval. One by one: only a
 -- key that is known when the statement is planned finds its place in the columnstore without unpacking the rest. What
--- changed, for note_late(), which the caller asks once for all: a device's mark waits for all of its hours.
+-- changed, for cover_once() and note_late(), which the caller asks once for all: a device's mark waits for all of its
+-- hours.
 create or replace function correct_neighbours(
     out devices integer[],
     out starts timestamptz[],
@@ -400,7 +401,6 @@ begin
     if l_spread then
         perform put_pieces(array[p_device], array[p_time]);
     end if;
-    perform cover_once(p_device, l_starts, p_time);
     update live_state as s
     set
         energy_mwh = p_energy_mwh,

@@ -221,13 +221,13 @@ begin
         perform put_pieces(array[p_device], array[p_time]);
     end if;
     l_begins := start_of(p_time, greatest(l_is.span_ms, l_was.span_ms, 0));
-    perform cover_once(p_device, l_begins, p_time);
     perform correct_state(l_was, l_is, p_values);
 
     insert into meter_vehicles (meter, vehicle)
     select l_is.meter, p_device
     where l_is.meter is not null
     on conflict do nothing;
+    perform cover_once(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
     perform note_late(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
     return l_version;
 end;

@@ -163,11 +163,7 @@ begin
         and r.time >= p_day
         and r.time < l_end;
     perform put_pieces(array_fill(p_device, array[cardinality(l_times)]), l_times);
-    perform cover_once(
-        p_device,
-        (select min(s.time) from unnest(l_starts) as s (time)),
-        (select max(t.time) from unnest(l_times) as t (time))
-    );
+    perform cover_once(array_fill(p_device, array[cardinality(l_times)]), l_starts, l_times);
     update live_state as s
     set
         span_ms = r.span_ms,
