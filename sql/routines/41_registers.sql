@@ -141,6 +141,7 @@ begin
         and not exists (select from incoming as i where i.device = s.device and i.time = s.energy_at)
         and s.energy_at is not null;
     perform add_neighbours();
+    perform add_dropped_neighbours();
     insert into timeline (device, time, energy_mwh, register_mwh, interval_start, rollover_mwh, interval_ms, is_new)
     select
         i.device, i.time, i.energy_mwh, i.register_mwh, i.interval_start, d.register_rollover_mwh,
@@ -324,6 +325,41 @@ begin
     ) as n
     where (d.misses_before or d.misses_after)
         and n.time < d.newest;
+end;
+$$;
+
+-- The same for registers whose reading before is not kept any more, while the one behind was derived from it: what it
+-- showed, and when, follows from that.
+create or replace function add_dropped_neighbours()
+returns void
+language plpgsql
+as $$
+begin
+    insert into timeline (device, time, energy_mwh, register_mwh, rollover_mwh, interval_ms, is_new)
+    select
+        t.device,
+        start_of(t.time, t.span_ms),
+        0,
+        t.register_mwh - t.energy_mwh + case when t.energy_mwh > t.register_mwh then t.rollover_mwh else 0 end,
+        t.rollover_mwh,
+        t.interval_ms,
+        false
+    from (
+        select distinct on (o.device) o.*
+        from timeline as o
+        order by o.device, o.time
+    ) as t
+    join (
+        select i.device, min(i.time) as time
+        from incoming as i
+        group by i.device
+    ) as n
+        on n.device = t.device
+        and n.time < t.time
+    where t.register_mwh is not null
+        and t.interval_start is null
+        and start_of(t.time, t.span_ms) < n.time
+        and (t.energy_mwh <= t.register_mwh or t.rollover_mwh is not null);
 end;
 $$;
 

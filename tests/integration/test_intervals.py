@@ -413,3 +413,36 @@ def refreshed(db: Db) -> bool:
     except (asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError):
         return False
     return True
+
+
+@pytest.mark.postgresql
+def test_hours_of_dropped_history_are_shared_out_again_when_an_interval_is_split(
+    server: Server,
+) -> None:
+    with fresh_database(server) as url:
+        asyncio.run(migrate(url, 4))
+        db = Db(url)
+        history = History(db)
+        ends = [Key("M-2", 0, 1), Key("M-2", 1, 100)]
+        asyncio.run(lead(db, history, [Batch(0, ends)]))
+        db.fetch("call drop_old_history()")
+        db.fetch("call account_hours(35, 1000)")
+        assert db.value("select count(*) from readings") == 1
+        bounds = [history.now - timedelta(days=9), history.now - timedelta(days=8)]
+
+        def metered() -> tuple[int, int]:
+            """By the fleet's answer, and by the quarter hours."""
+            return (
+                db.value("select ac_mwh from fleet_sums($1)", bounds),
+                db.value(
+                    "select sum(energy_mwh) from quarter_hours where bucket >= $1 and bucket < $2",
+                    *bounds,
+                ),
+            )
+
+        shared, before = metered()
+        assert shared == before
+        asyncio.run(lead(db, history, [Batch(0, [Key("M-2", 1, 1)])]))
+        db.fetch("call refresh_late_hours()")
+        shared, after = metered()
+        assert shared == after != before
