@@ -261,7 +261,8 @@ def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
     assert {row[0] for row in rows} == {"V0", "V2"}
     rows = place.ask(queries.meter_points, ids=["M3"], starts=[place.begin], end=place.end)
     expected = place.db.fetch(
-        "select meter_id, time, energy_mwh, span_ms, voltage_mv, reset from meter_readings"
+        "select meter_id, time, energy_mwh, span_ms, voltage_mv, reset,"
+        " voltage_l1_mv, voltage_l2_mv, voltage_l3_mv from meter_readings"
         " where meter_id = 'M3' order by time"
     )
     assert list(map(tuple, rows)) == list(map(tuple, expected))

@@ -30,8 +30,7 @@ class Gain(NamedTuple):
 
 def _by_hours(session: Session) -> Gain | None:
     """From the least of the first hour (it arrived with that, having driven before) to the most
-    of the last one (with that it left). None: its readings have gaps, or do
-    not tell it."""
+    of the last one (with that it left). None: its readings have gaps, or do not tell it."""
     least, most = session.hours[0].soc_bp_min, session.hours[-1].soc_bp_max
     if least is None or most is None:
         return None
