@@ -307,7 +307,7 @@ shared as (
     from mine as m
     cross join bounds as b
     cross join lateral energy_slices(
-        m.devices, b.since, b.until, b.until, b.until, interval '15 minutes', 0.9
+        m.devices, b.since, b.until, interval '15 minutes', 0.9, '-infinity'
     ) as e
     where e.meter = any(m.devices)
     group by 1, 2

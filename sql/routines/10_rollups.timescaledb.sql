@@ -69,14 +69,14 @@ begin
 end;
 $$;
 
--- Up to where the rollup of quarter hours holds all that there is: a whole hour.
+-- Up to where the rollup of quarter hours holds all that there is: a whole quarter hour.
 create or replace function rolled_up_until()
 returns timestamptz
 language plpgsql
 stable
 as $$
 begin
-    return floor_hour(watermark('quarter_hourly') - interval '1 microsecond');
+    return floor_quarter(watermark('quarter_hourly'));
 end;
 $$;
 
@@ -94,8 +94,9 @@ begin
 end;
 $$;
 
--- Refreshes the hours of late_hours, and forgets them; a day at a time, so that whatever interrupts it
--- loses little. An hour that a rollup does not hold yet (real-time aggregation still reads it from what it is made
+-- Refreshes the hours of late_hours, and forgets them; some days at a time, so that whatever interrupts it
+-- loses little. To refresh days is planned over all chunks of history, which takes longer than the rest: once for all of
+-- them. An hour that a rollup does not hold yet (real-time aggregation still reads it from what it is made
 -- from) keeps its row until it does: a refresh never moves a watermark into the present. Only where a coarser rollup is
 -- ahead (the newest rolled up hour was not the last of its day) do the finer ones follow up to there: it learns
 -- of a change from them alone.
@@ -108,6 +109,7 @@ declare
     l_end timestamptz;
     l_daily_end timestamptz;
     l_kept_since timestamptz;
+    l_first timestamptz;
     l_day timestamptz;
     l_ids bigint[];
     l_ranges tstzmultirange;
@@ -135,32 +137,31 @@ begin
         if exists (
             select
             from late_hours as h
-            where h.hour >= greatest(l_end, l_kept_since)
-                and h.hour < l_daily_end
+            where h.hour >= l_kept_since
+                and h.hour + interval '1 microsecond' >= l_end
+                and h.hour + interval '1 microsecond' < l_daily_end
         ) then
             call refresh_continuous_aggregate(l_rollup::regclass, l_end, l_daily_end);
         end if;
     end loop;
-    l_day := null;
     loop
-        -- the last quarter hour that is held belongs to an hour of which others may be held
-        l_end := greatest(
-            floor_hour(watermark('quarter_hourly') + interval '44 minutes'),
-            watermark('hourly') - interval '1 microsecond'
-        );
+        -- of the last hour that is held, the first quarter hours may be all that there is
+        l_end := greatest(ceil_hour(rolled_up_until()), watermark('hourly') - interval '1 microsecond');
         l_daily_end := watermark('daily');
-        select time_bucket(interval '1 day', min(h.hour))
-        into l_day
+        select min(h.hour)
+        into l_first
         from late_hours as h
         where h.hour < l_end
-            and (l_day is null or h.hour >= l_day + interval '24 hours');
-        exit when l_day is null;
+            and (l_first is null or h.hour >= l_first + interval '10 days');
+        exit when l_first is null;
 
-        select array_agg(h.id), range_agg(tstzrange(h.hour, h.hour + interval '1 hour')) filter (where h.hour >= l_kept_since)
+        select
+            array_agg(h.id),
+            range_agg(tstzrange(h.hour, h.hour + interval '1 hour')) filter (where h.hour >= l_kept_since)
         into l_ids, l_ranges
         from late_hours as h
-        where h.hour >= l_day
-            and h.hour < least(l_day + interval '24 hours', l_end);
+        where h.hour >= l_first
+            and h.hour < least(l_first + interval '10 days', l_end);
 
         for l_range in select unnest(l_ranges) loop
             foreach l_rollup in array array['quarter_hourly', 'hourly'] loop
@@ -171,11 +172,12 @@ begin
                 );
             end loop;
         end loop;
-        if l_ranges is not null and l_day < l_daily_end then
+        l_day := day_of(lower(l_ranges)) + interval '1 microsecond';
+        if l_day < l_daily_end then
             call refresh_continuous_aggregate(
                 'daily'::regclass,
-                l_day + interval '1 microsecond',
-                l_day + interval '24 hours 1 microsecond'
+                l_day,
+                least(day_of(upper(l_ranges) - interval '1 microsecond') + interval '24 hours 1 microsecond', l_daily_end)
             );
         end if;
         delete from accounted_hours as a

@@ -58,21 +58,19 @@ begin atomic
 end;
 
 -- The quarter hours (p_unit; the rules of anomalies take hours) of some devices, or without a list of all, cut to a
--- window (see slices() for its hours). A row of a
--- vehicle has its DC at one meter, or at none (null), and its share of that meter's AC, null when the meter reported
--- nothing. A row without a vehicle is a meter's own, and its AC what nobody took. The list must have all vehicles that
--- charged at its meters.
+-- window. A row of a vehicle has its DC at one meter, or at none (null), and its share of that meter's AC, null when the
+-- meter reported nothing. A row without a vehicle is a meter's own, and its AC what nobody took. The list must have all
+-- vehicles that charged at its meters.
 --
 -- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
 -- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first.
 create or replace function energy_slices(
     p_devices integer[],
     p_from timestamptz,
-    p_hours_from timestamptz,
-    p_hours_to timestamptz,
     p_to timestamptz,
     p_unit interval,
-    p_least_match double precision
+    p_least_match double precision,
+    p_rolled_up timestamptz default rolled_up_until()
 )
 returns table (
     bucket timestamptz,
@@ -100,7 +98,7 @@ stable
 begin atomic
     with parts as materialized (
         select *
-        from slices(p_devices, p_from, p_hours_from, p_hours_to, p_to)
+        from slices(p_devices, p_from, p_to, p_rolled_up)
     )
     select
         g.bucket,

@@ -50,27 +50,22 @@ as $$
 declare
     l_vehicle constant integer := device_of('vehicle', p_vehicle);
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    l_rolled_up constant timestamptz := rolled_up_until();
     l_unit constant interval := interval '15 minutes';
     l_least_match constant double precision := (select a.least_match from accounting as a);
     l_from timestamptz;
     l_to timestamptz;
-    l_hours_from timestamptz;
-    l_hours_to timestamptz;
     l_meters integer[];
     l_peers integer[];
 begin
     for l_number in 1 .. cardinality(l_windows) - 1 loop
         l_from := l_windows[l_number];
         l_to := l_windows[l_number + 1];
-        l_hours_from := ceil_hour(l_from);
-        l_hours_to := greatest(l_hours_from, least(floor_hour(l_to), l_rolled_up));
         -- all meters that it ever charged at, as long as they are few: a look costs less than a question
         l_meters := array(select v.meter from meter_vehicles as v where v.vehicle = l_vehicle);
         if cardinality(l_meters) > 4 then
             l_meters := array(
                 select distinct s.meter
-                from slices(array[l_vehicle], l_from, l_hours_from, l_hours_to, l_to) as s
+                from slices(array[l_vehicle], l_from, l_to) as s
                 where s.meter is not null
             );
         end if;
@@ -106,7 +101,7 @@ begin
         from (
             select s.*, width_bucket(greatest(s.bucket, l_from), p_bounds) as place
             from energy_slices(
-                l_meters || l_peers || l_vehicle, l_from, l_hours_from, l_hours_to, l_to, l_unit, l_least_match
+                l_meters || l_peers || l_vehicle, l_from, l_to, l_unit, l_least_match
             ) as s
             where s.vehicle = l_vehicle
         ) as e
@@ -152,19 +147,14 @@ declare
         where v.meter = any(l_meters)
     );
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    l_rolled_up constant timestamptz := rolled_up_until();
     l_unit constant interval := interval '15 minutes';
     l_least_match constant double precision := (select a.least_match from accounting as a);
     l_from timestamptz;
     l_to timestamptz;
-    l_hours_from timestamptz;
-    l_hours_to timestamptz;
 begin
     for l_number in 1 .. cardinality(l_windows) - 1 loop
         l_from := l_windows[l_number];
         l_to := l_windows[l_number + 1];
-        l_hours_from := ceil_hour(l_from);
-        l_hours_to := greatest(l_hours_from, least(floor_hour(l_to), l_rolled_up));
         return query
         select
             p_bounds[e.place],
@@ -190,7 +180,7 @@ begin
         from (
             select s.*, width_bucket(greatest(s.bucket, l_from), p_bounds) as place
             from energy_slices(
-                l_meters || l_vehicles, l_from, l_hours_from, l_hours_to, l_to, l_unit, l_least_match
+                l_meters || l_vehicles, l_from, l_to, l_unit, l_least_match
             ) as s
             where s.meter = any(l_meters)
         ) as e
@@ -219,8 +209,6 @@ declare
     l_vehicles constant integer[] := array(select v.vehicle from meter_vehicles as v where v.meter = l_meter);
     l_from constant timestamptz := p_bounds[1];
     l_to constant timestamptz := p_bounds[2];
-    l_hours_from constant timestamptz := ceil_hour(l_from);
-    l_hours_to constant timestamptz := greatest(l_hours_from, least(floor_hour(l_to), rolled_up_until()));
     l_unit constant interval := interval '15 minutes';
     l_least_match constant double precision := (select a.least_match from accounting as a);
 begin
@@ -233,7 +221,7 @@ begin
         sum(e.ac_mwh) filter (where e.comparable)::bigint,
         sum(e.readings)::bigint
     from energy_slices(
-        l_meter || l_vehicles, l_from, l_hours_from, l_hours_to, l_to, l_unit, l_least_match
+        l_meter || l_vehicles, l_from, l_to, l_unit, l_least_match
     ) as e
     where e.meter = l_meter
         and e.vehicle is not null

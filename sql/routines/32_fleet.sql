@@ -14,9 +14,7 @@ begin
     with slices as materialized (
         select e.*
         from accounting as a
-        cross join lateral energy_slices(
-            null, p_from, p_from, p_to, p_to, interval '15 minutes', a.least_match
-        ) as e
+        cross join lateral energy_slices(null, p_from, p_to, interval '15 minutes', a.least_match) as e
     ),
     vehicles as (
         select
@@ -63,7 +61,7 @@ create or replace procedure account_hours(p_days integer default 35, p_most inte
 language plpgsql
 as $$
 declare
-    l_end constant timestamptz := rolled_up_until();
+    l_end constant timestamptz := floor_hour(rolled_up_until());
     l_begin constant timestamptz := date_bin('1 day', now() - make_interval(days => p_days), '2000-01-01 00:00:00+00');
     l_first timestamptz;
     l_hour timestamptz;
@@ -147,7 +145,7 @@ declare
         from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
         where b.bound <> floor_hour(b.bound)
     );
-    l_rolled_up constant timestamptz := rolled_up_until();
+    l_rolled_up constant timestamptz := floor_hour(rolled_up_until());
     l_unit constant interval := interval '15 minutes';
     l_least_match constant double precision := (select a.least_match from accounting as a);
     l_from timestamptz;
@@ -237,14 +235,10 @@ begin
                 case when e.vehicle is null then e.covered_ac_ms else 0 end::bigint
             from (
                 select *
-                from energy_slices(
-                    l_devices, l_from, l_hours_from, l_hours_from, l_hours_from, l_unit, l_least_match
-                )
+                from energy_slices(l_devices, l_from, l_hours_from, l_unit, l_least_match)
                 union all
                 select *
-                from energy_slices(
-                    l_devices, l_hours_to, l_hours_to, l_hours_to, l_to, l_unit, l_least_match
-                )
+                from energy_slices(l_devices, l_hours_to, l_to, l_unit, l_least_match)
             ) as e;
         end if;
     end loop;

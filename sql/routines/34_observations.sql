@@ -47,7 +47,7 @@ declare
         when p_vehicles is not null or p_meters is not null
             then coalesce(devices_of('vehicle', p_vehicles) || devices_of('meter', p_meters), '{}')
     end;
-    l_rolled_up constant timestamptz := greatest(p_from, least(p_to, rolled_up_until()));
+    l_rolled_up constant timestamptz := greatest(p_from, least(p_to, floor_hour(rolled_up_until())));
     l_reporting constant integer[] := coalesce(
         l_devices,
         array(select s.device from live_state as s where l_rolled_up < p_to and s.time > l_rolled_up)
@@ -76,11 +76,11 @@ begin
         -- end
     from (
         select *
-        from energy_slices(l_devices, p_from, p_from, l_rolled_up, l_rolled_up, l_unit, l_least_match)
+        from energy_slices(l_devices, p_from, l_rolled_up, l_unit, l_least_match)
         where p_from < l_rolled_up
         union all
         select *
-        from energy_slices(l_reporting, l_rolled_up, l_rolled_up, l_rolled_up, p_to, l_unit, l_least_match)
+        from energy_slices(l_reporting, l_rolled_up, p_to, l_unit, l_least_match)
         where l_rolled_up < p_to
     ) as e
     left join devices as v

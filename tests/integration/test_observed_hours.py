@@ -72,7 +72,7 @@ class Place(NamedTuple):
         rows = self.db.fetch(
             "select v.id, m.id, e.* from accounting as a"
             " cross join lateral energy_slices(array(select device from live_state),"
-            " $1, $1, $1, $2, interval '1 hour', a.least_match) as e"
+            " $1, $2, interval '1 hour', a.least_match, '-infinity') as e"
             " left join devices as v on v.device = e.vehicle"
             " left join devices as m on m.device = e.meter",
             *(self.begin, self.end),
