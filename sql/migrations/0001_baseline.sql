@@ -106,9 +106,9 @@ create table spread_energy (
 create index spread_energy_by_time
     on spread_energy (bucket);
 
--- Live state: when each device reported last, and the newest that is known of energy and of each measurement. What the
--- newest reading did not have is older: it stands with its time, which is null where it is not. Rows are overwritten
--- every minute, so pages keep room for the next version and the only index is on what never changes.
+-- Live state: when each device reported last, and the newest that is known of energy and of each measurement, with its
+-- time: what the newest reading did not have is older. Rows are overwritten every minute, so pages keep room for the
+-- next version and the only index is on what never changes.
 create table live_state (
     device integer primary key,
     meter integer,

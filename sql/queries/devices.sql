@@ -10,7 +10,7 @@ join live_state as s
     on s.device = d.device
 left join devices as m
     on m.device = s.meter
-left join lateral reverse_energy(s.device, coalesce(s.reverse_register_mwh_at, s.time), s.reverse_register_mwh) as r
+left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_register_mwh) as r
     on s.reverse_register_mwh is not null
 where d.kind = :kind
     and d.id = :device_id
@@ -25,7 +25,7 @@ join live_state as s
     on s.device = d.device
 left join devices as m
     on m.device = s.meter
-left join lateral reverse_energy(s.device, coalesce(s.reverse_register_mwh_at, s.time), s.reverse_register_mwh) as r
+left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_register_mwh) as r
     on s.reverse_register_mwh is not null
 where d.kind = :kind
     and d.id > :after

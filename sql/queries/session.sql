@@ -8,7 +8,7 @@ create temporary table if not exists incoming (
     item integer not null,
     turn bigint not null default 1,
     -- Of the newest reading of a device: when it had reported and given energy before, as far as the writer knows, and
-    -- when it gives energy and measurements that the newest reading has not.
+    -- when it gives energy and measurements.
     expected timestamptz,
     energy_expected timestamptz,
     energy_at timestamptz,

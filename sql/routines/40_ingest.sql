@@ -88,7 +88,7 @@ end;
 $$;
 
 -- Moves live state forward, never back, by the newest reading of each device in the session's temporary table: time and
--- meter are of that reading, energy and every measurement the newest that is known, with their time where it is older. In
+-- meter are of that reading, energy and every measurement the newest that is known, with its time. In
 -- the order of the key where rows are added, so that two batches that meet wait for each other in one direction only.
 create or replace function advance_state()
 returns void
@@ -118,17 +118,16 @@ begin
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
         voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv),
         -- end
-        -- each measurement: {column}_at = case when i.{column} is null then coalesce(s.{column}_at, s.time) else i.{column}_at end,
-        soc_bp_at = case when i.soc_bp is null then coalesce(s.soc_bp_at, s.time) else i.soc_bp_at end,
-        battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then coalesce(s.battery_temp_cdeg_at, s.time) else i.battery_temp_cdeg_at end,
-        power_w_at = case when i.power_w is null then coalesce(s.power_w_at, s.time) else i.power_w_at end,
-        odometer_m_at = case when i.odometer_m is null then coalesce(s.odometer_m_at, s.time) else i.odometer_m_at end,
-        reverse_mwh_at = case when i.reverse_mwh is null then coalesce(s.reverse_mwh_at, s.time) else i.reverse_mwh_at end,
-        reverse_register_mwh_at = case when i.reverse_register_mwh is null then coalesce(s.reverse_register_mwh_at, s.time) else i.reverse_register_mwh_at end,
-        voltage_mv_at = case when i.voltage_mv is null then coalesce(s.voltage_mv_at, s.time) else i.voltage_mv_at end,
-        voltage_l1_mv_at = case when i.voltage_l1_mv is null then coalesce(s.voltage_l1_mv_at, s.time) else i.voltage_l1_mv_at end,
-        voltage_l2_mv_at = case when i.voltage_l2_mv is null then coalesce(s.voltage_l2_mv_at, s.time) else i.voltage_l2_mv_at end,
-        voltage_l3_mv_at = case when i.voltage_l3_mv is null then coalesce(s.voltage_l3_mv_at, s.time) else i.voltage_l3_mv_at end,
+        -- each measurement: {column}_at = coalesce(i.{column}_at, s.{column}_at),
+        soc_bp_at = coalesce(i.soc_bp_at, s.soc_bp_at),
+        battery_temp_cdeg_at = coalesce(i.battery_temp_cdeg_at, s.battery_temp_cdeg_at),
+        power_w_at = coalesce(i.power_w_at, s.power_w_at), odometer_m_at = coalesce(i.odometer_m_at, s.odometer_m_at),
+        reverse_mwh_at = coalesce(i.reverse_mwh_at, s.reverse_mwh_at),
+        reverse_register_mwh_at = coalesce(i.reverse_register_mwh_at, s.reverse_register_mwh_at),
+        voltage_mv_at = coalesce(i.voltage_mv_at, s.voltage_mv_at),
+        voltage_l1_mv_at = coalesce(i.voltage_l1_mv_at, s.voltage_l1_mv_at),
+        voltage_l2_mv_at = coalesce(i.voltage_l2_mv_at, s.voltage_l2_mv_at),
+        voltage_l3_mv_at = coalesce(i.voltage_l3_mv_at, s.voltage_l3_mv_at),
         -- end
         last_seen = now(),
         removed_at = null
@@ -273,17 +272,17 @@ begin
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
         voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv),
         -- end
-        -- each measurement: {column}_at = case when i.{column} is null then coalesce(s.{column}_at, s.time) end,
-        soc_bp_at = case when i.soc_bp is null then coalesce(s.soc_bp_at, s.time) end,
-        battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then coalesce(s.battery_temp_cdeg_at, s.time) end,
-        power_w_at = case when i.power_w is null then coalesce(s.power_w_at, s.time) end,
-        odometer_m_at = case when i.odometer_m is null then coalesce(s.odometer_m_at, s.time) end,
-        reverse_mwh_at = case when i.reverse_mwh is null then coalesce(s.reverse_mwh_at, s.time) end,
-        reverse_register_mwh_at = case when i.reverse_register_mwh is null then coalesce(s.reverse_register_mwh_at, s.time) end,
-        voltage_mv_at = case when i.voltage_mv is null then coalesce(s.voltage_mv_at, s.time) end,
-        voltage_l1_mv_at = case when i.voltage_l1_mv is null then coalesce(s.voltage_l1_mv_at, s.time) end,
-        voltage_l2_mv_at = case when i.voltage_l2_mv is null then coalesce(s.voltage_l2_mv_at, s.time) end,
-        voltage_l3_mv_at = case when i.voltage_l3_mv is null then coalesce(s.voltage_l3_mv_at, s.time) end,
+        -- each measurement: {column}_at = case when i.{column} is null then s.{column}_at else i.time end,
+        soc_bp_at = case when i.soc_bp is null then s.soc_bp_at else i.time end,
+        battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then s.battery_temp_cdeg_at else i.time end,
+        power_w_at = case when i.power_w is null then s.power_w_at else i.time end,
+        odometer_m_at = case when i.odometer_m is null then s.odometer_m_at else i.time end,
+        reverse_mwh_at = case when i.reverse_mwh is null then s.reverse_mwh_at else i.time end,
+        reverse_register_mwh_at = case when i.reverse_register_mwh is null then s.reverse_register_mwh_at else i.time end,
+        voltage_mv_at = case when i.voltage_mv is null then s.voltage_mv_at else i.time end,
+        voltage_l1_mv_at = case when i.voltage_l1_mv is null then s.voltage_l1_mv_at else i.time end,
+        voltage_l2_mv_at = case when i.voltage_l2_mv is null then s.voltage_l2_mv_at else i.time end,
+        voltage_l3_mv_at = case when i.voltage_l3_mv is null then s.voltage_l3_mv_at else i.time end,
         -- end
         last_seen = now(),
         removed_at = null
@@ -633,7 +632,16 @@ begin
 end;
 $$;
 
--- Moves live state forward by readings of the batch that have been stored: of each measurement the newest that is known.
+-- The newer one of two values of a measurement, which are null where there is none.
+create or replace function newer(p_one anyelement, p_one_at timestamptz, p_other anyelement, p_other_at timestamptz)
+returns anyelement
+language sql
+immutable
+as $$
+    select case when p_one_at < p_other_at then p_other else coalesce(p_one, p_other) end;
+$$;
+
+-- Moves live state forward by readings of the batch that are stored: of each measurement the newest that is known.
 create or replace function advance_merged()
 returns void
 language plpgsql
@@ -644,29 +652,28 @@ begin
         time = greatest(s.time, n.time),
         meter = case when n.time >= s.time then n.meter else s.meter end,
         meter_declared = case when n.time >= s.time then n.meter_declared else s.meter_declared end,
-        -- each measurement: {column} = case when n.{column}_at >= coalesce(s.{column}_at, s.time) or s.{column} is null then coalesce(n.{column}, s.{column}) else s.{column} end,
-        soc_bp = case when n.soc_bp_at >= coalesce(s.soc_bp_at, s.time) or s.soc_bp is null then coalesce(n.soc_bp, s.soc_bp) else s.soc_bp end,
-        battery_temp_cdeg = case when n.battery_temp_cdeg_at >= coalesce(s.battery_temp_cdeg_at, s.time) or s.battery_temp_cdeg is null then coalesce(n.battery_temp_cdeg, s.battery_temp_cdeg) else s.battery_temp_cdeg end,
-        power_w = case when n.power_w_at >= coalesce(s.power_w_at, s.time) or s.power_w is null then coalesce(n.power_w, s.power_w) else s.power_w end,
-        odometer_m = case when n.odometer_m_at >= coalesce(s.odometer_m_at, s.time) or s.odometer_m is null then coalesce(n.odometer_m, s.odometer_m) else s.odometer_m end,
-        reverse_mwh = case when n.reverse_mwh_at >= coalesce(s.reverse_mwh_at, s.time) or s.reverse_mwh is null then coalesce(n.reverse_mwh, s.reverse_mwh) else s.reverse_mwh end,
-        reverse_register_mwh = case when n.reverse_register_mwh_at >= coalesce(s.reverse_register_mwh_at, s.time) or s.reverse_register_mwh is null then coalesce(n.reverse_register_mwh, s.reverse_register_mwh) else s.reverse_register_mwh end,
-        voltage_mv = case when n.voltage_mv_at >= coalesce(s.voltage_mv_at, s.time) or s.voltage_mv is null then coalesce(n.voltage_mv, s.voltage_mv) else s.voltage_mv end,
-        voltage_l1_mv = case when n.voltage_l1_mv_at >= coalesce(s.voltage_l1_mv_at, s.time) or s.voltage_l1_mv is null then coalesce(n.voltage_l1_mv, s.voltage_l1_mv) else s.voltage_l1_mv end,
-        voltage_l2_mv = case when n.voltage_l2_mv_at >= coalesce(s.voltage_l2_mv_at, s.time) or s.voltage_l2_mv is null then coalesce(n.voltage_l2_mv, s.voltage_l2_mv) else s.voltage_l2_mv end,
-        voltage_l3_mv = case when n.voltage_l3_mv_at >= coalesce(s.voltage_l3_mv_at, s.time) or s.voltage_l3_mv is null then coalesce(n.voltage_l3_mv, s.voltage_l3_mv) else s.voltage_l3_mv end,
+        -- each measurement: {column} = newer(n.{column}, n.{column}_at, s.{column}, s.{column}_at),
+        soc_bp = newer(n.soc_bp, n.soc_bp_at, s.soc_bp, s.soc_bp_at),
+        battery_temp_cdeg = newer(n.battery_temp_cdeg, n.battery_temp_cdeg_at, s.battery_temp_cdeg, s.battery_temp_cdeg_at),
+        power_w = newer(n.power_w, n.power_w_at, s.power_w, s.power_w_at),
+        odometer_m = newer(n.odometer_m, n.odometer_m_at, s.odometer_m, s.odometer_m_at),
+        reverse_mwh = newer(n.reverse_mwh, n.reverse_mwh_at, s.reverse_mwh, s.reverse_mwh_at),
+        reverse_register_mwh = newer(n.reverse_register_mwh, n.reverse_register_mwh_at, s.reverse_register_mwh, s.reverse_register_mwh_at),
+        voltage_mv = newer(n.voltage_mv, n.voltage_mv_at, s.voltage_mv, s.voltage_mv_at),
+        voltage_l1_mv = newer(n.voltage_l1_mv, n.voltage_l1_mv_at, s.voltage_l1_mv, s.voltage_l1_mv_at),
+        voltage_l2_mv = newer(n.voltage_l2_mv, n.voltage_l2_mv_at, s.voltage_l2_mv, s.voltage_l2_mv_at),
+        voltage_l3_mv = newer(n.voltage_l3_mv, n.voltage_l3_mv_at, s.voltage_l3_mv, s.voltage_l3_mv_at),
         -- end
-        -- each measurement: {column}_at = case when n.{column}_at >= coalesce(s.{column}_at, s.time) or s.{column} is null then n.{column}_at else coalesce(s.{column}_at, s.time) end,
-        soc_bp_at = case when n.soc_bp_at >= coalesce(s.soc_bp_at, s.time) or s.soc_bp is null then n.soc_bp_at else coalesce(s.soc_bp_at, s.time) end,
-        battery_temp_cdeg_at = case when n.battery_temp_cdeg_at >= coalesce(s.battery_temp_cdeg_at, s.time) or s.battery_temp_cdeg is null then n.battery_temp_cdeg_at else coalesce(s.battery_temp_cdeg_at, s.time) end,
-        power_w_at = case when n.power_w_at >= coalesce(s.power_w_at, s.time) or s.power_w is null then n.power_w_at else coalesce(s.power_w_at, s.time) end,
-        odometer_m_at = case when n.odometer_m_at >= coalesce(s.odometer_m_at, s.time) or s.odometer_m is null then n.odometer_m_at else coalesce(s.odometer_m_at, s.time) end,
-        reverse_mwh_at = case when n.reverse_mwh_at >= coalesce(s.reverse_mwh_at, s.time) or s.reverse_mwh is null then n.reverse_mwh_at else coalesce(s.reverse_mwh_at, s.time) end,
-        reverse_register_mwh_at = case when n.reverse_register_mwh_at >= coalesce(s.reverse_register_mwh_at, s.time) or s.reverse_register_mwh is null then n.reverse_register_mwh_at else coalesce(s.reverse_register_mwh_at, s.time) end,
-        voltage_mv_at = case when n.voltage_mv_at >= coalesce(s.voltage_mv_at, s.time) or s.voltage_mv is null then n.voltage_mv_at else coalesce(s.voltage_mv_at, s.time) end,
-        voltage_l1_mv_at = case when n.voltage_l1_mv_at >= coalesce(s.voltage_l1_mv_at, s.time) or s.voltage_l1_mv is null then n.voltage_l1_mv_at else coalesce(s.voltage_l1_mv_at, s.time) end,
-        voltage_l2_mv_at = case when n.voltage_l2_mv_at >= coalesce(s.voltage_l2_mv_at, s.time) or s.voltage_l2_mv is null then n.voltage_l2_mv_at else coalesce(s.voltage_l2_mv_at, s.time) end,
-        voltage_l3_mv_at = case when n.voltage_l3_mv_at >= coalesce(s.voltage_l3_mv_at, s.time) or s.voltage_l3_mv is null then n.voltage_l3_mv_at else coalesce(s.voltage_l3_mv_at, s.time) end,
+        -- each measurement: {column}_at = greatest(n.{column}_at, s.{column}_at),
+        soc_bp_at = greatest(n.soc_bp_at, s.soc_bp_at),
+        battery_temp_cdeg_at = greatest(n.battery_temp_cdeg_at, s.battery_temp_cdeg_at),
+        power_w_at = greatest(n.power_w_at, s.power_w_at), odometer_m_at = greatest(n.odometer_m_at, s.odometer_m_at),
+        reverse_mwh_at = greatest(n.reverse_mwh_at, s.reverse_mwh_at),
+        reverse_register_mwh_at = greatest(n.reverse_register_mwh_at, s.reverse_register_mwh_at),
+        voltage_mv_at = greatest(n.voltage_mv_at, s.voltage_mv_at),
+        voltage_l1_mv_at = greatest(n.voltage_l1_mv_at, s.voltage_l1_mv_at),
+        voltage_l2_mv_at = greatest(n.voltage_l2_mv_at, s.voltage_l2_mv_at),
+        voltage_l3_mv_at = greatest(n.voltage_l3_mv_at, s.voltage_l3_mv_at),
         -- end
         last_seen = case when n.time >= s.time then now() else s.last_seen end,
         removed_at = case when n.time >= s.time then null else s.removed_at end
@@ -676,17 +683,17 @@ begin
             max(i.time) as time,
             (array_agg(i.meter order by i.time desc))[1] as meter,
             (array_agg(i.meter_declared order by i.time desc))[1] as meter_declared,
-            -- each measurement: (array_agg(i.{column} order by i.time desc) filter (where i.{column} is not null))[1] as {column},
-            (array_agg(i.soc_bp order by i.time desc) filter (where i.soc_bp is not null))[1] as soc_bp,
-            (array_agg(i.battery_temp_cdeg order by i.time desc) filter (where i.battery_temp_cdeg is not null))[1] as battery_temp_cdeg,
-            (array_agg(i.power_w order by i.time desc) filter (where i.power_w is not null))[1] as power_w,
-            (array_agg(i.odometer_m order by i.time desc) filter (where i.odometer_m is not null))[1] as odometer_m,
-            (array_agg(i.reverse_mwh order by i.time desc) filter (where i.reverse_mwh is not null))[1] as reverse_mwh,
-            (array_agg(i.reverse_register_mwh order by i.time desc) filter (where i.reverse_register_mwh is not null))[1] as reverse_register_mwh,
-            (array_agg(i.voltage_mv order by i.time desc) filter (where i.voltage_mv is not null))[1] as voltage_mv,
-            (array_agg(i.voltage_l1_mv order by i.time desc) filter (where i.voltage_l1_mv is not null))[1] as voltage_l1_mv,
-            (array_agg(i.voltage_l2_mv order by i.time desc) filter (where i.voltage_l2_mv is not null))[1] as voltage_l2_mv,
-            (array_agg(i.voltage_l3_mv order by i.time desc) filter (where i.voltage_l3_mv is not null))[1] as voltage_l3_mv,
+            -- each measurement: (array_agg(i.{column} order by i.{column} is null, i.time desc))[1] as {column},
+            (array_agg(i.soc_bp order by i.soc_bp is null, i.time desc))[1] as soc_bp,
+            (array_agg(i.battery_temp_cdeg order by i.battery_temp_cdeg is null, i.time desc))[1] as battery_temp_cdeg,
+            (array_agg(i.power_w order by i.power_w is null, i.time desc))[1] as power_w,
+            (array_agg(i.odometer_m order by i.odometer_m is null, i.time desc))[1] as odometer_m,
+            (array_agg(i.reverse_mwh order by i.reverse_mwh is null, i.time desc))[1] as reverse_mwh,
+            (array_agg(i.reverse_register_mwh order by i.reverse_register_mwh is null, i.time desc))[1] as reverse_register_mwh,
+            (array_agg(i.voltage_mv order by i.voltage_mv is null, i.time desc))[1] as voltage_mv,
+            (array_agg(i.voltage_l1_mv order by i.voltage_l1_mv is null, i.time desc))[1] as voltage_l1_mv,
+            (array_agg(i.voltage_l2_mv order by i.voltage_l2_mv is null, i.time desc))[1] as voltage_l2_mv,
+            (array_agg(i.voltage_l3_mv order by i.voltage_l3_mv is null, i.time desc))[1] as voltage_l3_mv,
             -- end
             -- each measurement, last: max(i.time) filter (where i.{column} is not null) as {column}_at,
             max(i.time) filter (where i.soc_bp is not null) as soc_bp_at,

@@ -123,7 +123,7 @@ begin
     loop
         execute format(
             'update live_state set %1$I = ($1).%1$I, %2$I = $2
-            where device = $3 and (coalesce(%2$I, time) <= $2 or %1$I is null)',
+            where device = $3 and (%2$I <= $2 or %2$I is null)',
             l_column, l_column || '_at'
         )
         using p_is, p_is.time, p_is.device;

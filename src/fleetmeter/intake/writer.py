@@ -412,12 +412,15 @@ class DatabaseWriter:
         result["energy_at"] = np.where(there, time[places], NULL)
         for each in MEASUREMENTS:
             column = columns[each.column]
-            if (known[each.column] != NULL).all() or (column == NULL).all():
+            if (column == NULL).all():
+                continue
+            if (known[each.column] != NULL).all():
+                result[f"{each.column}_at"] = known["time"]
                 continue
             places = _last_with(devices, newest, column)
-            result[each.column] = np.where(places >= 0, column[places], NULL)
-            older = (places >= 0) & (places != newest)
-            result[f"{each.column}_at"] = np.where(older, time[places], NULL)
+            there = places >= 0
+            result[each.column] = np.where(there, column[places], NULL)
+            result[f"{each.column}_at"] = np.where(there, time[places], NULL)
         return result
 
     def _new_pairs(self, columns: dict[str, Column]) -> tuple[Column, Column]:
