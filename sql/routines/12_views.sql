@@ -95,6 +95,7 @@ select
     d.site,
     d.reporting_interval_s,
     d.time_zone,
+    coalesce(d.role, 'charger') as role,
     d.rated_power_w,
     d.register_rollover_mwh
 from devices as d
@@ -267,6 +268,7 @@ create or replace view meter_hourly as
 select
     h.bucket,
     d.id as meter_id,
+    coalesce(d.role, 'charger') as role,
     h.readings,
     h.resets,
     h.energy_mwh,
@@ -286,6 +288,7 @@ create or replace view meter_daily as
 select
     h.bucket,
     d.id as meter_id,
+    coalesce(d.role, 'charger') as role,
     h.readings,
     h.resets,
     h.energy_mwh,

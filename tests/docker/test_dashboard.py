@@ -20,7 +20,8 @@ DAY = timedelta(days=1)
 _KWH = 1_000_000
 _GRANTS = (ROOT / "sql" / "routines" / "90_grants.sql").read_text(encoding="utf-8")
 
-# Energy stands in the quarter hour of its reading, or in pieces; AC is shared out by quarter hours.
+# Energy stands in the quarter hour of its reading, or in pieces; chargers' AC is shared out by
+# quarter hours.
 _HISTORY_PER_HOUR = """
 with slices as (
     select
@@ -47,7 +48,7 @@ devices_of_quarters as (
         s.quarter,
         d.kind,
         s.device,
-        case d.kind when 'vehicle' then s.meter else s.device end as meter,
+        case when d.kind = 'meter' then s.device when m.role is null then s.meter end as meter,
         sum(s.mwh) as mwh,
         sum(sum(s.ms)) over (partition by s.quarter, s.device) as covered_ms,
         sum(s.cdeg) as cdeg,
@@ -55,8 +56,11 @@ devices_of_quarters as (
         count(s.cdeg) as cdeg_count
     from slices as s
     join devices as d using (device)
+    left join devices as m
+        on m.device = s.meter
     where s.quarter >= $1
         and s.quarter < $2
+        and d.role is null
     group by 1, 2, 3, 4
 ),
 dc as (
@@ -135,13 +139,14 @@ def targets() -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 @pytest.fixture
 def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
-    """Vehicles that share a meter, one without, one whose meter is silent, and a meter alone."""
+    """Vehicles at one meter, one without, one at a silent one; a meter alone, and the site's."""
     now = datetime.now(UTC)
     start = now - DAY
     first = floor(start, HOUR)
     late, later = floor(now, HOUR) - 3 * HOUR, floor(now, HOUR) - 2 * HOUR
     minute = timedelta(minutes=1)
-    m1, m2, m3 = f"{uid}M1", f"{uid}M2", f"{uid}M3"
+    m1, m2, m3, site = f"{uid}M1", f"{uid}M2", f"{uid}M3", f"{uid}SITE"
+    client.patch(f"/v1/meters/{site}", json={"role": "site"}).raise_for_status()
     post(
         client,
         meter_reading(m1, late + minute, 600, voltage=228),
@@ -153,6 +158,7 @@ def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
         vehicle_reading(f"{uid}V3", late + minute, 300),
         vehicle_reading(f"{uid}V4", late + minute, 100, meterId=m2),
         meter_reading(m3, late + minute, 900, voltage=231),
+        meter_reading(site, late + minute, 5000),
         # nobody charges
         meter_reading(m1, later + minute, 100, voltage=229),
         # the hour that the time range cuts counts in full, what was used before it not at all
@@ -164,8 +170,8 @@ def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
     for relation, device, kwh in [
         ("vehicle_hourly", "vehicle_id", 1300),
         ("vehicle_daily", "vehicle_id", 1300),
-        ("meter_hourly", "meter_id", 2120),
-        ("meter_daily", "meter_id", 2120),
+        ("meter_hourly", "meter_id", 7120),
+        ("meter_daily", "meter_id", 7120),
     ]:
         rolled_up = f"select sum(energy_mwh) from {relation} where starts_with({device}, $1)"
         eventually(lambda sql=rolled_up, kwh=kwh: db.value(sql, uid) == kwh * _KWH, timeout_s=30)
@@ -305,7 +311,7 @@ def test_vehicles_and_meters_show_what_they_took_and_lost(database_url: str, fle
         for row in answers["Vehicles by loss", "A"]
         if row["Vehicle"].startswith(fleet.uid)
     }
-    m1, m2, m3 = (f"{fleet.uid}M{n}" for n in (1, 2, 3))
+    m1, m2, m3, site = (f"{fleet.uid}{name}" for name in ("M1", "M2", "M3", "SITE"))
     near = pytest.approx
     assert vehicles == {
         # its share of 1000 kWh by 600 of 800 kWh, and the hour that the time range cuts
@@ -320,8 +326,9 @@ def test_vehicles_and_meters_show_what_they_took_and_lost(database_url: str, fle
         if row["Meter"].startswith(fleet.uid)
     }
     assert meters == {
-        m1: (near(1150), near(100), near(228), near(230), near(233)),
-        m3: (near(900), near(900), near(231), near(231), near(231)),
+        m1: ("charger", near(1150), near(100), near(228), near(230), near(233)),
+        m3: ("charger", near(900), near(900), near(231), near(231), near(231)),
+        site: ("site", near(5000), None, near(230), near(230), near(230)),
     }
 
 
