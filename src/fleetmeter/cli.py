@@ -22,7 +22,6 @@ from fleetmeter.database.migrations import Accounting, Migrated, migrate, missin
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError, NotMigratedError
 from fleetmeter.log import configure_logging
 from fleetmeter.purge import Kind, count, kind_of, purge
-from fleetmeter.serving import listening_socket, serve, serve_with_workers, url_of
 from fleetmeter.settings import Settings, load_settings
 from fleetmeter.simulate.durations import parse_duration
 from fleetmeter.simulate.faults import Wanted, parse_wanted
@@ -76,6 +75,9 @@ def main() -> None:
 @click.option("--welcome", is_flag=True, help="Print where it can be reached, and what to try.")
 def serve_command(workers: int, welcome: bool) -> None:
     """Migrate the database and answer HTTP until SIGINT or SIGTERM."""
+    # the HTTP framework, which takes longer to load than most commands take
+    from fleetmeter.serving import listening_socket, serve, serve_with_workers, url_of
+
     settings = load_settings()
     configure_logging(settings)
     # uvicorn stops gracefully on a signal and then raises it again: it must not end the process
