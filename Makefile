@@ -42,11 +42,11 @@ logs: ## Follow the logs of the Docker stack
 
 .PHONY: test
 test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on TimescaleDB where there is one
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "not slow"
+	@$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
 
 .PHONY: slow
 slow: .venv/installed ## Run the tests that take long: those of the benchmark (some minutes)
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup -m slow
+	@$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
 
 .PHONY: deep
 deep: .venv/installed ## Twenty times as many random examples of the slow property tests (half an hour)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.client import HTTPConnection, HTTPException
@@ -98,14 +98,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         engines = ["postgresql", "timescaledb"]
         engines = [e for e in engines if metafunc.definition.get_closest_marker(e)] or engines
         metafunc.parametrize("server", engines, indirect=True, scope="session")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in parallel, those of an engine stay together: each is started once."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "server" in callspec.params:
-            item.add_marker(pytest.mark.xdist_group(callspec.params["server"]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -212,14 +204,17 @@ def quiet_database_url(server: Server) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def database_url(server: Server) -> Iterator[str]:
-    """A migrated database, shared by the tests of a run: use ids under `uid`."""
-    with migrated_database(server) as url:
+    """A migrated database, shared by the tests of a module: use ids under `uid`.
+
+    Its policies are paused: what is rolled up is rolled up by a test, at any speed of the machine.
+    """
+    with migrated_database(server, jobs=False) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def db(database_url: str) -> Db:
     """SQL on the shared database."""
     return Db(database_url)
@@ -275,7 +270,7 @@ def _answers(port: int, path: str) -> bool:
         connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service on the shared database."""
     folder = tmp_path_factory.mktemp("service")
@@ -289,11 +284,37 @@ def service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         assert not defects, defects
 
 
-@pytest.fixture(scope="session")
-def client(service: Service) -> Iterator[httpx.Client]:
-    """An HTTP client of the service."""
-    with httpx.Client(base_url=service.base_url, timeout=30) as http:
+@pytest.fixture(scope="module")
+def client(service: Service, db: Db) -> Iterator[httpx.Client]:
+    """An HTTP client of the service.
+
+    It asks where the energy went once the rollups hold what came late, as they do within seconds.
+    """
+
+    def settle(request: httpx.Request) -> None:
+        if request.method == "GET" and (
+            "/energy" in request.url.path or "/analytics/" in request.url.path
+        ):
+            settled(db)
+
+    with httpx.Client(
+        base_url=service.base_url, timeout=30, event_hooks={"request": [settle]}
+    ) as http:
         yield http
+
+
+def settled(db: Db) -> None:
+    """Bring the rollups up to date with late readings now, not when the service looks next."""
+    eventually(lambda: _is_settled(db), timeout_s=20)
+
+
+def _is_settled(db: Db) -> bool:
+    late = "select exists (select from late_hours as h where h.hour < rolled_up_until())"
+    if not db.value(late):
+        return True
+    with suppress(asyncpg.LockNotAvailableError):  # a policy is refreshing at this moment
+        db.fetch("call refresh_late_hours()")
+    return not db.value(late)
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,9 @@ from tests.conftest import (
 )
 
 MINUTE = timedelta(minutes=1)
+MOMENT = timedelta(milliseconds=1)
+OWN_MOMENT = timedelta(seconds=17, milliseconds=321)
+"""Nothing that other tests send is exported with it."""
 
 AWKWARD = {
     "evse": "NL*{}*E1*2",
@@ -208,19 +211,19 @@ def test_files_carry_any_id_there_and_back(
     tmp_path: Path,
     command: Callable[..., str],
 ) -> None:
-    at = hours_ago(2)
+    at = hours_ago(2) + OWN_MOMENT
     mine = [pattern.format(uid) for pattern in AWKWARD.values()]
     readings = [
         reading
         for id_ in mine
         for n in range(3)
         for reading in (
-            vehicle_reading(id_, at + n * MINUTE, meterId=id_),
-            meter_reading(id_, at + n * MINUTE),
+            vehicle_reading(id_, at + n * MOMENT, meterId=id_),
+            meter_reading(id_, at + n * MOMENT),
         )
     ]
     post(client, *readings)
-    options = ("--from", rfc3339(at), "--to", rfc3339(at + 3 * MINUTE))
+    options = ("--from", rfc3339(at), "--to", rfc3339(at + 3 * MOMENT))
 
     command(database_url, "export", *options, "--output", "a.csv")
     command(database_url, "export", *options, "--output", "a.parquet", "--format", "parquet")
@@ -253,12 +256,12 @@ def test_files_carry_any_id_there_and_back(
 def test_an_export_goes_on_behind_any_id(
     client: httpx.Client, database_url: str, uid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = hours_ago(2)
+    at = hours_ago(2) + OWN_MOMENT
     mine = sorted(pattern.format(uid) for pattern in AWKWARD.values())
     for id_ in mine:
         post(client, vehicle_reading(id_, at, meterId=id_), meter_reading(id_, at))
     monkeypatch.setattr(exporting, "PAGE", 1)
-    selection = Selection(start=at, end=at + MINUTE)
+    selection = Selection(start=at, end=at + MOMENT)
 
     async def whole() -> str:
         database = await connect(database_url, Settings(database_url=database_url))

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Db, hours_ago, post, rfc3339
+from tests.conftest import Db, hours_ago, post, rfc3339, settled
 
 MINUTE = timedelta(minutes=1)
 
@@ -149,6 +149,7 @@ def test_power_and_phases_are_rolled_up(client: httpx.Client, db: Db, uid: str) 
     for n, (power, volts) in enumerate([(4, 230), (8, 220), (6, 240)], 1):
         fields = {"powerKw": power, "voltageL2": volts, "voltageL3": volts + 4}
         post(client, reading(f"{uid}M", start + n * MINUTE, **fields))
+    settled(db)
     hour = start.replace(minute=0)
     rows = db.fetch(
         "select h.* from hours as h join devices as d using (device) where d.id = $1", f"{uid}M"

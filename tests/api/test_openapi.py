@@ -20,7 +20,7 @@ def test_schemathesis_finds_no_server_error(service: Service, db: Db, tmp_path: 
             *("--checks", "not_a_server_error"),
             *("--exclude-path", "/v1/stream"),  # has no end
             *("--mode", "all", "--phases", "examples,coverage,fuzzing"),
-            *("--max-examples", "8", "--seed", "1", "--no-color"),
+            *("--max-examples", "3", "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,
         env=os.environ

@@ -15,6 +15,7 @@ from tests.conftest import (
     meter_reading,
     post,
     rfc3339,
+    settled,
     vehicle_reading,
 )
 from tests.consistency import rollup_differences
@@ -74,7 +75,8 @@ def test_a_late_reading_splits_the_difference_in_rollups_and_live_state_too(
     assert energies(client, f"{uid}M", start) == [None, 2, 4]
     assert client.get(f"/v1/meters/{uid}M").json()["kwhConsumedAc"] == 4
     assert client.get(f"/v1/vehicles/{uid}EV").json()["kwhDeliveredDc"] == 1.5
-    eventually(lambda: rollup_differences(db, uid) == [])
+    settled(db)
+    assert rollup_differences(db, uid) == []
     assert (
         db.value("select sum(energy_mwh) from meter_hourly where meter_id = $1", f"{uid}M") == 6e6
     )

@@ -294,7 +294,7 @@ from unnest(array['MTR-1', 'MTR-10']) as id;
 select number_device('vehicle', 'EV-' || n)
 from generate_series(1, 5) as n;
 update anomaly_progress
-set evaluated_until = now();
+set evaluated_until = floor_hour(now() - interval '1 hour');
 insert into anomalies (
     kind, status, detected_at, device_kind, device_id, started_at, summary, evidence
 )

@@ -201,7 +201,7 @@ def stored(memories: dict[Subject, Memory]) -> dict[Subject, Memory]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(runs_of_hours(), st.integers(0, 60))
 def test_hours_that_are_evaluated_in_two_goes_give_the_same(
     given_hours: list[Hour], split: int
@@ -216,7 +216,7 @@ def test_hours_that_are_evaluated_in_two_goes_give_the_same(
     assert second == at_once
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(runs_of_hours())
 def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> None:
     memories: dict[Subject, Memory] = {}
@@ -248,7 +248,7 @@ OF_MEASUREMENTS: set[Kind] = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(runs_of_hours())
 def test_what_nobody_measured_makes_nothing_wrong(given_hours: list[Hour]) -> None:
     def found(hours: list[Hour]) -> set[tuple[Kind, Subject]]:
@@ -275,7 +275,7 @@ def without_measurements(hour: Hour) -> Hour:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(runs_of_hours())
 def test_what_is_touched_is_what_changed(given_hours: list[Hour]) -> None:
     memories: dict[Subject, Memory] = {}
