@@ -3,7 +3,8 @@
 -- history is kept) is configured by configure_retention() on every migrate.
 
 select create_hypertable('readings', by_range('time', interval '1 day'), create_default_indexes => false);
-select create_hypertable('spread_energy', by_range('bucket', interval '1 day'), create_default_indexes => false);
+-- a device has few pieces a day, and what is packed together is of one chunk
+select create_hypertable('spread_energy', by_range('bucket', interval '7 days'), create_default_indexes => false);
 
 alter table readings set (
     timescaledb.enable_columnstore,
