@@ -46,9 +46,9 @@ order by u.place
 -- Notes which vehicles have charged from which meters.
 select note_pairs(:meters, :vehicles)
 
--- name: note_late(devices, starts, ends)!
--- Notes readings, by their intervals, that may be rolled up or evaluated already.
-select note_late(:devices, :starts, :ends)
+-- name: note_hours(hours)$
+-- Notes hours that may be rolled up or evaluated already; their devices are noted with the id that it gives.
+select note_hours(:hours)
 
 -- name: put_pieces(devices, times)!
 -- Spreads the energy of readings over the quarter hours of their intervals.

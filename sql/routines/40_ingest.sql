@@ -38,6 +38,29 @@ begin
 end;
 $$;
 
+-- Notes hours that may be rolled up or evaluated already; the last of their ids, null: there are none.
+create or replace function note_hours(p_hours timestamptz[])
+returns bigint
+language plpgsql
+as $$
+declare
+    l_before constant timestamptz := rolled_up_before();
+    l_last bigint;
+begin
+    with hours as (
+        insert into late_hours (hour)
+        select h.hour
+        from unnest(p_hours) as h (hour)
+        where h.hour < l_before
+        returning id
+    )
+    select max(h.id)
+    into l_last
+    from hours as h;
+    return l_last;
+end;
+$$;
+
 -- Whoever changes history notes it here, in the same transaction: of readings with intervals from p_starts to p_ends,
 -- the hours that may be rolled up or evaluated already. Their devices are noted with the last of the hours' ids: a device
 -- is not evaluated again before the rollups have followed. Rows are only added, so that nobody waits for anybody.
@@ -47,10 +70,7 @@ language plpgsql
 as $$
 declare
     l_before constant timestamptz := rolled_up_before();
-    l_last bigint;
-begin
-    with hours as (
-        insert into late_hours (hour)
+    l_last constant bigint := note_hours(array(
         select distinct h.hour
         from (
             select distinct
@@ -59,12 +79,8 @@ begin
             from unnest(p_starts, p_ends) as u (starts, ends)
         ) as c
         cross join lateral generate_series(c.first, c.last, interval '1 hour') as h (hour)
-        where h.hour < l_before
-        returning id
-    )
-    select max(h.id)
-    into l_last
-    from hours as h;
+    ));
+begin
     if l_last is not null then
         insert into late_devices (device, since, late_hours_until)
         select u.device, min(least(u.starts, u.ends - interval '1 microsecond')), l_last
@@ -93,6 +109,9 @@ $$;
 create or replace function advance_state()
 returns void
 language plpgsql
+-- by the key, as append_readings()
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     l_advanced bigint;
@@ -193,6 +212,7 @@ create or replace function append_readings(
     p_pair_vehicles integer[],
     p_expected timestamptz[],
     p_energy_expected timestamptz[],
+    p_first timestamptz,
     p_device integer[],
     p_meter integer[],
     p_time timestamptz[],
@@ -210,10 +230,14 @@ create or replace function append_readings(
 )
 returns boolean
 language plpgsql
+-- by the key, however few devices there are: a scan of them all would cost every batch the whole fleet; and planned
+-- once, which takes longer than the rest
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     l_terms record;
-    l_starts timestamptz[];
     l_advanced bigint;
 begin
     select *
@@ -225,15 +249,36 @@ begin
     if cardinality(p_pair_meters) > 0 then
         perform note_pairs(p_pair_meters, p_pair_vehicles);
     end if;
-    l_starts := array(
-        select least(start_of(u.time, u.span_ms), u.time - interval '1 microsecond')
-        from unnest(p_time, p_span_ms) with ordinality as u (time, span_ms, place)
-        order by u.place
-    );
-    if l_terms.horizon > any(l_starts) then
-        perform note_late(p_device, l_starts, p_time);
+    if l_terms.horizon > p_first then
+        perform note_late(array_agg(u.device), array_agg(start_of(u.time, coalesce(u.span_ms, 0))), array_agg(u.time))
+        from unnest(p_device, p_time, p_span_ms) as u (device, time, span_ms);
     end if;
-    with fresh as (
+    with batch as materialized (
+        select
+            b.expected, b.energy_expected, b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.span_ms,
+            coalesce(b.meter_declared, false) as meter_declared, coalesce(b.reset, false) as reset,
+            coalesce(b.spread, false) as spread,
+            -- each measurement, last: b.{column},
+            b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
+            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv
+            -- end
+        from unnest(
+            p_expected, p_energy_expected, p_device, p_meter, p_time, p_energy_mwh, p_register_mwh, p_span_ms,
+            p_meter_declared, p_reset, p_spread,
+            -- each measurement, last: p_{column},
+            p_soc_bp, p_battery_temp_cdeg, p_power_w, p_odometer_m, p_reverse_mwh, p_reverse_register_mwh, p_voltage_mv,
+            p_voltage_l1_mv, p_voltage_l2_mv, p_voltage_l3_mv
+            -- end
+        ) as b (
+            expected, energy_expected, device, meter, time, energy_mwh, register_mwh, span_ms,
+            meter_declared, reset, spread,
+            -- each measurement, last: {column},
+            soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
+            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
+            -- end
+        )
+    ),
+    history as (
         insert into readings (
             device, meter, time, energy_mwh, register_mwh, span_ms, meter_declared, reset, spread,
             -- each measurement, last: {column},
@@ -241,15 +286,13 @@ begin
             voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
             -- end
         )
-        select *
-        from unnest(
-            p_device, p_meter, p_time, p_energy_mwh, p_register_mwh, p_span_ms, p_meter_declared, p_reset, p_spread,
-            -- each measurement, last: p_{column},
-            p_soc_bp, p_battery_temp_cdeg, p_power_w, p_odometer_m, p_reverse_mwh, p_reverse_register_mwh, p_voltage_mv,
-            p_voltage_l1_mv, p_voltage_l2_mv, p_voltage_l3_mv
+        select
+            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.span_ms, b.meter_declared, b.reset, b.spread,
+            -- each measurement, last: b.{column},
+            b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
+            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv
             -- end
-        )
-        returning *
+        from batch as b
     )
     update live_state as s
     set
@@ -259,7 +302,7 @@ begin
         energy_mwh = coalesce(i.energy_mwh, s.energy_mwh),
         register_mwh = coalesce(i.register_mwh, s.register_mwh),
         span_ms = case when i.energy_mwh is null then s.span_ms else i.span_ms end,
-        interval_start = case when i.energy_mwh is null then s.interval_start else i.interval_start end,
+        interval_start = case when i.energy_mwh is null then s.interval_start end,
         reset = case when i.energy_mwh is null then s.reset else i.reset end,
         spread = case when i.energy_mwh is null then s.spread else i.spread end,
         meter_declared = i.meter_declared,
@@ -286,12 +329,10 @@ begin
         -- end
         last_seen = now(),
         removed_at = null
-    from fresh as i
-    join unnest(p_device, p_expected, p_energy_expected) as e (device, expected, energy_expected)
-        on e.device = i.device
+    from batch as i
     where s.device = i.device
-        and s.time = e.expected
-        and s.energy_at is not distinct from e.energy_expected
+        and s.time = i.expected
+        and s.energy_at is not distinct from i.energy_expected
         and (i.energy_mwh is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
     get diagnostics l_advanced = row_count;
     if l_advanced <> cardinality(p_device) then

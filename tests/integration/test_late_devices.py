@@ -404,7 +404,7 @@ def test_writers_of_late_readings_do_not_wait_for_each_other(place: Place) -> No
         try:
             async with holder.transaction():
                 times = [place.long_ago, place.long_ago]
-                await queries.note_late(holder, devices=devices, starts=times, ends=times)
+                await holder.fetch("select note_late($1, $2, $2)", devices, times)
                 sent = of("meter", ("B", place.long_ago), ("A", place.long_ago))
                 return await asyncio.wait_for(asyncio.to_thread(place.send, sent), timeout=5)
         finally:

@@ -140,17 +140,45 @@ def test_a_transaction_has_a_maximum_but_a_large_request_goes_whole() -> None:
     assert [len(commit) for commit in writer.commits] == [5, 4, 7]
 
 
-def test_a_device_always_goes_to_the_same_writer() -> None:
+def test_many_readings_are_dealt_out_and_a_device_goes_to_the_same_writer() -> None:
     writers = [Recorder(), Recorder(), Recorder()]
 
     async def scenario(queue: CommitQueue) -> None:
         for _ in range(5):
-            await store(queue, *(f"M-{n}" for n in range(30)))
+            await store(queue, *(f"M-{n}" for n in range(1200)))
 
     with_queue(writers, scenario)
     homes = [{meter for commit in writer.commits for meter in commit} for writer in writers]
-    assert sum(len(home) for home in homes) == len(set.union(*homes)) == 30
+    assert sum(len(home) for home in homes) == len(set.union(*homes)) == 1200
     assert all(homes)
+
+
+def test_few_readings_share_one_commit_while_the_other_writers_have_nothing_to_do() -> None:
+    writers = [Recorder(pause_s=0.05), Recorder(pause_s=0.05)]
+
+    async def scenario(queue: CommitQueue) -> None:
+        first = asyncio.create_task(store(queue, "A"))
+        await asyncio.sleep(0.01)
+        await asyncio.gather(first, *(store(queue, f"B{n}") for n in range(20)))
+
+    with_queue(writers, scenario)
+    assert [[len(commit) for commit in writer.commits] for writer in writers] == [[1, 20], []]
+
+
+def test_few_readings_do_not_wait_behind_many() -> None:
+    writers = [Recorder(), Recorder(pause_s=0.2)]
+
+    async def scenario(queue: CommitQueue) -> None:
+        many = asyncio.create_task(store(queue, *(f"M-{n}" for n in range(1200))))
+        await asyncio.sleep(0.05)  # the second writer is still at it
+        few = [f"B{n}" for n in range(20)]
+        stored = [asyncio.create_task(store(queue, meter)) for meter in few]
+        await asyncio.sleep(0.05)
+        assert 0 < sum(each.done() for each in stored) < len(few)
+        await asyncio.gather(many, *stored)
+
+    with_queue(writers, scenario)
+    assert [len(writer.commits) for writer in writers] == [2, 2]
 
 
 def test_a_request_that_cannot_be_stored_never_fails_the_others() -> None:

@@ -5,8 +5,8 @@ What is wrong in any way is only found here; readings/validate.py says what, ite
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import repeat
-from operator import attrgetter, sub
+from itertools import compress, repeat
+from operator import attrgetter, not_, sub
 from typing import Any, NamedTuple
 
 import msgspec
@@ -144,17 +144,18 @@ def columns_of(items: Sequence[Telemetry], bounds: Bounds) -> Columns:
     groups: list[_Group] = []
     dropped: list[tuple[int, Measurement]] = []
     rest: Sequence[int] = range(count)
+    others = items
     for kind, get_id in enumerate(_ids):
-        here = [place for place in rest if get_id(items[place]) is not None]
+        ids = list(map(get_id, others))
+        here = list(compress(rest, ids))
         if not here:
             continue
-        places = np.array(here, np.int64)
-        mine = items if len(here) == count else [items[place] for place in here]
-        groups.append(_fill(rows, wrong, dropped, kind, places, mine, bounds))
+        mine = others if len(here) == len(rest) else list(compress(others, ids))
+        groups.append(_fill(rows, wrong, dropped, kind, np.array(here, np.int64), mine, bounds))
         if len(here) == len(rest):
             return Columns(rows, wrong, groups, dropped)
-        taken = set(here)
-        rest = [place for place in rest if place not in taken]
+        absent = list(map(not_, ids))
+        rest, others = list(compress(rest, absent)), list(compress(others, absent))
     wrong[list(rest)] = True  # no id says what they are
     return Columns(rows, wrong, groups, dropped)
 

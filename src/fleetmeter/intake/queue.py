@@ -1,8 +1,9 @@
 """The commit queue: requests put readings in and wait, writers take all that waits and commit it.
 
-What waits is made into columns together, and each device's readings go to the lane of its writer. A
-free writer starts at once, so that a lone request pays one commit; while it commits, what comes in
-gathers for the next transaction. All of it is bounded.
+What waits is made into columns together, and each device's readings go to the lane of its writer;
+few go to the first, all of them. A device may so change its writer, as it may change the service:
+the database decides. A free writer starts at once, so that a lone request pays one commit; while it
+commits, what comes in gathers for the next transaction. All of it is bounded.
 """
 
 import asyncio
@@ -37,7 +38,8 @@ from fleetmeter.settings import Settings
 _log = structlog.get_logger()
 
 _WORTHWHILE = 1000
-"""Readings that are made ready while all writers commit; fewer wait until one of them is free."""
+"""Readings that are made ready while all writers commit, and dealt out to all; fewer wait until a
+writer is free, and go to one."""
 
 
 class Request:
@@ -231,7 +233,14 @@ class CommitQueue:
             waiting += len(request.readings)
             if waiting >= _WORTHWHILE:
                 return any(not lane.waiting for lane in self._lanes)
-        return any(lane.is_free for lane in self._lanes)
+        return any(lane.is_free for lane in self._lanes_for(waiting))
+
+    def _lanes_for(self, readings: int) -> Sequence["_Lane"]:
+        """The lanes that so many readings go to: few are cheaper in one commit than in several."""
+        first, *others = self._lanes
+        if readings < _WORTHWHILE and all(lane.is_free for lane in others):
+            return [first]
+        return self._lanes
 
     def _take(self) -> list[Request]:
         """At least one request; together at most what a writer commits at once."""
@@ -288,8 +297,9 @@ class CommitQueue:
                 request.rejected.append(rejection_of(item, readings[place], bounds))
             self._settle(rows[:, wrong], np.full(len(wrong), REJECTED, np.int8))
             rows = rows[:, ~columns.wrong]
-        homes = rows[DEVICE] % len(self._lanes)
-        for place, lane in enumerate(self._lanes):
+        lanes = self._lanes_for(rows.shape[1])
+        homes = rows[DEVICE] % len(lanes)
+        for place, lane in enumerate(lanes):
             if (here := homes == place).any():
                 lane.put(rows[:, here], self._numbers.version)
 

@@ -46,6 +46,8 @@ from fleetmeter.readings.model import microseconds, time_of
 _FEW = 600
 """Readings that go in one statement: a round trip costs as much as copying some hundred."""
 
+_HOUR_US = 3_600_000_000
+
 _TRIES = 4
 """How often versions are asked for again before a batch is merged."""
 
@@ -66,6 +68,8 @@ _TYPES = {
     "energy_expected": "timestamptz",
     "energy_at": "timestamptz",
     **{f"{each.column}_at": "timestamptz" for each in MEASUREMENTS},
+    "since": "timestamptz",
+    "late_hours_until": "bigint",
     "bucket": "timestamptz",
     "starts": "timestamptz",
     "ends": "timestamptz",
@@ -82,7 +86,7 @@ _STATE_CHANGED = "FM001"
 
 _APPEND = (
     "select append_readings("
-    + ", ".join(f"${place + 1}" for place in range(6 + len(_STORED)))
+    + ", ".join(f"${place + 1}" for place in range(7 + len(_STORED)))
     + ")"
 )
 
@@ -106,12 +110,15 @@ class DatabaseWriter:
         """
         order = np.lexsort((rows[TIME], rows[DEVICE]))
         rows = rows[:, order]
-        copies, originals = _copies(rows)
-        distinct = np.ones(len(order), np.bool_)
-        distinct[copies] = False
-        statuses = np.empty(len(order), np.int8)
-        statuses[distinct] = await self._store(rows[:, distinct], devices_version)
-        statuses[copies] = np.where(statuses[originals] == NEW, DUPLICATE, statuses[originals])
+        if (repeated := _repeated(rows)).any():
+            copies, originals = _copies(rows, repeated)
+            distinct = np.ones(len(order), np.bool_)
+            distinct[copies] = False
+            statuses = np.empty(len(order), np.int8)
+            statuses[distinct] = await self._store(rows[:, distinct], devices_version)
+            statuses[copies] = np.where(statuses[originals] == NEW, DUPLICATE, statuses[originals])
+        else:
+            statuses = await self._store(rows, devices_version)
         unsorted = np.empty_like(statuses)
         unsorted[order] = statuses
         return unsorted
@@ -153,11 +160,11 @@ class DatabaseWriter:
         mixed = np.zeros(rows.shape[1], np.bool_)
         if has.size:
             devices = rows[DEVICE, has]
-            first = np.flatnonzero(np.r_[True, devices[1:] != devices[:-1]])
+            first = np.flatnonzero(_begins(devices))
             brought = np.where(rows[REGISTER, has] == NULL, INTERVAL, SENDS_REGISTER)
             sends = self._cache.energy[devices[first]]
             sends = np.where(sends == NOTHING, brought[first], sends)
-            mixed[has] = brought != np.repeat(sends, np.diff(np.r_[first, len(devices)]))
+            mixed[has] = brought != np.repeat(sends, np.diff(first, append=len(devices)))
         return mixed
 
     async def _learn(self, devices: Column, devices_version: int) -> None:
@@ -242,6 +249,7 @@ class DatabaseWriter:
                 vehicles.tolist(),
                 expected,
                 energy_expected,
+                time_of(int(_starts(columns).min())),
                 *(_values(columns[name], _TYPES[name]) for name in _STORED),
             )
         if stored:
@@ -269,16 +277,28 @@ class DatabaseWriter:
                 await queries.note_pairs(
                     connection, meters=meters.tolist(), vehicles=vehicles.tolist()
                 )
-            starts = _starts(columns)
-            if (late := starts < cache.horizon).any():
-                await queries.note_late(
-                    connection,
-                    devices=devices[late].tolist(),
-                    starts=_values(starts[late], "timestamptz"),
-                    ends=_values(rows[TIME, late], "timestamptz"),
-                )
+            await self._note_late(connection, columns)
         cache.paired[vehicles] = meters
         return True
+
+    async def _note_late(self, connection: Connection, columns: dict[str, Column]) -> None:
+        """As note_late() in SQL: many readings, sorted by device, of few hours."""
+        starts = _starts(columns)
+        late = starts < self._cache.horizon
+        if not late.any():
+            return
+        devices, starts, ends = columns["device"][late], starts[late], columns["time"][late]
+        begins, last = (times // _HOUR_US for times in (starts, ends - 1))
+        spans = np.unique(np.stack([begins, last]), axis=1).T.tolist()
+        hours = {hour for first, last in spans for hour in range(first, last + 1)}
+        until = await queries.note_hours(
+            connection, hours=[time_of(hour * _HOUR_US) for hour in sorted(hours)]
+        )
+        if until is not None:
+            first = np.flatnonzero(_begins(devices))
+            marks = {"device": devices[first], "since": np.minimum.reduceat(starts, first)}
+            marks["late_hours_until"] = np.full(len(first), until)
+            await _copy(connection, "late_devices", marks)
 
     @staticmethod
     async def _spread(connection: Connection, columns: dict[str, Column]) -> None:
@@ -379,7 +399,7 @@ class DatabaseWriter:
                 columns[name][has] = chosen[name]
             return
         devices, time = columns["device"], columns["time"]
-        first = np.r_[True, devices[1:] != devices[:-1]]
+        first = _begins(devices)
         before = np.where(first, cache.energy_time[devices], np.roll(time, 1))
         gap_ms = np.where(before == NEVER, 1 << 62, (time - before + 500) // 1000)
         columns["span_ms"] = np.minimum(gap_ms, cache.interval_ms[devices])
@@ -434,8 +454,8 @@ class DatabaseWriter:
 
 
 async def _copy(connection: Connection, table: str, columns: dict[str, Column]) -> None:
-    """COPY columns into a table; those without any value are left out."""
-    columns = {name: column for name, column in columns.items() if (column != NULL).any()}
+    """COPY columns into a table; those without any value, or true, are left out."""
+    columns = {name: column for name, column in columns.items() if _says(column, _TYPES[name])}
 
     async def whole() -> AsyncIterator[bytes]:  # as the driver wants it: piece by piece, all in one
         yield packed(columns, _TYPES)
@@ -452,7 +472,8 @@ def _has_energy(rows: Matrix) -> Mask:
 def _last_with(devices: Column, newest: Column, column: Column) -> Column:
     """Return the place of each device's last reading that has a value; -1: none has."""
     places = np.maximum.accumulate(np.where(column == NULL, -1, np.arange(len(column))))[newest]
-    begins = np.r_[0, newest[:-1] + 1]
+    begins = np.zeros_like(newest)
+    begins[1:] = newest[:-1] + 1
     return np.where(places >= begins, places, -1)
 
 
@@ -474,14 +495,15 @@ def _starts(columns: dict[str, Column]) -> Column:
 
 def _repeated(rows: Matrix) -> Mask:
     """Return which readings share their key with another of the batch, which is sorted by key."""
-    same = np.all(rows[[DEVICE, TIME], 1:] == rows[[DEVICE, TIME], :-1], axis=0)
-    repeated: Mask = np.r_[False, same] | np.r_[same, False]
+    again = ~(_begins(rows[DEVICE]) | _begins(rows[TIME]))
+    repeated = again.copy()
+    repeated[:-1] |= again[1:]
     return repeated
 
 
-def _copies(rows: Matrix) -> tuple[Column, Column]:
+def _copies(rows: Matrix, repeated: Mask) -> tuple[Column, Column]:
     """Return which readings are the same as one before them in the batch, and as which."""
-    places = np.flatnonzero(_repeated(rows))
+    places = np.flatnonzero(repeated)
     whole = np.ascontiguousarray(rows[DEVICE:, places].T)
     _, first, same = np.unique(whole, axis=0, return_index=True, return_inverse=True)
     originals = places[first[same.reshape(-1)]]
@@ -491,14 +513,28 @@ def _copies(rows: Matrix) -> tuple[Column, Column]:
 
 def _last_of_each(devices: Column) -> Column:
     """Return the places of the last reading of each device."""
-    return np.flatnonzero(np.r_[devices[1:] != devices[:-1], True])
+    last = np.ones(len(devices), np.bool_)
+    np.not_equal(devices[1:], devices[:-1], out=last[:-1])
+    return np.flatnonzero(last)
+
+
+def _begins(column: Column) -> Mask:
+    """Return which values differ from the one before."""
+    begins = np.ones(len(column), np.bool_)
+    np.not_equal(column[1:], column[:-1], out=begins[1:])
+    return begins
+
+
+def _says(column: Column, type_: str) -> bool:
+    """Whether a column has any value that is not what the table has without it."""
+    return bool(column.any() if type_ == "boolean" else (column != NULL).any())
 
 
 def _values(column: Column, type_: str) -> list[Any]:
-    """Return a column as the driver takes it; without any value, empty."""
-    null = column == NULL
-    if null.all():
+    """Return a column as the driver takes it; without any value, or true, empty."""
+    if not _says(column, type_):
         return []
+    null = column == NULL
     values: list[Any] = column.tolist()
     if type_ == "timestamptz":
         values = [time_of(value) for value in values]
