@@ -82,7 +82,7 @@ def test_a_late_reading_is_in_the_answers_within_5_seconds(
     client: httpx.Client, db: Db, server: Server, uid: str, days: float
 ) -> None:
     vehicle, meter = f"{uid}EV", f"{uid}M"
-    at = hours_ago(days * 24)
+    at = hours_ago(days * 24).replace(minute=20)  # not on the hour: that belongs to the hour before
     post(client, vehicle_reading(vehicle, at, meterId=meter), meter_reading(meter, at))
     materialise(db, server)
     hour = at.replace(minute=0)
