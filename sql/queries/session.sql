@@ -43,7 +43,7 @@ create temporary table if not exists heads (
     energy_mwh bigint,
     register_mwh bigint,
     interval_start timestamptz,
-    meter_declared boolean not null default false,
+    meter_declared boolean not null,
     -- each measurement, last: {column} {type},
     soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
     reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer

@@ -104,8 +104,8 @@ end;
 $$;
 
 -- Moves live state forward, never back, by the newest reading of each device in the session's temporary table: time and
--- meter are of that reading, energy and every measurement the newest that is known, with its time. In
--- the order of the key where rows are added, so that two batches that meet wait for each other in one direction only.
+-- meter are of that reading, energy and every measurement the newest that is known, with its time. Rows are added in
+-- the order of the key, so that two batches that meet wait for each other in one direction only.
 create or replace function advance_state()
 returns void
 language plpgsql

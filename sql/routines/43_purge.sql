@@ -162,9 +162,9 @@ begin
 end;
 $$;
 
--- Notes what is to be rolled up and evaluated anew without a device, as far as it may have been: hours of its readings,
--- of a vehicle with the meters that it charged at, and so all that share them, of a meter with the vehicles that
--- charged there; and whose anomalies or memory name it and go.
+-- Notes the hours and devices that must be rolled up and evaluated again once a device is gone: the hours of its own
+-- readings; for a vehicle, the meters that it charged at, and so all vehicles that share them; for a meter, the vehicles
+-- that charged there; and every device whose anomalies or memory name it.
 create or replace function note_without(p_device integer, p_id text, p_vehicles integer[])
 returns void
 language plpgsql

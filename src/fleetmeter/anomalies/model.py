@@ -119,7 +119,7 @@ class MeterHour(msgspec.Struct, frozen=True):
     voltage_mv_min: int | None
     voltage_mv_max: int | None
     phases: tuple["Voltage", ...] = ()
-    """Of each phase that was measured."""
+    """The voltage of each phase that was measured."""
 
     @property
     def voltages(self) -> tuple["Voltage", ...]:

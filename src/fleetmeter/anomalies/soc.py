@@ -40,9 +40,9 @@ def _by_hours(session: Session) -> Gain | None:
 
 
 def _by_readings(session: Session, points: Sequence[VehiclePoint], interval_s: int) -> Gain:
-    """Of the readings that follow another and brought energy: no driving in between, no gaps.
+    """Return the gain between consecutive readings with energy: no driving in between, no gaps.
 
-    Not all of them need to tell the state of charge: energy counts from one that does to the next.
+    Not every reading has a state of charge: energy counts from one that does to the next.
     """
     dc_mwh = soc_bp = 0
     longest = timedelta(seconds=1.5 * interval_s)

@@ -250,7 +250,7 @@ async def list_site_energy(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[EnergyBalance]:
-    """Of the meters that are set to belong to it now; exact at both edges."""
+    """The energy of the meters that belong to the site now; exact at both edges."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
     async with database.answering() as connection:

@@ -16,7 +16,7 @@ from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 
 MOST_VERSIONS = 100
-"""Of one reading."""
+"""How often one reading can be corrected."""
 
 
 class UnknownReadingError(FleetMeterError):

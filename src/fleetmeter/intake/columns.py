@@ -147,7 +147,7 @@ def columns_of(items: Sequence[Telemetry], bounds: Bounds) -> Columns:
     others = items
     for kind, get_id in enumerate(_ids):
         ids = list(map(get_id, others))
-        here = list(compress(rest, ids))
+        here = list(compress(rest, ids))  # an empty id is wrong, as none is
         if not here:
             continue
         mine = others if len(here) == len(rest) else list(compress(others, ids))

@@ -10,7 +10,7 @@ from fleetmeter.intake.rows import Column
 from fleetmeter.readings.kinds import KINDS
 
 _MAX_DEVICES = 2_000_000
-"""Ids that are remembered; with more, it starts anew."""
+"""How many ids are remembered; beyond that, all are forgotten and looked up again."""
 
 _PLACES = {kind.name: place for place, kind in enumerate(KINDS)}
 

@@ -46,7 +46,7 @@ class WriterCache:
         """The meter that it is known to have charged at last; 0: none."""
         self._version = np.empty(0, np.int64)
         self.version = _NO_VERSION
-        """Of assignments and settings: what was learned at another one is asked for again."""
+        """Of assignments and settings; what was learned at an older version is read again."""
         self.horizon = NEVER
         """Before this time, readings may be rolled up or evaluated already."""
 

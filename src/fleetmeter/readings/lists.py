@@ -96,7 +96,7 @@ def _filled(items: list[str], indent: str) -> list[str]:
 
 
 def main(folder: Path = SQL) -> None:
-    """Write every list anew where it is not as it must be."""
+    """Regenerate every list that is out of date."""
     for path in sorted([*folder.glob("routines/*.sql"), *folder.glob("queries/*.sql")]):
         text = path.read_text(encoding="utf-8")
         if (new := written(text)) != text:
