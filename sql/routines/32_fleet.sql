@@ -69,13 +69,10 @@ begin
     if l_end <= l_begin or not pg_try_advisory_lock(hashtext('fleetmeter.refresh_late_hours')) then
         return;
     end if;
-    select greatest(
-        l_begin,
-        floor_hour(
-            least(
-                (select min(r.bucket) from rolled_up_quarter_hours as r where r.bucket >= l_begin),
-                (select min(s.bucket) from spread_energy as s where s.bucket >= l_begin)
-            )
+    select floor_hour(
+        least(
+            (select min(r.bucket) from rolled_up_quarter_hours as r where r.bucket >= l_begin),
+            (select min(s.bucket) from spread_energy as s where s.bucket >= l_begin)
         )
     )
     into l_first;

@@ -168,3 +168,11 @@ def test_hours_that_are_too_old_are_forgotten(place: Db) -> None:
     call(place, "account_hours(35, 100)")
     assert accounted(place) == hours - 1
     assert not place.fetch("select from accounted_energy where hour < now() - interval '36 days'")
+
+
+def test_hours_before_the_first_reading_are_not_accounted(place: Db) -> None:
+    place.run("truncate readings, spread_energy")
+    place.fetch("call refresh_continuous_aggregate('quarter_hourly', null, now())")
+    assert place.value("select rolled_up_until() > now() - interval '1 day'")
+    call(place, "account_hours(35, 100)")
+    assert accounted(place) == 0
