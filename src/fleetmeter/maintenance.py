@@ -1,6 +1,7 @@
 """The service's background work: rollups follow late readings, anomalies show, old history goes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -58,11 +59,16 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
 
 
 async def _repeat(work: Callable[[], Awaitable[object]], interval_s: float) -> None:
-    """For ever; what fails is logged and stays to be done in a later round."""
+    """For ever; what fails is logged and stays to be done in a later round.
+
+    It rests twice as long as it worked, so that readings keep most of the database.
+    """
     pause_s = INTERVAL_S  # the first round is soon
+    took_s = 0.0
     put_off = 0
     while True:
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(max(pause_s, 2 * took_s))
+        started = time.monotonic()
         try:
             await work()
             pause_s = interval_s
@@ -75,6 +81,7 @@ async def _repeat(work: Callable[[], Awaitable[object]], interval_s: float) -> N
         except Exception:
             pause_s = min(max(pause_s * 2, interval_s), _LONGEST_PAUSE_S)
             _log.warning("maintenance failed", exc_info=True, again_in_s=pause_s)
+        took_s = time.monotonic() - started
 
 
 async def _tell_failing_jobs(database: Database) -> None:
