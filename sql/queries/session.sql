@@ -7,16 +7,6 @@ create temporary table if not exists incoming (
     -- The position in the batch, and which of several readings of one key it is.
     item integer not null,
     turn bigint not null default 1,
-    -- Of the newest reading of a device: when it had reported and given energy before, as far as the writer knows, and
-    -- when it gives energy and measurements.
-    expected timestamptz,
-    energy_expected timestamptz,
-    energy_at timestamptz,
-    -- each measurement: {column}_at timestamptz,
-    soc_bp_at timestamptz, battery_temp_cdeg_at timestamptz, power_w_at timestamptz, odometer_m_at timestamptz,
-    reverse_mwh_at timestamptz, reverse_register_mwh_at timestamptz, voltage_mv_at timestamptz,
-    voltage_l1_mv_at timestamptz, voltage_l2_mv_at timestamptz, voltage_l3_mv_at timestamptz,
-    -- end
     device integer not null,
     meter integer,
     time timestamptz not null,
@@ -31,6 +21,33 @@ create temporary table if not exists incoming (
     soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
     reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
     -- end
+) on commit delete rows;
+-- What is known of devices by a batch that is newer than all of them.
+create temporary table if not exists newest (
+    -- When they had reported and given energy before, as far as the writer knows; energy: null, with the same reading.
+    expected timestamptz,
+    energy_expected timestamptz,
+    device integer not null,
+    meter integer,
+    time timestamptz not null,
+    -- Of the newest reading that gives them, and when that was; null: at this time.
+    energy_mwh bigint,
+    register_mwh bigint,
+    span_ms bigint,
+    energy_at timestamptz,
+    -- each measurement: {column} {type},
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer,
+    voltage_l3_mv integer,
+    -- end
+    -- each measurement: {column}_at timestamptz,
+    soc_bp_at timestamptz, battery_temp_cdeg_at timestamptz, power_w_at timestamptz, odometer_m_at timestamptz,
+    reverse_mwh_at timestamptz, reverse_register_mwh_at timestamptz, voltage_mv_at timestamptz,
+    voltage_l1_mv_at timestamptz, voltage_l2_mv_at timestamptz, voltage_l3_mv_at timestamptz,
+    -- end
+    meter_declared boolean not null default false,
+    reset boolean not null default false,
+    spread boolean not null default false
 ) on commit delete rows;
 -- What history is to have under the keys of a batch.
 create temporary table if not exists heads (

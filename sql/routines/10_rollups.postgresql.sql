@@ -18,7 +18,8 @@ select
     count(power_w) as power_w_count, coalesce(sum(power_w), 0)::bigint as power_w_sum, min(power_w) as power_w_min,
     max(power_w) as power_w_max,
     count(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))) as voltage_mv_count,
-    coalesce(sum(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), 0)::bigint as voltage_mv_sum,
+    coalesce(sum(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), 0)::bigint as
+        voltage_mv_sum,
     min(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))) as voltage_mv_min,
     max(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))) as voltage_mv_max,
     count(voltage_l1_mv) as voltage_l1_mv_count, coalesce(sum(voltage_l1_mv), 0)::bigint as voltage_l1_mv_sum,

@@ -120,13 +120,13 @@ begin
     set
         meter = i.meter,
         time = i.time,
-        energy_at = coalesce(i.energy_at, s.energy_at),
-        energy_mwh = case when i.energy_at is null then s.energy_mwh else i.energy_mwh end,
-        register_mwh = case when i.energy_at is null then s.register_mwh else i.register_mwh end,
-        span_ms = case when i.energy_at is null then s.span_ms else i.span_ms end,
-        interval_start = case when i.energy_at is null then s.interval_start else i.interval_start end,
-        reset = case when i.energy_at is null then s.reset else i.reset end,
-        spread = case when i.energy_at is null then s.spread else i.spread end,
+        energy_at = case when i.energy_mwh is null then s.energy_at else coalesce(i.energy_at, i.time) end,
+        energy_mwh = coalesce(i.energy_mwh, s.energy_mwh),
+        register_mwh = coalesce(i.register_mwh, s.register_mwh),
+        span_ms = case when i.energy_mwh is null then s.span_ms else i.span_ms end,
+        interval_start = case when i.energy_mwh is null then s.interval_start end,
+        reset = case when i.energy_mwh is null then s.reset else i.reset end,
+        spread = case when i.energy_mwh is null then s.spread else i.spread end,
         meter_declared = i.meter_declared,
         -- each measurement: {column} = coalesce(i.{column}, s.{column}),
         soc_bp = coalesce(i.soc_bp, s.soc_bp), battery_temp_cdeg = coalesce(i.battery_temp_cdeg, s.battery_temp_cdeg),
@@ -137,30 +137,37 @@ begin
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
         voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv),
         -- end
-        -- each measurement: {column}_at = coalesce(i.{column}_at, s.{column}_at),
-        soc_bp_at = coalesce(i.soc_bp_at, s.soc_bp_at),
-        battery_temp_cdeg_at = coalesce(i.battery_temp_cdeg_at, s.battery_temp_cdeg_at),
-        power_w_at = coalesce(i.power_w_at, s.power_w_at), odometer_m_at = coalesce(i.odometer_m_at, s.odometer_m_at),
-        reverse_mwh_at = coalesce(i.reverse_mwh_at, s.reverse_mwh_at),
-        reverse_register_mwh_at = coalesce(i.reverse_register_mwh_at, s.reverse_register_mwh_at),
-        voltage_mv_at = coalesce(i.voltage_mv_at, s.voltage_mv_at),
-        voltage_l1_mv_at = coalesce(i.voltage_l1_mv_at, s.voltage_l1_mv_at),
-        voltage_l2_mv_at = coalesce(i.voltage_l2_mv_at, s.voltage_l2_mv_at),
-        voltage_l3_mv_at = coalesce(i.voltage_l3_mv_at, s.voltage_l3_mv_at),
+        -- each measurement: {column}_at = case when i.{column} is null then s.{column}_at else coalesce(i.{column}_at, i.time) end,
+        soc_bp_at = case when i.soc_bp is null then s.soc_bp_at else coalesce(i.soc_bp_at, i.time) end,
+        battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then s.battery_temp_cdeg_at else
+            coalesce(i.battery_temp_cdeg_at, i.time) end,
+        power_w_at = case when i.power_w is null then s.power_w_at else coalesce(i.power_w_at, i.time) end,
+        odometer_m_at = case when i.odometer_m is null then s.odometer_m_at else coalesce(i.odometer_m_at, i.time) end,
+        reverse_mwh_at = case when i.reverse_mwh is null then s.reverse_mwh_at else coalesce(i.reverse_mwh_at, i.time)
+            end,
+        reverse_register_mwh_at = case when i.reverse_register_mwh is null then s.reverse_register_mwh_at else
+            coalesce(i.reverse_register_mwh_at, i.time) end,
+        voltage_mv_at = case when i.voltage_mv is null then s.voltage_mv_at else coalesce(i.voltage_mv_at, i.time) end,
+        voltage_l1_mv_at = case when i.voltage_l1_mv is null then s.voltage_l1_mv_at else coalesce(i.voltage_l1_mv_at,
+            i.time) end,
+        voltage_l2_mv_at = case when i.voltage_l2_mv is null then s.voltage_l2_mv_at else coalesce(i.voltage_l2_mv_at,
+            i.time) end,
+        voltage_l3_mv_at = case when i.voltage_l3_mv is null then s.voltage_l3_mv_at else coalesce(i.voltage_l3_mv_at,
+            i.time) end,
         -- end
         last_seen = now(),
         removed_at = null
-    from incoming as i
+    from newest as i
     where s.device = i.device
         and s.time = i.expected
-        and s.energy_at is not distinct from i.energy_expected
-        and (i.energy_at is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
+        and coalesce(s.energy_at, '0001-01-01 00:00:00+00') = coalesce(i.energy_expected, i.expected)
+        and (i.energy_mwh is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
     get diagnostics l_advanced = row_count;
-    if l_advanced = (select count(*) from incoming) then
+    if l_advanced = (select count(*) from newest) then
         return;
     end if;
     insert into live_state (
-        device, meter, time, energy_at, energy_mwh, register_mwh, span_ms, interval_start, meter_declared, reset, spread,
+        device, meter, time, energy_at, energy_mwh, register_mwh, span_ms, meter_declared, reset, spread,
         -- each measurement: {column},
         soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
         voltage_l2_mv, voltage_l3_mv,
@@ -172,29 +179,40 @@ begin
         last_seen
     )
     select
-        i.device, i.meter, i.time, i.energy_at, i.energy_mwh, i.register_mwh, i.span_ms, i.interval_start,
-        i.meter_declared, i.reset, i.spread,
+        i.device, i.meter, i.time, case when i.energy_mwh is not null then coalesce(i.energy_at, i.time) end,
+        i.energy_mwh, i.register_mwh, i.span_ms, i.meter_declared, i.reset, i.spread,
         -- each measurement: i.{column},
         i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
         i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv,
         -- end
-        -- each measurement: i.{column}_at,
-        i.soc_bp_at, i.battery_temp_cdeg_at, i.power_w_at, i.odometer_m_at, i.reverse_mwh_at, i.reverse_register_mwh_at,
-        i.voltage_mv_at, i.voltage_l1_mv_at, i.voltage_l2_mv_at, i.voltage_l3_mv_at,
+        -- each measurement: case when i.{column} is not null then coalesce(i.{column}_at, i.time) end,
+        case when i.soc_bp is not null then coalesce(i.soc_bp_at, i.time) end,
+        case when i.battery_temp_cdeg is not null then coalesce(i.battery_temp_cdeg_at, i.time) end,
+        case when i.power_w is not null then coalesce(i.power_w_at, i.time) end,
+        case when i.odometer_m is not null then coalesce(i.odometer_m_at, i.time) end,
+        case when i.reverse_mwh is not null then coalesce(i.reverse_mwh_at, i.time) end,
+        case when i.reverse_register_mwh is not null then coalesce(i.reverse_register_mwh_at, i.time) end,
+        case when i.voltage_mv is not null then coalesce(i.voltage_mv_at, i.time) end,
+        case when i.voltage_l1_mv is not null then coalesce(i.voltage_l1_mv_at, i.time) end,
+        case when i.voltage_l2_mv is not null then coalesce(i.voltage_l2_mv_at, i.time) end,
+        case when i.voltage_l3_mv is not null then coalesce(i.voltage_l3_mv_at, i.time) end,
         -- end
         now()
-    from incoming as i
+    from newest as i
     where i.expected is null
     order by i.device
     on conflict do nothing;
     if exists (
         select
-        from incoming as i
+        from newest as i
         join live_state as s
             on s.device = i.device
         where s.time <> i.time
-            or i.energy_at is not null
-            and (s.energy_at <> i.energy_at or (s.register_mwh is null) <> (i.register_mwh is null))
+            or i.energy_mwh is not null
+            and (
+                s.energy_at <> coalesce(i.energy_at, i.time)
+                or (s.register_mwh is null) <> (i.register_mwh is null)
+            )
     ) then
         perform refuse_batch();
     end if;
@@ -321,8 +339,8 @@ begin
         power_w_at = case when i.power_w is null then s.power_w_at else i.time end,
         odometer_m_at = case when i.odometer_m is null then s.odometer_m_at else i.time end,
         reverse_mwh_at = case when i.reverse_mwh is null then s.reverse_mwh_at else i.time end,
-        reverse_register_mwh_at = case when i.reverse_register_mwh is null then s.reverse_register_mwh_at else i.time end,
-        voltage_mv_at = case when i.voltage_mv is null then s.voltage_mv_at else i.time end,
+        reverse_register_mwh_at = case when i.reverse_register_mwh is null then s.reverse_register_mwh_at else i.time
+            end, voltage_mv_at = case when i.voltage_mv is null then s.voltage_mv_at else i.time end,
         voltage_l1_mv_at = case when i.voltage_l1_mv is null then s.voltage_l1_mv_at else i.time end,
         voltage_l2_mv_at = case when i.voltage_l2_mv is null then s.voltage_l2_mv_at else i.time end,
         voltage_l3_mv_at = case when i.voltage_l3_mv is null then s.voltage_l3_mv_at else i.time end,
@@ -695,11 +713,12 @@ begin
         meter_declared = case when n.time >= s.time then n.meter_declared else s.meter_declared end,
         -- each measurement: {column} = newer(n.{column}, n.{column}_at, s.{column}, s.{column}_at),
         soc_bp = newer(n.soc_bp, n.soc_bp_at, s.soc_bp, s.soc_bp_at),
-        battery_temp_cdeg = newer(n.battery_temp_cdeg, n.battery_temp_cdeg_at, s.battery_temp_cdeg, s.battery_temp_cdeg_at),
-        power_w = newer(n.power_w, n.power_w_at, s.power_w, s.power_w_at),
+        battery_temp_cdeg = newer(n.battery_temp_cdeg, n.battery_temp_cdeg_at, s.battery_temp_cdeg,
+            s.battery_temp_cdeg_at), power_w = newer(n.power_w, n.power_w_at, s.power_w, s.power_w_at),
         odometer_m = newer(n.odometer_m, n.odometer_m_at, s.odometer_m, s.odometer_m_at),
         reverse_mwh = newer(n.reverse_mwh, n.reverse_mwh_at, s.reverse_mwh, s.reverse_mwh_at),
-        reverse_register_mwh = newer(n.reverse_register_mwh, n.reverse_register_mwh_at, s.reverse_register_mwh, s.reverse_register_mwh_at),
+        reverse_register_mwh = newer(n.reverse_register_mwh, n.reverse_register_mwh_at, s.reverse_register_mwh,
+            s.reverse_register_mwh_at),
         voltage_mv = newer(n.voltage_mv, n.voltage_mv_at, s.voltage_mv, s.voltage_mv_at),
         voltage_l1_mv = newer(n.voltage_l1_mv, n.voltage_l1_mv_at, s.voltage_l1_mv, s.voltage_l1_mv_at),
         voltage_l2_mv = newer(n.voltage_l2_mv, n.voltage_l2_mv_at, s.voltage_l2_mv, s.voltage_l2_mv_at),
@@ -730,7 +749,8 @@ begin
             (array_agg(i.power_w order by i.power_w is null, i.time desc))[1] as power_w,
             (array_agg(i.odometer_m order by i.odometer_m is null, i.time desc))[1] as odometer_m,
             (array_agg(i.reverse_mwh order by i.reverse_mwh is null, i.time desc))[1] as reverse_mwh,
-            (array_agg(i.reverse_register_mwh order by i.reverse_register_mwh is null, i.time desc))[1] as reverse_register_mwh,
+            (array_agg(i.reverse_register_mwh order by i.reverse_register_mwh is null, i.time desc))[1] as
+                reverse_register_mwh,
             (array_agg(i.voltage_mv order by i.voltage_mv is null, i.time desc))[1] as voltage_mv,
             (array_agg(i.voltage_l1_mv order by i.voltage_l1_mv is null, i.time desc))[1] as voltage_l1_mv,
             (array_agg(i.voltage_l2_mv order by i.voltage_l2_mv is null, i.time desc))[1] as voltage_l2_mv,

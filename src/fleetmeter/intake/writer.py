@@ -7,7 +7,7 @@ inserted where history does not know them, and derived from the readings around 
 """
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -51,6 +51,12 @@ _HOUR_US = 3_600_000_000
 _TRIES = 4
 """How often versions are asked for again before a batch is merged."""
 
+
+def _at(value: str) -> str:
+    """Return the column of live state with the time of a value."""
+    return "energy_at" if value == "energy_mwh" else f"{value}_at"
+
+
 _TYPES = {
     "item": "integer",
     "expected": "timestamptz",
@@ -66,8 +72,7 @@ _TYPES = {
     **{each.column: each.sql_type for each in MEASUREMENTS},
     "interval_start": "timestamptz",
     "energy_expected": "timestamptz",
-    "energy_at": "timestamptz",
-    **{f"{each.column}_at": "timestamptz" for each in MEASUREMENTS},
+    **{_at(value): "timestamptz" for value in ("energy_mwh", *(m.column for m in MEASUREMENTS))},
     "since": "timestamptz",
     "late_hours_until": "bigint",
     "bucket": "timestamptz",
@@ -78,8 +83,14 @@ _TYPES = {
 _STORED = tuple(_TYPES)[2 : 11 + len(MEASUREMENTS)]
 """The columns of history, in the order in which append_readings() takes them."""
 
-_OF_ENERGY = ("energy_mwh", "register_mwh", "span_ms", "reset", "spread")
-"""What belongs to a device's newest reading with energy."""
+_KNOWN_BY = {
+    "energy_mwh": ("energy_mwh", "register_mwh", "span_ms", "reset", "spread"),
+    **{each.column: (each.column,) for each in MEASUREMENTS},
+}
+"""What live state has of the newest reading that gives a value, by that value."""
+
+_BEGINNING = microseconds(datetime(1, 1, 1, tzinfo=UTC))
+"""Before any reading, as advance_state() knows it."""
 
 _STATE_CHANGED = "FM001"
 """SQLSTATE of refuse_batch(): live state is not what the writer remembers."""
@@ -269,7 +280,7 @@ class DatabaseWriter:
             meter = await self._meters_then(connection, rows, self._assigned(rows))
             columns = self._stored_columns(rows, meter)
             await _copy(connection, "readings", columns)
-            await _copy(connection, "incoming", self._newest(columns))
+            await _copy(connection, "newest", self._newest(columns))
             await queries.advance_state(connection)
             await self._spread(connection, columns)
             meters, vehicles = self._new_pairs(columns)
@@ -414,33 +425,25 @@ class DatabaseWriter:
         columns["spread"] = is_spread(time, columns["span_ms"]).astype(np.int64)
 
     def _newest(self, columns: dict[str, Column]) -> dict[str, Column]:
-        """Return the newest that is known of each device, for advance_state()."""
+        """Return what is known of each device by its readings, for advance_state()."""
         cache, devices, time = self._cache, columns["device"], columns["time"]
         newest = _last_of_each(devices)
-        known = {name: column[newest] for name, column in columns.items()}
-        device = known["device"]
-        result = {
-            "item": np.arange(len(newest)),
-            "expected": _or_null(cache.time[device]),
-            "energy_expected": _or_null(cache.energy_time[device]),
-            **known,
-        }
-        places = _last_with(devices, newest, columns["energy_mwh"])
-        there = places >= 0
-        for name in _OF_ENERGY:
-            result[name] = np.where(there, columns[name][places], known[name])
-        result["energy_at"] = np.where(there, time[places], NULL)
-        for each in MEASUREMENTS:
-            column = columns[each.column]
-            if (column == NULL).all():
-                continue
-            if (known[each.column] != NULL).all():
-                result[f"{each.column}_at"] = known["time"]
-                continue
-            places = _last_with(devices, newest, column)
-            there = places >= 0
-            result[each.column] = np.where(there, column[places], NULL)
-            result[f"{each.column}_at"] = np.where(there, time[places], NULL)
+        result = {name: column[newest] for name, column in columns.items()}
+        expected, energy_time = cache.time[result["device"]], cache.energy_time[result["device"]]
+        same = energy_time == expected
+        result["expected"] = _or_null(expected)
+        result["energy_expected"] = np.where(same, NULL, np.maximum(energy_time, _BEGINNING))
+        if len(newest) == len(devices):
+            return result
+
+        for value, names in _KNOWN_BY.items():
+            places = _last_with(devices, newest, columns[value])
+            older = (places >= 0) & (places != newest)
+            if older.any():
+                chosen = places[older]
+                for name in names:
+                    result[name][older] = columns[name][chosen]
+                result[_at(value)] = np.where(older, time[places], NULL)
         return result
 
     def _new_pairs(self, columns: dict[str, Column]) -> tuple[Column, Column]:

@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 
 from fleetmeter.database.sql import SQL
 from fleetmeter.readings.kinds import KIND_OF, MEASUREMENTS, Measurement
@@ -91,7 +92,7 @@ def _filled(items: list[str], indent: str) -> list[str]:
         if lines and len(lines[-1]) + 1 + len(item) <= _WIDTH:
             lines[-1] += f" {item}"
         else:
-            lines.append(f"{indent}{item}")
+            lines += wrap(item, _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
     return lines
 
 
