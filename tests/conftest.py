@@ -29,7 +29,7 @@ import pytest
 
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import migrate
-from tests.support import connections
+from tests.support import connections, processes
 from tests.timescaledb import find_timescaledb, timescaledb_server
 
 RETENTION_DAYS = 400
@@ -43,6 +43,15 @@ PAUSE_JOBS = (
     " where hypertable_name is not null"
 )
 """The database's own jobs would do, or undo, what a test does by hand."""
+
+SETTINGS = {
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "jit": "off",
+    "synchronous_commit": "off",
+}
+"""Of servers that are started here: no test cuts the power, and plans do not change by chance."""
 
 START_JOBS = "select _timescaledb_functions.start_background_workers()"
 
@@ -79,7 +88,7 @@ class Service(NamedTuple):
     """A running `fleetmeter serve`."""
 
     base_url: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | processes.Forked
     log: Path
 
 
@@ -119,12 +128,13 @@ def server(
     with ExitStack() as stack:
         if request.param == "postgresql":
             url = stack.enter_context(embedded_postgresql(tmp_path_factory.mktemp("embedded")))
-            Db(url).fetch("alter system set fsync = off")  # no test cuts the power
+            for setting, value in SETTINGS.items():
+                Db(url).fetch(f"alter system set {setting} = {value}")
             Db(url).fetch("select pg_reload_conf()")
         elif given := os.environ.get("FLEETMETER_TEST_DATABASE_URL"):
             url = given
         elif (binaries := find_timescaledb()) is not None:
-            url = stack.enter_context(timescaledb_server(binaries))
+            url = stack.enter_context(timescaledb_server(binaries, SETTINGS))
         else:
             pytest.skip("there is no TimescaleDB: set FLEETMETER_TEST_DATABASE_URL")
         stack.callback(connections.close, url)
@@ -177,7 +187,7 @@ def migrated_database(server: Server, jobs: bool = True) -> Iterator[str]:
 
     Without `jobs` the policies of TimescaleDB are paused, and have never run.
     """
-    with _created(server.url, f"template {server.template}") as url:
+    with _created(server.url, f"template {server.template} strategy file_copy") as url:
         if server.engine == "timescaledb":
             Db(url).fetch(START_JOBS if jobs else PAUSE_JOBS)
         yield url
@@ -228,26 +238,38 @@ def free_port() -> int:
         return port
 
 
+COMMAND = (sys.executable, "-m", "fleetmeter")
+"""The command as users start it; what is forked instead starts in a fraction of the time."""
+
+
 @contextmanager
 def running_service(
     folder: Path,
     environ: dict[str, str],
-    command: Sequence[str] = (sys.executable, "-m", "fleetmeter"),
+    command: Sequence[str] = (),
     probe: str = "/health/ready",
     options: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """A service process of the test's own, ready; stopped afterwards if it still runs."""
+    """A service process of the test's own, ready; stopped afterwards if it still runs.
+
+    It is forked from one that has loaded the program, unless there is a command to start it with.
+    """
     port = free_port()
     log = folder / f"service-{port}.log"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLEETMETER_")}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "serve", *options],
-            cwd=folder,
-            env=inherited | {"FLEETMETER_PORT": str(port)} | environ,
-            stdout=output,
-            stderr=output,
-        )
+    arguments = ["serve", *options]
+    environ = {"FLEETMETER_PORT": str(port)} | environ
+    process: subprocess.Popen[bytes] | processes.Forked
+    if command:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=folder,
+                env=processes.environment(environ),
+                stdout=output,
+                stderr=output,
+            )
+    else:
+        process = processes.Forked(arguments, environ, folder, log)
     base_url = f"http://127.0.0.1:{port}"
     try:
         eventually(lambda: process.poll() is not None or _answers(port, probe), timeout_s=60)

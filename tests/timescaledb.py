@@ -5,7 +5,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def find_timescaledb() -> Path | None:
 
 
 @contextmanager
-def timescaledb_server(binaries: Path) -> Iterator[str]:
+def timescaledb_server(binaries: Path, settings: Mapping[str, str]) -> Iterator[str]:
     """Run that PostgreSQL for the length of the block; yields its URL."""
     folder = Path(tempfile.mkdtemp(prefix="fleetmeter-"))  # short: it holds the socket
     user = None
@@ -43,9 +43,10 @@ def timescaledb_server(binaries: Path) -> Iterator[str]:
         shutil.chown(folder, user)
     data = folder / "data"
     options = (
-        f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off "
+        f"-c listen_addresses= -c unix_socket_directories={folder} "
         "-c shared_preload_libraries=timescaledb -c timescaledb.telemetry_level=off "
-        "-c max_worker_processes=24 -c max_connections=100 -c max_locks_per_transaction=256"
+        "-c max_worker_processes=24 -c max_connections=100 -c max_locks_per_transaction=256 "
+        + " ".join(f"-c {setting}={value}" for setting, value in settings.items())
     )
 
     def run(program: str, *args: str | Path) -> None:

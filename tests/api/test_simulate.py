@@ -1,10 +1,7 @@
 """`fleetmeter simulate` against a real service: what it made is stored, once."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -19,21 +16,14 @@ from fleetmeter.simulate.faults import parse_wanted
 from fleetmeter.simulate.fleet import Fleet
 from tests.conftest import Db, Service, eventually, rfc3339
 from tests.proxy import DatabaseProxy
+from tests.support.processes import Forked
 
 HOUR = timedelta(hours=1)
 FAULT = "clock_skew:behind@EV-1+1h/1h"
 
 
-def simulate(folder: Path, url: str, *options: str) -> subprocess.Popen[str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLEETMETER_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "fleetmeter", "simulate", "--url", url, *options],
-        cwd=folder,
-        env=inherited,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def simulate(folder: Path, url: str, *options: str) -> Forked:
+    return Forked(["simulate", "--url", url, *options], {}, folder)
 
 
 def generated(fleet: Fleet, until: datetime) -> dict[tuple[str, int], tuple[Any, ...]]:

@@ -1,9 +1,7 @@
 """A start that fails says in one line what to do."""
 
-import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,22 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from fleetmeter import __version__, cli
-
-
-def fleetmeter(folder: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLEETMETER_")}
-    return subprocess.run(
-        [sys.executable, "-m", "fleetmeter", *args],
-        cwd=folder,
-        env=inherited | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+from tests.conftest import COMMAND
+from tests.support.processes import fleetmeter
 
 
 def test_it_tells_its_version(tmp_path: Path) -> None:
-    assert fleetmeter(tmp_path, "--version").stdout == f"fleetmeter, version {__version__}\n"
+    command = [*COMMAND, "--version"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stdout == f"fleetmeter, version {__version__}\n"
 
 
 def test_a_wrong_setting_is_one_clear_line(tmp_path: Path) -> None:

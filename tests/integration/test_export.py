@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from fleetmeter.transfer import exporting
 from fleetmeter.transfer.columns import EXPORTED
 from fleetmeter.transfer.exporting import PAGE, Export, Selection
 from tests.conftest import Db, Server, eventually, migrated_database
-from tests.integration.test_cli import fleetmeter
+from tests.support.processes import Forked, fleetmeter
 
 WINDOW = ("--from", "2026-01-01", "--to", "2026-01-03T12:00:00+12:00")
 READINGS = 40_000
@@ -116,10 +115,10 @@ def test_an_interrupted_export_leaves_what_was_there(
         try:
             async with connection.transaction():
                 await connection.execute("lock table readings in access exclusive mode")
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "fleetmeter", "export", *WINDOW),
-                    *("--output", str(target)),
-                    env=os.environ | {"FLEETMETER_DATABASE_URL": history.url},
+                process = Forked(
+                    ["export", *WINDOW, "--output", str(target)],
+                    {"FLEETMETER_DATABASE_URL": history.url},
+                    tmp_path,
                 )
                 try:
                     waits = (
@@ -131,11 +130,10 @@ def test_an_interrupted_export_leaves_what_was_there(
                             await asyncio.sleep(0.05)
                     assert len(os.listdir(tmp_path)) == 2  # noqa: PTH208
                     process.send_signal(number)
-                    return await asyncio.wait_for(process.wait(), 20)
+                    process.communicate(timeout=20)
+                    return process.wait()
                 finally:
-                    with suppress(ProcessLookupError):
-                        process.kill()
-                    await process.wait()
+                    process.kill()
         finally:
             await connection.close()
             await watcher.close()

@@ -3,9 +3,7 @@
 import asyncio
 import gzip
 import json
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
@@ -36,6 +34,7 @@ from tests.conftest import (
     vehicle_reading,
 )
 from tests.proxy import DatabaseProxy
+from tests.support.processes import Forked
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -216,23 +215,13 @@ def test_a_device_that_sends_registers_keeps_to_them(
     assert rejects(path)[5]["code"] == "mixed_energy"
 
 
-_SMALL_BLOCKS = """
-from fleetmeter.cli import main
-from fleetmeter.transfer import lines
-lines.BLOCK_BYTES = 20_000
-main()
-"""
-
-
-def fleetmeter_import(database_url: str, *args: str | Path) -> subprocess.Popen[str]:
+def fleetmeter_import(database_url: str, path: Path) -> Forked:
     """A process of its own, in small steps."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLEETMETER_")}
-    return subprocess.Popen(
-        [sys.executable, "-c", _SMALL_BLOCKS, "import", *args],
-        env=inherited | {"FLEETMETER_DATABASE_URL": database_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    return Forked(
+        ["import", str(path)],
+        {"FLEETMETER_DATABASE_URL": database_url},
+        path.parent,
+        patches={"fleetmeter.transfer.lines.BLOCK_BYTES": 20_000},
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from fleetmeter.storage import Job, Relation, Storage, read_storage, show
 from tests.conftest import START_JOBS, Db, Server, eventually, migrated_database
-from tests.integration.test_cli import fleetmeter
+from tests.support.processes import fleetmeter
 
 NAMES = [
     *("readings", "spread energy", "quarter hours", "hours", "days"),

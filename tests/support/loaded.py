@@ -1,0 +1,18 @@
+"""What a forked process of the command has loaded before: the service, and what commands load."""
+
+import httptools
+import uvicorn.lifespan.on
+import uvicorn.loops.uvloop
+import uvicorn.protocols.http.httptools_impl
+
+import fleetmeter.simulate.command
+import fleetmeter.storage
+import fleetmeter.transfer.command
+from fleetmeter import cli
+from fleetmeter.app import create_app
+from fleetmeter.settings import Settings
+from tests.support import processes
+
+__all__ = ["cli", "fleetmeter", "httptools", "processes", "uvicorn"]
+
+create_app("", Settings())  # the framework loads much of itself only now
