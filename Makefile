@@ -8,6 +8,7 @@ SHELL := bash
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
 COMPOSE := docker compose --file docker/compose.yaml --env-file .env --project-name fleetmeter
 DOCKER := docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
 PORT := $(or $(FLEETMETER_PORT),3000)
@@ -42,15 +43,15 @@ logs: ## Follow the logs of the Docker stack
 
 .PHONY: test
 test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on TimescaleDB where there is one
-	@$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
+	@$(PYTEST) --numprocesses 2 --dist worksteal -m "not slow"
 
 .PHONY: slow
 slow: .venv/installed ## Run the tests that take long: those of the benchmark (some minutes)
-	@$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
+	@$(PYTEST) --numprocesses 2 --dist worksteal -m slow
 
 .PHONY: deep
 deep: .venv/installed ## Twenty times as many random examples of the slow property tests (half an hour)
-	@FLEETMETER_TEST_EXAMPLES=20 $(BIN)/pytest tests/property
+	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property
 
 .PHONY: lint
 lint: .venv/installed ## Check style and types (ruff, mypy --strict)

@@ -369,7 +369,7 @@ def new_uid() -> str:
     return f"t{secrets.token_hex(5)}-"
 
 
-def eventually(probe: Callable[[], Any], timeout_s: float = 5, pause_s: float = 0.05) -> Any:
+def eventually(probe: Callable[[], Any], timeout_s: float = 20, pause_s: float = 0.02) -> Any:
     """What `probe` returns once it is true; fails when it never is."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -406,7 +406,7 @@ def test_energy_in_pieces_is_replaced(
     assert correct(client, **sent, soc=1).json()["changed"]
     assert correct(client, **sent, meterId=f"{uid}B").json()["changed"]
     assert quarters(client, path, start, 1) == [0.5] * 4
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])
     assert unshared_energy(db, uid) == []
     window = {"from": began, "to": rfc3339(start + hour)}
     answer = client.get(f"/v1/analytics/performance/{uid}EV", params=window).json()
@@ -432,4 +432,4 @@ def test_a_corrected_register_splits_its_interval_and_the_one_behind_it_again(
     # less than before: a reset, which has no interval
     correct(client, **when, kwhConsumedAcTotal=3).raise_for_status()
     eventually(lambda: quarters(client, path, start, 2) == [0, *[26.25] * 4])
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])

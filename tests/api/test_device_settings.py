@@ -197,7 +197,7 @@ def test_another_reporting_interval_gives_stored_readings_other_intervals(
 
     client.patch(path, json={"reportingIntervalS": 3600}).raise_for_status()
     assert intervals(db, f"{uid}M") == [(3600, True)] * 3, "when the answer comes"
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])
     assert energies("15min") == [0.25] * 4 + [0.5] * 4 + [1] * 4
     assert energies() == [1, 2, 4]
     assert coverage() == 0.75
@@ -205,14 +205,14 @@ def test_another_reporting_interval_gives_stored_readings_other_intervals(
     # never before the reading before it
     client.patch(path, json={"reportingIntervalS": 3 * 3600}).raise_for_status()
     assert intervals(db, f"{uid}M") == [(3 * 3600, True), (3600, True), (2 * 3600, True)]
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])
     assert [round(kwh, 6) for kwh in energies()] == [0.333334, 2, 2, 2]
     assert coverage() == 1
 
     client.patch(path, json={"reportingIntervalS": None}).raise_for_status()
     assert intervals(db, f"{uid}M") == [(60, False)] * 3
     assert pieces(db, f"{uid}M") == 0
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])
     assert energies("15min") == [1, 2, 4]
     assert client.get(f"{path}/readings", params=window).json()["items"][0]["kwhConsumedAc"] == 1
 
@@ -258,7 +258,7 @@ def test_intervals_that_were_being_derived_when_the_service_stopped_are_finished
     )
     assert intervals(db, f"{uid}M") == [(60, False)] * 3 + [(1800, True)] * 2
     assert pieces(db, f"{uid}M") == 4
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])
 
 
 def test_a_device_has_days_of_its_own_zone_unless_asked_otherwise(

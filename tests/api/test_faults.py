@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import (
+    COMMAND,
     Db,
     Service,
     eventually,
@@ -125,25 +126,25 @@ def test_connections_cut_in_the_middle_of_batches_lose_and_double_nothing(
         [meter_reading(f"{uid}M-{n}", hours_ago(3) + timedelta(minutes=minute)) for n in range(200)]
         for minute in range(20)
     ]
-    done = threading.Event()
 
     def cut() -> None:
-        for _ in range(100):  # then it ends however slow the machine is
-            if done.wait(0.15):
-                return
-            proxy.take_away()
-            proxy.give_back()
+        proxy.take_away()
+        proxy.give_back()
 
-    cutter = threading.Thread(target=cut)
-    cutter.start()
-    try:
-        for batch in batches:
-            while (answer := client.post("/v1/ingest", json=batch)).status_code != 200:
-                assert_unavailable(answer)
-                time.sleep(0.02)
-    finally:
-        done.set()
-        cutter.join()
+    took_s = 0.0
+    for number, batch in enumerate(batches):
+        # after ever more of the time that the first batches took, on a machine of any speed
+        cutter = threading.Timer(took_s * (number % 10) / 8, cut)
+        started = time.monotonic()
+        if number >= 2:
+            cutter.start()
+        while (answer := client.post("/v1/ingest", json=batch)).status_code != 200:
+            assert_unavailable(answer)
+            time.sleep(0.02)
+        if number < 2:
+            took_s = time.monotonic() - started
+        else:
+            cutter.join()
     stored = "select count(*) from meter_readings where starts_with(meter_id, $1)"
     assert db.value(stored, uid) == 20 * 200
 
@@ -182,12 +183,12 @@ def test_what_was_acknowledged_survives_a_kill_and_a_second_start_continues(
 ) -> None:
     """On the embedded server, whose processes outlive a killed service."""
     at = hours_ago(1)
-    with running_service(tmp_path, {}) as service:
+    with running_service(tmp_path, {}, COMMAND) as service:
         with httpx.Client(base_url=service.base_url) as client:
             post(client, vehicle_reading("EV-1", at))
         service.process.kill()
         service.process.wait()
-    with running_service(tmp_path, {}) as service:
+    with running_service(tmp_path, {}, COMMAND) as service:
         answer = httpx.get(f"{service.base_url}/v1/vehicles/EV-1")
         assert answer.json()["kwhDeliveredDc"] == 1.2
         service.process.send_signal(signal.SIGINT)

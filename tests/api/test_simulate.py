@@ -65,7 +65,7 @@ def test_what_is_stored_is_what_was_generated_once_though_the_service_went_away(
             *("--duration", "1s", "--fault", FAULT, "--truth", "truth.json", "--speed", "6000"),
         )
         running = simulate(tmp_path, url, *options)
-        eventually(lambda: db.value(_COUNT, uid) > 500, timeout_s=20)
+        eventually(lambda: db.value(_COUNT, uid) > 500)
         proxy.take_away()
         time.sleep(0.6)
         proxy.give_back()

@@ -24,6 +24,7 @@ from fleetmeter.settings import Settings
 from fleetmeter.telling.hub import Listener
 from tests.api.test_export import served
 from tests.conftest import (
+    COMMAND,
     Db,
     Service,
     eventually,
@@ -202,7 +203,7 @@ def test_it_begins_at_once_and_every_event_comes_once_in_order_to_all(
         assert (one.retry_ms, one.comments) == (3000, 1)
         ids = happen(db, f"{uid}EV", 700) + happen(db, f"{uid}EV")
         for listener in (one, other):
-            eventually(lambda listener=listener: len(listener.ids(f"{uid}EV")) >= 701, timeout_s=20)
+            eventually(lambda listener=listener: len(listener.ids(f"{uid}EV")) >= 701)
             assert listener.ids(f"{uid}EV") == ids
         assert {message.event for message in other.messages} == {"anomaly"}
         first = one.of(f"{uid}EV")[0].data
@@ -244,7 +245,7 @@ def test_a_stop_does_not_wait_for_listeners_who_go_on_after_a_restart(
     environ = {"FLEETMETER_DATABASE_URL": database_url}
     with running_service(tmp_path, environ) as service, heard(service.base_url) as before:
         first = happen(db, f"{uid}EV", 50, padding=100_000)
-        eventually(lambda: before.ids(f"{uid}EV") == first, timeout_s=20)
+        eventually(lambda: before.ids(f"{uid}EV") == first)
         with stalled(service.base_url, f"?only=anomalies&lastEventId={first[0] - 1}"):
             eventually(lambda: connections(service) == 2)
             time.sleep(0.5)  # it has more to read than buffers hold
@@ -262,7 +263,7 @@ def test_a_stop_of_several_processes_does_not_wait_for_listeners(
 ) -> None:
     environ = {"FLEETMETER_DATABASE_URL": database_url}
     with (
-        running_service(tmp_path, environ, options=["--workers", "2"]) as service,
+        running_service(tmp_path, environ, COMMAND, options=["--workers", "2"]) as service,
         ExitStack() as listeners,
     ):
         heard_by = [listeners.enter_context(heard(service.base_url)) for _ in range(6)]
@@ -292,7 +293,7 @@ def test_too_much_that_was_missed_is_told_and_the_newest_thousand_come(
         heard(service.base_url, ids[0], only="anomalies") as listener,
         heard(service.base_url, 2**63 - 1) as foreign,  # of a database that is no more
     ):
-        eventually(lambda: ids[-1] in listener.ids(f"{uid}EV"), timeout_s=10)
+        eventually(lambda: ids[-1] in listener.ids(f"{uid}EV"))
         told = listener.messages[0]
         assert told.event == "missed"
         assert told.id is not None, "a client that is cut off here would not hear of it"
@@ -381,7 +382,7 @@ def stalled(base_url: str, query: str = "") -> socket.socket:
 def test_slow_readers_are_dropped_while_a_fast_one_goes_on_and_memory_stays_flat(
     narrow: Service, db: Db, uid: str
 ) -> None:
-    eventually(lambda: connections(narrow) == 0, timeout_s=10)
+    eventually(lambda: connections(narrow) == 0)
     process = psutil.Process(narrow.process.pid)
     with heard(narrow.base_url, only="anomalies") as fast, ExitStack() as slow:
         before = process.memory_info().rss
@@ -407,7 +408,7 @@ def test_slow_readers_are_dropped_while_a_fast_one_goes_on_and_memory_stays_flat
 
 @pytest.mark.postgresql
 def test_there_are_so_many_places_and_who_leaves_frees_one(narrow: Service) -> None:
-    eventually(lambda: connections(narrow) == 0, timeout_s=10)
+    eventually(lambda: connections(narrow) == 0)
     with ExitStack() as listeners:
         for _ in range(CLIENTS):
             listeners.enter_context(heard(narrow.base_url))
@@ -472,7 +473,7 @@ def test_a_silent_stream_shows_that_it_lives_and_one_that_is_not_read_is_dropped
         happen(db, f"{uid}EV", 60, padding=200_000)
         with stalled(url, "?only=anomalies&lastEventId=0") as slow:
             eventually(lambda: _connections(os.getpid(), url) == 1)
-            eventually(lambda: _connections(os.getpid(), url) == 0, timeout_s=10)
+            eventually(lambda: _connections(os.getpid(), url) == 0)
             slow.settimeout(20)
             got = b"".join(iter(lambda: slow.recv(1 << 20), b""))
             assert not got.endswith(b"0\r\n\r\n"), "it looks as if it had ended"
@@ -492,7 +493,7 @@ def test_without_its_database_a_stream_stays_and_goes_on_later(
         ids += happen(db, f"{uid}EV", kind="soc_mismatch")
         time.sleep(1.2)
         proxy.give_back()
-        eventually(lambda: listener.ids(f"{uid}EV") == ids, timeout_s=10)
+        eventually(lambda: listener.ids(f"{uid}EV") == ids)
         assert not listener.cut
 
 

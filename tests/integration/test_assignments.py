@@ -280,4 +280,4 @@ def test_energy_in_pieces_follows_the_meter_of_its_reading(
     assert assign(client, vehicle, None, start + 3.5 * hour)["restamped"] == 1
     assert charged_from() == [(f"{uid}A", 8), (f"{uid}B", 4), (None, 4)]
     eventually(lambda: performance() == (15, [f"{uid}A", f"{uid}B"]))
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])

@@ -828,7 +828,7 @@ def test_a_service_finds_soon_what_late_readings_show(
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
         db = Db(migrated_database_url)
-        eventually(lambda: db.value("select evaluated_until from anomaly_progress"), timeout_s=15)
+        eventually(lambda: db.value("select evaluated_until from anomaly_progress"))
         start = hours_ago(4)
         hot = [vehicle_reading("EV", start + n * MINUTE, batteryTemp=50) for n in range(30)]
         post(client, *hot, vehicle_reading("EV", hours_ago(0.1)))

@@ -107,7 +107,7 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
             },
         )
         assert corrected.json()["changed"]
-        eventually(lambda: rollup_differences(db, "") == [], timeout_s=20)
+        eventually(lambda: rollup_differences(db, "") == [])
         before = rollups(db)
 
         # five days: four of retention, and one
@@ -260,7 +260,7 @@ def test_the_service_drops_old_history_where_the_database_does_not(
         running_service(tmp_path, short),
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
-        eventually(lambda: db.value("select ran_at is not null from retention"), timeout_s=20)
+        eventually(lambda: db.value("select ran_at is not null from retention"))
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         for table in ("vehicle_readings", "meter_readings"):
             kept = db.value(f"select min(time) from {table}")  # whole days of UTC

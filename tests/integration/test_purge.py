@@ -433,4 +433,4 @@ def test_energy_in_pieces_goes_with_its_device_and_forgets_its_meter(
         assert left == [(True, None, 1_000_000)] * 4
     else:
         assert [energy for _, _, energy in left] == [1_250_000] * 4
-    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    eventually(lambda: rollup_differences(db, uid) == [])

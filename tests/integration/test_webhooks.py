@@ -223,11 +223,11 @@ def test_every_event_is_told_once_in_order_and_signed(told: Db, receiver: Receiv
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1", 120)
     with delivery(told.url):
-        eventually(lambda: len(receiver.requests) >= 120, timeout_s=20)
+        eventually(lambda: len(receiver.requests) >= 120)
         happen(told, "EV-2")
         newest = told.value("select max(id) from anomaly_events")
         # written after the receiver has answered
-        eventually(lambda: webhook(told, webhook_id)["last_event_id"] == newest, timeout_s=10)
+        eventually(lambda: webhook(told, webhook_id)["last_event_id"] == newest)
     assert receiver.numbers() == [*range(120), 0]
     assert receiver.most_at_once == 1
     for headers, body in receiver.requests:
@@ -250,8 +250,8 @@ def test_a_webhook_is_told_of_its_kinds_alone_and_in_its_format(told: Db) -> Non
         happen(told, "EV-1", 3, kind="soc_mismatch")
         with delivery(told.url):
             newest = told.value("select max(id) from anomaly_events")
-            eventually(lambda: len(other.requests) == 4, timeout_s=10)
-            eventually(lambda: webhook(told, hot)["last_event_id"] == newest, timeout_s=10)
+            eventually(lambda: len(other.requests) == 4)
+            eventually(lambda: webhook(told, hot)["last_event_id"] == newest)
         assert len(some.requests) == 1
         alerts = [json.loads(body) for _, body in other.requests]
         assert [alert["commonLabels"]["alertname"] for alert in alerts] == [
@@ -270,7 +270,7 @@ def test_what_fails_is_told_again_less_and_less_often_and_the_order_is_kept(
     happen(told, "EV-1", 3)
     receiver.answers.extend([200, 500, 503, 429, 404])
     with delivery(told.url):
-        eventually(lambda: len(receiver.requests) == 7, timeout_s=20)
+        eventually(lambda: len(receiver.requests) == 7)
         eventually(lambda: webhook(told, webhook_id)["failures"] == 0)
     assert receiver.numbers() == [0, 1, 1, 1, 1, 1, 2]
     ids = [headers["webhook-id"] for headers, _ in receiver.requests]
@@ -323,7 +323,7 @@ def test_why_it_failed_is_known_and_the_next_attempt_may_do(
     with delivery(told.url, total_s=0.5, pace=slow):
         failed = eventually(lambda: (w := webhook(told, webhook_id))["failures"] and w)
         assert re.search(error, failed["last_error"])
-        eventually(lambda: webhook(told, webhook_id)["last_success_at"], timeout_s=10)
+        eventually(lambda: webhook(told, webhook_id)["last_success_at"])
     assert receiver.numbers() == [0, 0]
 
 
@@ -361,7 +361,7 @@ def test_an_endless_answer_is_cut_and_what_it_began_with_counts(
     receiver.answers.extend(["endless body", "endless body"])
     with delivery(told.url):
         newest = told.value("select max(id) from anomaly_events")
-        eventually(lambda: webhook(told, webhook_id)["last_event_id"] == newest, timeout_s=10)
+        eventually(lambda: webhook(told, webhook_id)["last_event_id"] == newest)
     assert receiver.numbers() == [0, 1]
 
 
@@ -386,8 +386,8 @@ def test_a_dead_webhook_is_disabled_shown_and_holds_up_nobody(
         add(told, receiver.url)
         happen(told, "EV-1", 5)
         with delivery(told.url, attempts=3):
-            eventually(lambda: len(receiver.requests) == 5, timeout_s=10)
-            eventually(lambda: webhook(told, dead_id)["disabled_at"], timeout_s=10)
+            eventually(lambda: len(receiver.requests) == 5)
+            eventually(lambda: webhook(told, dead_id)["disabled_at"])
             time.sleep(0.3)
             assert dead.numbers() == [0, 0, 0]
 
@@ -401,7 +401,7 @@ def test_a_dead_webhook_is_disabled_shown_and_holds_up_nobody(
 
             enabled = webhook_command(told, monkeypatch, "enable", str(dead_id))
             assert enabled.exit_code == 0
-            eventually(lambda: len(dead.requests) == 8, timeout_s=10)
+            eventually(lambda: len(dead.requests) == 8)
             assert dead.numbers()[3:] == [0, 1, 2, 3, 4]
             assert "disabled" not in webhook_command(told, monkeypatch, "list").output
 
@@ -416,7 +416,7 @@ def test_what_a_disabled_webhook_has_missed_can_be_left_out(
     with delivery(told.url):
         webhook_command(told, monkeypatch, "enable", str(webhook_id), "--from-now")
         happen(told, "EV-1", 1)
-        eventually(lambda: len(receiver.requests) == 1, timeout_s=10)
+        eventually(lambda: len(receiver.requests) == 1)
     assert receiver.numbers() == [0]
 
 
@@ -444,11 +444,11 @@ def test_a_restart_in_between_loses_and_doubles_nothing(told: Db, receiver: Rece
 def test_what_a_process_leaves_behind_that_dies_is_taken_up(told: Db, receiver: Receiver) -> None:
     add(told, receiver.url)
     happen(told, "EV-1")
+    began = time.monotonic()
     told.run("update webhooks set next_attempt_at = now() + interval '1 second'")  # its claim
     with delivery(told.url):
-        time.sleep(0.3)
-        assert not receiver.requests
         eventually(lambda: receiver.numbers() == [0])
+    assert receiver.times[0] - began >= 1
 
 
 @pytest.mark.postgresql
@@ -467,13 +467,13 @@ def test_several_services_tell_each_event_once_one_at_a_time(
             for n in range(2):
                 happen(told, f"EV-{n}", 60)
                 time.sleep(0.4)
-            eventually(lambda: len(receiver.requests) >= 120, timeout_s=20)
+            eventually(lambda: len(receiver.requests) >= 120)
             time.sleep(0.3)
         assert receiver.numbers() == list(range(60)) * 2
         assert receiver.most_at_once == 1
         receiver.answers.append(500)
         happen(told, "EV-9")
-        eventually(lambda: '"a webhook failed"' in service.log.read_text(), timeout_s=10)
+        eventually(lambda: '"a webhook failed"' in service.log.read_text())
     log = service.log.read_text()
     for secret in ("path-secret", "query-secret", "whsec_"):
         assert secret not in log

@@ -509,8 +509,8 @@ def in_order(times: list[list[dict[str, Any]]], run: Run) -> list[list[dict[str,
     return [half for half in halves if half]
 
 
-def within_seconds(check: Any, timeout_s: float = 3) -> None:
-    """Rollups and accounts follow in the background."""
+def within_seconds(check: Any, timeout_s: float = 15) -> None:
+    """Rollups and accounts follow in the background, on a busy machine later."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

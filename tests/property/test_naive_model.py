@@ -469,7 +469,7 @@ def check_everything(model: Model, client: httpx.Client, db: Db) -> None:
         assert rollup_differences(db, model.uid) == []
         assert unshared_energy(db, model.uid) == []
 
-    within_5_seconds(rollups_agree)
+    within_seconds(rollups_agree)
 
 
 def quarters(db: Db, uid: str) -> dict[tuple[datetime, str, str | None], tuple[int, int, int]]:
@@ -488,9 +488,9 @@ def quarters(db: Db, uid: str) -> dict[tuple[datetime, str, str | None], tuple[i
     }
 
 
-def within_5_seconds(check: Callable[[], None]) -> None:
-    """The rollups follow late readings in the background."""
-    deadline = time.monotonic() + 5
+def within_seconds(check: Callable[[], None]) -> None:
+    """The rollups follow late readings in the background, on a busy machine later."""
+    deadline = time.monotonic() + 15
     while True:
         try:
             return check()

@@ -1,5 +1,7 @@
 """What a forked process of the command has loaded before: the service, and what commands load."""
 
+import gc
+
 import httptools
 import uvicorn.lifespan.on
 import uvicorn.loops.uvloop
@@ -16,3 +18,5 @@ from tests.support import processes
 __all__ = ["cli", "fleetmeter", "httptools", "processes", "uvicorn"]
 
 create_app("", Settings())  # the framework loads much of itself only now
+gc.collect()
+gc.freeze()  # what is shared with the forked processes stays shared

@@ -10,12 +10,15 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 from tempfile import mkdtemp
 from typing import Any
 from unittest.mock import patch
+
+_NO_MAIN = ModuleSpec("tests.__main__", None)
 
 
 class Forked:
@@ -40,7 +43,9 @@ class Forked:
             target=_run,
             args=([*arguments], environment(environ), folder, files, {**(patches or {})}),
         )
-        self._process.start()
+        main = sys.modules["__main__"]
+        with patch.object(main, "__spec__", _NO_MAIN):  # which the process would load, too
+            self._process.start()
         self.pid: int = self._process.pid
 
     @property
@@ -105,7 +110,7 @@ def _run(
     files: list[Path],
     patches: dict[str, Any],
 ) -> None:
-    """Become the command, in the forked process."""
+    """Become the command, in the forked process; workers of a service are forked from that."""
     from fleetmeter.cli import main
 
     os.chdir(folder)
@@ -115,7 +120,7 @@ def _run(
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(file, descriptor)
         os.close(file)
-    for name, value in patches.items():
+    for name, value in ({"uvicorn._subprocess.spawn": get_context("fork")} | patches).items():
         patch(name, value).start()
     sys.argv = ["fleetmeter", *arguments]
     main(prog_name="fleetmeter")
