@@ -51,7 +51,7 @@ slow: .venv/installed ## Run the tests that take long: those of the benchmark (s
 
 .PHONY: deep
 deep: .venv/installed ## Twenty times as many random examples of the slow property tests (half an hour)
-	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property
+	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/api/test_openapi.py
 
 .PHONY: lint
 lint: .venv/installed ## Check style and types (ruff, mypy --strict)

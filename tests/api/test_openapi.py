@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Db, Service
+from tests.conftest import EXAMPLES, Db, Service
 
 
 @pytest.mark.postgresql  # it takes half a minute; each query has tests of its own on both engines
@@ -20,7 +20,7 @@ def test_schemathesis_finds_no_server_error(service: Service, db: Db, tmp_path: 
             *("--checks", "not_a_server_error"),
             *("--exclude-path", "/v1/stream"),  # has no end
             *("--mode", "all", "--phases", "examples,coverage,fuzzing"),
-            *("--max-examples", "3", "--seed", "1", "--no-color"),
+            *("--max-examples", str(3 * EXAMPLES), "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,
         env=os.environ
@@ -30,7 +30,7 @@ def test_schemathesis_finds_no_server_error(service: Service, db: Db, tmp_path: 
         },
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=200 * EXAMPLES,
     )
     db.fetch("delete from rule_overrides")  # it finds out how to switch rules off
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
