@@ -9,15 +9,54 @@ select begin_correction(:kind, :device_id)
 select number_device(:kind, :device_id)
 
 -- name: reading(kind, device_id, time)^
--- One reading as it stands in history, and how many versions corrections have replaced (primary keys).
+-- One reading as it stands in history, how many versions corrections have replaced, and which energy its device sends
+-- (primary keys).
 select
     r.*, :device_id::text as id, m.id as meter_id,
-    (select count(*) from replaced_readings as v where v.device = r.device and v.time = r.time) as replaced
+    (select count(*) from replaced_readings as v where v.device = r.device and v.time = r.time) as replaced,
+    s.energy_at is not null as has_sent_energy, s.register_mwh is not null as sends_register
 from readings as r
 left join devices as m
     on m.device = r.meter
+left join live_state as s
+    on s.device = r.device
 where r.device = (select device_of(:kind, :device_id))
     and r.time = :time
+
+-- name: voided_reading(kind, device_id, time)^
+-- What a reading had that was taken out, how many versions there are of it, and which energy its device sends (primary
+-- keys).
+select
+    r.*, :device_id::text as id, m.id as meter_id, r.version as replaced, s.energy_at is not null as has_sent_energy,
+    s.register_mwh is not null as sends_register
+from replaced_readings as r
+left join devices as m
+    on m.device = r.meter
+left join live_state as s
+    on s.device = r.device
+where r.device = (select device_of(:kind, :device_id))
+    and r.time = :time
+    and exists (select from voided_readings as v where v.device = r.device and v.time = r.time)
+order by r.version desc
+limit 1
+
+-- name: void_reading(kind, device_id, time, who, reason)$
+-- Takes one reading out; the number of the version now in force.
+select void_reading(begin_correction(:kind, :device_id), :time, :who, :reason)
+
+-- name: bring_back_reading(kind, device_id, time)$
+-- Makes room again for a reading that was taken out, for a correction that gives it values.
+select bring_back_reading(begin_correction(:kind, :device_id), :time)
+
+-- name: voided_history(kind, device_id, start, end, limit)
+-- The keys of a device's readings that were taken out, oldest first (primary key).
+select :device_id::text as id, v.time
+from voided_readings as v
+where v.device = (select device_of(:kind, :device_id))
+    and v.time >= :start
+    and v.time < :end
+order by v.time
+limit :limit
 
 -- name: correct_reading(kind, device_id, time, values, who, reason)$
 -- Gives one reading the values of the JSON, by columns; the number of the version now in force.

@@ -14,7 +14,8 @@ from begin_batch()
 -- What a writer remembers of devices: the newest reading, the register, the newest assignment (primary keys).
 select
     d.device,
-    s.time,
+    -- what was taken out may be sent again
+    greatest(s.time, (select max(v.time) from voided_readings as v where v.device = d.device)) as time,
     s.energy_at,
     s.register_mwh,
     d.register_rollover_mwh,

@@ -7,5 +7,7 @@ as $$
 begin
     delete from replaced_readings as r
     where r.time < kept_since();
+    delete from voided_readings as v
+    where v.time < kept_since();
 end;
 $$;

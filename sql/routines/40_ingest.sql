@@ -804,12 +804,14 @@ declare
     l_starts timestamptz[];
     l_ends timestamptz[];
     l_behind record;
+    l_voided integer[];
 begin
     -- old readings may be in the columnstore
     perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
     perform lock_batch();
+    l_voided := take_out_voided();
     mixed := take_out_mixed();
-    select m.added, m.conflicts
+    select m.added, m.conflicts || l_voided
     into stored, conflicts
     from merge_keys() as m;
 

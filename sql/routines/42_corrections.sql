@@ -20,19 +20,34 @@ begin
 end;
 $$;
 
--- What follows when a stored reading has this energy, of the interval or of a register: the energy of that reading, while
--- the timeline is left for correct_neighbours(), which sees to the reading behind it. Of the oldest one, the reading
--- before may not be kept any more: what it showed follows from what was derived (the register less the energy, span_ms
--- ago).
-create or replace function derive_again(
-    p_device integer,
-    p_time timestamptz,
-    p_energy_mwh bigint,
-    p_register_mwh bigint,
-    out energy_mwh bigint,
-    out span_ms bigint,
-    out reset boolean
-)
+-- Keeps a reading as it stands as the next of its versions; the number of that version.
+create or replace function keep_version(p_was readings, p_who text, p_reason text)
+returns integer
+language plpgsql
+as $$
+declare
+    l_version constant integer := 1 + count(*)
+        from replaced_readings as r
+        where r.device = p_was.device
+            and r.time = p_was.time;
+begin
+    insert into replaced_readings
+    select v.*
+    from jsonb_populate_record(
+        null::replaced_readings,
+        to_jsonb(p_was) || jsonb_build_object(
+            'version', l_version, 'replaced_at', now(), 'replaced_by', p_who, 'reason', p_reason
+        )
+    ) as v;
+    return l_version;
+end;
+$$;
+
+-- Lays out the timeline around a stored reading: the readings with energy before and behind it. Of the oldest one, the
+-- reading before may not be kept any more: what it showed follows from what was derived (the register less the energy,
+-- span_ms ago).
+create or replace function lay_out_around(p_device integer, p_time timestamptz)
+returns void
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
@@ -43,17 +58,10 @@ begin
     )
     select
         d.device, t.time, t.energy_mwh, t.register_mwh, t.interval_start, t.span_ms, d.register_rollover_mwh,
-        interval_ms_of(d.reporting_interval_s), t.is_new
+        interval_ms_of(d.reporting_interval_s), false
     from (
-        select
-            r.time, p_energy_mwh as energy_mwh, p_register_mwh as register_mwh, r.interval_start, r.span_ms,
-            true as is_new
-        from readings as r
-        where r.device = p_device
-            and r.time = p_time
-        union all
         (
-            select b.time, b.energy_mwh, b.register_mwh, b.interval_start, b.span_ms, false
+            select b.*
             from readings as b
             where b.device = p_device
                 and b.energy_mwh is not null
@@ -63,7 +71,7 @@ begin
         )
         union all
         (
-            select a.time, a.energy_mwh, a.register_mwh, a.interval_start, a.span_ms, false
+            select a.*
             from readings as a
             where a.device = p_device
                 and a.energy_mwh is not null
@@ -79,25 +87,92 @@ begin
         r.device,
         start_of(r.time, r.span_ms),
         0,
-        r.register_mwh - r.energy_mwh + case when r.energy_mwh > r.register_mwh then t.rollover_mwh else 0 end,
-        t.rollover_mwh,
-        t.interval_ms,
+        r.register_mwh - r.energy_mwh + case when r.energy_mwh > r.register_mwh then d.register_rollover_mwh else 0 end,
+        d.register_rollover_mwh,
+        interval_ms_of(d.reporting_interval_s),
         false
     from readings as r
-    join timeline as t
-        on t.is_new
+    join devices as d
+        on d.device = r.device
     where r.device = p_device
         and r.time = p_time
         and r.register_mwh is not null
         and r.span_ms is not null
-        and (r.energy_mwh <= r.register_mwh or t.rollover_mwh is not null)
+        and (r.energy_mwh <= r.register_mwh or d.register_rollover_mwh is not null)
         and not exists (select from timeline as b where b.time < p_time);
+end;
+$$;
+
+-- What follows when a stored reading has this energy, of the interval or of a register: the energy of that reading,
+-- while the timeline is left for correct_neighbours(), which sees to the reading behind it.
+create or replace function derive_again(
+    p_device integer,
+    p_time timestamptz,
+    p_energy_mwh bigint,
+    p_register_mwh bigint,
+    p_interval_start timestamptz,
+    out energy_mwh bigint,
+    out span_ms bigint,
+    out reset boolean
+)
+language plpgsql
+as $$
+begin
+    perform lay_out_around(p_device, p_time);
+    insert into timeline (device, time, energy_mwh, register_mwh, interval_start, rollover_mwh, interval_ms, is_new)
+    select
+        d.device, p_time, p_energy_mwh, p_register_mwh, p_interval_start, d.register_rollover_mwh,
+        interval_ms_of(d.reporting_interval_s), true
+    from devices as d
+    where d.device = p_device;
     select d.energy_mwh, d.span_ms, d.reset
     into derive_again.energy_mwh, derive_again.span_ms, derive_again.reset
     from derived_readings() as d
     where d.is_new;
 end;
 $$;
+
+-- Derives the reading behind a stored one as if that were not there; where its interval began at the earliest, then or
+-- now, and where it ends.
+create or replace function derive_without(
+    p_device integer,
+    p_time timestamptz,
+    out starts timestamptz,
+    out ends timestamptz
+)
+language plpgsql
+as $$
+declare
+    l_behind record;
+begin
+    perform lay_out_around(p_device, p_time);
+    update timeline as t
+    set is_new = true
+    where t.time > p_time;
+    select d.*, t.interval_start
+    into l_behind
+    from derived_readings() as d
+    join timeline as t
+        on t.time = d.at
+    where d.is_new;
+    if found then
+        starts := derive_reading(
+            p_device, l_behind.at, l_behind.energy_mwh, l_behind.span_ms, l_behind.reset, l_behind.interval_start,
+            l_behind.was_ms
+        );
+        ends := l_behind.at;
+    end if;
+end;
+$$;
+
+-- Writers remember a device's newest reading: they ask again.
+create or replace function note_newest_changed()
+returns void
+language sql
+begin atomic
+    update versions
+    set assignments = assignments + 1;
+end;
 
 -- Live state follows a correction of a reading whose values are the newest that are known, or become so.
 create or replace function correct_state(p_was readings, p_is readings, p_values jsonb)
@@ -107,12 +182,15 @@ as $$
 declare
     l_column text;
 begin
+    -- behind the newest one: it had been taken out, and is back
     update live_state as s
     set
+        time = p_is.time,
         meter = p_is.meter,
-        meter_declared = p_is.meter_declared
+        meter_declared = p_is.meter_declared,
+        removed_at = case when s.time = p_is.time then s.removed_at end
     where s.device = p_is.device
-        and s.time = p_is.time;
+        and s.time <= p_is.time;
     for l_column in
         select c.name
         from jsonb_object_keys(p_values) as c (name)
@@ -141,9 +219,7 @@ begin
         and p_is.energy_mwh is not null
         and (s.energy_at is null or s.energy_at <= p_is.time);
     if found and (p_is.register_mwh is distinct from p_was.register_mwh or p_was.energy_mwh is null) then
-        -- writers remember it
-        update versions
-        set assignments = assignments + 1;
+        perform note_newest_changed();
     end if;
 end;
 $$;
@@ -186,23 +262,18 @@ begin
         return null;
     end if;
 
-    insert into replaced_readings
-    select count(*) + 1, now(), p_who, p_reason, (l_was).*
-    from replaced_readings as r
-    where r.device = p_device
-        and r.time = p_time
-    returning version + 1 into l_version;
-
+    l_version := 1 + keep_version(l_was, p_who, p_reason);
     l_is := jsonb_populate_record(l_was, p_values);
     if not l_is.meter_declared then
         l_is.meter := assigned_meter(p_device, p_time);
     end if;
     if l_is.register_mwh is distinct from l_was.register_mwh
         or (l_was.energy_mwh is null) <> (l_is.energy_mwh is null)
+        or l_is.interval_start is distinct from l_was.interval_start and l_is.energy_mwh is not null
     then
         select d.*
         into l_is.energy_mwh, l_is.span_ms, l_is.reset
-        from derive_again(p_device, p_time, l_is.energy_mwh, l_is.register_mwh) as d;
+        from derive_again(p_device, p_time, l_is.energy_mwh, l_is.register_mwh, l_is.interval_start) as d;
         l_is.spread := is_spread(p_time, l_is.span_ms, l_is.interval_start);
         select c.devices, c.starts, c.ends
         into l_devices, l_starts, l_ends
@@ -223,6 +294,11 @@ begin
     l_begins := start_of(p_time, greatest(l_is.span_ms, l_was.span_ms, 0));
     perform correct_state(l_was, l_is, p_values);
 
+    update devices as d
+    set says_starts = true
+    where d.device = p_device
+        and l_is.interval_start is not null
+        and not d.says_starts;
     insert into meter_vehicles (meter, vehicle)
     select l_is.meter, p_device
     where l_is.meter is not null
@@ -230,5 +306,183 @@ begin
     perform cover_once(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
     perform note_late(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
     return l_version;
+end;
+$$;
+
+-- Live state without a reading that is taken out: of what was newest there, the values before. A device without any
+-- reading left is not there, until the next one.
+create or replace function take_out_of_state(p_was readings)
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_column text;
+    l_is_newest boolean;
+begin
+    for l_column in
+        select c.attname
+        from pg_attribute as c
+        join pg_attribute as a
+            on a.attrelid = c.attrelid
+            and a.attname = c.attname || '_at'
+            and not a.attisdropped
+        where c.attrelid = 'live_state'::regclass
+            and not c.attisdropped
+    loop
+        execute format(
+            'update live_state as s
+            set (%1$I, %2$I) = (
+                select b.%1$I, b.time
+                from readings as b
+                where b.device = $1
+                    and b.time < $2
+                    and b.%1$I is not null
+                order by b.time desc
+                limit 1
+            )
+            where s.device = $1
+                and s.%2$I = $2',
+            l_column, l_column || '_at'
+        )
+        using p_was.device, p_was.time;
+    end loop;
+    update live_state as s
+    set (energy_at, energy_mwh, register_mwh, span_ms, interval_start, reset, spread) = (
+        select
+            b.time, b.energy_mwh, b.register_mwh, b.span_ms, b.interval_start, coalesce(b.reset, false),
+            coalesce(b.spread, false)
+        from (select) as one_row
+        left join lateral (
+            select r.*
+            from readings as r
+            where r.device = p_was.device
+                and r.time < p_was.time
+                and r.energy_mwh is not null
+            order by r.time desc
+            limit 1
+        ) as b
+            on true
+    )
+    where s.device = p_was.device
+        and s.energy_at = p_was.time;
+    l_is_newest := found;
+    update live_state as s
+    set (time, meter, meter_declared, removed_at) = (
+        select
+            coalesce(b.time, '-infinity'), b.meter, coalesce(b.meter_declared, false),
+            case when b.time is null then coalesce(s.removed_at, now()) else s.removed_at end
+        from (select) as one_row
+        left join lateral (
+            select r.*
+            from readings as r
+            where r.device = p_was.device
+                and r.time < p_was.time
+            order by r.time desc
+            limit 1
+        ) as b
+            on true
+    )
+    where s.device = p_was.device
+        and s.time = p_was.time;
+    if found or l_is_newest then
+        perform note_newest_changed();
+    end if;
+end;
+$$;
+
+-- Takes a device's reading out: what it had stays as a version, and what was derived from it is derived again. The
+-- number of the version that is now in force, or null when there is no such reading.
+create or replace function void_reading(p_device integer, p_time timestamptz, p_who text, p_reason text)
+returns integer
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_was readings;
+    l_behind record;
+begin
+    -- old readings may be in the columnstore
+    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    select r.*
+    into l_was
+    from readings as r
+    where r.device = p_device
+        and r.time = p_time;
+    if not found then
+        return null;
+    end if;
+    insert into voided_readings (device, time)
+    values (p_device, p_time);
+    select null::timestamptz as starts, null::timestamptz as ends
+    into l_behind;
+    if l_was.energy_mwh is not null then
+        select *
+        into l_behind
+        from derive_without(p_device, p_time);
+    end if;
+    perform take_out_reading(p_device, p_time, l_was.span_ms);
+    perform take_out_of_state(l_was);
+    perform cover_once(c.devices, c.starts, c.ends), note_late(c.devices, c.starts, c.ends)
+    from (
+        select array_agg(p_device) as devices, array_agg(u.starts) as starts, array_agg(u.ends) as ends
+        from (
+            values
+                (start_of(p_time, coalesce(l_was.span_ms, 0)), p_time),
+                (l_behind.starts, l_behind.ends)
+        ) as u (starts, ends)
+        where u.ends is not null
+    ) as c;
+    return 1 + keep_version(l_was, p_who, p_reason);
+end;
+$$;
+
+-- Makes room for a reading that had been taken out: it is there again, without any value; false: it had not been.
+create or replace function bring_back_reading(p_device integer, p_time timestamptz)
+returns boolean
+language plpgsql
+as $$
+begin
+    delete from voided_readings as v
+    where v.device = p_device
+        and v.time = p_time;
+    if not found then
+        return false;
+    end if;
+    insert into readings (device, time)
+    values (p_device, p_time);
+    return true;
+end;
+$$;
+
+-- Takes readings out of the batch that a correction has taken out of history; the items among them whose values are
+-- others than those that were taken out.
+create or replace function take_out_voided()
+returns integer[]
+language plpgsql
+as $$
+declare
+    l_items integer[];
+begin
+    with again as (
+        delete from incoming as i
+        using voided_readings as v
+        where v.device = i.device
+            and v.time = i.time
+        returning i.item, jsonb_populate_record(null::readings, to_jsonb(i)) as sent
+    )
+    select array_agg(a.item)
+    into l_items
+    from again as a
+    cross join lateral (
+        select r.*
+        from replaced_readings as r
+        where r.device = (a.sent).device
+            and r.time = (a.sent).time
+        order by r.version desc
+        limit 1
+    ) as w
+    where not jsonb_strip_nulls(to_jsonb(a.sent) - '{meter_declared,reset,spread}'::text[]) <@ to_jsonb(w);
+    return l_items;
 end;
 $$;

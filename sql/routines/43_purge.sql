@@ -61,6 +61,7 @@ begin atomic
             (1, 'live_state', 'device = $2', null, false),
             (2, 'readings', 'device = $2', null, false),
             (3, 'replaced_readings', 'device = $2', null, false),
+            (3, 'voided_readings', 'device = $2', null, false),
             (4, 'rolled_up_quarter_hours', 'device = $2', null, false),
             (4, 'spread_energy', 'device = $2', null, false),
             (5, 'rolled_up_hours', 'device = $2', null, false),

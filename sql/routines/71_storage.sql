@@ -45,7 +45,7 @@ return case
     when p_table = 'daily' then 'days'
     when p_table = 'live_state' then 'live state'
     when p_table in ('accounted_energy', 'accounted_hours') then 'accounted energy'
-    when p_table = 'replaced_readings' then 'corrections'
+    when p_table in ('replaced_readings', 'voided_readings') then 'corrections'
     else 'other tables'
 end;
 

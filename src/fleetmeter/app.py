@@ -15,7 +15,7 @@ from fleetmeter.api.corrections import corrections
 from fleetmeter.api.export import export
 from fleetmeter.api.ingest import ingest
 from fleetmeter.api.meters import meters
-from fleetmeter.api.openapi import describe_ingest, describe_problems
+from fleetmeter.api.openapi import describe_corrections, describe_ingest, describe_problems
 from fleetmeter.api.paths import EncodedPaths, decode_parameters
 from fleetmeter.api.rules import rules
 from fleetmeter.api.service import (
@@ -99,6 +99,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         logging_config=None,
     )
     describe_ingest(app)
+    describe_corrections(app)
     describe_problems(app)
     return app
 

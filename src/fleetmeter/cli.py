@@ -311,8 +311,22 @@ def simulate_command(**options: Any) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the rejects and the progress; otherwise they go beside each file.",
 )
+@click.option(
+    "--correct",
+    is_flag=True,
+    help="Replace the values of readings that are stored with others; versions are kept.",
+)
+@click.option("--reason", metavar="TEXT", help="With --correct: why; the file's name by default.")
+@click.option(
+    "--who", metavar="TEXT", help="With --correct: who corrects; fleetmeter import by default."
+)
 def import_command(
-    files: tuple[Path, ...], format_: Literal["csv", "ndjson", "parquet"] | None, out: Path | None
+    files: tuple[Path, ...],
+    format_: Literal["csv", "ndjson", "parquet"] | None,
+    out: Path | None,
+    correct: bool,
+    reason: str | None,
+    who: str | None,
 ) -> None:
     """Store the readings of CSV, NDJSON or Parquet files, straight into the database.
 
@@ -325,9 +339,12 @@ def import_command(
     quiet = settings.log_level == "info"
     configure_logging(replace(settings, log_level="warning") if quiet else settings)
     imports = command.prepared(files, format_, out)
+    corrections = command.corrections(files, who, reason) if correct else None
+    if (who or reason) and not correct:
+        raise click.UsageError("--who and --reason go with --correct")
     with command.Stop().on_signals() as stop, _database_url(settings) as url:
         _migrate_when_new(url, settings)
-        status = command.run(imports, url, settings, stop)
+        status = command.run(imports, url, settings, stop, corrections)
     raise SystemExit(status)
 
 

@@ -433,3 +433,119 @@ def test_a_corrected_register_splits_its_interval_and_the_one_behind_it_again(
     correct(client, **when, kwhConsumedAcTotal=3).raise_for_status()
     eventually(lambda: quarters(client, path, start, 2) == [0, *[26.25] * 4])
     eventually(lambda: rollup_differences(db, uid) == [])
+
+
+def test_an_array_corrects_many_each_with_its_own_outcome(client: httpx.Client, uid: str) -> None:
+    at = hours_ago(2)
+    post(client, *(meter_reading(f"{uid}M", at + n * MINUTE) for n in range(3)))
+
+    def each(n: int, **values: Any) -> dict[str, Any]:
+        return WHO | {"meterId": f"{uid}M", "timestamp": rfc3339(at + n * MINUTE)} | values
+
+    answer = client.post(
+        "/v1/corrections",
+        json=[
+            each(0, kwhConsumedAc=4),
+            each(1, kwhConsumedAc=-4),
+            each(1, kwhConsumedAc="4"),
+            each(1, voltage=5, nothing=1),
+            each(1) | {"who": ""},
+            each(1) | {"reason": "a\x00b"},
+            {"meterId": f"{uid}M"},
+            each(7, voltage=5),
+            each(1, kwhConsumedAc=1.5),
+            each(2, void=True),
+            each(2, voltage=5),
+        ],
+    )
+    assert answer.status_code == 207
+    assert answer.json()["corrected"] == [
+        {"index": 0, "version": 2, "changed": True},
+        {"index": 8, "version": 1, "changed": False},
+        {"index": 9, "version": 2, "changed": True},
+    ]
+    assert [(one["index"], one["code"], one.get("path")) for one in answer.json()["rejected"]] == [
+        (1, "out_of_range", "$.kwhConsumedAc"),
+        (2, "invalid_parameter", "$.kwhConsumedAc"),
+        (3, "invalid_parameter", "$"),
+        (4, "invalid_parameter", "$.who"),
+        (5, "invalid_parameter", "$.reason"),
+        (6, "invalid_parameter", "$"),
+        (7, "unknown_reading", None),
+        (10, "voided_reading", None),
+    ]
+    items = history(client, f"/v1/meters/{uid}M", at)
+    assert [item["kwhConsumedAc"] for item in items] == [4, 1.5]
+    answer = client.post("/v1/corrections", json=[each(1, kwhConsumedAc=2)])
+    assert answer.status_code == 200
+    answer = client.post("/v1/corrections", json=[each(7, voltage=5)] * 2)
+    assert answer.status_code == 422
+    assert len(answer.json()["rejected"]) == 2
+    answer = client.post("/v1/corrections", json=[each(1)] * 1001)
+    assert answer.status_code == 413
+    assert "1000" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("hours", [6, 24 * 40])
+def test_when_an_interval_began_can_be_corrected(
+    client: httpx.Client, db: Db, server: Server, uid: str, hours: float
+) -> None:
+    start, hour = hours_ago(hours).replace(minute=0), timedelta(hours=1)
+    path, when = f"/v1/meters/{uid}M", rfc3339(start + hour)
+    post(client, meter_reading(f"{uid}M", start + hour, 4))
+    materialise(db, server)
+    if server.engine == "timescaledb":  # the oldest: in the columnstore
+        db.fetch("select compress_chunk(c) from show_chunks('readings', interval '30 days') c")
+    eventually(lambda: quarters(client, path, start, 1) == [4])
+    sent = {"meterId": f"{uid}M", "timestamp": when}
+    answer = correct(client, **sent, intervalStart=rfc3339(start)).json()
+    assert answer["reading"]["intervalStart"] == rfc3339(start)
+    eventually(lambda: quarters(client, path, start, 1) == [1] * 4)
+    correct(client, **sent, intervalStart=rfc3339(start + hour / 2), kwhConsumedAc=6)
+    eventually(lambda: quarters(client, path, start, 1) == [3] * 2)
+    assert correct(client, **sent, intervalStart=when).status_code == 400
+    assert correct(client, **sent, intervalStart=None).json()["changed"]
+    eventually(lambda: quarters(client, path, start, 1) == [6])
+    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+    (item,) = history(client, path, start, versions="all")
+    starts = [version.get("intervalStart") for version in item["versions"]]
+    assert starts == [None, rfc3339(start), rfc3339(start + hour / 2)]
+
+
+def test_a_correction_gives_energy_to_a_reading_without(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(5)
+
+    def without(device: str, n: int) -> dict[str, Any]:
+        return {"meterId": device, "timestamp": rfc3339(start + n * MINUTE), "voltage": 230}
+
+    def kwh(device: str) -> list[Any]:
+        return [
+            item.get("kwhConsumedAc") for item in history(client, f"/v1/meters/{device}", start)
+        ]
+
+    total, interval = f"{uid}T", f"{uid}I"
+    for n, value in enumerate((100, None, 103)):
+        more = {} if value is None else {"kwhConsumedAcTotal": value}
+        post(client, without(total, n) | more)
+        more = {} if value is None else {"kwhConsumedAc": value}
+        post(client, without(interval, n) | more)
+    assert kwh(total) == [None, None, 3]
+    when = {"timestamp": rfc3339(start + MINUTE)}
+    wrong = correct(client, meterId=total, **when, kwhConsumedAc=1)
+    assert (wrong.status_code, "correct kwhConsumedAcTotal" in wrong.text) == (400, True)
+    assert correct(client, meterId=total, **when, kwhConsumedAcTotal=101).json()["changed"]
+    assert kwh(total) == [None, 1, 2]
+    assert correct(client, meterId=interval, **when, kwhConsumedAcTotal=1).status_code == 400
+    assert correct(client, meterId=interval, **when, kwhConsumedAc=1).json()["changed"]
+    assert kwh(interval) == [100, 1, 103]
+    # while it has not sent any, a device may send either, and keeps to it
+    first = f"{uid}F"
+    post(client, without(first, 0), without(first, 1))
+    correct(client, meterId=first, timestamp=rfc3339(start), kwhConsumedAcTotal=7)
+    correct(client, meterId=first, **when, kwhConsumedAcTotal=7.5)
+    assert kwh(first) == [None, 0.5]
+    post(client, without(first, 2) | {"kwhConsumedAcTotal": 8.5})
+    assert kwh(first) == [None, 0.5, 1]
+    eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.devices.assignments import assign
-from fleetmeter.devices.corrections import correct
+from fleetmeter.devices.corrections import Correction, correct
 from fleetmeter.devices.settings import set_device
 from fleetmeter.intake import writer
 from fleetmeter.intake.intervals import QUARTER_US, pieces
@@ -128,6 +128,25 @@ class Fix(NamedTuple):
     value: int
 
 
+class FixStart(NamedTuple):
+    """A correction of when the interval of one of them began; None: as if it had not been sent."""
+
+    number: int
+    minutes: float | None
+
+
+class Void(NamedTuple):
+    """One of them is taken out."""
+
+    number: int
+
+
+class BringBack(NamedTuple):
+    """One of those that were taken out is there again."""
+
+    number: int
+
+
 def keys(most: int) -> Any:
     return st.lists(
         st.builds(
@@ -167,6 +186,10 @@ events = st.one_of(
         st.sampled_from([None, *METERS]),
     ),
     st.builds(Fix, st.integers(0, 60), st.sampled_from([0, 1, 777_777, 50_000_000, ROLLOVER - 7])),
+    st.builds(FixStart, st.integers(0, 60), st.sampled_from([None, 2, 13.5, 333])),
+    st.builds(Void, st.integers(0, 60)),
+    st.builds(Void, st.integers(0, 60)),
+    st.builds(BringBack, st.integers(0, 60)),
 )
 
 
@@ -204,6 +227,7 @@ class History:
         self.intervals: dict[str, int] = {}
         self.moves: dict[tuple[str, datetime], str | None] = {}
         self.sent: dict[str, dict[datetime, Sent]] = {device: {} for device in DEVICES}
+        self.voided: dict[tuple[str, datetime], Sent] = {}
 
     def rows(self, keys: list[Key]) -> Any:
         """The readings as the intake hands them to a writer."""
@@ -224,7 +248,8 @@ class History:
                 # of what goes the other way, a device sends the energy or the register
                 if each in measured and each.column != "reverse_mwh":
                     rows[VALUES + number, place] = key.minute
-            self.sent[key.device].setdefault(key.at(self.now), sent)
+            if (key.device, key.at(self.now)) not in self.voided:
+                self.sent[key.device].setdefault(key.at(self.now), sent)
         return rows
 
     def meter(self, device: str, at: datetime, declared: str | None) -> str | None:
@@ -308,25 +333,51 @@ async def change(database: Database, history: History, event: Any) -> None:
         meter = event.meter and history.uid + event.meter
         await assign(database, history.uid + event.vehicle, meter, since)
         history.moves[event.vehicle, since] = event.meter
+    elif isinstance(event, BringBack):
+        if history.voided:
+            device, at = sorted(history.voided)[event.number % len(history.voided)]
+            history.sent[device][at] = history.voided.pop((device, at))
+            await fix(database, history, device, at, void=False)
     else:
         stored = [(device, at) for device in DEVICES for at in sorted(history.sent[device])]
-        if not stored:
-            return
-        device, at = stored[event.number % len(stored)]
-        kind = KIND_OF[kind_of(device)]
-        name = kind.energy.register_field if device in REGISTERS else kind.energy.field
+        if stored:
+            device, at = stored[event.number % len(stored)]
+            await change_reading(database, history, device, at, event)
+
+
+async def change_reading(
+    database: Database, history: History, device: str, at: datetime, event: Any
+) -> None:
+    """Correct one of the stored readings, or take it out."""
+    sent = history.sent[device]
+    if isinstance(event, Void):
+        history.voided[device, at] = sent.pop(at)
+        await fix(database, history, device, at, void=True)
+    elif isinstance(event, FixStart):
+        starts = None if event.minutes is None else at - event.minutes * MINUTE
+        sent[at] = sent[at]._replace(starts=starts)
+        await fix(database, history, device, at, interval_start=starts)
+    else:
+        energy = KIND_OF[kind_of(device)].energy
+        name = energy.register_field if device in REGISTERS else energy.field
         value = event.value if device in REGISTERS else event.value % 1_000_000_000
-        async with database.transaction() as connection:
-            await correct(
-                connection,
-                kind,
-                history.uid + device,
-                at,
-                {attribute(name): value / 1_000_000},
-                "the test",
-                "to see what follows",
-            )
-        history.sent[device][at] = history.sent[device][at]._replace(value=value)
+        sent[at] = sent[at]._replace(value=value)
+        await fix(database, history, device, at, **{attribute(name): value / 1_000_000})
+
+
+async def fix(
+    database: Database,
+    history: History,
+    device: str,
+    at: datetime,
+    void: bool | None = None,
+    **values: Any,
+) -> None:
+    """Send a correction."""
+    kind, id_ = KIND_OF[kind_of(device)], history.uid + device
+    await correct(
+        database, Correction(kind, id_, at, values, "the test", "to see what follows", void)
+    )
 
 
 def kind_of(device: str) -> str:
@@ -367,6 +418,14 @@ def check(db: Db, history: History) -> None:
         numbers,
     )
     assert [tuple(row) for row in live] == list(newest.values())
+    powers = db.fetch(
+        "select device, power_w_at, power_w = ("
+        " select r.power_w from readings as r where r.device = s.device and r.time = s.time"
+        ") as is_newest from live_state as s"
+        " where device = any($1) and time > '-infinity' order by device",
+        numbers,
+    )
+    assert [tuple(row) for row in powers] == [(row[0], row[1], True) for row in newest.values()]
 
     in_pieces = [row for row in expected if row[5]]
     laid = pieces(

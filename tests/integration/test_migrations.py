@@ -22,7 +22,14 @@ RELATIONS = [
     *("vehicle_hourly", "meter_hourly", "vehicle_daily", "meter_daily"),
     *("efficiency_hourly", "efficiency_daily", "vehicle_energy_hourly"),
     *("accounted_energy", "accounted_hours", "late_hours", "late_devices"),
-    *("replaced_readings", "replaced_assignments", "retention", "kept_history", "versions"),
+    *(
+        "replaced_readings",
+        "voided_readings",
+        "replaced_assignments",
+        "retention",
+        "kept_history",
+        "versions",
+    ),
     *("anomalies", "anomaly_events", "anomaly_memory", "anomaly_progress"),
     *("rule_overrides", "rule_changes", "webhooks"),
 ]

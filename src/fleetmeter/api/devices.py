@@ -17,6 +17,7 @@ from fleetmeter.api.parameters import (
     Limit,
     Page,
     To,
+    Window,
     after_id,
     check_device_id,
     check_printable,
@@ -26,7 +27,7 @@ from fleetmeter.api.parameters import (
     time_zone,
     window,
 )
-from fleetmeter.api.versions import STORED, Versions, readings_page
+from fleetmeter.api.versions import STORED, Versions, readings_page, versions_page
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.settings import (
@@ -138,6 +139,7 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
     ) -> Page[stored]:
         """Every stored reading of the window."""
         span = window(from_, to)
+        start = from_time(cursor, span.start)
         async with database.connection() as connection:
             rows = [
                 row
@@ -145,15 +147,18 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
                     connection,
                     kind=name,
                     device_id=device_id,
-                    start=from_time(cursor, span.start),
+                    start=start,
                     end=span.end,
                     limit=limit + 1,
                 )
             ]
             if not rows:
                 await require_device(connection, name, device_id)
-            with_versions = connection if versions else None
-            return await readings_page(kind, device_id, rows, limit, with_versions)
+            if not versions:
+                return readings_page(kind, rows, limit)
+            return await versions_page(
+                connection, kind, device_id, rows, Window(start, span.end), limit
+            )
 
     return [list_devices, get_device, patch_device, remove_device, list_readings]
 

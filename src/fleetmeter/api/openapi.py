@@ -50,7 +50,7 @@ _DESCRIPTIONS = {
     "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
 }
 _CONFLICTS = {
-    "/v1/corrections": "The reading has been corrected as often as it may be.",
+    "/v1/corrections": "The reading has been corrected as often as it may be, or it is voided.",
     "/v1/anomalies/{anomaly_id}/acknowledge": "The anomaly is resolved already.",
     "/v1/rules/{kind}": "It does not go with what is set for other places.",
 }
@@ -154,6 +154,32 @@ def describe_ingest(app: Litestar) -> None:
     document.paths = {"/v1/ingest": PathItem(post=_INGEST), **(document.paths or {})}
 
 
+def describe_corrections(app: Litestar) -> None:
+    """Say what the items of an array are, and what becomes of them: each is decoded by itself."""
+    post = (app.openapi_schema.paths or {})["/v1/corrections"].post
+    assert post is not None  # noqa: S101 - it is the only thing there
+    one = Reference(ref="#/components/schemas/Correction")
+    many = Schema(type=OpenAPIType.ARRAY, items=one)
+    post.request_body = RequestBody(
+        required=True,
+        description="One correction, or an array of up to 1,000, each with its own outcome.",
+        content={"application/json": OpenAPIMediaType(schema=Schema(one_of=[one, many]))},
+    )
+    outcome = Reference(ref="#/components/schemas/CorrectedMany")
+    problem = Reference(ref="#/components/schemas/Problem")
+    post.responses = (post.responses or {}) | {
+        "207": OpenAPIResponse(
+            description="Some corrections of the array were rejected.",
+            content={"application/json": OpenAPIMediaType(schema=outcome)},
+        ),
+        "422": OpenAPIResponse(
+            description="All corrections of the array were rejected; a problem document that also "
+            "has `rejected`.",
+            content={"application/problem+json": OpenAPIMediaType(schema=problem)},
+        ),
+    }
+
+
 def describe_problems(app: Litestar) -> None:
     """Give every operation the problems that it can answer with."""
     document = app.openapi_schema
@@ -182,6 +208,8 @@ def _describe(path: str, operation: Operation, *, unknown: bool) -> None:
         statuses.append("409")
     if path == "/v1/ingest":
         statuses += ["408", "413", "415"]
+    if path == "/v1/corrections":
+        statuses.append("413")
     if path.startswith("/v1/") or path == "/health/ready":
         statuses.append("503")
     problem = Reference(ref="#/components/schemas/Problem")

@@ -10,19 +10,19 @@ from asyncpg import Record
 from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
-from fleetmeter.api.parameters import Page, page
+from fleetmeter.api.parameters import Page, Window, page
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 from fleetmeter.readings.kinds import KINDS, DeviceKind
-from fleetmeter.readings.stored import reading_fields
+from fleetmeter.readings.stored import attribute, reading_fields
 from fleetmeter.readings.wire import READINGS, Struct, struct
 
 Versions = Annotated[
     Literal["all"] | None,
     QueryParameter(
         required=False,
-        description="`all`: with each reading, the versions that corrections replaced; a page may "
-        "be shorter than `limit` for it.",
+        description="`all`: with each reading, the versions that corrections replaced, and voided "
+        "readings too; a page may be shorter than `limit` for it.",
     ),
 ]
 
@@ -32,6 +32,10 @@ _TRACE = (
     ("replaced_by", Annotated[str, Meta(description="Who corrected it.")]),
     ("reason", Annotated[str, Meta(description="Why it was corrected.")]),
 )
+
+_Voided = Annotated[
+    bool, Meta(description="It was taken out by a correction; what it had is its last version.")
+]
 
 VERSIONS: dict[str, Struct] = {
     kind.name: struct(
@@ -49,7 +53,10 @@ STORED: dict[str, Struct] = {
     kind.name: struct(
         f"Stored{kind.name.title()}Reading",
         f"A {kind.name}'s reading as it stands, and with `versions=all` what it was before.",
-        [("versions", GenericAlias(list, VERSIONS[kind.name]) | UnsetType, UNSET)],
+        [
+            ("voided", _Voided | UnsetType, UNSET),
+            ("versions", GenericAlias(list, VERSIONS[kind.name]) | UnsetType, UNSET),
+        ],
         module=__name__,
         base=READINGS[kind.name],
     )
@@ -61,34 +68,59 @@ MOST_VERSIONS = 1000
 """Of a page: it ends before the readings that would bring more."""
 
 
-async def readings_page(
+def readings_page(kind: DeviceKind, rows: Sequence[Record], limit: int) -> Page[Any]:
+    """Return a page of the rows of a device's history."""
+    return _page([STORED[kind.name](**reading_fields(kind, row)) for row in rows], limit)
+
+
+async def versions_page(
+    connection: Connection,
     kind: DeviceKind,
     device_id: str,
     rows: Sequence[Record],
+    span: Window,
     limit: int,
-    with_versions: Connection | None,
 ) -> Page[Any]:
-    """Return a page of the rows of a device's history, with versions when given a connection."""
+    """Return a page of the rows of a device's history with all versions, and voided readings."""
+    key = {"kind": kind.name, "device_id": device_id}
     readings: list[Any] = [STORED[kind.name](**reading_fields(kind, row)) for row in rows]
-    if with_versions is not None and readings:
-        versions: dict[datetime, list[Any]] = defaultdict(list)
-        replaced = [
-            row
-            async for row in queries.replaced_readings(
-                with_versions,
-                kind=kind.name,
-                device_id=device_id,
-                start=readings[0].timestamp,
-                end=readings[-1].timestamp,
-                most=MOST_VERSIONS + 1,
-            )
-        ]
-        for row in replaced:
-            trace = {name: row[name] for name, _ in _TRACE}
-            versions[row["time"]].append(VERSIONS[kind.name](**reading_fields(kind, row), **trace))
-        if len(replaced) > MOST_VERSIONS:  # the last one's may not be all there
-            last = max(versions)
-            limit = min(limit, sum(reading.timestamp < last for reading in readings))
-        for reading in readings:
-            reading.versions = versions[reading.timestamp]
+    readings += [
+        STORED[kind.name](
+            **{attribute(kind.id_field): row["id"]}, timestamp=row["time"], voided=True
+        )
+        async for row in queries.voided_history(
+            connection, **key, start=span.start, end=span.end, limit=limit + 1
+        )
+    ]
+    readings = sorted(readings, key=_time)[: limit + 1]
+    if not readings:
+        return _page([], limit)
+    replaced = [
+        row
+        async for row in queries.replaced_readings(
+            connection,
+            **key,
+            start=readings[0].timestamp,
+            end=readings[-1].timestamp,
+            most=MOST_VERSIONS + 1,
+        )
+    ]
+    versions: dict[datetime, list[Any]] = defaultdict(list)
+    for row in replaced:
+        trace = {name: row[name] for name, _ in _TRACE}
+        versions[row["time"]].append(VERSIONS[kind.name](**reading_fields(kind, row), **trace))
+    if len(replaced) > MOST_VERSIONS:  # the last one's may not be all there
+        last = max(versions)
+        limit = min(limit, sum(reading.timestamp < last for reading in readings))
+    for reading in readings:
+        reading.versions = versions[reading.timestamp]
+    return _page(readings, limit)
+
+
+def _time(reading: Any) -> datetime:
+    time: datetime = reading.timestamp
+    return time
+
+
+def _page(readings: Sequence[Any], limit: int) -> Page[Any]:
     return page(readings, limit, key=lambda item: item.timestamp + timedelta(microseconds=1))

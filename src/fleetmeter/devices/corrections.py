@@ -1,17 +1,17 @@
-"""Correcting a stored reading: it gets other values, and what it had stays as a version."""
+"""Correcting a stored reading: it gets other values or is voided, and what it had stays."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from asyncpg import Record
 
-from fleetmeter.database.pool import Connection
+from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.kinds import KINDS, METER, DeviceKind
-from fleetmeter.readings.model import rfc3339
+from fleetmeter.readings.kinds import METER, DeviceKind
+from fleetmeter.readings.model import microseconds, rfc3339, time_of
 from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 
@@ -19,12 +19,44 @@ MOST_VERSIONS = 100
 """How often one reading can be corrected."""
 
 
-class UnknownReadingError(FleetMeterError):
+class CorrectionError(FleetMeterError):
+    """A correction that cannot be made."""
+
+    code: str
+    """Stable, for programs."""
+
+
+class UnknownReadingError(CorrectionError):
     """There is no such reading."""
 
+    code = "unknown_reading"
 
-class TooManyVersionsError(FleetMeterError):
+
+class VoidedReadingError(CorrectionError):
+    """The reading is voided, and the correction does not say that it is to come back."""
+
+    code = "voided_reading"
+
+
+class TooManyVersionsError(CorrectionError):
     """The reading takes no more corrections."""
+
+    code = "too_many_versions"
+
+
+class Correction(NamedTuple):
+    """What is to become of one reading."""
+
+    kind: DeviceKind
+    device_id: str
+    time: datetime
+    values: Mapping[str, Any]
+    """New ones, by attributes of Telemetry; what is absent stays."""
+
+    who: str
+    reason: str
+    void: bool | None = None
+    """True takes the reading out, False brings it back."""
 
 
 class Corrected(NamedTuple):
@@ -32,61 +64,121 @@ class Corrected(NamedTuple):
 
     version: int
     changed: bool
-    reading: Record
+    reading: Record | None
+    """None: it is voided."""
 
 
-async def correct(
-    connection: Connection,
-    kind: DeviceKind,
-    device_id: str,
-    time: datetime,
-    sent: Mapping[str, Any],
-    who: str,
-    reason: str,
-) -> Corrected:
-    """Give a device's reading of a time the values that were sent, by attributes of Telemetry.
+async def correct(database: Database, correction: Correction) -> Corrected:
+    """Correct one reading, in a transaction of its own.
 
-    In the caller's transaction, until whose end other changes of the device's readings wait.
-    Raises UnknownReadingError, TooManyVersionsError, and Invalid for what a device may not send.
+    Raises CorrectionError, and Invalid for what a device may not send.
     """
+
+    async def run() -> Corrected:
+        async with database.transaction() as connection:
+            return await _correct(connection, correction)
+
+    return await retried(run)
+
+
+async def _correct(connection: Connection, correction: Correction) -> Corrected:
+    """Correct a reading; other changes of its device wait until the end of the transaction."""
+    kind, device_id, time, sent, who, reason, void = correction
     key = {"kind": kind.name, "device_id": device_id, "time": time}
     await queries.begin_correction(connection, kind=kind.name, device_id=device_id)
     stored = await queries.reading(connection, **key)
     if stored is None:
+        return await _correct_voided(connection, correction)
+    if void:
+        if sent:
+            raise Invalid(
+                "contradictory",
+                "void takes the whole reading out; send it without values",
+                "$.void",
+            )
+        _check_versions(stored)
+        version = await queries.void_reading(connection, **key, who=who, reason=reason)
+        return Corrected(version, True, None)
+    sends = _sends_register(stored)
+    if stored["energy_mwh"] is not None:
+        sends = stored["register_mwh"] is not None
+    _check_energy(kind, sends, sent)
+    wanted = _wanted(kind, stored, time, sent)
+    values = await _changed(connection, reading_of(kind, stored), wanted)
+    if not values:
+        return Corrected(stored["replaced"] + 1, False, stored)
+    _check_versions(stored)
+    return await _give(connection, correction, values)
+
+
+async def _correct_voided(connection: Connection, correction: Correction) -> Corrected:
+    """Bring a voided reading back, with other values where the correction has some."""
+    kind, device_id, time, sent, _, _, void = correction
+    key = {"kind": kind.name, "device_id": device_id, "time": time}
+    voided = await queries.voided_reading(connection, **key)
+    if voided is None:
         raise UnknownReadingError(f"{device_id} has no reading of {rfc3339(time)}")
-    _check_energy(stored, sent)
+    if void:
+        return Corrected(voided["replaced"] + 1, False, None)
+    if void is None:
+        raise VoidedReadingError(
+            f"the reading of {rfc3339(time)} is voided; to bring it back, send void: false"
+        )
+    _check_versions(voided)
+    was = msgspec.structs.asdict(telemetry_of(kind, voided))
+    given = {name for name, value in was.items() if value is not None}
+    _check_energy(kind, _sends_register(voided), given | sent.keys())
+    wanted = _wanted(kind, voided, time, sent)
+    nothing = (None,) * len(kind.measurements)
+    empty = Reading(kind, device_id, microseconds(time), None, None, None, None, nothing)
+    await queries.bring_back_reading(connection, **key)
+    return await _give(connection, correction, await _changed(connection, empty, wanted))
+
+
+async def _give(
+    connection: Connection, correction: Correction, values: Mapping[str, Any]
+) -> Corrected:
+    """Give a reading other values, by columns of history."""
+    kind, device_id, time, _, who, reason, _ = correction
+    key = {"kind": kind.name, "device_id": device_id, "time": time}
+    version = await queries.correct_reading(
+        connection, **key, values=msgspec.json.encode(values).decode(), who=who, reason=reason
+    )
+    return Corrected(version, True, await queries.reading(connection, **key))
+
+
+def _wanted(kind: DeviceKind, stored: Record, time: datetime, sent: Mapping[str, Any]) -> Reading:
+    """Return a stored reading with the values that were sent. Raises Invalid."""
     wanted = checked(
         msgspec.structs.replace(telemetry_of(kind, stored), **sent), Bounds(time, time)
     )
     if wanted.dropped:  # who corrects a value is told; devices are not asked again
         raise wanted.dropped[0]
-    values = await _changed(connection, reading_of(kind, stored), wanted)
-    if not values:
-        return Corrected(stored["replaced"] + 1, False, stored)
+    return wanted
+
+
+def _check_versions(stored: Record) -> None:
     if stored["replaced"] >= MOST_VERSIONS:
         raise TooManyVersionsError(
             f"the reading has been corrected {MOST_VERSIONS} times; it takes no more corrections"
         )
-    version = await queries.correct_reading(
-        connection,
-        **key,
-        values=msgspec.json.encode(values).decode(),
-        who=who,
-        reason=reason,
-    )
-    return Corrected(version, True, await queries.reading(connection, **key))
 
 
-def _check_energy(stored: Record, sent: Mapping[str, Any]) -> None:
+def _sends_register(stored: Record) -> bool | None:
+    """Return whether the device of a reading sends a register; None: it has sent no energy."""
+    return stored["sends_register"] if stored["has_sent_energy"] else None
+
+
+def _check_energy(kind: DeviceKind, sends_register: bool | None, given: Collection[str]) -> None:
     """Raise Invalid for what would turn interval energy into a register, or back."""
-    register = stored["register_mwh"] is not None
-    has = "a register" if register else "interval energy"
-    for energy in (kind.energy for kind in KINDS):
-        wrong, right = energy.field, energy.register_field
-        if not register:
-            wrong, right = right, wrong
-        if attribute(wrong) in sent:
-            raise Invalid("mixed_energy", f"the device sends {has}; correct {right}", f"$.{wrong}")
+    if sends_register is None:
+        return
+    wrong, right = kind.energy.field, kind.energy.register_field
+    if not sends_register:
+        wrong, right = right, wrong
+    if attribute(wrong) in given:
+        has = "a register" if sends_register else "interval energy"
+        raise Invalid("mixed_energy", f"the device sends {has}; correct {right}", f"$.{wrong}")
 
 
 async def _changed(connection: Connection, was: Reading, wanted: Reading) -> dict[str, Any]:
@@ -101,6 +193,9 @@ async def _changed(connection: Connection, was: Reading, wanted: Reading) -> dic
     for column in ("energy_mwh", "register_mwh"):
         if getattr(wanted, column) != getattr(was, column):
             values[column] = getattr(wanted, column)
+    if wanted.interval_start != was.interval_start:
+        start = wanted.interval_start
+        values["interval_start"] = None if start is None else rfc3339(time_of(start))
     if wanted.meter_id != was.meter_id:
         values["meter_declared"] = wanted.meter_id is not None
         if wanted.meter_id is not None:

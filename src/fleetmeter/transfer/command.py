@@ -14,8 +14,9 @@ import msgspec
 from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
-from fleetmeter.intake.door import Door, open_door
+from fleetmeter.intake.door import open_door
 from fleetmeter.settings import Settings
+from fleetmeter.transfer.correcting import CorrectingStore, Corrections, Store
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.importing import import_blocks
 from fleetmeter.transfer.ledger import OWN, Ledger, identity
@@ -85,6 +86,16 @@ def _to_import(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+def corrections(paths: Sequence[Path], who: str | None, reason: str | None) -> Corrections:
+    """Return who corrects what is stored, and why. Raises FleetMeterError."""
+    names = ", ".join(path.name for path in paths)
+    found = Corrections(who or "fleetmeter import", reason or f"imported from {names}"[:1000])
+    for option, text, most in (("--who", found.who, 200), ("--reason", found.reason, 1000)):
+        if not text.isprintable() or len(text) > most:
+            raise FleetMeterError(f"{option} must be at most {most} characters that can be shown")
+    return found
+
+
 class Stop:
     """Which signal asked to stop, if any did."""
 
@@ -114,8 +125,17 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def run(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> int:
-    """Import one file after the other; the exit status. Raises FleetMeterError."""
+def run(
+    imports: Sequence[Import],
+    url: str,
+    settings: Settings,
+    stop: Stop,
+    corrections: Corrections | None = None,
+) -> int:
+    """Import one file after the other; the exit status. Raises FleetMeterError.
+
+    With `corrections`, what is stored with other values is corrected.
+    """
     patient = msgspec.structs.replace(
         settings,
         commit_wait_s=_PATIENCE_S,
@@ -126,10 +146,16 @@ def run(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> 
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # a block makes many objects, and no cycles
-    return asyncio.run(_import_all(imports, url, patient, stop))
+    return asyncio.run(_import_all(imports, url, patient, stop, corrections))
 
 
-async def _import_all(imports: Sequence[Import], url: str, settings: Settings, stop: Stop) -> int:
+async def _import_all(
+    imports: Sequence[Import],
+    url: str,
+    settings: Settings,
+    stop: Stop,
+    corrections: Corrections | None,
+) -> int:
     database = await connect(url, settings)
     try:
         async with database.connection() as connection:
@@ -137,11 +163,12 @@ async def _import_all(imports: Sequence[Import], url: str, settings: Settings, s
             database_id = str(await queries.installation_id(connection))
         settings = msgspec.structs.replace(settings, retention_days=days)
         async with open_door(database, settings) as door:
+            store = CorrectingStore(door, database, corrections) if corrections else door
             status = 0
             for each in imports:
                 if stop():
                     return 128 + stop.number
-                outcome = await _import_one(each, database_id, door, stop)
+                outcome = await _import_one(each, database_id, store, stop)
                 if outcome is None:
                     return 128 + stop.number
                 status |= not outcome
@@ -153,7 +180,7 @@ async def _import_all(imports: Sequence[Import], url: str, settings: Settings, s
 async def _import_one(
     each: Import,
     database_id: str,
-    door: Door,
+    store: Store,
     stop: Stop,
 ) -> bool | None:
     """Whether everything in it was right; None when it was stopped before its end."""
@@ -174,7 +201,7 @@ async def _import_one(
                 return known.size * ledger.position.offset // max(source.size, 1)
 
             with progress(each.path.name, known.size, ledger, read_bytes) as tell:
-                whole = await import_blocks(source, ledger, door, stop, tell)
+                whole = await import_blocks(source, ledger, store, stop, tell)
             if whole:
                 ledger.finish()
     except SourceError as error:
@@ -205,8 +232,9 @@ def _summary(each: Import) -> str:
     counts = each.ledger.counts
     rejects = f" ({each.ledger.rejects})" if counts.rejected or counts.dropped else ""
     dropped = f", {counts.dropped:,} values left out" if counts.dropped else ""
+    corrected = f"{counts.corrected:,} corrected, " if counts.corrected else ""
     return (
-        f"{each.path}: {counts.accepted:,} accepted, {counts.duplicates:,} duplicates, "
+        f"{each.path}: {counts.accepted:,} accepted, {corrected}{counts.duplicates:,} duplicates, "
         f"{counts.rejected:,} rejected{dropped}{rejects}"
         f"{f' ({_MAYBE_TWICE})' * each.ledger.resumed}"
     )

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from fleetmeter.intake.door import Door, IngestOutcome
+from fleetmeter.intake.door import IngestOutcome
+from fleetmeter.transfer.correcting import Store
 from fleetmeter.transfer.ledger import Ledger
 from fleetmeter.transfer.sources import Block, Source
 
@@ -21,7 +22,7 @@ _InFlight = tuple[Block, "asyncio.Task[IngestOutcome]"]
 async def import_blocks(
     source: Source,
     ledger: Ledger,
-    door: Door,
+    store: Store,
     stopping: Callable[[], bool],
     tell: Callable[[Ledger], None],
 ) -> bool:
@@ -30,7 +31,7 @@ async def import_blocks(
     What is in flight is committed and noted first, whatever happens. Raises SourceError and
     DatabaseUnavailableError; importing again goes on from there.
     """
-    pipeline = _Pipeline(ledger, door, tell)
+    pipeline = _Pipeline(ledger, store, tell)
     try:
         for block in source.blocks(ledger.position):
             if stopping():
@@ -45,9 +46,9 @@ async def import_blocks(
 
 
 class _Pipeline:
-    def __init__(self, ledger: Ledger, door: Door, tell: Callable[[Ledger], None]) -> None:
+    def __init__(self, ledger: Ledger, store: Store, tell: Callable[[Ledger], None]) -> None:
         self._ledger = ledger
-        self._door = door
+        self._store = store
         self._tell = tell
         self._in_flight: deque[_InFlight] = deque()
         self._failed = False
@@ -55,7 +56,7 @@ class _Pipeline:
 
     async def put(self, block: Block) -> None:
         """Let it be committed; waits while too many are."""
-        self._in_flight.append((block, asyncio.create_task(self._door.store(block.items))))
+        self._in_flight.append((block, asyncio.create_task(self._store.store(block.items))))
         await asyncio.sleep(0)
         while len(self._in_flight) >= _IN_FLIGHT or self._first_is_done():
             await self._settle()

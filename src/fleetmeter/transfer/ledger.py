@@ -18,6 +18,7 @@ import msgspec
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.intake.door import IngestOutcome
 from fleetmeter.readings.model import Rejection
+from fleetmeter.transfer.correcting import CorrectedOutcome
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.sources import Block, Format, Position
 
@@ -50,6 +51,8 @@ class Counts(msgspec.Struct):
     accepted: int = 0
     duplicates: int = 0
     rejected: int = 0
+    corrected: int = 0
+    """Stored readings that got the values of the file."""
     dropped: int = 0
     """Values that were left out of readings which are stored."""
 
@@ -174,6 +177,8 @@ class Ledger:
         counts.accepted += outcome.accepted
         counts.duplicates += outcome.duplicates
         counts.rejected += len(outcome.rejected)
+        if isinstance(outcome, CorrectedOutcome):
+            counts.corrected += outcome.corrected
         warnings = outcome.warnings or []
         counts.dropped += len(warnings)
         if told := [*outcome.rejected, *warnings]:
