@@ -23,13 +23,13 @@ cross join lateral (
 ) as a
 
 -- name: anomalies_since(device_kinds, device_ids, since)
--- What was not over at a time, of some devices, but for their clocks (index on device, kind and id).
+-- What was not over at a time, of some devices, but for what arrival alone tells (index on device, kind and id).
 select a.*
 from unnest(:device_kinds::text[], :device_ids::text[]) as d (device_kind, device_id)
 join anomalies as a
     on a.device_id = d.device_id
     and a.device_kind = d.device_kind
-where a.kind <> 'clock_skew'
+where a.kind not in ('clock_skew', 'readings_refused')
     and (a.ended_at is null or a.ended_at >= :since)
 
 -- name: gone_subjects()
@@ -40,6 +40,7 @@ from (
     select device_kind, device_id
     from anomalies
     where status <> 'resolved'
+        and kind <> 'readings_refused'
     union
     select device_kind, device_id
     from anomaly_memory

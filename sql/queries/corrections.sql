@@ -14,10 +14,13 @@ select number_device(:kind, :device_id)
 select
     r.*, :device_id::text as id, m.id as meter_id,
     (select count(*) from replaced_readings as v where v.device = r.device and v.time = r.time) as replaced,
-    s.energy_at is not null as has_sent_energy, s.register_mwh is not null as sends_register
+    a.sent_time, s.energy_at is not null as has_sent_energy, s.register_mwh is not null as sends_register
 from readings as r
 left join devices as m
     on m.device = r.meter
+left join arrival_stamps as a
+    on a.device = r.device
+    and a.time = r.time
 left join live_state as s
     on s.device = r.device
 where r.device = (select device_of(:kind, :device_id))

@@ -71,7 +71,16 @@ select
     case
         when r.register_mwh is not null and r.span_ms is not null then export_decimal(r.energy_mwh, 1000000)
     end as "derivedKwh",
-    case when r.reset then 'true' end as "reset"
+    case when r.reset then 'true' end as "reset",
+    -- looked for only where there are any
+    case
+        when (select exists (select from arrival_stamps)) then (
+            select export_time(a.sent_time)
+            from arrival_stamps as a
+            where a.device = r.device
+                and a.time = r.time
+        )
+    end as "sentTimestamp"
 from readings as r
 join devices as d
     on d.device = r.device

@@ -56,12 +56,15 @@ from (
 -- by kind and id, primary keys).
 select
     s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role
+    d.battery_capacity_wh, d.rated_power_w, d.role, d.stamp_by_arrival, a.sent_time
 from devices as d
 join live_state as s
     on s.device = d.device
 left join devices as m
     on m.device = s.meter
+left join arrival_stamps as a
+    on a.device = s.device
+    and a.time = s.time
 where d.kind = :kind
     and d.id > :after
     and d.id <= :last

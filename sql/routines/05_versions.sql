@@ -9,5 +9,6 @@ begin
     where r.time < kept_since();
     delete from voided_readings as v
     where v.time < kept_since();
+    perform drop_old_rejections();
 end;
 $$;

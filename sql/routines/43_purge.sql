@@ -62,6 +62,7 @@ begin atomic
             (2, 'readings', 'device = $2', null, false),
             (3, 'replaced_readings', 'device = $2', null, false),
             (3, 'voided_readings', 'device = $2', null, false),
+            (3, 'arrival_stamps', 'device = $2', null, false),
             (4, 'rolled_up_quarter_hours', 'device = $2', null, false),
             (4, 'spread_energy', 'device = $2', null, false),
             (5, 'rolled_up_hours', 'device = $2', null, false),
@@ -82,6 +83,7 @@ begin atomic
             (18, 'rolled_up_days', 'device = any($3) and meter = $2', 'meter = null', false),
             (19, 'assignments', 'meter = $2', 'meter = null', false),
             -- by its id; events go with their anomaly
+            (20, 'rejections', 'id = $1 and kind = $4', null, false),
             (20, 'anomalies', 'device_id = $1 and device_kind = $4', null, false),
             (21, 'anomaly_memory', 'device_id = $1 and device_kind = $4', null, false),
             (22, 'rule_overrides', 'target = $1 and scope = $4', null, false),

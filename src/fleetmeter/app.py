@@ -17,6 +17,7 @@ from fleetmeter.api.ingest import ingest
 from fleetmeter.api.meters import meters
 from fleetmeter.api.openapi import describe_corrections, describe_ingest, describe_problems
 from fleetmeter.api.paths import EncodedPaths, decode_parameters
+from fleetmeter.api.rejections import rejections
 from fleetmeter.api.rules import rules
 from fleetmeter.api.service import (
     index,
@@ -29,7 +30,9 @@ from fleetmeter.api.service import (
 from fleetmeter.api.stream import stream
 from fleetmeter.api.vehicles import vehicles
 from fleetmeter.database.pool import Database, connect
+from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
+from fleetmeter.intake.refusals import Refusals
 from fleetmeter.maintenance import maintenance
 from fleetmeter.problems import problem_details
 from fleetmeter.settings import Settings
@@ -48,7 +51,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
             async with (
                 maintenance(database),
                 delivering(database, settings),
-                open_door(database, settings) as door,
+                Refusals(database).running() as refusals,
+                open_door(database, settings, refusals, Arrivals(database)) as door,
             ):
                 _spare_the_collector()
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
@@ -80,6 +84,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             corrections,
             anomalies,
             rules,
+            rejections,
             stream,
             index,
             live,

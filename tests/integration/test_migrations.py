@@ -25,6 +25,8 @@ RELATIONS = [
     *(
         "replaced_readings",
         "voided_readings",
+        "rejections",
+        "arrival_stamps",
         "replaced_assignments",
         "retention",
         "kept_history",

@@ -27,6 +27,7 @@ from fleetmeter.anomalies.folding import fold, hours_at_once
 from fleetmeter.anomalies.late import WARMUP, Late, evaluate_late
 from fleetmeter.anomalies.model import Change, Subject
 from fleetmeter.anomalies.observations import HOUR, floor_hour
+from fleetmeter.anomalies.refused import evaluate_refusals
 from fleetmeter.anomalies.remembered import memories, remember
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.database.pool import Connection, Database
@@ -186,7 +187,7 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
 
 
 async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:
-    """Look at the clocks of the devices that reported since then."""
+    """Look at the clocks of the devices that reported since then, and at what was refused."""
     async with connection.transaction():
         overrides = await store.overrides(connection)
         rulebook = Rulebook(overrides)
@@ -195,6 +196,7 @@ async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime
         outcome = evaluate_clocks(samples, at, remembered, rulebook)
         await remember(connection, "clock", remembered, outcome.touched)
         events = await store.apply(connection, outcome.changes, rulebook)
+        events += await evaluate_refusals(connection, at, rulebook)
     await _tell(connection, events)
 
 

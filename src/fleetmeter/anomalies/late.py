@@ -14,7 +14,7 @@ from fleetmeter.anomalies import observations, store
 from fleetmeter.anomalies.evaluate import MEMORY_DAYS, Condition, Memory
 from fleetmeter.anomalies.folding import fold, hours_at_once
 from fleetmeter.anomalies.lifecycle import key_of
-from fleetmeter.anomalies.model import Anomaly, Change, Device, Subject
+from fleetmeter.anomalies.model import OF_ARRIVAL, Anomaly, Change, Device, Subject
 from fleetmeter.anomalies.observations import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.remembered import memories_of, remember
 from fleetmeter.anomalies.rules import Rulebook
@@ -204,7 +204,7 @@ def _held(
     """
     held: dict[datetime, list[_Held]] = {}
     for anomaly in anomalies:
-        if anomaly.kind != "clock_skew":
+        if anomaly.kind not in OF_ARRIVAL:
             hour = max(since, floor_hour(anomaly.detected_at))
             remembered = before.get(key_of(anomaly).subject, Memory())
             held.setdefault(hour, []).append(_Held(anomaly, remembered))

@@ -19,7 +19,11 @@ Kind = Literal[
     "battery_cold_charging",
     "soc_mismatch",
     "clock_skew",
+    "readings_refused",
 ]
+
+OF_ARRIVAL: frozenset[Kind] = frozenset({"clock_skew", "readings_refused"})
+"""What arrival alone tells: hours that are evaluated again say nothing of it."""
 
 DeviceKind = Literal["vehicle", "meter", "site"]
 

@@ -318,3 +318,11 @@ class ClockSkew(Parameters, frozen=True, kw_only=True):
     steady_share: Annotated[
         float, Meta(ge=0, le=1, description="Or by less than this part of it.")
     ] = 0.1
+
+
+class ReadingsRefused(Parameters, frozen=True, kw_only=True):
+    """Thresholds of readings_refused."""
+
+    minutes: Annotated[
+        float, Meta(ge=1, le=10_080, description="How long readings are refused, minutes.")
+    ] = 60.0

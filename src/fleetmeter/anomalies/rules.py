@@ -175,6 +175,17 @@ _RULES = (
         ("vehicle", "meter"),
         of.ClockSkew,
     ),
+    Rule(
+        "readings_refused",
+        "Readings refused",
+        "Readings of a device have been refused for longer than a service that restarts or a "
+        "mistake that is put right would explain: its clock, its id or a unit cannot be.",
+        "A convention: an hour. It is over when readings are accepted and none was refused for a "
+        "quarter of an hour or two reporting intervals, or when none was refused for 25 hours.",
+        "warning",
+        ("vehicle", "meter"),
+        of.ReadingsRefused,
+    ),
 )
 
 RULES: dict[Kind, Rule] = {rule.kind: rule for rule in _RULES}

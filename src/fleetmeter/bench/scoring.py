@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
-from typing import get_args
 
 import msgspec
 
 from fleetmeter.anomalies.model import Cause, Kind, Subject
 from fleetmeter.anomalies.observations import floor_hour
-from fleetmeter.simulate.faults import Acceptable, Charged, Fault
+from fleetmeter.simulate.faults import KINDS, Acceptable, Charged, Fault
 
 HOUR = timedelta(hours=1)
 _SLACK = HOUR
@@ -108,7 +107,7 @@ def score(
     """A line for each kind, in the order of the rules. `intervals`: seconds, by device."""
     return [
         _of_kind(kind, faults, acceptable, [one for one in found if one.kind == kind], intervals)
-        for kind in get_args(Kind)
+        for kind in KINDS
     ]
 
 

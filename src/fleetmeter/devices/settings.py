@@ -98,6 +98,17 @@ SETTINGS = (
         METER,
     ),
     Setting(
+        "stamp_by_arrival",
+        Annotated[
+            bool,
+            Meta(
+                description="Whether a reading whose time cannot be (too old, or more than five "
+                "minutes ahead) is stamped by its arrival, instead of being rejected."
+            ),
+        ],
+        "stamp_by_arrival",
+    ),
+    Setting(
         "register_rollover_kwh",
         Annotated[
             float,

@@ -16,9 +16,11 @@ from msgspec import UNSET, UnsetType
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import NotMigratedError
+from fleetmeter.intake.arrivals import Arrivals, Stamped
 from fleetmeter.intake.numbers import DeviceNumbers
 from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.intake.queue import CommitQueue
+from fleetmeter.intake.refusals import Refusals
 from fleetmeter.intake.writer import DatabaseWriter
 from fleetmeter.intake.writer_cache import WriterCache
 from fleetmeter.readings.model import Rejection
@@ -43,16 +45,24 @@ class IngestOutcome(msgspec.Struct, rename="camel"):
     """Not stored; sending again is useless."""
 
     warnings: list[Rejection] | UnsetType = UNSET
-    """Stored without a field whose value cannot be."""
+    """Stored without a field whose value cannot be, or by another time than was sent."""
 
 
 class Door:
     """Where readings come in."""
 
-    def __init__(self, queue: CommitQueue, bounds: Callable[[], Bounds]) -> None:
+    def __init__(
+        self,
+        queue: CommitQueue,
+        bounds: Callable[[], Bounds],
+        refusals: Refusals | None = None,
+        arrivals: Arrivals | None = None,
+    ) -> None:
         self._queue = queue
         self.bounds = bounds
         """Between which times readings are taken at present."""
+        self._refusals = refusals
+        self._arrivals = arrivals
 
     def admitted(self) -> "_Admission":
         """Work on a request, as a context manager; see CommitQueue.admitted()."""
@@ -64,6 +74,36 @@ class Door:
         Raises QueueFullError (nothing was stored), CommitTimeoutError, DatabaseUnavailableError
         (some may have been stored; sending it again is safe).
         """
+        outcome = await self._store(items)
+        if outcome.rejected:
+            if self._arrivals is not None:
+                await self._store_by_arrival(self._arrivals, items, outcome)
+            if self._refusals is not None:
+                self._refusals.note(items, outcome.rejected)
+        return outcome
+
+    async def _store_by_arrival(
+        self, arrivals: Arrivals, items: Sequence[Telemetry | Invalid], outcome: IngestOutcome
+    ) -> None:
+        """Store what was refused for its time alone, where it may go by its arrival."""
+        readings: Sequence[Telemetry] = items  # type: ignore[assignment] # those of CODES
+        found = await arrivals.stamped(readings, outcome.rejected)
+        stamped = [each for each in found if isinstance(each, Stamped)]
+        still = {each.index: each for each in found if isinstance(each, Rejection)}
+        again = await self._store([each.reading for each in stamped])
+        still |= {stamped[each.index].place: each for each in again.rejected}
+        done = {each.place: each.warning for each in stamped if each.place not in still}
+        for each in (*again.rejected, *(again.warnings or ())):
+            each.index = stamped[each.index].place
+        outcome.accepted += again.accepted
+        outcome.duplicates += again.duplicates
+        outcome.rejected = [
+            still.get(each.index, each) for each in outcome.rejected if each.index not in done
+        ]
+        warnings = [*(outcome.warnings or ()), *(again.warnings or ()), *done.values()]
+        outcome.warnings = sorted(warnings, key=_index) or UNSET
+
+    async def _store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:
         rejected = [
             invalid_item(place, item)
             for place, item in enumerate(items)
@@ -93,16 +133,22 @@ def _index(outcome: Rejection) -> int:
 
 
 @asynccontextmanager
-async def open_door(database: Database, settings: Settings) -> AsyncIterator[Door]:
+async def open_door(
+    database: Database,
+    settings: Settings,
+    refusals: Refusals | None = None,
+    arrivals: Arrivals | None = None,
+) -> AsyncIterator[Door]:
     """Take readings for the length of the block; at its end, what waits is committed.
 
-    Raises DatabaseUnavailableError.
+    Without `refusals`, what is refused is not counted, and without `arrivals`, nothing goes by its
+    arrival: as for a file. Raises DatabaseUnavailableError.
     """
     bounds = _bounds(settings.retention_days, await _kept_since(database))
     cache = WriterCache()
     writers = [DatabaseWriter(database, cache) for _ in range(settings.writers)]
     async with CommitQueue(writers, DeviceNumbers(database), bounds, settings).running() as queue:
-        yield Door(queue, bounds)
+        yield Door(queue, bounds, refusals, arrivals)
 
 
 def _bounds(retention_days: int, kept_since: datetime) -> Callable[[], Bounds]:

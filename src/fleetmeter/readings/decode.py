@@ -72,6 +72,7 @@ def _decoded(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> 
     try:
         return decode_one(item, decode)
     except Invalid as invalid:
+        invalid.sent = bytes(item)
         return invalid
 
 

@@ -42,7 +42,7 @@ def telemetry_of(kind: DeviceKind, stored: Record) -> Telemetry:
         fields[attribute(each.field)] = _scaled(stored[each.column], each.scale)
     if kind.charges and not stored["meter_declared"]:
         del fields["meter_id"]
-    del fields["reset"]
+    del fields["reset"], fields["sent_timestamp"]
     return Telemetry(**{name: value for name, value in fields.items() if value is not UNSET})
 
 
@@ -57,6 +57,7 @@ def reading_fields(kind: DeviceKind, stored: Record) -> dict[str, Any]:
         attribute(kind.energy.field): None if opens else _scaled(energy, MWH),
         attribute(kind.energy.register_field): _scaled(register, MWH),
         "reset": stored["reset"] or UNSET,
+        "sent_timestamp": stored.get("sent_time") or UNSET,
     }
     for each in kind.measurements:
         fields[attribute(each.field)] = _scaled(stored[each.column], each.scale)

@@ -52,6 +52,8 @@ class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of
         self.code = code
         self.detail = detail
         self.path = path
+        self.sent: bytes = b""
+        """The item, where it could not be decoded."""
 
 
 class Reading(NamedTuple):

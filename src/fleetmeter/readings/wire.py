@@ -33,6 +33,14 @@ IntervalStart = Annotated[
     ),
 ]
 
+SentTimestamp = Annotated[
+    datetime,
+    Meta(
+        description="What the device's clock said, which cannot be: `timestamp` is when the "
+        "reading arrived, as `stampByArrival` of the device asks for."
+    ),
+]
+
 AsOf = Annotated[
     dict[str, datetime],
     Meta(
@@ -120,6 +128,7 @@ def _fields(kind: DeviceKind) -> list[tuple[Any, ...]]:
         (attribute(energy.register_field), register | UnsetType | None, UNSET),
         ("interval_start", IntervalStart | UnsetType | None, UNSET),
         ("reset", Reset | UnsetType, UNSET),
+        ("sent_timestamp", SentTimestamp | UnsetType, UNSET),
     ]
 
 

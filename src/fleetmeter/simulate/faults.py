@@ -9,7 +9,8 @@ import msgspec
 from fleetmeter.anomalies.model import Cause, Kind, Subject
 from fleetmeter.simulate.durations import parse_duration
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "readings_refused")
+"""What stored readings can show; those that are refused are not stored."""
 
 VARIANTS: dict[Kind, tuple[str, ...]] = {
     "dc_exceeds_ac": (

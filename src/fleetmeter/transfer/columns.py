@@ -4,7 +4,7 @@ from fleetmeter.readings.telemetry import IDS, NUMBERS, TIMES
 
 TIMESTAMP = "timestamp"
 
-DERIVED = ("assignedMeterId", "derivedKwh", "reset")
+DERIVED = ("assignedMeterId", "derivedKwh", "reset", "sentTimestamp")
 """Columns of an export that follow from the others; an import ignores them."""
 
 EXPORTED = (*IDS, *reversed(TIMES), *NUMBERS, *DERIVED)

@@ -80,7 +80,9 @@ def _schema(pa: Any) -> Any:
     """The columns of an export, by type."""
     text, number = pa.dictionary(pa.int32(), pa.string()), pa.float64()
     types = dict.fromkeys((*IDS, "assignedMeterId"), text)
-    types |= dict.fromkeys(TIMES, pa.timestamp("us", "UTC")) | {"reset": pa.bool_()}
+    types |= dict.fromkeys((*TIMES, "sentTimestamp"), pa.timestamp("us", "UTC")) | {
+        "reset": pa.bool_()
+    }
     return pa.schema([(name, types.get(name, number)) for name in EXPORTED])
 
 
