@@ -4,6 +4,10 @@
 -- Brings the rollups up to late readings.
 call refresh_late_hours()
 
+-- name: are_rollups_late()$
+-- Whether rollups lack readings that came late (late_hours, few rows).
+select exists (select from late_hours as h where h.hour < rolled_up_until())
+
 -- name: restamp_pending()!
 -- Finishes an assignment that was interrupted.
 call restamp_pending()

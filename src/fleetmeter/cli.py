@@ -292,6 +292,16 @@ def simulate_command(**options: Any) -> None:
     command.simulate(command.Options(**options))
 
 
+def _preset(ctx: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """List the presets instead, when that is asked for."""
+    if name == "help":
+        from fleetmeter.transfer.preparing import list_presets
+
+        list_presets()
+        ctx.exit()
+    return name
+
+
 @main.command("import")
 @click.argument(
     "files",
@@ -303,8 +313,30 @@ def simulate_command(**options: Any) -> None:
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["csv", "ndjson", "parquet"]),
+    type=click.Choice(["csv", "ndjson", "json", "parquet", "xlsx"]),
     help="Of all files; otherwise their endings tell it.",
+)
+@click.option(
+    "--map",
+    "mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file that says which columns mean what; docs/import.md explains it.",
+)
+@click.option(
+    "--preset",
+    metavar="NAME",
+    is_eager=True,
+    callback=_preset,
+    help="A common export; --preset help lists them.",
+)
+@click.option("--device", metavar="ID", help="The device, where the file does not tell it.")
+@click.option("--zone", metavar="ZONE", help="Of times without an offset, such as Europe/Berlin.")
+@click.option("--guess", is_flag=True, help="Print a mapping that may fit, and store nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be stored, and store nothing.")
+@click.option(
+    "--evaluate",
+    is_flag=True,
+    help="Then let the rules look at the time of the files, however long ago it was.",
 )
 @click.option(
     "--out",
@@ -320,31 +352,26 @@ def simulate_command(**options: Any) -> None:
 @click.option(
     "--who", metavar="TEXT", help="With --correct: who corrects; fleetmeter import by default."
 )
-def import_command(
-    files: tuple[Path, ...],
-    format_: Literal["csv", "ndjson", "parquet"] | None,
-    out: Path | None,
-    correct: bool,
-    reason: str | None,
-    who: str | None,
-) -> None:
-    """Store the readings of CSV, NDJSON or Parquet files, straight into the database.
+def import_command(*, correct: bool, reason: str | None, who: str | None, **options: Any) -> None:
+    """Store the readings of files, straight into the database.
 
-    What cannot be taken goes to FILE.rejected.ndjson, with its line and the reason; the rest is
-    stored. An import that was interrupted goes on where it was when it is run again.
+    CSV, NDJSON, JSON and Parquet files with the API's names need nothing else. Others need --map,
+    --preset or --guess; they may be Excel workbooks too. What cannot be taken goes to
+    FILE.rejected.ndjson, with its line and the reason; the rest is stored. An import that was
+    interrupted goes on where it was when it is run again.
     """
-    from fleetmeter.transfer import command  # what it needs, nothing else does
+    from fleetmeter.transfer import command, preparing  # what they need, nothing else does
 
     settings = load_settings()
     quiet = settings.log_level == "info"
     configure_logging(replace(settings, log_level="warning") if quiet else settings)
-    imports = command.prepared(files, format_, out)
-    corrections = command.corrections(files, who, reason) if correct else None
     if (who or reason) and not correct:
         raise click.UsageError("--who and --reason go with --correct")
+    imports, evaluate = preparing.prepare(settings, **options)
+    corrections = command.corrections(options["files"], who, reason) if correct else None
     with command.Stop().on_signals() as stop, _database_url(settings) as url:
         _migrate_when_new(url, settings)
-        status = command.run(imports, url, settings, stop, corrections)
+        status = command.run(imports, url, settings, stop, corrections, evaluate=evaluate)
     raise SystemExit(status)
 
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from fleetmeter.readings.telemetry import TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer import lines, parquet_rows
+from fleetmeter.transfer.blocks import Position
 from fleetmeter.transfer.csv_lines import FIELDS, SourceError
 from fleetmeter.transfer.lines import BLOCK_BYTES, MAX_LINE
-from fleetmeter.transfer.sources import Format, Position, format_of, open_source
+from fleetmeter.transfer.sources import Format, format_of, open_source
 
 HEADER = "vehicleId,timestamp,soc,kwhDeliveredDc,batteryTemp"
 TIME = "2026-11-23T10:00:00Z"
@@ -239,11 +240,17 @@ def test_a_last_line_that_is_cut_off_is_told_so(cut: str) -> None:
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("", "there is no header"),
-        (GOOD, "there is no header"),
+        ("", "no column is known by name"),
+        (GOOD, "no column is known by name; the columns found are EV-1"),
         ("vehicleId,timestamp", "lacks kwhDeliveredDc or another measurement"),
         ("meterId,kwhConsumedAcTotal", "lacks timestamp"),
         ("timestamp,soc,kwhDeliveredDc,batteryTemp", "lacks vehicleId or meterId"),
+        (
+            "Zeitpunkt,Stand T1",
+            "the columns found are Zeitpunkt, Stand T1; a vehicle lacks vehicleId, timestamp, "
+            "kwhDeliveredDc, a meter lacks meterId, timestamp, kwhConsumedAc (or another "
+            "measurement). Where columns have other names or units, --map FILE.toml",
+        ),
         (f"{HEADER},soc", "has soc twice"),
         (f"{HEADER}\r{GOOD}\r{GOOD}", "save the file with LF or CRLF line ends"),
         (

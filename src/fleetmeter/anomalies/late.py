@@ -3,7 +3,7 @@
 From as far back as the rules remember, and with everybody whose hours change with theirs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -78,13 +78,42 @@ async def evaluate_late(connection: Connection, evaluated_until: datetime) -> La
     ids = [id_ for row in done for id_ in row["ids"]]
     async with connection.transaction():
         if anew is not None:
-            span = anew.span
-            events = await store.reconcile(
-                connection, span.changed, span.since, anew.changes, anew.memories, anew.rulebook
-            )
-            await remember(connection, "hours", anew.memories, span.around.changed)
+            events = await _settle(connection, anew)
         await queries.forget_late_devices(connection, ids=ids)
     return Late(len(late), events, len(done) == len(ready) < _MOST_READY)
+
+
+async def evaluate_again(
+    connection: Connection,
+    since: Mapping[Subject, datetime],
+    until: datetime,
+    stopping: Callable[[], bool],
+) -> list[int]:
+    """Evaluate devices from a time each on to `until`, however long ago it is; return the events.
+
+    For whoever has the lock of the evaluation, once the rollups hold what is asked about.
+    """
+    events: list[int] = []
+    left = sorted(since, key=lambda subject: since[subject])
+    while left and not stopping():
+        begin = floor_hour(since[left[0]])
+        most = max(1, _MOST_DEVICE_HOURS // max(1, (until - begin + WARMUP) // HOUR))
+        around = await observations.around(connection, set(left[:most]), begin - WARMUP)
+        anew = await _anew(connection, around, (begin, until))
+        async with connection.transaction():
+            events += await _settle(connection, anew)
+        left = left[most:]
+    return events
+
+
+async def _settle(connection: Connection, anew: "_Anew") -> list[int]:
+    """Store what was found and what is remembered; return the events."""
+    span = anew.span
+    events = await store.reconcile(
+        connection, span.changed, span.since, anew.changes, anew.memories, anew.rulebook
+    )
+    await remember(connection, "hours", anew.memories, span.around.changed)
+    return events
 
 
 class _Mark(NamedTuple):

@@ -2,11 +2,12 @@
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import click
 import msgspec
@@ -20,8 +21,18 @@ from fleetmeter.transfer.correcting import CorrectingStore, Corrections, Store
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.importing import import_blocks
 from fleetmeter.transfer.ledger import OWN, Ledger, identity
+from fleetmeter.transfer.mapping.asked import Asked
+from fleetmeter.transfer.mapping.source import MappedSource, fingerprint
 from fleetmeter.transfer.progress import progress
-from fleetmeter.transfer.sources import UNREADABLE, Format, format_of, open_source, unpacked
+from fleetmeter.transfer.sources import (
+    UNREADABLE,
+    Format,
+    Source,
+    format_of,
+    open_source,
+    unpacked,
+)
+from fleetmeter.transfer.tables.opening import reader_of
 
 _PATIENCE_S = 86400.0
 """How long a block waits for its commit: a file can wait, unlike a device."""
@@ -38,11 +49,26 @@ class Import(NamedTuple):
     """One file, and where what is said about it goes."""
 
     path: Path
-    format: Format
+    format: str
     ledger: Ledger
+    asked: Asked | None = None
+    """How it is to be understood, when not by the API's own names."""
+
+    def opened(self, file: BinaryIO) -> tuple[BinaryIO, Source]:
+        """The content, unpacked, and what is read of it. Raises SourceError and MappingError."""
+        content = file if self.format == "parquet" else unpacked(file, self.path.name)
+        size = os.fstat(file.fileno()).st_size
+        if self.asked is not None:
+            return content, MappedSource(content, self.asked, self.format, size)
+        return content, open_source(content, cast(Format, self.format), size)
 
 
-def prepared(paths: Sequence[Path], format_: Format | None, folder: Path | None) -> list[Import]:
+def prepared(
+    paths: Sequence[Path],
+    format_: str | None,
+    folder: Path | None,
+    asked: Asked | None = None,
+) -> list[Import]:
     """What is to be imported, once everything that can be known before is right.
 
     Raises FleetMeterError.
@@ -53,8 +79,11 @@ def prepared(paths: Sequence[Path], format_: Format | None, folder: Path | None)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FleetMeterError(f"--out {folder} cannot be used: {error.strerror}") from None
+    if format_ == "xlsx" and asked is None:
+        raise FleetMeterError("a workbook needs --map, --preset or --guess")
+    by_ending = format_of if asked is None else reader_of
     imports = [
-        Import(path, format_ or format_of(path.name), Ledger(path, folder)) for path in files
+        Import(path, format_ or by_ending(path.name), Ledger(path, folder), asked) for path in files
     ]
     taken: dict[Path, Path] = {}
     for each in imports:
@@ -131,10 +160,13 @@ def run(
     settings: Settings,
     stop: Stop,
     corrections: Corrections | None = None,
+    *,
+    evaluate: bool = False,
 ) -> int:
     """Import one file after the other; the exit status. Raises FleetMeterError.
 
-    With `corrections`, what is stored with other values is corrected.
+    With `corrections`, what is stored with other values is corrected. With `evaluate` the rules
+    look at the time of the files then, however long ago it was.
     """
     patient = msgspec.structs.replace(
         settings,
@@ -146,7 +178,7 @@ def run(
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # a block makes many objects, and no cycles
-    return asyncio.run(_import_all(imports, url, patient, stop, corrections))
+    return asyncio.run(_import_all(imports, url, patient, stop, corrections, evaluate))
 
 
 async def _import_all(
@@ -155,6 +187,7 @@ async def _import_all(
     settings: Settings,
     stop: Stop,
     corrections: Corrections | None,
+    evaluate: bool,
 ) -> int:
     database = await connect(url, settings)
     try:
@@ -172,7 +205,11 @@ async def _import_all(
                 if outcome is None:
                     return 128 + stop.number
                 status |= not outcome
-            return status
+        if evaluate:
+            from fleetmeter.transfer.evaluating import evaluate_files  # rules are large
+
+            await evaluate_files(database, imports, settings, stop)
+        return 128 + stop.number if stop() else status
     finally:
         await database.close()
 
@@ -187,16 +224,16 @@ async def _import_one(
     ledger = each.ledger
     try:
         with ledger.held(), each.path.open("rb") as file:
-            known = identity(file, each.format)
-            content = file if each.format == "parquet" else unpacked(file, each.path.name)
-            source = open_source(content, each.format, known.size)
-            if source.ignored:
-                _say(f"{each.path}: columns that mean nothing here: {', '.join(source.ignored)}")
+            mapping = "" if each.asked is None else fingerprint(each.asked)
+            known = identity(file, each.format, mapping)
+            content, source = each.opened(file)
+            for note in notes_of(source):
+                _say(f"{each.path}: {note}")
             if why := ledger.begin(known, database_id):
                 _say(f"{each.path}: an earlier import of it was stopped, but {why}; starting over")
 
             def read_bytes() -> int:
-                if content is not file:
+                if content is not file or each.asked is not None:
                     return file.tell()
                 return known.size * ledger.position.offset // max(source.size, 1)
 
@@ -204,6 +241,8 @@ async def _import_one(
                 whole = await import_blocks(source, ledger, store, stop, tell)
             if whole:
                 ledger.finish()
+                if left_out := getattr(source, "left_out", 0):
+                    _say(f"{each.path}: {left_out:,} rows left out, as nothing in them is wanted")
     except SourceError as error:
         _say(f"{each.path}: {error}")
         return False
@@ -226,6 +265,14 @@ async def _import_one(
         return None
     click.echo(_summary(each))
     return not ledger.counts.rejected
+
+
+def notes_of(source: Source) -> list[str]:
+    """What somebody should know of how a file is read."""
+    notes = [*getattr(source, "notes", ())]
+    if source.ignored:
+        notes.append(f"columns that mean nothing here: {', '.join(source.ignored)}")
+    return notes
 
 
 def _summary(each: Import) -> str:

@@ -181,17 +181,33 @@ def ignored(names: Sequence[str]) -> list[str]:
 
 def _check_columns(names: list[str]) -> None:
     """Raises SourceError unless a reading of at least one kind can be told from them."""
-    example = "vehicleId,timestamp,soc,kwhDeliveredDc,batteryTemp"
     known = set(names) & set(FIELDS)
     missing = missing_columns(known)
     if missing and (wrong := misspelled(names)):
         raise SourceError(" ".join(wrong))
-    if not known:
-        raise SourceError(f"there is no header; it names the columns, such as {example}")
     if twice := sorted(name for name in known if names.count(name) > 1):
         raise SourceError(f"the header has {twice[0]} twice")
     if missing:
-        raise SourceError(f"the header lacks {', '.join(missing)}")
+        what = f"the header lacks {', '.join(missing)}" if known else "no column is known by name"
+        raise SourceError(f"{what}; {found_and_missing(names)}")
+
+
+_SHOWN_COLUMNS = 60
+
+
+def found_and_missing(names: Sequence[str]) -> str:
+    """What to say of columns that make no reading: what they are, what lacks, and what helps."""
+    found = ", ".join(name[:100] or "(no name)" for name in names[:_SHOWN_COLUMNS])
+    lacking = [
+        f"a {kind.name} lacks {', '.join(name for name in needed if name not in names)}"
+        for kind in KINDS
+        if (needed := (kind.id_field, TIMESTAMP, kind.energy.field))
+    ]
+    return (
+        f"the columns found are {found}; {', '.join(lacking)} (or another measurement). Where "
+        "columns have other names or units, --map FILE.toml says which is which, --guess "
+        "proposes such a file, and --preset knows common exports"
+    )
 
 
 def missing_columns(known: set[str]) -> list[str]:

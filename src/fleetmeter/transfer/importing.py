@@ -6,9 +6,10 @@ from collections.abc import Callable
 from time import monotonic
 
 from fleetmeter.intake.door import IngestOutcome
+from fleetmeter.transfer.blocks import Block
 from fleetmeter.transfer.correcting import Store
 from fleetmeter.transfer.ledger import Ledger
-from fleetmeter.transfer.sources import Block, Source
+from fleetmeter.transfer.sources import Source
 
 _IN_FLIGHT = 8
 """Blocks that are being committed: enough for each writer to fill its transactions."""

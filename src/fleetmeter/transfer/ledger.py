@@ -18,9 +18,9 @@ import msgspec
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.intake.door import IngestOutcome
 from fleetmeter.readings.model import Rejection
+from fleetmeter.transfer.blocks import Block, Position
 from fleetmeter.transfer.correcting import CorrectedOutcome
 from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.sources import Block, Format, Position
 
 _HEAD_BYTES = 64 * 1024
 """How much of a file is looked at to know it again."""
@@ -42,7 +42,10 @@ class Identity(msgspec.Struct, frozen=True):
     head: str
     """A hash over its first bytes."""
 
-    format: Format
+    format: str
+
+    mapping: str = ""
+    """A hash over the mapping that it is read by."""
 
 
 class Counts(msgspec.Struct):
@@ -73,13 +76,13 @@ class _Reject(msgspec.Struct, omit_defaults=True):
     path: str = ""
 
 
-def identity(file: BinaryIO, format_: Format) -> Identity:
+def identity(file: BinaryIO, format_: str, mapping: str = "") -> Identity:
     """Of an open file."""
     file.seek(0)
     head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
     file.seek(0)
     status = os.fstat(file.fileno())
-    return Identity(status.st_size, status.st_mtime_ns, head, format_)
+    return Identity(status.st_size, status.st_mtime_ns, head, format_, mapping)
 
 
 class Ledger:
@@ -164,7 +167,8 @@ class Ledger:
         except msgspec.DecodeError:
             return "its progress cannot be read"
         if found.identity != self._identity:
-            return "the file has changed since"
+            is_file = found.identity.mapping == self._identity.mapping
+            return "the file has changed since" if is_file else "its mapping was another"
         if found.database != self._database:
             return "that was another database"
         if written < found.rejects_bytes:

@@ -10,15 +10,16 @@ import msgspec
 
 from fleetmeter.readings.telemetry import FIELDS, IDS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
+from fleetmeter.transfer.blocks import Block, Position
 from fleetmeter.transfer.csv_lines import (
     SourceError,
     decoded_times,
+    found_and_missing,
     ignored,
     invalid_timestamp,
     missing_columns,
     misspelled,
 )
-from fleetmeter.transfer.sources import Block, Position
 
 try:
     import pyarrow
@@ -56,7 +57,10 @@ class ParquetRows:
         if missing := missing_columns(known):
             if wrong := misspelled(schema.names):
                 raise SourceError(" ".join(wrong))
-            raise SourceError(f"the file lacks the columns {', '.join(missing)}")
+            raise SourceError(
+                f"the file lacks the columns {', '.join(missing)}; "
+                f"{found_and_missing(schema.names)}"
+            )
         self._columns = {name: _converter(name, schema.field(name).type) for name in known}
 
     def blocks(self, begin: Position) -> Iterator[Block]:

@@ -5,7 +5,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
+from typing import BinaryIO, Literal, Protocol, cast
 
 import msgspec
 
@@ -13,7 +13,9 @@ from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.decode import decode_one
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
+from fleetmeter.transfer.blocks import Block, Items, Position
 from fleetmeter.transfer.csv_lines import CsvLines
+from fleetmeter.transfer.json_array import JsonArray
 from fleetmeter.transfer.lines import (
     BYTE_ORDER_MARK,
     CUT,
@@ -29,13 +31,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-Format = Literal["csv", "ndjson", "parquet"]
+Format = Literal["csv", "ndjson", "json", "parquet"]
 
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
+    ".json": "json",
     ".parquet": "parquet",
 }
 
@@ -45,37 +48,10 @@ _PACKED = (".gz", ".zst")
 UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
 """What reading a compressed file may raise at any place."""
 
-Items = Sequence[Telemetry | Invalid]
-
 _EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=."?\r?\n', re.IGNORECASE)
 """A first line that tells Excel what is between the fields."""
 
 _json = msgspec.json.Decoder(Telemetry)
-
-
-class Position(NamedTuple):
-    """How far a file has been read."""
-
-    offset: int = 0
-    """Bytes, or rows of a Parquet file."""
-
-    lines: int = 0
-    """Lines, with the header, or rows."""
-
-
-class Block(NamedTuple):
-    """Some neighbouring lines or rows."""
-
-    items: Items
-    """Blank lines are none."""
-
-    numbers: Sequence[int]
-    """The line (from 1, the header counts) or row (from 1) of each item."""
-
-    text: Callable[[int], str]
-    """What the file has for an item, given its index."""
-
-    end: Position
 
 
 class Source(Protocol):
@@ -99,7 +75,8 @@ def format_of(name: str) -> Format:
         if name.lower().endswith((ending, *packed)):
             return format_
     raise FleetMeterError(
-        f"{name}: its ending does not tell the format; add --format csv, ndjson or parquet"
+        f"{name}: its ending does not tell the format; add --format csv, ndjson, json or parquet, "
+        "or say with --map or --preset what it is"
     )
 
 
@@ -123,6 +100,8 @@ def open_source(file: BinaryIO, format_: Format, size: int) -> Source:
         return _Csv(file, size)
     if format_ == "ndjson":
         return _Ndjson(file, size)
+    if format_ == "json":
+        return JsonArray(file)
     from fleetmeter.transfer.parquet_rows import ParquetRows  # needs what not everybody installs
 
     return ParquetRows(file)

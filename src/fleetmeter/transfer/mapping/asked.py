@@ -1,0 +1,118 @@
+"""What somebody asked an import to understand: a mapping file, a preset, a device, a zone."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fleetmeter.readings.kinds import KINDS
+from fleetmeter.transfer.mapping.clock import Length, zone_of
+from fleetmeter.transfer.mapping.model import Bound, MappingError, Time, bind, convert, formats_of
+from fleetmeter.transfer.mapping.times import parser
+from fleetmeter.transfer.presets import layouts_of
+
+_MOST_BYTES = 1024 * 1024
+"""Of a mapping file."""
+
+
+class Asked(NamedTuple):
+    """How files are to be understood."""
+
+    said: dict[str, Any] | None = None
+    """What the mapping file says."""
+
+    preset: str | None = None
+    device: str | None = None
+    zone: str | None = None
+
+    def candidates(self) -> dict[str, Bound]:
+        """Return the mappings that may fit, by name. Raises MappingError."""
+        layouts: dict[str, dict[str, Any]] = {"mapping": {}}
+        if self.preset is not None:
+            layouts = layouts_of(self.preset)
+        found = {name: _bound(self._merged(layout)) for name, layout in layouts.items()}
+        for bound in found.values():
+            check_times(bound)
+        return found
+
+    def _merged(self, layout: dict[str, Any]) -> dict[str, Any]:
+        """Return a layout with what is said over it."""
+        said = self.said or {}
+        merged = layout | {key: value for key, value in said.items() if key != "preset"}
+        if "fields" in said and "fields" in layout:
+            ids = {kind.id_field for kind in KINDS}
+            kept = {name: each for name, each in layout["fields"].items() if name in ids}
+            merged["fields"] = kept | said["fields"]
+        if self.device is not None:
+            merged["device"] = self.device
+        if self.zone is not None:
+            for key in ("time", "start"):
+                if key in merged:
+                    time = merged[key]
+                    time = time if isinstance(time, dict) else {"column": time}
+                    merged[key] = time | {"zone": self.zone}
+        return merged
+
+
+def asked(
+    mapping: Path | None = None,
+    preset: str | None = None,
+    device: str | None = None,
+    zone: str | None = None,
+) -> Asked | None:
+    """Return what is asked for; None: files have the API's own names. Raises MappingError."""
+    said = None if mapping is None else _read(mapping)
+    if said is not None and "preset" in said:
+        if preset not in (None, said["preset"]) or not isinstance(said["preset"], str):
+            raise MappingError(f"{mapping} is for the preset {said['preset']}")
+        preset = said["preset"]
+    if said is None and preset is None:
+        if device is not None or zone is not None:
+            raise MappingError("--device and --zone go with --map, --preset or --guess")
+        return None
+    found = Asked(said, preset, device, zone)
+    found.candidates()
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+        if len(text) > _MOST_BYTES:
+            raise MappingError(f"{path} is larger than a mapping can be")
+        return tomllib.loads(text.decode("utf-8-sig"))
+    except OSError as error:
+        raise MappingError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingError(f"{path} is no TOML: {error}") from None
+
+
+def _bound(said: dict[str, Any]) -> Bound:
+    for key in ("time", "fields"):
+        if key not in said:
+            example = {"time": 'time = { column = "Date" }', "fields": "[fields]"}[key]
+            raise MappingError(f"the mapping lacks {key}, as in {example}; see docs/import.md")
+    return bind(convert(said))
+
+
+def check_times(bound: Bound) -> None:
+    """Check formats, zones and lengths, before a file is opened. Raises MappingError."""
+    for time in (bound.time, bound.start):
+        if time is None:
+            continue
+        for format_ in formats_of(time):
+            parser(format_)
+        if time.zone is not None:
+            zone_of(time.zone)
+        if time.interval is not None:
+            Length(time.interval)
+    _check_stamp(bound.time, bound)
+
+
+def _check_stamp(time: Time, bound: Bound) -> None:
+    if time.stamp == "start" and time.interval is None and time.duration is None:
+        raise MappingError(
+            'times that are stamped at the start need the length: interval = "15min", or '
+            'duration = { column = "…" }'
+        )
+    if bound.start is not None and (time.interval is not None or time.duration is not None):
+        raise MappingError("the start of an interval and its length are given; one is enough")

@@ -1,0 +1,1 @@
+"""Tables: the columns and rows of a file, whatever its format is."""

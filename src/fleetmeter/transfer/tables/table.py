@@ -1,0 +1,71 @@
+"""What every reader gives: columns, and rows in the order of the file."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from fleetmeter.readings.validate import Invalid
+from fleetmeter.transfer.csv_lines import SourceError
+
+MAX_DOCUMENT = 256 * 1024 * 1024
+"""Most bytes of a document that has to be looked at as a whole, unpacked."""
+
+
+_SHOWN = 60
+"""Columns that a message names."""
+
+
+class MissingColumnsError(SourceError):
+    """A table lacks columns that a mapping needs."""
+
+    def __init__(self, needed: Sequence[str], found: Sequence[str]) -> None:
+        """`needed`: what is missing, with what may be meant by it."""
+        self.needed = ", ".join(needed)
+        self.found = ", ".join(name or "(no name)" for name in list(found)[:_SHOWN])
+        super().__init__(
+            f"the mapping needs the columns {self.needed}; the columns found are {self.found}. A "
+            "file without a header needs header = false, and columns by number"
+        )
+
+
+class Row(NamedTuple):
+    """One row of a table."""
+
+    number: int
+    """Its line, or its place from 1 on."""
+
+    cells: Sequence[Any] | Invalid
+    """As many as there are columns; or what is wrong with the row."""
+
+    text: str
+    """The row as the file has it, for people."""
+
+
+class Table(NamedTuple):
+    """A file as columns and rows."""
+
+    columns: Sequence[str]
+    rows: Callable[[], Iterator[Row]]
+    """From the first row on, each time it is called. The iterator raises SourceError."""
+
+    notes: Sequence[str] = ()
+    """What somebody should know of how it was read."""
+
+
+class Limited:
+    """A file of which no more than a number of bytes is read."""
+
+    def __init__(self, file: BinaryIO, most: int = MAX_DOCUMENT) -> None:
+        self._file = file
+        self._left = most
+        self._most = most
+
+    def read(self, size: int = -1) -> bytes:
+        """Read so many bytes. Raises SourceError beyond the limit."""
+        piece = self._file.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise SourceError(
+                f"it is larger than {self._most // 1024**2} MiB when it is unpacked; split it, "
+                "or convert it to CSV or NDJSON, which may be of any size"
+            )
+        return piece
