@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import click
 
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.validate import Invalid
 from fleetmeter.settings import Settings
 from fleetmeter.transfer.command import Import, prepared
 from fleetmeter.transfer.csv_lines import SourceError
@@ -102,7 +103,8 @@ def _guessed(path: Path, reader: str, device: str | None, zone: str | None) -> s
                     layout, _, table, _ = open_first(
                         file, Asked(preset=preset, device=placeholder).candidates(), reader
                     )
-                    if next(table.rows(), None) is None:
+                    row = next(table.rows(), None)
+                    if row is None or isinstance(row.cells, Invalid):
                         continue
                 except FleetMeterError:
                     continue

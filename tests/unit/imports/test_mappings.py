@@ -251,7 +251,7 @@ def test_columns_that_are_missing_are_named_with_those_that_are_there() -> None:
     [
         ({"device": "M"}, "go with --map, --preset or --guess"),
         ({"preset": "sheely"}, "there is no preset sheely; there are acn-data"),
-        ({"preset": "teslamate"}, "add --device ID"),
+        ({"preset": "shelly"}, "add --device ID"),
     ],
 )
 def test_options_that_do_not_fit_are_told(options: dict[str, str], said: str) -> None:

@@ -24,15 +24,24 @@ class Asked(NamedTuple):
     device: str | None = None
     zone: str | None = None
 
-    def candidates(self) -> dict[str, Bound]:
-        """Return the mappings that may fit, by name. Raises MappingError."""
+    def candidates(self) -> dict[str, Bound | MappingError]:
+        """Return the mappings that may fit, by name, or why a layout of a preset cannot be used.
+
+        Raises MappingError when none can.
+        """
         layouts: dict[str, dict[str, Any]] = {"mapping": {}}
         if self.preset is not None:
             layouts = layouts_of(self.preset)
-        found = {name: _bound(self._merged(layout)) for name, layout in layouts.items()}
-        for bound in found.values():
-            check_times(bound)
-        return found
+        found: dict[str, Bound | MappingError] = {}
+        for name, layout in layouts.items():
+            try:
+                found[name] = _bound(self._merged(layout))
+            except MappingError as error:
+                found[name] = error
+        for each in found.values():
+            if isinstance(each, Bound):
+                return found
+        raise next(each for each in found.values() if isinstance(each, MappingError))
 
     def _merged(self, layout: dict[str, Any]) -> dict[str, Any]:
         """Return a layout with what is said over it."""
@@ -91,7 +100,9 @@ def _bound(said: dict[str, Any]) -> Bound:
         if key not in said:
             example = {"time": 'time = { column = "Date" }', "fields": "[fields]"}[key]
             raise MappingError(f"the mapping lacks {key}, as in {example}; see docs/import.md")
-    return bind(convert(said))
+    bound = bind(convert(said))
+    check_times(bound)
+    return bound
 
 
 def check_times(bound: Bound) -> None:

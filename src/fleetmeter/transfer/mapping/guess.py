@@ -137,6 +137,15 @@ def _fields(sample: Sample, kind: DeviceKind, times: set[int], decimal: str | No
         if numbers and len(numbers) >= _MOST * len(cells):
             of_column[place] = numbers
             found += _field(place, name, numbers, kind)
+    if any(field.name.endswith("Total") for field in found):  # what did not move is one too
+        found = [
+            field._replace(name=f"{field.name}Total")
+            if field.name.startswith("kwh")
+            and not field.name.endswith("Total")
+            and len({*of_column[field.column]}) == 1
+            else field
+            for field in found
+        ]
     if not found:
         found = [_energy(place, each, kind, None, False) for place, each in of_column.items()]
     return found

@@ -99,5 +99,7 @@ def _sign(before: datetime, after: datetime) -> int:
 
 def fingerprint(asked: Asked) -> str:
     """Return what tells a mapping from what it was before, for an import that goes on."""
-    said = [(name, each.mapping) for name, each in asked.candidates().items()]
+    said = [
+        (name, each.mapping) for name, each in asked.candidates().items() if isinstance(each, Bound)
+    ]
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()

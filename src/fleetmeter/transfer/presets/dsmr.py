@@ -21,6 +21,7 @@ _COLUMNS = (
     "voltageL2",
     "voltageL3",
 )
+_START = re.compile(r"(?:^|\s)/[A-Za-z]{3}\d")
 _OBJECT = re.compile(r"(\d+-\d+:\d+\.\d+\.\d+)(?:\.255)?\(([^()]*)\)")
 _TIME = re.compile(r"(\d{12})([SW])")
 _VALUE = re.compile(r"(\d{1,10}(?:\.\d{1,6})?)(?:\*(\w+))?")
@@ -37,9 +38,8 @@ def open_telegrams(file: BinaryIO, bound: Bound) -> Table:
         telegram: list[str] = []
         began = 0
         for line in text_lines(file, encoding):
-            start = line.text.find("/")
-            if start >= 0 and re.match(r"/\w{3}\S", line.text[start:]):
-                telegram, began = [line.text[start:]], line.number
+            if start := _START.search(line.text):
+                telegram, began = [line.text[start.end() - 5 :]], line.number
             elif telegram:
                 telegram.append(line.text)
                 if line.text.startswith("!"):

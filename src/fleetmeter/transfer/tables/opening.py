@@ -1,10 +1,11 @@
 """Readers by name, and files opened with the first mapping that fits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import PurePath
 from typing import BinaryIO
 
+from fleetmeter.errors import FleetMeterError
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.mapping.columns import Columns
 from fleetmeter.transfer.mapping.model import Bound, MappingError
@@ -63,11 +64,14 @@ def open_table(file: BinaryIO, bound: Bound, default: str) -> tuple[Table, Colum
 
 
 def open_first(
-    file: BinaryIO, candidates: dict[str, Bound], default: str
+    file: BinaryIO, candidates: Mapping[str, Bound | MappingError], default: str
 ) -> tuple[str, Bound, Table, Columns]:
     """Open a file by the first mapping that fits, by name. Raises SourceError."""
-    wrong: dict[str, SourceError] = {}
+    wrong: dict[str, FleetMeterError] = {}
     for name, bound in candidates.items():
+        if isinstance(bound, MappingError):
+            wrong[name] = bound
+            continue
         try:
             return (name, bound, *open_table(file, bound, default))
         except SourceError as error:
