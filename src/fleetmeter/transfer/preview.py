@@ -95,9 +95,6 @@ class Preview:
         except SourceError as error:
             click.echo(f"{each.path}: {error}", err=True)
             return False
-        except (*UNREADABLE, OSError) as error:
-            click.echo(f"{each.path}: it cannot be read: {error}", err=True)
-            return False
         click.echo(f"{each.path}: a dry run, nothing was stored", err=True)
         for (kind, id_), device in devices.items():
             click.echo(f"{kind} {id_}: {device}", err=True)
@@ -129,7 +126,14 @@ def _items(each: Import) -> Iterator[tuple[int, Telemetry | Invalid]]:
         _, source = each.opened(file)
         for note in notes_of(source):
             click.echo(f"{each.path}: {note}", err=True)
-        for block in source.blocks(Position()):
+        blocks = source.blocks(Position())
+        while True:
+            try:
+                block = next(blocks, None)
+            except (*UNREADABLE, OSError) as error:
+                raise SourceError(f"it cannot be read: {error}") from None
+            if block is None:
+                break
             yield from zip(block.numbers, block.items, strict=True)
         if left_out := getattr(source, "left_out", 0):
             click.echo(

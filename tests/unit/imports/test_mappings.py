@@ -1,13 +1,15 @@
 """A mapping says which columns mean what, and its mistakes are told with what helps."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from fleetmeter.transfer.blocks import Position
 from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.mapping.asked import asked
-from fleetmeter.transfer.mapping.model import MappingError
+from fleetmeter.transfer.mapping.asked import Asked, asked
+from fleetmeter.transfer.mapping.model import Bound, MappingError
 from tests.support.imports import Imported, csv
 
 METER = """
@@ -257,6 +259,18 @@ def test_columns_that_are_missing_are_named_with_those_that_are_there() -> None:
 def test_options_that_do_not_fit_are_told(options: dict[str, str], said: str) -> None:
     with pytest.raises(MappingError, match=said):
         asked(**options)  # type: ignore[arg-type]
+
+
+def test_the_mappings_of_the_documentation_can_be_used() -> None:
+    page = Path(__file__).parents[3] / "docs" / "import.md"
+    blocks = re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
+    assert len(blocks) > 3
+    for block in blocks:
+        said = tomllib.loads(block)
+        found = Asked(said, preset=said.get("preset")).candidates()
+        assert any(isinstance(each, Bound) for each in found.values())
+    text = "Zählerstände;;\nDatum;Stand T1;Stand T2\n09.02.2026 10:00;1.200.000,5;300.000\n"
+    assert Imported(text, blocks[0]).column("kwh_consumed_ac_total") == [1500.0005]
 
 
 def test_a_mapping_file_that_is_no_toml_is_told(tmp_path: Path) -> None:

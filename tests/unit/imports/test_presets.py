@@ -71,6 +71,46 @@ def test_an_export_is_read_to_the_watt_hour(
         assert [each.interval_start for each in of_intervals] == [each.start for each in metered]
 
 
+@pytest.mark.parametrize(
+    ("preset", "text", "kwh", "exported"),
+    [
+        (
+            "shelly",
+            "timestamp,total_act_energy,fund_act_energy,total_act_ret_energy,avg_voltage\n"
+            "1770631500,12.5,12,0.5,230.1\n",
+            0.0125,
+            0.0005,
+        ),
+        (
+            "shelly",
+            "Date/time UTC,Active energy Wh,Returned energy Wh\n2026-02-09 10:00,1000,0\n",
+            1,
+            0,
+        ),
+        (
+            "dsmr",
+            "time,Import kWh,Export kWh,L1 max W,L2 max W,L3 max W\n"
+            "2026-02-09 11:00,4161.5,0.25,1,2,3\n",
+            4161.5,
+            0.25,
+        ),
+        (
+            "dsmr",
+            "id,read_at,delivered_1,returned_1,delivered_2,returned_2,currently_delivered,"
+            "currently_returned\n1,2026-02-09 11:00:00+01,1000.5,1,2000.25,2,0.5,0\n",
+            3000.75,
+            3,
+        ),
+    ],
+)
+def test_the_other_layouts_of_a_preset_are_read_too(
+    preset: str, text: str, kwh: float, exported: float
+) -> None:
+    [reading] = Imported(text, preset=preset, device="M").readings
+    assert (reading.kwh_consumed_ac or reading.kwh_consumed_ac_total) == kwh
+    assert (reading.kwh_exported_ac or reading.kwh_exported_ac_total or 0) == exported
+
+
 def test_every_preset_is_tried_with_a_file() -> None:
     assert {case[0] for case in CASES} == {*presets()}
 
