@@ -10,10 +10,8 @@ from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.blocks import Block, Position
 from fleetmeter.transfer.csv_lines import SourceError, found_and_missing
-from fleetmeter.transfer.lines import BYTE_ORDER_MARK, shown
-
-MAX_BYTES = 256 * 1024 * 1024
-"""Largest array, unpacked: it is decoded as a whole."""
+from fleetmeter.transfer.lines import shown
+from fleetmeter.transfer.tables.table import whole_document
 
 _BLOCK = 5000
 _reading = msgspec.json.Decoder(Telemetry)
@@ -27,12 +25,7 @@ class JsonArray:
 
     def __init__(self, file: BinaryIO) -> None:
         """Raises SourceError."""
-        body = file.read(MAX_BYTES + 1).removeprefix(BYTE_ORDER_MARK)
-        if len(body) > MAX_BYTES:
-            raise SourceError(
-                f"the array is larger than {MAX_BYTES // 1024**2} MiB; convert it to NDJSON, which "
-                "may be of any size: jq -c '.[]' FILE > FILE.ndjson"
-            )
+        body = whole_document(file)
         try:
             if body.lstrip()[:1] == b"[":
                 self._items = _items.decode(body)

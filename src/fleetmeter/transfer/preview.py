@@ -123,7 +123,10 @@ class Preview:
 def _items(each: Import) -> Iterator[tuple[int, Telemetry | Invalid]]:
     """Yield what a file has, with line numbers. Raises SourceError and MappingError."""
     with each.path.open("rb") as file:
-        _, source = each.opened(file)
+        try:
+            _, source = each.opened(file)
+        except (*UNREADABLE, OSError) as error:
+            raise SourceError(f"it cannot be read: {error}") from None
         for note in notes_of(source):
             click.echo(f"{each.path}: {note}", err=True)
         blocks = source.blocks(Position())

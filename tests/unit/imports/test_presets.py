@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.presets import presets
+from fleetmeter.transfer.presets import green_button, presets
 from tests.support import exports
 from tests.support.exports import Interval
 from tests.support.imports import Imported
@@ -209,6 +209,13 @@ def test_a_feed_without_electricity_is_told(change: tuple[str, str], said: str) 
             feed.replace("</entry>", "</item>") if "item" in change[1] else feed,
             preset="green-button",
         )
+
+
+def test_a_feed_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(green_button, "_MOST_ELEMENTS", 1000)
+    assert Imported(exports.green_button(intervals(15, 24)), preset="green-button").readings
+    with pytest.raises(SourceError, match="more than 1,000 elements"):
+        Imported("<a>" * 5000, preset="green-button")
 
 
 # -- OCPP -----------------------------------------------------------------------------------------

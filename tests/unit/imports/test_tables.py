@@ -22,7 +22,7 @@ from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.mapping.asked import Asked
 from fleetmeter.transfer.mapping.model import MappingError
 from fleetmeter.transfer.mapping.source import MappedSource
-from fleetmeter.transfer.tables import documents, spreadsheet, table
+from fleetmeter.transfer.tables import spreadsheet, table
 from tests.support.imports import Imported, csv
 
 MAPPING = """
@@ -234,9 +234,12 @@ def test_a_document_of_another_shape_is_told(body: str, said: str) -> None:
 
 
 def test_a_document_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "MAX_DOCUMENT", 1024 * 1024)
+    monkeypatch.setattr(table, "MAX_DOCUMENT", 1024 * 1024)
     with pytest.raises(SourceError, match="larger than 1 MiB"):
         Imported(b" " * 2_000_000, DOCUMENT, "json")
+    monkeypatch.setattr(table, "MAX_VALUES", 1000)
+    with pytest.raises(SourceError, match=r"more than 1,000 values; convert it to NDJSON"):
+        Imported(f"[{'[],' * 2000}1]", DOCUMENT, "json")
 
 
 def test_parquet_has_columns_too() -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from difflib import get_close_matches
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from fleetmeter.readings.validate import Invalid
@@ -63,6 +64,7 @@ class Clock:
         self._name = zone
         self._newest_first = newest_first
         self._series: dict[Hashable, _Series] = {}
+        self._both = lru_cache(4096)(self._instants)
 
     def instant(self, time: datetime, series: Hashable = None) -> datetime:
         """Return a time in UTC. Raises Invalid."""
@@ -105,7 +107,7 @@ class Clock:
             return second if before is None or second <= before else first
         return first if before is None or first >= before else second
 
-    def _both(self, wall: datetime) -> tuple[datetime, datetime]:
+    def _instants(self, wall: datetime) -> tuple[datetime, datetime]:
         """Return the instants of a wall time by the clock before and after a change."""
         first = wall.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
         return first, wall.replace(tzinfo=self._zone, fold=1).astimezone(UTC)

@@ -29,12 +29,16 @@ def number_reader(decimal: str | None, absent: Collection[str], unit: str | None
 
     def number(cell: Any, column: str) -> float | None:
         if isinstance(cell, str):
-            text = cell.translate(_SPACES).strip()
+            text = cell.strip()
+            plain = text
+            if decimal == ",":
+                plain = "" if "." in text else text.replace(",", ".")
             try:
-                if text.isascii() and "_" not in text and decimal != ",":
-                    return _finite(float(text), column, text)
+                if plain.isascii() and "_" not in plain:
+                    return _finite(float(plain), column, text)
             except ValueError:
                 pass
+            text = text.translate(_SPACES).strip()
             if text.lower() in absent:
                 return None
             if unit is not None:

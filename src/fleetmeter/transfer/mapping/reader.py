@@ -50,6 +50,7 @@ class RowReader:
         if bound.start is not None:
             self._start = _TimeTaker(bound.start, columns, newest_first)
         self._differences = Differences(newest_first=newest_first)
+        self._has_counters = any(value.difference for value in bound.fields.values())
         kind = bound.kind
         self._measured = {*kind.fields}
         self._keeps_interval = any(
@@ -91,11 +92,13 @@ class RowReader:
                 if interval is None:  # once a row, for a clock remembers
                     interval = self._interval(cells, self._series_of(cells, slots))
                 start, end = interval
-                own = self._differences.apply(slots, slots[self._id_place], end)
+                own = None
+                if self._has_counters:
+                    own = self._differences.apply(slots, slots[self._id_place], end)
             except Invalid as invalid:
                 found.append(invalid)
                 continue
-            if _is_measured(device, slots):
+            if not self._has_counters or _is_measured(device, slots):
                 slots[_END] = end
                 slots[_START] = start or own
                 found.append(Telemetry(*slots))

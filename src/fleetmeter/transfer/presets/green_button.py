@@ -22,6 +22,9 @@ _COLUMNS = ("usagePoint", "start", "end", "forward", "reverse")
 _WH = "72"
 """The code of Wh in uom (IEC 61968-9)."""
 
+_MOST_ELEMENTS = 2_000_000
+"""Of an entry, which is in memory as a whole."""
+
 _REVERSE = "19"
 _CUMULATIVE = ("1", "2", "3", "9")
 """Kinds of accumulation that are registers: bulk quantity, continuous, cumulative, total."""
@@ -184,12 +187,15 @@ def _row(number: int, element: Element, kind: _Type, point: str) -> Row:
 def _entries(file: BinaryIO) -> Iterator[tuple[_Entry, Element]]:
     """Yield the entries of a feed, one in memory at a time. Raises SourceError."""
     file.seek(0)
-    places = 0
+    places = held = 0
     root: Element | None = None
     try:
         for event, element in iterparse(Limited(file), ("start", "end"), forbid_dtd=True):
             if root is None:
                 root = element
+            held += event == "start"
+            if held > _MOST_ELEMENTS:
+                raise SourceError(f"an entry has more than {_MOST_ELEMENTS:,} elements; split it")
             if event == "end" and _tag(element) == "entry":
                 links = [link for link in element if _tag(link) == "link"]
                 own = [_path(link) for link in links if link.get("rel") == "self"]
@@ -197,6 +203,7 @@ def _entries(file: BinaryIO) -> Iterator[tuple[_Entry, Element]]:
                 places += 1
                 yield _Entry(own[0] if own else f"entry {places}", others), element
                 root.clear()
+                held = 0
     except (ParseError, DefusedXmlException, UnicodeError) as error:
         raise SourceError(f"this is no Green Button XML: {_why(error)}") from None
     if not places:

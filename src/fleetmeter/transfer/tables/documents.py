@@ -9,33 +9,38 @@ from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.lines import BYTE_ORDER_MARK, MAX_LINE, read_lines, shown, text_of
 from fleetmeter.transfer.mapping.model import Bound
-from fleetmeter.transfer.tables.table import MAX_DOCUMENT, Limited, Row, Table
+from fleetmeter.transfer.tables.table import Row, Table, whole_document
 
 _SHOWN = 2000
+_LONGEST = 16 * MAX_LINE
+"""Of a record, bytes."""
+
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_arrays = msgspec.json.Decoder(list[msgspec.Raw])
+
 _DEEP = 6
 _WIDE = 1000
 """Most columns of a record."""
 
 
-def whole(file: BinaryIO) -> bytes:
-    """Read a document. Raises SourceError when it is too large."""
-    file.seek(0)
-    return Limited(file, MAX_DOCUMENT).read().removeprefix(BYTE_ORDER_MARK)
-
-
 def open_json(file: BinaryIO, bound: Bound) -> Table:
     """Open a document that is an array, or has one at `records`. Raises SourceError."""
     try:
-        document = msgspec.json.decode(whole(file))
+        document = msgspec.json.decode(whole_document(file), type=msgspec.Raw)
+        items = list(_items(_at(document, bound.mapping.records)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"it is no JSON document: {error}") from None
-    items = list(_items(_at(document, bound.mapping.records)))
 
     def rows() -> Iterator[Row]:
         for number, item in enumerate(items, 1):
-            yield _row(number, item, names)
+            decoded = _decoded(bytes(item))
+            if isinstance(decoded, Invalid):
+                yield Row(number, decoded, shown(bytes(item)))
+            else:
+                yield _row(number, decoded, names)
 
-    names = _names(bound, items[:1000])
+    first = [_decoded(bytes(item)) for item in items[:1000]]
+    names = _names(bound, [each for each in first if not isinstance(each, Invalid)])
     return Table(names, rows)
 
 
@@ -54,13 +59,13 @@ def open_ndjson(file: BinaryIO, bound: Bound) -> Table:
 
     def rows() -> Iterator[Row]:
         for number, line in lines():
-            item = _decoded(line)
+            item = _line(line)
             if isinstance(item, Invalid):
                 yield Row(number, item, shown(line))
             else:
                 yield _row(number, item, names)
 
-    first = [_decoded(line) for _, line in _first(lines())]
+    first = [_line(line) for _, line in _first(lines())]
     names = _names(bound, [each for each in first if not isinstance(each, Invalid)])
     return Table(names, rows)
 
@@ -69,46 +74,64 @@ def _first(lines: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     return [line for _, line in zip(range(1000), lines, strict=False)]
 
 
-def _decoded(line: bytes) -> Any:
+def _line(line: bytes) -> Any:
+    """Return the record of a line, or what is wrong with it."""
     try:
         text_of(line)
-        return msgspec.json.decode(line)
     except Invalid as invalid:
         return invalid
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Invalid("malformed", f"the line is no JSON: {error}")
+    return _decoded(line)
 
 
-def _at(document: Any, path: str | None) -> Any:
+def _decoded(item: bytes) -> Any:
+    """Return a record, or what is wrong with it."""
+    if len(item) > _LONGEST:
+        return Invalid("malformed", f"it is longer than {_LONGEST // 1024} KiB")
+    try:
+        return msgspec.json.decode(item)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Invalid("malformed", f"it is no JSON: {error}")
+
+
+def _at(document: msgspec.Raw, path: str | None) -> msgspec.Raw:
     """Return what is at a dotted path; an array is what would be there. Raises SourceError."""
     found = document
-    for key in (path or "").split(".") if not isinstance(document, list) and path else ():
-        if not isinstance(found, dict) or key not in found:
-            has = ", ".join(list(found)[:20]) if isinstance(found, dict) else "no keys"
+    for key in path.split(".") if path and not _begins(document, b"[") else ():
+        keys = _objects.decode(found) if _begins(found, b"{") else {}
+        if key not in keys:
+            has = ", ".join(list(keys)[:20]) or "no keys"
             raise SourceError(f"the document has nothing at {path}; it has {has}")
-        found = found[key]
-    if isinstance(found, dict) and path is None:
-        arrays = [key for key, value in found.items() if isinstance(value, list) and value]
-        if len(arrays) == 1:
-            return found[arrays[0]]
-        if arrays:
-            raise SourceError(
-                f"the document has several arrays, {', '.join(arrays[:10])}; say which one with "
-                f'records = "{arrays[0]}"'
-            )
-    return found
+        found = keys[key]
+    if path or not _begins(found, b"{"):
+        return found
+    arrays = {key: each for key, each in _objects.decode(found).items() if _begins(each, b"[")}
+    if len(arrays) > 1:
+        raise SourceError(
+            f"the document has several arrays, {', '.join(list(arrays)[:10])}; say which one with "
+            f'records = "{next(iter(arrays))}"'
+        )
+    return next(iter(arrays.values()), found)
 
 
-def _items(found: Any, deep: int = 0) -> Iterator[Any]:
+def _items(found: msgspec.Raw, deep: int = 0) -> Iterator[msgspec.Raw]:
     """Yield the records of an array, and of arrays of arrays of objects."""
-    if not isinstance(found, list):
+    if not _begins(found, b"["):
         yield found
         return
-    for item in found:
-        if isinstance(item, list) and deep < _DEEP and item and isinstance(item[0], dict):
+    for item in _arrays.decode(found):
+        if deep < _DEEP and _begins(item, b"[") and _begins(_inside(item), b"{"):
             yield from _items(item, deep + 1)
         else:
             yield item
+
+
+def _begins(value: msgspec.Raw | bytes, with_: bytes) -> bool:
+    return bytes(memoryview(value)[:64]).lstrip()[:1] == with_
+
+
+def _inside(array: msgspec.Raw) -> bytes:
+    """Return how an array goes on after its bracket."""
+    return bytes(memoryview(array)[:256]).lstrip()[1:]
 
 
 def _names(bound: Bound, items: Iterable[Any]) -> list[str]:
@@ -145,7 +168,5 @@ def _row(number: int, item: Any, names: list[str]) -> Row:
     shown_ = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     if not isinstance(item, dict | list):
         return Row(number, Invalid("not_an_object", "the item is no object"), shown_)
-    if len(text) > 16 * MAX_LINE:
-        return Row(number, Invalid("malformed", "the item is longer than a MiB"), shown_)
     record = flat(item)
     return Row(number, [record.get(name) for name in names], shown_)

@@ -5,9 +5,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.csv_lines import SourceError
+from fleetmeter.transfer.lines import BYTE_ORDER_MARK
 
-MAX_DOCUMENT = 256 * 1024 * 1024
+MAX_DOCUMENT = 128 * 1024 * 1024
 """Most bytes of a document that has to be looked at as a whole, unpacked."""
+
+MAX_VALUES = 10_000_000
+"""Most values of a document, each of which takes far more memory than its bytes."""
 
 
 _SHOWN = 60
@@ -51,13 +55,26 @@ class Table(NamedTuple):
     """What somebody should know of how it was read."""
 
 
+def whole_document(file: BinaryIO) -> bytes:
+    """Read a JSON document. Raises SourceError when it is too large."""
+    file.seek(0)
+    body = Limited(file, _CONVERT).read().removeprefix(BYTE_ORDER_MARK)
+    if body.count(b",") > MAX_VALUES:
+        raise SourceError(f"it has more than {MAX_VALUES:,} values; {_CONVERT}")
+    return body
+
+
+_CONVERT = "convert it to NDJSON, which may be of any size: jq -c '.[]' FILE > FILE.ndjson"
+
+
 class Limited:
     """A file of which no more than a number of bytes is read."""
 
-    def __init__(self, file: BinaryIO, most: int = MAX_DOCUMENT) -> None:
+    def __init__(self, file: BinaryIO, helps: str = "split it") -> None:
+        """`helps`: what to do with a larger one."""
         self._file = file
-        self._left = most
-        self._most = most
+        self._helps = helps
+        self._left = MAX_DOCUMENT
 
     def read(self, size: int = -1) -> bytes:
         """Read so many bytes. Raises SourceError beyond the limit."""
@@ -65,7 +82,6 @@ class Limited:
         self._left -= len(piece)
         if self._left < 0:
             raise SourceError(
-                f"it is larger than {self._most // 1024**2} MiB when it is unpacked; split it, "
-                "or convert it to CSV or NDJSON, which may be of any size"
+                f"it is larger than {MAX_DOCUMENT // 1024**2} MiB, unpacked; {self._helps}"
             )
         return piece
