@@ -4,7 +4,7 @@
 -- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
 select
     s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
+    d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
@@ -19,7 +19,7 @@ where d.kind = :kind
 -- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
 select
     s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
+    d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device

@@ -32,6 +32,9 @@ select
     d.site,
     coalesce(d.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,
     d.battery_capacity_wh,
+    d.rated_power_w,
+    d.role,
+    d.reports,
     m.id as meter_id,
     s.time,
     s.last_seen
@@ -52,6 +55,9 @@ select
     d.site,
     coalesce(d.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,
     d.battery_capacity_wh,
+    d.rated_power_w,
+    d.role,
+    d.reports,
     m.id as meter_id,
     s.time,
     s.last_seen

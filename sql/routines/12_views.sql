@@ -84,7 +84,8 @@ select
     d.reporting_interval_s,
     d.time_zone,
     d.battery_capacity_wh,
-    d.register_rollover_mwh
+    d.register_rollover_mwh,
+    d.reports
 from devices as d
 where d.kind = 'vehicle';
 
@@ -97,7 +98,8 @@ select
     d.time_zone,
     coalesce(d.role, 'charger') as role,
     d.rated_power_w,
-    d.register_rollover_mwh
+    d.register_rollover_mwh,
+    d.reports
 from devices as d
 where d.kind = 'meter';
 

@@ -227,6 +227,7 @@ def _hold(held: Iterable[_Held], memories: dict[Subject, Memory]) -> None:
             memory.silent_since = remembered.silent_since or anomaly.started_at
         elif kind == "dc_exceeds_ac" and memory.other_meter is None:
             memory.other_meter = remembered.other_meter
+            memory.unexplained = remembered.unexplained
 
 
 def _is_clear(condition: Condition, since: datetime) -> bool:

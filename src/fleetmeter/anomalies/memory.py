@@ -101,6 +101,30 @@ class Suspicion(msgspec.Struct, omit_defaults=True):
     candidates: list[str] = []
     """Other meters that may have fed them."""
 
+    dc_mwh: int = 0
+    ac_mwh: int = 0
+    """Of the hour with the largest excess."""
+
+    is_covered: bool = True
+    """The meter reported. False: only a curve that fits elsewhere says that something is wrong."""
+
+    until: datetime | None = None
+    """When it did not: readings of later say nothing of it."""
+
+
+class Unexplained(msgspec.Struct, omit_defaults=True):
+    """DC beyond AC whose cause is not known, though later readings may say it."""
+
+    meter: str
+    since: datetime
+    """When the session began, or the first hour that is looked at."""
+
+    until: datetime
+    """Readings of later say nothing of it."""
+
+    dc_mwh: int = 0
+    ac_mwh: int = 0
+
 
 class Run(msgspec.Struct, array_like=True):
     """Hours in a row without charging in which a meter counted too much."""
@@ -136,14 +160,26 @@ class Memory(msgspec.Struct, omit_defaults=True):
     other_meter: str | None = None
     """Of a vehicle whose DC exceeds the AC of its meter: where it charges instead."""
 
+    unexplained: Unexplained | None = None
+    """Of a vehicle whose DC exceeds the AC of its meter: why is not known."""
+
     suspicion: Suspicion | None = None
     """Of a meter."""
+
+    unclaimed: datetime | None = None
+    """Of a meter: the last hour in which it metered what no vehicle took."""
 
     run: Run | None = None
     """Of a meter."""
 
     silent_since: datetime | None = None
     """Of a device: its last reading, when it has been silent for too long since."""
+
+    was_charging: bool = False
+    """Of a silent device: that last reading was one of charging."""
+
+    pauses: int = 0
+    """Of a device: its last silences in a row that lay between two charges."""
 
     silences: list[tuple[datetime, datetime | None]] = []
     """Of a site: when all of it was silent."""

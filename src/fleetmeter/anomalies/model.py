@@ -57,6 +57,13 @@ class Device(msgspec.Struct, frozen=True):
     meter_id: str | None = None
     """Of a vehicle, where its newest reading says that it is."""
 
+    rated_power_w: int | None = None
+    role: str | None = None
+    """Of a meter; None: not set, and taken for a charger's."""
+
+    reports: Literal["always", "while_charging"] | None = None
+    """When it reports, as far as that is set."""
+
     newest: datetime | None = None
     """The time of its newest reading,"""
 
@@ -260,6 +267,9 @@ class Change(msgspec.Struct):
     """The numbers that decided, JSON in camelCase; a name carries its unit."""
 
     cause: Cause | None = None
+
+    revises: bool = False
+    """It was wrong before, and what is said of it now takes the place of what was."""
 
 
 class Anomaly(msgspec.Struct, rename="camel", kw_only=True):

@@ -159,6 +159,9 @@ def _device(row: Record) -> Device:
         row["reporting_interval_s"],
         row["battery_capacity_wh"],
         row["meter_id"],
+        row["rated_power_w"],
+        row["role"],
+        row["reports"],
         row["time"],
         row["last_seen"],
     )

@@ -150,8 +150,8 @@ class DcExceedsAc(Parameters, frozen=True, kw_only=True):
         int, Meta(ge=0, le=20, description="How many other meters are compared.")
     ] = 8
     largest_offset_min: Annotated[
-        float, Meta(ge=5, le=90, description="Largest clock offset that is looked for, minutes.")
-    ] = 90.0
+        float, Meta(ge=5, le=720, description="Largest clock offset that is looked for, minutes.")
+    ] = 720.0
     smallest_offset_s: Annotated[
         float,
         Meta(ge=30, le=3600, description="Smaller differences of clocks are no fault, seconds."),

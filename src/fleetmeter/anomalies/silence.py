@@ -5,6 +5,9 @@ most of a site is silent together that is one anomaly, of the site; its devices'
 while that lasts, nor while it looks like coming (for most of the site, half of the time has passed
 or the whole hour is without a reading). What is still silent an hour after the site is back gets
 its own.
+
+A device that is set to report only while it charges is never silent. One that is not set is taken
+for such when its last silences lay between two charges (see pauses.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +25,13 @@ from fleetmeter.anomalies.model import (
 )
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import Silent, SiteSilent
+from fleetmeter.anomalies.pauses import (
+    HABIT,
+    around,
+    charged_after,
+    charged_before,
+    only_while_charging,
+)
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.turn import HourTurn, is_open
 
@@ -30,6 +40,9 @@ SILENCE_KNOWN = timedelta(days=30)
 
 _REMEMBERED = timedelta(days=92)
 """How long a site's silences are: hours evaluated anew go back that far."""
+
+_MOST_READ = timedelta(hours=12)
+"""Of a silent device, before the end of the hour."""
 
 _KIND: dict[str, Kind] = {"vehicle": "vehicle_silent", "meter": "meter_silent"}
 
@@ -44,6 +57,8 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
     same = {kind: cast(Silent | None, rulebook.everywhere(kind)) for kind in _KIND.values()}
     found = []
     for subject, device in hour.devices.items():
+        if device.reports == "while_charging":
+            continue
         kind = _KIND[subject.device_kind]
         parameters = same[kind] or cast(Silent, rulebook.of(kind, subject, device.site))
         if _catches_up(device, parameters, hour.ends):
@@ -76,8 +91,18 @@ def _back(observed: Observed) -> list[Subject]:
 
 def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the last reading of devices that may be silent, the first of those that are back."""
-    needs.last_times.update(_suspects(observed, rulebook))
-    starts = observed.hour.starts
+    suspects = _suspects(observed, rulebook)
+    needs.last_times.update(suspects)
+    starts, ends = observed.hour.starts, observed.hour.ends
+    for subject in suspects:
+        device = observed.hour.devices[subject]
+        if device.reports is None:
+            kind = _KIND[subject.device_kind]
+            intervals = cast(Silent, rulebook.of(kind, subject, device.site)).intervals
+            # one that is found silent now sent its last reading not longer ago
+            silence = timedelta(hours=1, seconds=intervals * device.reporting_interval_s)
+            since = ends - min(silence + around(device), _MOST_READ)
+            needs.readings[subject] = min(needs.readings.get(subject, since), since)
     for subject in _back(observed):
         needs.readings[subject] = min(needs.readings.get(subject, starts), starts)
 
@@ -87,6 +112,7 @@ def judge(turn: HourTurn, observed: Observed) -> None:
     suspects = _suspects(observed, turn.rulebook)
     for subject in _back(observed):
         _comes_back(turn, subject)
+    _excuse(turn, observed)
     quiet: dict[str, int] = {}
     unknown: dict[str, int] = {}
     for subject in suspects:
@@ -99,7 +125,11 @@ def judge(turn: HourTurn, observed: Observed) -> None:
         parameters = cast(Silent, turn.parameters(_KIND[subject.device_kind], subject))
         intervals = (turn.ends - last).total_seconds() / _interval_s(turn, subject)
         if intervals >= parameters.intervals:
-            turn.remembered(subject).silent_since = last
+            memory = turn.remembered(subject)
+            memory.silent_since = last
+            memory.was_charging = charged_before(
+                _points(turn, subject), last, turn.hour.devices[subject]
+            )
         elif site is not None and (
             intervals >= parameters.intervals / 2 or last <= turn.hour.starts
         ):
@@ -107,7 +137,9 @@ def judge(turn: HourTurn, observed: Observed) -> None:
     silent = [
         subject
         for subject, memory in turn.memories.items()
-        if memory.silent_since is not None and subject in turn.hour.devices
+        if memory.silent_since is not None
+        and subject in turn.hour.devices
+        and not only_while_charging(turn.hour.devices[subject], memory)
     ]
     held = (
         _sites(turn, observed, silent, quiet, unknown)
@@ -125,15 +157,33 @@ def _interval_s(turn: HourTurn, subject: Subject) -> int:
 
 def _comes_back(turn: HourTurn, subject: Subject) -> None:
     kind = _KIND[subject.device_kind]
-    id_ = subject.device_id
-    readings = (
-        turn.known.vehicle_readings if kind == "vehicle_silent" else turn.known.meter_readings
-    )
-    points = readings.get(id_)
-    first = next((p.time for p in points or () if p.time > turn.hour.starts), turn.hour.starts)
-    turn.remembered(subject).silent_since = None
+    points = _points(turn, subject)
+    first = next((p.time for p in points if p.time > turn.hour.starts), turn.hour.starts)
+    memory = turn.remembered(subject)
+    memory.silent_since = None
+    if (device := turn.device(subject)) is not None:
+        charges = charged_after(points, first, turn.ends, device)
+        if charges is not None or not memory.was_charging:
+            memory.pauses = min(memory.pauses + 1, HABIT) if memory.was_charging and charges else 0
+    memory.was_charging = False
     if turn.is_open(kind, subject):
-        turn.clear(kind, subject, first, f"{id_} reports again")
+        turn.clear(kind, subject, first, f"{subject.device_id} reports again")
+
+
+def _points(turn: HourTurn, subject: Subject) -> Sequence[VehiclePoint | MeterPoint]:
+    if subject.device_kind == "vehicle":
+        return turn.known.vehicle_readings.get(subject.device_id, ())
+    return turn.known.meter_readings.get(subject.device_id, ())
+
+
+def _excuse(turn: HourTurn, observed: Observed) -> None:
+    """End the silence of devices that have been set to report only while they charge."""
+    for kind in _KIND.values():
+        for subject in list(observed.opened.get(kind, ())):
+            device = turn.device(subject)
+            if device is not None and device.reports == "while_charging":
+                turn.remembered(subject).silent_since = None
+                turn.clear(kind, subject, turn.ends, "it reports only while it charges")
 
 
 def _raise(turn: HourTurn, subject: Subject) -> None:
@@ -194,8 +244,8 @@ def _sites(
     if not looked_at:
         return set()
     sizes = dict.fromkeys(looked_at, 0)
-    for device in turn.hour.devices.values():
-        if device.site in sizes:
+    for subject, device in turn.hour.devices.items():
+        if device.site in sizes and not only_while_charging(device, turn.memories.get(subject)):
             sizes[device.site] += 1
     held: set[str | None] = set()
     for site in looked_at:

@@ -98,6 +98,33 @@ class Turn:
             )
         )
 
+    def revise(
+        self,
+        kind: Kind,
+        subject: Subject,
+        summary: str,
+        evidence: dict[str, Any],
+        cause: Cause | None,
+    ) -> None:
+        """It is wrong still, and another cause explains it."""
+        condition = self.condition(kind, subject)
+        if condition.open:
+            since = condition.since or self.ends
+            self.outcome.changes.append(
+                Change(
+                    kind,
+                    subject,
+                    self.site(subject),
+                    self.ends,
+                    since,
+                    None,
+                    summary,
+                    evidence,
+                    cause,
+                    revises=True,
+                )
+            )
+
     def clear(
         self,
         kind: Kind,

@@ -59,6 +59,17 @@ SETTINGS = (
         "reporting_interval_s",
     ),
     Setting(
+        "reports",
+        Annotated[
+            Literal["always", "while_charging"],
+            Meta(
+                description="When it reports; always unless it is set. Of a device that reports "
+                "only while it charges, silence between charges is no fault."
+            ),
+        ],
+        "reports",
+    ),
+    Setting(
         "time_zone",
         Annotated[
             str,

@@ -7,7 +7,7 @@ reading's energy is spread over its interval, and what it measured belongs to wh
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from fleetmeter.anomalies.evaluate import SILENCE_KNOWN, Memory, evaluate, needs
 from fleetmeter.anomalies.model import (
@@ -31,6 +31,8 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 MILLISECOND = timedelta(milliseconds=1)
 
+
+Reports = Literal["always", "while_charging"]
 
 Values = Callable[[float], float | None] | float | None
 """By the hours after the start, or always the same; None is absent."""
@@ -78,12 +80,25 @@ class Fleet:
         site: str | None = None,
         interval_s: int = 60,
         capacity_wh: int | None = None,
+        reports: Reports | None = None,
     ) -> None:
-        self.devices[vehicle(id_)] = Device(vehicle(id_), site, interval_s, capacity_wh)
+        self.devices[vehicle(id_)] = Device(
+            vehicle(id_), site, interval_s, capacity_wh, reports=reports
+        )
         self.vehicles[id_] = []
 
-    def add_meter(self, id_: str, site: str | None = None, interval_s: int = 60) -> None:
-        self.devices[meter(id_)] = Device(meter(id_), site, interval_s)
+    def add_meter(
+        self,
+        id_: str,
+        site: str | None = None,
+        interval_s: int = 60,
+        rated_w: int | None = None,
+        role: str | None = None,
+        reports: Reports | None = None,
+    ) -> None:
+        self.devices[meter(id_)] = Device(
+            meter(id_), site, interval_s, rated_power_w=rated_w, role=role, reports=reports
+        )
         self.meters[id_] = []
 
     def drives(
