@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleetmeter.anomalies.catalogue import RULES
 from fleetmeter.anomalies.judgement import cold_allowance, expected
 from fleetmeter.anomalies.model import Cause, Kind
 from fleetmeter.anomalies.parameters import EXPECTED, EfficiencyLow
-from fleetmeter.anomalies.rules import RULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "anomalies.md").read_text()
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from fleetmeter.anomalies.asked import MeterPoint, VehiclePoint
 from fleetmeter.anomalies.curves import Curve, Interval, curve, less, silences
-from fleetmeter.anomalies.model import Cause, MeterPoint, VehiclePoint
+from fleetmeter.anomalies.model import Cause
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
 OTHERS_EFFICIENCY = 0.9

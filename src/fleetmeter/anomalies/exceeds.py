@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from fleetmeter.anomalies import unexplained
+from fleetmeter.anomalies.asked import Needs
 from fleetmeter.anomalies.causes import explain
 from fleetmeter.anomalies.evidence import Evidence, Found
 from fleetmeter.anomalies.excess import (
@@ -25,7 +26,7 @@ from fleetmeter.anomalies.excess import (
 )
 from fleetmeter.anomalies.gathering import Asked, Said, gather
 from fleetmeter.anomalies.memory import Suspicion
-from fleetmeter.anomalies.model import Needs, Subject
+from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import DcExceedsAc
 from fleetmeter.anomalies.rules import Rulebook

@@ -1,12 +1,18 @@
 """Where an hour has more DC than AC, and whose readings may say why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
+from fleetmeter.anomalies.candidates import EFFICIENCY, candidates, surpluses
 from fleetmeter.anomalies.evidence import tolerance_mwh
 from fleetmeter.anomalies.memory import Suspicion, Unexplained
-from fleetmeter.anomalies.model import Kind, MeterHour, Subject, VehicleHour
+from fleetmeter.anomalies.model import (
+    Kind,
+    MeterHour,
+    Subject,
+    VehicleHour,
+)
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import DcExceedsAc
 from fleetmeter.anomalies.pauses import only_while_charging
@@ -14,12 +20,6 @@ from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.turn import interval_s
 
 KIND: Kind = "dc_exceeds_ac"
-
-_EFFICIENCY = 0.9
-"""Assumed of vehicles that charge at a meter, to see what is left for another."""
-
-_LEFT_MWH = 100_000
-"""Less is nobody's charging."""
 
 _UNCLAIMED_MWH = 400_000
 """More in an hour than standby and losses: it may be somebody's charging."""
@@ -29,10 +29,6 @@ LONGEST = timedelta(hours=13)
 
 _LONG_S = 1800
 """Energy of longer than the readings of an hour tell: of a register, since one before it."""
-
-_SURPLUS = (0.9, 2.0)
-"""AC for a vehicle's DC at the meter at which it may charge in truth: between these times as
-much."""
 
 
 class Group(NamedTuple):
@@ -135,7 +131,7 @@ def groups(observed: Observed, rulebook: Rulebook) -> Iterator[Group]:
     if not excesses and not suspicions:
         return
     metered = {other: observed.metered_mwh(other) for other in observed.at_meter}
-    surpluses = _surpluses(observed, metered)
+    surplus = surpluses(observed, metered)
     for meter_id in sorted(excesses.keys() | suspicions.keys()):
         suspicion, excess = suspicions.get(meter_id), excesses.get(meter_id)
         is_covered = bool((excess and excess.is_covered) or (suspicion and suspicion.is_covered))
@@ -147,8 +143,9 @@ def groups(observed: Observed, rulebook: Rulebook) -> Iterator[Group]:
         suspects, begins = _who(observed, rulebook, meter_id, rows, suspicion)
         if not suspects:
             continue
-        candidates = (
-            _candidates(observed, rulebook, meter_id, suspects, surpluses, metered, suspicion)
+        most = _parameters(observed, rulebook, suspects[0]).other_meters
+        others = (
+            candidates(observed, most, meter_id, suspects, surplus, metered, suspicion)
             if is_covered or _is_quiet_when_idle(observed, meter_id)
             else []
         )
@@ -157,10 +154,10 @@ def groups(observed: Observed, rulebook: Rulebook) -> Iterator[Group]:
             min(begins.values()),
             begins,
             suspects,
-            candidates,
+            others,
             {
                 other: [row.vehicle_id for row in observed.at_meter[other]]
-                for other in candidates
+                for other in others
                 if other in observed.at_meter
             },
             *largest(excess, suspicion),
@@ -212,7 +209,7 @@ def largest(excess: Excess | None, before: Suspicion | Unexplained | None) -> tu
 
 def has_surplus(observed: Observed, meter_id: str) -> bool:
     """Whether a meter metered more than the vehicles there took, by far."""
-    taken = observed.delivered_mwh(meter_id) / _EFFICIENCY
+    taken = observed.delivered_mwh(meter_id) / EFFICIENCY
     return observed.metered_mwh(meter_id) - taken >= _UNCLAIMED_MWH
 
 
@@ -246,56 +243,3 @@ def _begin(
     if memory and memory.session and memory.session.meter == meter_id:
         return memory.session.hours[0].hour
     return suspicion.since if suspicion else observed.hour.starts
-
-
-def _surpluses(observed: Observed, metered: Mapping[str, int]) -> dict[str, float]:
-    """By meter: AC that nobody there took by their own account, mWh."""
-    found = {
-        row.meter_id: float(row.unattributed_mwh)
-        for row in observed.hour.meters
-        if row.unattributed_mwh > _LEFT_MWH
-    }
-    for meter_id, mwh in metered.items():
-        left = mwh - observed.delivered_mwh(meter_id) / _EFFICIENCY
-        if left > _LEFT_MWH:
-            found[meter_id] = left
-    return found
-
-
-def _candidates(
-    observed: Observed,
-    rulebook: Rulebook,
-    meter_id: str,
-    suspects: Sequence[str],
-    surpluses: Mapping[str, float],
-    metered: Mapping[str, int],
-    suspicion: Suspicion | None,
-) -> list[str]:
-    """Other meters that may feed one of the vehicles, the closest by energy of this hour: first of
-    energy that nobody there claims, then of all, since two vehicles may have changed places."""
-    unclaimed: dict[str, float] = {}
-    claimed: dict[str, float] = {}
-    for row in observed.at_meter.get(meter_id, ()):
-        if row.vehicle_id in suspects:
-            _close(unclaimed, surpluses, row.dc_mwh)
-            _close(claimed, metered, row.dc_mwh)
-    number = _parameters(observed, rulebook, suspects[0]).other_meters
-    before = suspicion.candidates if suspicion else []
-    closest = [
-        other
-        for found in (unclaimed, claimed)
-        for other in sorted(found, key=lambda each: (found[each], each))
-        if other != meter_id
-    ]
-    return list(dict.fromkeys([*before, *closest]))[:number]
-
-
-def _close(
-    found: dict[str, float], energies: Mapping[str, float] | Mapping[str, int], dc_mwh: int
-) -> None:
-    """Add meters whose energy may be a vehicle's, and how far it is off what is usual."""
-    least, most = _SURPLUS
-    for other, mwh in energies.items():
-        if least * dc_mwh <= mwh <= most * dc_mwh:
-            off = abs(mwh * _EFFICIENCY / dc_mwh - 1)
-            found[other] = min(off, found.get(other, off))

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from fleetmeter.anomalies.asked import Needs
 from fleetmeter.anomalies.evidence import Evidence, Found, intervals
 from fleetmeter.anomalies.excess import LONGEST
-from fleetmeter.anomalies.model import DeviceKind, Needs, Subject
+from fleetmeter.anomalies.model import DeviceKind, Subject
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.offsets import said
 from fleetmeter.anomalies.turn import HourTurn, interval_s

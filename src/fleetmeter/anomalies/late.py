@@ -14,7 +14,12 @@ from fleetmeter.anomalies import observations, store
 from fleetmeter.anomalies.evaluate import MEMORY_DAYS, Condition, Memory
 from fleetmeter.anomalies.folding import fold, hours_at_once
 from fleetmeter.anomalies.lifecycle import key_of
-from fleetmeter.anomalies.model import Anomaly, Change, Device, Subject
+from fleetmeter.anomalies.model import (
+    Anomaly,
+    Change,
+    Device,
+    Subject,
+)
 from fleetmeter.anomalies.observations import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.remembered import memories_of, remember
 from fleetmeter.anomalies.rules import Rulebook

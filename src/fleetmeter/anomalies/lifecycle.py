@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from fleetmeter.anomalies.model import Anomaly, Change, Event, Kind, Severity, Subject
+from fleetmeter.anomalies.model import (
+    Anomaly,
+    Change,
+    Event,
+    Kind,
+    Severity,
+    Subject,
+)
 from fleetmeter.errors import FleetMeterError
 
 

@@ -138,6 +138,17 @@ class Run(msgspec.Struct, array_like=True):
     mwh: int
 
 
+class Nominal(msgspec.Struct, array_like=True):
+    """The nominal voltage of a meter, as its first day shows it."""
+
+    volts: int
+    since: datetime | None
+    """When the first day began; None: it is over."""
+
+    means: list[float] = []
+    """Volts, of the hours of that day."""
+
+
 class Skew(msgspec.Struct, array_like=True):
     """Readings whose time differed from their arrival by about the same."""
 
@@ -171,6 +182,18 @@ class Memory(msgspec.Struct, omit_defaults=True):
 
     run: Run | None = None
     """Of a meter."""
+
+    peaking: bool = False
+    """The last hour ended with a power that cannot be."""
+
+    falls: list[tuple[datetime, int]] = []
+    """Of a register: hours in which it fell or began again, and how often."""
+
+    charged: datetime | None = None
+    """Of a meter: when somebody charged there, a week ago at most if somebody did since."""
+
+    nominal: Nominal | None = None
+    """Of a meter, or of a site: as of the first of its meters."""
 
     silent_since: datetime | None = None
     """Of a device: its last reading, when it has been silent for too long since."""

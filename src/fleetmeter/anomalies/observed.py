@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from fleetmeter.anomalies.memory import Memory, Session
-from fleetmeter.anomalies.model import Hour, Kind, MeterHour, Subject, VehicleHour
+from fleetmeter.anomalies.model import (
+    Hour,
+    Kind,
+    MeterHour,
+    Subject,
+    VehicleHour,
+)
 
 LEAST_CHARGED_MWH = 50_000
 """Less than 0.05 kWh in an hour is no charging: it would make endless sessions."""
@@ -28,6 +34,12 @@ class Observed:
         self.suspected: list[tuple[Subject, Memory]] = []
         self.unexplained: list[tuple[Subject, Memory]] = []
         """Vehicles whose DC exceeds the AC of their meter, and it is not known why."""
+
+        self.peaking: list[tuple[Subject, Memory]] = []
+        """Devices with a power that cannot be, when the hour began."""
+
+        self.falling: list[tuple[Subject, Memory]] = []
+        """Devices whose register fell."""
 
         self.running: list[tuple[Subject, Memory]] = []
         """Meters that counted too much without charging."""
@@ -87,6 +99,10 @@ class Observed:
                 self.suspected.append((subject, memory))
             if memory.unexplained is not None:
                 self.unexplained.append((subject, memory))
+            if memory.peaking:
+                self.peaking.append((subject, memory))
+            if memory.falls:
+                self.falling.append((subject, memory))
             if memory.run is not None:
                 self.running.append((subject, memory))
             if memory.other_meter is not None:

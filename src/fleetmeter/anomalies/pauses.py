@@ -7,8 +7,9 @@ one that does not ends it.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from fleetmeter.anomalies.asked import MeterPoint, VehiclePoint
 from fleetmeter.anomalies.memory import Memory
-from fleetmeter.anomalies.model import Device, MeterPoint, VehiclePoint
+from fleetmeter.anomalies.model import Device
 
 HABIT = 3
 """Silences in a row that make it one."""

@@ -1,30 +1,27 @@
-"""Devices that do not report any more, and sites of which none does.
+"""Devices that do not report any more.
 
 A device is silent when its last reading is many reporting intervals old at the end of an hour. When
-most of a site is silent together that is one anomaly, of the site; its devices' own are not raised
-while that lasts, nor while it looks like coming (for most of the site, half of the time has passed
-or the whole hour is without a reading). What is still silent an hour after the site is back gets
-its own.
+most of a site is silent together that is one anomaly, of the site (site_silence.py); its devices'
+own are not raised while that lasts, nor while it looks like coming: most of the site is half way to
+the threshold, or sent nothing for the whole hour. What is still silent an hour after the site is
+back gets its own.
 
 A device that is set to report only while it charges is never silent. One that is not set is taken
 for such when its last silences lay between two charges (see pauses.py).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
+from fleetmeter.anomalies.asked import MeterPoint, Needs, VehiclePoint
+from fleetmeter.anomalies.device_parameters import Silent
 from fleetmeter.anomalies.model import (
     Device,
-    DeviceKind,
     Kind,
-    MeterPoint,
-    Needs,
     Subject,
-    VehiclePoint,
 )
 from fleetmeter.anomalies.observed import Observed
-from fleetmeter.anomalies.parameters import Silent, SiteSilent
 from fleetmeter.anomalies.pauses import (
     HABIT,
     around,
@@ -33,13 +30,11 @@ from fleetmeter.anomalies.pauses import (
     only_while_charging,
 )
 from fleetmeter.anomalies.rules import Rulebook
+from fleetmeter.anomalies.site_silence import Counts, silent_sites, were_silent
 from fleetmeter.anomalies.turn import HourTurn, is_open
 
 SILENCE_KNOWN = timedelta(days=30)
 """How far back a device's last reading is looked for; one that is older is not known."""
-
-_REMEMBERED = timedelta(days=92)
-"""How long a site's silences are: hours evaluated anew go back that far."""
 
 _MOST_READ = timedelta(hours=12)
 """Of a silent device, before the end of the hour."""
@@ -136,15 +131,15 @@ def judge(turn: HourTurn, observed: Observed) -> None:
             quiet[site] = quiet.get(site, 0) + 1
     silent = [
         subject
-        for subject, memory in turn.memories.items()
-        if memory.silent_since is not None
-        and subject in turn.hour.devices
-        and not only_while_charging(turn.hour.devices[subject], memory)
+        for subject, device in turn.hour.devices.items()
+        if (memory := turn.memories.get(subject)) is not None
+        and memory.silent_since is not None
+        and not only_while_charging(device, memory)
     ]
     held = (
-        _sites(turn, observed, silent, quiet, unknown)
+        silent_sites(turn, observed, silent, Counts(quiet, unknown))
         if turn.hour.whole_fleet
-        else _were_silent(turn)
+        else were_silent(turn)
     )
     for subject in silent:
         if turn.site(subject) not in held:
@@ -213,112 +208,3 @@ def _raise(turn: HourTurn, subject: Subject) -> None:
 
 def _long(minutes: float) -> str:
     return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
-
-
-def _were_silent(turn: HourTurn) -> set[str | None]:
-    """Sites that were silent at the end of this hour, as was found when all of them was looked
-    at."""
-    found: set[str | None] = set()
-    for subject, memory in turn.memories.items():
-        for opened, closed in memory.silences:
-            if opened <= turn.ends and (closed is None or turn.ends <= closed):
-                found.add(subject.device_id)
-    return found
-
-
-def _sites(
-    turn: HourTurn,
-    observed: Observed,
-    silent: Iterable[Subject],
-    quiet: dict[str, int],
-    unknown: dict[str, int],
-) -> set[str | None]:
-    """Apply site_silent; sites whose devices are not told about by themselves."""
-    members: dict[str, list[Subject]] = {}
-    for subject in silent:
-        site = turn.site(subject)
-        if site is not None:
-            members.setdefault(site, []).append(subject)
-    was = [subject.device_id for subject in observed.opened.get("site_silent", ())]
-    looked_at = sorted({*members, *was})
-    if not looked_at:
-        return set()
-    sizes = dict.fromkeys(looked_at, 0)
-    for subject, device in turn.hour.devices.items():
-        if device.site in sizes and not only_while_charging(device, turn.memories.get(subject)):
-            sizes[device.site] += 1
-    held: set[str | None] = set()
-    for site in looked_at:
-        devices = members.get(site, [])
-        size = max(sizes[site] - unknown.get(site, 0), len(devices))
-        if _site(turn, site, devices, quiet.get(site, 0), size):
-            held.add(site)
-    return held
-
-
-def _site(turn: HourTurn, site: str, silent: list[Subject], quiet: int, size: int) -> bool:
-    """Whether a site is silent, or about to be."""
-    subject = Subject("site", site)
-    parameters = cast(SiteSilent, turn.parameters("site_silent", subject))
-    was = turn.is_open("site_silent", subject)
-    if not parameters.enabled:
-        return False
-    least = max(parameters.minimum_devices, parameters.share * size)
-    if not was:
-        if len(silent) < least:
-            return len(silent) + quiet >= least
-        since = sorted(_silent_since(turn, each) for each in silent)
-        vehicles = sum(each.device_kind == "vehicle" for each in silent)
-        turn.remembered(subject).silences.append((turn.ends, None))
-        turn.breach(
-            "site_silent",
-            subject,
-            since[len(since) // 2],
-            f"{len(silent)} of {size} devices of site {site} are silent since about "
-            f"{since[len(since) // 2]:%Y-%m-%d %H:%M} UTC",
-            {
-                "silentDevices": len(silent),
-                "vehicles": vehicles,
-                "meters": len(silent) - vehicles,
-                "devices": size,
-                "threshold": parameters.share,
-                "examples": sorted(each.device_id for each in silent)[:10],
-            },
-        )
-        return True
-    if len(silent) >= parameters.clear_share * size and silent:
-        return True
-    _end_silence(turn, subject)
-    summary = f"{size - len(silent)} of {size} devices of site {site} report again"
-    evidence = {"silentDevices": len(silent), "devices": size}
-    turn.clear("site_silent", subject, _first_reading(turn, site), summary, evidence)
-    return True  # whoever reports less often has until the next hour
-
-
-def _silent_since(turn: HourTurn, subject: Subject) -> datetime:
-    return turn.memories[subject].silent_since or turn.ends
-
-
-def _end_silence(turn: HourTurn, subject: Subject) -> None:
-    memory = turn.remembered(subject)
-    oldest = turn.ends - _REMEMBERED
-    memory.silences = [
-        (opened, closed or turn.ends)
-        for opened, closed in memory.silences
-        if closed is None or closed > oldest
-    ]
-
-
-def _first_reading(turn: HourTurn, site: str) -> datetime:
-    """The first of this hour, of the devices that came back."""
-    sides: tuple[tuple[DeviceKind, Mapping[str, Sequence[VehiclePoint | MeterPoint]]], ...] = (
-        ("vehicle", turn.known.vehicle_readings),
-        ("meter", turn.known.meter_readings),
-    )
-    times = [
-        points[0].time
-        for kind, readings in sides
-        for id_, points in readings.items()
-        if points and points[0].time > turn.hour.starts and turn.site(Subject(kind, id_)) == site
-    ]
-    return min(times, default=turn.hour.starts)

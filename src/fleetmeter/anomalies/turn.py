@@ -7,8 +7,16 @@ from typing import Any
 
 import msgspec
 
+from fleetmeter.anomalies.asked import Known
 from fleetmeter.anomalies.memory import Condition, Memory
-from fleetmeter.anomalies.model import Cause, Change, Device, Hour, Kind, Known, Subject
+from fleetmeter.anomalies.model import (
+    Cause,
+    Change,
+    Device,
+    Hour,
+    Kind,
+    Subject,
+)
 from fleetmeter.anomalies.parameters import Parameters
 from fleetmeter.anomalies.rules import Rulebook
 
@@ -183,3 +191,14 @@ class HourTurn(Turn):
         super().__init__(hour.ends, hour.devices, memories, rulebook)
         self.hour = hour
         self.known = known
+
+    def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:
+        """So many hours in a row that are right end it at the first of them."""
+        condition = self.condition(kind, subject)
+        if not is_clear:
+            condition.count, condition.count_since = 0, None
+            return
+        condition.count += 1
+        since = condition.count_since = condition.count_since or self.hour.starts
+        if condition.count >= hours:
+            self.clear(kind, subject, since, f"right again for {hours} hours")

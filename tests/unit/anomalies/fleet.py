@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from fleetmeter.anomalies.asked import (
+    Known,
+    MeterPoint,
+    Needs,
+    PeakPoint,
+    VehiclePoint,
+)
 from fleetmeter.anomalies.evaluate import SILENCE_KNOWN, Memory, evaluate, needs
 from fleetmeter.anomalies.model import (
     Change,
     Device,
     Hour,
     Kind,
-    Known,
     MeterHour,
-    MeterPoint,
-    Needs,
     Subject,
     VehicleHour,
-    VehiclePoint,
     Voltage,
 )
 from fleetmeter.anomalies.rules import Rulebook
@@ -107,7 +110,7 @@ class Fleet:
         hours: tuple[float, float],
         dc_kw: Values = 0.0,
         meter_id: str | None = None,
-        soc: Values = 50.0,
+        soc: Values = None,
         temp_c: Values = 20.0,
         late_s: float = 0.0,
         keeps: Callable[[int], bool] = lambda n: True,
@@ -201,6 +204,20 @@ class Fleet:
             else:
                 points = self.meters.get(id_, [])
                 known.meter_readings[id_] = [p for p in points if since <= p.time <= ends]
+        for subject, (since, limit_w) in wanted.peaks.items():
+            points = (
+                [point for point, _ in self.vehicles[subject.device_id]]
+                if subject.device_kind == "vehicle"
+                else self.meters[subject.device_id]
+            )
+            known.peaks[subject] = [
+                PeakPoint(point.time, point.energy_mwh, point.span_ms)
+                for point in points
+                if since <= point.time <= ends
+                and point.energy_mwh
+                and point.span_ms
+                and point.energy_mwh * 3600 > limit_w * point.span_ms
+            ]
         return known
 
     def _times(self, subject: Subject) -> Sequence[datetime]:
