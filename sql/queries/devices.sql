@@ -15,6 +15,23 @@ left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_
 where d.kind = :kind
     and d.id = :device_id
 
+-- name: device_habits(kind, device_id)^
+-- How a device reports by its newest readings, what is expected of it, and what the rules remember (primary keys).
+select
+    observed_interval_s(s.device, s.time) as observed_interval_s,
+    coalesce(d.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,
+    coalesce((m.memory ->> 'pauses')::integer, 0) as pauses
+from devices as d
+join live_state as s
+    on s.device = d.device
+left join anomaly_memory as m
+    on m.aspect = 'hours'
+    and m.device_kind = d.kind
+    and m.device_id = d.id
+cross join accounting as a
+where d.kind = :kind
+    and d.id = :device_id
+
 -- name: devices(kind, after, limit)
 -- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
 select

@@ -19,7 +19,10 @@ def defaults_of(kind: Kind) -> str:
     values: dict[str, Any] = msgspec.to_builtins(RULES[kind].parameters())
     del values["enabled"]
     values.pop("expected", None)
-    return f"| `{kind}` | {', '.join(f'`{name}` {value:g}' for name, value in values.items())} |"
+    shown = (
+        f"`{name}` {'null' if value is None else f'{value:g}'}" for name, value in values.items()
+    )
+    return f"| `{kind}` | {', '.join(shown)} |"
 
 
 @pytest.mark.parametrize("kind", RULES)

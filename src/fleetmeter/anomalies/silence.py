@@ -132,9 +132,9 @@ def judge(turn: HourTurn, observed: Observed) -> None:
     silent = [
         subject
         for subject, device in turn.hour.devices.items()
-        if (memory := turn.memories.get(subject)) is not None
-        and memory.silent_since is not None
-        and not only_while_charging(device, memory)
+        if (known := turn.memories.get(subject)) is not None
+        and known.silent_since is not None
+        and not only_while_charging(device, known)
     ]
     held = (
         silent_sites(turn, observed, silent, Counts(quiet, unknown))
