@@ -133,14 +133,13 @@ def _judge_group(turn: HourTurn, observed: Observed, group: Group) -> None:
         is_covered=group.is_covered,
     )
     explanation = explain(given, parameters, group.suspects)
+    until = None
     if group.is_covered:
         is_final = explanation.is_sure or turn.ends - _first_dc(given, group) >= _WAITS
-        until = None
     else:
-        is_final = bool(explanation.found)
-        until = suspicion.until if suspicion and suspicion.until else turn.ends + LONGEST
-        if turn.ends >= until:
-            is_final = True
+        goes_on = suspicion is None or group.meter_id in observed.at_meter
+        until = turn.ends + LONGEST if suspicion is None or goes_on else suspicion.until
+        is_final = bool(explanation.found) or (until is not None and turn.ends >= until)
     if not is_final:
         turn.remembered(of_meter).suspicion = Suspicion(
             group.since,
