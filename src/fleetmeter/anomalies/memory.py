@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.model import Cause, Kind
 
 MEMORY_DAYS = 31
 """From how long before must hours be evaluated to know what is wrong after them."""
@@ -26,6 +26,9 @@ class Condition(msgspec.Struct, omit_defaults=True):
 
     since: datetime | None = None
     """When it began, while it is open."""
+
+    cause: Cause | None = None
+    """Why, as far as that was said, while it is open."""
 
     last: Verdict | None = None
     """What was found last, when that was beyond doubt."""

@@ -112,19 +112,19 @@ def _breach(turn: HourTurn, suspect: _Suspect, run: _Run) -> None:
     minutes = run.lasts.total_seconds() / 60
     than = f"is rated at {rated_w / 1000:g} kW" if rated_w else f"has a limit of {limit_kw:g} kW"
     why = f": {mean_kw / 1000:.3g} kW would fit, so it probably sends Wh as kWh" if is_wh else ""
-    turn.breach(
-        _KIND,
-        subject,
-        _begins(run.points[0]),
-        f"{subject.device_id} told {mean_kw:,.1f} kW for {minutes:.0f} minutes, and {than}{why}",
-        {
-            "meanKw": round(mean_kw, 3),
-            "minutes": round(minutes, 1),
-            "limitKw": round(limit_kw, 3),
-            "ratedPowerKw": None if rated_w is None else rated_w / 1000,
-        },
-        cause,
+    summary = (
+        f"{subject.device_id} told {mean_kw:,.1f} kW for {minutes:.0f} minutes, and {than}{why}"
     )
+    evidence = {
+        "meanKw": round(mean_kw, 3),
+        "minutes": round(minutes, 1),
+        "limitKw": round(limit_kw, 3),
+        "ratedPowerKw": None if rated_w is None else rated_w / 1000,
+    }
+    if is_wh and turn.condition(_KIND, subject).cause == "unknown":
+        # as when a charge follows the standby of a meter that sends Wh
+        turn.revise(_KIND, subject, summary, evidence, cause)
+    turn.breach(_KIND, subject, _begins(run.points[0]), summary, evidence, cause)
 
 
 def _judge_over(turn: HourTurn, observed: Observed, subject: Subject) -> None:

@@ -99,7 +99,7 @@ class Turn:
         condition.count, condition.count_since = 0, None
         if condition.open:
             return
-        condition.open, condition.since = True, since
+        condition.open, condition.since, condition.cause = True, since, cause
         self.outcome.changes.append(
             Change(
                 kind, subject, self.site(subject), self.ends, since, None, summary, evidence, cause
@@ -117,6 +117,7 @@ class Turn:
         """It is wrong still, and another cause explains it."""
         condition = self.condition(kind, subject)
         if condition.open:
+            condition.cause = cause
             since = condition.since or self.ends
             self.outcome.changes.append(
                 Change(
@@ -148,7 +149,7 @@ class Turn:
         if not condition.open:
             return
         since = condition.since or until
-        condition.open, condition.since = False, None
+        condition.open, condition.since, condition.cause = False, None, None
         self.outcome.changes.append(
             Change(
                 kind,

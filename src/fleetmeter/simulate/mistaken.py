@@ -33,6 +33,9 @@ def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
             yield from acceptable(why, other, *_EFFICIENCY, "dc_exceeds_ac")
             yield from acceptable("another vehicle charges here", there, "standby_loss")
             yield from acceptable("another vehicle charges here", there, "dc_exceeds_ac")
+            # with whatever power it takes
+            yield from acceptable("another vehicle charges here", there, "power_implausible")
+            yield from acceptable("another vehicle charges here", meter, "power_implausible")
             yield from acceptable("charges elsewhere", fault.subject, *_EFFICIENCY)
             yield from acceptable("its vehicle charges elsewhere", meter, "standby_loss")
         case "clock-offset" | "time-zone" | "behind" | "ahead":

@@ -112,3 +112,10 @@ def test_readings_of_a_device_far_below_its_limit_are_not_asked_for() -> None:
     fleet.meters_("M", (0, 5), between(2, 4, 3.7, 0.01))
     fleet.fold(0, 5)
     assert not any(asked.peaks for asked in fleet.asked)
+
+
+def test_standby_in_watt_hours_has_no_cause_until_somebody_charges() -> None:
+    # 4.3 W of standby look like 4.3 kW, more than 1.5 × 2.3 kW; a charge like 2,200 kW
+    opened, revised = metered(between(5, 7, 2_200, 4.3), last=20, rated_w=2_300)
+    assert (opened.cause, opened.at) == ("unknown", at(1))
+    assert (revised.cause, revised.at, revised.revises) == ("unit_wh", at(6), True)
