@@ -36,9 +36,7 @@ def test_an_interval_that_contradicts_the_setting_is_shown(
     client.patch(path, json={"reportingIntervalS": set_to_s}).raise_for_status()
     times = [hours_ago(2 + number * minutes / 60) for number in range(20)]
     # two are missing
-    post(
-        client, [meter_reading(f"{uid}M", time) for n, time in enumerate(times) if n not in (5, 9)]
-    )
+    post(client, *(meter_reading(f"{uid}M", t) for n, t in enumerate(times) if n not in (5, 9)))
     assert client.get(path).json().get("observedIntervalS") == shown
 
 
