@@ -14,6 +14,9 @@ from fleetmeter.anomalies.turn import HourTurn, interval_s
 MOST_READ = timedelta(hours=36)
 """Of a device, before the end of the hour."""
 
+_MOST_FAR = 500
+"""Meters of an hour whose readings are read as far back as clocks may be off."""
+
 _BEFORE = timedelta(hours=2)
 """Read before a session: when clocks differ, the meter's curve begins earlier."""
 
@@ -24,6 +27,7 @@ class Asked:
     def __init__(self, observed: Observed, needs: Needs) -> None:
         self._observed = observed
         self._readings = needs.readings
+        self._far_meters = 0
 
     def near(self, device_kind: DeviceKind, device_id: str, begins: datetime) -> None:
         """Ask for readings of about the time of a session."""
@@ -31,8 +35,10 @@ class Asked:
 
     def whole(self, meter_id: str, vehicle_ids: Iterable[str], begins: datetime) -> None:
         """Ask for readings of a meter and of all that may have charged there, as far from the
-        session as clocks may be off."""
-        since = _far(begins, self._observed.hour.ends)
+        session as clocks may be off; of the first meters, when there are very many."""
+        self._far_meters += 1
+        is_far = self._far_meters <= _MOST_FAR
+        since = (_far if is_far else _near)(begins, self._observed.hour.ends)
         self._ask("meter", meter_id, since)
         for id_ in {*vehicle_ids, *self._observed.belonging.get(meter_id, ())}:
             self._ask("vehicle", id_, since)

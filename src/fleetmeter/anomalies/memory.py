@@ -201,8 +201,8 @@ class Memory(msgspec.Struct, omit_defaults=True):
     silent_since: datetime | None = None
     """Of a device: its last reading, when it has been silent for too long since."""
 
-    was_charging: bool = False
-    """Of a silent device: that last reading was one of charging."""
+    was_charging: bool | None = None
+    """Of a silent device: whether that last reading was one of charging; None: not known."""
 
     pauses: int = 0
     """Of a device: its last silences in a row that lay between two charges."""

@@ -39,6 +39,9 @@ SILENCE_KNOWN = timedelta(days=30)
 _MOST_READ = timedelta(hours=12)
 """Of a silent device, before the end of the hour."""
 
+_MOST_ASKED = 1000
+"""When more are silent at once, it is not asked whether they charged before: it was an outage."""
+
 _KIND: dict[str, Kind] = {"vehicle": "vehicle_silent", "meter": "meter_silent"}
 
 
@@ -89,7 +92,7 @@ def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
     suspects = _suspects(observed, rulebook)
     needs.last_times.update(suspects)
     starts, ends = observed.hour.starts, observed.hour.ends
-    for subject in suspects:
+    for subject in suspects if len(suspects) <= _MOST_ASKED else ():
         device = observed.hour.devices[subject]
         if device.reports is None:
             kind = _KIND[subject.device_kind]
@@ -117,14 +120,14 @@ def judge(turn: HourTurn, observed: Observed) -> None:
             if site is not None:
                 unknown[site] = unknown.get(site, 0) + 1
             continue
+        device = turn.hour.devices[subject]
         parameters = cast(Silent, turn.parameters(_KIND[subject.device_kind], subject))
-        intervals = (turn.ends - last).total_seconds() / _interval_s(turn, subject)
+        intervals = (turn.ends - last).total_seconds() / device.reporting_interval_s
         if intervals >= parameters.intervals:
             memory = turn.remembered(subject)
             memory.silent_since = last
-            memory.was_charging = charged_before(
-                _points(turn, subject), last, turn.hour.devices[subject]
-            )
+            points = _points(turn, subject)
+            memory.was_charging = charged_before(points, last, device) if points else None
         elif site is not None and (
             intervals >= parameters.intervals / 2 or last <= turn.hour.starts
         ):
@@ -156,11 +159,14 @@ def _comes_back(turn: HourTurn, subject: Subject) -> None:
     first = next((p.time for p in points if p.time > turn.hour.starts), turn.hour.starts)
     memory = turn.remembered(subject)
     memory.silent_since = None
-    if (device := turn.device(subject)) is not None:
-        charges = charged_after(points, first, turn.ends, device)
-        if charges is not None or not memory.was_charging:
-            memory.pauses = min(memory.pauses + 1, HABIT) if memory.was_charging and charges else 0
-    memory.was_charging = False
+    device, was_charging = turn.device(subject), memory.was_charging
+    memory.was_charging = None
+    if device is not None and was_charging is not None:
+        is_charging = charged_after(points, first, turn.ends, device)
+        if not was_charging or is_charging is False:
+            memory.pauses = 0
+        elif is_charging:
+            memory.pauses = min(memory.pauses + 1, HABIT)
     if turn.is_open(kind, subject):
         turn.clear(kind, subject, first, f"{subject.device_id} reports again")
 

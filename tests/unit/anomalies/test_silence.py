@@ -295,3 +295,16 @@ def test_devices_that_report_only_while_charging_do_not_make_a_site_silent() -> 
         fleet.meters_(f"M{number}", (0, 9 if number else 30))
     # two of the three that always report are silent, which is less than four fifths
     assert [c.kind for c in fleet.fold(0, 12)] == ["meter_silent", "meter_silent"]
+
+
+def test_an_outage_of_many_at_once_asks_for_no_readings_and_ends_no_habit() -> None:
+    fleet = Fleet()
+    for number in range(1001):
+        fleet.add_vehicle(f"V{number}", interval_s=900)
+        fleet.drives(f"V{number}", (0, 1))
+        fleet.drives(f"V{number}", (11, 12))
+    memories = {vehicle("V7"): Memory(pauses=3)}
+    changes = fleet.fold(0, 12, memories)
+    assert len(changes) == 2 * 1000  # all but V7, which is not reported
+    assert not any(asked.readings for asked in fleet.asked[:11])
+    assert memories[vehicle("V7")].pauses == 3
