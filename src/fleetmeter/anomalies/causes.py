@@ -204,4 +204,4 @@ def _shifted(
     if best is None:
         return None, fitting
     misfit, id_, own = best
-    return clock_offset(id_, own._replace(misfit=misfit)), fitting
+    return clock_offset(given, id_, own._replace(misfit=misfit)), fitting

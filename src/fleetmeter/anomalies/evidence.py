@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fleetmeter.anomalies.asked import MeterPoint, VehiclePoint
 from fleetmeter.anomalies.curves import Curve, Interval, curve, less, silences
-from fleetmeter.anomalies.model import Cause
+from fleetmeter.anomalies.model import Cause, Subject
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
 OTHERS_EFFICIENCY = 0.9
@@ -21,6 +21,7 @@ class Evidence(NamedTuple):
     """A whole hour."""
 
     minutes: int
+    meter_id: str
     meter_points: Sequence[Interval]
     meter_interval_s: int
     vehicle_points: Mapping[str, Sequence[Interval]]
@@ -38,6 +39,10 @@ class Evidence(NamedTuple):
 
     neighbours: Sequence[str] = ()
     """Vehicles (of `vehicle_points`) that may have charged at the meter before."""
+
+    behind_s: Mapping[Subject, float] = {}
+    """How far the newest timestamps of the meter and of vehicles are behind their arrival, of those
+    that have reported."""
 
     is_covered: bool = True
     """The meter reported while DC was delivered. False: nothing is said of that time itself."""

@@ -81,6 +81,7 @@ def gather(
     return Evidence(
         start,
         round((turn.ends - start).total_seconds() / 60),
+        meter_id,
         intervals(known.meter_readings.get(meter_id, ()), start),
         interval_s(turn.hour, Subject("meter", meter_id)),
         {id_: intervals(known.vehicle_readings.get(id_, ()), start) for id_ in ids},
@@ -91,8 +92,18 @@ def gather(
         takers,
         near,
         neighbours,
+        _behind_s(turn, meter_id, begins),
         is_covered,
     )
+
+
+def _behind_s(turn: HourTurn, meter_id: str, vehicle_ids: Iterable[str]) -> dict[Subject, float]:
+    subjects = [Subject("meter", meter_id), *(Subject("vehicle", id_) for id_ in vehicle_ids)]
+    return {
+        subject: (device.last_seen - device.newest).total_seconds()
+        for subject in subjects
+        if (device := turn.device(subject)) and device.last_seen and device.newest
+    }
 
 
 class Said:
@@ -131,10 +142,12 @@ def _because(found: Found, meter_id: str) -> str:
     evidence = found.evidence
     if found.cause == "wrong_meter":
         return f"the curve of {evidence['otherMeterId']} fits, so it probably charges there"
-    if found.cause == "clock_offset" and evidence.get("clockOf") == "meter":
-        return f"all curves fit when the timestamps of {meter_id} are {said(-evidence['offsetS'])}"
     if found.cause == "clock_offset":
-        return f"the curves fit when its timestamps are {said(evidence['offsetS'])}"
+        late_s, whose = evidence["offsetS"], evidence.get("clockOf")
+        if whose == "meter":
+            return f"the curves fit when the timestamps of {meter_id} are {said(-late_s)}"
+        other = "" if whose else f", or those of {meter_id} {said(-late_s, short=True)}"
+        return f"the curves fit when its timestamps are {said(late_s)}{other}"
     if found.cause == "register_reset":
         return f"the register of {meter_id} began again ({evidence['resets']} times)"
     if found.cause == "missing_ac_readings":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from fleetmeter.anomalies.curves import BIN_MIN, Fit, covered, fit
 from fleetmeter.anomalies.evidence import Curves, Evidence, Found
+from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
 _GOOD = 0.07
@@ -16,6 +17,13 @@ _GOOD = 0.07
 
 _COMPARED = 0.95
 """Of the DC: the rest may be beyond the curves' ends."""
+
+_WHOLE_S = 150
+"""Curves tell an offset to about two minutes."""
+
+_ABOUT = 0.1
+_ABOUT_S = 300
+"""By so much may an offset differ from that of a device's newest timestamp."""
 
 _COVERED = 0.9
 """Of the time at which the DC was really delivered: covered by the meter."""
@@ -31,7 +39,7 @@ def far(
     """Vehicles whose clocks, or whose meter's clock, are off by up to `largestOffsetMin`."""
     together = _of_meter(given, curves, parameters, there)
     if together is not None:
-        return [clock_offset(id_, together, of_meter=True) for id_ in suspects]
+        return [clock_offset(given, id_, together, of_meter=True) for id_ in suspects]
     best: tuple[float, str, Fit] | None = None
     for id_ in suspects:
         others = [other for other in there if other != id_]
@@ -40,7 +48,7 @@ def far(
         found = _fit(given, curves, parameters, curves.whole[id_], curves.unclaimed(others))
         if found is not None and (best is None or found.misfit < best[0]):
             best = found.misfit, id_, found
-    return [] if best is None else [clock_offset(best[1], best[2])]
+    return [] if best is None else [clock_offset(given, best[1], best[2])]
 
 
 def _of_meter(
@@ -82,25 +90,39 @@ def _fit(
     return found if is_known else None
 
 
-def clock_offset(vehicle_id: str, found: Fit, *, of_meter: bool = False) -> Found:
-    """How late the vehicle's timestamps are against the meter's."""
+def clock_offset(given: Evidence, vehicle_id: str, found: Fit, *, of_meter: bool = False) -> Found:
+    """How late the vehicle's timestamps are against the meter's; and whose clock is wrong, where
+    all vehicles at the meter or its own arrival says so."""
     evidence = {
         "offsetS": round(found.offset_s / 10) * 10,
         "efficiency": round(found.efficiency, 3),
         "misfit": round(found.misfit, 3),
     }
-    return Found(vehicle_id, "clock_offset", evidence | ({"clockOf": "meter"} if of_meter else {}))
+    whose = "meter" if of_meter else _whose(given, vehicle_id, found.offset_s)
+    return Found(vehicle_id, "clock_offset", evidence | ({"clockOf": whose} if whose else {}))
 
 
-def said(offset_s: float) -> str:
+def _whose(given: Evidence, vehicle_id: str, late_s: float) -> str | None:
+    """Whose newest timestamp is off its arrival by what the curves are off."""
+    about = max(_ABOUT_S, _ABOUT * abs(late_s))
+
+    def is_off(subject: Subject, by_s: float) -> bool:
+        behind_s = given.behind_s.get(subject)
+        return behind_s is not None and abs(behind_s - by_s) <= about
+
+    of_vehicle = is_off(Subject("vehicle", vehicle_id), -late_s)
+    of_meter = is_off(Subject("meter", given.meter_id), late_s)
+    if of_vehicle == of_meter:
+        return None
+    return "vehicle" if of_vehicle else "meter"
+
+
+def said(offset_s: float, *, short: bool = False) -> str:
     """An offset in words: whole hours are a time zone that is wrong, or daylight saving time."""
     hours = round(offset_s / 3600)
     way = "late" if offset_s > 0 else "early"
     if hours and abs(offset_s - hours * 3600) <= _WHOLE_S:
         unit = "hour" if abs(hours) == 1 else "hours"
-        return f"{abs(hours)} {unit} too {way} (a wrong time zone, or daylight saving time)"
+        why = "" if short else " (a wrong time zone, or daylight saving time)"
+        return f"{abs(hours)} {unit} too {way}{why}"
     return f"{abs(offset_s):.0f} s too {way}"
-
-
-_WHOLE_S = 150
-"""Curves tell an offset to about two minutes."""

@@ -1,6 +1,7 @@
 """dc_exceeds_ac: the boundaries, and each cause by its curves."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 
 import msgspec
@@ -10,7 +11,7 @@ from fleetmeter.anomalies.excess import exceeding
 from fleetmeter.anomalies.model import Change
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.rules import Rulebook
-from tests.unit.anomalies.fleet import Fleet, at, between, of, vehicle
+from tests.unit.anomalies.fleet import Fleet, at, between, meter, of, vehicle
 
 SESSION = (10.4, 14.2)
 EFFICIENCY = 0.92
@@ -401,3 +402,33 @@ def test_a_meter_that_shows_nothing_yet_is_not_late() -> None:
     opened, revised = found(fleet)
     assert (opened.cause, opened.at) == ("unknown", at(12))
     assert (revised.cause, revised.at) == ("reporting_lag", at(13))
+
+
+@pytest.mark.parametrize(
+    ("vehicle_behind_s", "meter_behind_s", "whose"),
+    [
+        (3 * 3600, 4, "vehicle"),
+        (5, -3 * 3600, "meter"),
+        (5, 4, None),
+        (None, None, None),
+        (3 * 3600, -3 * 3600, None),
+        (40 * 24 * 3600, 40 * 24 * 3600, None),  # imported
+    ],
+)
+def test_arrival_says_whose_clock_is_wrong(
+    vehicle_behind_s: float | None, meter_behind_s: float | None, whose: str | None
+) -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", (34.4, 37.2), late_s=-3 * 3600, last=60)
+    fleet.meters_("M", (0, 60), between(34.4, 37.2, 11, 0.01))
+    for subject, behind_s in ((vehicle("V"), vehicle_behind_s), (meter("M"), meter_behind_s)):
+        if behind_s is not None:
+            fleet.devices[subject] = msgspec.structs.replace(
+                fleet.devices[subject],
+                newest=at(60),
+                last_seen=at(60) + timedelta(seconds=behind_s),
+            )
+    change = cause_of(found(fleet, 60))
+    assert change.evidence.get("clockOf") == whose
+    assert ("or those of M" in change.summary) == (whose is None)
+    assert ("the timestamps of M are 3 hours too late" in change.summary) == (whose == "meter")
