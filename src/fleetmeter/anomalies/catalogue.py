@@ -62,8 +62,9 @@ _RULES = (
         "dc_exceeds_ac",
         "More delivered than consumed",
         "In an hour that the meter covers, more DC was delivered at it than it metered AC. The "
-        "readings say which vehicle and why: another meter's curve fits, the clocks differ, "
-        "readings are missing, the register was reset, or the meter reports late and in lumps.",
+        "readings say which vehicle and why: another meter's curve fits, the clocks differ, by up "
+        "to 12 hours, readings are missing, the register was reset, or the meter reports late and "
+        "in lumps.",
         "Energy is conserved, so any excess is an error. 4 % is what a meter of class B of EN "
         "50470 (1 to 2 %) and a vehicle's own measurement may differ by; 0.4 kWh is two minutes "
         "at 11 kW, what clocks and the edges of intervals may shift between hours.",

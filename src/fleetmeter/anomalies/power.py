@@ -33,6 +33,8 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> Iterator[_Suspect]:
         own = rulebook.of(_KIND, subject, device.site if device else None)
         parameters = cast(PowerImplausible, own)
         rated_w = None if device is None else device.rated_power_w
+        if not rated_w and device is not None and device.role not in (None, "charger"):
+            continue  # a depot may well take megawatts
         limit_w = parameters.factor * rated_w if rated_w else parameters.unrated_kw * 1000
         least_mwh = limit_w * 1000 * parameters.minutes / 60
         if parameters.enabled and (energy_mwh >= least_mwh / 2 or subject in goes_on):

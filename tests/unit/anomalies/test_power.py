@@ -119,3 +119,21 @@ def test_standby_in_watt_hours_has_no_cause_until_somebody_charges() -> None:
     opened, revised = metered(between(5, 7, 2_200, 4.3), last=20, rated_w=2_300)
     assert (opened.cause, opened.at) == ("unknown", at(1))
     assert (revised.cause, revised.at, revised.revises) == ("unit_wh", at(6), True)
+
+
+@pytest.mark.parametrize(
+    ("role", "rated_w", "opens"),
+    [
+        ("charger", None, True),
+        ("site", None, False),
+        ("storage", None, False),
+        ("site", 900_000, True),
+    ],
+)
+def test_what_is_no_charger_and_has_no_rating_may_take_megawatts(
+    role: str, rated_w: int | None, opens: bool
+) -> None:
+    fleet = Fleet()
+    fleet.add_meter("M", rated_w=rated_w, role=role)
+    fleet.meters_("M", (0, 5), 1_900)
+    assert bool(fleet.fold(0, 5)) == opens
