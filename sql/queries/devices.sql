@@ -4,7 +4,8 @@
 -- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
 select
     s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh
+    d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
+    a.sent_time, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
@@ -18,11 +19,29 @@ left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_
 where d.kind = :kind
     and d.id = :device_id
 
+-- name: device_habits(kind, device_id)^
+-- How a device reports by its newest readings, what is expected of it, and what the rules remember (primary keys).
+select
+    observed_interval_s(s.device, s.time) as observed_interval_s,
+    coalesce(d.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,
+    coalesce((m.memory ->> 'pauses')::integer, 0) as pauses
+from devices as d
+join live_state as s
+    on s.device = d.device
+left join anomaly_memory as m
+    on m.aspect = 'hours'
+    and m.device_kind = d.kind
+    and m.device_id = d.id
+cross join accounting as a
+where d.kind = :kind
+    and d.id = :device_id
+
 -- name: devices(kind, after, limit)
 -- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
 select
     s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh
+    d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
+    a.sent_time, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device

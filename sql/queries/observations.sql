@@ -24,6 +24,12 @@ from points('vehicle', :ids, :starts, :end)
 select id, time, energy_mwh, span_ms, voltage_mv, reset, voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
 from points('meter', :ids, :starts, :end)
 
+-- name: peaks(kind, ids, starts, limits_w, end)
+-- Of some devices' readings, each device's from a time of its own, oldest first, those whose energy is a power above a
+-- limit of its own (primary key, only the chunks of the window).
+select id, time, energy_mwh, span_ms
+from peaks(:kind, :ids, :starts, :limits_w, :end)
+
 -- name: roster()
 -- Every device that is there (live state, whole).
 select
@@ -32,6 +38,9 @@ select
     d.site,
     coalesce(d.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,
     d.battery_capacity_wh,
+    d.rated_power_w,
+    d.role,
+    d.reports,
     m.id as meter_id,
     s.time,
     s.last_seen
@@ -52,6 +61,9 @@ select
     d.site,
     coalesce(d.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,
     d.battery_capacity_wh,
+    d.rated_power_w,
+    d.role,
+    d.reports,
     m.id as meter_id,
     s.time,
     s.last_seen

@@ -56,7 +56,7 @@ from (
 -- by kind and id, primary keys).
 select
     s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, d.stamp_by_arrival, a.sent_time
+    d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival, a.sent_time
 from devices as d
 join live_state as s
     on s.device = d.device

@@ -85,7 +85,8 @@ select
     d.time_zone,
     d.battery_capacity_wh,
     d.register_rollover_mwh,
-    coalesce(d.stamp_by_arrival, false) as stamp_by_arrival
+    coalesce(d.stamp_by_arrival, false) as stamp_by_arrival,
+    d.reports
 from devices as d
 where d.kind = 'vehicle';
 
@@ -99,7 +100,8 @@ select
     coalesce(d.role, 'charger') as role,
     d.rated_power_w,
     d.register_rollover_mwh,
-    coalesce(d.stamp_by_arrival, false) as stamp_by_arrival
+    coalesce(d.stamp_by_arrival, false) as stamp_by_arrival,
+    d.reports
 from devices as d
 where d.kind = 'meter';
 

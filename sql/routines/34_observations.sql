@@ -137,6 +137,40 @@ begin
 end;
 $$;
 
+-- Of the readings of some devices of a kind, of each from a time of its own up to p_end, both included, oldest first,
+-- those whose energy is a power above a limit of the device's own: by the primary key.
+create or replace function peaks(
+    p_kind text,
+    p_ids text[],
+    p_starts timestamptz[],
+    p_limits_w float8[],
+    p_end timestamptz
+)
+returns table (id text, "time" timestamptz, energy_mwh bigint, span_ms bigint)
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_first constant timestamptz := (select min(s.start) from unnest(p_starts) as s (start));
+begin
+    return query
+    select d.id, r.time, r.energy_mwh, r.span_ms
+    from unnest(p_ids, devices_of(p_kind, p_ids), p_starts, p_limits_w) as d (id, device, start, limit_w)
+    cross join lateral (
+        select h.time, h.energy_mwh, h.span_ms
+        from readings as h
+        where h.device = d.device
+            and h.time >= d.start
+            and h.time >= l_first
+            and h.time <= p_end
+            and h.span_ms > 0
+            and h.energy_mwh > d.limit_w * h.span_ms / 3600
+        order by h.time
+    ) as r;
+end;
+$$;
+
 -- When the newest reading of each of some devices of a kind in (p_since, p_until] was: a look by the primary key each.
 create or replace function newest_times(p_kind text, p_ids text[], p_since timestamptz, p_until timestamptz)
 returns table (id text, "time" timestamptz)

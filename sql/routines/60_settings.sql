@@ -43,7 +43,8 @@ begin
         battery_capacity_wh = l_is.battery_capacity_wh,
         rated_power_w = l_is.rated_power_w,
         role = l_is.role,
-        stamp_by_arrival = l_is.stamp_by_arrival
+        stamp_by_arrival = l_is.stamp_by_arrival,
+        reports = l_is.reports
     where d.device = l_was.device;
     if (l_is.register_rollover_mwh, l_is.reporting_interval_s)
         is distinct from (l_was.register_rollover_mwh, l_was.reporting_interval_s)

@@ -284,8 +284,10 @@ def simulate_command(**options: Any) -> None:
       voltage_out_of_range   sag, swell
       soc_mismatch           soc, energy
       clock_skew             behind, ahead
-      dc_exceeds_ac          wrong-meter, clock-offset, missing-ac, register-reset,
-                             reporting-lag
+      power_implausible      wh, double
+      soc_stuck              soc_scale           register_unstable
+      dc_exceeds_ac          wrong-meter, clock-offset, time-zone, missing-ac,
+                             register-reset, reporting-lag
     """
     from fleetmeter.simulate import command  # what it needs, nothing else does
 

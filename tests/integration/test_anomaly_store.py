@@ -10,8 +10,14 @@ import msgspec
 import pytest
 
 from fleetmeter.anomalies import store
-from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject
-from fleetmeter.anomalies.rules import RULES, Rulebook
+from fleetmeter.anomalies.catalogue import RULES
+from fleetmeter.anomalies.model import (
+    Anomaly,
+    Change,
+    Kind,
+    Subject,
+)
+from fleetmeter.anomalies.rules import Rulebook
 from tests.conftest import Server, migrated_database, new_uid
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

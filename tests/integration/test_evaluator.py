@@ -533,7 +533,8 @@ def test_a_late_device_whose_meter_feeds_another_vehicle_is_not_blamed(place: Pl
         if isinstance(row, MeterRow) and row.meter_id == "M5":
             charges = within(row.time - INTERVAL, 2, 22, 29)
             dc, ac = (275_000, 308_000) if charges else (0, 0)
-            rows.append(VehicleRow("V5", row.time, dc, 3000, 2000, "M5"))
+            soc = 3000 + row.time.minute
+            rows.append(VehicleRow("V5", row.time, dc, soc, 2000, "M5"))
             rows.append(row._replace(energy_mwh=row.energy_mwh + ac))
         else:
             rows.append(row)

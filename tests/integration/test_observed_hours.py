@@ -268,6 +268,31 @@ def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
     assert list(map(tuple, rows)) == list(map(tuple, expected))
 
 
+def test_readings_above_a_power(place: Place) -> None:
+    limits_w = {"M0": 3000.0, "M1": 0.0, "M2": 1e9}
+    starts = [place.begin + n * HOUR for n in range(3)]
+    rows = place.ask(
+        queries.peaks,
+        kind="meter",
+        ids=list(limits_w),
+        starts=starts,
+        limits_w=list(limits_w.values()),
+        end=place.end - HOUR,
+    )
+    expected = [
+        tuple(row)
+        for id_, since in zip(limits_w, starts, strict=True)
+        for row in place.db.fetch(
+            "select meter_id, time, energy_mwh, span_ms from meter_readings"
+            " where meter_id = $1 and time >= $2 and time <= $3 order by time",
+            *(id_, since, place.end - HOUR),
+        )
+        if row[3] and row[2] is not None and row[2] * 3600 / row[3] > limits_w[id_]
+    ]
+    assert list(map(tuple, rows)) == expected
+    assert {row[0] for row in rows} == {"M0", "M1"}
+
+
 def test_the_newest_reading_before_a_time(place: Place) -> None:
     for kind in ("vehicle", "meter"):
         ids = [f"{kind[0].upper()}{number}" for number in range(4)]

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleetmeter.anomalies.catalogue import RULES
 from fleetmeter.anomalies.judgement import cold_allowance, expected
 from fleetmeter.anomalies.model import Cause, Kind
 from fleetmeter.anomalies.parameters import EXPECTED, EfficiencyLow
-from fleetmeter.anomalies.rules import RULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "anomalies.md").read_text()
 
@@ -19,7 +19,10 @@ def defaults_of(kind: Kind) -> str:
     values: dict[str, Any] = msgspec.to_builtins(RULES[kind].parameters())
     del values["enabled"]
     values.pop("expected", None)
-    return f"| `{kind}` | {', '.join(f'`{name}` {value:g}' for name, value in values.items())} |"
+    shown = (
+        f"`{name}` {'null' if value is None else f'{value:g}'}" for name, value in values.items()
+    )
+    return f"| `{kind}` | {', '.join(shown)} |"
 
 
 @pytest.mark.parametrize("kind", RULES)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import cast
 
+from fleetmeter.anomalies.asked import Needs, VehiclePoint
 from fleetmeter.anomalies.crossings import crossings, longest_gap
-from fleetmeter.anomalies.model import Hour, Kind, Needs, Subject, VehiclePoint
+from fleetmeter.anomalies.device_parameters import BatteryColdCharging, BatteryHot
+from fleetmeter.anomalies.model import Hour, Kind, Subject
 from fleetmeter.anomalies.observed import Observed
-from fleetmeter.anomalies.parameters import BatteryColdCharging, BatteryHot
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.turn import HourTurn, interval_s
 

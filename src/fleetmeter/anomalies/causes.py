@@ -2,9 +2,9 @@
 do with it.
 
 In the order of how much a find proves: another meter's curve fits one vehicle, while the others at
-its own meter fit without it; its own meter's curve fits when shifted; or the meter is at fault,
-which concerns all vehicles there: its register was reset, readings are missing, or it shows its
-energy late and in lumps.
+its own meter fit without it; its own meter's curve fits when shifted, a little (_shifted) or by
+hours (offsets.py); or the meter is at fault, which concerns all vehicles there: its register was
+reset, readings are missing, or it shows its energy late and in lumps.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from fleetmeter.anomalies.curves import Fit, bounds, fit, unexplained
 from fleetmeter.anomalies.evidence import OTHERS_EFFICIENCY, Curves, Evidence, Found, tolerance_mwh
 from fleetmeter.anomalies.meter_causes import at_fault, for_all, resets, took_part_of
+from fleetmeter.anomalies.offsets import clock_offset, far
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
 _GOOD = 0.07
@@ -27,6 +28,9 @@ _STRANGE = 0.3
 
 _BETTER = 0.4
 """So much less than with the vehicle as it is."""
+
+_NEAR_MIN = 90
+"""Up to such an offset, what is not known yet of a session may be left out."""
 
 _SAME_TIME_MIN = 3
 """Clocks of devices that are right differ by less."""
@@ -43,7 +47,7 @@ class Explanation(NamedTuple):
 def explain(given: Evidence, parameters: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
     """Which of the vehicles that charged at a meter do not fit, and why; none: all fit."""
     curves = Curves(given)
-    there = [id_ for id_ in given.begins if bounds(curves.dc[id_])]
+    there = [id_ for id_ in given.begins if bounds(curves.whole[id_])]
     wrong = _elsewhere(given, curves, parameters, [id_ for id_ in suspects if id_ in there])
     rest = [id_ for id_ in there if id_ not in {each.vehicle_id for each in wrong}]
     left = [id_ for id_ in rest if id_ in suspects]
@@ -58,8 +62,13 @@ def explain(given: Evidence, parameters: DcExceedsAc, suspects: Sequence[str]) -
     shifted, fitting = _shifted(given, curves, parameters, rest, left)
     if shifted:
         return Explanation([*wrong, shifted], True)
-    if len(fitting) == len(left):
+    if fitting and len(fitting) == len(left):
         return Explanation(wrong, True)
+    by_hours = far(given, curves, parameters, rest, [id_ for id_ in left if id_ not in fitting])
+    if by_hours:
+        return Explanation([*wrong, *by_hours], True)
+    if not given.is_covered:
+        return Explanation(wrong, bool(wrong))
     of_meter, is_sure = at_fault(given, curves, parameters, rest, left)
     return Explanation([*wrong, *of_meter], is_sure)
 
@@ -115,7 +124,7 @@ def _elsewhere(
         alone = fit(curves.dc[id_], curves.ac.mwh, _SAME_TIME_MIN)
         if _good(alone, False) or (own is not None and own.misfit < _STRANGE):
             continue
-        own, is_shared = _own(curves, id_, there, parameters.largest_offset_min)
+        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, parameters.largest_offset_min))
         best: tuple[float, str, Fit] | None = None
         for other in curves.others:
             if other in taken:
@@ -161,7 +170,7 @@ def _match(given: Evidence, curves: Curves, id_: str, other: str) -> Fit | None:
 def _fit_together(curves: Curves, rest: Sequence[str], parameters: DcExceedsAc) -> bool:
     """Whether the vehicles that are left have no more than the meter metered."""
     delivered = sum(sum(curves.dc[id_]) for id_ in rest)
-    return delivered - sum(curves.ac.mwh) <= tolerance_mwh(parameters, delivered)
+    return delivered - sum(curves.ac.mwh[curves.near :]) <= tolerance_mwh(parameters, delivered)
 
 
 def _shifted(
@@ -176,7 +185,7 @@ def _shifted(
     best: tuple[float, str, Fit] | None = None
     fitting: list[str] = []
     for id_ in suspects:
-        own, is_shared = _own(curves, id_, there, parameters.largest_offset_min)
+        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, parameters.largest_offset_min))
         if own is None or not _good(own, is_shared):
             continue
         if _is_at_the_same_time(given, curves, id_, there, parameters, own):
@@ -195,9 +204,4 @@ def _shifted(
     if best is None:
         return None, fitting
     misfit, id_, own = best
-    evidence = {
-        "offsetS": round(own.offset_s / 10) * 10,
-        "efficiency": round(own.efficiency, 3),
-        "misfit": round(misfit, 3),
-    }
-    return Found(id_, "clock_offset", evidence), fitting
+    return clock_offset(given, id_, own._replace(misfit=misfit)), fitting

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
 
+from fleetmeter.anomalies.device_parameters import ClockSkew
 from fleetmeter.anomalies.memory import Skew
 from fleetmeter.anomalies.model import ClockSample, Kind
-from fleetmeter.anomalies.parameters import ClockSkew
 from fleetmeter.anomalies.turn import Turn
 
 _KIND: Kind = "clock_skew"

@@ -138,6 +138,13 @@ def bounds(mwh: Sequence[float]) -> tuple[int, int] | None:
     return (minutes[0], minutes[-1]) if minutes else None
 
 
+def covered(covered_s: Sequence[float], dc: Sequence[float], offset_min: int) -> float:
+    """Which part of the minutes in which DC was delivered a meter covers, so much earlier."""
+    minutes = [minute - offset_min for minute, energy in enumerate(dc) if energy > 0]
+    found = sum(covered_s[each] for each in minutes if 0 <= each < len(covered_s))
+    return found / (60 * len(minutes)) if minutes else 0.0
+
+
 def fit(dc: Sequence[float], ac: Sequence[float], most_offset_min: int) -> Fit | None:
     """The offset at which AC explains DC best; None: nothing can be compared.
 

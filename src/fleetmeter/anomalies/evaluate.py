@@ -9,9 +9,29 @@ nothing else.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from fleetmeter.anomalies import battery, clocks, efficiency, exceeds, silence, soc, supply
+from fleetmeter.anomalies import (
+    battery,
+    clocks,
+    efficiency,
+    exceeds,
+    power,
+    registers,
+    silence,
+    soc,
+    soc_scale,
+    soc_stuck,
+    standby,
+    voltage,
+)
+from fleetmeter.anomalies.asked import Known, Needs
+from fleetmeter.anomalies.excess import LONGEST
 from fleetmeter.anomalies.memory import EMPTY_AFTER, MEMORY_DAYS, Condition, Memory
-from fleetmeter.anomalies.model import ClockSample, Hour, Kind, Known, Needs, Subject
+from fleetmeter.anomalies.model import (
+    ClockSample,
+    Hour,
+    Kind,
+    Subject,
+)
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.sessions import follow
@@ -46,8 +66,10 @@ def needs(hour: Hour, memories: Mapping[Subject, Memory], rulebook: Rulebook) ->
     silence.need(observed, rulebook, found)
     exceeds.need(observed, rulebook, found)
     battery.need(observed, rulebook, found)
-    supply.need(observed, rulebook, found)
+    voltage.need(observed, rulebook, found)
     soc.need(observed, rulebook, found)
+    soc_stuck.need(observed, rulebook, found)
+    power.need(observed, rulebook, found)
     return found
 
 
@@ -67,8 +89,12 @@ def evaluate(
         efficiency.judge(turn, followed)
         exceeds.judge_session(turn, followed)
         soc.judge(turn, followed)
-    supply.judge_standby(turn, observed)
-    supply.judge_voltage(turn, observed)
+        soc_stuck.judge(turn, followed)
+        soc_scale.judge(turn, followed)
+    standby.judge(turn, observed)
+    voltage.judge(turn, observed)
+    power.judge(turn, observed)
+    registers.judge(turn, observed)
     battery.judge(turn, observed)
     silence.judge(turn, observed)
     if hour.starts.hour == _FORGOTTEN_AT_H:
@@ -129,3 +155,9 @@ def _forget(turn: HourTurn, observed: Observed) -> None:
             turn.remembered(subject).judged = [j for j in memory.judged if j.ended > oldest]
         if memory.run is not None and memory.run.last <= oldest:
             turn.remembered(subject).run = None
+        if memory.falls and memory.falls[-1][0] <= oldest:
+            turn.remembered(subject).falls = []
+        if memory.charged is not None and memory.charged <= oldest:
+            turn.remembered(subject).charged = None
+        if memory.unclaimed is not None and turn.ends - memory.unclaimed > LONGEST:
+            turn.remembered(subject).unclaimed = None

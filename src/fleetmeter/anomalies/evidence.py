@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from fleetmeter.anomalies.asked import MeterPoint, VehiclePoint
 from fleetmeter.anomalies.curves import Curve, Interval, curve, less, silences
-from fleetmeter.anomalies.model import Cause, MeterPoint, VehiclePoint
+from fleetmeter.anomalies.model import Cause, Subject
 from fleetmeter.anomalies.parameters import DcExceedsAc
 
 OTHERS_EFFICIENCY = 0.9
@@ -20,6 +21,7 @@ class Evidence(NamedTuple):
     """A whole hour."""
 
     minutes: int
+    meter_id: str
     meter_points: Sequence[Interval]
     meter_interval_s: int
     vehicle_points: Mapping[str, Sequence[Interval]]
@@ -31,6 +33,19 @@ class Evidence(NamedTuple):
     other_interval_s: Mapping[str, int]
     taken_there: Mapping[str, Sequence[str]]
     """By other meter: vehicles (of `vehicle_points`) that charged there by their own account."""
+
+    near: datetime
+    """Before it, readings count only where a clock may be hours off."""
+
+    neighbours: Sequence[str] = ()
+    """Vehicles (of `vehicle_points`) that may have charged at the meter before."""
+
+    behind_s: Mapping[Subject, float] = {}
+    """How far the newest timestamps of the meter and of vehicles are behind their arrival, of those
+    that have reported."""
+
+    is_covered: bool = True
+    """The meter reported while DC was delivered. False: nothing is said of that time itself."""
 
 
 def intervals(points: Iterable[VehiclePoint | MeterPoint], start: datetime) -> list[Interval]:
@@ -60,17 +75,34 @@ class Curves:
 
     def __init__(self, given: Evidence) -> None:
         self.ac = curve(given.meter_points, given.start, given.minutes, given.meter_interval_s)
+        self.near = round((given.near - given.start).total_seconds() / 60)
+        """The minute before which only far offsets look."""
+
         self.dc: dict[str, list[float]] = {
             id_: curve(points, given.start, given.minutes, given.vehicle_interval_s[id_]).mwh
             for id_, points in given.vehicle_points.items()
         }
-        self.silences = silent = silences(self.ac.covered_s)
+        self.claimed = [self.dc[id_] for id_ in given.neighbours]
+        """DC that was delivered at the meter beside and before the sessions that are looked at."""
+
+        self.whole: dict[str, list[float]] = {}
+        """DC of those sessions, also of when the meter was silent."""
+
+        self.silences = silent = [
+            (max(first, self.near), last)
+            for first, last in silences(self.ac.covered_s)
+            if last > self.near
+        ]
         for id_, begins in given.begins.items():
             # the first reading's energy came before it
             since_s = (begins - given.start).total_seconds() - given.vehicle_interval_s[id_]
-            before = round(since_s / 60)
-            for first, last in [(0, max(0, before)), *silent]:
-                self.dc[id_][first:last] = [0.0] * (last - first)
+            before = max(0, round(since_s / 60))
+            dc = self.dc[id_]
+            self.claimed.append([*dc[:before], *([0.0] * (len(dc) - before))])
+            dc[:before] = [0.0] * before
+            self.whole[id_] = list(dc)
+            for first, last in silent if given.is_covered else ():
+                dc[first:last] = [0.0] * (last - first)
         self.others: dict[str, Curve] = {
             id_: curve(points, given.start, given.minutes, given.other_interval_s[id_])
             for id_, points in given.other_points.items()
@@ -81,6 +113,12 @@ class Curves:
         if not ids:
             return [0.0] * len(self.ac.mwh)
         return [sum(values) for values in zip(*(self.dc[id_] for id_ in ids), strict=True)]
+
+    def unclaimed(self, others: Sequence[str]) -> list[float]:
+        """What the meter's curve leaves when all but one took theirs from it, and that one what it
+        took before."""
+        taken = [*self.claimed, *(self.whole[id_] for id_ in others)]
+        return less(self.ac.mwh, taken, OTHERS_EFFICIENCY)
 
     def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
         """What a meter's curve leaves when these vehicles took theirs from it."""

@@ -1,31 +1,34 @@
 """Where an hour has more DC than AC, and whose readings may say why."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
+from fleetmeter.anomalies.candidates import EFFICIENCY, candidates, surpluses
 from fleetmeter.anomalies.evidence import tolerance_mwh
-from fleetmeter.anomalies.memory import Suspicion
-from fleetmeter.anomalies.model import Kind, Subject, VehicleHour
+from fleetmeter.anomalies.memory import Suspicion, Unexplained
+from fleetmeter.anomalies.model import (
+    Kind,
+    MeterHour,
+    Subject,
+    VehicleHour,
+)
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.parameters import DcExceedsAc
+from fleetmeter.anomalies.pauses import only_while_charging
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.turn import interval_s
 
 KIND: Kind = "dc_exceeds_ac"
 
-_EFFICIENCY = 0.9
-"""Assumed of vehicles that charge at a meter, to see what is left for another."""
+_UNCLAIMED_MWH = 400_000
+"""More in an hour than standby and losses: it may be somebody's charging."""
 
-_LEFT_MWH = 100_000
-"""Less is nobody's charging."""
+LONGEST = timedelta(hours=13)
+"""So much later or earlier, a meter may show what a vehicle took whose clock is 12 hours off."""
 
 _LONG_S = 1800
 """Energy of longer than the readings of an hour tell: of a register, since one before it."""
-
-_SURPLUS = (0.9, 2.0)
-"""AC for a vehicle's DC at the meter at which it may charge in truth: between these times as
-much."""
 
 
 class Group(NamedTuple):
@@ -49,6 +52,20 @@ class Group(NamedTuple):
 
     dc_mwh: int
     ac_mwh: int
+    """Of the hour with the largest excess."""
+
+    is_covered: bool
+    """The meter reported in that hour."""
+
+
+class Excess(NamedTuple):
+    """More DC than AC in an hour of a meter."""
+
+    meter_id: str
+    mwh: int
+    dc_mwh: int
+    ac_mwh: int
+    is_covered: bool
 
 
 def _parameters(observed: Observed, rulebook: Rulebook, vehicle_id: str) -> DcExceedsAc:
@@ -57,24 +74,34 @@ def _parameters(observed: Observed, rulebook: Rulebook, vehicle_id: str) -> DcEx
     return cast(DcExceedsAc, rulebook.of(KIND, subject, device.site if device else None))
 
 
-def exceeding(observed: Observed, rulebook: Rulebook) -> dict[str, int]:
-    """Meters at which more DC was delivered in this hour than AC was metered, and how much; mWh."""
+def exceeding(observed: Observed, rulebook: Rulebook) -> dict[str, Excess]:
+    """Meters at which more DC was delivered in this hour than AC was metered.
+
+    Where the meter did not report, that alone says nothing.
+    """
     found = {}
     for meter_id, rows in observed.at_meter.items():
-        meter = observed.meters.get(meter_id)
-        if meter is None or not meter.readings:  # when its energy came is not known
-            continue
         dc_mwh = sum(row.dc_mwh for row in rows)
-        excess = dc_mwh - meter.unattributed_mwh - sum(row.ac_mwh or 0 for row in rows)
+        meter = observed.meters.get(meter_id)
+        ac_mwh = 0 if meter is None else observed.metered_mwh(meter_id)
+        excess = dc_mwh - ac_mwh
         if excess <= 0 or any(_is_of_before(observed, row) for row in rows):
             continue
         parameters = _parameters(observed, rulebook, max(rows, key=lambda r: r.dc_mwh).vehicle_id)
         interval = _longest_interval_s(observed, meter_id, rows)
-        if meter.covered_ac_s >= parameters.coverage * 3600 and _is_much(
-            excess, dc_mwh, interval, parameters
-        ):
-            found[meter_id] = excess
+        if _is_much(excess, dc_mwh, interval, parameters):
+            is_covered = _is_covered(meter, rows, parameters)
+            found[meter_id] = Excess(meter_id, excess, dc_mwh, ac_mwh, is_covered)
     return found
+
+
+def _is_covered(
+    meter: MeterHour | None, rows: Sequence[VehicleHour], parameters: DcExceedsAc
+) -> bool:
+    """Whether the meter reported in the hour, or in as much of it as the vehicles there."""
+    if meter is None or not meter.readings:  # when its energy came is not known
+        return False
+    return meter.covered_ac_s >= parameters.coverage * 3600 or all(row.comparable for row in rows)
 
 
 def _is_of_before(observed: Observed, row: VehicleHour) -> bool:
@@ -98,58 +125,107 @@ def _longest_interval_s(observed: Observed, meter_id: str, rows: Sequence[Vehicl
 
 def groups(observed: Observed, rulebook: Rulebook) -> Iterator[Group]:
     """Meters whose excess is not explained by vehicles that are known to exceed, and those that
-    were not sure an hour ago."""
+    were not sure before."""
     excesses = exceeding(observed, rulebook)
     suspicions = {subject.device_id: memory.suspicion for subject, memory in observed.suspected}
     if not excesses and not suspicions:
         return
     metered = {other: observed.metered_mwh(other) for other in observed.at_meter}
-    surpluses = _surpluses(observed, metered)
+    surplus = surpluses(observed, metered)
     for meter_id in sorted(excesses.keys() | suspicions.keys()):
-        suspicion = suspicions.get(meter_id)
+        suspicion, excess = suspicions.get(meter_id), excesses.get(meter_id)
+        is_covered = bool((excess and excess.is_covered) or (suspicion and suspicion.is_covered))
+        if not is_covered and not _may_fit(observed, meter_id):
+            continue
         rows = observed.at_meter.get(meter_id, [])
-        known = {row.vehicle_id for row in rows if exceeds(observed, row.vehicle_id)}
-        if suspicion is None:
-            dc_mwh = sum(row.dc_mwh for row in rows)
-            of_known = sum(row.dc_mwh for row in rows if row.vehicle_id in known)
-            left = excesses[meter_id] - of_known
-            biggest = max(rows, key=lambda r: r.dc_mwh).vehicle_id
-            parameters = _parameters(observed, rulebook, biggest)
-            interval = _longest_interval_s(observed, meter_id, rows)
-            if not _is_much(left, dc_mwh - of_known, interval, parameters):
-                continue
-        ids = sorted(
-            {row.vehicle_id for row in rows} | set(suspicion.vehicles if suspicion else ())
-        )
-        suspects = [
-            id_
-            for id_ in ids
-            if _parameters(observed, rulebook, id_).enabled and not exceeds(observed, id_)
-        ]
+        if excess is not None and suspicion is None and not _is_new(observed, rulebook, excess):
+            continue
+        suspects, begins = _who(observed, rulebook, meter_id, rows, suspicion)
         if not suspects:
             continue
-        begins = {id_: _begin(observed, id_, meter_id, suspicion) for id_ in ids}
-        for id_ in suspects:
-            memory = observed.memories.get(Subject("vehicle", id_))
-            if memory and memory.session and memory.session.meter == meter_id:
-                for other in memory.session.others:
-                    begins.setdefault(other, begins[id_])
+        most = _parameters(observed, rulebook, suspects[0]).other_meters
+        others = (
+            candidates(observed, most, meter_id, suspects, surplus, metered, suspicion)
+            if is_covered or _is_quiet_when_idle(observed, meter_id)
+            else []
+        )
         yield Group(
             meter_id,
             min(begins.values()),
             begins,
             suspects,
-            candidates := _candidates(
-                observed, rulebook, meter_id, suspects, surpluses, metered, suspicion
-            ),
+            others,
             {
                 other: [row.vehicle_id for row in observed.at_meter[other]]
-                for other in candidates
+                for other in others
                 if other in observed.at_meter
             },
-            observed.delivered_mwh(meter_id),
-            observed.metered_mwh(meter_id),
+            *largest(excess, suspicion),
+            is_covered,
         )
+
+
+def _is_new(observed: Observed, rulebook: Rulebook, excess: Excess) -> bool:
+    """Whether vehicles that are known to exceed do not explain it."""
+    rows = observed.at_meter[excess.meter_id]
+    of_known = sum(row.dc_mwh for row in rows if exceeds(observed, row.vehicle_id))
+    biggest = max(rows, key=lambda r: r.dc_mwh).vehicle_id
+    return _is_much(
+        excess.mwh - of_known,
+        excess.dc_mwh - of_known,
+        _longest_interval_s(observed, excess.meter_id, rows),
+        _parameters(observed, rulebook, biggest),
+    )
+
+
+def _who(
+    observed: Observed,
+    rulebook: Rulebook,
+    meter_id: str,
+    rows: Sequence[VehicleHour],
+    suspicion: Suspicion | None,
+) -> tuple[list[str], dict[str, datetime]]:
+    """Vehicles that may be the cause; and since when each vehicle there counts."""
+    ids = sorted({row.vehicle_id for row in rows} | set(suspicion.vehicles if suspicion else ()))
+    suspects = [
+        id_
+        for id_ in ids
+        if _parameters(observed, rulebook, id_).enabled and not exceeds(observed, id_)
+    ]
+    begins = {id_: _begin(observed, id_, meter_id, suspicion) for id_ in ids}
+    for id_ in suspects:
+        memory = observed.memories.get(Subject("vehicle", id_))
+        if memory and memory.session and memory.session.meter == meter_id:
+            for other in memory.session.others:
+                begins.setdefault(other, begins[id_])
+    return suspects, begins
+
+
+def largest(excess: Excess | None, before: Suspicion | Unexplained | None) -> tuple[int, int]:
+    """DC and AC, mWh, of the hour with the largest excess, of this one and those before."""
+    hours = [(each.dc_mwh, each.ac_mwh) for each in (excess, before) if each is not None]
+    return max(hours, key=lambda hour: hour[0] - hour[1], default=(0, 0))
+
+
+def has_surplus(observed: Observed, meter_id: str) -> bool:
+    """Whether a meter metered more than the vehicles there took, by far."""
+    taken = observed.delivered_mwh(meter_id) / EFFICIENCY
+    return observed.metered_mwh(meter_id) - taken >= _UNCLAIMED_MWH
+
+
+def _may_fit(observed: Observed, meter_id: str) -> bool:
+    """Whether a meter metered, in this hour or lately, what no vehicle took."""
+    if has_surplus(observed, meter_id):
+        return True
+    memory = observed.memories.get(Subject("meter", meter_id))
+    before = None if memory is None else memory.unclaimed
+    return before is not None and observed.hour.ends - before <= LONGEST
+
+
+def _is_quiet_when_idle(observed: Observed, meter_id: str) -> bool:
+    """Whether a meter that did not report had nobody there, as far as is known of it."""
+    subject = Subject("meter", meter_id)
+    return only_while_charging(observed.hour.devices.get(subject), observed.memories.get(subject))
 
 
 def exceeds(observed: Observed, vehicle_id: str) -> bool:
@@ -167,56 +243,3 @@ def _begin(
     if memory and memory.session and memory.session.meter == meter_id:
         return memory.session.hours[0].hour
     return suspicion.since if suspicion else observed.hour.starts
-
-
-def _surpluses(observed: Observed, metered: Mapping[str, int]) -> dict[str, float]:
-    """By meter: AC that nobody there took by their own account, mWh."""
-    found = {
-        row.meter_id: float(row.unattributed_mwh)
-        for row in observed.hour.meters
-        if row.unattributed_mwh > _LEFT_MWH
-    }
-    for meter_id, mwh in metered.items():
-        left = mwh - observed.delivered_mwh(meter_id) / _EFFICIENCY
-        if left > _LEFT_MWH:
-            found[meter_id] = left
-    return found
-
-
-def _candidates(
-    observed: Observed,
-    rulebook: Rulebook,
-    meter_id: str,
-    suspects: Sequence[str],
-    surpluses: Mapping[str, float],
-    metered: Mapping[str, int],
-    suspicion: Suspicion | None,
-) -> list[str]:
-    """Other meters that may feed one of the vehicles, the closest by energy of this hour: first of
-    energy that nobody there claims, then of all, since two vehicles may have changed places."""
-    unclaimed: dict[str, float] = {}
-    claimed: dict[str, float] = {}
-    for row in observed.at_meter.get(meter_id, ()):
-        if row.vehicle_id in suspects:
-            _close(unclaimed, surpluses, row.dc_mwh)
-            _close(claimed, metered, row.dc_mwh)
-    number = _parameters(observed, rulebook, suspects[0]).other_meters
-    before = suspicion.candidates if suspicion else []
-    closest = [
-        other
-        for found in (unclaimed, claimed)
-        for other in sorted(found, key=lambda each: (found[each], each))
-        if other != meter_id
-    ]
-    return list(dict.fromkeys([*before, *closest]))[:number]
-
-
-def _close(
-    found: dict[str, float], energies: Mapping[str, float] | Mapping[str, int], dc_mwh: int
-) -> None:
-    """Add meters whose energy may be a vehicle's, and how far it is off what is usual."""
-    least, most = _SURPLUS
-    for other, mwh in energies.items():
-        if least * dc_mwh <= mwh <= most * dc_mwh:
-            off = abs(mwh * _EFFICIENCY / dc_mwh - 1)
-            found[other] = min(off, found.get(other, off))

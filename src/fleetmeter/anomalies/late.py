@@ -250,12 +250,13 @@ def _hold(held: Iterable[_Held], memories: dict[Subject, Memory]) -> None:
         condition = remembered.conditions.get(kind)
         if condition is None or not condition.open:
             started_at, at = anomaly.started_at, anomaly.detected_at
-            condition = Condition(open=True, since=started_at, last="breach", at=at)
+            condition = Condition(True, started_at, anomaly.cause, "breach", at)
         memory.conditions[kind] = condition
         if kind in ("vehicle_silent", "meter_silent") and memory.silent_since is None:
             memory.silent_since = remembered.silent_since or anomaly.started_at
         elif kind == "dc_exceeds_ac" and memory.other_meter is None:
             memory.other_meter = remembered.other_meter
+            memory.unexplained = remembered.unexplained
 
 
 def _is_clear(condition: Condition, since: datetime) -> bool:

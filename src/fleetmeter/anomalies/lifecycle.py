@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from fleetmeter.anomalies.model import Anomaly, Change, Event, Kind, Severity, Subject
+from fleetmeter.anomalies.model import (
+    Anomaly,
+    Change,
+    Event,
+    Kind,
+    Severity,
+    Subject,
+)
 from fleetmeter.errors import FleetMeterError
 
 
@@ -100,6 +107,14 @@ def reopened(anomaly: Anomaly, change: Change, note: str | None = None) -> Step:
     return Step("reopened", again, note=f"{since}; {note}" if note else since)
 
 
+def revised(anomaly: Anomaly, change: Change) -> Step:
+    """The same, with another cause than was known before."""
+    after = msgspec.structs.replace(
+        anomaly, cause=change.cause, summary=change.summary, evidence=change.evidence
+    )
+    return Step("updated", after, note="later readings show the cause")
+
+
 def over(anomaly: Anomaly, ended_at: datetime, now: datetime, note: str | None) -> Step:
     """It is not wrong any more: resolved, unless a person has resolved it before."""
     if anomaly.status == "resolved":
@@ -155,6 +170,10 @@ def steps_of(
             if last is None or last.ended_at is not None:
                 continue
             step = over(last, change.ended_at, now, change.summary)
+        elif change.revises:
+            if last is None or last.ended_at is not None:
+                continue
+            step = revised(last, change)
         elif last is not None and last.ended_at is None:
             continue  # it is known, or a person has settled it while it lasts
         elif last is not None and comes_back(last, change.started_at, terms(change)):

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.model import Cause, Kind
 
 MEMORY_DAYS = 31
 """From how long before must hours be evaluated to know what is wrong after them."""
@@ -26,6 +26,9 @@ class Condition(msgspec.Struct, omit_defaults=True):
 
     since: datetime | None = None
     """When it began, while it is open."""
+
+    cause: Cause | None = None
+    """Why, as far as that was said, while it is open."""
 
     last: Verdict | None = None
     """What was found last, when that was beyond doubt."""
@@ -101,6 +104,30 @@ class Suspicion(msgspec.Struct, omit_defaults=True):
     candidates: list[str] = []
     """Other meters that may have fed them."""
 
+    dc_mwh: int = 0
+    ac_mwh: int = 0
+    """Of the hour with the largest excess."""
+
+    is_covered: bool = True
+    """The meter reported. False: only a curve that fits elsewhere says that something is wrong."""
+
+    until: datetime | None = None
+    """When it did not: readings of later say nothing of it."""
+
+
+class Unexplained(msgspec.Struct, omit_defaults=True):
+    """DC beyond AC whose cause is not known, though later readings may say it."""
+
+    meter: str
+    since: datetime
+    """When the session began, or the first hour that is looked at."""
+
+    until: datetime
+    """Readings of later say nothing of it."""
+
+    dc_mwh: int = 0
+    ac_mwh: int = 0
+
 
 class Run(msgspec.Struct, array_like=True):
     """Hours in a row without charging in which a meter counted too much."""
@@ -112,6 +139,17 @@ class Run(msgspec.Struct, array_like=True):
     """Of these, with a vehicle there that reported."""
 
     mwh: int
+
+
+class Nominal(msgspec.Struct, array_like=True):
+    """The nominal voltage of a meter, as its first day shows it."""
+
+    volts: int
+    since: datetime | None
+    """When the first day began; None: it is over."""
+
+    means: list[float] = []
+    """Volts, of the hours of that day."""
 
 
 class Skew(msgspec.Struct, array_like=True):
@@ -136,14 +174,38 @@ class Memory(msgspec.Struct, omit_defaults=True):
     other_meter: str | None = None
     """Of a vehicle whose DC exceeds the AC of its meter: where it charges instead."""
 
+    unexplained: Unexplained | None = None
+    """Of a vehicle whose DC exceeds the AC of its meter: why is not known."""
+
     suspicion: Suspicion | None = None
     """Of a meter."""
+
+    unclaimed: datetime | None = None
+    """Of a meter: the last hour in which it metered what no vehicle took."""
 
     run: Run | None = None
     """Of a meter."""
 
+    peaking: bool = False
+    """The last hour ended with a power that cannot be."""
+
+    falls: list[tuple[datetime, int]] = []
+    """Of a register: hours in which it fell or began again, and how often."""
+
+    charged: datetime | None = None
+    """Of a meter: when somebody charged there, a week ago at most if somebody did since."""
+
+    nominal: Nominal | None = None
+    """Of a meter, or of a site: as of the first of its meters."""
+
     silent_since: datetime | None = None
     """Of a device: its last reading, when it has been silent for too long since."""
+
+    was_charging: bool | None = None
+    """Of a silent device: whether that last reading was one of charging; None: not known."""
+
+    pauses: int = 0
+    """Of a device: its last silences in a row that lay between two charges."""
 
     silences: list[tuple[datetime, datetime | None]] = []
     """Of a site: when all of it was silent."""

@@ -6,7 +6,7 @@ nothing is found.
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleetmeter.anomalies.curves import LEAST_EFFICIENCY, MOST_EFFICIENCY, Interval, bounds
@@ -22,6 +22,9 @@ _COVERED = 0.95
 
 _LACKING_MIN = 3
 """Minutes of charging that an hour lacks: one such hour is an interruption, two are a fault."""
+
+_BEFORE_MIN = 60
+"""Before a vehicle charged: what a meter showed then may belong to that."""
 
 
 def at_fault(
@@ -52,9 +55,8 @@ def at_fault(
             least_s = max(60 * _LACKING_MIN, 2 * given.meter_interval_s)
             hours = sum(seconds >= least_s for seconds in lacking.values())
             return for_all(took_part, "missing_ac_readings", evidence), hours >= 2
-    lumpy = _is_lumpy(given.meter_points, dc, given.start, given.meter_interval_s)
-    if lumpy is not False:
-        return for_all(took_part, "reporting_lag", evidence), bool(lumpy)
+    if _is_lumpy(given.meter_points, dc, given.start, given.meter_interval_s):
+        return for_all(took_part, "reporting_lag", evidence), True
     if sum(dc) - sum(curves.ac.mwh[charged[0] :]) <= tolerance_mwh(parameters, sum(dc)):
         return [], False  # what an hour lacked came in the next one
     return for_all(took_part[:1], "unknown", evidence), False
@@ -75,10 +77,10 @@ def for_all(vehicle_ids: Sequence[str], cause: Cause, evidence: dict[str, Any]) 
 
 def _is_lumpy(
     points: Sequence[Interval], dc: Sequence[float], start: datetime, interval_s: int
-) -> bool | None:
-    """Whether a meter showed nothing for long while DC was delivered, and then much at once.
+) -> bool:
+    """Whether a meter showed nothing for long while DC was delivered, and then all of it at once.
 
-    None: it has shown nothing at all yet, so it may.
+    A meter that has shown nothing yet may show it later, or never.
     """
     charged = bounds(dc)
     if charged is None:
@@ -94,10 +96,11 @@ def _is_lumpy(
         return False
     lumps = [point for point in during if point.energy_mwh > 4 * mean]
     if not lumps:
-        return None if all(point.energy_mwh == 0 for point in during) else False
+        return False
     until = (lumps[-1].time - start).total_seconds() / 60
     delivered = sum(dc[: round(until)])
-    shown = sum(point.energy_mwh for point in points if point.time <= lumps[-1].time)
+    since = start + timedelta(minutes=max(0, charged[0] - _BEFORE_MIN))
+    shown = sum(point.energy_mwh for point in points if since < point.time <= lumps[-1].time)
     return LEAST_EFFICIENCY <= delivered / shown <= 1.15
 
 

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+ABSENT_MV = 10_000
+"""A lower voltage is one that was not measured, as of a phase that is not connected."""
+
 Kind = Literal[
     "efficiency_low",
     "efficiency_drop",
@@ -19,6 +22,10 @@ Kind = Literal[
     "battery_cold_charging",
     "soc_mismatch",
     "clock_skew",
+    "power_implausible",
+    "soc_stuck",
+    "soc_scale",
+    "register_unstable",
     "readings_refused",
 ]
 
@@ -37,9 +44,10 @@ Cause = Literal[
     "missing_ac_readings",
     "register_reset",
     "reporting_lag",
+    "unit_wh",
     "unknown",
 ]
-"""Why more DC was delivered than AC was metered."""
+"""Why more DC was delivered than AC was metered, or a power cannot be."""
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -60,6 +68,13 @@ class Device(msgspec.Struct, frozen=True):
     battery_capacity_wh: int | None = None
     meter_id: str | None = None
     """Of a vehicle, where its newest reading says that it is."""
+
+    rated_power_w: int | None = None
+    role: str | None = None
+    """Of a meter; None: not set, and taken for a charger's."""
+
+    reports: Literal["always", "while_charging"] | None = None
+    """When it reports, as far as that is set."""
 
     newest: datetime | None = None
     """The time of its newest reading,"""
@@ -128,9 +143,13 @@ class MeterHour(msgspec.Struct, frozen=True):
     @property
     def voltages(self) -> tuple["Voltage", ...]:
         """What the voltage is judged by: each phase, or the one voltage that was measured."""
-        return self.phases or Voltage.measured(
+        phases = tuple(phase for phase in self.phases if phase.highest >= ABSENT_MV)
+        if phases:
+            return phases
+        only = Voltage.measured(
             "", self.voltage_mv_count, self.voltage_mv_sum, self.voltage_mv_min, self.voltage_mv_max
         )
+        return tuple(voltage for voltage in only if voltage.highest >= ABSENT_MV)
 
 
 class Voltage(msgspec.Struct, frozen=True):
@@ -163,41 +182,6 @@ def _mean(total: int | None, count: int | None) -> float | None:
     return total / count if total is not None and count else None
 
 
-class VehiclePoint(NamedTuple):
-    """One vehicle reading of history; what it did not measure is None."""
-
-    time: datetime
-    """When the interval of its energy ends: a reading on the hour belongs to the hour before."""
-
-    energy_mwh: int | None
-    span_ms: int | None
-    """How long that interval is; None: it has none, and its energy counts nowhere."""
-
-    soc_bp: int | None
-    battery_temp_cdeg: int | None
-
-
-class MeterPoint(NamedTuple):
-    """One meter reading of history; as VehiclePoint."""
-
-    time: datetime
-    energy_mwh: int | None
-    span_ms: int | None
-    voltage_mv: int | None
-    reset: bool
-    phases: tuple[int | None, ...] = ()
-    """mV of L1, L2 and L3."""
-
-    def voltages(self) -> dict[str, int]:
-        """The voltages that were measured, as MeterHour has them: of phases, or the only one."""
-        found = {
-            f"L{number}": voltage
-            for number, voltage in enumerate(self.phases, 1)
-            if voltage is not None
-        }
-        return found or ({} if self.voltage_mv is None else {"": self.voltage_mv})
-
-
 class Hour(msgspec.Struct):
     """What rules see of an hour that is over, (starts, ends]: the whole fleet, or devices that
     share meters."""
@@ -211,29 +195,6 @@ class Hour(msgspec.Struct):
 
     whole_fleet: bool = True
     """False: of some devices alone; nothing can be said of sites, and little of other meters."""
-
-
-class Needs(msgspec.Struct):
-    """Which readings of history decide, where the hour's rollups only suspect something.
-
-    Each is read by the primary key: a device and a span of time.
-    """
-
-    last_times: set[Subject] = msgspec.field(default_factory=set)
-    """Whose newest reading up to the end of the hour must be known."""
-
-    readings: dict[Subject, datetime] = msgspec.field(default_factory=dict)
-    """Whose readings, from this time to the end of the hour, must be known."""
-
-
-class Known(msgspec.Struct):
-    """The answer to Needs."""
-
-    last_times: dict[Subject, datetime] = msgspec.field(default_factory=dict)
-    """Missing: nothing within SILENCE_KNOWN before the end of the hour."""
-
-    vehicle_readings: dict[str, list[VehiclePoint]] = msgspec.field(default_factory=dict)
-    meter_readings: dict[str, list[MeterPoint]] = msgspec.field(default_factory=dict)
 
 
 class ClockSample(msgspec.Struct, frozen=True):
@@ -265,6 +226,9 @@ class Change(msgspec.Struct):
 
     cause: Cause | None = None
 
+    revises: bool = False
+    """It was wrong before, and what is said of it now takes the place of what was."""
+
 
 class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
     """Something that is or was wrong."""
@@ -276,7 +240,10 @@ class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
     device_id: Annotated[str, Meta(description="Of a site, its name.")]
     site: str | None
     status: Status
-    cause: Annotated[Cause | None, Meta(description="The likeliest, of `dc_exceeds_ac`.")]
+    cause: Annotated[
+        Cause | None,
+        Meta(description="The likeliest, of `dc_exceeds_ac` and `power_implausible`."),
+    ]
     summary: str
     evidence: Annotated[dict[str, Any], Meta(description="The numbers that decided.")]
     started_at: Annotated[datetime, Meta(description="When it began, by the readings.")]

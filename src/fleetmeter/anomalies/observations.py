@@ -8,21 +8,24 @@ from typing import NamedTuple
 
 from asyncpg import Record
 
+from fleetmeter.anomalies.asked import (
+    Known,
+    MeterPoint,
+    Needs,
+    PeakPoint,
+    VehiclePoint,
+)
+from fleetmeter.anomalies.device_parameters import ClockSkew
 from fleetmeter.anomalies.evaluate import SILENCE_KNOWN
 from fleetmeter.anomalies.model import (
     ClockSample,
     Device,
     Hour,
-    Known,
     MeterHour,
-    MeterPoint,
-    Needs,
     Subject,
     VehicleHour,
-    VehiclePoint,
     Voltage,
 )
-from fleetmeter.anomalies.parameters import ClockSkew
 from fleetmeter.anomalies.rules import Override
 from fleetmeter.database.pool import LONG_S, Connection
 from fleetmeter.database.sql import queries
@@ -123,6 +126,19 @@ async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
             id_, time, energy_mwh, span_ms, voltage_mv, reset, *phases = row
             point = MeterPoint(time, energy_mwh, span_ms, voltage_mv, reset, tuple(phases))
             found.meter_readings[id_].append(point)
+    for kind in KINDS:
+        if ids := _ids(kind.name, needs.peaks):
+            peaks = [needs.peaks[Subject(kind.name, id_)] for id_ in ids]
+            rows = queries.peaks(
+                connection,
+                kind=kind.name,
+                ids=ids,
+                starts=[peak.since for peak in peaks],
+                limits_w=[peak.limit_w for peak in peaks],
+                end=end,
+            )
+            async for id_, *point in rows:
+                found.peaks.setdefault(Subject(kind.name, id_), []).append(PeakPoint(*point))
     return found
 
 
@@ -159,6 +175,9 @@ def _device(row: Record) -> Device:
         row["reporting_interval_s"],
         row["battery_capacity_wh"],
         row["meter_id"],
+        row["rated_power_w"],
+        row["role"],
+        row["reports"],
         row["time"],
         row["last_seen"],
     )

@@ -5,9 +5,16 @@ cost nothing else.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from fleetmeter.anomalies.memory import Memory, Session
-from fleetmeter.anomalies.model import Hour, Kind, MeterHour, Subject, VehicleHour
+from fleetmeter.anomalies.model import (
+    Hour,
+    Kind,
+    MeterHour,
+    Subject,
+    VehicleHour,
+)
 
 LEAST_CHARGED_MWH = 50_000
 """Less than 0.05 kWh in an hour is no charging: it would make endless sessions."""
@@ -25,6 +32,15 @@ class Observed:
         self.in_session: list[tuple[Subject, Memory]] = []
         self.silent: list[tuple[Subject, Memory]] = []
         self.suspected: list[tuple[Subject, Memory]] = []
+        self.unexplained: list[tuple[Subject, Memory]] = []
+        """Vehicles whose DC exceeds the AC of their meter, and it is not known why."""
+
+        self.peaking: list[tuple[Subject, Memory]] = []
+        """Devices with a power that cannot be, when the hour began."""
+
+        self.falling: list[tuple[Subject, Memory]] = []
+        """Devices whose register fell."""
+
         self.running: list[tuple[Subject, Memory]] = []
         """Meters that counted too much without charging."""
 
@@ -62,6 +78,15 @@ class Observed:
         }
         """Meters at which a vehicle may charge that reported nothing."""
 
+    @cached_property
+    def belonging(self) -> dict[str, list[str]]:
+        """By meter: vehicles that were there by their newest readings."""
+        found: dict[str, list[str]] = {}
+        for (kind, id_), device in self.hour.devices.items():
+            if kind == "vehicle" and device.meter_id is not None:
+                found.setdefault(device.meter_id, []).append(id_)
+        return found
+
     def _remember(self, memories: Mapping[Subject, Memory]) -> None:
         for subject, memory in memories.items():
             if not self.says_of(subject):
@@ -72,6 +97,12 @@ class Observed:
                 self.silent.append((subject, memory))
             if memory.suspicion is not None:
                 self.suspected.append((subject, memory))
+            if memory.unexplained is not None:
+                self.unexplained.append((subject, memory))
+            if memory.peaking:
+                self.peaking.append((subject, memory))
+            if memory.falls:
+                self.falling.append((subject, memory))
             if memory.run is not None:
                 self.running.append((subject, memory))
             if memory.other_meter is not None:

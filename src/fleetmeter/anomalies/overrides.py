@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 from asyncpg import Record
 
+from fleetmeter.anomalies.catalogue import RULES, Scope
 from fleetmeter.anomalies.model import Kind, Subject
 from fleetmeter.anomalies.parameters import Parameters
-from fleetmeter.anomalies.rules import RULES, Override, Rulebook, Scope, merged
+from fleetmeter.anomalies.rules import Override, Rulebook, merged
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError

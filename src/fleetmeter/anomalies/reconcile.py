@@ -33,7 +33,11 @@ class Stretch(NamedTuple):
     """From when to when something was wrong; without `closing`, it is wrong now."""
 
     opening: Change
+    """What is said of it, after all revisions."""
+
     closing: Change | None
+    said_at: datetime
+    """When the last of these was made."""
 
     @property
     def started_at(self) -> datetime:
@@ -51,11 +55,22 @@ def stretches_of(changes: Iterable[Change]) -> dict[Key, list[Stretch]]:
     found: dict[Key, list[Stretch]] = {}
     for change in changes:
         stretches = found.setdefault(key_of(change), [])
-        if change.ended_at is None:
-            stretches.append(Stretch(change, None))
-        elif stretches and stretches[-1].closing is None:
-            stretches[-1] = Stretch(stretches[-1].opening, change)
+        is_open = bool(stretches) and stretches[-1].closing is None
+        if change.revises:
+            if is_open:
+                stretches[-1] = _revised(stretches[-1], change)
+        elif change.ended_at is None:
+            stretches.append(Stretch(change, None, change.at))
+        elif is_open:
+            stretches[-1] = stretches[-1]._replace(closing=change)
     return found
+
+
+def _revised(stretch: Stretch, change: Change) -> Stretch:
+    opening = msgspec.structs.replace(
+        stretch.opening, cause=change.cause, summary=change.summary, evidence=change.evidence
+    )
+    return Stretch(opening, None, change.at)
 
 
 def reconciled(
@@ -198,7 +213,7 @@ def _renewed(anomaly: Anomaly, stretches: list[Stretch], since: datetime) -> Ano
         anomaly = msgspec.structs.replace(
             anomaly, started_at=first.started_at, detected_at=first.at
         )
-    if last.at > since:
+    if stretches[-1].said_at > since:
         anomaly = msgspec.structs.replace(
             anomaly, cause=last.cause, summary=last.summary, evidence=last.evidence
         )

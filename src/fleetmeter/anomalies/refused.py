@@ -7,8 +7,8 @@ from typing import Any, cast
 import msgspec
 
 from fleetmeter.anomalies import store
+from fleetmeter.anomalies.device_parameters import ReadingsRefused
 from fleetmeter.anomalies.model import Change, DeviceKind, Kind, Subject
-from fleetmeter.anomalies.parameters import ReadingsRefused
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries

@@ -37,6 +37,17 @@ class Followed(NamedTuple):
     is_over: bool
 
 
+def session_dc_mwh(session: Session) -> int:
+    """DC of a session."""
+    return sum(hour.dc_mwh for hour in session.hours)
+
+
+def session_socs(session: Session) -> set[int]:
+    """The least and the most state of charge of each hour of a session, bp, as far as known."""
+    ends = (soc for hour in session.hours for soc in (hour.soc_bp_min, hour.soc_bp_max))
+    return {soc for soc in ends if soc is not None}
+
+
 def follow(turn: HourTurn, observed: Observed, doubtful: Set[str]) -> Iterator[Followed]:
     """Take this hour into the sessions; those that it ended, and those that go on.
 
@@ -103,7 +114,8 @@ def _extend(session: Session, row: VehicleHour, observed: Observed) -> None:
         for each in there:
             if each.vehicle_id != row.vehicle_id and each.vehicle_id not in session.others:
                 session.others.append(each.vehicle_id)
-    if meter is not None and meter.readings and meter.covered_ac_s >= _METERED_S:
+    is_metered = meter is not None and meter.readings > 0
+    if is_metered and (row.comparable or (meter and meter.covered_ac_s >= _METERED_S)):
         session.fitting_mwh += row.dc_mwh
     temp_cdeg, coldest_cdeg = row.battery_temp_cdeg, row.battery_temp_cdeg_min
     session.hours.append(

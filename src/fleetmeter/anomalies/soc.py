@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, cast
 
+from fleetmeter.anomalies.asked import Needs, VehiclePoint
+from fleetmeter.anomalies.device_parameters import SocMismatch
 from fleetmeter.anomalies.memory import Session
-from fleetmeter.anomalies.model import Device, Needs, VehiclePoint
+from fleetmeter.anomalies.model import Device
 from fleetmeter.anomalies.observed import Observed
-from fleetmeter.anomalies.parameters import SocMismatch
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.sessions import Followed
 from fleetmeter.anomalies.turn import HourTurn

@@ -12,12 +12,13 @@ import msgspec
 from asyncpg import Record
 
 from fleetmeter.anomalies import lifecycle
+from fleetmeter.anomalies.catalogue import RULES
 from fleetmeter.anomalies.evaluate import Memory
 from fleetmeter.anomalies.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
 from fleetmeter.anomalies.model import Anomaly, Change, Subject
 from fleetmeter.anomalies.reconcile import reconciled
 from fleetmeter.anomalies.remembered import columns
-from fleetmeter.anomalies.rules import RULES, Override, Rulebook
+from fleetmeter.anomalies.rules import Override, Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 

@@ -7,8 +7,16 @@ from typing import Any
 
 import msgspec
 
+from fleetmeter.anomalies.asked import Known
 from fleetmeter.anomalies.memory import Condition, Memory
-from fleetmeter.anomalies.model import Cause, Change, Device, Hour, Kind, Known, Subject
+from fleetmeter.anomalies.model import (
+    Cause,
+    Change,
+    Device,
+    Hour,
+    Kind,
+    Subject,
+)
 from fleetmeter.anomalies.parameters import Parameters
 from fleetmeter.anomalies.rules import Rulebook
 
@@ -91,12 +99,40 @@ class Turn:
         condition.count, condition.count_since = 0, None
         if condition.open:
             return
-        condition.open, condition.since = True, since
+        condition.open, condition.since, condition.cause = True, since, cause
         self.outcome.changes.append(
             Change(
                 kind, subject, self.site(subject), self.ends, since, None, summary, evidence, cause
             )
         )
+
+    def revise(
+        self,
+        kind: Kind,
+        subject: Subject,
+        summary: str,
+        evidence: dict[str, Any],
+        cause: Cause | None,
+    ) -> None:
+        """It is wrong still, and another cause explains it."""
+        condition = self.condition(kind, subject)
+        if condition.open:
+            condition.cause = cause
+            since = condition.since or self.ends
+            self.outcome.changes.append(
+                Change(
+                    kind,
+                    subject,
+                    self.site(subject),
+                    self.ends,
+                    since,
+                    None,
+                    summary,
+                    evidence,
+                    cause,
+                    revises=True,
+                )
+            )
 
     def clear(
         self,
@@ -113,7 +149,7 @@ class Turn:
         if not condition.open:
             return
         since = condition.since or until
-        condition.open, condition.since = False, None
+        condition.open, condition.since, condition.cause = False, None, None
         self.outcome.changes.append(
             Change(
                 kind,
@@ -156,3 +192,14 @@ class HourTurn(Turn):
         super().__init__(hour.ends, hour.devices, memories, rulebook)
         self.hour = hour
         self.known = known
+
+    def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:
+        """So many hours in a row that are right end it at the first of them."""
+        condition = self.condition(kind, subject)
+        if not is_clear:
+            condition.count, condition.count_since = 0, None
+            return
+        condition.count += 1
+        since = condition.count_since = condition.count_since or self.hour.starts
+        if condition.count >= hours:
+            self.clear(kind, subject, since, f"right again for {hours} hours")

@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from msgspec import UNSET
 
+from fleetmeter.anomalies.pauses import HABIT
 from fleetmeter.api.known import require_device
 from fleetmeter.api.parameters import (
     Cursor,
@@ -34,6 +35,7 @@ from fleetmeter.devices.settings import (
     CHANGES,
     SETTINGS_OF,
     STATES_WITH_SETTINGS,
+    contradicts,
     device_state,
     set_device,
 )
@@ -91,9 +93,10 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         """Its newest reading, and what is set for it."""
         async with database.connection() as connection:
             row = await device_row(connection, kind, device_id)
-        if row is None or row["removed_at"]:
-            raise not_found(name, device_id, removed=row is not None)
-        return device_state(kind, row)
+            if row is None or row["removed_at"]:
+                raise not_found(name, device_id, removed=row is not None)
+            habits = await _habits(connection, kind, device_id, row["reports"])
+        return device_state(kind, row, **habits)
 
     @patch(
         path,
@@ -167,6 +170,19 @@ async def device_row(connection: Connection, kind: DeviceKind, device_id: str) -
     """Return the live state and the settings of a device; None when it has never reported."""
     row: Record | None = await queries.device(connection, kind=kind.name, device_id=device_id)
     return row
+
+
+async def _habits(
+    connection: Connection, kind: DeviceKind, device_id: str, reports: str | None
+) -> dict[str, Any]:
+    """Return how a device reports, where nothing or something else is set."""
+    row = await queries.device_habits(connection, kind=kind.name, device_id=device_id)
+    found: dict[str, Any] = {}
+    if contradicts(row["observed_interval_s"], row["reporting_interval_s"]):
+        found["observed_interval_s"] = row["observed_interval_s"]
+    if reports is None and row["pauses"] >= HABIT:
+        found["observed_reports"] = "while_charging"
+    return found
 
 
 def _checked(data: msgspec.Struct) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import msgspec
 from asyncpg import Record
 from msgspec import Meta
 
+from fleetmeter.anomalies.catalogue import RULES, Scope
 from fleetmeter.anomalies.model import DeviceKind, Kind, Severity
 from fleetmeter.anomalies.overrides import Place, in_force, overrides_at, site_of
-from fleetmeter.anomalies.rules import RULES, Scope
 from fleetmeter.database.pool import Connection
 
 Target = Annotated[str | None, Meta(description="The site or device; of the fleet, null.")]

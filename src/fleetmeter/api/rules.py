@@ -10,6 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.anomalies.catalogue import RULES, Scope
 from fleetmeter.anomalies.model import Kind
 from fleetmeter.anomalies.overrides import (
     FLEET,
@@ -18,7 +19,6 @@ from fleetmeter.anomalies.overrides import (
     Place,
     change,
 )
-from fleetmeter.anomalies.rules import RULES, Scope
 from fleetmeter.api.corrections import Who
 from fleetmeter.api.known import require_meter, require_vehicle
 from fleetmeter.api.parameters import (

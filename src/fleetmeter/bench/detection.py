@@ -122,14 +122,21 @@ class _Watch:
         devices = self._fleet.devices
         async with self._database.transaction() as connection:
             await connection.executemany(
-                _METER, [(m.meter_id, m.site, m.reporting_interval_s) for m in devices.meters]
+                _METER,
+                [
+                    (
+                        *(m.meter_id, m.site, m.reporting_interval_s, m.role, m.reports),
+                        m.rated_power_kw and round(m.rated_power_kw * 1000),
+                    )
+                    for m in devices.meters
+                ],
             )
             await connection.executemany(
                 _VEHICLE,
                 [
                     (
                         *(v.vehicle_id, v.site, v.reporting_interval_s),
-                        *(round(v.battery_capacity_kwh * 1000), v.since, v.meter_id),
+                        *(round(v.battery_capacity_kwh * 1000), v.since, v.meter_id, v.reports),
                     )
                     for v in devices.vehicles
                 ],
@@ -231,8 +238,8 @@ call refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::times
 
 _VEHICLE = """
 with vehicle as (
-    insert into devices (kind, id, site, reporting_interval_s, battery_capacity_wh)
-    values ('vehicle', $1, $2, $3, $4)
+    insert into devices (kind, id, site, reporting_interval_s, battery_capacity_wh, reports)
+    values ('vehicle', $1, $2, $3, $4, $7)
     returning device
 )
 insert into assignments (vehicle, since, meter, restamped_at)
@@ -240,8 +247,8 @@ select v.device, $5, device_of('meter', $6), now()
 from vehicle as v
 """
 _METER = """
-insert into devices (kind, id, site, reporting_interval_s)
-values ('meter', $1, $2, $3)
+insert into devices (kind, id, site, reporting_interval_s, role, reports, rated_power_w)
+values ('meter', $1, $2, $3, $4, $5, $6)
 """
 
 _SEEN = """

@@ -28,6 +28,7 @@ _CONSEQUENCES: dict[Kind, set[Kind]] = {
 """What else is true of a vehicle that has a fault: neither right nor wrong when it is found."""
 
 _SILENT_INTERVALS = 30
+_FALLS = 4
 
 _EVIDENT_AFTER: dict[Kind, timedelta] = {
     "site_silent": timedelta(minutes=30),
@@ -38,6 +39,8 @@ _EVIDENT_AFTER: dict[Kind, timedelta] = {
 """How long a fault must last, by the rules' defaults, before anybody can know."""
 
 _STANDBY_HOURS = 6
+
+_NAMES_CAUSES: frozenset[Kind] = frozenset({"dc_exceeds_ac", "power_implausible"})
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -130,6 +133,12 @@ def evident_at(fault: Fault, interval_s: int) -> datetime | None:
             return _first_charged(fault, lambda s: s.dc_kwh >= 5 and s.end - s.begin >= 2.5 * HOUR)
         case "dc_exceeds_ac":
             return _first_charged(fault, lambda session: session.dc_kwh >= 5)
+        case "power_implausible":
+            return _first_charged(fault, lambda session: session.dc_kwh >= 5)
+        case "soc_stuck" | "soc_scale":
+            return _first_charged(fault, lambda s: s.dc_kwh >= 6 and s.soc_gain >= 12)
+        case "register_unstable":
+            return fault.start + _FALLS * timedelta(minutes=fault.numbers["everyMin"])
         case "soc_mismatch":
             return _first_charged(fault, lambda session: session.soc_gain >= 20)
         case "battery_cold_charging":
@@ -183,9 +192,9 @@ def _of_kind(
         recalled=len(recalled),
         anomalies=len(right) + len(wrong),
         right=len(right),
-        causes=len(causes) if kind == "dc_exceeds_ac" else None,
+        causes=len(causes) if kind in _NAMES_CAUSES else None,
         causes_right=(
-            sum(cause in named for cause, named in causes) if kind == "dc_exceeds_ac" else None
+            sum(cause in named for cause, named in causes) if kind in _NAMES_CAUSES else None
         ),
         delays_h=[
             (min(one.detected_at for one in its) - at) / HOUR

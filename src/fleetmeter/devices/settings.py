@@ -59,6 +59,17 @@ SETTINGS = (
         "reporting_interval_s",
     ),
     Setting(
+        "reports",
+        Annotated[
+            Literal["always", "while_charging"],
+            Meta(
+                description="When it reports; always unless it is set. Of a device that reports "
+                "only while it charges, silence between charges is no fault."
+            ),
+        ],
+        "reports",
+    ),
+    Setting(
         "time_zone",
         Annotated[
             str,
@@ -152,11 +163,37 @@ CHANGES: dict[str, Struct] = {
 }
 """VehicleChange and so on, by the name of the kind."""
 
+_HABITS: tuple[tuple[str, Any], ...] = (
+    (
+        "observed_interval_s",
+        Annotated[
+            int,
+            Meta(
+                description="How often it reports, seconds, by its newest readings: where that is "
+                "not what is expected of it, and of one device alone."
+            ),
+        ],
+    ),
+    (
+        "observed_reports",
+        Annotated[
+            Literal["while_charging"],
+            Meta(
+                description="It seems to report only while it charges, and is not set to; of one "
+                "device alone."
+            ),
+        ],
+    ),
+)
+
 STATES_WITH_SETTINGS: dict[str, Struct] = {
     kind.name: struct(
         f"{kind.name.title()}WithSettings",
         f"A {kind.name}'s newest reading, and what is set for it, if anything is.",
-        [("settings", SETTINGS_OF[kind.name] | UnsetType, UNSET)],
+        [
+            ("settings", SETTINGS_OF[kind.name] | UnsetType, UNSET),
+            *((name, of | UnsetType, UNSET) for name, of in _HABITS),
+        ],
         module=_MODULE,
         base=STATES[kind.name],
     )
@@ -172,13 +209,23 @@ def device_settings(kind: DeviceKind, row: Record) -> msgspec.Struct:
     )
 
 
-def device_state(kind: DeviceKind, row: Record) -> msgspec.Struct:
-    """Return the live state in a row of it with the columns of devices."""
+def device_state(kind: DeviceKind, row: Record, **habits: Any) -> msgspec.Struct:
+    """Return the live state in a row of it with the columns of devices, and what was observed."""
     settings = device_settings(kind, row)
     return STATES_WITH_SETTINGS[kind.name](
         **state_fields(kind, row),
         settings=UNSET if settings == SETTINGS_OF[kind.name]() else settings,
+        **habits,
     )
+
+
+def contradicts(observed_s: int | None, expected_s: int) -> bool:
+    """Whether a device reports by far more or less often than is expected of it."""
+    return observed_s is not None and not 1 / _ABOUT < observed_s / expected_s < _ABOUT
+
+
+_ABOUT = 1.5
+"""Intervals that differ by a smaller factor are the same."""
 
 
 async def set_device(

@@ -6,7 +6,15 @@ from fleetmeter.anomalies.model import Kind, Subject
 from fleetmeter.simulate.faults import Wanted
 from fleetmeter.simulate.profiles import BayProfile, VehicleProfile
 
-_OF_METERS: frozenset[Kind] = frozenset({"standby_loss", "meter_silent", "voltage_out_of_range"})
+_OF_METERS: frozenset[Kind] = frozenset(
+    {
+        "standby_loss",
+        "meter_silent",
+        "voltage_out_of_range",
+        "power_implausible",
+        "register_unstable",
+    }
+)
 _AT_METER = frozenset({"missing-ac", "register-reset", "reporting-lag"})
 """Variants of dc_exceeds_ac that are faults of the meter; the vehicle shows it."""
 
@@ -25,7 +33,7 @@ def affected(
     meter_id, kind, variant = bay.meter.meter_id, wanted.kind, wanted.variant
     everybody = [each.vehicle_id for each in bay.vehicles]
     of_vehicle = Subject("vehicle", vehicle.vehicle_id)
-    clock = kind == "clock_skew" or variant == "clock-offset"
+    clock = kind == "clock_skew" or variant in ("clock-offset", "time-zone")
     meter_clock = clock and (
         wanted.device == meter_id or (wanted.device is None and rng.random() < _METER_CLOCK)
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fleetmeter.simulate.fleet import Devices
+from fleetmeter.simulate.fleet import Devices, MeterDevice
 
 Setting = tuple[str, str, dict[str, Any]]
 """Method, path and document of a request."""
@@ -14,25 +14,28 @@ def settings_of(devices: Devices) -> Iterator[list[Setting]]:
     meters = {meter.meter_id: meter for meter in devices.meters}
     for vehicle in devices.vehicles:
         path = f"/v1/vehicles/{vehicle.vehicle_id}"
-        interval_s = vehicle.reporting_interval_s
+        document = {
+            "site": vehicle.site,
+            "reportingIntervalS": vehicle.reporting_interval_s,
+            "batteryCapacityKwh": vehicle.battery_capacity_kwh,
+            "reports": vehicle.reports,
+        }
         known = [
             ("PUT", f"{path}/meter", {"meterId": vehicle.meter_id, "since": vehicle.since}),
-            (
-                "PATCH",
-                path,
-                {
-                    "site": vehicle.site,
-                    "reportingIntervalS": interval_s,
-                    "batteryCapacityKwh": vehicle.battery_capacity_kwh,
-                },
-            ),
+            ("PATCH", path, document),
         ]
         meter = meters.pop(vehicle.meter_id, None)
-        if meter is not None:
-            document = {
-                "site": meter.site,
-                "reportingIntervalS": meter.reporting_interval_s,
-                "ratedPowerKw": meter.rated_power_kw,
-            }
-            known.append(("PATCH", f"/v1/meters/{meter.meter_id}", document))
-        yield known
+        yield known if meter is None else [*known, _of_meter(meter)]
+    for meter in meters.values():
+        yield [_of_meter(meter)]
+
+
+def _of_meter(meter: MeterDevice) -> Setting:
+    document = {
+        "site": meter.site,
+        "reportingIntervalS": meter.reporting_interval_s,
+        "ratedPowerKw": meter.rated_power_kw,
+        "role": meter.role,
+        "reports": meter.reports,
+    }
+    return "PATCH", f"/v1/meters/{meter.meter_id}", document

@@ -19,7 +19,9 @@ VARIANTS: dict[Kind, tuple[str, ...]] = {
         "missing-ac",
         "register-reset",
         "reporting-lag",
+        "time-zone",
     ),
+    "power_implausible": ("wh", "double"),
     "voltage_out_of_range": ("sag", "swell"),
     "soc_mismatch": ("soc", "energy"),
     "clock_skew": ("behind", "ahead"),
@@ -32,6 +34,8 @@ CAUSES: dict[str, Cause] = {
     "missing-ac": "missing_ac_readings",
     "register-reset": "register_reset",
     "reporting-lag": "reporting_lag",
+    "time-zone": "clock_offset",
+    "wh": "unit_wh",
 }
 """What a rule should call it."""
 

@@ -19,6 +19,8 @@ from fleetmeter.simulate.profiles import BayProfile, bays
 from fleetmeter.simulate.vehicle import HOUR, Ended
 
 _HOUR = timedelta(hours=1)
+_LEARNED = timedelta(days=14)
+"""How long it may take to see that a vehicle reports only while it charges."""
 _arrives = itemgetter(0)
 
 
@@ -31,6 +33,7 @@ class VehicleDevice(msgspec.Struct, frozen=True):
     battery_capacity_kwh: float
     meter_id: str
     since: datetime
+    reports: str | None
 
 
 class MeterDevice(msgspec.Struct, frozen=True):
@@ -39,7 +42,9 @@ class MeterDevice(msgspec.Struct, frozen=True):
     meter_id: str
     site: str
     reporting_interval_s: int
-    rated_power_kw: float
+    rated_power_kw: float | None
+    role: str | None
+    reports: str | None
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -80,7 +85,7 @@ class Fleet:
         placing.place(faults)
         self._injections = placing.injections
         self.faults: list[Fault] = [injection.fault for injection in placing.injections]
-        self.acceptable: list[Acceptable] = placing.acceptable
+        self.acceptable: list[Acceptable] = placing.acceptable + _unsaid(profiles, start)
         self.unplaced: list[Wanted] = placing.unplaced
         """Faults for which there was no place where they would show."""
 
@@ -178,6 +183,26 @@ class Fleet:
         return self._midnight + timedelta(minutes=minute)
 
 
+def _reports(only_while_charging: bool) -> str | None:
+    return "while_charging" if only_while_charging else None
+
+
+def _unsaid(profiles: Sequence[BayProfile], start: datetime) -> list[Acceptable]:
+    """Silences of vehicles that report only while they charge, until somebody may know that."""
+    return [
+        Acceptable(
+            "vehicle_silent",
+            Subject("vehicle", vehicle.vehicle_id),
+            start,
+            start + _LEARNED,
+            "it reports only while it charges, and nobody has said so",
+        )
+        for bay in profiles
+        for vehicle in bay.vehicles
+        if vehicle.only_while_charging and not vehicle.says_so
+    ]
+
+
 def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
     return Devices(
         vehicles=[
@@ -188,6 +213,7 @@ def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
                 battery_capacity_kwh=vehicle.capacity_kwh,
                 meter_id=bay.meter.meter_id,
                 since=start,
+                reports=_reports(vehicle.only_while_charging and vehicle.says_so),
             )
             for bay in profiles
             for vehicle in bay.vehicles
@@ -197,7 +223,9 @@ def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
                 meter_id=bay.meter.meter_id,
                 site=bay.meter.site,
                 reporting_interval_s=bay.meter.interval_min * 60,
-                rated_power_kw=sum(vehicle.rated_kw for vehicle in bay.vehicles),
+                rated_power_kw=sum(vehicle.rated_kw for vehicle in bay.vehicles) or None,
+                role="charger" if bay.meter.is_charger else None,
+                reports=_reports(bay.meter.only_while_charging),
             )
             for bay in profiles
         ],

@@ -116,7 +116,7 @@ class Link:
         if offline < begin or any(
             fault.lasts(offline - _QUIET, online + _QUIET)
             for fault in self._faults
-            if fault.fault.kind in _UNDISTURBED or fault.what == "clock-offset"
+            if fault.fault.kind in _UNDISTURBED or fault.what in ("clock-offset", "time-zone")
         ):
             return
         self._offline = (offline, online)

@@ -4,7 +4,7 @@ from random import Random
 
 import msgspec
 
-from fleetmeter.simulate.profiles import VehicleProfile
+from fleetmeter.simulate.profiles import MeterProfile, VehicleProfile
 
 _DAY_H = 24.0
 
@@ -39,18 +39,33 @@ class Needs(msgspec.Struct, frozen=True):
     interval_energy: bool = False
     """Neither the vehicle nor the meter sends a register."""
 
+    while_charging: bool = False
+    """It shows also where the vehicle or the meter reports only while charging."""
+
 
 CLEAN_DAYS = 12
 
+_ZONES_H = (-11, -8, -5, -2, -1, 1, 2, 3, 5, 6, 8, 10, 12)
+"""Hours that a clock with a wrong time zone is behind; below zero, ahead."""
+
 NEEDS: dict[str, Needs] = {
     "efficiency_low": Needs(
-        (5 * _DAY_H, 8 * _DAY_H), sessions=3, kwh=5, lasting_min=150, alone=True
+        (5 * _DAY_H, 8 * _DAY_H), 3, 5, lasting_min=150, alone=True, while_charging=True
     ),
     "efficiency_drop": Needs(
-        (5 * _DAY_H, 8 * _DAY_H), sessions=3, kwh=5, lasting_min=150, before=7, alone=True
+        (5 * _DAY_H, 8 * _DAY_H), 3, 5, lasting_min=150, before=7, alone=True, while_charging=True
     ),
-    "wrong-meter": Needs((4 * _DAY_H, 6 * _DAY_H), sessions=3, kwh=5, alone=True),
+    "wrong-meter": Needs((4 * _DAY_H, 6 * _DAY_H), 3, 5, alone=True),
     "clock-offset": Needs(
+        (4 * _DAY_H, 6 * _DAY_H),
+        sessions=3,
+        kwh=5,
+        rated_kw=3.7,
+        alone=True,
+        interval_energy=True,
+        while_charging=True,
+    ),
+    "time-zone": Needs(
         (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=3.7, alone=True, interval_energy=True
     ),
     "missing-ac": Needs(
@@ -66,16 +81,24 @@ NEEDS: dict[str, Needs] = {
     "site_silent": Needs((2, 10)),
     "voltage_out_of_range": Needs((8, 48)),
     "battery_hot": Needs((2, 8)),
-    "battery_cold_charging": Needs((4 * _DAY_H, 6 * _DAY_H), sessions=2, kwh=5),
+    "battery_cold_charging": Needs((4 * _DAY_H, 6 * _DAY_H), 2, 5, while_charging=True),
     "soc_mismatch": Needs(
-        (5 * _DAY_H, 7 * _DAY_H), sessions=3, kwh=5, gain=0.2, interval_energy=True
+        (5 * _DAY_H, 7 * _DAY_H), 3, 5, gain=0.2, interval_energy=True, while_charging=True
     ),
     "clock_skew": Needs((4, 24), interval_energy=True),
+    "power_implausible": Needs(
+        (3 * _DAY_H, 5 * _DAY_H), 2, 5, alone=True, interval_energy=True, while_charging=True
+    ),
+    "soc_stuck": Needs((4 * _DAY_H, 6 * _DAY_H), 2, 6, gain=0.12, while_charging=True),
+    "soc_scale": Needs((4 * _DAY_H, 6 * _DAY_H), 2, 6, gain=0.12, while_charging=True),
+    "register_unstable": Needs((_DAY_H, 3 * _DAY_H)),
 }
 """By kind; of dc_exceeds_ac by variant."""
 
 
-def numbers_of(what: str, rng: Random, vehicle: VehicleProfile) -> dict[str, float]:
+def numbers_of(
+    what: str, rng: Random, vehicle: VehicleProfile, meter: MeterProfile
+) -> dict[str, float]:
     """How bad one is; `what` is its variant, or its kind when there is none."""
     match what:
         case "efficiency_low":
@@ -84,6 +107,14 @@ def numbers_of(what: str, rng: Random, vehicle: VehicleProfile) -> dict[str, flo
             return {"points": round(rng.uniform(0.06, 0.09), 3)}
         case "clock-offset":
             return {"behindS": rng.randint(16, 74) * 60 + _odd_s(rng)}
+        case "time-zone":
+            return {"behindS": rng.choice(_ZONES_H) * 3600 + _odd_s(rng)}
+        case "wh":
+            return {"powerFactor": 1000.0}
+        case "double":
+            return {"powerFactor": round(rng.uniform(2, 3), 2)}
+        case "register_unstable":
+            return {"everyMin": rng.randint(60, 180)}
         case "missing-ac":
             return {"lost": round(rng.uniform(0.17, 0.28), 3)}
         case "register-reset":
@@ -93,9 +124,9 @@ def numbers_of(what: str, rng: Random, vehicle: VehicleProfile) -> dict[str, flo
         case "standby_loss":
             return {"watts": rng.randint(200, 900)}
         case "sag":
-            return {"volts": round(rng.uniform(194, 204), 1)}
+            return {"volts": round(rng.uniform(0.845, 0.885) * meter.nominal_v, 1)}
         case "swell":
-            return {"volts": round(rng.uniform(256, 264), 1)}
+            return {"volts": round(rng.uniform(1.115, 1.145) * meter.nominal_v, 1)}
         case "battery_hot":
             return {"temperatureC": round(rng.uniform(46.5, 60), 1)}
         case "battery_cold_charging":

@@ -22,6 +22,25 @@ def voltages(millivolts: list[int], begin: int, step: int, faults: list[Injectio
     return shown
 
 
+def exaggerated(energies: list[int], begin: int, step: int, faults: list[Injection]) -> list[int]:
+    """With energy that is told as too much."""
+    wrong = [each for each in faults if "powerFactor" in each.fault.numbers]
+    shown = list(energies) if wrong else energies
+    for fault in wrong:
+        for number, energy in enumerate(energies):
+            if fault.begin <= begin + number * step < fault.end:
+                shown[number] = int(energy * fault.fault.numbers["powerFactor"])
+    return shown
+
+
+def dips(minute: int, step: int, faults: list[Injection]) -> bool:
+    """Whether a register shows nothing for a moment."""
+    fault = strongest(faults, "register_unstable", minute)
+    return (
+        fault is not None and (minute - fault.begin) % int(fault.fault.numbers["everyMin"]) < step
+    )
+
+
 def lumped(
     energies: list[int], begin: int, step: int, faults: list[Injection], held: int
 ) -> tuple[list[int], int]:

@@ -1,6 +1,7 @@
 """What else is true while there is a fault."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from fleetmeter.anomalies.model import Kind, Subject
 from fleetmeter.simulate.faults import Acceptable, Fault
@@ -11,9 +12,12 @@ _EFFICIENCY: tuple[Kind, ...] = ("efficiency_low", "efficiency_drop")
 def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
     """Other kinds that rules may rightly find; `partner`: who charges at the other meter."""
 
+    # what a clock that is ahead tells lies as far after the fault
+    ahead = timedelta(seconds=max(0.0, -fault.numbers.get("behindS", 0.0)))
+
     def acceptable(why: str, subject: Subject, *kinds: Kind) -> Iterator[Acceptable]:
         for kind in kinds:
-            yield Acceptable(kind, subject, fault.start, fault.end, why)
+            yield Acceptable(kind, subject, fault.start, fault.end + ahead, why)
 
     here = [Subject("vehicle", vehicle) for vehicle in fault.vehicle_ids + fault.bystanders]
     meter = Subject("meter", fault.meter_id or "")
@@ -29,9 +33,12 @@ def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
             yield from acceptable(why, other, *_EFFICIENCY, "dc_exceeds_ac")
             yield from acceptable("another vehicle charges here", there, "standby_loss")
             yield from acceptable("another vehicle charges here", there, "dc_exceeds_ac")
+            # with whatever power it takes
+            yield from acceptable("another vehicle charges here", there, "power_implausible")
+            yield from acceptable("another vehicle charges here", meter, "power_implausible")
             yield from acceptable("charges elsewhere", fault.subject, *_EFFICIENCY)
             yield from acceptable("its vehicle charges elsewhere", meter, "standby_loss")
-        case "clock-offset" | "behind" | "ahead":
+        case "clock-offset" | "time-zone" | "behind" | "ahead":
             why = "energy is told of another time"
             for vehicle in here:
                 yield from acceptable(why, vehicle, *_EFFICIENCY, "dc_exceeds_ac", "clock_skew")
@@ -44,6 +51,17 @@ def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
             for vehicle in here:
                 yield from acceptable("its meter misses energy", vehicle, "dc_exceeds_ac")
             yield from acceptable("it misses energy", meter, "dc_exceeds_ac")
+            if fault.variant == "register-reset":
+                yield from acceptable("its register restarts", meter, "register_unstable")
+        case "register_unstable":
+            for vehicle in here:
+                yield from acceptable("its meter loses a minute at times", vehicle, "dc_exceeds_ac")
+        case "wh" | "double":
+            for vehicle in here:
+                yield from acceptable("its meter tells too much", vehicle, *_EFFICIENCY)
+            yield from acceptable("it tells too much", meter, "standby_loss")
+        case "soc_stuck" | "soc_scale":
+            yield from acceptable("a wrong state of charge", fault.subject, "soc_mismatch")
         case "standby_loss":
             for vehicle in here:
                 yield from acceptable("its meter loses energy", vehicle, *_EFFICIENCY)

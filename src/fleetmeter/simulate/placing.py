@@ -116,11 +116,13 @@ class Placing:
         shuffled.sort(key=lambda place: len(self._busy.get(place.bay, ())))
         for place in shuffled:
             bay = self._bays[place.bay]
+            seldom = place.vehicle.only_while_charging
             registers = bay.meter.sends_register or place.vehicle.sends_register
             if (
                 place.vehicle.rated_kw >= needs.rated_kw
                 and not (needs.alone and len(bay.vehicles) > 1)
                 and not (needs.interval_energy and registers)
+                and (needs.while_charging or not (bay.meter.only_while_charging or seldom))
             ):
                 yield place
 
@@ -214,7 +216,7 @@ class Placing:
         needs: Needs,
     ) -> None:
         kind, variant = wanted.kind, wanted.variant
-        if variant == "register-reset":
+        if variant == "register-reset" or kind == "register_unstable":
             bay = self._bays[place.bay]
             self._bays[place.bay] = replace(bay, meter=replace(bay.meter, sends_register=True))
         bay = self._bays[place.bay]
@@ -235,7 +237,7 @@ class Placing:
             ],
             start=self._time(begin),
             end=self._time(end),
-            numbers=numbers_of(variant or kind, rng, vehicle),
+            numbers=numbers_of(variant or kind, rng, vehicle, meter),
         )
         injection = Injection(fault, begin, end, devices, rng)
         if partner is not None:

@@ -6,8 +6,9 @@ import msgspec
 
 from fleetmeter.simulate.chance import seeded
 
-BAY_SIZES = (1, 1, 2, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1, 1, 1)
-"""Vehicles on one meter after the other, over and over: most have one of their own."""
+BAY_SIZES = (1, 1, 2, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1, 1, 1, 0)
+"""Vehicles on one meter after the other, over and over: most have one of their own, and some meters
+are a building's."""
 BAYS_PER_SITE = 8
 
 RATED_KW = (2.3, 3.7, 7.4, 11.0, 22.0)
@@ -16,6 +17,12 @@ _RATED_SHARES = (22, 16, 20, 32, 10)
 _DAILY_KWH = {2.3: (6, 11), 3.7: (8, 16), 7.4: (9, 22), 11.0: (10, 24), 22.0: (12, 28)}
 """What one uses on a working day, from and to: no more than a night brings back."""
 _CAPACITIES_KWH = (40, 45, 50, 52, 58, 62, 64, 75, 77, 82, 90, 100)
+_NOMINAL_V = (230, 230, 230, 230, 230, 230, 230, 120, 208, 277, 400, 480)
+"""Of one site after the other, by chance."""
+_ONLY_WHILE_CHARGING = 0.1
+"""How likely a device reports only while it charges,"""
+_SAYS_SO = 0.7
+"""and how likely that is announced, of vehicles; of meters always."""
 _TARGETS = (0.8, 0.8, 0.9, 0.9, 1.0)
 
 
@@ -67,6 +74,12 @@ class VehicleProfile(msgspec.Struct, frozen=True, kw_only=True):
     loses: float
     """How likely one reading of an hour is lost."""
 
+    only_while_charging: bool
+    """Reports then alone."""
+
+    says_so: bool
+    """That is announced."""
+
 
 HOLIDAY_EVERY = 60
 
@@ -80,10 +93,17 @@ class MeterProfile(msgspec.Struct, frozen=True, kw_only=True):
     standby_mwh: int
     """In a minute."""
 
+    nominal_v: int
     voltage_mv: int
     interval_min: int
     sends_register: bool
     loses: float
+    only_while_charging: bool
+    """Reports then alone, which is announced."""
+
+    is_charger: bool
+    """Whether it is announced as a charger's: otherwise nothing is."""
+
     phase_us: int
     """How long after the full minute its vehicles and itself take their readings."""
 
@@ -98,32 +118,38 @@ class BayProfile(msgspec.Struct, frozen=True):
 def bays(seed: int, vehicles: int, prefix: str, winter: bool) -> Iterator[BayProfile]:
     """A fleet of so many vehicles, one meter after the other."""
     left, number, vehicle = vehicles, 0, 1
-    while left:
+    while left > 0:
         size = min(BAY_SIZES[number % len(BAY_SIZES)], left)
         yield BayProfile(
-            _meter(seed, number + 1, prefix),
+            _meter(seed, number + 1, prefix, is_building=not size),
             tuple(_vehicle(seed, vehicle + n, prefix, winter) for n in range(size)),
         )
         left, number, vehicle = left - size, number + 1, vehicle + size
 
 
-def _meter(seed: int, number: int, prefix: str) -> MeterProfile:
-    rng = seeded(seed, "meter", number)
+def _meter(seed: int, number: int, prefix: str, *, is_building: bool) -> MeterProfile:
+    rng, habits = seeded(seed, "meter", number), seeded(seed, "habits", "meter", number)
+    site = (number - 1) // BAYS_PER_SITE + 1
+    nominal_v = seeded(seed, "site", site).choice(_NOMINAL_V)
+    base_w = habits.uniform(200, 900)
     return MeterProfile(
         meter_id=f"{prefix}MTR-{number}",
         number=number,
-        site=f"{prefix}SITE-{(number - 1) // BAYS_PER_SITE + 1}",
-        standby_mwh=round(rng.uniform(3, 25) * 1000 / 60),
-        voltage_mv=230_000 + round(min(max(rng.gauss(0, 1000), -2000), 2000)),
+        site=f"{prefix}SITE-{site}",
+        standby_mwh=round((base_w if is_building else rng.uniform(3, 25)) * 1000 / 60),
+        nominal_v=nominal_v,
+        voltage_mv=nominal_v * 1000 + round(min(max(rng.gauss(0, 1000), -2000), 2000)),
         interval_min=5 if rng.random() < 0.05 else 1,
         sends_register=rng.random() < 0.12,
         loses=rng.uniform(0.1, 0.7),
         phase_us=rng.randrange(0, 50_000) * 1000,
+        only_while_charging=habits.random() < _ONLY_WHILE_CHARGING and not is_building,
+        is_charger=habits.random() < 0.5 and not is_building,
     )
 
 
 def _vehicle(seed: int, number: int, prefix: str, winter: bool) -> VehicleProfile:
-    rng = seeded(seed, "vehicle", number)
+    rng, habits = seeded(seed, "vehicle", number), seeded(seed, "habits", "vehicle", number)
     rated_kw = rng.choices(RATED_KW, _RATED_SHARES)[0]
     return VehicleProfile(
         vehicle_id=f"{prefix}EV-{number}",
@@ -147,4 +173,6 @@ def _vehicle(seed: int, number: int, prefix: str, winter: bool) -> VehicleProfil
         sends_register=rng.random() < 0.05,
         declares_meter=rng.random() < 0.05,
         loses=rng.uniform(0.1, 0.7),
+        only_while_charging=habits.random() < _ONLY_WHILE_CHARGING,
+        says_so=habits.random() < _SAYS_SO,
     )

@@ -13,7 +13,7 @@ from fleetmeter.simulate.chance import (
 )
 from fleetmeter.simulate.injection import Injection, strongest
 from fleetmeter.simulate.link import MINUTE_US, Arrival, Link
-from fleetmeter.simulate.meter_faults import lost, lumped, restarted, voltages
+from fleetmeter.simulate.meter_faults import dips, exaggerated, lost, lumped, restarted, voltages
 from fleetmeter.simulate.profiles import MeterProfile, VehicleProfile
 from fleetmeter.simulate.readings import Kind
 from fleetmeter.simulate.vehicle import HOUR, Minutes
@@ -76,6 +76,23 @@ def clock_times(stamps: list[int], begin: int, faults: list[Injection]) -> list[
     return times
 
 
+class OnlyWhileCharging:
+    """Which readings a device sends that reports only then, and for some minutes after."""
+
+    _AFTER = 3
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def kept(self, charging: list[int]) -> list[bool]:
+        """Of the readings of an hour; `charging`: the energy of each."""
+        kept = []
+        for energy in charging:
+            self._left = self._AFTER if energy else max(self._left - 1, 0)
+            kept.append(self._left > 0)
+        return kept
+
+
 class ReportedVehicle:
     """Its readings."""
 
@@ -90,6 +107,8 @@ class ReportedVehicle:
         self._kind: Kind = "vehicle_registers" if profile.sends_register else "vehicles"
         self._profile = profile
         self._meter_id = meter.meter_id if profile.declares_meter else None
+        self._charging = OnlyWhileCharging()
+        self._stuck_bp: int | None = None
 
     def report(
         self, begin: int, minutes: Minutes, faults: list[Injection], out: list[Arrival]
@@ -103,15 +122,35 @@ class ReportedVehicle:
         energies = reporter.summed(dc)
         if profile.sends_register:
             energies = self._register(energies)
-        step, scale = profile.soc_step_bp, 10_000 / profile.soc_step_bp
+        socs = self._socs(begin, reporter.at(minutes.soc), faults)
         vehicle_id, meter_id = profile.vehicle_id, self._meter_id
         rows: list[Any] = [
-            (vehicle_id, time, energy, int(soc * scale) * step, temp, meter_id)
+            (vehicle_id, time, energy, soc, temp, meter_id)
             for time, energy, soc, temp in zip(
-                times, energies, reporter.at(minutes.soc), reporter.at(temps), strict=True
+                times, energies, socs, reporter.at(temps), strict=True
             )
         ]
-        self.link.deliver(begin, self._kind, list(stamps), rows, out)
+        taken_at = list(stamps)
+        if profile.only_while_charging:
+            kept = self._charging.kept(reporter.summed(minutes.dc_mwh))
+            rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
+            taken_at = [stamp for stamp, keep in zip(taken_at, kept, strict=True) if keep]
+        self.link.deliver(begin, self._kind, taken_at, rows, out)
+
+    def _socs(self, begin: int, socs: list[float], faults: list[Injection]) -> list[int]:
+        """What it shows as its state of charge, bp."""
+        step, scale = self._profile.soc_step_bp, 10_000 / self._profile.soc_step_bp
+        shown = [int(soc * scale) * step for soc in socs]
+        for fault in faults:
+            if fault.what in ("soc_stuck", "soc_scale"):
+                for number in range(len(shown)):
+                    minute = begin + number * (HOUR // len(shown))
+                    if fault.begin <= minute < fault.end:
+                        if self._stuck_bp is None:
+                            self._stuck_bp = shown[number]
+                        stuck = fault.what == "soc_stuck"
+                        shown[number] = self._stuck_bp if stuck else shown[number] // 100
+        return shown
 
     def _register(self, energies: list[int]) -> list[int]:
         totals = []
@@ -145,6 +184,7 @@ class ReportedMeter:
         self._total_mwh = self._rng.randrange(1_000, 50_000) * 1_000_000
         self._shown_mwh = self._total_mwh
         self._held_mwh = 0
+        self._charging = OnlyWhileCharging()
         self._kind: Kind = "meter_registers" if profile.sends_register else "meters"
         self._profile = profile
 
@@ -188,6 +228,7 @@ class ReportedMeter:
         step = profile.interval_min
         if faults:
             shown = voltages(shown, begin, step, faults)
+            energies = exaggerated(energies, begin, step, faults)
             energies, self._held_mwh = lumped(energies, begin, step, faults, self._held_mwh)
         if profile.sends_register:
             energies = self._register(energies, begin, step, faults)
@@ -201,6 +242,15 @@ class ReportedMeter:
             kept = lost(reporter.summed([int(mwh) for mwh in ac_mwh]), begin, step, faults)
             rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
             taken_at = [stamp for stamp, keep in zip(taken_at, kept, strict=True) if keep]
+        if profile.only_while_charging:
+            charging = (
+                [0] * len(stamps) if ac_mwh is None else reporter.summed(list(map(int, ac_mwh)))
+            )
+            times_kept = {
+                s for s, keep in zip(stamps, self._charging.kept(charging), strict=True) if keep
+            }
+            rows = [row for row, at in zip(rows, taken_at, strict=True) if at in times_kept]
+            taken_at = [at for at in taken_at if at in times_kept]
         self.link.deliver(begin, self._kind, taken_at, rows, out)
 
     def _register(
@@ -213,5 +263,5 @@ class ReportedMeter:
             if total == 0:
                 self._total_mwh = 0
             self._shown_mwh = total
-            totals.append(total)
+            totals.append(0 if dips(begin + number * step, step, faults) else total)
         return totals

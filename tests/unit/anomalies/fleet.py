@@ -7,21 +7,24 @@ reading's energy is spread over its interval, and what it measured belongs to wh
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from fleetmeter.anomalies.asked import (
+    Known,
+    MeterPoint,
+    Needs,
+    PeakPoint,
+    VehiclePoint,
+)
 from fleetmeter.anomalies.evaluate import SILENCE_KNOWN, Memory, evaluate, needs
 from fleetmeter.anomalies.model import (
     Change,
     Device,
     Hour,
     Kind,
-    Known,
     MeterHour,
-    MeterPoint,
-    Needs,
     Subject,
     VehicleHour,
-    VehiclePoint,
     Voltage,
 )
 from fleetmeter.anomalies.rules import Rulebook
@@ -31,6 +34,8 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 MILLISECOND = timedelta(milliseconds=1)
 
+
+Reports = Literal["always", "while_charging"]
 
 Values = Callable[[float], float | None] | float | None
 """By the hours after the start, or always the same; None is absent."""
@@ -78,12 +83,25 @@ class Fleet:
         site: str | None = None,
         interval_s: int = 60,
         capacity_wh: int | None = None,
+        reports: Reports | None = None,
     ) -> None:
-        self.devices[vehicle(id_)] = Device(vehicle(id_), site, interval_s, capacity_wh)
+        self.devices[vehicle(id_)] = Device(
+            vehicle(id_), site, interval_s, capacity_wh, reports=reports
+        )
         self.vehicles[id_] = []
 
-    def add_meter(self, id_: str, site: str | None = None, interval_s: int = 60) -> None:
-        self.devices[meter(id_)] = Device(meter(id_), site, interval_s)
+    def add_meter(
+        self,
+        id_: str,
+        site: str | None = None,
+        interval_s: int = 60,
+        rated_w: int | None = None,
+        role: str | None = None,
+        reports: Reports | None = None,
+    ) -> None:
+        self.devices[meter(id_)] = Device(
+            meter(id_), site, interval_s, rated_power_w=rated_w, role=role, reports=reports
+        )
         self.meters[id_] = []
 
     def drives(
@@ -92,7 +110,7 @@ class Fleet:
         hours: tuple[float, float],
         dc_kw: Values = 0.0,
         meter_id: str | None = None,
-        soc: Values = 50.0,
+        soc: Values = None,
         temp_c: Values = 20.0,
         late_s: float = 0.0,
         keeps: Callable[[int], bool] = lambda n: True,
@@ -186,6 +204,20 @@ class Fleet:
             else:
                 points = self.meters.get(id_, [])
                 known.meter_readings[id_] = [p for p in points if since <= p.time <= ends]
+        for subject, (since, limit_w) in wanted.peaks.items():
+            points = (
+                [point for point, _ in self.vehicles[subject.device_id]]
+                if subject.device_kind == "vehicle"
+                else self.meters[subject.device_id]
+            )
+            known.peaks[subject] = [
+                PeakPoint(point.time, point.energy_mwh, point.span_ms)
+                for point in points
+                if since <= point.time <= ends
+                and point.energy_mwh
+                and point.span_ms
+                and point.energy_mwh * 3600 > limit_w * point.span_ms
+            ]
         return known
 
     def _times(self, subject: Subject) -> Sequence[datetime]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fleetmeter.anomalies.model import Change, VehiclePoint
+from fleetmeter.anomalies.asked import VehiclePoint
+from fleetmeter.anomalies.model import Change
 from fleetmeter.anomalies.rules import Override, Rulebook
 from tests.unit.anomalies.fleet import MILLISECOND, Fleet, Values, at, between, of
 
@@ -32,7 +33,7 @@ def some(value: Values, has: Callable[[int], bool]) -> Values:
 def charges(
     kw: float = 11.0,
     efficiency: float = 0.9,
-    soc: Values = 50.0,
+    soc: Values = None,
     temp_c: Values = 20.0,
     volts: Values = 230.0,
     days: int = 1,
@@ -136,8 +137,8 @@ def test_a_voltage_that_is_told_now_and_then_is_judged_by_that() -> None:
 
 
 def test_hours_without_a_voltage_do_not_end_that_it_is_wrong() -> None:
-    changes = supplied(lambda t: 200.0 if t < 2 else None)
-    assert [(c.at, c.ended_at) for c in changes] == [(at(1), None)]
+    changes = supplied(lambda t: 230.0 if t < 1 else 200.0 if t < 2 else None)
+    assert [(c.at, c.ended_at) for c in changes] == [(at(2), None)]
 
 
 # state of charge

@@ -6,7 +6,12 @@ from datetime import timedelta
 import pytest
 
 from fleetmeter.anomalies.evaluate import Memory, evaluate_clocks
-from fleetmeter.anomalies.model import Change, ClockSample, Device, Subject
+from fleetmeter.anomalies.model import (
+    Change,
+    ClockSample,
+    Device,
+    Subject,
+)
 from fleetmeter.anomalies.rules import Override, Rulebook
 from tests.unit.anomalies.fleet import START, meter
 

@@ -1,6 +1,7 @@
 """dc_exceeds_ac: the boundaries, and each cause by its curves."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 
 import msgspec
@@ -10,7 +11,7 @@ from fleetmeter.anomalies.excess import exceeding
 from fleetmeter.anomalies.model import Change
 from fleetmeter.anomalies.observed import Observed
 from fleetmeter.anomalies.rules import Rulebook
-from tests.unit.anomalies.fleet import Fleet, at, between, of, vehicle
+from tests.unit.anomalies.fleet import Fleet, at, between, meter, of, vehicle
 
 SESSION = (10.4, 14.2)
 EFFICIENCY = 0.92
@@ -141,7 +142,7 @@ def test_the_curves_fit_when_shifted(late_s: int) -> None:
     fleet = fleet_of("M")
     charges(fleet, "V", "M", late_s=late_s)
     fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
-    (change,) = found(fleet, 28)
+    change = cause_of(found(fleet, 28))
     assert change.cause == "clock_offset"
     assert change.evidence["offsetS"] == pytest.approx(late_s, abs=60)
 
@@ -213,7 +214,7 @@ def test_the_meter_reports_late_and_in_lumps(every: int) -> None:
         lumps.append(point._replace(energy_mwh=held if shows else 0))
         held = 0 if shows else held
     fleet.meters["M"] = lumps
-    (change,) = found(fleet)
+    change = cause_of(found(fleet))
     assert change.cause == "reporting_lag"
 
 
@@ -274,3 +275,160 @@ def test_of_a_time_in_which_the_meter_was_silent_nothing_is_said() -> None:
         "M", (0, 30), between(*SESSION, 11, 0.01), keeps=lambda n: not 11.5 * 60 <= n < 12.2 * 60
     )
     assert found(fleet) == []
+
+
+def cause_of(changes: list[Change]) -> Change:
+    """What is said of it in the end."""
+    assert [change.revises for change in changes] == [False] + [True] * (len(changes) - 1)
+    return changes[-1]
+
+
+@pytest.mark.parametrize("hours", [-12, -10, -5, -2, 2, 5, 5.5, 10, 12])
+def test_a_clock_that_is_hours_off_is_found(hours: float) -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", (34.4, 37.2), late_s=hours * 3600, last=60)
+    fleet.meters_("M", (0, 60), between(34.4, 37.2, 11, 0.01))
+    change = cause_of(found(fleet, 60))
+    assert change.cause == "clock_offset"
+    assert change.evidence["offsetS"] == pytest.approx(hours * 3600, abs=60)
+    assert ("a wrong time zone" in change.summary) == (hours == int(hours))
+
+
+def test_a_vehicle_that_is_hours_early_has_no_cause_until_the_meter_shows_the_energy() -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", (34.4, 37.2), late_s=-5 * 3600, last=60)
+    fleet.meters_("M", (0, 60), between(34.4, 37.2, 11, 0.01))
+    opened, revised = found(fleet, 60)
+    assert (opened.cause, revised.cause, revised.at) == ("unknown", "clock_offset", at(38))
+    assert revised.started_at == opened.started_at
+
+
+def test_daily_charges_beside_a_meter_of_another_time_zone() -> None:
+    fleet = fleet_of("M")
+    fleet.add_vehicle("V")
+    fleet.drives("V", (0, 96), lambda t: 6.8 if 18 <= t % 24 < 21.5 else 0, "M", late_s=-2 * 3600)
+    fleet.meters_("M", (0, 96), lambda t: 7.4 if 18 <= t % 24 < 21.5 else 0.01)
+    change = cause_of(found(fleet, 90))
+    assert (change.cause, change.evidence["offsetS"]) == ("clock_offset", -7200)
+
+
+def test_what_another_vehicle_took_is_no_offset() -> None:
+    # X charged alike, six hours before; of V's energy nothing is to be seen
+    fleet = fleet_of("M")
+    charges(fleet, "X", "M", (4, 7))
+    charges(fleet, "V", "M", (10, 13))
+    for id_ in ("X", "V"):
+        device = fleet.devices[vehicle(id_)]
+        fleet.devices[vehicle(id_)] = msgspec.structs.replace(device, meter_id="M")
+    fleet.meters_("M", (0, 30), between(4, 7, 11, 0.01))
+    change = cause_of(found(fleet))
+    assert (change.subject, change.cause) == (vehicle("V"), "unknown")
+
+
+def test_where_all_vehicles_at_a_meter_are_off_alike_it_is_the_meters_clock() -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", (34.4, 37.2), late_s=3 * 3600, last=60)
+    charges(fleet, "X", "M", (33.1, 36.4), 3.7, late_s=3 * 3600, last=60)
+    fleet.meters_(
+        "M", (0, 60), lambda t: between(34.4, 37.2, 11, 0.01)(t) + between(33.1, 36.4, 3.7)(t)
+    )
+    changes = found(fleet, 60)
+    assert {c.cause for c in changes} == {"clock_offset"}
+    assert {c.evidence.get("clockOf") for c in changes} == {"meter"}
+    assert "timestamps of M are 3 hours too early" in changes[-1].summary
+
+
+@pytest.mark.parametrize("late_s", [-7200, -1800, -600, 2700, 5 * 3600])
+def test_beside_a_meter_that_reports_only_while_charging(late_s: int) -> None:
+    fleet = Fleet()
+    fleet.add_meter("M")
+    charge = (34.0, 34.46)
+    fleet.add_vehicle("V")
+    device = fleet.devices[vehicle("V")]
+    fleet.devices[vehicle("V")] = msgspec.structs.replace(device, meter_id="M")
+    fleet.drives("V", charge, lambda t: 15 if t < 34.3 else 5, "M", late_s=late_s)
+    fleet.meters_("M", charge, lambda t: 16 if t < 34.3 else 5.4)
+    change = cause_of(found(fleet, 60))
+    assert (change.cause, change.subject) == ("clock_offset", vehicle("V"))
+    assert change.evidence["offsetS"] == pytest.approx(late_s, abs=60)
+
+
+def test_of_a_meter_that_never_shows_the_energy_nothing_is_said_where_it_was_silent() -> None:
+    fleet = Fleet()
+    fleet.add_meter("M")
+    charges(fleet, "V", "M")
+    fleet.meters_("M", (0, 10))
+    fleet.meters_("M", (16, 40))
+    assert found(fleet, 40) == []
+
+
+def test_more_dc_than_ac_where_both_report_only_while_charging() -> None:
+    fleet = Fleet()
+    fleet.add_meter("M")
+    fleet.add_vehicle("V")
+    fleet.drives("V", (10.5, 11), 22.0, "M")
+    fleet.meters_("M", (10.5, 11), 11.0)
+    fleet.drives("V", (12.5, 13), 22.0, "M")
+    fleet.meters_("M", (12.5, 13), 11.0)
+    (change,) = found(fleet, 20)
+    assert change.cause == "unknown"
+    assert (change.evidence["hourDcKwh"], change.evidence["hourAcKwh"]) == (11.0, 5.5)
+
+
+def test_the_evidence_is_of_the_hour_with_the_excess() -> None:
+    # all is stamped from 9:00 to 9:50, in the next hour the meter counts it
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", (10, 10 + 50 / 60), late_s=-3600)
+    fleet.meters_("M", (0, 30), between(10, 10 + 50 / 60, 11, 0.01))
+    change = cause_of(found(fleet))
+    assert change.cause == "clock_offset"
+    assert change.evidence["hourDcKwh"] == pytest.approx(11 * EFFICIENCY * 50 / 60, abs=0.2)
+    assert change.evidence["hourAcKwh"] == pytest.approx(0.01, abs=0.001)
+
+
+def test_a_meter_that_shows_nothing_yet_is_not_late() -> None:
+    # it hangs until 13:00, then all of it comes at once
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M")
+    fleet.meters_("M", (0, 30), between(*SESSION, 11, 0.01))
+    held = 0
+    points = fleet.meters["M"]
+    for n, point in enumerate(points):
+        if at(10.4) < point.time <= at(13):
+            held += point.energy_mwh or 0
+            points[n] = point._replace(energy_mwh=0)
+            if point.time == at(13):
+                points[n] = point._replace(energy_mwh=held)
+    opened, revised = found(fleet)
+    assert (opened.cause, opened.at) == ("unknown", at(12))
+    assert (revised.cause, revised.at) == ("reporting_lag", at(13))
+
+
+@pytest.mark.parametrize(
+    ("vehicle_behind_s", "meter_behind_s", "whose"),
+    [
+        (3 * 3600, 4, "vehicle"),
+        (5, -3 * 3600, "meter"),
+        (5, 4, None),
+        (None, None, None),
+        (3 * 3600, -3 * 3600, None),
+        (40 * 24 * 3600, 40 * 24 * 3600, None),  # imported
+    ],
+)
+def test_arrival_says_whose_clock_is_wrong(
+    vehicle_behind_s: float | None, meter_behind_s: float | None, whose: str | None
+) -> None:
+    fleet = fleet_of("M")
+    charges(fleet, "V", "M", (34.4, 37.2), late_s=-3 * 3600, last=60)
+    fleet.meters_("M", (0, 60), between(34.4, 37.2, 11, 0.01))
+    for subject, behind_s in ((vehicle("V"), vehicle_behind_s), (meter("M"), meter_behind_s)):
+        if behind_s is not None:
+            fleet.devices[subject] = msgspec.structs.replace(
+                fleet.devices[subject],
+                newest=at(60),
+                last_seen=at(60) + timedelta(seconds=behind_s),
+            )
+    change = cause_of(found(fleet, 60))
+    assert change.evidence.get("clockOf") == whose
+    assert ("or those of M" in change.summary) == (whose is None)
+    assert ("the timestamps of M are 3 hours too late" in change.summary) == (whose == "meter")

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetmeter.anomalies.asked import Known
 from fleetmeter.anomalies.evaluate import MEMORY_DAYS, Memory, evaluate, needs
-from fleetmeter.anomalies.model import Change, Hour, Kind, Known, MeterHour, Subject, VehicleHour
+from fleetmeter.anomalies.model import (
+    Change,
+    Hour,
+    Kind,
+    MeterHour,
+    Subject,
+    VehicleHour,
+)
 from fleetmeter.anomalies.rules import Rulebook
 from tests.unit.anomalies.fleet import HOUR, Fleet, at
 

@@ -104,7 +104,7 @@ def test_who_reports_is_not_asked_about_at_all() -> None:
     reports(fleet, (0, 3))
     memories: dict[Subject, Memory] = {}
     assert fleet.fold(0, 3, memories) == []
-    assert memories == {}
+    assert all(m.silent_since is None and not m.conditions for m in memories.values())
     assert not any(asked.last_times or asked.readings for asked in fleet.asked)
 
 
@@ -222,3 +222,89 @@ def test_who_reports_rarely_is_waited_for_where_all_of_a_site_is_quiet() -> None
         fleet.add_vehicle(f"V{number}", "S", 300)
     reports(fleet, (0, 9.75))
     assert [(c.kind, c.at) for c in fleet.fold(0, 14)] == [("site_silent", at(13))]
+
+
+def charges_daily(fleet: Fleet, days: int, kw: float = 7.0) -> None:
+    """Readings of V, of 18:10 to 21:00 alone."""
+    for day in range(days):
+        begin = 24 * day + 18 + 1 / 6
+        fleet.drives("V", (begin, 24 * day + 21), kw)
+
+
+def test_a_device_that_is_set_to_report_only_while_charging_is_never_silent() -> None:
+    fleet = Fleet()
+    fleet.add_vehicle("V", reports="while_charging")
+    charges_daily(fleet, 3)
+    assert fleet.fold(0, 72) == []
+    assert all(vehicle("V") not in asked.last_times for asked in fleet.asked)
+
+
+def test_three_silences_between_charges_are_a_habit() -> None:
+    fleet = Fleet()
+    fleet.add_vehicle("V")
+    charges_daily(fleet, 6)
+    memories: dict[Subject, Memory] = {}
+    changes = fleet.fold(0, 6 * 24, memories)
+    # after 21:00 of three days; from the fourth on it is known
+    assert [c.at for c in changes if c.ended_at is None] == [at(22), at(46), at(70)]
+    assert memories[vehicle("V")].pauses == 3
+
+
+def test_a_device_that_is_set_to_always_report_is_silent_between_charges() -> None:
+    fleet = Fleet()
+    fleet.add_vehicle("V", reports="always")
+    charges_daily(fleet, 6)
+    assert len([c for c in fleet.fold(0, 6 * 24) if c.ended_at is None]) == 6
+
+
+def test_silences_of_a_parked_vehicle_are_no_habit() -> None:
+    fleet = Fleet()
+    fleet.add_vehicle("V")
+    charges_daily(fleet, 6, kw=0.0)
+    assert len([c for c in fleet.fold(0, 6 * 24) if c.ended_at is None]) == 6
+
+
+def test_a_silence_that_ends_without_charging_ends_the_habit() -> None:
+    fleet = Fleet()
+    fleet.add_vehicle("V")
+    charges_daily(fleet, 4)
+    fleet.drives("V", (96, 100))  # it is there, and does not charge
+    memories: dict[Subject, Memory] = {}
+    changes = fleet.fold(0, 102, memories)
+    assert [c.at for c in changes if c.ended_at is None][-2:] == [at(70), at(101)]
+    assert memories[vehicle("V")].pauses == 0
+
+
+def test_setting_it_ends_an_open_silence() -> None:
+    fleet = Fleet()
+    fleet.add_vehicle("V")
+    charges_daily(fleet, 1)
+    memories: dict[Subject, Memory] = {}
+    assert [c.ended_at for c in fleet.fold(0, 24, memories)] == [None]
+    device = fleet.devices[vehicle("V")]
+    fleet.devices[vehicle("V")] = msgspec.structs.replace(device, reports="while_charging")
+    assert [c.ended_at for c in fleet.fold(24, 25, memories)] == [at(25)]
+
+
+def test_devices_that_report_only_while_charging_do_not_make_a_site_silent() -> None:
+    fleet = Fleet()
+    for number in range(3):
+        fleet.add_vehicle(f"V{number}", "S", reports="while_charging")
+        fleet.add_meter(f"M{number}", "S")
+        fleet.drives(f"V{number}", (0, 5))
+        fleet.meters_(f"M{number}", (0, 9 if number else 30))
+    # two of the three that always report are silent, which is less than four fifths
+    assert [c.kind for c in fleet.fold(0, 12)] == ["meter_silent", "meter_silent"]
+
+
+def test_an_outage_of_many_at_once_asks_for_no_readings_and_ends_no_habit() -> None:
+    fleet = Fleet()
+    for number in range(1001):
+        fleet.add_vehicle(f"V{number}", interval_s=900)
+        fleet.drives(f"V{number}", (0, 1))
+        fleet.drives(f"V{number}", (11, 12))
+    memories = {vehicle("V7"): Memory(pauses=3)}
+    changes = fleet.fold(0, 12, memories)
+    assert len(changes) == 2 * 1000  # all but V7, which is not reported
+    assert not any(asked.readings for asked in fleet.asked[:11])
+    assert memories[vehicle("V7")].pauses == 3

@@ -211,3 +211,46 @@ def test_a_clock_is_wrong_in_every_reading(variant: str, low: int, high: int) ->
     assert len(lags) > 600
     assert sum(low <= lag <= high for lag in lags) > 0.98 * len(lags)
     assert max(-lag for lag in lags) < 300  # the service refuses more
+
+
+def test_a_clock_of_another_time_zone_is_off_by_whole_hours() -> None:
+    fault, sent = with_fault("dc_exceeds_ac:time-zone@EV-5+60h/4d")
+    assert fault.cause == "clock_offset"
+    hours = round(fault.numbers["behindS"] / 3600)
+    assert 1 <= abs(hours) <= 12
+    assert 10 <= fault.numbers["behindS"] - hours * 3600 <= 50
+    device = "EV-5" if sent.rows["MTR-4"] == healthy().rows["MTR-4"] else "MTR-4"
+    assert energy(sent.rows[device]) == energy(healthy().rows[device])
+
+
+@pytest.mark.parametrize(("variant", "least", "most"), [("wh", 1000, 1000), ("double", 2, 3)])
+def test_a_meter_tells_too_much(variant: str, least: float, most: float) -> None:
+    fault, sent = with_fault(f"power_implausible:{variant}@EV-5+36h/3d")
+    assert fault.subject == Subject("meter", "MTR-4")
+    assert fault.cause == ("unit_wh" if variant == "wh" else None)
+    factor = energy(sent.within("MTR-4", fault)) / energy(healthy().within("MTR-4", fault))
+    assert least * 0.99 <= factor <= most * 1.01
+    assert unchanged(sent, "MTR-4")
+
+
+def test_a_state_of_charge_stays_as_it_is() -> None:
+    fault, sent = with_fault("soc_stuck@EV-5+36h/4d")
+    assert len({row[3] for row in sent.within("EV-5", fault)}) == 1
+    assert len({row[3] for row in healthy().within("EV-5", fault)}) > 20
+
+
+def test_a_state_of_charge_is_a_ratio() -> None:
+    fault, sent = with_fault("soc_scale@EV-5+36h/4d")
+    # the first is of the minute that had just ended
+    shown = {row[1]: row[3] for row in sent.within("EV-5", fault)[1:]}
+    true = {row[1]: row[3] for row in healthy().within("EV-5", fault)}
+    assert max(shown.values()) <= 100
+    assert all(abs(shown[time] * 100 - true[time]) < 100 for time in shown.keys() & true.keys())
+
+
+def test_a_register_shows_nothing_for_a_moment() -> None:
+    fault, sent = with_fault("register_unstable@EV-5+36h/2d")
+    totals = [row[2] for row in sent.within("MTR-4", fault)]
+    dips = [number for number, total in enumerate(totals) if total == 0]
+    assert len(dips) >= 48 * 60 / fault.numbers["everyMin"] - 2
+    assert all(totals[at - 1] <= totals[at + 1] for at in dips[1:-1])

@@ -1,6 +1,6 @@
 """What every fleet keeps to: the same again, energy conserved, healthy when nothing is wrong."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import pairwise
 from typing import get_args
@@ -86,6 +86,12 @@ def test_healthy_devices_stay_within_what_healthy_devices_do() -> None:
 
 def test_nearly_all_readings_come_and_some_come_twice_late_or_in_disorder() -> None:
     fleet = Fleet(9, 40, START, 3)
+    devices = [*fleet.devices.vehicles, *fleet.devices.meters]
+    intervals_s = {
+        id_: device.reporting_interval_s
+        for device in devices
+        for id_ in [getattr(device, "vehicle_id", None) or getattr(device, "meter_id", "")]
+    }
     seen: set[tuple[str, int]] = set()
     newest: dict[str, int] = defaultdict(int)
     twice = backwards = late = count = 0
@@ -97,12 +103,13 @@ def test_nearly_all_readings_come_and_some_come_twice_late_or_in_disorder() -> N
             late += arrives - row[1] > 10 * 60_000_000
             seen.add((row[0], row[1]))
             newest[row[0]] = max(newest[row[0]], row[1])
-    expected = sum(
-        72 * 3600 / device.reporting_interval_s
-        for devices in (fleet.devices.vehicles, fleet.devices.meters)
-        for device in devices  # type: ignore[attr-defined]
-    )
-    assert 0.98 < len(seen) / expected < 1
+    sent = Counter(device for device, _ in seen)
+    shares = sorted(sent[id_] * s / (72 * 3600) for id_, s in intervals_s.items())
+    always = [share for share in shares if share > 0.5]
+    assert 0.98 < sum(always) / len(always) < 1
+    # the others report only while they charge
+    assert 0 < len(shares) - len(always) < 0.2 * len(shares)
+    assert shares[0] < 0.3
     assert 0 < twice < 0.01 * count
     assert 0 < backwards < 0.02 * count
     assert 0 < late < 0.03 * count
@@ -133,7 +140,7 @@ def test_faults_of_every_kind_find_a_place_and_keep_apart() -> None:
     fleet = Fleet(4, 200, START, 30, faults=per_kind(20))
     assert fleet.unplaced == []
     assert {fault.kind for fault in fleet.faults} == set(KINDS)
-    assert len(fleet.faults) == 12 * 20
+    assert len(fleet.faults) == 20 * len(KINDS)
     by_subject = defaultdict(list)
     for fault in fleet.faults:
         by_subject[fault.subject].append(fault)
@@ -147,10 +154,35 @@ def test_faults_of_every_kind_find_a_place_and_keep_apart() -> None:
 def test_what_finds_no_place_is_told() -> None:
     fleet = Fleet(4, 3, START, 2, faults=per_kind(4))
     assert fleet.unplaced
-    assert len(fleet.faults) + len(fleet.unplaced) == 48
+    assert len(fleet.faults) + len(fleet.unplaced) == 4 * len(KINDS)
 
 
 def test_a_fault_of_a_device_that_is_not_there_says_which_are() -> None:
     wanted = [parse_wanted("battery_hot@EV-99")]
     with pytest.raises(ValueError, match="no EV-99 in this fleet; it has vehicles EV-1 to EV-7"):
         Fleet(SEED, VEHICLES, START, DAYS, faults=wanted)
+
+
+def test_what_a_fleet_has_of_the_field() -> None:
+    """Devices that report only while charging, buildings, and other mains than 230 V."""
+    fleet = Fleet(4, 200, START, 1)
+    vehicles, meters = fleet.devices.vehicles, fleet.devices.meters
+    said = [device for device in vehicles if device.reports == "while_charging"]
+    unsaid = {each.subject.device_id for each in fleet.acceptable}
+    assert 8 < len(said) < 30
+    assert 1 < len(unsaid) < 15
+    assert not unsaid & {device.vehicle_id for device in said}
+    assert 8 < sum(device.reports == "while_charging" for device in meters) < 35
+    buildings = [device for device in meters if device.rated_power_kw is None]
+    assert len(buildings) > 5
+    assert all((device.role, device.reports) == (None, None) for device in buildings)
+    assert {device.role for device in meters} == {None, "charger"}
+    volts: dict[str, set[int]] = defaultdict(set)
+    for _, kind, row in fleet.arrivals(START):
+        if kind.startswith("meter"):
+            volts[row[0]].add(round(row[3] / 1000))
+    nominal = {
+        next(n for n in (120, 208, 230, 277, 400, 480) if all(abs(v / n - 1) < 0.04 for v in found))
+        for found in volts.values()
+    }
+    assert {230} < nominal

@@ -1,14 +1,14 @@
-"""voltage_out_of_range and standby_loss."""
+"""voltage_out_of_range, and which voltage is nominal."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 
 from fleetmeter.anomalies.evaluate import Memory
 from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.nominal import nearest
 from fleetmeter.anomalies.rules import Override, Rulebook
-from tests.unit.anomalies.fleet import Fleet, at, between, meter
+from tests.unit.anomalies.fleet import Fleet, Values, at, between, meter
 
 
 def supplied(
@@ -21,23 +21,6 @@ def supplied(
     fleet.add_meter("M", "S", interval_s)
     fleet.meters_("M", (0, last), volts=volts)
     return fleet.fold(0, last, rulebook=rulebook)
-
-
-def stands_by(
-    watts: Callable[[float], float] | float,
-    last: int = 24,
-    with_vehicle: bool = True,
-    dc_kw: Callable[[float], float] | float = 0.0,
-    memories: dict[Subject, Memory] | None = None,
-) -> list[Change]:
-    fleet = Fleet()
-    fleet.add_meter("M")
-    kw = (lambda t: watts(t) / 1000) if callable(watts) else watts / 1000
-    fleet.meters_("M", (0, last), kw)
-    if with_vehicle:
-        fleet.add_vehicle("V")
-        fleet.drives("V", (0, last), dc_kw, "M")
-    return fleet.fold(0, last, memories)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +57,7 @@ def test_of_a_meter_that_reports_rarely_two_readings_are_a_mean_and_one_is_none(
 def test_where_a_whole_hour_lies_outside_its_readings_are_not_asked_for() -> None:
     fleet = Fleet()
     fleet.add_meter("M")
-    fleet.meters_("M", (0, 5), volts=256.0)
+    fleet.meters_("M", (0, 5), volts=between(3, 5, 256.0, 230.0))
     assert len(fleet.fold(0, 5)) == 1
     assert not any(asked.readings for asked in fleet.asked)
 
@@ -125,72 +108,83 @@ def test_nominal_voltage_is_set_by_site() -> None:
 
 
 @pytest.mark.parametrize(
-    ("watts", "opens"), [(149, False), (151, True), (1490, True), (1510, False)]
+    ("volts", "nominal"),
+    [
+        (118, 120),
+        (121.5, 120),
+        (206, 208),
+        (225, 230),
+        (243, 230),
+        (272, 277),
+        (391, 400),
+        (494, 480),
+        (48, None),
+        (155, None),
+        (690, None),
+    ],
 )
-def test_between_a_floor_and_a_ceiling_it_is_standby(watts: float, opens: bool) -> None:
-    changes = stands_by(watts)
-    assert bool(changes) == opens
-    if opens:
-        assert (changes[0].kind, changes[0].at, changes[0].started_at) == (
-            "standby_loss",
-            at(6),
-            at(0),
-        )
-        assert changes[0].evidence["meanW"] == pytest.approx(watts, rel=0.01)
+def test_the_nearest_standard_voltage_is_nominal(volts: float, nominal: int | None) -> None:
+    assert nearest(volts) == nominal
 
 
-def test_five_hours_are_not_enough() -> None:
-    assert stands_by(between(4, 9, 300, 10)) == []
-    assert len(stands_by(between(4, 10, 300, 10), last=10)) == 1
+@pytest.mark.parametrize("nominal", [120, 208, 230, 277, 400, 480])
+def test_the_first_day_shows_which_voltage_is_nominal(nominal: int) -> None:
+    low = 0.88 * nominal
+    (change,) = supplied(between(30, 30.5, low, nominal * 1.02), last=31)
+    assert change.evidence["nominalV"] == nominal
+    assert change.evidence["nominalFrom"] == "readings"
+    assert f"({nominal} V ± 10 %)" in change.summary
 
 
-def test_hours_of_charging_neither_count_nor_break() -> None:
-    dc_kw = between(5, 8, 10.0)
-    changes = stands_by(lambda t: 11_000 if 5 <= t < 8 else 300, dc_kw=dc_kw)
-    # 0 to 5 o'clock and, the last reading at 8 being of the hour before, from 8 to 9
-    assert [c.at for c in changes] == [at(9)]
-
-
-def test_conditioning_a_cabin_is_no_standby() -> None:
-    assert stands_by(lambda t: 1200 if t % 24 < 2 else 10, last=72) == []
-
-
-def test_a_meter_where_nobody_reports_is_given_a_day() -> None:
-    assert stands_by(300, last=23, with_vehicle=False) == []
-    assert len(stands_by(300, last=24, with_vehicle=False)) == 1
-
-
-def test_an_hour_in_which_the_vehicle_there_hardly_reports_is_unknown() -> None:
-    fleet = Fleet()
-    fleet.add_meter("M")
-    fleet.add_vehicle("V")
-    fleet.meters_("M", (0, 10), 0.3)
-    fleet.drives("V", (0, 10), 0.0, "M", keeps=lambda n: n % 2 == 0)
-    assert fleet.fold(0, 10) == []
-
-
-def test_it_is_over_after_two_quiet_hours() -> None:
-    def watts(time: float) -> float:
-        return 300 if time < 8 else 120 if time < 12 else 50
-
-    changes = stands_by(watts)
-    assert [(c.at, c.ended_at) for c in changes] == [(at(6), None), (at(14), at(12))]
-
-
-def test_a_healthy_charger_is_not_remembered() -> None:
+def test_the_median_of_the_first_day_decides_for_good() -> None:
+    # three bad hours at first look like 208 V, then a day at 230, then a week at 212
     memories: dict[Subject, Memory] = {}
-    assert stands_by(25, memories=memories) == []
-    assert memories == {}
+
+    def volts(time: float) -> float:
+        return 211.0 if time < 3 or time > 50 else 231.0
+
+    fleet = Fleet()
+    fleet.add_meter("M", "S")
+    fleet.meters_("M", (0, 70), volts=volts)
+    changes = fleet.fold(0, 70, memories)
+    remembered = memories[meter("M")].nominal
+    assert remembered is not None
+    assert (remembered.volts, remembered.since) == (230, None)
+    # until the median is known, 231 V are beyond 208 V + 10 %
+    assert changes
+    assert all(change.at <= at(10) for change in changes)
 
 
-def test_a_run_with_a_day_in_between_begins_anew() -> None:
-    # three hours, more than a day of which nothing is known, three hours
+def test_a_weak_supply_beside_meters_of_230_volts_is_not_one_of_208() -> None:
+    fleet = Fleet()
+    fleet.add_meter("M", "S")
+    fleet.meters_("M", (0, 60))
+    fleet.add_meter("N", "S")
+    fleet.meters_("N", (30, 60), volts=205.0)
+    (change,) = fleet.fold(0, 60)
+    assert (change.subject, change.evidence["nominalV"]) == (meter("N"), 230)
+
+
+@pytest.mark.parametrize(
+    ("volts", "phases"),
+    [
+        (0.0, ()),
+        (lambda t: 0.0 if t % 1 < 0.5 else 230.0, ()),
+        (230.0, (230.0, 0.0, 0.0)),
+        (None, (0.0, 231.0, lambda t: 0.0 if t > 5 else 229.0)),
+        (between(3, 20, 0.0, 230.0), ()),
+    ],
+)
+def test_a_voltage_that_is_absent_is_not_out_of_range(
+    volts: Values, phases: tuple[Values, ...]
+) -> None:
     fleet = Fleet()
     fleet.add_meter("M")
-    fleet.add_vehicle("V")
-    fleet.drives("V", (0, 60), 0.0, "M")
-    fleet.meters_("M", (0, 3), 0.3)
-    fleet.meters_("M", (30, 34), 0.3)
-    changes = fleet.fold(0, 34)
-    assert [c for c in changes if c.kind == "standby_loss"] == []
-    assert fleet.hour(30).starts - fleet.hour(3).starts > timedelta(days=1)
+    fleet.meters_("M", (0, 30), volts=volts, phases=phases)
+    assert fleet.fold(0, 30) == []
+
+
+def test_what_is_set_counts_from_the_first_hour() -> None:
+    rulebook = Rulebook([Override("voltage_out_of_range", "meter", "M", {"nominalV": 230})])
+    (change,) = supplied(lambda t: 270.0, last=2, rulebook=rulebook)
+    assert (change.at, change.evidence["nominalFrom"]) == (at(1), "setting")
