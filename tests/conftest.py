@@ -25,6 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 
 from fleetmeter.database.embedded import embedded_postgresql
@@ -95,8 +96,11 @@ class Service(NamedTuple):
 def pytest_configure() -> None:
     """Restore the signal of Ctrl-C, by which tests stop what they started.
 
-    A shell lets its jobs in the background ignore it, and they hand that down.
+    A shell lets its jobs in the background ignore it, and they hand that down. And no property
+    fails because the machine is busy.
     """
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -386,7 +386,6 @@ def kind_of(device: str) -> str:
 
 @settings(
     max_examples=30 * EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(events=st.lists(events, min_size=2, max_size=14), few=st.booleans())

@@ -395,9 +395,7 @@ class StoredLives(Lives):
 
 
 def test_an_anomaly_lives_as_it_should() -> None:
-    run_state_machine_as_test(
-        PureLives, settings=settings(max_examples=150 * EXAMPLES, deadline=None)
-    )
+    run_state_machine_as_test(PureLives, settings=settings(max_examples=150 * EXAMPLES))
 
 
 @pytest.fixture(scope="module")
@@ -417,7 +415,6 @@ def test_a_stored_anomaly_lives_as_it_should(url: str) -> None:
         settings=settings(
             max_examples=8 * EXAMPLES,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

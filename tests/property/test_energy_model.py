@@ -435,7 +435,6 @@ def drop_old_history(place: Place) -> None:
 
 @settings(
     max_examples=12 * EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

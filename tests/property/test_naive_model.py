@@ -333,7 +333,6 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 @pytest.mark.usefixtures("rolled_up")
 @settings(
     max_examples=12 * EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -388,7 +387,6 @@ def crowd(
 @pytest.mark.usefixtures("rolled_up")
 @settings(
     max_examples=6 * EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

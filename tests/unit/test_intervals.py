@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetmeter.intake.intervals import MAX_SPAN_MS, QUARTER_US, is_spread, pieces
@@ -75,7 +75,6 @@ def test_an_interval_that_ends_with_a_quarter_hour_lies_in_it() -> None:
     assert is_spread(ends, span_ms).tolist() == [False, True, True]
 
 
-@settings(deadline=None)
 @given(st.lists(intervals, min_size=1, max_size=5))
 def test_pieces_lie_in_one_quarter_hour_each_and_are_together_the_interval(
     rows: list[Interval],

@@ -10,7 +10,7 @@ import msgspec
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetmeter.readings.telemetry import TIMES, Telemetry
@@ -497,7 +497,6 @@ def spelled(item: Telemetry, separator: str, quote: bool) -> str:
     return separator.join(cells)
 
 
-@settings(deadline=None)
 @given(st.lists(telemetry, min_size=1), st.sampled_from(",;\t"), st.booleans())
 def test_readings_written_as_csv_come_back(
     items: list[Telemetry], separator: str, quote: bool
@@ -520,7 +519,6 @@ def test_readings_written_as_ndjson_come_back(items: list[Telemetry]) -> None:
     assert list(read.readings.values()) == items
 
 
-@settings(deadline=None)
 @given(st.lists(telemetry, min_size=1), st.integers(1, 5), st.data())
 def test_readings_written_as_parquet_come_back(
     items: list[Telemetry], row_group: int, data: st.DataObject
@@ -552,7 +550,6 @@ garbage = st.lists(
 
 
 @pytest.mark.parametrize("format_", ["csv", "ndjson"])
-@settings(deadline=None)
 @given(garbage, garbage, garbage, st.integers(1, 200), st.booleans())
 def test_garbage_never_costs_a_good_line(
     format_: Format,
