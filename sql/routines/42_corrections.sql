@@ -20,33 +20,22 @@ begin
 end;
 $$;
 
--- What follows when a stored reading has this energy, of the interval or of a register: the energy of that reading, while
--- the timeline is left for correct_neighbours(), which sees to the reading behind it. Of the oldest one, the reading
--- before may not be kept any more: what it showed follows from what was derived (the register less the energy, span_ms
--- ago).
-create or replace function derive_again(
-    p_device integer,
-    p_time timestamptz,
-    p_energy_mwh bigint,
-    p_register_mwh bigint,
-    out energy_mwh bigint,
-    out span_ms bigint,
-    out reset boolean
-)
+-- How long the interval of a stored reading is that has this interval energy, while the timeline is left for
+-- correct_neighbours(), which sees to the reading behind it.
+create or replace function derive_again(p_device integer, p_time timestamptz, p_energy_mwh bigint)
+returns bigint
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 begin
     delete from timeline;
-    insert into timeline (
-        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new
-    )
+    insert into timeline (device, time, energy_mwh, register_mwh, interval_start, span_ms, interval_ms, is_new)
     select
-        d.device, t.time, t.energy_mwh, t.register_mwh, t.interval_start, t.span_ms, d.register_rollover_mwh,
+        d.device, t.time, t.energy_mwh, t.register_mwh, t.interval_start, t.span_ms,
         interval_ms_of(d.reporting_interval_s), t.is_new
     from (
         select
-            r.time, p_energy_mwh as energy_mwh, p_register_mwh as register_mwh, r.interval_start, r.span_ms,
+            r.time, p_energy_mwh as energy_mwh, null::bigint as register_mwh, r.interval_start, r.span_ms,
             true as is_new
         from readings as r
         where r.device = p_device
@@ -74,28 +63,11 @@ begin
     ) as t
     join devices as d
         on d.device = p_device;
-    insert into timeline (device, time, energy_mwh, register_mwh, rollover_mwh, interval_ms, is_new)
-    select
-        r.device,
-        start_of(r.time, r.span_ms),
-        0,
-        r.register_mwh - r.energy_mwh + case when r.energy_mwh > r.register_mwh then t.rollover_mwh else 0 end,
-        t.rollover_mwh,
-        t.interval_ms,
-        false
-    from readings as r
-    join timeline as t
-        on t.is_new
-    where r.device = p_device
-        and r.time = p_time
-        and r.register_mwh is not null
-        and r.span_ms is not null
-        and (r.energy_mwh <= r.register_mwh or t.rollover_mwh is not null)
-        and not exists (select from timeline as b where b.time < p_time);
-    select d.energy_mwh, d.span_ms, d.reset
-    into derive_again.energy_mwh, derive_again.span_ms, derive_again.reset
-    from derived_readings() as d
-    where d.is_new;
+    return (
+        select d.span_ms
+        from derived_readings() as d
+        where d.is_new
+    );
 end;
 $$;
 
@@ -133,6 +105,7 @@ begin
         energy_at = p_is.time,
         energy_mwh = p_is.energy_mwh,
         register_mwh = p_is.register_mwh,
+        highest_mwh = p_is.highest_mwh,
         span_ms = p_is.span_ms,
         interval_start = p_is.interval_start,
         reset = p_is.reset,
@@ -197,12 +170,12 @@ begin
     if not l_is.meter_declared then
         l_is.meter := assigned_meter(p_device, p_time);
     end if;
-    if l_is.register_mwh is distinct from l_was.register_mwh
-        or (l_was.energy_mwh is null) <> (l_is.energy_mwh is null)
-    then
-        select d.*
-        into l_is.energy_mwh, l_is.span_ms, l_is.reset
-        from derive_again(p_device, p_time, l_is.energy_mwh, l_is.register_mwh) as d;
+    if l_is.register_mwh is not null then
+        -- derived below, from the reading before, which may be told by this one alone (register_dropped)
+        l_is.energy_mwh := coalesce(l_is.energy_mwh, 0)
+            + case when l_was.highest_mwh is null then coalesce(l_is.register_mwh - l_was.register_mwh, 0) else 0 end;
+    elsif (l_was.energy_mwh is null) <> (l_is.energy_mwh is null) then
+        l_is.span_ms := derive_again(p_device, p_time, l_is.energy_mwh);
         l_is.spread := is_spread(p_time, l_is.span_ms, l_is.interval_start);
         select c.devices, c.starts, c.ends
         into l_devices, l_starts, l_ends
@@ -216,10 +189,23 @@ begin
     execute format('update readings set %s where device = $2 and time = $3', l_columns)
     using l_is, p_device, p_time;
     get diagnostics l_updated = row_count;
-    perform require_one_row(l_updated);
+    perform require_rows(l_updated, 1);
     if l_is.spread then
         perform put_pieces(array[p_device], array[p_time]);
     end if;
+    if l_is.register_mwh is distinct from l_was.register_mwh then
+        select array_fill(p_device, array[coalesce(cardinality(d.ends), 0)]), d.starts, d.ends
+        into l_devices, l_starts, l_ends
+        from derive_registers(p_device, false, p_time, p_time) as d;
+    end if;
+    if l_is.reverse_register_mwh is distinct from l_was.reverse_register_mwh then
+        perform derive_registers(p_device, true, p_time, p_time);
+    end if;
+    select r.*
+    into l_is
+    from readings as r
+    where r.device = p_device
+        and r.time = p_time;
     l_begins := start_of(p_time, greatest(l_is.span_ms, l_was.span_ms, 0));
     perform correct_state(l_was, l_is, p_values);
 

@@ -24,7 +24,7 @@ RELATIONS = [
     *("accounted_energy", "accounted_hours", "late_hours", "late_devices"),
     *("replaced_readings", "replaced_assignments", "retention", "kept_history", "versions"),
     *("anomalies", "anomaly_events", "anomaly_memory", "anomaly_progress"),
-    *("rule_overrides", "rule_changes", "webhooks"),
+    *("rule_overrides", "rule_changes", "webhooks", "register_events", "register_exchanges"),
 ]
 HAVE_A_ROW = ["retention", "kept_history", "versions", "anomaly_progress"]
 
