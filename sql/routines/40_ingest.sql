@@ -91,8 +91,8 @@ begin
 end;
 $$;
 
--- A device sends interval energy or a register, and keeps to it; and how long a reading's interval is, and what a
--- register adds, was derived from the reading that the writer took for the newest. A batch for which that is not so is
+-- A device sends the kind of energy that it sent before; and how long a reading's interval is, and what a register
+-- adds, was derived from the reading that the writer took for the newest. A batch for which that is not so is
 -- undone as a whole, and derived again.
 create or replace function refuse_batch()
 returns void
@@ -175,8 +175,8 @@ begin
         last_seen
     )
     select
-        i.device, i.meter, i.time, i.energy_at, i.energy_mwh, i.register_mwh, i.highest_mwh, i.span_ms, i.interval_start,
-        i.meter_declared, i.reset, i.spread,
+        i.device, i.meter, i.time, i.energy_at, i.energy_mwh, i.register_mwh, i.highest_mwh, i.span_ms,
+        i.interval_start, i.meter_declared, i.reset, i.spread,
         -- each measurement: i.{column},
         i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
         i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv,
@@ -854,7 +854,7 @@ begin
 end;
 $$;
 
--- The items that are new, or added something to what history has; those whose device keeps to the other kind of energy;
+-- The items that are new, or added something to what history has; those whose device sends the other kind of energy then;
 -- those that history, or an earlier item, has with other values.
 create or replace function store_readings()
 returns table (stored integer[], mixed integer[], conflicts integer[])

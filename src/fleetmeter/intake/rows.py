@@ -29,7 +29,7 @@ NULL = int(np.iinfo(np.int64).min)
 
 NEW, DUPLICATE, REJECTED, CONFLICT, MIXED = range(5)
 """What became of a reading: stored; stored before; not stored, for what it is or since storing
-failed; history has other values; its device keeps to the other kind of energy."""
+failed; history has other values; its device sends the other kind of energy then."""
 
 
 def begins(column: Column) -> Mask:
