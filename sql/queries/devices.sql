@@ -3,8 +3,8 @@
 -- name: device(kind, device_id)^
 -- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
 select
-    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
+    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register,
+    d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
     a.sent_time, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
@@ -14,7 +14,10 @@ left join devices as m
 left join arrival_stamps as a
     on a.device = s.device
     and a.time = s.time
-left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_register_mwh) as r
+left join lateral reverse_energy(
+    s.device, s.reverse_register_mwh_at, s.reverse_register_mwh,
+    greatest(s.reverse_highest_mwh, s.reverse_register_mwh)
+) as r
     on s.reverse_register_mwh is not null
 where d.kind = :kind
     and d.id = :device_id
@@ -39,8 +42,8 @@ where d.kind = :kind
 -- name: devices(kind, after, limit)
 -- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
 select
-    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
+    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register,
+    d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
     a.sent_time, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
@@ -50,7 +53,10 @@ left join devices as m
 left join arrival_stamps as a
     on a.device = s.device
     and a.time = s.time
-left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_register_mwh) as r
+left join lateral reverse_energy(
+    s.device, s.reverse_register_mwh_at, s.reverse_register_mwh,
+    greatest(s.reverse_highest_mwh, s.reverse_register_mwh)
+) as r
     on s.reverse_register_mwh is not null
 where d.kind = :kind
     and d.id > :after
@@ -67,7 +73,7 @@ left join devices as m
 left join arrival_stamps as a
     on a.device = r.device
     and a.time = r.time
-left join lateral reverse_energy(r.device, r.time, r.reverse_register_mwh) as e
+left join lateral reverse_energy(r.device, r.time, r.reverse_register_mwh, r.reverse_highest_mwh) as e
     on r.reverse_register_mwh is not null
 where r.device = (select device_of(:kind, :device_id))
     and r.time >= :start
@@ -104,3 +110,21 @@ call derive_intervals(:device)
 -- Sets what the JSON has, by columns, for one device; all that is set for it.
 select *
 from set_device(:kind, :device_id, :settings::jsonb)
+
+-- name: state_exchange(device, at, is_reverse, last_mwh, first_mwh)^
+-- States that a meter was exchanged, and derives what follows; what is stated of that time now. After begin_correction().
+select *
+from state_exchange(:device, :is_reverse, :at, :last_mwh, :first_mwh)
+
+-- name: withdraw_exchange(device, is_reverse, at)$
+-- Takes the statement back, and derives what follows; whether there was one. After begin_correction().
+select withdraw_exchange(:device, :is_reverse, :at)
+
+-- name: exchanges(kind, device_id, at, is_reverse, limit)
+-- What is stated of the exchanges of a device behind one of them, oldest first (primary key).
+select *
+from register_exchanges as x
+where x.device = (select device_of(:kind, :device_id))
+    and (x.at, x.is_reverse) > (:at, :is_reverse)
+order by x.at, x.is_reverse
+limit :limit

@@ -71,7 +71,7 @@ select
     case
         when r.register_mwh is not null and r.span_ms is not null then export_decimal(r.energy_mwh, 1000000)
     end as "derivedKwh",
-    case when r.reset then 'true' end as "reset",
+    case when r.reset and r.span_ms is null then 'true' end as "reset",
     -- looked for only where there are any
     case
         when (select exists (select from arrival_stamps)) then (

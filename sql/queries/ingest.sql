@@ -18,7 +18,19 @@ select
     greatest(s.time, (select max(v.time) from voided_readings as v where v.device = d.device)) as time,
     s.energy_at,
     s.register_mwh,
-    d.register_rollover_mwh,
+    greatest(s.highest_mwh, s.register_mwh) as highest_mwh,
+    case
+        when s.energy_at is not null then s.register_limit_mwh
+        when exists (select from register_exchanges as x where x.device = d.device and not x.is_reverse) then 0
+    end as limit_mwh,
+    s.reverse_register_mwh_at as reverse_at,
+    greatest(s.reverse_highest_mwh, s.reverse_register_mwh) as reverse_highest_mwh,
+    case
+        when s.reverse_register_mwh_at is not null then s.reverse_limit_mwh
+        when exists (select from register_exchanges as x where x.device = d.device and x.is_reverse) then 0
+    end as reverse_limit_mwh,
+    coalesce(d.register = 'session', false) as is_session,
+    coalesce(s.derivation, 0) as derivation,
     interval_ms_of(d.reporting_interval_s) as interval_ms,
     a.since,
     a.meter

@@ -28,6 +28,10 @@ call account_hours()
 -- Drops what is older than history is kept, where no policy of the database does.
 call drop_old_history()
 
+-- name: forget_register_events()!
+-- Forgets what happened to registers before history begins.
+select forget_register_events()
+
 -- name: failing_jobs()
 -- The database's own background jobs that fail: nobody sees it otherwise.
 select job, error

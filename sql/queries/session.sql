@@ -12,6 +12,8 @@ create temporary table if not exists incoming (
     time timestamptz not null,
     energy_mwh bigint,
     register_mwh bigint,
+    highest_mwh bigint,
+    reverse_highest_mwh bigint,
     span_ms bigint,
     interval_start timestamptz,
     meter_declared boolean not null default false,
@@ -27,12 +29,14 @@ create temporary table if not exists newest (
     -- When they had reported and given energy before, as far as the writer knows; energy: null, with the same reading.
     expected timestamptz,
     energy_expected timestamptz,
+    derivation integer not null default 0,
     device integer not null,
     meter integer,
     time timestamptz not null,
     -- Of the newest reading that gives them, and when that was; null: at this time.
     energy_mwh bigint,
     register_mwh bigint,
+    highest_mwh bigint,
     span_ms bigint,
     energy_at timestamptz,
     -- each measurement: {column} {type},
@@ -74,9 +78,24 @@ create temporary table if not exists timeline (
     interval_start timestamptz,
     -- How long its interval is in history.
     span_ms bigint,
-    rollover_mwh bigint,
     -- How long it is at most, where the reading does not say when it began.
     interval_ms bigint not null,
     is_new boolean not null,
     is_newest boolean not null default false
+) on commit delete rows;
+create temporary table if not exists derived_registers of derived_register
+on commit delete rows;
+-- Readings of the batch that tell of registers, in both directions, and what they come to.
+create temporary table if not exists new_registers (
+    device integer not null,
+    is_reverse boolean not null,
+    time timestamptz not null,
+    -- Null: it has the other kind of energy.
+    register_mwh bigint,
+    interval_start timestamptz,
+    energy_mwh bigint,
+    span_ms bigint,
+    reset boolean not null default false,
+    highest_mwh bigint,
+    primary key (device, is_reverse, time)
 ) on commit delete rows;

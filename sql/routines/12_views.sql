@@ -7,7 +7,7 @@ select
     r.energy_mwh,
     r.register_mwh,
     r.span_ms,
-    r.reset,
+    r.reset and r.span_ms is null as reset,
     m.id as meter_id,
     r.meter_declared,
     -- each measurement of vehicle, last: r.{column},
@@ -27,7 +27,7 @@ select
     r.energy_mwh,
     r.register_mwh,
     r.span_ms,
-    r.reset,
+    r.reset and r.span_ms is null as reset,
     -- each measurement of meter, last: r.{column},
     r.voltage_mv, r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv, r.power_w, r.reverse_mwh, r.reverse_register_mwh
     -- end
@@ -43,7 +43,7 @@ select
     s.energy_mwh,
     s.register_mwh,
     s.span_ms,
-    s.reset,
+    s.reset and s.span_ms is null as reset,
     m.id as meter_id,
     s.meter_declared,
     s.last_seen,
@@ -65,7 +65,7 @@ select
     s.energy_mwh,
     s.register_mwh,
     s.span_ms,
-    s.reset,
+    s.reset and s.span_ms is null as reset,
     s.last_seen,
     s.removed_at,
     -- each measurement of meter, last: s.{column},
@@ -86,7 +86,8 @@ select
     d.battery_capacity_wh,
     d.register_rollover_mwh,
     coalesce(d.stamp_by_arrival, false) as stamp_by_arrival,
-    d.reports
+    d.reports,
+    coalesce(d.register, 'lifetime') as register
 from devices as d
 where d.kind = 'vehicle';
 
@@ -101,7 +102,8 @@ select
     d.rated_power_w,
     d.register_rollover_mwh,
     coalesce(d.stamp_by_arrival, false) as stamp_by_arrival,
-    d.reports
+    d.reports,
+    coalesce(d.register, 'lifetime') as register
 from devices as d
 where d.kind = 'meter';
 

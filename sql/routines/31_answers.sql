@@ -86,7 +86,8 @@ begin
             sum(e.ac_mwh) filter (where e.comparable)::bigint,
             sum(e.readings)::bigint,
             coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
-            sum(e.resets)::bigint,
+            -- its own, and its meters' where it has a part of what they metered
+            (sum(e.resets) + coalesce(sum(e.meter_resets) filter (where e.dc_mwh > 0 or e.ac_mwh > 0), 0))::bigint,
             count(*) filter (where e.meter is not null and not e.comparable and (e.dc_mwh > 0 or e.ac_mwh > 0)),
             sum(e.covered_dc_ms) / 1000.0::float8,
             sum(e.covered_ac_ms) / 1000,
@@ -99,12 +100,15 @@ begin
             max(e.battery_temp_cdeg_max),
             array(select m.id from devices as m where m.device = any(array_agg(e.meter)) order by m.id)::text[]
         from (
-            select s.*, width_bucket(greatest(s.bucket, l_from), p_bounds) as place
+            select
+                s.*,
+                width_bucket(greatest(s.bucket, l_from), p_bounds) as place,
+                sum(s.resets) filter (where s.vehicle is null) over (partition by s.bucket, s.meter) as meter_resets
             from energy_slices(
                 l_meters || l_peers || l_vehicle, l_from, l_to, l_unit, l_least_match
             ) as s
-            where s.vehicle = l_vehicle
         ) as e
+        where e.vehicle = l_vehicle
         group by e.place
         order by e.place;
     end loop;

@@ -119,7 +119,7 @@ begin
         r.time,
         r.energy_mwh,
         r.span_ms,
-        r.reset,
+        r.reset and r.span_ms is null,
         -- each measurement, last: r.{column},
         r.soc_bp, r.battery_temp_cdeg, r.power_w, r.odometer_m, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv,
         r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv

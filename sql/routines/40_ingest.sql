@@ -91,8 +91,8 @@ begin
 end;
 $$;
 
--- A device sends interval energy or a register, and keeps to it; and how long a reading's interval is, and what a
--- register adds, was derived from the reading that the writer took for the newest. A batch for which that is not so is
+-- A device sends the kind of energy that it sent before; and how long a reading's interval is, and what a register
+-- adds, was derived from the reading that the writer took for the newest. A batch for which that is not so is
 -- undone as a whole, and derived again.
 create or replace function refuse_batch()
 returns void
@@ -123,6 +123,7 @@ begin
         energy_at = case when i.energy_mwh is null then s.energy_at else coalesce(i.energy_at, i.time) end,
         energy_mwh = coalesce(i.energy_mwh, s.energy_mwh),
         register_mwh = coalesce(i.register_mwh, s.register_mwh),
+        highest_mwh = case when i.energy_mwh is null then s.highest_mwh else i.highest_mwh end,
         span_ms = case when i.energy_mwh is null then s.span_ms else i.span_ms end,
         interval_start = case when i.energy_mwh is null then s.interval_start end,
         reset = case when i.energy_mwh is null then s.reset else i.reset end,
@@ -161,13 +162,15 @@ begin
     where s.device = i.device
         and s.time = i.expected
         and coalesce(s.energy_at, '0001-01-01 00:00:00+00') = coalesce(i.energy_expected, i.expected)
+        and s.derivation = i.derivation
         and (i.energy_mwh is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
     get diagnostics l_advanced = row_count;
     if l_advanced = (select count(*) from newest) then
         return;
     end if;
     insert into live_state (
-        device, meter, time, energy_at, energy_mwh, register_mwh, span_ms, meter_declared, reset, spread,
+        device, meter, time, energy_at, energy_mwh, register_mwh, highest_mwh, span_ms, meter_declared, reset,
+        spread,
         -- each measurement: {column},
         soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
         voltage_l2_mv, voltage_l3_mv,
@@ -180,7 +183,7 @@ begin
     )
     select
         i.device, i.meter, i.time, case when i.energy_mwh is not null then coalesce(i.energy_at, i.time) end,
-        i.energy_mwh, i.register_mwh, i.span_ms, i.meter_declared, i.reset, i.spread,
+        i.energy_mwh, i.register_mwh, i.highest_mwh, i.span_ms, i.meter_declared, i.reset, i.spread,
         -- each measurement: i.{column},
         i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
         i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv,
@@ -230,12 +233,14 @@ create or replace function append_readings(
     p_pair_vehicles integer[],
     p_expected timestamptz[],
     p_energy_expected timestamptz[],
+    p_derivation integer[],
     p_first timestamptz,
     p_device integer[],
     p_meter integer[],
     p_time timestamptz[],
     p_energy_mwh bigint[],
     p_register_mwh bigint[],
+    p_highest_mwh bigint[],
     p_span_ms bigint[],
     p_meter_declared boolean[],
     p_reset boolean[],
@@ -273,7 +278,8 @@ begin
     end if;
     with batch as materialized (
         select
-            b.expected, b.energy_expected, b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.span_ms,
+            b.expected, b.energy_expected, coalesce(b.derivation, 0) as derivation, b.device, b.meter, b.time,
+            b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms,
             coalesce(b.meter_declared, false) as meter_declared, coalesce(b.reset, false) as reset,
             coalesce(b.spread, false) as spread,
             -- each measurement, last: b.{column},
@@ -281,14 +287,15 @@ begin
             b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv
             -- end
         from unnest(
-            p_expected, p_energy_expected, p_device, p_meter, p_time, p_energy_mwh, p_register_mwh, p_span_ms,
+            p_expected, p_energy_expected, p_derivation, p_device, p_meter, p_time, p_energy_mwh, p_register_mwh,
+            p_highest_mwh, p_span_ms,
             p_meter_declared, p_reset, p_spread,
             -- each measurement, last: p_{column},
             p_soc_bp, p_battery_temp_cdeg, p_power_w, p_odometer_m, p_reverse_mwh, p_reverse_register_mwh, p_voltage_mv,
             p_voltage_l1_mv, p_voltage_l2_mv, p_voltage_l3_mv
             -- end
         ) as b (
-            expected, energy_expected, device, meter, time, energy_mwh, register_mwh, span_ms,
+            expected, energy_expected, derivation, device, meter, time, energy_mwh, register_mwh, highest_mwh, span_ms,
             meter_declared, reset, spread,
             -- each measurement, last: {column},
             soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
@@ -298,14 +305,15 @@ begin
     ),
     history as (
         insert into readings (
-            device, meter, time, energy_mwh, register_mwh, span_ms, meter_declared, reset, spread,
+            device, meter, time, energy_mwh, register_mwh, highest_mwh, span_ms, meter_declared, reset, spread,
             -- each measurement, last: {column},
             soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
             voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
             -- end
         )
         select
-            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.span_ms, b.meter_declared, b.reset, b.spread,
+            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.meter_declared, b.reset,
+            b.spread,
             -- each measurement, last: b.{column},
             b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
             b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv
@@ -319,6 +327,7 @@ begin
         energy_at = case when i.energy_mwh is null then s.energy_at else i.time end,
         energy_mwh = coalesce(i.energy_mwh, s.energy_mwh),
         register_mwh = coalesce(i.register_mwh, s.register_mwh),
+        highest_mwh = case when i.energy_mwh is null then s.highest_mwh else i.highest_mwh end,
         span_ms = case when i.energy_mwh is null then s.span_ms else i.span_ms end,
         interval_start = case when i.energy_mwh is null then s.interval_start end,
         reset = case when i.energy_mwh is null then s.reset else i.reset end,
@@ -351,6 +360,7 @@ begin
     where s.device = i.device
         and s.time = i.expected
         and s.energy_at is not distinct from i.energy_expected
+        and s.derivation = i.derivation
         and (i.energy_mwh is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
     get diagnostics l_advanced = row_count;
     if l_advanced <> cardinality(p_device) then
@@ -466,38 +476,108 @@ begin
 end;
 $$;
 
--- Takes readings out of the batch whose device keeps to the other kind of energy, or shows the other kind first; their
--- items.
+-- Takes readings out of the batch whose device sends the other kind of energy at that time; their items. A reading that
+-- is newer than all of its device may bring the other kind; a late one has to be of the kind of a neighbour.
 create or replace function take_out_mixed()
 returns integer[]
 language plpgsql
+set plan_cache_mode = force_custom_plan
 as $$
 declare
     l_items integer[];
 begin
-    with kinds as (
-        select distinct on (i.device)
-            i.device,
-            case when s.energy_at is null then i.register_mwh else s.register_mwh end is null as is_interval
-        from incoming as i
-        join live_state as s
-            on s.device = i.device
-        where i.energy_mwh is not null
-            or i.register_mwh is not null
-        order by i.device, i.time, i.item
-    ),
-    mixed as (
+    -- a device that changes now is known to, before its neighbours are looked for
+    update devices as d
+    set changes_kind = true
+    where not d.changes_kind
+        and d.device in (
+            select i.device
+            from incoming as i
+            join live_state as s
+                on s.device = i.device
+            where (i.energy_mwh is not null or i.register_mwh is not null)
+                and (s.energy_at is null or i.time > s.energy_at)
+            group by i.device, s.energy_at, s.register_mwh
+            having count(i.register_mwh) between 1 and count(*) - 1
+                or s.energy_at is not null and (s.register_mwh is null) <> (count(i.register_mwh) = 0)
+        );
+    with mixed as (
         delete from incoming as i
-        using kinds as k
-        where k.device = i.device
+        using live_state as s, devices as d
+        where s.device = i.device
+            and d.device = i.device
+            and i.time <= s.energy_at
             and (i.energy_mwh is not null or i.register_mwh is not null)
-            and k.is_interval <> (i.register_mwh is null)
+            and (d.changes_kind or (i.register_mwh is null) <> (s.register_mwh is null))
+            and (i.register_mwh is null) <> all(kinds_around(i.device, i.time))
         returning i.item
     )
     select array_agg(m.item)
     into l_items
     from mixed as m;
+    -- of several with one key, the first one's
+    with mixed as (
+        delete from incoming as i
+        using (
+            select
+                k.item,
+                k.register_mwh is null as is_interval,
+                first_value(k.register_mwh is null) over (partition by k.device, k.time order by k.item) as is_first
+            from incoming as k
+            where k.energy_mwh is not null
+                or k.register_mwh is not null
+        ) as f
+        where f.item = i.item
+            and f.is_interval <> f.is_first
+        returning i.item
+    )
+    select l_items || array_agg(m.item)
+    into l_items
+    from mixed as m;
     return l_items;
+end;
+$$;
+
+-- Of a device's readings with energy at a time, or right before and behind it: whether that is of the interval.
+create or replace function kinds_around(p_device integer, p_time timestamptz)
+returns boolean[]
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_kinds boolean[];
+begin
+    select array_agg(r.register_mwh is null)
+    into l_kinds
+    from readings as r
+    where r.device = p_device
+        and r.time = p_time
+        and r.energy_mwh is not null;
+    if l_kinds is not null then
+        return l_kinds;
+    end if;
+    return array(
+        (
+            select r.register_mwh is null
+            from readings as r
+            where r.device = p_device
+                and r.time < p_time
+                and r.energy_mwh is not null
+            order by r.time desc
+            limit 1
+        )
+        union all
+        (
+            select r.register_mwh is null
+            from readings as r
+            where r.device = p_device
+                and r.time > p_time
+                and r.energy_mwh is not null
+            order by r.time
+            limit 1
+        )
+    );
 end;
 $$;
 
@@ -687,7 +767,7 @@ begin
     execute 'delete from readings where device = $1 and time = $2'
     using p_device, p_time;
     get diagnostics l_deleted = row_count;
-    perform require_one_row(l_deleted);
+    perform require_rows(l_deleted, 1);
 end;
 $$;
 
@@ -778,6 +858,7 @@ begin
         energy_at = n.time,
         energy_mwh = n.energy_mwh,
         register_mwh = n.register_mwh,
+        highest_mwh = n.highest_mwh,
         span_ms = n.span_ms,
         interval_start = n.interval_start,
         reset = n.reset,
@@ -793,7 +874,7 @@ begin
 end;
 $$;
 
--- The items that are new, or added something to what history has; those whose device keeps to the other kind of energy;
+-- The items that are new, or added something to what history has; those whose device sends the other kind of energy then;
 -- those that history, or an earlier item, has with other values.
 create or replace function store_readings()
 returns table (stored integer[], mixed integer[], conflicts integer[])
@@ -805,6 +886,7 @@ declare
     l_ends timestamptz[];
     l_behind record;
     l_voided integer[];
+    l_registers record;
 begin
     -- old readings may be in the columnstore
     perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
@@ -821,9 +903,7 @@ begin
     perform lay_out_timeline();
     update incoming as i
     set
-        energy_mwh = d.energy_mwh,
         span_ms = d.span_ms,
-        reset = d.reset,
         spread = is_spread(d.at, d.span_ms, i.interval_start)
     from derived_readings() as d
     where d.device = i.device
@@ -832,17 +912,19 @@ begin
     select *
     into l_behind
     from correct_neighbours();
+    l_registers := derive_batch();
 
     insert into readings (
-        device, meter, time, energy_mwh, register_mwh, span_ms, interval_start, meter_declared, reset, spread,
+        device, meter, time, energy_mwh, register_mwh, highest_mwh, reverse_highest_mwh, span_ms, interval_start,
+        meter_declared, reset, spread,
         -- each measurement, last: {column},
         soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
         voltage_l2_mv, voltage_l3_mv
         -- end
     )
     select
-        i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.span_ms, i.interval_start, i.meter_declared, i.reset,
-        i.spread,
+        i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.highest_mwh, i.reverse_highest_mwh, i.span_ms,
+        i.interval_start, i.meter_declared, i.reset, i.spread,
         -- each measurement, last: i.{column},
         i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
         i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv
@@ -864,8 +946,11 @@ begin
         and not d.says_starts;
     perform note_pairs(array_agg(p.meter), array_agg(p.device))
     from (select distinct i.meter, i.device from incoming as i where i.meter is not null) as p;
-    perform cover_once(l_devices || l_behind.devices, l_starts || l_behind.starts, l_ends || l_behind.ends);
-    perform note_late(l_devices || l_behind.devices, l_starts || l_behind.starts, l_ends || l_behind.ends);
+    l_devices := l_devices || l_behind.devices || l_registers.devices;
+    l_starts := l_starts || l_behind.starts || l_registers.starts;
+    l_ends := l_ends || l_behind.ends || l_registers.ends;
+    perform cover_once(l_devices, l_starts, l_ends);
+    perform note_late(l_devices, l_starts, l_ends);
     perform advance_merged();
     return next;
 end;

@@ -1,450 +1,416 @@
--- What follows from the reading before in time, whatever the order in which they arrive: how long a reading's interval is,
--- and the interval energy of registers (ever-growing totals). A late one between two others splits their interval,
--- so that the one behind it is derived again in the same transaction.
+-- The energy of registers. docs/energy-accounting.md says the rules with worked numbers. Readings are taken in the
+-- order of their time, whatever the order in which they arrive: from the last one before those that are new, up to the
+-- first stored one behind them at which nothing has changed. What a reading leaves behind is its highest value
+-- (readings.highest_mwh) and, where something happened, a row of register_events: the next reading needs no more.
 --
--- The device's row of live state is its lock: whoever changes a device's readings waits for who does, and sees
--- what was stored.
+-- A fall is taken for a reset until the register comes back; then what came in between counts nothing after all.
 
--- What follows from a register's reading and the one before it, p_span_ms earlier. A register that shows less than
--- before was reset or replaced, and so was one that rises by more than 1,000 kWh and 10 MW all the while: its
--- energy counts on from the new value. Less than before is a rollover when the register is known to turn over,
--- and that makes less than a tenth of its range.
-create or replace function register_energy(
-    p_previous_mwh bigint,
-    p_register_mwh bigint,
-    p_rollover_mwh bigint,
-    p_span_ms bigint,
-    out energy_mwh bigint,
-    out reset boolean
-)
+-- Whether so much can be metered between two times with this power.
+create or replace function can_meter(p_energy_mwh bigint, p_from timestamptz, p_to timestamptz, p_watts numeric)
+returns boolean
 language sql
 immutable
 parallel safe
-begin atomic
-    select
-        case when r.rise_mwh between 0 and r.most_mwh then r.rise_mwh else 0 end,
-        p_previous_mwh is not null and (r.rise_mwh between 0 and r.most_mwh) is not true
-    from (
-        select
-            case
-                when p_register_mwh >= p_previous_mwh then p_register_mwh - p_previous_mwh
-                when (p_rollover_mwh - p_previous_mwh + p_register_mwh) * 10 < p_rollover_mwh
-                    then p_rollover_mwh - p_previous_mwh + p_register_mwh
-            end as rise_mwh,
-            -- 10 MW are 10^10 mW, and an hour has 3.6 × 10^6 ms
-            1000000000 + p_span_ms * 10000 / 3.6 as most_mwh
-    ) as r;
+return p_energy_mwh * 3.6 <= p_watts * extract(epoch from p_to - p_from);
+
+-- Whether a rise is beyond all meters: more than 1,000 kWh, and more than 10 MW (10^10 mW; an hour has 3.6 × 10^6 ms).
+create or replace function is_jump(p_rise_mwh bigint, p_span_ms bigint)
+returns boolean
+language sql
+immutable
+parallel safe
+return (p_rise_mwh - 1000000000) * 36 > p_span_ms * 100000;
+
+-- A jump that a register's range makes a rollover: what it counted in between, less than a tenth of the range; null:
+-- it did not roll over.
+create or replace function rolled_over(p_highest_mwh bigint, p_register_mwh bigint, p_rollover_mwh bigint)
+returns bigint
+language sql
+immutable
+parallel safe
+return case
+    when p_rollover_mwh - p_highest_mwh + p_register_mwh >= 0
+        and (p_rollover_mwh - p_highest_mwh + p_register_mwh) * 10 < p_rollover_mwh
+        then p_rollover_mwh - p_highest_mwh + p_register_mwh
 end;
 
--- The energy in the other direction that a register adds to the one before it, when it is asked; null: there is none.
-create or replace function reverse_energy(
-    p_device integer,
-    p_time timestamptz,
+-- Of a register's events (in the order of time) the beginnings that a reading may still look back to: the last
+-- sixteen, behind the last one with nothing before it, without those that its highest value has reached since.
+create or replace function open_beginnings(
+    p_events register_events[],
+    p_at timestamptz,
+    p_highest_mwh bigint
+)
+returns register_events[]
+language plpgsql
+immutable
+as $$
+declare
+    l_found register_events[] := '{}';
+    l_event register_events;
+    l_most bigint := p_highest_mwh;
+    l_first integer;
+begin
+    foreach l_event in array p_events loop
+        if l_event.kind in ('change', 'exchange') then
+            l_found := '{}';
+        elsif l_event.kind <> 'dip' then
+            -- as it was then
+            if l_event.low_until >= p_at then
+                l_event.low_until := null;
+            end if;
+            l_found := l_found || l_event;
+        end if;
+    end loop;
+    l_found := l_found[greatest(cardinality(l_found) - 15, 1):];
+    l_first := cardinality(l_found) + 1;
+    for l_place in reverse cardinality(l_found) .. 1 loop
+        if l_found[l_place].highest_mwh > l_most then
+            l_most := l_found[l_place].highest_mwh;
+            l_first := l_place;
+        end if;
+    end loop;
+    return l_found[l_first:];
+end;
+$$;
+
+-- To the highest value before which of these beginnings a register has come back, null: to none. It cannot have been
+-- metered from what the register showed since, but what exceeds that highest value can.
+create or replace function returned_to(
+    p_beginnings register_events[],
+    p_highest_mwh bigint,
+    p_before timestamptz,
     p_register_mwh bigint,
-    out energy_mwh bigint
+    p_time timestamptz,
+    p_watts numeric
 )
+returns integer
 language plpgsql
-stable
+immutable
 as $$
+declare
+    l_most bigint := p_highest_mwh;
+    l_before timestamptz := p_before;
+    l_each register_events;
 begin
-    select e.energy_mwh
-    into reverse_energy.energy_mwh
-    from (
-        select r.time, r.reverse_register_mwh
-        from readings as r
-        where r.device = p_device
-            and r.time < p_time
-            and r.reverse_register_mwh is not null
-        order by r.time desc
-        limit 1
-    ) as b
-    cross join lateral register_energy(
-        b.reverse_register_mwh, p_register_mwh, null, ms_between(b.time, p_time)
-    ) as e;
+    for l_place in reverse cardinality(p_beginnings) .. 1 loop
+        l_each := p_beginnings[l_place];
+        exit when can_meter(
+            p_register_mwh - l_each.value_mwh, coalesce(l_each.low_until, l_before), p_time, p_watts
+        );
+        if l_each.highest_mwh > l_most then
+            if p_register_mwh >= l_each.highest_mwh
+                and can_meter(p_register_mwh - l_each.highest_mwh, l_each.highest_at, p_time, p_watts)
+            then
+                return l_place;
+            end if;
+            l_most := l_each.highest_mwh;
+        end if;
+        l_before := l_each.highest_at;
+    end loop;
+    return null;
 end;
 $$;
 
--- The readings of the session's timeline that are new, or come right behind a new one. Of interval energy, one that is
--- further behind than its interval is long is as it was; the timeline may lack what lies between (add_neighbours()).
-create or replace function derived_readings()
-returns table (
-    device integer,
-    at timestamptz,
-    is_new boolean,
-    energy_mwh bigint,
-    span_ms bigint,
-    reset boolean,
-    was_ms bigint
-)
-language plpgsql
-as $$
-begin
-    return query
-    select
-        t.device,
-        t.time,
-        t.is_new,
-        case when t.register_mwh is null then t.energy_mwh else e.energy_mwh end,
-        case
-            when t.register_mwh is not null and (t.gap_ms is null or e.reset) then null
-            when t.interval_start is not null
-                then round(extract(epoch from t.time - t.interval_start) * 1000)::bigint
-            when t.register_mwh is null then least(t.interval_ms, t.gap_ms)
-            else t.gap_ms
-        end,
-        t.register_mwh is not null and e.reset,
-        t.span_ms
-    from (
-        select
-            r.*,
-            round(extract(epoch from r.time - lag(r.time) over by_time) * 1000)::bigint as gap_ms,
-            lag(r.register_mwh) over by_time as previous_mwh,
-            lag(r.is_new) over by_time as follows_new
-        from timeline as r
-        window by_time as (partition by r.device order by r.time)
-    ) as t
-    cross join lateral register_energy(t.previous_mwh, t.register_mwh, t.rollover_mwh, t.gap_ms) as e
-    where t.is_new
-        or t.follows_new and (t.register_mwh is not null or t.gap_ms <= t.interval_ms);
-end;
-$$;
-
--- How long an interval of a device is at most, whose reading does not say when it began.
-create or replace function interval_ms_of(p_reporting_interval_s integer)
+-- From which value on a newer reading must be looked into: it may have come back, or it leaves a low value; null: none.
+create or replace function register_limit(p_beginnings register_events[], p_highest_mwh bigint)
 returns bigint
 language plpgsql
+immutable
+as $$
+declare
+    l_most bigint := p_highest_mwh;
+    l_limit bigint;
+begin
+    if p_beginnings[cardinality(p_beginnings)].low_until is null and cardinality(p_beginnings) > 0 then
+        return p_highest_mwh + 1;
+    end if;
+    for l_place in reverse cardinality(p_beginnings) .. 1 loop
+        if p_beginnings[l_place].highest_mwh > l_most then
+            l_most := p_beginnings[l_place].highest_mwh;
+            l_limit := least(l_limit, l_most);
+        end if;
+    end loop;
+    return l_limit;
+end;
+$$;
+
+-- What a device's registers go by.
+create or replace function register_rule(
+    p_device integer,
+    out is_session boolean,
+    out watts numeric,
+    out rollover_mwh bigint,
+    out interval_ms bigint
+)
+language plpgsql
 stable
 as $$
 begin
-    return coalesce(p_reporting_interval_s, (select a.reporting_interval_s from accounting as a)) * 1000::bigint;
+    select
+        d.register is not distinct from 'session',
+        coalesce(d.rated_power_w * 1.5, 1000000),
+        d.register_rollover_mwh,
+        interval_ms_of(d.reporting_interval_s)
+    into register_rule.is_session, register_rule.watts, register_rule.rollover_mwh, register_rule.interval_ms
+    from devices as d
+    where d.device = p_device;
 end;
 $$;
 
--- Lays out the readings of the batch between those that history has around them.
-create or replace function lay_out_timeline()
-returns void
-language plpgsql
-as $$
-begin
-    delete from timeline;
-    insert into timeline (
-        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new, is_newest
-    )
-    select
-        s.device, s.energy_at, s.energy_mwh, s.register_mwh, s.interval_start, s.span_ms, d.register_rollover_mwh,
-        interval_ms_of(d.reporting_interval_s), false, true
-    from live_state as s
-    join devices as d
-        on d.device = s.device
-    where s.device in (select i.device from incoming as i)
-        -- a reading that is stored again is not there any more
-        and not exists (select from incoming as i where i.device = s.device and i.time = s.energy_at)
-        and s.energy_at is not null;
-    perform add_neighbours();
-    perform add_dropped_neighbours();
-    insert into timeline (device, time, energy_mwh, register_mwh, interval_start, rollover_mwh, interval_ms, is_new)
-    select
-        i.device, i.time, i.energy_mwh, i.register_mwh, i.interval_start, d.register_rollover_mwh,
-        interval_ms_of(d.reporting_interval_s), true
-    from incoming as i
-    join devices as d
-        on d.device = i.device
-    where i.energy_mwh is not null
-        or i.register_mwh is not null;
-end;
-$$;
-
--- The runs of the batch's readings that are older than their device's newest: late readings that are less than an hour
--- apart look for their neighbours together.
-create or replace function late_runs()
-returns table (
-    device integer,
-    is_register boolean,
-    rollover_mwh bigint,
-    interval_ms bigint,
-    newest timestamptz,
-    first timestamptz,
-    last timestamptz
+-- A device's last reading before a time that tells of a register, or that another kind of energy came in between (no
+-- value). Looked for first within a day: there the database knows the chunks before it starts.
+create or replace function register_before(
+    p_device integer,
+    p_is_reverse boolean,
+    p_time timestamptz,
+    out at timestamptz,
+    out register_mwh bigint,
+    out highest_mwh bigint
 )
 language plpgsql
-as $$
-begin
-    return query
-    select l.device, l.is_register, l.rollover_mwh, l.interval_ms, l.newest, min(l.time), max(l.time)
-    from (
-        select
-            i.*,
-            count(*) filter (where i.is_first) over (partition by i.device order by i.time) as number
-        from (
-            select
-                b.device,
-                b.time,
-                b.register_mwh is not null as is_register,
-                d.register_rollover_mwh as rollover_mwh,
-                interval_ms_of(d.reporting_interval_s) as interval_ms,
-                coalesce(t.time, 'infinity') as newest,
-                (b.time - lag(b.time) over (partition by b.device order by b.time) <= interval '1 hour') is not true as is_first
-            from incoming as b
-            join live_state as s
-                on s.device = b.device
-                and s.energy_at >= b.time
-            join devices as d
-                on d.device = b.device
-            left join timeline as t
-                on t.device = b.device
-                and t.is_newest
-            where b.energy_mwh is not null
-                or b.register_mwh is not null
-        ) as i
-    ) as l
-    group by l.device, l.is_register, l.rollover_mwh, l.interval_ms, l.newest, l.number;
-end;
-$$;
-
--- Adds to the timeline what history has around the runs. Looked for first where the batch is, and a day around it: there
--- the database knows the chunks before it starts.
-create or replace function add_neighbours()
-returns void
-language plpgsql
+stable
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_from timestamptz;
-    l_to timestamptz;
+    l_from timestamptz := p_time - interval '1 day';
 begin
-    select min(r.first) - interval '1 day', max(r.last) + interval '1 day'
-    into l_from, l_to
-    from late_runs() as r;
-    if l_from is null then
-        return;
-    end if;
-    insert into timeline (
-        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new
-    )
-    select distinct
-        r.device, n.time, n.energy_mwh, n.register_mwh, n.interval_start, n.span_ms, r.rollover_mwh, r.interval_ms, false
-    from late_runs() as r
-    cross join lateral (
-        (
-            select b.time, b.energy_mwh, b.register_mwh, b.interval_start, b.span_ms
-            from readings as b
-            where b.device = r.device
-                and b.energy_mwh is not null
-                and b.time < r.first
-                and b.time >= l_from
-            order by b.time desc
-            limit 1
-        )
-        union all
-        (
-            select w.time, w.energy_mwh, w.register_mwh, w.interval_start, w.span_ms
-            from readings as w
-            where w.device = r.device
-                and w.energy_mwh is not null
-                and w.time > r.first
-                and w.time < r.last
-                and w.time >= l_from
-                and w.time <= l_to
-        )
-        union all
-        (
-            select a.time, a.energy_mwh, a.register_mwh, a.interval_start, a.span_ms
-            from readings as a
-            where a.device = r.device
-                and a.energy_mwh is not null
-                and a.time > r.last
-                and a.time <= l_to
-            order by a.time
-            limit 1
-        )
-    ) as n
-    where n.time < r.newest;
-    perform add_far_neighbours(l_from, l_to);
-end;
-$$;
-
--- The same for registers' neighbours that lie further away; of interval energy they make no difference.
-create or replace function add_far_neighbours(p_from timestamptz, p_to timestamptz)
-returns void
-language plpgsql
-set plan_cache_mode = force_custom_plan
-as $$
-begin
-    insert into timeline (
-        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new
-    )
-    select
-        d.device, n.time, n.energy_mwh, n.register_mwh, n.interval_start, n.span_ms, d.rollover_mwh, d.interval_ms, false
-    from (
-        select
-            r.device,
-            r.rollover_mwh,
-            r.interval_ms,
-            r.newest,
-            bool_or(not exists (
-                select
-                from timeline as t
-                where t.device = r.device
-                    and t.time >= p_from
-                    and t.time < r.first
-            )) as misses_before,
-            bool_or(not exists (
-                select
-                from timeline as t
-                where t.device = r.device
-                    and t.time > r.last
-                    and t.time <= p_to
-            )) as misses_after
-        from late_runs() as r
-        where r.is_register
-            or r.interval_ms > 86400000
-        group by 1, 2, 3, 4
-    ) as d
-    cross join lateral (
-        (
-            select b.time, b.energy_mwh, b.register_mwh, b.interval_start, b.span_ms
-            from readings as b
-            where d.misses_before
-                and b.device = d.device
-                and b.energy_mwh is not null
-                and b.time < p_from
-            order by b.time desc
-            limit 1
-        )
-        union all
-        (
-            select a.time, a.energy_mwh, a.register_mwh, a.interval_start, a.span_ms
-            from readings as a
-            where d.misses_after
-                and a.device = d.device
-                and a.energy_mwh is not null
-                and a.time > p_to
-            order by a.time
-            limit 1
-        )
-    ) as n
-    where (d.misses_before or d.misses_after)
-        and n.time < d.newest;
-end;
-$$;
-
--- The same for registers whose reading before is not kept any more, while the one behind was derived from it: what it
--- showed, and when, follows from that.
-create or replace function add_dropped_neighbours()
-returns void
-language plpgsql
-as $$
-begin
-    insert into timeline (device, time, energy_mwh, register_mwh, rollover_mwh, interval_ms, is_new)
-    select
-        t.device,
-        start_of(t.time, t.span_ms),
-        0,
-        t.register_mwh - t.energy_mwh + case when t.energy_mwh > t.register_mwh then t.rollover_mwh else 0 end,
-        t.rollover_mwh,
-        t.interval_ms,
-        false
-    from (
-        select distinct on (o.device) o.*
-        from timeline as o
-        order by o.device, o.time
-    ) as t
-    join (
-        select i.device, min(i.time) as time
-        from incoming as i
-        group by i.device
-    ) as n
-        on n.device = t.device
-        and n.time < t.time
-    where t.register_mwh is not null
-        and t.interval_start is null
-        and start_of(t.time, t.span_ms) < n.time
-        and (t.energy_mwh <= t.register_mwh or t.rollover_mwh is not null);
-end;
-$$;
-
--- A hypertable's update that waits for a row which another transaction changes passes over it: what must change a reading
--- makes sure that it did, and is done again as a whole if not. Whoever changes a device's readings holds its row of
--- live state, so that this does not happen.
-create or replace function require_one_row(p_updated bigint)
-returns void
-language plpgsql
-as $$
-begin
-    if p_updated <> 1 then
-        raise exception 'a reading was changed by somebody else meanwhile' using errcode = 'serialization_failure';
-    end if;
-end;
-$$;
-
--- Stored readings that come right behind new ones get the rest of the interval. One by one: only a
--- key that is known when the statement is planned finds its place in the columnstore without unpacking the rest. What
--- changed, for cover_once() and note_late(), which the caller asks once for all: a device's mark waits for all of its
--- hours.
-create or replace function correct_neighbours(
-    out devices integer[],
-    out starts timestamptz[],
-    out ends timestamptz[]
-)
-language plpgsql
-as $$
-declare
-    l_reading record;
-begin
-    for l_reading in
-        select d.*, t.interval_start
-        from derived_readings() as d
-        join timeline as t
-            on t.device = d.device
-            and t.time = d.at
-        where not d.is_new
-            and (d.span_ms is distinct from d.was_ms or t.register_mwh is not null)
     loop
-        devices := devices || l_reading.device;
-        starts := starts || derive_reading(
-            l_reading.device, l_reading.at, l_reading.energy_mwh, l_reading.span_ms, l_reading.reset,
-            l_reading.interval_start, l_reading.was_ms
-        );
-        ends := ends || l_reading.at;
+        if p_is_reverse then
+            select r.time, r.reverse_register_mwh, coalesce(r.reverse_highest_mwh, r.reverse_register_mwh)
+            into register_before.at, register_before.register_mwh, register_before.highest_mwh
+            from readings as r
+            where r.device = p_device
+                and r.time < p_time
+                and r.time >= l_from
+                and r.reverse_register_mwh is not null
+            order by r.time desc
+            limit 1;
+        else
+            select r.time, r.register_mwh, coalesce(r.highest_mwh, r.register_mwh)
+            into register_before.at, register_before.register_mwh, register_before.highest_mwh
+            from readings as r
+            where r.device = p_device
+                and r.time < p_time
+                and r.time >= l_from
+                and r.energy_mwh is not null
+            order by r.time desc
+            limit 1;
+        end if;
+        exit when found or l_from = '-infinity';
+        l_from := '-infinity';
     end loop;
 end;
 $$;
 
--- Gives a stored reading another interval, which was p_was_ms long, and what follows from it; when the longer of both
--- begins.
-create or replace function derive_reading(
+-- The same for a register whose reading before is not kept any more, while the first one that is was derived from it:
+-- what it showed, and when, follows from that.
+create or replace function register_dropped(
     p_device integer,
-    p_time timestamptz,
-    p_energy_mwh bigint,
-    p_span_ms bigint,
-    p_reset boolean,
-    p_interval_start timestamptz,
-    p_was_ms bigint
+    p_before timestamptz,
+    out at timestamptz,
+    out register_mwh bigint,
+    out highest_mwh bigint
 )
-returns timestamptz
 language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_spread constant boolean := is_spread(p_time, p_span_ms, p_interval_start);
-    l_starts constant timestamptz := start_of(p_time, greatest(p_span_ms, p_was_ms, 0));
-    l_updated bigint;
+    l_first record;
 begin
-    perform take_out_pieces(p_device, p_time, coalesce(p_was_ms, 0));
-    execute 'update readings set energy_mwh = $3, span_ms = $4, reset = $5, spread = $6 where device = $1 and time = $2'
-    using p_device, p_time, p_energy_mwh, p_span_ms, p_reset, l_spread;
-    get diagnostics l_updated = row_count;
-    perform require_one_row(l_updated);
-    if l_spread then
-        perform put_pieces(array[p_device], array[p_time]);
+    select r.*
+    into l_first
+    from readings as r
+    where r.device = p_device
+        and r.energy_mwh is not null
+    order by r.time
+    limit 1;
+    if l_first.register_mwh is null or l_first.span_ms is null or l_first.interval_start is not null then
+        return;
     end if;
-    update live_state as s
-    set
-        energy_mwh = p_energy_mwh,
-        span_ms = p_span_ms,
-        reset = p_reset,
-        spread = l_spread
-    where s.device = p_device
-        and s.energy_at = p_time;
-    return l_starts;
+    register_mwh := coalesce(l_first.highest_mwh, l_first.register_mwh) - l_first.energy_mwh;
+    if register_mwh < 0 then
+        register_mwh := register_mwh + (register_rule(p_device)).rollover_mwh;
+    end if;
+    if register_mwh is null or start_of(l_first.time, l_first.span_ms) >= p_before then
+        register_mwh := null;
+        return;
+    end if;
+    at := start_of(l_first.time, l_first.span_ms);
+    highest_mwh := register_mwh;
+end;
+$$;
+
+-- The events of a device's register that its reading at a time leaves behind.
+create or replace function events_before(p_device integer, p_is_reverse boolean, p_until timestamptz)
+returns register_events[]
+language plpgsql
+stable
+as $$
+begin
+    return array(
+        select l.event
+        from (
+            select e as event, e.time, e.kind
+            from register_events as e
+            where e.device = p_device
+                and e.is_reverse = p_is_reverse
+                and e.time <= p_until
+                and e.kind <> 'dip'
+            order by e.time desc, e.kind desc
+            limit 16
+        ) as l
+        order by l.time, l.kind
+    );
+end;
+$$;
+
+-- A register's first readings between two times, stored and in the batch, in the order of time; those of the other kind
+-- of energy among them, without a value.
+create or replace function register_series(
+    p_device integer,
+    p_is_reverse boolean,
+    p_from timestamptz,
+    p_to timestamptz,
+    p_most bigint
+)
+returns table (
+    at timestamptz,
+    register_mwh bigint,
+    interval_start timestamptz,
+    is_new boolean,
+    energy_mwh bigint,
+    span_ms bigint,
+    reset boolean,
+    highest_mwh bigint
+)
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    if p_is_reverse then
+        return query
+        select
+            r.time, r.reverse_register_mwh, null::timestamptz, false, null::bigint, null::bigint, null::boolean,
+            r.reverse_highest_mwh
+        from readings as r
+        where r.device = p_device
+            and r.time > p_from
+            and r.time <= p_to
+            and r.reverse_register_mwh is not null
+        union all
+        select
+            n.time, n.register_mwh, null, true, null, null, null, null
+        from new_registers as n
+        where n.device = p_device
+            and n.is_reverse
+            and n.time > p_from
+            and n.time <= p_to
+        order by 1
+        limit p_most;
+    else
+        return query
+        select
+            r.time, r.register_mwh, r.interval_start, false, r.energy_mwh, r.span_ms, r.reset, r.highest_mwh
+        from readings as r
+        where r.device = p_device
+            and r.time > p_from
+            and r.time <= p_to
+            and r.energy_mwh is not null
+        union all
+        select
+            n.time, n.register_mwh, n.interval_start, true, null, null, null, null
+        from new_registers as n
+        where n.device = p_device
+            and not n.is_reverse
+            and n.time > p_from
+            and n.time <= p_to
+        order by 1
+        limit p_most;
+    end if;
+end;
+$$;
+
+-- What a register's reading adds to the one before it (p_before, p_span_ms earlier), after which its highest value was
+-- p_highest_mwh (null: there was none, as after the other kind of energy, p_is_other); and what happened to the
+-- register, if anything did. Of the other kind of energy nothing follows.
+create or replace function register_step(
+    p_device integer,
+    p_is_reverse boolean,
+    p_rule record,
+    p_beginnings register_events[],
+    p_is_other boolean,
+    p_before timestamptz,
+    p_highest_mwh bigint,
+    p_time timestamptz,
+    p_register_mwh bigint,
+    p_span_ms bigint,
+    out energy_mwh bigint,
+    out span_ms bigint,
+    out reset boolean,
+    out highest_mwh bigint,
+    out event register_events
+)
+language plpgsql
+immutable
+as $$
+declare
+    l_rise constant bigint := p_register_mwh - p_highest_mwh;
+    l_place integer;
+begin
+    energy_mwh := 0;
+    reset := false;
+    highest_mwh := p_register_mwh;
+    if l_rise is null then
+        if p_is_other and p_register_mwh is not null then
+            event := (p_device, p_is_reverse, p_time, 'change', null, p_register_mwh, null, p_before, null, null);
+        end if;
+        return;
+    end if;
+    event := (p_device, p_is_reverse, p_time, 'reset', null, p_register_mwh, p_highest_mwh, p_before, null, null);
+    if p_rule.is_session then
+        energy_mwh := case when l_rise < 0 then p_register_mwh else l_rise end;
+        span_ms := case when l_rise < 0 then least(p_rule.interval_ms, p_span_ms) else p_span_ms end;
+        if not is_jump(energy_mwh, p_span_ms) then
+            event := null;
+            return;
+        end if;
+        energy_mwh := 0;
+        -- there is nothing that it may come back to
+        event.highest_mwh := null;
+    elsif l_rise >= 0 then
+        l_place := returned_to(p_beginnings, p_highest_mwh, p_before, p_register_mwh, p_time, p_rule.watts);
+        if l_place is not null then
+            event := p_beginnings[l_place];
+            event.kind := 'dip';
+            event.until := p_time;
+            energy_mwh := p_register_mwh - event.highest_mwh;
+            span_ms := round(extract(epoch from p_time - event.highest_at) * 1000);
+            reset := true;
+            return;
+        elsif p_highest_mwh = 0 and not can_meter(l_rise, p_before, p_time, p_rule.watts) then
+            event.kind := 'placeholder';
+            return;
+        elsif not is_jump(l_rise, p_span_ms) then
+            event := null;
+            energy_mwh := l_rise;
+            span_ms := p_span_ms;
+            return;
+        end if;
+    elsif p_register_mwh * 10 >= p_highest_mwh * 9 then
+        event := null;
+        span_ms := p_span_ms;
+        highest_mwh := p_highest_mwh;
+        return;
+    elsif rolled_over(p_highest_mwh, p_register_mwh, p_rule.rollover_mwh) is not null then
+        event.kind := 'rollover';
+        energy_mwh := rolled_over(p_highest_mwh, p_register_mwh, p_rule.rollover_mwh);
+        span_ms := p_span_ms;
+        return;
+    end if;
+    span_ms := null;
+    reset := true;
 end;
 $$;

@@ -43,9 +43,7 @@ begin
 end;
 $$;
 
--- Lays out the timeline around a stored reading: the readings with energy before and behind it. Of the oldest one, the
--- reading before may not be kept any more: what it showed follows from what was derived (the register less the energy,
--- span_ms ago).
+-- Lays out the timeline around a stored reading: the readings with energy before and behind it.
 create or replace function lay_out_around(p_device integer, p_time timestamptz)
 returns void
 language plpgsql
@@ -53,11 +51,9 @@ set plan_cache_mode = force_custom_plan
 as $$
 begin
     delete from timeline;
-    insert into timeline (
-        device, time, energy_mwh, register_mwh, interval_start, span_ms, rollover_mwh, interval_ms, is_new
-    )
+    insert into timeline (device, time, energy_mwh, register_mwh, interval_start, span_ms, interval_ms, is_new)
     select
-        d.device, t.time, t.energy_mwh, t.register_mwh, t.interval_start, t.span_ms, d.register_rollover_mwh,
+        d.device, t.time, t.energy_mwh, t.register_mwh, t.interval_start, t.span_ms,
         interval_ms_of(d.reporting_interval_s), false
     from (
         (
@@ -82,53 +78,31 @@ begin
     ) as t
     join devices as d
         on d.device = p_device;
-    insert into timeline (device, time, energy_mwh, register_mwh, rollover_mwh, interval_ms, is_new)
-    select
-        r.device,
-        start_of(r.time, r.span_ms),
-        0,
-        r.register_mwh - r.energy_mwh + case when r.energy_mwh > r.register_mwh then d.register_rollover_mwh else 0 end,
-        d.register_rollover_mwh,
-        interval_ms_of(d.reporting_interval_s),
-        false
-    from readings as r
-    join devices as d
-        on d.device = r.device
-    where r.device = p_device
-        and r.time = p_time
-        and r.register_mwh is not null
-        and r.span_ms is not null
-        and (r.energy_mwh <= r.register_mwh or d.register_rollover_mwh is not null)
-        and not exists (select from timeline as b where b.time < p_time);
 end;
 $$;
 
--- What follows when a stored reading has this energy, of the interval or of a register: the energy of that reading,
--- while the timeline is left for correct_neighbours(), which sees to the reading behind it.
+-- How long the interval of a stored reading is when it has this energy, null: that of a register, which is derived by
+-- itself. The timeline is left for correct_neighbours(), which sees to the reading behind it.
 create or replace function derive_again(
     p_device integer,
     p_time timestamptz,
-    p_energy_mwh bigint,
     p_register_mwh bigint,
-    p_interval_start timestamptz,
-    out energy_mwh bigint,
-    out span_ms bigint,
-    out reset boolean
+    p_interval_start timestamptz
 )
+returns bigint
 language plpgsql
 as $$
 begin
     perform lay_out_around(p_device, p_time);
-    insert into timeline (device, time, energy_mwh, register_mwh, interval_start, rollover_mwh, interval_ms, is_new)
-    select
-        d.device, p_time, p_energy_mwh, p_register_mwh, p_interval_start, d.register_rollover_mwh,
-        interval_ms_of(d.reporting_interval_s), true
+    insert into timeline (device, time, energy_mwh, register_mwh, interval_start, interval_ms, is_new)
+    select d.device, p_time, 0, p_register_mwh, p_interval_start, interval_ms_of(d.reporting_interval_s), true
     from devices as d
     where d.device = p_device;
-    select d.energy_mwh, d.span_ms, d.reset
-    into derive_again.energy_mwh, derive_again.span_ms, derive_again.reset
-    from derived_readings() as d
-    where d.is_new;
+    return (
+        select d.span_ms
+        from derived_readings() as d
+        where d.is_new
+    );
 end;
 $$;
 
@@ -156,10 +130,7 @@ begin
         on t.time = d.at
     where d.is_new;
     if found then
-        starts := derive_reading(
-            p_device, l_behind.at, l_behind.energy_mwh, l_behind.span_ms, l_behind.reset, l_behind.interval_start,
-            l_behind.was_ms
-        );
+        starts := derive_reading(p_device, l_behind.at, l_behind.span_ms, l_behind.interval_start, l_behind.was_ms);
         ends := l_behind.at;
     end if;
 end;
@@ -211,6 +182,7 @@ begin
         energy_at = p_is.time,
         energy_mwh = p_is.energy_mwh,
         register_mwh = p_is.register_mwh,
+        highest_mwh = p_is.highest_mwh,
         span_ms = p_is.span_ms,
         interval_start = p_is.interval_start,
         reset = p_is.reset,
@@ -245,8 +217,9 @@ declare
     l_version integer;
     l_columns text;
     l_updated bigint;
+    l_span_ms bigint;
     l_begins timestamptz;
-    -- of the reading behind it
+    -- of the readings behind it
     l_devices integer[];
     l_starts timestamptz[];
     l_ends timestamptz[];
@@ -267,14 +240,19 @@ begin
     if not l_is.meter_declared then
         l_is.meter := assigned_meter(p_device, p_time);
     end if;
-    if l_is.register_mwh is distinct from l_was.register_mwh
-        or (l_was.energy_mwh is null) <> (l_is.energy_mwh is null)
+    if l_is.register_mwh is not null then
+        -- derived below, from the reading before, which may be told by this one alone (register_dropped)
+        l_is.energy_mwh := coalesce(l_is.energy_mwh, 0)
+            + case when l_was.highest_mwh is null then coalesce(l_is.register_mwh - l_was.register_mwh, 0) else 0 end;
+    end if;
+    if (l_was.energy_mwh is null) <> (l_is.energy_mwh is null)
         or l_is.interval_start is distinct from l_was.interval_start and l_is.energy_mwh is not null
     then
-        select d.*
-        into l_is.energy_mwh, l_is.span_ms, l_is.reset
-        from derive_again(p_device, p_time, l_is.energy_mwh, l_is.register_mwh, l_is.interval_start) as d;
-        l_is.spread := is_spread(p_time, l_is.span_ms, l_is.interval_start);
+        l_span_ms := derive_again(p_device, p_time, l_is.register_mwh, l_is.interval_start);
+        if l_is.register_mwh is null then
+            l_is.span_ms := l_span_ms;
+            l_is.spread := is_spread(p_time, l_is.span_ms, l_is.interval_start);
+        end if;
         select c.devices, c.starts, c.ends
         into l_devices, l_starts, l_ends
         from correct_neighbours() as c;
@@ -287,10 +265,27 @@ begin
     execute format('update readings set %s where device = $2 and time = $3', l_columns)
     using l_is, p_device, p_time;
     get diagnostics l_updated = row_count;
-    perform require_one_row(l_updated);
+    perform require_rows(l_updated, 1);
     if l_is.spread then
         perform put_pieces(array[p_device], array[p_time]);
     end if;
+    if l_is.register_mwh is not null
+        and (l_is.register_mwh, l_is.interval_start) is distinct from (l_was.register_mwh, l_was.interval_start)
+    then
+        select
+            l_devices || array_fill(p_device, array[coalesce(cardinality(d.ends), 0)]), l_starts || d.starts,
+            l_ends || d.ends
+        into l_devices, l_starts, l_ends
+        from derive_registers(p_device, false, p_time, p_time) as d;
+    end if;
+    if l_is.reverse_register_mwh is distinct from l_was.reverse_register_mwh then
+        perform derive_registers(p_device, true, p_time, p_time);
+    end if;
+    select r.*
+    into l_is
+    from readings as r
+    where r.device = p_device
+        and r.time = p_time;
     l_begins := start_of(p_time, greatest(l_is.span_ms, l_was.span_ms, 0));
     perform correct_state(l_was, l_is, p_values);
 
@@ -348,9 +343,9 @@ begin
         using p_was.device, p_was.time;
     end loop;
     update live_state as s
-    set (energy_at, energy_mwh, register_mwh, span_ms, interval_start, reset, spread) = (
+    set (energy_at, energy_mwh, register_mwh, highest_mwh, span_ms, interval_start, reset, spread) = (
         select
-            b.time, b.energy_mwh, b.register_mwh, b.span_ms, b.interval_start, coalesce(b.reset, false),
+            b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.interval_start, coalesce(b.reset, false),
             coalesce(b.spread, false)
         from (select) as one_row
         left join lateral (
@@ -401,6 +396,7 @@ as $$
 declare
     l_was readings;
     l_behind record;
+    l_registers record;
 begin
     -- old readings may be in the columnstore
     perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
@@ -416,6 +412,8 @@ begin
     values (p_device, p_time);
     select null::timestamptz as starts, null::timestamptz as ends
     into l_behind;
+    select null::timestamptz[] as starts, null::timestamptz[] as ends
+    into l_registers;
     if l_was.energy_mwh is not null then
         select *
         into l_behind
@@ -423,13 +421,18 @@ begin
     end if;
     perform take_out_reading(p_device, p_time, l_was.span_ms);
     perform take_out_of_state(l_was);
+    if l_was.register_mwh is not null then
+        l_registers := derive_registers(p_device, false, p_time, p_time);
+    end if;
+    if l_was.reverse_register_mwh is not null then
+        perform derive_registers(p_device, true, p_time, p_time);
+    end if;
     perform cover_once(c.devices, c.starts, c.ends), note_late(c.devices, c.starts, c.ends)
     from (
         select array_agg(p_device) as devices, array_agg(u.starts) as starts, array_agg(u.ends) as ends
-        from (
-            values
-                (start_of(p_time, coalesce(l_was.span_ms, 0)), p_time),
-                (l_behind.starts, l_behind.ends)
+        from unnest(
+            l_registers.starts || start_of(p_time, coalesce(l_was.span_ms, 0)) || l_behind.starts,
+            l_registers.ends || p_time || l_behind.ends
         ) as u (starts, ends)
         where u.ends is not null
     ) as c;

@@ -72,6 +72,8 @@ begin atomic
             (9, 'assignments', 'vehicle = $2', null, false),
             (10, 'replaced_assignments', 'vehicle = $2 or meter = $2', null, false),
             (11, 'late_devices', 'device = $2', null, false),
+            (11, 'register_events', 'device = $2', null, false),
+            (11, 'register_exchanges', 'device = $2', null, false),
             (12, 'devices', 'device = $2', null, false),
             -- of the vehicles that charged there, all but the meter stays
             (13, 'live_state', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),

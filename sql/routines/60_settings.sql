@@ -2,8 +2,8 @@
 -- struck out, and accounted for again.
 
 -- Sets what p_settings has, by the columns of devices, for a device that may never have reported: what is absent stays,
--- null unsets. Returns all that is set. With another reporting interval, its stored readings have other intervals:
--- derive_intervals() is to be called after it.
+-- null unsets. Returns all that is set. With another reporting interval, its stored readings have other intervals, and
+-- with other settings of its registers they have another energy: derive_intervals() is to be called after it.
 create or replace function set_device(p_kind text, p_id text, p_settings jsonb)
 returns devices
 language plpgsql
@@ -22,7 +22,11 @@ begin
         and d.id = p_id
     for update;
     l_is := jsonb_populate_record(l_was, p_settings);
-    if l_is.reporting_interval_s is distinct from l_was.reporting_interval_s then
+    if l_is.reporting_interval_s is distinct from l_was.reporting_interval_s
+        or (l_is.register, l_is.rated_power_w, l_is.register_rollover_mwh)
+            is distinct from (l_was.register, l_was.rated_power_w, l_was.register_rollover_mwh)
+        and has_registers(l_was.device)
+    then
         l_is.derive_since := '-infinity';
     end if;
     if l_is.role is distinct from l_was.role then
@@ -39,6 +43,7 @@ begin
         reporting_interval_s = l_is.reporting_interval_s,
         derive_since = l_is.derive_since,
         time_zone = l_is.time_zone,
+        register = l_is.register,
         register_rollover_mwh = l_is.register_rollover_mwh,
         battery_capacity_wh = l_is.battery_capacity_wh,
         rated_power_w = l_is.rated_power_w,
@@ -46,8 +51,8 @@ begin
         stamp_by_arrival = l_is.stamp_by_arrival,
         reports = l_is.reports
     where d.device = l_was.device;
-    if (l_is.register_rollover_mwh, l_is.reporting_interval_s)
-        is distinct from (l_was.register_rollover_mwh, l_was.reporting_interval_s)
+    if (l_is.register, l_is.register_rollover_mwh, l_is.reporting_interval_s)
+        is distinct from (l_was.register, l_was.register_rollover_mwh, l_was.reporting_interval_s)
     then
         -- writers remember them
         update versions
@@ -57,23 +62,40 @@ begin
 end;
 $$;
 
--- Derives the intervals of a device's stored readings again, by its present reporting interval: a transaction a day,
--- the oldest first. What is interrupted goes on where it was (derive_pending()).
+-- Whether a device has ever sent what a register shows.
+create or replace function has_registers(p_device integer)
+returns boolean
+language plpgsql
+stable
+as $$
+begin
+    return exists (
+        select
+        from live_state as s
+        join devices as d
+            on d.device = s.device
+        where s.device = p_device
+            and (s.register_mwh is not null or s.reverse_register_mwh is not null or d.changes_kind)
+    );
+end;
+$$;
+
+-- Derives the intervals of a device's stored readings, and the energy of its registers, again by its present settings:
+-- a transaction a day, the oldest first. What is interrupted goes on where it was (derive_pending()).
 create or replace procedure derive_intervals(p_device integer)
 language plpgsql
 as $$
 declare
-    l_since timestamptz;
-    l_interval_s integer;
+    l_device devices;
     l_day timestamptz;
 begin
     perform pg_advisory_lock(hashtext('fleetmeter.derive'), p_device);
     loop
-        select d.derive_since, d.reporting_interval_s
-        into l_since, l_interval_s
+        select d.*
+        into l_device
         from devices as d
         where d.device = p_device;
-        exit when l_since is null;
+        exit when l_device.derive_since is null;
         -- whoever changes a reading of the device holds this
         perform
         from live_state as s
@@ -83,19 +105,54 @@ begin
         into l_day
         from readings as r
         where r.device = p_device
-            and r.time >= l_since;
+            and r.time >= l_device.derive_since;
         if l_day is not null then
-            perform derive_day(p_device, l_day, interval_ms_of(l_interval_s));
+            perform derive_day(p_device, l_day, interval_ms_of(l_device.reporting_interval_s));
+            perform derive_registers_of_day(p_device, l_day);
         end if;
         -- another change meanwhile begins again
         update devices as d
         set derive_since = l_day + interval '24 hours'
         where d.device = p_device
-            and d.derive_since = l_since
-            and d.reporting_interval_s is not distinct from l_interval_s;
+            and d.derive_since = l_device.derive_since
+            and (d.reporting_interval_s, d.register, d.rated_power_w, d.register_rollover_mwh) is not distinct from (
+                l_device.reporting_interval_s, l_device.register, l_device.rated_power_w, l_device.register_rollover_mwh
+            );
         commit;
     end loop;
     perform pg_advisory_unlock(hashtext('fleetmeter.derive'), p_device);
+end;
+$$;
+
+-- Gives the readings of registers of one day the energy that follows from the device's settings.
+create or replace function derive_registers_of_day(p_device integer, p_day timestamptz)
+returns void
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_last constant timestamptz := p_day + interval '24 hours' - interval '1 microsecond';
+    l_has record;
+    l_changed record;
+    l_devices integer[];
+begin
+    select count(r.register_mwh) as forward, count(r.reverse_register_mwh) as reverse
+    into l_has
+    from readings as r
+    where r.device = p_device
+        and r.time >= p_day
+        and r.time <= l_last;
+    if l_has.reverse > 0 then
+        perform derive_registers(p_device, true, p_day, l_last, true);
+    end if;
+    if l_has.forward > 0 then
+        l_changed := derive_registers(p_device, false, p_day, l_last, true);
+        if l_changed.ends is not null then
+            l_devices := array_fill(p_device, array[cardinality(l_changed.ends)]);
+            perform cover_once(l_devices, l_changed.starts, l_changed.ends);
+            perform note_late(l_devices, l_changed.starts, l_changed.ends);
+        end if;
+    end if;
 end;
 $$;
 

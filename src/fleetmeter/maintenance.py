@@ -47,6 +47,7 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
             (lambda: database.run(queries.pack_rollups.sql), RETENTION_INTERVAL_S),
             (evaluator.run, EVALUATION_INTERVAL_S),
             (lambda: database.run(queries.drop_old_history.sql), RETENTION_INTERVAL_S),
+            (lambda: database.run(queries.forget_register_events.sql), RETENTION_INTERVAL_S),
             (lambda: _tell_failing_jobs(database), JOBS_INTERVAL_S),
         )
     ]

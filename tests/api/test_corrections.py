@@ -176,10 +176,14 @@ def test_a_corrected_register_moves_energy_between_its_neighbours(
     assert energies() == [None, 2, 4, 5.5]
     state = client.get(f"/v1/meters/{uid}M").json()
     assert (state["kwhConsumedAc"], state["kwhConsumedAcTotal"]) == (5.5, 110.5)
-    # lower than before: a reset, and what comes next counts on from there
-    correct(client, meterId=f"{uid}M", timestamp=rfc3339(start + MINUTE), kwhConsumedAcTotal=1)
-    assert energies() == [None, None, 104, 5.5]
+    # far lower than before: a reset, and what comes next counts on from there
+    correct(client, meterId=f"{uid}M", timestamp=rfc3339(start + MINUTE), kwhConsumedAcTotal=89)
+    assert energies() == [None, None, 16, 5.5]
     assert history(client, f"/v1/meters/{uid}M", start)[1]["reset"] is True
+    # or a dip, when the register comes back
+    correct(client, meterId=f"{uid}M", timestamp=rfc3339(start + MINUTE), kwhConsumedAcTotal=1)
+    assert energies() == [None, None, 6, 5.5]
+    assert "reset" not in history(client, f"/v1/meters/{uid}M", start)[1]
     # and the newest is what the next reading goes by
     post(client, register(4, 111))
     assert energies()[-1] == 0.5
@@ -320,7 +324,9 @@ def test_a_register_whose_neighbour_is_not_kept_any_more_keeps_its_energy(
     correct(client, meterId=f"{uid}M", timestamp=when, kwhConsumedAcTotal=102.5)
     assert energies() == [2.5, 0.5]
     correct(client, meterId=f"{uid}M", timestamp=when, kwhConsumedAcTotal=99)
-    assert energies() == [None, 4], "less than before is a reset"
+    assert energies() == [0, 3], "a little less than before is nothing"
+    correct(client, meterId=f"{uid}M", timestamp=when, kwhConsumedAcTotal=88)
+    assert energies() == [None, 15], "far less than before is a reset"
 
 
 def test_another_field_of_a_register_leaves_its_energy_alone(
@@ -331,7 +337,6 @@ def test_another_field_of_a_register_leaves_its_energy_alone(
         reading = meter_reading(f"{uid}M", start + n * MINUTE) | {"kwhConsumedAcTotal": total}
         del reading["kwhConsumedAc"]
         post(client, reading)
-    client.patch(f"/v1/meters/{uid}M", json={"registerRolloverKwh": 1000}).raise_for_status()
     correct(client, meterId=f"{uid}M", timestamp=rfc3339(start + MINUTE), voltage=231)
     assert history(client, f"/v1/meters/{uid}M", start)[1]["reset"] is True
 

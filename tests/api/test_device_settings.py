@@ -35,6 +35,7 @@ def test_what_is_absent_stays_and_null_unsets(client: httpx.Client, uid: str) ->
         "timeZone": None,
         "batteryCapacityKwh": 77.4,
         "stampByArrival": None,
+        "register": None,
         "registerRolloverKwh": None,
     }
     second = client.patch(path, json={"site": None, "timeZone": "Asia/Kolkata"}).json()

@@ -98,27 +98,57 @@ def test_a_resent_register_is_a_duplicate_or_a_conflict_and_changes_nothing(
     assert energies(client, f"{uid}M", start) == [None, 1, 1, 1, 1]
 
 
-def test_a_stray_reading_of_the_other_kind_costs_itself_alone(
+def test_a_late_reading_of_the_other_kind_costs_itself_alone(
     client: httpx.Client, uid: str
 ) -> None:
     start = hours_ago(2)
-    registers = [register(f"{uid}R", start + n * MINUTE, 10 + n) for n in range(5)]
-    intervals = [meter_reading(f"{uid}I", start + n * MINUTE, 1) for n in range(5)]
-    strays = [meter_reading(f"{uid}R", start + 9 * MINUTE), register(f"{uid}I", hours_ago(1), 5)]
-    answer = client.post("/v1/ingest", json=[*strays, *registers, *intervals])
-    assert answer.json()["accepted"] == 10
+    post(client, *(register(f"{uid}R", start + n * MINUTE, 10 + n) for n in range(0, 6, 2)))
+    post(client, *(meter_reading(f"{uid}I", start + n * MINUTE, 1) for n in range(0, 6, 2)))
+    strays = [
+        meter_reading(f"{uid}R", start + MINUTE),
+        meter_reading(f"{uid}R", start + 4 * MINUTE),
+        register(f"{uid}I", start - MINUTE, 5),
+    ]
+    good = [register(f"{uid}R", start + MINUTE, 10.5), meter_reading(f"{uid}I", start + MINUTE)]
+    answer = client.post("/v1/ingest", json=[*strays, *good])
+    assert answer.json()["accepted"] == 2
     assert [(item["index"], item["code"]) for item in answer.json()["rejected"]] == [
         (0, "mixed_energy"),
         (1, "mixed_energy"),
+        (2, "mixed_energy"),
     ]
+    assert energies(client, f"{uid}R", start) == [None, 0.5, 1.5, 2]
+
+
+def test_a_device_that_has_changed_takes_late_readings_of_the_kind_that_it_sent_then(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(5)
+    hour = timedelta(hours=1)
+    post(client, meter_reading(f"{uid}M", start, 1), meter_reading(f"{uid}M", start + hour, 1))
+    post(
+        client, register(f"{uid}M", start + 2 * hour, 70), register(f"{uid}M", start + 3 * hour, 73)
+    )
+    post(client, meter_reading(f"{uid}M", start + 4 * hour, 2))
+    late = start + 30 * MINUTE
+    wrong = [register(f"{uid}M", late, 9), meter_reading(f"{uid}M", late + 2 * hour)]
+    assert client.post("/v1/ingest", json=wrong).json()["accepted"] == 0
+    right = [meter_reading(f"{uid}M", late, 5), register(f"{uid}M", late + 2 * hour, 71)]
+    assert post(client, *right)["accepted"] == 2
+    assert energies(client, f"{uid}M", start) == [1, 5, 1, None, 1, 2, 2]
+    # between two kinds, it may be of either
+    either = [register(f"{uid}M", late + hour, 64), meter_reading(f"{uid}M", late + 3 * hour, 6)]
+    post(client, *either)
+    assert energies(client, f"{uid}M", start) == [1, 5, 1, None, 6, 1, 2, 6, 2]
+    assert post(client, *right, *either)["duplicates"] == 4
 
 
 def test_a_register_may_count_more_over_a_gap_than_an_interval_may_have(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     start = hours_ago(100)
-    post(client, register(f"{uid}M", start, 0), register(f"{uid}M", hours_ago(1), 250_000.5))
-    assert energies(client, f"{uid}M", start) == [None, 250_000.5]
+    post(client, register(f"{uid}M", start, 5), register(f"{uid}M", hours_ago(1), 250_000.5))
+    assert energies(client, f"{uid}M", start) == [None, 249_995.5]
     eventually(lambda: rollup_differences(db, uid) == [])
 
 
@@ -126,51 +156,32 @@ def test_both_kinds_in_one_batch_keep_their_places(client: httpx.Client, uid: st
     at = hours_ago(0.1)
     post(client, register(f"{uid}R", at, 1), meter_reading(f"{uid}I", at))
     post(client, vehicle_register(f"{uid}VR", at, 1), vehicle_reading(f"{uid}VI", at))
-    later = at + MINUTE
+    earlier, later = at - MINUTE, at + MINUTE
     answer = client.post(
         "/v1/ingest",
         json=[
-            meter_reading(f"{uid}I", later),
-            meter_reading(f"{uid}R", later),
+            meter_reading(f"{uid}I", earlier),
+            meter_reading(f"{uid}R", earlier),
             {"nonsense": True},
             register(f"{uid}I", later, 2),
-            register(f"{uid}R", later, 2),
-            vehicle_reading(f"{uid}VR", later),
+            meter_reading(f"{uid}I", later),
+            vehicle_reading(f"{uid}VR", at),
             vehicle_register(f"{uid}VI", later, 3),
-            vehicle_register(f"{uid}VR", later, 3),
+            vehicle_register(f"{uid}VR", earlier, 0.5),
             meter_reading(f"{uid}I", later, kwhConsumedAcTotal=3),
         ],
     )
     assert answer.status_code == 207
     outcome = answer.json()
-    assert (outcome["accepted"], outcome["duplicates"]) == (3, 0)
+    assert (outcome["accepted"], outcome["duplicates"]) == (4, 0)
     assert [(item["index"], item["code"]) for item in outcome["rejected"]] == [
         (1, "mixed_energy"),
         (2, "unknown_kind"),
-        (3, "mixed_energy"),
+        (4, "mixed_energy"),
         (5, "mixed_energy"),
-        (6, "mixed_energy"),
         (8, "mixed_energy"),
     ]
     assert "kwhConsumedAcTotal" in outcome["rejected"][0]["detail"]
-
-
-def test_a_device_that_mixes_is_refused_for_good_and_hurts_nobody(
-    client: httpx.Client, db: Db, uid: str
-) -> None:
-    at = hours_ago(0.2)
-    post(client, register(f"{uid}R", at, 1))
-    for n in range(1, 4):
-        later = at + n * MINUTE
-        answer = client.post(
-            "/v1/ingest", json=[meter_reading(f"{uid}R", later), meter_reading(f"{uid}I", later)]
-        )
-        assert answer.json()["accepted"] == 1
-    alone = client.post("/v1/ingest", json=meter_reading(f"{uid}R", at + 5 * MINUTE))
-    assert alone.status_code == 422
-    assert alone.json()["rejected"][0]["code"] == "mixed_energy"
-    assert db.value("select count(*) from meter_readings where meter_id = $1", f"{uid}R") == 1
-    assert db.value("select count(*) from meter_readings where meter_id = $1", f"{uid}I") == 3
 
 
 def test_registers_through_two_services_at_once_are_derived_once(
@@ -198,7 +209,7 @@ def test_registers_through_two_services_at_once_are_derived_once(
         assert [row["span_ms"] for row in found] == [None, *[60_000] * 119]
 
 
-def test_first_readings_of_both_kinds_at_once_leave_one_kind(
+def test_first_readings_of_both_kinds_at_once_are_as_one_after_the_other(
     client: httpx.Client, replica: httpx.Client, db: Db, uid: str
 ) -> None:
     at = hours_ago(0.1)
@@ -214,11 +225,11 @@ def test_first_readings_of_both_kinds_at_once_leave_one_kind(
                     ],
                 )
             )
-            assert sorted(answer.status_code for answer in answers) == [200, 422], [
-                answer.text for answer in answers
-            ]
+            # the register is refused when it comes after what is newer
+            codes = [answer.status_code for answer in answers]
+            assert codes in ([200, 200], [422, 200]), [answer.text for answer in answers]
             stored = db.fetch("select from meter_readings where meter_id = $1", meter)
-            assert len(stored) == 1
+            assert len(stored) == codes.count(200)
 
 
 def test_a_spurious_value_counts_nothing(client: httpx.Client, uid: str) -> None:
@@ -247,7 +258,7 @@ def test_a_device_refused_in_two_requests_of_one_commit_is_told_in_both(
 ) -> None:
     at = hours_ago(0.2)
     post(client, *(register(f"{uid}R{n}", at, 1) for n in range(20)))
-    wrong = [meter_reading(f"{uid}R{n}", at + MINUTE) for n in range(20)]
+    wrong = [meter_reading(f"{uid}R{n}", at - MINUTE) for n in range(20)]
     with ThreadPoolExecutor(8) as senders:
         answers = list(
             senders.map(lambda _: client.post("/v1/ingest", json=wrong).status_code, range(40))
@@ -297,3 +308,109 @@ def test_a_late_register_corrects_its_successor_in_the_columnstore(
     items = client.get(f"/v1/meters/{uid}M/readings", params=window).json()["items"]
     assert [item["kwhConsumedAc"] for item in items] == [None, 1, 3]
     eventually(lambda: rollup_differences(db, uid) == [])
+
+
+def test_a_dip_is_a_reset_until_the_register_comes_back(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(2)
+
+    def send(n: int, total: float) -> None:
+        post(client, register(f"{uid}M", start + n * MINUTE, total))
+
+    for n, total in enumerate((512.3, 512.4, 0, 0.2)):
+        send(n, total)
+    assert energies(client, f"{uid}M", start) == [None, 0.1, None, 0.2]
+    send(4, 512.8)
+    assert energies(client, f"{uid}M", start) == [None, 0.1, None, None, 0.4]
+    items = client.get(f"/v1/meters/{uid}M/readings", params={"from": rfc3339(start)}).json()
+    assert not any("reset" in item for item in items["items"])
+    window = {"from": rfc3339(start), "to": rfc3339(start + 4 * MINUTE)}
+    balance = client.get(f"/v1/analytics/meters/{uid}M", params=window).json()
+    assert (balance["totalEnergyConsumedAc"], balance["quality"]["coverage"]["ac"]) == (0.5, 1)
+    assert any("dropped out and came back once" in each for each in balance["quality"]["reasons"])
+    eventually(lambda: rollup_differences(db, uid) == [])
+
+
+def test_a_vehicle_is_told_of_what_happened_to_its_meters_register(
+    client: httpx.Client, uid: str
+) -> None:
+    start = hours_ago(3).replace(minute=2)
+    for n, total in enumerate((512.3, 512.6, 0, 513.2, 513.5)):
+        at = start + n * MINUTE
+        charging = vehicle_reading(f"{uid}EV", at, 0.25, meterId=f"{uid}M")
+        idle = vehicle_reading(f"{uid}other", at, 0, meterId=f"{uid}quiet")
+        post(client, register(f"{uid}M", at, total), charging, idle)
+    window = {"from": rfc3339(start - MINUTE), "to": rfc3339(start + 5 * MINUTE)}
+
+    def reasons(vehicle: str) -> str:
+        path = f"/v1/analytics/performance/{uid}{vehicle}"
+        return " ".join(client.get(path, params=window).json()["quality"]["reasons"])
+
+    eventually(lambda: "came back once" in reasons("EV"))
+    assert "a register" not in reasons("other")
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "body"),
+    [
+        ("kwhConsumedAcTotal", "meters", {"register": "session"}),
+        ("kwhExportedAcTotal", "meters", {"register": "session"}),
+        ("kwhConsumedAcTotal", "meters", {"ratedPowerKw": 11}),
+        ("kwhDeliveredDcTotal", "vehicles", {"registerRolloverKwh": 600}),
+        ("kwhReturnedDcTotal", "vehicles", {"registerRolloverKwh": 600}),
+    ],
+)
+def test_a_setting_of_registers_holds_for_what_is_stored(
+    client: httpx.Client, uid: str, field: str, kind: str, body: dict[str, Any]
+) -> None:
+    start = hours_ago(24 * 3)
+    totals = [(0, 590), (600, 598), (605, 3), (1200, 40), (2400, 600.4)]
+    id_field = "meterId" if kind == "meters" else "vehicleId"
+    path = f"/v1/{kind}/{uid}D"
+    post(
+        client,
+        *(
+            {id_field: f"{uid}D", "timestamp": rfc3339(start + minute * MINUTE), field: total}
+            for minute, total in totals
+        ),
+    )
+
+    def energies() -> list[float | None]:
+        items = client.get(f"{path}/readings", params={"from": rfc3339(start)}).json()["items"]
+        return [item[field.removesuffix("Total")] for item in items]
+
+    as_lifetime = [None, 8, None, 37, 560.4]
+    assert energies() == as_lifetime
+    client.patch(path, json=body).raise_for_status()
+    assert (
+        energies()
+        == {
+            "register": [None, 8, 3, 37, 560.4],
+            # 597.4 kWh in 30 hours are more than 16.5 kW, and the 2.4 above the old value are less
+            "ratedPowerKw": [None, 8, None, None, 2.4],
+            "registerRolloverKwh": [None, 8, 5, 37, 560.4],
+        }[next(iter(body))]
+    )
+    client.patch(path, json=dict.fromkeys(body)).raise_for_status()
+    assert energies() == as_lifetime
+
+
+def test_what_happened_to_registers_is_known_to_rules(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start = hours_ago(5)
+    totals = [50, 50.2, 50.1, 50.2, 0, 50.3, 3, 3.1, 3.05, 3.2]
+    post(client, *(register(f"{uid}M", start + n * MINUTE, t) for n, t in enumerate(totals)))
+    rows = db.fetch(
+        "select e.kind, e.starts, e.ends, e.readings from register_events_of(array["
+        " (select device from devices where id = $1)], $2, $3) as e",
+        f"{uid}M",
+        start,
+        start + 60 * MINUTE,
+    )
+    assert [tuple(row) for row in rows] == [
+        ("flutter", start + 2 * MINUTE, start + 8 * MINUTE, 2),
+        ("dip", start + 4 * MINUTE, start + 5 * MINUTE, 1),
+        ("reset", start + 6 * MINUTE, start + 6 * MINUTE, 1),
+    ]

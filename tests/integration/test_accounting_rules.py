@@ -37,39 +37,58 @@ HOUR_MS = 3_600_000
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "rollover", "span_ms", "energy", "reset"),
+    ("rise", "span_ms", "expected"),
     [
-        (None, 5 * KWH, None, None, 0, False),
-        (5 * KWH, 5 * KWH, None, 60_000, 0, False),
-        (5 * KWH, 7 * KWH, None, 60_000, 2 * KWH, False),
-        (7 * KWH, 5 * KWH, None, 60_000, 0, True),
         # 1,000 kWh at once, and 10 MW all the while
-        (0, 1000 * KWH, None, 0, 1000 * KWH, False),
-        (0, 1000 * KWH + 1, None, 0, 0, True),
-        (0, 11_000 * KWH, None, HOUR_MS, 11_000 * KWH, False),
-        (0, 11_000 * KWH + 1, None, HOUR_MS, 0, True),
-        (1 * KWH, 10**15, None, HOUR_MS, 0, True),
-        # a range of 1000 kWh: less than a tenth of it may have been counted over the turn
-        (990 * KWH, 1 * KWH, 1000 * KWH, 60_000, 11 * KWH, False),
-        (900 * KWH + 1, 0, 1000 * KWH, 60_000, 100 * KWH - 1, False),
-        (900 * KWH, 0, 1000 * KWH, 60_000, 0, True),
-        (1000 * KWH, 0, 1000 * KWH, 60_000, 0, False),
-        # beyond where it is said to turn over: it is another register
-        (1200 * KWH, 1 * KWH, 1000 * KWH, 60_000, 0, True),
-        (1200 * KWH, 1300 * KWH, 1000 * KWH, 60_000, 100 * KWH, False),
+        (1000 * KWH, 0, False),
+        (1000 * KWH + 1, 0, True),
+        (11_000 * KWH, HOUR_MS, False),
+        (11_000 * KWH + 1, HOUR_MS, True),
+        (10**15, HOUR_MS, True),
+        (10**15, 400 * 24 * HOUR_MS, True),
     ],
 )
-def test_the_energy_of_a_register(
-    db: Db,
-    before: int | None,
-    now: int,
-    rollover: int | None,
-    span_ms: int | None,
-    energy: int,
-    reset: bool,
+def test_which_rise_is_a_jump(db: Db, rise: int, span_ms: int, expected: bool) -> None:
+    assert db.value("select is_jump($1, $2)", rise, span_ms) is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "rollover", "energy"),
+    [
+        (7 * KWH, 5 * KWH, None, None),
+        # a range of 1000 kWh: less than a tenth of it may have been counted over the turn
+        (990 * KWH, 1 * KWH, 1000 * KWH, 11 * KWH),
+        (900 * KWH + 1, 0, 1000 * KWH, 100 * KWH - 1),
+        (900 * KWH, 0, 1000 * KWH, None),
+        (1000 * KWH, 0, 1000 * KWH, 0),
+        # beyond where it is said to turn over: it is another register
+        (1200 * KWH, 1 * KWH, 1000 * KWH, None),
+    ],
+)
+def test_which_fall_is_a_rollover(
+    db: Db, before: int, now: int, rollover: int | None, energy: int | None
 ) -> None:
-    rows = db.fetch("select * from register_energy($1, $2, $3, $4)", before, now, rollover, span_ms)
-    assert tuple(rows[0]) == (energy, reset)
+    assert db.value("select rolled_over($1, $2, $3)", before, now, rollover) == energy
+
+
+@pytest.mark.parametrize(
+    ("energy", "seconds", "watts", "expected"),
+    [
+        (1_000_000 * KWH, 3_600_000, 1_000_000, True),
+        (16_500_000, 3600, 16_500, True),
+        (16_500_001, 3600, 16_500, False),
+        (0, 0, 16_500, True),
+        (-5, 0, 16_500, True),
+        (10**15, 1, 150_000_000, False),
+    ],
+)
+def test_what_can_be_metered_in_a_time(
+    db: Db, energy: int, seconds: int, watts: int, expected: bool
+) -> None:
+    found = db.value(
+        "select can_meter($1, now(), now() + $2 * interval '1 second', $3)", energy, seconds, watts
+    )
+    assert found is expected
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ from tests.conftest import (
 )
 from tests.consistency import interval_differences, rollup_differences
 from tests.property.accounting import DEFAULT_INTERVAL_S, Reading, Sent, derived
+from tests.property.registers import Rule
 
 MINUTE = timedelta(minutes=1)
 ROLLOVER = 100_000_000_000
@@ -267,8 +268,10 @@ class History:
             },
             device,
             device in REGISTERS,
-            ROLLOVER if device == "M-2" else None,
-            self.intervals.get(device, DEFAULT_INTERVAL_S),
+            Rule(
+                rollover=ROLLOVER if device == "M-2" else None,
+                interval_s=self.intervals.get(device, DEFAULT_INTERVAL_S),
+            ),
         )
 
     def stored(self) -> list[tuple[Any, ...]]:
@@ -291,7 +294,7 @@ class History:
                         span_ms,
                         stated,
                         spread,
-                        r.reset,
+                        r.touched,
                         self.numbers[r.meter],
                     )
                 )

@@ -33,7 +33,7 @@ RELATIONS = [
         "versions",
     ),
     *("anomalies", "anomaly_events", "anomaly_memory", "anomaly_progress"),
-    *("rule_overrides", "rule_changes", "webhooks"),
+    *("rule_overrides", "rule_changes", "webhooks", "register_events", "register_exchanges"),
 ]
 HAVE_A_ROW = ["retention", "kept_history", "versions", "anomaly_progress"]
 

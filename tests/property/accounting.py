@@ -6,11 +6,13 @@ Every interval, slice and window is (start, end]: open where it begins, closed w
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
+
+from tests.property.registers import Exchange, Rule, derive
 
 QUARTER = timedelta(minutes=15)
 NOTHING = timedelta()
@@ -19,9 +21,6 @@ MILLISECOND = timedelta(milliseconds=1)
 DEFAULT_INTERVAL_S = 60
 LEAST_MATCH = 0.9
 SESSION_GAP = timedelta(minutes=15)
-MOST_MWH = 1_000_000_000
-MOST_MW = 10_000_000_000
-"""1,000 kWh, and 10 MW for as long as it took: more is another register."""
 
 
 class Sent(NamedTuple):
@@ -46,6 +45,8 @@ class Reading(NamedTuple):
     meter: str | None = None
     soc_bp: int = 7200
     reset: bool = False
+    touched: bool = False
+    """Its register was reset or exchanged, or has come back."""
     register: bool = False
 
 
@@ -129,34 +130,31 @@ def derived(
     sent: dict[datetime, Sent],
     device: str,
     register: bool,
-    rollover: int | None,
-    interval_s: int,
+    rule: Rule,
+    exchanges: Sequence[Exchange] = (),
 ) -> list[Reading]:
     """A device's readings in the order of time, with their energy and intervals."""
     readings = []
-    before: tuple[datetime, int] | None = None
-    for at, (value, meter, soc, stated) in sorted(sent.items()):
-        energy, starts, reset = value, at - timedelta(seconds=interval_s), False
-        if before is not None:
-            starts = max(starts, before[0])
-        opens = register and before is None
-        if register:
-            energy = 0
-            if before is not None:
-                starts = before[0]
-                energy = value - before[1]
-                if energy < 0 and rollover is not None and (energy + rollover) * 10 < rollover:
-                    energy += rollover
-                most = MOST_MWH + MOST_MW * (at - before[0]).total_seconds() / 3600
-                if not 0 <= energy <= most:
-                    energy, reset = 0, True
-        if stated is not None:
+    before: datetime | None = None
+    found = derive(
+        [(at, each.value if register else None) for at, each in sorted(sent.items())],
+        rule,
+        exchanges,
+    )
+    for (at, (value, meter, soc, stated)), of_register in zip(
+        sorted(sent.items()), found, strict=True
+    ):
+        starts: datetime | None
+        if of_register is not None:
+            energy, starts, reset, touched = of_register
+        else:
+            energy, starts = value, at - timedelta(seconds=rule.interval_s)
+            reset = touched = False
+            starts = starts if before is None else max(starts, before)
+        if stated is not None and starts is not None:
             starts = stated
-        has_none = opens or reset
-        readings.append(
-            Reading(device, at, energy, None if has_none else starts, meter, soc, reset, register)
-        )
-        before = at, value
+        readings.append(Reading(device, at, energy, starts, meter, soc, reset, touched, register))
+        before = at
     return readings
 
 

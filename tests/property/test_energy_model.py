@@ -44,6 +44,7 @@ from tests.property.accounting import (
     Sums,
     derived,
 )
+from tests.property.registers import Rule
 from tests.property.test_naive_model import compress
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
@@ -128,6 +129,9 @@ class Setup(NamedTuple):
     """Registers that are read in the oldest era alone: the others never reach back there."""
 
     rollovers: set[str]
+    sessions: set[str]
+    """Registers that begin again with each session."""
+
     intervals: dict[str, int]
     sites: dict[str, str]
 
@@ -165,6 +169,7 @@ setups = st.builds(
     st.sets(st.sampled_from(DEVICES)),
     st.sets(st.sampled_from(DEVICES)),
     st.sets(st.sampled_from(DEVICES)),
+    st.sets(st.sampled_from(DEVICES), max_size=2),
     st.dictionaries(st.sampled_from(DEVICES), st.sampled_from(INTERVALS)),
     st.dictionaries(st.sampled_from(METERS), st.sampled_from(["A", "B"])),
 )
@@ -307,8 +312,11 @@ class Model:
                 sent,
                 device,
                 device in self.setup.registers,
-                ROLLOVER if device in self.setup.rollovers else None,
-                self.intervals.get(device, DEFAULT_INTERVAL_S),
+                Rule(
+                    is_session=device in self.setup.sessions,
+                    rollover=ROLLOVER if device in self.setup.rollovers else None,
+                    interval_s=self.intervals.get(device, DEFAULT_INTERVAL_S),
+                ),
             )
 
         return Fleet(
@@ -368,7 +376,7 @@ def prepare(place: Place, model: Model) -> None:
         truncate devices, readings, spread_energy, live_state;
         truncate {rollups};
         truncate assignments, meter_vehicles, late_hours, late_devices, accounted_energy,
-            accounted_hours;
+            accounted_hours, register_events;
         """,
     )
     if place.db.value("select days from retention") != RETENTION_DAYS:
@@ -377,13 +385,14 @@ def prepare(place: Place, model: Model) -> None:
     for device in DEVICES:
         kind = "vehicle" if device in VEHICLES else "meter"
         place.db.fetch(
-            "insert into devices (kind, id, reporting_interval_s, register_rollover_mwh, site)"
-            " values ($1, $2, $3, $4, $5)",
+            "insert into devices (kind, id, reporting_interval_s, register_rollover_mwh, site,"
+            " register) values ($1, $2, $3, $4, $5, $6)",
             kind,
             model.uid + device,
             model.setup.intervals.get(device),
             ROLLOVER if device in model.setup.rollovers else None,
             model.setup.sites.get(device),
+            "session" if device in model.setup.sessions else None,
         )
 
 

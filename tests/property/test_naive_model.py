@@ -33,6 +33,7 @@ from tests.property.accounting import (
     floor_quarter,
     pieces,
 )
+from tests.property.registers import Rule
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
 METERS = ["M-1", "M-2"]
@@ -254,7 +255,7 @@ class Model:
                 if name == device
             }
             interval_s = self.intervals.get(device, DEFAULT_INTERVAL_S)
-            mine = derived(sent, device, False, None, interval_s)
+            mine = derived(sent, device, False, Rule(interval_s=interval_s))
             for r in mine:
                 add(r.at, device, r.meter, 1, 0, 0)
             for r, piece in pieces(mine):

@@ -77,7 +77,7 @@ def test_more_dc_than_ac_is_told() -> None:
 
 
 def test_a_reset_register_is_told() -> None:
-    assert "reset or replaced once" in summary(resets=1).quality.reasons[0]
+    assert "came back once" in summary(resets=1).quality.reasons[0]
     assert "2 times" in summary(resets=2).quality.reasons[0]
 
 

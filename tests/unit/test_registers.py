@@ -1,6 +1,8 @@
 """Readings of registers: what is taken, what is not, and the energy that follows from them."""
 
-from fractions import Fraction
+from collections.abc import Collection
+from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetmeter.intake.registers import derived
-from fleetmeter.intake.rows import NULL
+from fleetmeter.intake.registers import advance, derive, gaps, unusual
+from fleetmeter.intake.rows import DEVICE, ENERGY, NULL, REGISTER, ROWS, TIME, Matrix
+from fleetmeter.intake.writer_cache import INTERVAL, NOTHING, WriterCache
+from fleetmeter.intake.writer_cache import REGISTER as REGISTER_KIND
+from fleetmeter.readings.model import EPOCH
+from tests.property import registers as model
 from tests.support.readings import METER, VEHICLE, decoded, rejection
+
+MILLISECOND = timedelta(milliseconds=1)
 
 VEHICLE_REGISTER = {k: v for k, v in VEHICLE.items() if k != "kwhDeliveredDc"} | {
     "kwhDeliveredDcTotal": 15_000.5
@@ -49,40 +57,104 @@ def test_a_register_that_cannot_be_is_rejected(
     assert rejection(reading | fields) == (code, path)
 
 
-def expected(
-    register: int, previous: int | None, rollover: int | None, span_ms: int
-) -> tuple[int, int | None, bool]:
-    """The rule of docs/energy-accounting.md, one reading at a time."""
-    if previous is None:
-        return 0, None, False
-    rise = register - previous
-    if rise < 0 and rollover is not None and (rollover + rise) * 10 < rollover:
-        rise += rollover
-    most = 1_000_000_000 + Fraction(span_ms * 10_000 * 10, 36)
-    return (rise, span_ms, False) if 0 <= rise <= most else (0, None, True)
+REGISTERS = st.sampled_from([0, 0, 1, 45, 50, 95, 99, 100, 101, 900, 1200]) | st.integers(0, 3000)
+SERIES = st.lists(st.tuples(st.sampled_from([1, 60, 86_400]), REGISTERS), min_size=1, max_size=6)
+KWH = 1_000_000
 
 
-REGISTERS = st.integers(0, 10**15) | st.integers(0, 3 * 10**9)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            REGISTERS,
-            st.none() | REGISTERS,
-            st.none() | st.integers(1000, 10**15),
-            st.integers(0, 400 * 86_400_000),
-        ),
-        min_size=1,
-    )
-)
-def test_registers_are_derived_a_column_at_a_time_as_one_by_one(rows: list[Any]) -> None:
-    columns = [
-        np.array([NULL if value is None else value for value in column], np.int64)
-        for column in zip(*rows, strict=True)
+def batch_of(devices: list[list[tuple[int, int]]]) -> Matrix:
+    """Readings of registers, by seconds since the one before and kWh; devices count from 1."""
+    rows = [
+        (number, time * 1_000_000, kwh * KWH)
+        for number, series in enumerate(devices, 1)
+        for time, kwh in zip(
+            accumulate(step for step, _ in series), (v for _, v in series), strict=True
+        )
     ]
-    result = derived(*columns)
-    assert [
-        (energy, None if span == NULL else span, reset)
-        for energy, span, reset in zip(*(each.tolist() for each in result), strict=True)
-    ] == [expected(*row) for row in rows]
+    batch = np.full((ROWS, len(rows)), NULL, np.int64)
+    for row, column in zip((DEVICE, TIME, REGISTER), zip(*rows, strict=True), strict=True):
+        batch[row] = column
+    return batch
+
+
+def cache_of(count: int, session: Collection[int] = ()) -> WriterCache:
+    """What is known of devices that have sent nothing."""
+    cache = WriterCache()
+    cache.make_room(count)
+    cache.energy[:] = NOTHING
+    cache.interval_ms[:] = 60_000
+    cache.is_session[list(session)] = True
+    return cache
+
+
+@given(st.lists(SERIES, min_size=1, max_size=4), st.sets(st.integers(1, 4)))
+def test_what_is_not_unusual_comes_to_the_same_a_column_at_a_time_as_one_by_one(
+    devices: list[list[tuple[int, int]]], sessions: set[int]
+) -> None:
+    rows, cache = batch_of(devices), cache_of(4, sessions)
+    plain = ~unusual(rows, cache)
+    gap_ms = gaps(rows[DEVICE], rows[TIME], cache.energy_time)
+    columns = derive(rows[DEVICE], rows[REGISTER], gap_ms, cache)
+    for number in set(rows[DEVICE, plain].tolist()):
+        mine = rows[DEVICE] == number
+        assert plain[mine].all(), "all of a device or nothing"
+        times = [EPOCH + timedelta(microseconds=time) for time in rows[TIME, mine].tolist()]
+        values = rows[REGISTER, mine].tolist()
+        found = model.derive(list(zip(times, values, strict=True)), model.Rule(number in sessions))
+        assert [
+            (energy, None if span == NULL else span)
+            for energy, span in zip(
+                columns["energy_mwh"][mine].tolist(), columns["span_ms"][mine].tolist(), strict=True
+            )
+        ] == [
+            (each.energy, None if each.starts is None else (at - each.starts) // MILLISECOND)
+            for at, each in zip(times, found, strict=True)
+            if each is not None
+        ]
+        assert not any(each and each.touched for each in found)
+        advance(rows[:, mine], cache)
+        highest = values[-1] if number in sessions else max(values)
+        assert cache.highest_mwh[number] == highest
+
+
+@given(st.lists(st.integers(0, 16), min_size=1, max_size=20), st.integers(1, 10**6))
+def test_a_register_that_rises_or_flutters_is_not_unusual(rises: list[int], first: int) -> None:
+    values = [first + total for total in accumulate(rises)]
+    values[-1] -= values[-1] // 11
+    rows = batch_of([[(60, value) for value in values]])
+    assert not unusual(rows, cache_of(1)).any()
+
+
+@pytest.mark.parametrize(
+    ("values", "is_unusual"),
+    [
+        ([(60, 100), (60, 90)], False),
+        ([(60, 100), (60, 89)], True),
+        ([(60, 0), (60, 0)], False),
+        ([(60, 0), (60, 1)], True),
+        ([(60, 1), (60, 1001), (60, 2001)], False),
+        ([(60, 1), (60, 1200)], True),
+    ],
+)
+def test_what_may_be_a_fall_a_placeholder_or_a_jump_is_unusual(
+    values: list[tuple[int, int]], is_unusual: bool
+) -> None:
+    rows = batch_of([values, [(60, 5), (60, 6)]])
+    found = unusual(rows, cache_of(2))
+    assert found.tolist() == [is_unusual] * len(values) + [False] * 2
+
+
+def test_a_value_at_the_limit_is_unusual() -> None:
+    cache = cache_of(1)
+    cache.limit_mwh[1] = 7 * KWH
+    assert not unusual(batch_of([[(60, 6)]]), cache).any()
+    assert unusual(batch_of([[(60, 7)]]), cache).all()
+
+
+def test_another_kind_of_energy_is_unusual() -> None:
+    cache = cache_of(2)
+    cache.energy[1:3] = [REGISTER_KIND, INTERVAL]
+    rows = batch_of([[(60, 6), (60, 7)], [(60, 6)]])
+    assert unusual(rows, cache).tolist() == [False, False, True]
+    rows[ENERGY, 1], rows[REGISTER, 1] = 1, NULL
+    assert unusual(rows, cache).tolist() == [True, True, True]

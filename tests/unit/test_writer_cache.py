@@ -18,9 +18,14 @@ def devices(*numbers: int) -> Any:
 
 def row(device: int, **fields: Any) -> dict[str, Any]:
     nothing = dict.fromkeys(
-        ("time", "energy_at", "register_mwh", "register_rollover_mwh", "since", "meter"), None
+        (
+            *("time", "energy_at", "register_mwh", "highest_mwh", "limit_mwh", "since", "meter"),
+            *("reverse_at", "reverse_highest_mwh", "reverse_limit_mwh"),
+        ),
+        None,
     )
-    return nothing | {"device": device, "interval_ms": 60_000} | fields
+    known = {"device": device, "interval_ms": 60_000, "is_session": False, "derivation": 0}
+    return nothing | known | fields
 
 
 def cache_of(*rows: dict[str, Any], version: int = 1) -> WriterCache:
@@ -37,7 +42,13 @@ def test_what_was_read_is_known_also_that_there_is_nothing() -> None:
         row(1),
         row(2, time=EPOCH + hour, energy_at=EPOCH),
         row(
-            3, time=EPOCH + hour, energy_at=EPOCH + hour, register_mwh=7, register_rollover_mwh=100
+            3,
+            time=EPOCH + hour,
+            energy_at=EPOCH + hour,
+            register_mwh=7,
+            highest_mwh=8,
+            limit_mwh=100,
+            derivation=2,
         ),
         row(4, since=EPOCH + hour, meter=9, interval_ms=900_000),
     )
@@ -45,7 +56,7 @@ def test_what_was_read_is_known_also_that_there_is_nothing() -> None:
     assert cache.energy[1:5].tolist() == [NOTHING, INTERVAL, REGISTER, NOTHING]
     assert cache.time[1:4].tolist() == [NEVER, HOUR_US, HOUR_US]
     assert cache.energy_time[1:4].tolist() == [NEVER, 0, HOUR_US]
-    assert (cache.register_mwh[3], cache.rollover_mwh[3]) == (7, 100)
+    assert (cache.highest_mwh[3], cache.limit_mwh[3], cache.derivation[3]) == (8, 100, 2)
     assert (cache.since[4], cache.meter[4]) == (HOUR_US, 9)
     assert cache.interval_ms[[1, 4]].tolist() == [60_000, 900_000]
     assert (cache.since[1], cache.meter[1]) == (NEVER, 0)
@@ -79,4 +90,4 @@ def test_what_was_stored_is_the_newest() -> None:
     assert cache.time[1:3].tolist() == [7, 6]
     assert cache.energy_time[1:3].tolist() == [5, 6]
     assert cache.energy[1:3].tolist() == [INTERVAL, REGISTER]
-    assert cache.register_mwh[1:3].tolist() == [NULL, 100]
+    assert cache.highest_mwh[1:3].tolist() == [NULL, 100]

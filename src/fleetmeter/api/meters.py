@@ -1,4 +1,4 @@
-"""Meters: what every device has, and energy series."""
+"""Meters: what every device has, energy series and exchanges."""
 
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from litestar.di import NamedDependency, Provide
 from msgspec import Meta
 
 from fleetmeter.api.devices import device_handlers, device_row
+from fleetmeter.api.exchanges import EXCHANGES
 from fleetmeter.api.known import require_meter
 from fleetmeter.api.parameters import (
     Bucket,
@@ -99,5 +100,5 @@ meters = Router(
     tags=["Meters"],
     before_request=refuse_unknown_parameters,
     dependencies={"device_id": Provide(provide_id, sync_to_thread=False)},
-    route_handlers=[*device_handlers(METER), list_meter_energy],
+    route_handlers=[*device_handlers(METER), list_meter_energy, *EXCHANGES],
 )

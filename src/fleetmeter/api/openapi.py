@@ -50,6 +50,7 @@ _DESCRIPTIONS = {
     "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
 }
 _CONFLICTS = {
+    "/v1/meters/{meter_id}/exchanges": "Something else is stated of that time.",
     "/v1/corrections": "The reading has been corrected as often as it may be, or it is voided.",
     "/v1/anomalies/{anomaly_id}/acknowledge": "The anomaly is resolved already.",
     "/v1/rules/{kind}": "It does not go with what is set for other places.",
@@ -189,6 +190,7 @@ def describe_problems(app: Litestar) -> None:
             if operation is not None:
                 # what is set may be set before a device has ever reported
                 unknown = "{" in path and path not in _NEVER_UNKNOWN and operation is not item.patch
+                unknown &= not (path.endswith("/exchanges") and operation is item.post)
                 _describe(path, operation, unknown=unknown)
 
 

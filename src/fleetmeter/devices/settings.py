@@ -120,14 +120,25 @@ SETTINGS = (
         "stamp_by_arrival",
     ),
     Setting(
+        "register",
+        Annotated[
+            Literal["lifetime", "session"],
+            Meta(
+                description="What its registers are: totals that only grow (lifetime, the "
+                "default), or counters that begin again with each session (session: after a "
+                "decrease, the new value counts from 0)."
+            ),
+        ],
+        "register",
+    ),
+    Setting(
         "register_rollover_kwh",
         Annotated[
             float,
             Meta(
                 ge=0.001,
                 le=1_000_000_000,
-                description="Where its register turns over to zero, kWh; for readings that come "
-                "after.",
+                description="Where its registers turn over to zero, kWh.",
                 examples=[99999.9],
             ),
         ],
@@ -233,7 +244,7 @@ async def set_device(
 ) -> msgspec.Struct:
     """Set what `changes` has for a device, which may never have reported; return all that is set.
 
-    Returns when the intervals of the readings that were there already have followed. Raises
+    Returns when the readings that were there already have followed. Raises
     DatabaseUnavailableError.
     """
     columns = {

@@ -89,12 +89,13 @@ def quality(
 
 
 def resets_told(resets: int) -> list[str]:
-    """A sentence about registers that were reset or replaced."""
+    """A sentence about registers that did more than rise."""
     if not resets:
         return []
+    times = "once" if resets == 1 else f"{resets} times"
     return [
-        f"a register was reset or replaced {'once' if resets == 1 else f'{resets} times'}; what it "
-        "counted in between is not known"
+        f"a register was reset, was exchanged, or dropped out and came back {times}; what it "
+        "counted before a reset is not known, what it counted in a dip is spread evenly over it"
     ]
 
 

@@ -46,5 +46,10 @@ def refusal_of(item: int, reading: Telemetry, status: int) -> Rejection:
 def _mixed(kind: DeviceKind, reading: Telemetry) -> str:
     energy = kind.energy
     if getattr(reading, attribute(energy.field)) is not None:
-        return f"{{}} sends a register; a device keeps to one kind, so send {energy.register_field}"
-    return f"{{}} sends interval energy; a device keeps to one kind, so send {energy.field}"
+        return _OTHER.format("a register", energy.register_field)
+    return _OTHER.format("interval energy", energy.field)
+
+
+_OTHER = (
+    "{{}} sends {} at that time, so send {}; only a reading newer than all of the device changes it"
+)

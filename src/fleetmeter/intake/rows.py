@@ -29,4 +29,18 @@ NULL = int(np.iinfo(np.int64).min)
 
 NEW, DUPLICATE, REJECTED, CONFLICT, MIXED = range(5)
 """What became of a reading: stored; stored before; not stored, for what it is or since storing
-failed; history has other values; its device keeps to the other kind of energy."""
+failed; history has other values; its device sends the other kind of energy then."""
+
+
+def begins(column: Column) -> Mask:
+    """Return which values differ from the one before."""
+    result = np.ones(len(column), np.bool_)
+    np.not_equal(column[1:], column[:-1], out=result[1:])
+    return result
+
+
+def last_of_each(devices: Column) -> Column:
+    """Return the places of the last reading of each device."""
+    last = np.ones(len(devices), np.bool_)
+    np.not_equal(devices[1:], devices[:-1], out=last[:-1])
+    return np.flatnonzero(last)

@@ -3,7 +3,8 @@
 Readings newer than all of their device cannot be duplicates and go straight into history: few in
 one statement, many by COPY, and those that may be rolled up already (a backlog, an import) in a
 transaction of their own. Late and resent ones are merged: copied into a temporary table, then
-inserted where history does not know them, and derived from the readings around them.
+inserted where history does not know them, and derived from the readings around them; and so is a
+register that does more than rise or flutter.
 """
 
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.intake.copy_format import packed
 from fleetmeter.intake.intervals import MAX_SPAN_MS, is_spread, pieces
-from fleetmeter.intake.registers import derived
+from fleetmeter.intake.registers import advance, derive, gaps, unusual
 from fleetmeter.intake.rows import (
     CONFLICT,
     DEVICE,
@@ -37,9 +38,10 @@ from fleetmeter.intake.rows import (
     Mask,
     Matrix,
     Statuses,
+    begins,
+    last_of_each,
 )
-from fleetmeter.intake.writer_cache import INTERVAL, NEVER, NOTHING, WriterCache
-from fleetmeter.intake.writer_cache import REGISTER as SENDS_REGISTER
+from fleetmeter.intake.writer_cache import NEVER, WriterCache
 from fleetmeter.readings.kinds import MEASUREMENTS
 from fleetmeter.readings.model import microseconds, time_of
 
@@ -65,6 +67,7 @@ _TYPES = {
     "time": "timestamptz",
     "energy_mwh": "bigint",
     "register_mwh": "bigint",
+    "highest_mwh": "bigint",
     "span_ms": "bigint",
     "meter_declared": "boolean",
     "reset": "boolean",
@@ -72,6 +75,7 @@ _TYPES = {
     **{each.column: each.sql_type for each in MEASUREMENTS},
     "interval_start": "timestamptz",
     "energy_expected": "timestamptz",
+    "derivation": "integer",
     **{_at(value): "timestamptz" for value in ("energy_mwh", *(m.column for m in MEASUREMENTS))},
     "since": "timestamptz",
     "late_hours_until": "bigint",
@@ -80,11 +84,11 @@ _TYPES = {
     "ends": "timestamptz",
     "covered_ms": "bigint",
 }
-_STORED = tuple(_TYPES)[2 : 11 + len(MEASUREMENTS)]
+_STORED = tuple(_TYPES)[2 : 12 + len(MEASUREMENTS)]
 """The columns of history, in the order in which append_readings() takes them."""
 
 _KNOWN_BY = {
-    "energy_mwh": ("energy_mwh", "register_mwh", "span_ms", "reset", "spread"),
+    "energy_mwh": ("energy_mwh", "register_mwh", "highest_mwh", "span_ms", "reset", "spread"),
     **{each.column: (each.column,) for each in MEASUREMENTS},
 }
 """What live state has of the newest reading that gives a value, by that value."""
@@ -97,7 +101,7 @@ _STATE_CHANGED = "FM001"
 
 _APPEND = (
     "select append_readings("
-    + ", ".join(f"${place + 1}" for place in range(7 + len(_STORED)))
+    + ", ".join(f"${place + 1}" for place in range(8 + len(_STORED)))
     + ")"
 )
 
@@ -141,15 +145,9 @@ class DatabaseWriter:
         cache.make_room(int(rows[DEVICE, -1]))
         await self._learn(rows[DEVICE], devices_version)
 
-        mixed = self._mixed(rows)
-        if mixed.any():  # the database decides
-            cache.forget(rows[DEVICE, mixed])
-            await self._learn(rows[DEVICE], devices_version)
-            mixed = self._mixed(rows)
-        statuses[mixed] = MIXED
-        # an interval that says when it began may overlap others
-        in_order = ~mixed & (rows[TIME] > cache.time[rows[DEVICE]]) & (rows[START] == NULL)
-        in_order &= ~_repeated(rows)
+        # an interval that says when it began may overlap others; what else may be is asked below
+        in_order = (rows[TIME] > cache.time[rows[DEVICE]]) & (rows[START] == NULL)
+        in_order &= ~_repeated(rows) & ~unusual(rows, cache)
         before = rows[TIME] <= cache.horizon
         for chosen in (in_order & before, in_order & ~before):
             # what was rolled up first, so that the rest is still newer than all of its device
@@ -158,25 +156,9 @@ class DatabaseWriter:
                     statuses[chosen] = NEW
                 else:
                     in_order &= ~chosen
-        if (late := np.flatnonzero(~mixed & ~in_order)).size:
+        if (late := np.flatnonzero(~in_order)).size:
             statuses[late] = await self._merged(rows[:, late], devices_version)
         return statuses
-
-    def _mixed(self, rows: Matrix) -> Mask:
-        """Return which readings bring the energy that their device does not send.
-
-        A device keeps to the kind that it showed first; a new one shows it in this batch.
-        """
-        has = np.flatnonzero(_has_energy(rows))
-        mixed = np.zeros(rows.shape[1], np.bool_)
-        if has.size:
-            devices = rows[DEVICE, has]
-            first = np.flatnonzero(_begins(devices))
-            brought = np.where(rows[REGISTER, has] == NULL, INTERVAL, SENDS_REGISTER)
-            sends = self._cache.energy[devices[first]]
-            sends = np.where(sends == NOTHING, brought[first], sends)
-            mixed[has] = brought != np.repeat(sends, np.diff(first, append=len(devices)))
-        return mixed
 
     async def _learn(self, devices: Column, devices_version: int) -> None:
         """Ask for what is not known of the devices. Raises StaleNumbersError."""
@@ -207,7 +189,7 @@ class DatabaseWriter:
         cache, devices = self._cache, rows[DEVICE]
         for _ in range(_TRIES):
             await self._learn(devices, devices_version)
-            if (rows[TIME] <= cache.time[devices]).any() or self._mixed(rows).any():
+            if (rows[TIME] <= cache.time[devices]).any() or unusual(rows, cache).any():
                 return False
             append = self._append_few if self._is_few(rows) else self._append
             try:
@@ -225,13 +207,9 @@ class DatabaseWriter:
     def _advance(self, rows: Matrix) -> None:
         """Remember readings newer than all of their device, which have been stored."""
         devices = rows[DEVICE]
-        newest = _last_of_each(devices)
+        newest = last_of_each(devices)
         self._cache.advance(devices[newest], rows[TIME, newest])
-        rows = rows[:, _has_energy(rows)]
-        if not rows.size:
-            return
-        newest = _last_of_each(rows[DEVICE])
-        self._cache.advance_energy(rows[DEVICE, newest], rows[TIME, newest], rows[REGISTER, newest])
+        advance(rows, self._cache)
 
     def _is_few(self, rows: Matrix) -> bool:
         """Whether one statement will do: one of each device, which has live state, no questions."""
@@ -251,6 +229,7 @@ class DatabaseWriter:
         meters, vehicles = self._new_pairs(columns)
         expected = _times(cache.time[rows[DEVICE]])
         energy_expected = _times(cache.energy_time[rows[DEVICE]])
+        derivation = cache.derivation[rows[DEVICE]]
         async with self._database.connection() as connection:
             stored: bool = await connection.fetchval(
                 _APPEND,
@@ -260,6 +239,7 @@ class DatabaseWriter:
                 vehicles.tolist(),
                 expected,
                 energy_expected,
+                derivation.tolist() if derivation.any() else [],
                 time_of(int(_starts(columns).min())),
                 *(_values(columns[name], _TYPES[name]) for name in _STORED),
             )
@@ -299,14 +279,14 @@ class DatabaseWriter:
         if not late.any():
             return
         devices, starts, ends = columns["device"][late], starts[late], columns["time"][late]
-        begins, last = (times // _HOUR_US for times in (starts, ends - 1))
-        spans = np.unique(np.stack([begins, last]), axis=1).T.tolist()
+        earliest, last = (times // _HOUR_US for times in (starts, ends - 1))
+        spans = np.unique(np.stack([earliest, last]), axis=1).T.tolist()
         hours = {hour for first, last in spans for hour in range(first, last + 1)}
         until = await queries.note_hours(
             connection, hours=[time_of(hour * _HOUR_US) for hour in sorted(hours)]
         )
         if until is not None:
-            first = np.flatnonzero(_begins(devices))
+            first = np.flatnonzero(begins(devices))
             marks = {"device": devices[first], "since": np.minimum.reduceat(starts, first)}
             marks["late_hours_until"] = np.full(len(first), until)
             await _copy(connection, "late_devices", marks)
@@ -385,6 +365,7 @@ class DatabaseWriter:
             "time": rows[TIME],
             "energy_mwh": rows[ENERGY].copy(),
             "register_mwh": register,
+            "highest_mwh": nothing.copy(),
             "span_ms": nothing,
             "meter_declared": (rows[METER] != 0).astype(np.int64),
             "reset": np.zeros_like(register),
@@ -406,32 +387,26 @@ class DatabaseWriter:
             chosen = {name: column[has] for name, column in columns.items()}
             if has.any():
                 self._derive(chosen)
-            for name in ("energy_mwh", "span_ms", "reset", "spread"):
+            for name in ("energy_mwh", "highest_mwh", "span_ms", "spread"):
                 columns[name][has] = chosen[name]
             return
         devices, time = columns["device"], columns["time"]
-        first = _begins(devices)
-        before = np.where(first, cache.energy_time[devices], np.roll(time, 1))
-        gap_ms = np.where(before == NEVER, 1 << 62, (time - before + 500) // 1000)
+        gap_ms = gaps(devices, time, cache.energy_time)
         columns["span_ms"] = np.minimum(gap_ms, cache.interval_ms[devices])
         if (sent := register != NULL).any():
-            previous = np.where(first, cache.register_mwh[devices], np.roll(register, 1))
-            result = derived(
-                register[sent], previous[sent], cache.rollover_mwh[devices[sent]], gap_ms[sent]
-            )
-            columns["energy_mwh"][sent] = result.energy_mwh
-            columns["span_ms"][sent] = result.span_ms
-            columns["reset"][sent] = result.reset
+            for name, derived in derive(devices[sent], register[sent], gap_ms[sent], cache).items():
+                columns[name][sent] = derived
         columns["spread"] = is_spread(time, columns["span_ms"]).astype(np.int64)
 
     def _newest(self, columns: dict[str, Column]) -> dict[str, Column]:
         """Return what is known of each device by its readings, for advance_state()."""
         cache, devices, time = self._cache, columns["device"], columns["time"]
-        newest = _last_of_each(devices)
+        newest = last_of_each(devices)
         result = {name: column[newest] for name, column in columns.items()}
         expected, energy_time = cache.time[result["device"]], cache.energy_time[result["device"]]
         same = energy_time == expected
         result["expected"] = _or_null(expected)
+        result["derivation"] = cache.derivation[result["device"]]
         result["energy_expected"] = np.where(same, NULL, np.maximum(energy_time, _BEGINNING))
         if len(newest) == len(devices):
             return result
@@ -475,9 +450,9 @@ def _has_energy(rows: Matrix) -> Mask:
 def _last_with(devices: Column, newest: Column, column: Column) -> Column:
     """Return the place of each device's last reading that has a value; -1: none has."""
     places = np.maximum.accumulate(np.where(column == NULL, -1, np.arange(len(column))))[newest]
-    begins = np.zeros_like(newest)
-    begins[1:] = newest[:-1] + 1
-    return np.where(places >= begins, places, -1)
+    starts = np.zeros_like(newest)
+    starts[1:] = newest[:-1] + 1
+    return np.where(places >= starts, places, -1)
 
 
 def _or_null(times: Column) -> Column:
@@ -498,7 +473,7 @@ def _starts(columns: dict[str, Column]) -> Column:
 
 def _repeated(rows: Matrix) -> Mask:
     """Return which readings share their key with another of the batch, which is sorted by key."""
-    again = ~(_begins(rows[DEVICE]) | _begins(rows[TIME]))
+    again = ~(begins(rows[DEVICE]) | begins(rows[TIME]))
     repeated = again.copy()
     repeated[:-1] |= again[1:]
     return repeated
@@ -512,20 +487,6 @@ def _copies(rows: Matrix, repeated: Mask) -> tuple[Column, Column]:
     originals = places[first[same.reshape(-1)]]
     copies = places != originals
     return places[copies], originals[copies]
-
-
-def _last_of_each(devices: Column) -> Column:
-    """Return the places of the last reading of each device."""
-    last = np.ones(len(devices), np.bool_)
-    np.not_equal(devices[1:], devices[:-1], out=last[:-1])
-    return np.flatnonzero(last)
-
-
-def _begins(column: Column) -> Mask:
-    """Return which values differ from the one before."""
-    begins = np.ones(len(column), np.bool_)
-    np.not_equal(column[1:], column[:-1], out=begins[1:])
-    return begins
 
 
 def _says(column: Column, type_: str) -> bool:

@@ -1,7 +1,7 @@
 """What writers remember of devices, in arrays by the devices' numbers.
 
 Hints: the database decides, and what is forgotten or wrong costs time, never correctness. The
-arrays grow with the highest number, about 80 bytes a device.
+arrays grow with the highest number, about 110 bytes a device.
 """
 
 from collections.abc import Iterable
@@ -34,8 +34,18 @@ class WriterCache:
         """When its newest reading was, microseconds since 2000."""
         self.energy_time: Column = np.empty(0, np.int64)
         """When its newest reading with energy was."""
-        self.register_mwh: Column = np.empty(0, np.int64)
-        self.rollover_mwh: Column = np.empty(0, np.int64)
+        self.highest_mwh: Column = np.empty(0, np.int64)
+        """The highest value of its register so far (see intake/registers.py)."""
+        self.limit_mwh: Column = np.empty(0, np.int64)
+        """From which value of its register on the database has to look into it."""
+        self.reverse_time: Column = np.empty(0, np.int64)
+        """The same of its register of energy in the other direction, and when it was."""
+        self.reverse_highest_mwh: Column = np.empty(0, np.int64)
+        self.reverse_limit_mwh: Column = np.empty(0, np.int64)
+        self.is_session = np.empty(0, np.bool_)
+        """Whether its registers are counters that begin again with each session."""
+        self.derivation: Column = np.empty(0, np.int64)
+        """How often the database has looked into its registers."""
         self.interval_ms: Column = np.empty(0, np.int64)
         """How long its intervals are at most."""
         self.since: Column = np.empty(0, np.int64)
@@ -85,8 +95,12 @@ class WriterCache:
             else:
                 self.energy[device] = INTERVAL if row["register_mwh"] is None else REGISTER
                 self.energy_time[device] = microseconds(row["energy_at"])
-            self.register_mwh[device] = _or_null(row["register_mwh"])
-            self.rollover_mwh[device] = _or_null(row["register_rollover_mwh"])
+            for name in ("highest_mwh", "limit_mwh", "reverse_highest_mwh", "reverse_limit_mwh"):
+                getattr(self, name)[device] = _or_null(row[name])
+            reverse_at = row["reverse_at"]
+            self.reverse_time[device] = NEVER if reverse_at is None else microseconds(reverse_at)
+            self.is_session[device] = row["is_session"]
+            self.derivation[device] = row["derivation"]
             self.interval_ms[device] = row["interval_ms"]
             self.since[device] = NEVER if row["since"] is None else microseconds(row["since"])
             self.meter[device] = row["meter"] or 0
@@ -96,11 +110,16 @@ class WriterCache:
         """Remember the newest readings of devices, which have been stored."""
         self.time[devices] = times
 
-    def advance_energy(self, devices: Column, times: Column, register_mwh: Column) -> None:
+    def advance_energy(self, devices: Column, times: Column, highest_mwh: Column) -> None:
         """Remember the newest readings with energy, which have been stored."""
-        self.energy[devices] = np.where(register_mwh == NULL, INTERVAL, REGISTER)
+        self.energy[devices] = np.where(highest_mwh == NULL, INTERVAL, REGISTER)
         self.energy_time[devices] = times
-        self.register_mwh[devices] = register_mwh
+        self.highest_mwh[devices] = highest_mwh
+
+    def advance_reverse(self, devices: Column, times: Column, register_mwh: Column) -> None:
+        """Remember the newest registers of the other direction, which have been stored."""
+        self.reverse_time[devices] = times
+        self.reverse_highest_mwh[devices] = register_mwh
 
     def forget(self, devices: Column) -> None:
         """What is remembered of them turned out wrong, or was changed by a merge."""
@@ -111,8 +130,13 @@ _EMPTY = {
     "energy": UNKNOWN,
     "time": NEVER,
     "energy_time": NEVER,
-    "register_mwh": NULL,
-    "rollover_mwh": NULL,
+    "highest_mwh": NULL,
+    "limit_mwh": NULL,
+    "reverse_time": NEVER,
+    "reverse_highest_mwh": NULL,
+    "reverse_limit_mwh": NULL,
+    "is_session": False,
+    "derivation": 0,
     "interval_ms": 0,
     "since": NEVER,
     "meter": 0,

@@ -56,7 +56,8 @@ def reading_fields(kind: DeviceKind, stored: Record) -> dict[str, Any]:
         "interval_start": UNSET if stored["interval_start"] is None else stored["interval_start"],
         attribute(kind.energy.field): None if opens else _scaled(energy, MWH),
         attribute(kind.energy.register_field): _scaled(register, MWH),
-        "reset": stored["reset"] or UNSET,
+        # a dip or an exchange has an interval
+        "reset": (opens and stored["reset"]) or UNSET,
         "sent_timestamp": stored.get("sent_time") or UNSET,
     }
     for each in kind.measurements:

@@ -21,7 +21,10 @@ Struct = type[msgspec.Struct]
 
 Reset = Annotated[
     bool,
-    Meta(description="The register showed less than before: reset or replaced. Energy counts on."),
+    Meta(
+        description="The register began again: it showed far less than before, or impossibly more. "
+        "Energy counts on from there."
+    ),
 ]
 
 IntervalStart = Annotated[

@@ -1,0 +1,91 @@
+"""Exchanges of meters: what the old one showed at the end, and the new one at the beginning."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from asyncpg import Record
+
+from fleetmeter.database.pool import Connection, Database, retried
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.kinds import METER
+from fleetmeter.readings.validate import MWH
+
+
+class OtherExchangeError(FleetMeterError):
+    """Something else was stated of that time before."""
+
+
+class Exchange(NamedTuple):
+    """What is stated of a register of a meter."""
+
+    at: datetime
+    is_reverse: bool
+    """Of the register of exported energy."""
+    last_mwh: int
+    first_mwh: int
+    stated_at: datetime | None = None
+
+
+async def state(database: Database, meter_id: str, exchange: Exchange) -> Exchange:
+    """State that a meter was exchanged; readings behind it are derived again when it returns.
+
+    Raises OtherExchangeError, DatabaseUnavailableError.
+    """
+
+    values = exchange._asdict()
+    del values["stated_at"]
+
+    async def run() -> Exchange:
+        async with database.transaction() as connection:
+            device = await _begin(connection, meter_id)
+            return _exchange(await queries.state_exchange(connection, device=device, **values))
+
+    stated = await retried(run)
+    if stated[:4] != exchange[:4]:
+        raise OtherExchangeError(
+            f"an exchange is stated for that time already, with {stated.last_mwh / MWH} kWh of the "
+            f"old meter and {stated.first_mwh / MWH} kWh of the new one; delete it first"
+        )
+    return stated
+
+
+async def withdraw(database: Database, meter_id: str, at: datetime, *, is_reverse: bool) -> bool:
+    """Take the statement back; return whether there was one. Raises DatabaseUnavailableError."""
+
+    async def run() -> bool:
+        async with database.transaction() as connection:
+            device = await _begin(connection, meter_id)
+            found: bool = await queries.withdraw_exchange(
+                connection, device=device, is_reverse=is_reverse, at=at
+            )
+            return found
+
+    return await retried(run)
+
+
+async def stated(
+    connection: Connection, meter_id: str, at: datetime, is_reverse: bool, limit: int
+) -> list[Exchange]:
+    """Return what is stated of a meter, oldest first, behind one of its exchanges."""
+    return [
+        _exchange(row)
+        async for row in queries.exchanges(
+            connection,
+            kind=METER.name,
+            device_id=meter_id,
+            at=at,
+            is_reverse=is_reverse,
+            limit=limit,
+        )
+    ]
+
+
+async def _begin(connection: Connection, meter_id: str) -> int:
+    await queries.begin_correction(connection, kind=METER.name, device_id=meter_id)
+    device: int = await queries.number_device(connection, kind=METER.name, device_id=meter_id)
+    return device
+
+
+def _exchange(row: Record) -> Exchange:
+    return Exchange(*(row[name] for name in Exchange._fields))
