@@ -73,7 +73,8 @@ begin
         where k.bucket >= l_first
     ),
     intervals as materialized (
-        select d.bucket, d.meter, d.device, i.energy_mwh, i.starts, i.ends
+        select
+            d.bucket, d.meter, d.device, i.energy_mwh, i.starts, i.ends, tstzrange(i.starts, i.ends, '(]') as time
         from devices_there as d
         cross join lateral (
             select h.energy_mwh, start_of(h.time, h.span_ms) as starts, h.time as ends
@@ -101,8 +102,8 @@ begin
         select
             i.bucket,
             i.meter,
-            range_agg(tstzrange(i.starts, i.ends, '(]')) filter (where i.device = i.meter)
-            * range_agg(tstzrange(i.starts, i.ends, '(]')) filter (where i.device <> i.meter)
+            range_agg(i.time) filter (where i.device = i.meter)
+            * range_agg(i.time) filter (where i.device <> i.meter)
             * tstzmultirange(tstzrange(p_from, p_to, '(]')) as times
         from intervals as i
         group by 1, 2
@@ -112,8 +113,14 @@ begin
             i.bucket,
             i.meter,
             i.device,
-            sum(energy_in(i.energy_mwh, i.starts, i.ends, c.times))::bigint as energy_mwh,
-            ms_of(range_agg(tstzrange(i.starts, i.ends, '(]')) * c.times) as common_ms
+            sum(
+                case
+                    when c.times @> i.time then i.energy_mwh
+                    when c.times && i.time then energy_in(i.energy_mwh, i.starts, i.ends, c.times)
+                    else 0
+                end
+            )::bigint as energy_mwh,
+            ms_of(range_agg(i.time) * c.times) as common_ms
         from intervals as i
         join common as c
             on c.bucket = i.bucket
@@ -145,5 +152,27 @@ begin
         end,
         r.common_ms
     from running as r;
+end;
+$$;
+
+-- The same for one meter and quarter hour: of any vehicle that ever charged there.
+create or replace function common_energy_at(p_bucket timestamptz, p_meter integer)
+returns table (device integer, dc_mwh bigint, ac_mwh bigint)
+language plpgsql
+stable
+strict
+as $$
+declare
+    l_vehicles constant integer[] := array(select v.vehicle from meter_vehicles as v where v.meter = p_meter);
+begin
+    return query
+    select c.device, c.dc_mwh, c.ac_mwh
+    from common_energy(
+        array_fill(p_bucket, array[cardinality(l_vehicles)]),
+        array_fill(p_meter, array[cardinality(l_vehicles)]),
+        l_vehicles,
+        p_bucket,
+        p_bucket + interval '15 minutes'
+    ) as c;
 end;
 $$;

@@ -119,6 +119,8 @@ begin atomic
         case
             when g.meter_covered_ms > 0 and g.most_covered_ms > 0 and g.meter is not null
                 then least(g.meter_covered_ms, g.most_covered_ms) >= g.elapsed_ms * p_least_match
+                    -- nobody charges yet: which part of the running slice it is makes no difference
+                    or g.total_mwh = 0 and g.bucket + p_unit > now()
         end,
         case
             when g.vehicle is not null
@@ -436,25 +438,9 @@ from (
         on m.device = s.meter
     where s.vehicle_id is not null
 ) as e
--- few: where a vehicle or its meter covers a part of a quarter hour
-left join lateral (
-    select f.dc_mwh, f.ac_mwh
-    from (
-        select array_agg(v.vehicle) as vehicles
-        from meter_vehicles as v
-        where v.meter = e.meter
-    ) as p
-    cross join lateral common_energy(
-        array_fill(quarter_of(e.bucket), array[cardinality(p.vehicles)]),
-        array_fill(e.meter, array[cardinality(p.vehicles)]),
-        p.vehicles,
-        quarter_of(e.bucket),
-        quarter_of(e.bucket) + interval '15 minutes'
-    ) as f
-    where not e.is_common
-        and f.device = e.device
-) as c
-    on true
+-- not called with a null, and so for few
+left join lateral common_energy_at(case when not e.is_common then quarter_of(e.bucket) end, e.meter) as c
+    on c.device = e.device
 group by 1, 2, 3;
 
 -- For people and Grafana: kWh, %, °C. A row per vehicle, meter and hour; without a meter, or when

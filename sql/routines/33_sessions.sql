@@ -15,6 +15,7 @@ return interval '4 hours';
 create or replace function sessions_within(
     p_vehicle integer,
     p_pause interval,
+    p_has_ids boolean,
     p_from timestamptz,
     p_to timestamptz,
     out since timestamptz,
@@ -61,6 +62,9 @@ begin
         until := least(greatest(until + l_leap, l_next.time), p_to + l_month);
         l_leap := l_leap * 2;
     end loop;
+    if not p_has_ids then
+        return;
+    end if;
     -- of a session that has an id, the pause before the window may be longer
     select coalesce(max(b.time) - interval '1 microsecond', since)
     into since
@@ -127,21 +131,34 @@ declare
         l_interval * 1.5
     );
     l_longest_s constant double precision := date_part('epoch', longest_step());
+    l_newest live_state;
+    l_first timestamptz;
     l_since timestamptz;
     l_until timestamptz;
 begin
+    select s.*
+    into l_newest
+    from live_state as s
+    where s.device = l_vehicle;
     select w.since, w.until
     into l_since, l_until
     from sessions_within(
         l_vehicle,
-        case
-            when exists (select from live_state as s where s.device = l_vehicle and s.register_mwh is not null)
-                then greatest(l_gap, longest_step())
-            else l_gap
-        end,
+        case when l_newest.register_mwh is not null then greatest(l_gap, longest_step()) else l_gap end,
+        l_newest.session is not null,
         p_from,
         p_to
     ) as w;
+    if l_newest.register_mwh is not null then
+        select r.time
+        into l_first
+        from readings as r
+        where r.device = l_vehicle
+            and r.time > l_since - interval '31 days'
+            and r.time <= l_until
+        order by r.time
+        limit 1;
+    end if;
 
     return query
     with steps as (
@@ -234,21 +251,11 @@ begin
                         )
                     ),
                     n.before,
-                    f.at
+                    l_first
                 )
             ) as used_from,
             count(*) filter (where n.is_first) over by_time as number
         from parted as n
-        left join (
-            select r.time as at
-            from readings as r
-            where r.device = l_vehicle
-                and r.time > l_since - interval '31 days'
-                and r.time <= l_until
-            order by r.time
-            limit 1
-        ) as f
-            on true
         window by_time as (order by n.at)
     ),
     runs as (
@@ -287,16 +294,8 @@ begin
         r.peak_mw,
         r.rested_mwh,
         r.is_last
-            and greatest(
-                r.finishes,
-                (
-                    select max(h.time)
-                    from readings as h
-                    where h.device = l_vehicle
-                        and h.time > greatest(r.finishes, now() - l_gap)
-                        and h.session = r.session
-                )
-            ) > least(now(), l_until) - l_gap
+            and greatest(r.finishes, case when r.session = l_newest.session then l_newest.session_at end)
+                > least(now(), l_until) - l_gap
     from runs as r
     left join devices as m
         on m.device = r.meter
