@@ -3,13 +3,15 @@
 -- name: device(kind, device_id)^
 -- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
 select
-    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
+    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
     d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
 left join devices as m
     on m.device = s.meter
+left join session_ids as n
+    on n.session = s.session
 left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_register_mwh) as r
     on s.reverse_register_mwh is not null
 where d.kind = :kind
@@ -18,13 +20,15 @@ where d.kind = :kind
 -- name: devices(kind, after, limit)
 -- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
 select
-    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
+    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
     d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
 left join devices as m
     on m.device = s.meter
+left join session_ids as n
+    on n.session = s.session
 left join lateral reverse_energy(s.device, s.reverse_register_mwh_at, s.reverse_register_mwh) as r
     on s.reverse_register_mwh is not null
 where d.kind = :kind
@@ -35,10 +39,12 @@ limit :limit
 
 -- name: device_history(kind, device_id, start, end, limit)
 -- A page of one device's readings, oldest first (primary key, only the chunks of the window).
-select r.*, :device_id::text as id, m.id as meter_id, e.energy_mwh as derived_reverse_mwh
+select r.*, :device_id::text as id, m.id as meter_id, n.id as session_id, e.energy_mwh as derived_reverse_mwh
 from readings as r
 left join devices as m
     on m.device = r.meter
+left join session_ids as n
+    on n.session = r.session
 left join lateral reverse_energy(r.device, r.time, r.reverse_register_mwh) as e
     on r.reverse_register_mwh is not null
 where r.device = (select device_of(:kind, :device_id))

@@ -47,6 +47,7 @@ select
     case when d.kind = 'meter' then d.id when r.meter_declared then m.id end as "meterId",
     export_time(r.time) as "timestamp",
     export_time(r.interval_start) as "intervalStart",
+    n.id as "sessionId",
     case
         when d.kind = 'vehicle' and r.register_mwh is null then export_decimal(r.energy_mwh, 1000000)
     end as "kwhDeliveredDc",
@@ -77,6 +78,8 @@ join devices as d
     on d.device = r.device
 left join devices as m
     on m.device = r.meter
+left join session_ids as n
+    on n.session = r.session
 where r.time >= :start
     and r.time < :end
     and r.device >= :after_device

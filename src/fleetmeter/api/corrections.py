@@ -20,8 +20,8 @@ from fleetmeter.devices.corrections import (
     correct,
 )
 from fleetmeter.problems import invalid_parameter, problem
-from fleetmeter.readings.kinds import KINDS, METER
-from fleetmeter.readings.model import DeviceId, Timestamp
+from fleetmeter.readings.kinds import KINDS, METER, SESSION
+from fleetmeter.readings.model import DeviceId, SessionId, Timestamp
 from fleetmeter.readings.stored import attribute, reading_fields
 from fleetmeter.readings.telemetry import NUMBERS
 from fleetmeter.readings.validate import Invalid
@@ -47,6 +47,7 @@ _CORRECTION = struct(
         *((name, type_ | UnsetType, UNSET) for name, type_ in _IDS.items()),
         ("timestamp", Timestamp),
         *((attribute(field), float | UnsetType, UNSET) for field in NUMBERS),
+        (attribute(SESSION.field), SessionId | UnsetType, UNSET),
         ("who", Who),
         ("reason", Reason),
     ],
@@ -110,7 +111,7 @@ async def correct_reading(
         raise invalid_parameter("$", f"has neither {' nor '.join(k.id_field for k in KINDS)}")
     sent = {
         name: value
-        for name in (*_IDS, *map(attribute, NUMBERS))
+        for name in (*_IDS, *map(attribute, (*NUMBERS, SESSION.field)))
         if (value := getattr(data, name)) is not UNSET
     }
 

@@ -10,7 +10,7 @@ from asyncpg import Record
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.kinds import KINDS, METER, DeviceKind
+from fleetmeter.readings.kinds import KINDS, METER, SESSION, DeviceKind
 from fleetmeter.readings.model import rfc3339
 from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
@@ -101,6 +101,9 @@ async def _changed(connection: Connection, was: Reading, wanted: Reading) -> dic
     for column in ("energy_mwh", "register_mwh"):
         if getattr(wanted, column) != getattr(was, column):
             values[column] = getattr(wanted, column)
+    if wanted.session_id is not None and wanted.session_id != was.session_id:
+        async for row in queries.number_sessions(connection, ids=[wanted.session_id]):
+            values[SESSION.column] = row["session"]
     if wanted.meter_id != was.meter_id:
         values["meter_declared"] = wanted.meter_id is not None
         if wanted.meter_id is not None:
