@@ -52,9 +52,7 @@ def test_a_coarse_register_gives_one_session_at_the_true_power(
     (session,) = sessions(client, f"{uid}V", start)
     assert session["energyDeliveredDc"] == pytest.approx(total(times[-1]) - 700)
     assert session["meanPower"] == pytest.approx(power_kw, rel=0.06)
-    # a step is seen up to a reading late
-    unit_s = step_kwh / power_kw * 3600
-    assert session["peakPower"] <= power_kw * unit_s / (unit_s - every_s % unit_s) * 1.01
+    assert session["peakPower"] < 1.35 * power_kw  # one step is seen late, the next in time
     assert abs(datetime.fromisoformat(session["from"]) - start) < 0.3 * HOUR
     assert (session["meterStart"], session["meterEnd"]) == (700, total(times[-1]))
 
