@@ -47,7 +47,6 @@ select
     case when d.kind = 'meter' then d.id when r.meter_declared then m.id end as "meterId",
     export_time(r.time) as "timestamp",
     export_time(r.interval_start) as "intervalStart",
-    n.id as "sessionId",
     case
         when d.kind = 'vehicle' and r.register_mwh is null then export_decimal(r.energy_mwh, 1000000)
     end as "kwhDeliveredDc",
@@ -68,6 +67,7 @@ select
     export_decimal(r.reverse_mwh, 1000000) as "kwhExportedAc",
     export_decimal(r.reverse_register_mwh, 1000000) as "kwhExportedAcTotal",
     -- end
+    n.id as "sessionId",
     case when not r.meter_declared then m.id end as "assignedMeterId",
     case
         when r.register_mwh is not null and r.span_ms is not null then export_decimal(r.energy_mwh, 1000000)

@@ -1,5 +1,7 @@
 """Charging sessions: what they span, what binds them, and what a coarse register makes of them."""
 
+import csv
+import io
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -141,6 +143,9 @@ def test_a_session_id_comes_back_in_readings_and_may_come_late(
     items = client.get(f"/v1/vehicles/{uid}V/readings", params=window).json()["items"]
     assert [item["sessionId"] for item in items] == ['a, "b"']
     assert client.get(f"/v1/vehicles/{uid}V").json()["sessionId"] == 'a, "b"'
+    exported = client.get("/v1/export", params={"vehicleId": f"{uid}V", **window}).text
+    (line,) = csv.DictReader(io.StringIO(exported))
+    assert line["sessionId"] == 'a, "b"'
     correction = {"vehicleId": f"{uid}V", "timestamp": rfc3339(at), "sessionId": "c"}
     answer = client.post("/v1/corrections", json=correction | {"who": "a test", "reason": "so"})
     assert answer.json()["reading"]["sessionId"] == "c"
