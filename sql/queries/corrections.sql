@@ -12,7 +12,7 @@ select number_device(:kind, :device_id)
 -- One reading as it stands in history, how many versions corrections have replaced, and which energy its device sends
 -- (primary keys).
 select
-    r.*, :device_id::text as id, m.id as meter_id,
+    r.*, :device_id::text as id, m.id as meter_id, n.id as session_id,
     (select count(*) from replaced_readings as v where v.device = r.device and v.time = r.time) as replaced,
     a.sent_time, s.energy_at is not null as has_sent_energy, s.register_mwh is not null as sends_register
 from readings as r
@@ -21,6 +21,8 @@ left join devices as m
 left join arrival_stamps as a
     on a.device = r.device
     and a.time = r.time
+left join session_ids as n
+    on n.session = r.session
 left join live_state as s
     on s.device = r.device
 where r.device = (select device_of(:kind, :device_id))
@@ -67,10 +69,12 @@ select correct_reading(begin_correction(:kind, :device_id), :time, :values::json
 
 -- name: replaced_readings(kind, device_id, start, end, most)
 -- The versions that corrections replaced, of the readings from start to end, both included (primary key).
-select r.*, :device_id::text as id, m.id as meter_id
+select r.*, :device_id::text as id, m.id as meter_id, n.id as session_id
 from replaced_readings as r
 left join devices as m
     on m.device = r.meter
+left join session_ids as n
+    on n.session = r.session
 where r.device = (select device_of(:kind, :device_id))
     and r.time >= :start
     and r.time <= :end

@@ -3,9 +3,9 @@
 -- name: device(kind, device_id)^
 -- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
 select
-    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register,
-    d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
-    a.sent_time, r.energy_mwh as derived_reverse_mwh
+    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
+    d.register, d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports,
+    d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
@@ -14,6 +14,8 @@ left join devices as m
 left join arrival_stamps as a
     on a.device = s.device
     and a.time = s.time
+left join session_ids as n
+    on n.session = s.session
 left join lateral reverse_energy(
     s.device, s.reverse_register_mwh_at, s.reverse_register_mwh,
     greatest(s.reverse_highest_mwh, s.reverse_register_mwh)
@@ -42,9 +44,9 @@ where d.kind = :kind
 -- name: devices(kind, after, limit)
 -- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
 select
-    s.*, d.id, m.id as meter_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register,
-    d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports, d.stamp_by_arrival,
-    a.sent_time, r.energy_mwh as derived_reverse_mwh
+    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
+    d.register, d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports,
+    d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
@@ -53,6 +55,8 @@ left join devices as m
 left join arrival_stamps as a
     on a.device = s.device
     and a.time = s.time
+left join session_ids as n
+    on n.session = s.session
 left join lateral reverse_energy(
     s.device, s.reverse_register_mwh_at, s.reverse_register_mwh,
     greatest(s.reverse_highest_mwh, s.reverse_register_mwh)
@@ -66,13 +70,16 @@ limit :limit
 
 -- name: device_history(kind, device_id, start, end, limit)
 -- A page of one device's readings, oldest first (primary key, only the chunks of the window).
-select r.*, :device_id::text as id, m.id as meter_id, a.sent_time, e.energy_mwh as derived_reverse_mwh
+select r.*, :device_id::text as id, m.id as meter_id, n.id as session_id, a.sent_time,
+    e.energy_mwh as derived_reverse_mwh
 from readings as r
 left join devices as m
     on m.device = r.meter
 left join arrival_stamps as a
     on a.device = r.device
     and a.time = r.time
+left join session_ids as n
+    on n.session = r.session
 left join lateral reverse_energy(r.device, r.time, r.reverse_register_mwh, r.reverse_highest_mwh) as e
     on r.reverse_register_mwh is not null
 where r.device = (select device_of(:kind, :device_id))

@@ -32,14 +32,13 @@ limit :limit
 -- Charging sessions of one vehicle that begin in a window, newest first, with their share of AC.
 select
     s.*,
-    e.dc_mwh,
+    e.dc_mwh + s.rested_mwh as dc_mwh,
     e.ac_mwh,
     e.compared_dc_mwh,
     e.compared_ac_mwh,
     e.readings,
     e.readings_without_meter,
     e.resets,
-    e.quarters_left_out,
     e.covered_dc_s,
     e.covered_ac_s,
     e.compared_s,

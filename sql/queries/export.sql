@@ -67,6 +67,7 @@ select
     export_decimal(r.reverse_mwh, 1000000) as "kwhExportedAc",
     export_decimal(r.reverse_register_mwh, 1000000) as "kwhExportedAcTotal",
     -- end
+    n.id as "sessionId",
     case when not r.meter_declared then m.id end as "assignedMeterId",
     case
         when r.register_mwh is not null and r.span_ms is not null then export_decimal(r.energy_mwh, 1000000)
@@ -86,6 +87,8 @@ join devices as d
     on d.device = r.device
 left join devices as m
     on m.device = r.meter
+left join session_ids as n
+    on n.session = r.session
 where r.time >= :start
     and r.time < :end
     and r.device >= :after_device

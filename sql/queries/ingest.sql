@@ -5,6 +5,11 @@
 select kind, id, device, version
 from number_devices(:kinds, :ids)
 
+-- name: number_sessions(ids)
+-- The numbers of charging sessions, given to those that have none (unique key).
+select id, session
+from number_sessions(:ids)
+
 -- name: begin_batch()^
 -- Locks the assignments against a change; the versions of what a writer remembers, and which history may be rolled up.
 select assignments_version, devices_version, horizon

@@ -21,7 +21,8 @@ create temporary table if not exists incoming (
     spread boolean not null default false,
     -- each measurement, last: {column} {type},
     soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
-    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer,
+    voltage_l3_mv integer, session integer
     -- end
 ) on commit delete rows;
 -- What is known of devices by a batch that is newer than all of them.
@@ -42,12 +43,12 @@ create temporary table if not exists newest (
     -- each measurement: {column} {type},
     soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
     reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer,
-    voltage_l3_mv integer,
+    voltage_l3_mv integer, session integer,
     -- end
     -- each measurement: {column}_at timestamptz,
     soc_bp_at timestamptz, battery_temp_cdeg_at timestamptz, power_w_at timestamptz, odometer_m_at timestamptz,
     reverse_mwh_at timestamptz, reverse_register_mwh_at timestamptz, voltage_mv_at timestamptz,
-    voltage_l1_mv_at timestamptz, voltage_l2_mv_at timestamptz, voltage_l3_mv_at timestamptz,
+    voltage_l1_mv_at timestamptz, voltage_l2_mv_at timestamptz, voltage_l3_mv_at timestamptz, session_at timestamptz,
     -- end
     meter_declared boolean not null default false,
     reset boolean not null default false,
@@ -67,7 +68,8 @@ create temporary table if not exists heads (
     meter_declared boolean not null,
     -- each measurement, last: {column} {type},
     soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
-    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer,
+    voltage_l3_mv integer, session integer
     -- end
 ) on commit delete rows;
 create temporary table if not exists timeline (

@@ -1,4 +1,4 @@
--- The numbers of devices. An id is looked up at the edge; everything else goes by the number.
+-- The numbers of devices and charging sessions. An id is looked up at the edge; everything else goes by the number.
 
 -- The number of a device; null: nobody has named it yet.
 create or replace function device_of(p_kind text, p_id text)
@@ -49,5 +49,24 @@ begin
             on d.kind = p_kind
             and d.id = i.id
     );
+end;
+$$;
+
+-- The numbers of charging sessions that readings name, which are given one when they have none.
+create or replace function number_sessions(p_ids text[])
+returns table (id text, session integer)
+language plpgsql
+as $$
+begin
+    insert into session_ids (id)
+    select u.id
+    from unnest(p_ids) as u (id)
+    where not exists (select from session_ids as e where e.id = u.id)
+    order by u.id collate "C"
+    on conflict do nothing;
+    return query
+    select s.id, s.session
+    from session_ids as s
+    where s.id = any(p_ids);
 end;
 $$;

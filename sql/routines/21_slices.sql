@@ -65,7 +65,8 @@ begin
             case when h.time <= p_to then h.voltage_mv end as voltage_mv,
             case when h.time <= p_to then h.voltage_l1_mv end as voltage_l1_mv,
             case when h.time <= p_to then h.voltage_l2_mv end as voltage_l2_mv,
-            case when h.time <= p_to then h.voltage_l3_mv end as voltage_l3_mv
+            case when h.time <= p_to then h.voltage_l3_mv end as voltage_l3_mv,
+            case when h.time <= p_to then h.session end as session
             -- end
         from readings as h
         cross join lateral (

@@ -44,7 +44,7 @@ returns bigint
 language sql
 stable
 parallel safe
-return greatest(extract(epoch from least(p_to, now()) - p_from) * 1000, 0)::bigint;
+return greatest(date_part('epoch', least(p_to, now()) - p_from) * 1000, 0)::bigint;
 
 -- Meters that are not those of chargers: vehicles get nothing of what they meter.
 create or replace function no_chargers()
@@ -63,7 +63,9 @@ end;
 -- vehicles that charged at its meters.
 --
 -- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
--- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first.
+-- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first. `is_common` is true
+-- where the meter and a vehicle on it cover the slice, false where both cover a part of it, and null where one of them
+-- covers nothing.
 create or replace function energy_slices(
     p_devices integer[],
     p_from timestamptz,
@@ -79,6 +81,7 @@ returns table (
     dc_mwh bigint,
     ac_mwh bigint,
     comparable boolean,
+    is_common boolean,
     covered_dc_ms bigint,
     covered_ac_ms double precision,
     readings bigint,
@@ -113,6 +116,12 @@ begin atomic
         end,
         g.meter is not null
             and comparable(g.meter_covered_ms, g.least_covered_ms, g.most_covered_ms, p_least_match),
+        case
+            when g.meter_covered_ms > 0 and g.most_covered_ms > 0 and g.meter is not null
+                then least(g.meter_covered_ms, g.most_covered_ms) >= g.elapsed_ms * p_least_match
+                    -- nobody charges yet: which part of the running slice it is makes no difference
+                    or g.total_mwh = 0 and g.bucket + p_unit > now()
+        end,
         case
             when g.vehicle is not null
                 then least(g.running_covered_ms, g.elapsed_ms)
@@ -252,9 +261,100 @@ begin atomic
     ) as g;
 end;
 
+-- The quarter hours of energy_slices(), with what of their energy can be compared: DC and AC of the time that a vehicle and
+-- its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a part,
+-- their readings say which (common_energy); else there is nothing, null. In a meter's own row it is the time that it
+-- and any vehicle cover.
+create or replace function compared_slices(
+    p_devices integer[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_rolled_up timestamptz default rolled_up_until()
+)
+returns table (
+    bucket timestamptz,
+    vehicle integer,
+    meter integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    compared_dc_mwh bigint,
+    compared_ac_mwh bigint,
+    compared_ms bigint,
+    covered_dc_ms bigint,
+    covered_ac_ms double precision,
+    readings bigint,
+    resets bigint,
+    soc_bp_min smallint,
+    soc_bp_max smallint,
+    battery_temp_cdeg_count bigint,
+    battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_max smallint,
+    voltage_mv_count bigint,
+    voltage_mv_sum bigint,
+    voltage_mv_min integer,
+    voltage_mv_max integer
+)
+language sql
+stable
+begin atomic
+    with slices as materialized (
+        select
+            e.bucket, e.vehicle, e.meter, e.dc_mwh, e.ac_mwh, e.is_common, e.covered_dc_ms, e.covered_ac_ms, e.readings,
+            e.resets, e.soc_bp_min, e.soc_bp_max, e.battery_temp_cdeg_count, e.battery_temp_cdeg_sum,
+            e.battery_temp_cdeg_max, e.voltage_mv_count, e.voltage_mv_sum, e.voltage_mv_min, e.voltage_mv_max
+        from accounting as a
+        cross join lateral energy_slices(
+            p_devices, p_from, p_to, interval '15 minutes', a.least_match, p_rolled_up
+        ) as e
+    ),
+    partly as (
+        select array_agg(s.bucket) as buckets, array_agg(s.meter) as meters, array_agg(s.vehicle) as vehicles
+        from slices as s
+        where not s.is_common
+            and s.vehicle is not null
+    )
+    select
+        s.bucket,
+        s.vehicle,
+        s.meter,
+        s.dc_mwh,
+        s.ac_mwh,
+        case when s.is_common then s.dc_mwh else c.dc_mwh end,
+        case when s.is_common then s.ac_mwh else c.ac_mwh end,
+        case
+            when not s.is_common then coalesce(c.common_ms, 0)
+            when s.is_common and s.vehicle is null then s.covered_ac_ms::bigint
+            when s.is_common then s.covered_dc_ms
+            else 0
+        end,
+        s.covered_dc_ms,
+        s.covered_ac_ms,
+        s.readings,
+        s.resets,
+        s.soc_bp_min,
+        s.soc_bp_max,
+        s.battery_temp_cdeg_count,
+        s.battery_temp_cdeg_sum,
+        s.battery_temp_cdeg_max,
+        s.voltage_mv_count,
+        s.voltage_mv_sum,
+        s.voltage_mv_min,
+        s.voltage_mv_max
+    from slices as s
+    left join (
+        select f.*
+        from partly as p
+        cross join lateral common_energy(p.buckets, p.meters, p.vehicles, p_from, p_to) as f
+    ) as c
+        on not s.is_common
+        and c.bucket = s.bucket
+        and c.meter = s.meter
+        and c.device = coalesce(s.vehicle, s.meter);
+end;
+
 -- The same for every vehicle as a relation, shared out by quarter hours and added up by hours of UTC; the efficiency
--- views read it. Compared is the energy of those quarter hours that both sides cover alike. Partitioned by what the rollup
--- has for a bucket, so that a bound on the hour bounds the quarter hours, too.
+-- views read it. Partitioned by what the rollup has for a bucket, so that a bound on the hour bounds the quarter hours,
+-- too.
 create or replace view vehicle_energy_hourly as
 select
     hour_of(e.bucket) as bucket,
@@ -262,8 +362,8 @@ select
     e.meter_id,
     sum(e.dc_mwh)::bigint as dc_mwh,
     sum(e.ac_mwh)::bigint as ac_mwh,
-    sum(e.dc_mwh) filter (where e.comparable)::bigint as compared_dc_mwh,
-    sum(e.ac_mwh) filter (where e.comparable)::bigint as compared_ac_mwh,
+    sum(case when e.is_common then e.dc_mwh else c.dc_mwh end)::bigint as compared_dc_mwh,
+    sum(case when e.is_common then e.ac_mwh else c.ac_mwh end)::bigint as compared_ac_mwh,
     sum(e.readings)::bigint as readings,
     sum(e.resets)::bigint as resets,
     min(e.soc_bp_min) as soc_bp_min,
@@ -276,8 +376,11 @@ from (
         s.*,
         m.id as meter_id,
         apportion(s.meter_mwh, (s.running_mwh - s.dc_mwh)::bigint, s.dc_mwh, s.total_mwh::bigint) as ac_mwh,
-        s.meter is not null
-            and comparable(s.meter_covered_ms, s.least_covered_ms, s.most_covered_ms, s.least_match) as comparable
+        case
+            when s.meter_covered_ms > 0 and s.most_covered_ms > 0 and s.meter is not null
+                then least(s.meter_covered_ms, s.most_covered_ms)
+                    >= elapsed_ms(quarter_of(s.bucket), quarter_of(s.bucket) + interval '15 minutes') * s.least_match
+        end as is_common
     from (
         select
             r.*,
@@ -285,7 +388,6 @@ from (
             sum(r.dc_mwh) over meter as total_mwh,
             sum(r.dc_mwh) over (meter order by r.vehicle_id) as running_mwh,
             max(r.device_covered_ms) filter (where r.vehicle_id is null) over meter as meter_covered_ms,
-            min(r.device_covered_ms) filter (where r.vehicle_id is not null) over meter as least_covered_ms,
             max(r.device_covered_ms) filter (where r.vehicle_id is not null) over meter as most_covered_ms
         from (
             select
@@ -336,11 +438,14 @@ from (
         on m.device = s.meter
     where s.vehicle_id is not null
 ) as e
+-- not called with a null, and so for few
+left join lateral common_energy_at(case when not e.is_common then quarter_of(e.bucket) end, e.meter) as c
+    on c.device = e.device
 group by 1, 2, 3;
 
 -- For people and Grafana: kWh, %, °C. A row per vehicle, meter and hour; without a meter, or when
--- the meter reported nothing, the AC side is null. Loss and ratio are given where both sides cover the
--- same time; a ratio over several rows is the sum of their compared DC by that of their compared AC.
+-- the meter reported nothing, the AC side is null. Loss and ratio are of the time that both sides cover;
+-- a ratio over several rows is the sum of their compared DC by that of their compared AC.
 create or replace view efficiency_hourly as
 select
     e.bucket,

@@ -30,7 +30,6 @@ returns table (
     readings bigint,
     readings_without_meter bigint,
     resets bigint,
-    quarters_left_out bigint,
     covered_dc_s double precision,
     covered_ac_s double precision,
     compared_s double precision,
@@ -50,8 +49,6 @@ as $$
 declare
     l_vehicle constant integer := device_of('vehicle', p_vehicle);
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    l_unit constant interval := interval '15 minutes';
-    l_least_match constant double precision := (select a.least_match from accounting as a);
     l_from timestamptz;
     l_to timestamptz;
     l_meters integer[];
@@ -82,16 +79,15 @@ begin
             p_bounds[e.place + 1],
             sum(e.dc_mwh)::bigint,
             sum(e.ac_mwh)::bigint,
-            coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint,
-            sum(e.ac_mwh) filter (where e.comparable)::bigint,
+            coalesce(sum(e.compared_dc_mwh), 0)::bigint,
+            sum(e.compared_ac_mwh)::bigint,
             sum(e.readings)::bigint,
             coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
             -- its own, and its meters' where it has a part of what they metered
             (sum(e.resets) + coalesce(sum(e.meter_resets) filter (where e.dc_mwh > 0 or e.ac_mwh > 0), 0))::bigint,
-            count(*) filter (where e.meter is not null and not e.comparable and (e.dc_mwh > 0 or e.ac_mwh > 0)),
             sum(e.covered_dc_ms) / 1000.0::float8,
             sum(e.covered_ac_ms) / 1000,
-            coalesce(sum(e.covered_dc_ms) filter (where e.comparable), 0) / 1000.0::float8,
+            sum(e.compared_ms) / 1000.0::float8,
             elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8,
             min(e.soc_bp_min),
             max(e.soc_bp_max),
@@ -104,9 +100,7 @@ begin
                 s.*,
                 width_bucket(greatest(s.bucket, l_from), p_bounds) as place,
                 sum(s.resets) filter (where s.vehicle is null) over (partition by s.bucket, s.meter) as meter_resets
-            from energy_slices(
-                l_meters || l_peers || l_vehicle, l_from, l_to, l_unit, l_least_match
-            ) as s
+            from compared_slices(l_meters || l_peers || l_vehicle, l_from, l_to) as s
         ) as e
         where e.vehicle = l_vehicle
         group by e.place
@@ -128,7 +122,6 @@ returns table (
     meter_readings bigint,
     vehicle_readings bigint,
     resets bigint,
-    quarters_left_out bigint,
     covered_dc_s double precision,
     covered_ac_s double precision,
     compared_s double precision,
@@ -151,8 +144,6 @@ declare
         where v.meter = any(l_meters)
     );
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    l_unit constant interval := interval '15 minutes';
-    l_least_match constant double precision := (select a.least_match from accounting as a);
     l_from timestamptz;
     l_to timestamptz;
 begin
@@ -166,15 +157,14 @@ begin
             sum(e.ac_mwh)::bigint,
             coalesce(sum(e.ac_mwh) filter (where e.vehicle is null), 0)::bigint,
             coalesce(sum(e.dc_mwh), 0)::bigint,
-            coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint,
-            sum(e.ac_mwh) filter (where e.comparable and e.vehicle is not null)::bigint,
+            coalesce(sum(e.compared_dc_mwh), 0)::bigint,
+            sum(e.compared_ac_mwh) filter (where e.vehicle is not null)::bigint,
             coalesce(sum(e.readings) filter (where e.vehicle is null), 0)::bigint,
             coalesce(sum(e.readings) filter (where e.vehicle is not null), 0)::bigint,
             sum(e.resets)::bigint,
-            count(*) filter (where e.vehicle is not null and not e.comparable and (e.dc_mwh > 0 or e.ac_mwh > 0)),
             coalesce(sum(e.covered_dc_ms) filter (where e.vehicle is null), 0) / 1000.0::float8,
             coalesce(sum(e.covered_ac_ms) filter (where e.vehicle is null), 0) / 1000,
-            coalesce(sum(e.covered_ac_ms) filter (where e.vehicle is null and e.comparable), 0) / 1000,
+            coalesce(sum(e.compared_ms) filter (where e.vehicle is null), 0) / 1000.0::float8,
             elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8 * cardinality(p_meters),
             elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8 * cardinality(p_meters),
             sum(e.voltage_mv_count)::bigint,
@@ -183,9 +173,7 @@ begin
             max(e.voltage_mv_max)
         from (
             select s.*, width_bucket(greatest(s.bucket, l_from), p_bounds) as place
-            from energy_slices(
-                l_meters || l_vehicles, l_from, l_to, l_unit, l_least_match
-            ) as s
+            from compared_slices(l_meters || l_vehicles, l_from, l_to) as s
             where s.meter = any(l_meters)
         ) as e
         group by e.place
@@ -213,20 +201,16 @@ declare
     l_vehicles constant integer[] := array(select v.vehicle from meter_vehicles as v where v.meter = l_meter);
     l_from constant timestamptz := p_bounds[1];
     l_to constant timestamptz := p_bounds[2];
-    l_unit constant interval := interval '15 minutes';
-    l_least_match constant double precision := (select a.least_match from accounting as a);
 begin
     return query
     select
         (select d.id from devices as d where d.device = e.vehicle)::text,
         sum(e.dc_mwh)::bigint,
         sum(e.ac_mwh)::bigint,
-        coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint,
-        sum(e.ac_mwh) filter (where e.comparable)::bigint,
+        coalesce(sum(e.compared_dc_mwh), 0)::bigint,
+        sum(e.compared_ac_mwh)::bigint,
         sum(e.readings)::bigint
-    from energy_slices(
-        l_meter || l_vehicles, l_from, l_to, l_unit, l_least_match
-    ) as e
+    from compared_slices(l_meter || l_vehicles, l_from, l_to) as e
     where e.meter = l_meter
         and e.vehicle is not null
     group by e.vehicle;

@@ -1,6 +1,16 @@
 -- The whole fleet: the same accounting as energy_slices(), of all devices. What it comes to in an hour that is
 -- rolled up is kept in accounted_energy, so that an answer over many hours only adds up.
 
+-- What of the AC can be compared: null when no time can.
+create or replace function compared_mwh(p_ac numeric, p_left_out numeric, p_covered_ms numeric, p_left_out_ms numeric)
+returns bigint
+language sql
+immutable
+parallel safe
+return case
+    when p_covered_ms > coalesce(p_left_out_ms, 0) then (coalesce(p_ac, 0) - coalesce(p_left_out, 0))::bigint
+end;
+
 -- Rolled up hours of all devices, as accounted_energy keeps them, or the quarter hours in them (p_unit): what is of a
 -- meter itself stands in the row of its first vehicle, which makes half as many rows.
 create or replace function energy_of_hours(p_from timestamptz, p_to timestamptz, p_unit interval)
@@ -12,9 +22,8 @@ as $$
 begin
     return query
     with slices as materialized (
-        select e.*
-        from accounting as a
-        cross join lateral energy_slices(null, p_from, p_to, interval '15 minutes', a.least_match) as e
+        select *
+        from compared_slices(null, p_from, p_to)
     ),
     vehicles as (
         select
@@ -34,23 +43,25 @@ begin
         date_bin(p_unit, coalesce(v.bucket, m.bucket), '2000-01-01 00:00:00+00'),
         v.vehicle,
         coalesce(v.meter, m.meter),
-        coalesce(v.comparable, m.comparable),
         sum(v.dc_mwh)::bigint,
         sum(v.ac_mwh)::bigint,
         coalesce(sum(v.readings), 0)::integer,
         (coalesce(sum(v.resets), 0) + coalesce(sum(m.resets), 0))::integer,
-        (count(*) filter (where v.dc_mwh > 0 or v.ac_mwh > 0))::integer,
         coalesce(sum(v.covered_dc_ms), 0)::bigint,
         coalesce(sum(v.covered_ac_ms), 0),
         sum(m.ac_mwh)::bigint,
         coalesce(sum(m.readings), 0)::integer,
         coalesce(sum(m.covered_dc_ms), 0)::bigint,
-        coalesce(sum(m.covered_ac_ms), 0)::bigint
+        coalesce(sum(m.covered_ac_ms), 0)::bigint,
+        nullif(sum(v.dc_mwh) - coalesce(sum(v.compared_dc_mwh), 0), 0)::bigint,
+        nullif(sum(v.ac_mwh) - coalesce(sum(v.compared_ac_mwh), 0), 0)::bigint,
+        nullif(sum(v.covered_dc_ms) - sum(v.compared_ms), 0)::bigint,
+        nullif(sum(m.covered_ac_ms) - sum(m.compared_ms), 0)::bigint
     from vehicles as v
     full join meters as m
         on m.bucket = v.bucket
         and m.meter = v.first_of
-    group by 1, 2, 3, 4;
+    group by 1, 2, 3;
 end;
 $$;
 
@@ -106,26 +117,27 @@ begin
 end;
 $$;
 
--- Sums to be added up by bucket and vehicle, meter or both, comparable quarter hours apart from others. Where the meter
--- is null, the vehicle was at no meter. Columns of the meter itself (AC that nobody took among them, null when it
+-- Sums to be added up by bucket and vehicle, meter or both. Where the meter is null, the vehicle was at no meter. Columns of the meter itself (AC that nobody took among them, null when it
 -- reported nothing) stand in only one of its rows a quarter hour, without a vehicle when nobody was there.
 create or replace function fleet_energy(p_bounds timestamptz[])
 returns table (
     starts timestamptz,
     vehicle integer,
     meter integer,
-    comparable boolean,
     dc_mwh bigint,
     ac_mwh bigint,
     readings bigint,
     resets bigint,
-    quarters bigint,
     covered_dc_ms bigint,
     covered_ac_ms double precision,
     unattributed_mwh bigint,
     meter_readings bigint,
     meter_covered_dc_ms bigint,
-    meter_covered_ac_ms bigint
+    meter_covered_ac_ms bigint,
+    left_out_dc_mwh bigint,
+    left_out_ac_mwh bigint,
+    left_out_ms bigint,
+    meter_left_out_ms bigint
 )
 language plpgsql
 stable
@@ -143,8 +155,8 @@ declare
         where b.bound <> floor_hour(b.bound)
     );
     l_rolled_up constant timestamptz := floor_hour(rolled_up_until());
+    l_kept_since constant timestamptz := kept_since();
     l_unit constant interval := interval '15 minutes';
-    l_least_match constant double precision := (select a.least_match from accounting as a);
     l_from timestamptz;
     l_to timestamptz;
     l_hours_from timestamptz;
@@ -165,25 +177,29 @@ begin
         from generate_series(l_hours_from, l_hours_to - interval '1 hour', interval '1 hour') as h (hour)
         left join accounted_hours as a
             on a.hour = h.hour
-            and a.hour <> all(l_cut);
+            and a.hour <> all(l_cut)
+            -- of history that was dropped since, less can be compared
+            and a.hour >= l_kept_since;
 
         return query
         select
             p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(e.hour, p_bounds) end],
             e.vehicle,
             e.meter,
-            e.comparable,
             sum(e.dc_mwh)::bigint,
             sum(e.ac_mwh)::bigint,
             sum(e.readings),
             sum(e.resets),
-            sum(e.quarters),
             sum(e.covered_dc_ms)::bigint,
             sum(e.covered_ac_ms),
             sum(e.unattributed_mwh)::bigint,
             sum(e.meter_readings),
             sum(e.meter_covered_dc_ms)::bigint,
-            sum(e.meter_covered_ac_ms)::bigint
+            sum(e.meter_covered_ac_ms)::bigint,
+            sum(e.left_out_dc_mwh)::bigint,
+            sum(e.left_out_ac_mwh)::bigint,
+            sum(e.left_out_ms)::bigint,
+            sum(e.meter_left_out_ms)::bigint
         from (
             select *
             from accounted_energy as a
@@ -204,7 +220,7 @@ begin
                 case when cardinality(l_cut) > 0 then l_unit else interval '1 hour' end
             ) as o
         ) as e
-        group by 1, 2, 3, 4;
+        group by 1, 2, 3;
 
         -- what is cut or not rolled up, before and after the whole hours
         if l_from < l_hours_from or l_hours_to < l_to then
@@ -218,24 +234,26 @@ begin
                 p_bounds[width_bucket(greatest(e.bucket, l_from), p_bounds)],
                 e.vehicle,
                 e.meter,
-                e.comparable,
                 e.dc_mwh,
                 case when e.vehicle is not null then e.ac_mwh end,
                 case when e.vehicle is not null then e.readings else 0 end,
                 e.resets,
-                (e.vehicle is not null and (e.dc_mwh > 0 or e.ac_mwh > 0))::integer::bigint,
                 case when e.vehicle is not null then e.covered_dc_ms else 0 end,
                 case when e.vehicle is not null then e.covered_ac_ms else 0 end,
                 case when e.vehicle is null then e.ac_mwh end,
                 case when e.vehicle is null then e.readings else 0 end,
                 case when e.vehicle is null then e.covered_dc_ms else 0 end,
-                case when e.vehicle is null then e.covered_ac_ms else 0 end::bigint
+                case when e.vehicle is null then e.covered_ac_ms else 0 end::bigint,
+                e.dc_mwh - coalesce(e.compared_dc_mwh, 0),
+                case when e.vehicle is not null then e.ac_mwh - coalesce(e.compared_ac_mwh, 0) end,
+                case when e.vehicle is not null then e.covered_dc_ms - e.compared_ms end,
+                case when e.vehicle is null then e.covered_ac_ms - e.compared_ms end::bigint
             from (
                 select *
-                from energy_slices(l_devices, l_from, l_hours_from, l_unit, l_least_match)
+                from compared_slices(l_devices, l_from, l_hours_from)
                 union all
                 select *
-                from energy_slices(l_devices, l_hours_to, l_to, l_unit, l_least_match)
+                from compared_slices(l_devices, l_hours_to, l_to)
             ) as e;
         end if;
     end loop;
@@ -257,7 +275,6 @@ returns table (
     vehicle_readings bigint,
     readings_without_meter bigint,
     resets bigint,
-    quarters_left_out bigint,
     covered_dc_s double precision,
     covered_ac_s double precision,
     compared_s double precision,
@@ -280,16 +297,15 @@ begin atomic
         (coalesce(sum(f.ac_mwh), 0) + sum(f.unattributed_mwh))::bigint,
         coalesce(sum(f.unattributed_mwh), 0)::bigint,
         coalesce(sum(f.dc_mwh), 0)::bigint,
-        coalesce(sum(f.dc_mwh) filter (where f.comparable), 0)::bigint,
-        sum(f.ac_mwh) filter (where f.comparable)::bigint,
+        (coalesce(sum(f.dc_mwh), 0) - coalesce(sum(f.left_out_dc_mwh), 0))::bigint,
+        compared_mwh(sum(f.ac_mwh), sum(f.left_out_ac_mwh), sum(f.covered_dc_ms), sum(f.left_out_ms)),
         sum(f.meter_readings)::bigint,
         sum(f.readings)::bigint,
         coalesce(sum(f.readings) filter (where f.meter is null), 0)::bigint,
         sum(f.resets)::bigint,
-        coalesce(sum(f.quarters) filter (where f.meter is not null and not f.comparable), 0)::bigint,
         sum(f.covered_dc_ms) / 1000.0::float8,
         sum(f.meter_covered_ac_ms) / 1000.0::float8,
-        coalesce(sum(f.covered_dc_ms) filter (where f.comparable), 0) / 1000.0::float8,
+        (sum(f.covered_dc_ms) - coalesce(sum(f.left_out_ms), 0)) / 1000.0::float8,
         elapsed_ms(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1]) / 1000.0::float8 * (
             (select count(*) from there as t where t.kind = 'vehicle' and t.removed_at is null)
             + count(distinct f.vehicle) filter (
@@ -339,15 +355,14 @@ begin atomic
             e.vehicle,
             sum(e.dc_mwh)::bigint as dc_mwh,
             sum(e.ac_mwh)::bigint as ac_mwh,
-            coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint as compared_dc_mwh,
-            sum(e.ac_mwh) filter (where e.comparable)::bigint as compared_ac_mwh,
+            (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint as compared_dc_mwh,
+            compared_mwh(sum(e.ac_mwh), sum(e.left_out_ac_mwh), sum(e.covered_dc_ms), sum(e.left_out_ms))
+                as compared_ac_mwh,
             sum(e.readings)::bigint as readings,
             coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint as readings_without_meter,
-            coalesce(sum(e.quarters) filter (where e.meter is not null and not e.comparable), 0)::bigint
-                as quarters_left_out,
             sum(e.covered_dc_ms) / 1000.0::float8 as covered_dc_s,
             sum(e.covered_ac_ms) / 1000.0::float8 as covered_ac_s,
-            coalesce(sum(e.covered_dc_ms) filter (where e.comparable), 0) / 1000.0::float8 as compared_s,
+            (sum(e.covered_dc_ms) - coalesce(sum(e.left_out_ms), 0)) / 1000.0::float8 as compared_s,
             elapsed_ms(p_from, p_to) / 1000.0::float8 as expected_s,
             array_agg(e.meter) as meters
         from energy as e
@@ -399,15 +414,16 @@ begin atomic
             (coalesce(sum(e.ac_mwh), 0) + sum(e.unattributed_mwh))::bigint as ac_mwh,
             coalesce(sum(e.unattributed_mwh), 0)::bigint as unattributed_mwh,
             coalesce(sum(e.dc_mwh), 0)::bigint as dc_mwh,
-            coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint as compared_dc_mwh,
-            sum(e.ac_mwh) filter (where e.comparable)::bigint as compared_ac_mwh,
-            coalesce(sum(e.quarters) filter (where not e.comparable), 0)::bigint as quarters_left_out,
+            (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint as compared_dc_mwh,
+            compared_mwh(sum(e.ac_mwh), sum(e.left_out_ac_mwh), sum(e.covered_dc_ms), sum(e.left_out_ms))
+                as compared_ac_mwh,
             coalesce(sum(e.meter_readings), 0)::bigint as meter_readings,
             coalesce(sum(e.readings), 0)::bigint as vehicle_readings,
             coalesce(sum(e.resets), 0)::bigint as resets,
             coalesce(sum(e.meter_covered_dc_ms), 0) / 1000.0::float8 as covered_dc_s,
             coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8 as covered_ac_s,
-            coalesce(sum(e.meter_covered_dc_ms) filter (where e.comparable), 0) / 1000.0::float8 as compared_s,
+            (coalesce(sum(e.meter_covered_ac_ms), 0) - coalesce(sum(e.meter_left_out_ms), 0)) / 1000.0::float8
+                as compared_s,
             elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_dc_s,
             elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_ac_s,
             count(distinct e.meter) as meters,
@@ -431,17 +447,16 @@ begin atomic
             'ac_mwh', (coalesce(sum(e.ac_mwh), 0) + sum(e.unattributed_mwh))::bigint,
             'unattributed_mwh', coalesce(sum(e.unattributed_mwh), 0)::bigint,
             'dc_mwh', coalesce(sum(e.dc_mwh), 0)::bigint,
-            'compared_dc_mwh', coalesce(sum(e.dc_mwh) filter (where e.comparable), 0)::bigint,
-            'compared_ac_mwh', sum(e.ac_mwh) filter (where e.comparable)::bigint,
+            'compared_dc_mwh', (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint,
+            'compared_ac_mwh',
+            compared_mwh(sum(e.ac_mwh), sum(e.left_out_ac_mwh), sum(e.covered_dc_ms), sum(e.left_out_ms)),
             'meter_readings', coalesce(sum(e.meter_readings), 0)::bigint,
             'vehicle_readings', coalesce(sum(e.readings), 0)::bigint,
             'readings_without_meter', coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
             'resets', coalesce(sum(e.resets), 0)::bigint,
-            'quarters_left_out',
-            coalesce(sum(e.quarters) filter (where e.meter is not null and not e.comparable), 0)::bigint,
             'covered_dc_s', coalesce(sum(e.covered_dc_ms), 0) / 1000.0::float8,
             'covered_ac_s', coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8,
-            'compared_s', coalesce(sum(e.covered_dc_ms) filter (where e.comparable), 0) / 1000.0::float8,
+            'compared_s', (coalesce(sum(e.covered_dc_ms), 0) - coalesce(sum(e.left_out_ms), 0)) / 1000.0::float8,
             'expected_dc_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.vehicles from expected as x),
             'expected_ac_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.meters from expected as x),
             'vehicles', (select x.vehicles from expected as x),

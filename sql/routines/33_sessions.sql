@@ -1,20 +1,117 @@
--- Charging sessions, derived from one vehicle's readings: runs of readings with energy, split where none
--- came for longer than the gap of accounting (but at least one and a half reporting intervals), or where the
--- meter changed.
+-- Charging sessions, derived from one vehicle's readings with energy, its steps: runs of steps whose intervals follow each
+-- other. docs/energy-accounting.md has the rules with worked numbers.
+
+-- The most that a step of a coarse register may be apart from the one before, in the same session.
+create or replace function longest_step()
+returns interval
+language sql
+immutable
+parallel safe
+return interval '4 hours';
+
+-- How far history must be read, (since, until], to know each session that begins in (p_from, p_to] whole: on to a pause
+-- that ends any session, and back so far that it shows which had begun before. A session that goes on for a month after
+-- the window is given up to there. Reads by the primary key, on in ever longer leaps.
+create or replace function sessions_within(
+    p_vehicle integer,
+    p_pause interval,
+    p_has_ids boolean,
+    p_from timestamptz,
+    p_to timestamptz,
+    out since timestamptz,
+    out until timestamptz
+)
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_month constant interval := interval '31 days';
+    l_leap interval := p_pause;
+    l_last record;
+    l_next record;
+begin
+    since := p_from - p_pause - p_pause;
+    until := p_to + p_pause;
+    loop
+        select r.time, r.session
+        into l_last
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > since
+            and r.time <= until
+            and r.energy_mwh > 0
+        order by r.time desc
+        limit 1;
+        select r.time, r.session, start_of(r.time, r.span_ms) as starts
+        into l_next
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > until
+            and r.time <= p_to + l_month
+            and r.energy_mwh > 0
+        order by r.time
+        limit 1;
+        exit when l_next.time is null
+            or l_next.starts >= p_to
+                and (
+                    l_last.time is null
+                    or l_next.starts > l_last.time + p_pause
+                        and l_next.session is distinct from coalesce(l_last.session, 0)
+                );
+        until := least(greatest(until + l_leap, l_next.time), p_to + l_month);
+        l_leap := l_leap * 2;
+    end loop;
+    if not p_has_ids then
+        return;
+    end if;
+    -- of a session that has an id, the pause before the window may be longer
+    select coalesce(max(b.time) - interval '1 microsecond', since)
+    into since
+    from (
+        select r.session
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > since
+            and r.time <= until
+            and r.energy_mwh > 0
+        order by r.time
+        limit 1
+    ) as f
+    cross join lateral (
+        select r.time
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > p_from - l_month
+            and r.time <= since
+            and r.session = f.session
+            and r.energy_mwh > 0
+        order by r.time desc
+        limit 1
+    ) as b;
+end;
+$$;
+
+-- A session belongs to the window that it begins in, and is given whole, so that neighbouring windows have each once.
 --
--- A session belongs to the window that it begins in, and is given whole, so that neighbouring windows have
--- each session once. It begins where the interval of its first reading does (which may end long after the window), but
--- not before the session before is over. Reads history by the primary key, from a gap before the window up to the end of
--- the last session; one that goes on for a month after the window is given up to there, and open.
+-- A register shows whole units of its resolution, here the greatest common divisor of what it showed. While it shows the
+-- same, up to one unit has been used: as long as that takes at the pace of the steps around is no pause. And when it is
+-- read after a rest, its energy was used at the end of that: if the step after it shows more than four times the power,
+-- at that power.
 create or replace function charging_sessions(p_vehicle text, p_from timestamptz, p_to timestamptz)
 returns table (
     begins timestamptz,
     finishes timestamptz,
     meter_id text,
+    session_id text,
+    register_from_mwh bigint,
+    register_to_mwh bigint,
     soc_bp_from smallint,
     soc_bp_to smallint,
     battery_temp_cdeg_max smallint,
     peak_mw double precision,
+    -- its energy that is spread over a rest before it
+    rested_mwh bigint,
     is_open boolean
 )
 language plpgsql
@@ -33,88 +130,191 @@ declare
         (select make_interval(secs => a.session_gap_s) from accounting as a),
         l_interval * 1.5
     );
-    l_before constant timestamptz := p_from - l_gap - l_gap;
-    l_until timestamptz := greatest(
-        p_to + l_gap,
-        -- where the intervals end that go on then
-        (
-            select max(s.ends)
-            from spread_energy as s
-            where s.device = l_vehicle
-                and s.bucket > floor_quarter(p_to - interval '1 microsecond')
-                and s.bucket <= p_to
-        )
-    );
+    l_longest_s constant double precision := date_part('epoch', longest_step());
+    l_newest live_state;
+    l_first timestamptz;
+    l_since timestamptz;
+    l_until timestamptz;
 begin
-    -- on to where nothing was charged for a gap
-    while l_until < p_to + interval '31 days' and exists (
-        select
+    select s.*
+    into l_newest
+    from live_state as s
+    where s.device = l_vehicle;
+    select w.since, w.until
+    into l_since, l_until
+    from sessions_within(
+        l_vehicle,
+        case when l_newest.register_mwh is not null then greatest(l_gap, longest_step()) else l_gap end,
+        l_newest.session is not null,
+        p_from,
+        p_to
+    ) as w;
+    if l_newest.register_mwh is not null then
+        select r.time
+        into l_first
         from readings as r
         where r.device = l_vehicle
-            and r.time > l_until - l_gap
+            and r.time > l_since - interval '31 days'
             and r.time <= l_until
-            and r.energy_mwh > 0
-    ) loop
-        l_until := l_until + l_gap;
-    end loop;
+        order by r.time
+        limit 1;
+    end if;
 
     return query
-    with history as (
+    with steps as (
         select
             r.time as at,
+            start_of(r.time, coalesce(nullif(r.span_ms, 0), ms_between(r.time, r.time + l_interval))) as starts,
             r.meter,
             r.energy_mwh,
-            r.battery_temp_cdeg,
+            r.register_mwh,
             r.soc_bp,
-            case when r.time - lag(r.time) over by_time <= l_gap then lag(r.soc_bp) over by_time end as soc_bp_before,
-            -- how long the reading's energy took
-            coalesce(nullif(r.span_ms, 0) * interval '1 millisecond', l_interval) as took
+            r.battery_temp_cdeg,
+            r.session,
+            r.register_mwh is not null and r.interval_start is null as may_have_rested,
+            gcd(r.register_mwh, r.energy_mwh) as unit_mwh,
+            count(r.session) over by_time as named,
+            count(r.session) over (order by r.time desc) as named_after,
+            date_part('epoch', r.time - lag(r.time) over by_time) as apart_s
         from readings as r
         where r.device = l_vehicle
-            and r.time > l_before
+            and r.time > l_since
             and r.time <= l_until
+            and r.energy_mwh > 0
         window by_time as (order by r.time)
     ),
-    charging as (
+    -- what lies between two readings of one session belongs to it, too; the seconds that a milliwatt-hour took
+    bound as (
         select
-            h.*,
-            lag(h.at) over by_time as charged_before,
-            lag(h.at) over by_time is null
-                or h.at - lag(h.at) over by_time > l_gap
-                or h.meter is distinct from lag(h.meter) over by_time as is_first
-        from history as h
-        where h.energy_mwh > 0
-        window by_time as (order by h.at)
+            s.*,
+            case
+                when first_value(s.session) over (partition by s.named order by s.at)
+                    = first_value(s.session) over (partition by s.named_after order by s.at desc)
+                    then first_value(s.session) over (partition by s.named order by s.at)
+            end as of_session,
+            case when s.apart_s <= l_longest_s then s.apart_s / s.energy_mwh end as pace
+        from steps as s
     ),
-    numbered as (
-        select c.*, count(*) filter (where c.is_first) over (order by c.at) as number
-        from charging as c
+    rested as (
+        select
+            r.*,
+            case
+                when r.may_have_rested and 4 * r.needed < r.at - r.starts and r.needed + l_gap < r.at - r.starts
+                    then r.at - r.needed
+                else r.starts
+            end as charged_from
+        from (
+            select b.*, make_interval(secs => b.energy_mwh * lead(b.pace) over (order by b.at)) as needed
+            from bound as b
+        ) as r
+    ),
+    paced as (
+        select
+            b.*,
+            lag(b.at) over by_time as before,
+            lag(b.of_session) over by_time as session_before,
+            lag(b.meter) over by_time as meter_before,
+            coalesce(gcd(b.unit_mwh, lag(b.unit_mwh) over by_time), 0) * coalesce(
+                least(lag(b.pace) over by_time, lead(b.pace) over by_time), l_longest_s
+            ) as unit_s,
+            gcd(b.unit_mwh, lead(b.unit_mwh) over by_time) * lead(b.pace) over by_time as first_unit_s
+        from rested as b
+        window by_time as (order by b.at)
+    ),
+    parted as (
+        select
+            p.*,
+            p.before is null or case
+                when p.of_session is not null and p.session_before is not null then p.of_session <> p.session_before
+                else p.meter is distinct from p.meter_before
+                    -- up to when its energy has come: at the latest after a reporting interval
+                    or least(p.at, p.charged_from + l_interval) - p.before > greatest(
+                        l_gap, make_interval(secs => least(2 * p.unit_s, l_longest_s))
+                    )
+            end as is_first
+        from paced as p
+    ),
+    -- from where on a step's energy may have been used
+    spread as (
+        select
+            n.*,
+            least(
+                n.charged_from,
+                greatest(
+                    n.at - make_interval(
+                        secs => coalesce(
+                            case
+                                when not n.is_first then least(n.unit_s, n.apart_s)
+                                when not lead(n.is_first) over by_time then n.first_unit_s
+                            end,
+                            0
+                        )
+                    ),
+                    n.before,
+                    l_first
+                )
+            ) as used_from,
+            count(*) filter (where n.is_first) over by_time as number
+        from parted as n
+        window by_time as (order by n.at)
     ),
     runs as (
         select
-            min(greatest(n.at - n.took, n.charged_before)) filter (where n.is_first) as begins,
-            max(n.at) as finishes,
-            min(n.meter) as meter,
-            min(coalesce(n.soc_bp_before, n.soc_bp)) filter (where n.is_first) as soc_bp_from,
-            (array_agg(n.soc_bp order by n.at desc))[1] as soc_bp_to,
-            max(n.battery_temp_cdeg) as battery_temp_cdeg_max,
-            max(n.energy_mwh * 3600 / extract(epoch from n.took))::float8 as peak_mw,
-            max(n.at) = max(max(n.at)) over () and max(n.at) > least(now(), l_until) - l_gap as is_open
-        from numbered as n
-        group by n.number
+            greatest(min(s.used_from), lag(max(s.at)) over (order by s.number)) as begins,
+            max(s.at) as finishes,
+            (array_agg(s.meter order by s.at))[1] as meter,
+            max(s.of_session) as session,
+            (array_agg(s.register_mwh - s.energy_mwh order by s.at))[1] as register_from_mwh,
+            (array_agg(s.register_mwh order by s.at desc))[1] as register_to_mwh,
+            (array_agg(s.soc_bp order by s.at desc) filter (where s.soc_bp is not null))[1] as soc_bp_to,
+            (array_agg(s.soc_bp order by s.at) filter (where s.soc_bp is not null))[1] as soc_bp_from,
+            max(s.battery_temp_cdeg) as battery_temp_cdeg_max,
+            max(s.energy_mwh * 3600 / date_part('epoch', s.at - s.used_from)) as peak_mw,
+            sum(
+                case
+                    when s.charged_from > s.starts
+                        then s.energy_mwh - energy_within(s.energy_mwh, s.starts, s.at, s.charged_from, s.at)
+                    else 0
+                end
+            )::bigint as rested_mwh,
+            max(s.at) = max(max(s.at)) over () as is_last
+        from spread as s
+        group by s.number
     )
     select
         r.begins,
         r.finishes,
         m.id::text,
-        r.soc_bp_from,
+        n.id::text,
+        case when r.register_from_mwh >= 0 then r.register_from_mwh end,
+        r.register_to_mwh,
+        coalesce(o.soc_bp, r.soc_bp_from),
         r.soc_bp_to,
         r.battery_temp_cdeg_max,
         r.peak_mw,
-        r.is_open
+        r.rested_mwh,
+        r.is_last
+            and greatest(r.finishes, case when r.session = l_newest.session then l_newest.session_at end)
+                > least(now(), l_until) - l_gap
     from runs as r
     left join devices as m
         on m.device = r.meter
+    left join session_ids as n
+        on n.session = r.session
+    -- the reading that opens its first interval
+    left join lateral (
+        select h.soc_bp
+        from readings as h
+        where h.device = l_vehicle
+            and h.time <= r.begins
+            and h.time >= r.begins - l_gap
+            and h.time > l_since - l_gap
+            and h.time <= l_until
+            and h.soc_bp is not null
+        order by h.time desc
+        limit 1
+    ) as o
+        on true
     where r.begins >= p_from
         and r.begins < p_to;
 end;

@@ -103,7 +103,8 @@ returns table (
     reset boolean,
     -- each measurement, last: {column} {type},
     soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
-    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer, voltage_l3_mv integer
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer,
+    voltage_l3_mv integer, session integer
     -- end
 )
 language plpgsql
@@ -122,7 +123,7 @@ begin
         r.reset and r.span_ms is null,
         -- each measurement, last: r.{column},
         r.soc_bp, r.battery_temp_cdeg, r.power_w, r.odometer_m, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv,
-        r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv
+        r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv, r.session
         -- end
     from unnest(p_ids, devices_of(p_kind, p_ids), p_starts) as d (id, device, start)
     cross join lateral (

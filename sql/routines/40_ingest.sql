@@ -136,7 +136,7 @@ begin
         reverse_register_mwh = coalesce(i.reverse_register_mwh, s.reverse_register_mwh),
         voltage_mv = coalesce(i.voltage_mv, s.voltage_mv), voltage_l1_mv = coalesce(i.voltage_l1_mv, s.voltage_l1_mv),
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
-        voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv),
+        voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv), session = coalesce(i.session, s.session),
         -- end
         -- each measurement: {column}_at = case when i.{column} is null then s.{column}_at else coalesce(i.{column}_at, i.time) end,
         soc_bp_at = case when i.soc_bp is null then s.soc_bp_at else coalesce(i.soc_bp_at, i.time) end,
@@ -155,6 +155,7 @@ begin
             i.time) end,
         voltage_l3_mv_at = case when i.voltage_l3_mv is null then s.voltage_l3_mv_at else coalesce(i.voltage_l3_mv_at,
             i.time) end,
+        session_at = case when i.session is null then s.session_at else coalesce(i.session_at, i.time) end,
         -- end
         last_seen = now(),
         removed_at = null
@@ -173,11 +174,11 @@ begin
         spread,
         -- each measurement: {column},
         soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
-        voltage_l2_mv, voltage_l3_mv,
+        voltage_l2_mv, voltage_l3_mv, session,
         -- end
         -- each measurement: {column}_at,
         soc_bp_at, battery_temp_cdeg_at, power_w_at, odometer_m_at, reverse_mwh_at, reverse_register_mwh_at,
-        voltage_mv_at, voltage_l1_mv_at, voltage_l2_mv_at, voltage_l3_mv_at,
+        voltage_mv_at, voltage_l1_mv_at, voltage_l2_mv_at, voltage_l3_mv_at, session_at,
         -- end
         last_seen
     )
@@ -186,7 +187,7 @@ begin
         i.energy_mwh, i.register_mwh, i.highest_mwh, i.span_ms, i.meter_declared, i.reset, i.spread,
         -- each measurement: i.{column},
         i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
-        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv,
+        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session,
         -- end
         -- each measurement: case when i.{column} is not null then coalesce(i.{column}_at, i.time) end,
         case when i.soc_bp is not null then coalesce(i.soc_bp_at, i.time) end,
@@ -199,6 +200,7 @@ begin
         case when i.voltage_l1_mv is not null then coalesce(i.voltage_l1_mv_at, i.time) end,
         case when i.voltage_l2_mv is not null then coalesce(i.voltage_l2_mv_at, i.time) end,
         case when i.voltage_l3_mv is not null then coalesce(i.voltage_l3_mv_at, i.time) end,
+        case when i.session is not null then coalesce(i.session_at, i.time) end,
         -- end
         now()
     from newest as i
@@ -248,7 +250,7 @@ create or replace function append_readings(
     -- each measurement, last: p_{column} {type}[],
     p_soc_bp smallint[], p_battery_temp_cdeg smallint[], p_power_w integer[], p_odometer_m bigint[],
     p_reverse_mwh bigint[], p_reverse_register_mwh bigint[], p_voltage_mv integer[], p_voltage_l1_mv integer[],
-    p_voltage_l2_mv integer[], p_voltage_l3_mv integer[]
+    p_voltage_l2_mv integer[], p_voltage_l3_mv integer[], p_session integer[]
     -- end
 )
 returns boolean
@@ -284,7 +286,7 @@ begin
             coalesce(b.spread, false) as spread,
             -- each measurement, last: b.{column},
             b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
-            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv
+            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv, b.session
             -- end
         from unnest(
             p_expected, p_energy_expected, p_derivation, p_device, p_meter, p_time, p_energy_mwh, p_register_mwh,
@@ -292,14 +294,14 @@ begin
             p_meter_declared, p_reset, p_spread,
             -- each measurement, last: p_{column},
             p_soc_bp, p_battery_temp_cdeg, p_power_w, p_odometer_m, p_reverse_mwh, p_reverse_register_mwh, p_voltage_mv,
-            p_voltage_l1_mv, p_voltage_l2_mv, p_voltage_l3_mv
+            p_voltage_l1_mv, p_voltage_l2_mv, p_voltage_l3_mv, p_session
             -- end
         ) as b (
             expected, energy_expected, derivation, device, meter, time, energy_mwh, register_mwh, highest_mwh, span_ms,
             meter_declared, reset, spread,
             -- each measurement, last: {column},
             soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
-            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
+            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv, session
             -- end
         )
     ),
@@ -308,7 +310,7 @@ begin
             device, meter, time, energy_mwh, register_mwh, highest_mwh, span_ms, meter_declared, reset, spread,
             -- each measurement, last: {column},
             soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
-            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
+            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv, session
             -- end
         )
         select
@@ -316,7 +318,7 @@ begin
             b.spread,
             -- each measurement, last: b.{column},
             b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
-            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv
+            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv, b.session
             -- end
         from batch as b
     )
@@ -340,7 +342,7 @@ begin
         reverse_register_mwh = coalesce(i.reverse_register_mwh, s.reverse_register_mwh),
         voltage_mv = coalesce(i.voltage_mv, s.voltage_mv), voltage_l1_mv = coalesce(i.voltage_l1_mv, s.voltage_l1_mv),
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
-        voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv),
+        voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv), session = coalesce(i.session, s.session),
         -- end
         -- each measurement: {column}_at = case when i.{column} is null then s.{column}_at else i.time end,
         soc_bp_at = case when i.soc_bp is null then s.soc_bp_at else i.time end,
@@ -353,6 +355,7 @@ begin
         voltage_l1_mv_at = case when i.voltage_l1_mv is null then s.voltage_l1_mv_at else i.time end,
         voltage_l2_mv_at = case when i.voltage_l2_mv is null then s.voltage_l2_mv_at else i.time end,
         voltage_l3_mv_at = case when i.voltage_l3_mv is null then s.voltage_l3_mv_at else i.time end,
+        session_at = case when i.session is null then s.session_at else i.time end,
         -- end
         last_seen = now(),
         removed_at = null
@@ -598,7 +601,7 @@ begin
             is_stored, was_ms, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
             -- each measurement, last: {column},
             soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
-            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
+            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv, session
             -- end
         )
         select
@@ -606,7 +609,7 @@ begin
             r.register_mwh, r.interval_start, r.meter_declared,
             -- each measurement, last: r.{column},
             r.soc_bp, r.battery_temp_cdeg, r.power_w, r.odometer_m, r.reverse_mwh, r.reverse_register_mwh, r.voltage_mv,
-            r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv
+            r.voltage_l1_mv, r.voltage_l2_mv, r.voltage_l3_mv, r.session
             -- end
         from stored_of_day(l_day.first, l_day.last, l_day.devices, l_day.is_dense) as r;
     end loop;
@@ -648,7 +651,7 @@ begin
                 i.odometer_m <> h.odometer_m or i.reverse_mwh <> h.reverse_mwh or
                 i.reverse_register_mwh <> h.reverse_register_mwh or i.voltage_mv <> h.voltage_mv or
                 i.voltage_l1_mv <> h.voltage_l1_mv or i.voltage_l2_mv <> h.voltage_l2_mv or
-                i.voltage_l3_mv <> h.voltage_l3_mv or
+                i.voltage_l3_mv <> h.voltage_l3_mv or i.session <> h.session or
                 -- end
                 coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
                     or i.interval_start <> h.interval_start
@@ -663,6 +666,7 @@ begin
                 i.voltage_l1_mv is not null and h.voltage_l1_mv is null or
                 i.voltage_l2_mv is not null and h.voltage_l2_mv is null or
                 i.voltage_l3_mv is not null and h.voltage_l3_mv is null or
+                i.session is not null and h.session is null or
                 -- end
                 coalesce(i.register_mwh, i.energy_mwh) is not null and coalesce(h.register_mwh, h.energy_mwh) is null
                     or i.interval_start is not null and h.interval_start is null
@@ -690,7 +694,7 @@ begin
                 voltage_mv = coalesce(h.voltage_mv, c.voltage_mv),
                 voltage_l1_mv = coalesce(h.voltage_l1_mv, c.voltage_l1_mv),
                 voltage_l2_mv = coalesce(h.voltage_l2_mv, c.voltage_l2_mv),
-                voltage_l3_mv = coalesce(h.voltage_l3_mv, c.voltage_l3_mv),
+                voltage_l3_mv = coalesce(h.voltage_l3_mv, c.voltage_l3_mv), session = coalesce(h.session, c.session),
                 -- end
                 meter_declared = h.meter_declared or c.meter_declared
             from compared as c
@@ -704,14 +708,14 @@ begin
                 is_changed, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
                 -- each measurement, last: {column},
                 soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
-                voltage_l1_mv, voltage_l2_mv, voltage_l3_mv
+                voltage_l1_mv, voltage_l2_mv, voltage_l3_mv, session
                 -- end
             )
             select
                 true, i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.interval_start, i.meter_declared,
                 -- each measurement, last: i.{column},
                 i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh,
-                i.voltage_mv, i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv
+                i.voltage_mv, i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session
                 -- end
             from incoming as i
             where i.turn = l_turn
@@ -739,7 +743,7 @@ begin
         item, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared, reset, spread,
         -- each measurement, last: {column},
         soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
-        voltage_l2_mv, voltage_l3_mv
+        voltage_l2_mv, voltage_l3_mv, session
         -- end
     )
     select
@@ -747,7 +751,7 @@ begin
         h.interval_start, h.meter_declared, false, false,
         -- each measurement, last: h.{column},
         h.soc_bp, h.battery_temp_cdeg, h.power_w, h.odometer_m, h.reverse_mwh, h.reverse_register_mwh, h.voltage_mv,
-        h.voltage_l1_mv, h.voltage_l2_mv, h.voltage_l3_mv
+        h.voltage_l1_mv, h.voltage_l2_mv, h.voltage_l3_mv, h.session
         -- end
     from heads as h
     where h.is_changed;
@@ -803,6 +807,7 @@ begin
         voltage_l1_mv = newer(n.voltage_l1_mv, n.voltage_l1_mv_at, s.voltage_l1_mv, s.voltage_l1_mv_at),
         voltage_l2_mv = newer(n.voltage_l2_mv, n.voltage_l2_mv_at, s.voltage_l2_mv, s.voltage_l2_mv_at),
         voltage_l3_mv = newer(n.voltage_l3_mv, n.voltage_l3_mv_at, s.voltage_l3_mv, s.voltage_l3_mv_at),
+        session = newer(n.session, n.session_at, s.session, s.session_at),
         -- end
         -- each measurement: {column}_at = greatest(n.{column}_at, s.{column}_at),
         soc_bp_at = greatest(n.soc_bp_at, s.soc_bp_at),
@@ -814,6 +819,7 @@ begin
         voltage_l1_mv_at = greatest(n.voltage_l1_mv_at, s.voltage_l1_mv_at),
         voltage_l2_mv_at = greatest(n.voltage_l2_mv_at, s.voltage_l2_mv_at),
         voltage_l3_mv_at = greatest(n.voltage_l3_mv_at, s.voltage_l3_mv_at),
+        session_at = greatest(n.session_at, s.session_at),
         -- end
         last_seen = case when n.time >= s.time then now() else s.last_seen end,
         removed_at = case when n.time >= s.time then null else s.removed_at end
@@ -835,6 +841,7 @@ begin
             (array_agg(i.voltage_l1_mv order by i.voltage_l1_mv is null, i.time desc))[1] as voltage_l1_mv,
             (array_agg(i.voltage_l2_mv order by i.voltage_l2_mv is null, i.time desc))[1] as voltage_l2_mv,
             (array_agg(i.voltage_l3_mv order by i.voltage_l3_mv is null, i.time desc))[1] as voltage_l3_mv,
+            (array_agg(i.session order by i.session is null, i.time desc))[1] as session,
             -- end
             -- each measurement, last: max(i.time) filter (where i.{column} is not null) as {column}_at,
             max(i.time) filter (where i.soc_bp is not null) as soc_bp_at,
@@ -846,7 +853,8 @@ begin
             max(i.time) filter (where i.voltage_mv is not null) as voltage_mv_at,
             max(i.time) filter (where i.voltage_l1_mv is not null) as voltage_l1_mv_at,
             max(i.time) filter (where i.voltage_l2_mv is not null) as voltage_l2_mv_at,
-            max(i.time) filter (where i.voltage_l3_mv is not null) as voltage_l3_mv_at
+            max(i.time) filter (where i.voltage_l3_mv is not null) as voltage_l3_mv_at,
+            max(i.time) filter (where i.session is not null) as session_at
             -- end
         from incoming as i
         group by i.device
@@ -919,7 +927,7 @@ begin
         meter_declared, reset, spread,
         -- each measurement, last: {column},
         soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
-        voltage_l2_mv, voltage_l3_mv
+        voltage_l2_mv, voltage_l3_mv, session
         -- end
     )
     select
@@ -927,7 +935,7 @@ begin
         i.interval_start, i.meter_declared, i.reset, i.spread,
         -- each measurement, last: i.{column},
         i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
-        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv
+        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session
         -- end
     from incoming as i
     order by i.device, i.time;

@@ -38,7 +38,7 @@ from tests.conftest import (
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 TIMES = {"intervalStart", "timestamp"}
-TEXTS = {"vehicleId", "meterId", *TIMES}
+TEXTS = {"vehicleId", "meterId", "sessionId", *TIMES}
 SENT = EXPORTED[: -len(DERIVED)]
 MANY = 200_000
 """Readings whose export no socket's buffers hold, and no row group of Parquet."""

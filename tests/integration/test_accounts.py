@@ -74,10 +74,10 @@ def answer(db: Db) -> list[Any]:
     return [
         tuple(row)
         for row in db.fetch(
-            "select vehicle, meter, comparable, sum(dc_mwh), sum(ac_mwh),"
+            "select vehicle, meter, coalesce(sum(left_out_ms), 0), sum(dc_mwh), sum(ac_mwh),"
             " sum(unattributed_mwh), sum(covered_dc_ms), sum(covered_ac_ms),"
             " sum(meter_covered_ac_ms)"
-            " from fleet_energy($1) where vehicle is not null group by 1, 2, 3 order by 1, 2, 3",
+            " from fleet_energy($1) where vehicle is not null group by 1, 2 order by 1, 2",
             bounds,
         )
     ]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
+from math import gcd
 from typing import NamedTuple
 
 from tests.property.registers import Exchange, Rule, derive
@@ -21,6 +22,7 @@ MILLISECOND = timedelta(milliseconds=1)
 DEFAULT_INTERVAL_S = 60
 LEAST_MATCH = 0.9
 SESSION_GAP = timedelta(minutes=15)
+LONGEST_STEP = timedelta(hours=4)
 
 
 class Sent(NamedTuple):
@@ -48,6 +50,11 @@ class Reading(NamedTuple):
     touched: bool = False
     """Its register was reset or exchanged, or has come back."""
     register: bool = False
+    shows: int | None = None
+    """What its register showed."""
+
+    stated: bool = False
+    """The reading said itself when its interval began."""
 
 
 class Piece(NamedTuple):
@@ -59,6 +66,11 @@ class Piece(NamedTuple):
     covered: timedelta
     """How much of it no interval covers that ended before."""
 
+    def used(self, start: datetime, end: datetime) -> int:
+        """What of its energy was used between two times."""
+        ends = used(self.energy, self.starts, self.ends, end)
+        return ends - used(self.energy, self.starts, self.ends, start)
+
 
 class Sums:
     """What an answer about a vehicle adds up."""
@@ -68,7 +80,7 @@ class Sums:
         self.ac: int | None = None
         self.compared_dc = 0
         self.compared_ac: int | None = None
-        self.left_out = 0
+        self.unattributed = 0
         self.covered_dc = NOTHING
         self.covered_ac = NOTHING
         self.compared = NOTHING
@@ -89,7 +101,6 @@ class Balance(Sums):
 
     def __init__(self) -> None:
         super().__init__()
-        self.unattributed = 0
         self.meter_readings = 0
 
 
@@ -100,13 +111,18 @@ class Cell:
         self.energy = 0
         self.covered = NOTHING
         self.readings = 0
+        self.parts: list[tuple[Piece, datetime, datetime]] = []
+        """Pieces of intervals, and from when to when each lies in the slice."""
 
 
 class Slice:
     """A quarter hour, cut to the window."""
 
-    def __init__(self, length: timedelta) -> None:
+    def __init__(self, length: timedelta, has_history: bool) -> None:
         self.length = length
+        self.has_history = has_history
+        """Whether there are readings, and not only what was rolled up of them."""
+
         self.vehicles: dict[str, dict[str | None, Cell]] = defaultdict(lambda: defaultdict(Cell))
         self.meters: dict[str, Cell] = defaultdict(Cell)
 
@@ -117,13 +133,48 @@ class Slice:
         """The vehicles at a meter, in the order of their ids."""
         return sorted(vehicle for vehicle, cells in self.vehicles.items() if meter in cells)
 
-    def comparable(self, meter: str | None) -> bool:
-        """Whether the meter and every vehicle on it cover the same time."""
-        if meter not in self.meters or meter is None:
-            return False
-        covered = [self.covered(vehicle) // MILLISECOND for vehicle in self.at(meter)]
-        covered.append(self.meters[meter].covered // MILLISECOND)
-        return len(covered) > 1 and min(covered) > 0 and min(covered) >= LEAST_MATCH * max(covered)
+    def is_whole(self, meter: str) -> bool:
+        """Whether the meter and a vehicle on it cover the slice, or nearly."""
+        most = max((self.covered(vehicle) for vehicle in self.at(meter)), default=NOTHING)
+        both = min(most, self.meters[meter].covered) if meter in self.meters else NOTHING
+        return both > NOTHING and both // MILLISECOND >= LEAST_MATCH * (self.length // MILLISECOND)
+
+    def compared(self, meter: str) -> dict[str, tuple[timedelta, int, int]]:
+        """Of a meter and the vehicles on it: the time that both cover, DC, and share of the AC.
+
+        Instant by instant: from one end of an interval to the next, each is covered or is not.
+        """
+        cells = {vehicle: self.vehicles[vehicle][meter] for vehicle in self.at(meter)}
+        metered = self.meters.get(meter, Cell())
+        ends = {at for cell in (metered, *cells.values()) for _, *both in cell.parts for at in both}
+        time: dict[str, timedelta] = defaultdict(lambda: NOTHING)
+        dc: dict[str, int] = defaultdict(int)
+        ac = 0
+        for start, end in pairwise(sorted(ends)) if self.has_history else ():
+
+            def covering(cell: Cell, at: datetime = end) -> list[Piece]:
+                return [piece for piece, starts, ends in cell.parts if starts < at <= ends]
+
+            there = {name: covering(cell) for name, cell in cells.items() if covering(cell)}
+            if not there or not covering(metered):
+                continue
+            time[meter] += end - start
+            ac += sum(piece.used(start, end) for piece in covering(metered))
+            for name, mine in there.items():
+                time[name] += end - start
+                dc[name] += sum(piece.used(start, end) for piece in mine)
+        shares = shared(ac, {name: dc[name] for name in cells if name in time})
+        return {name: (time[name], dc[name], shares.get(name, ac)) for name in time}
+
+
+def shared(ac: int, dc: dict[str, int]) -> dict[str, int]:
+    """Share AC out by DC, in the order of ids: each gets the difference of two rounded sums."""
+    shares, before, total = {}, 0, sum(dc.values())
+    for name in sorted(dc):
+        until = before + dc[name]
+        shares[name] = ac * until // total - ac * before // total if total else 0
+        before = until
+    return shares
 
 
 def derived(
@@ -153,7 +204,21 @@ def derived(
             starts = starts if before is None else max(starts, before)
         if stated is not None and starts is not None:
             starts = stated
-        readings.append(Reading(device, at, energy, starts, meter, soc, reset, touched, register))
+        readings.append(
+            Reading(
+                device,
+                at,
+                energy,
+                starts,
+                meter,
+                soc,
+                reset,
+                touched,
+                register,
+                value if register else None,
+                stated is not None,
+            )
+        )
         before = at
     return readings
 
@@ -203,6 +268,7 @@ class Fleet:
         self.vehicles = vehicles
         self.meters = meters
         self.intervals = intervals
+        self.history_since = datetime.min.replace(tzinfo=UTC)
         self.pieces = {
             device: list(pieces([r for r in (*vehicles, *meters) if r.device == device]))
             for device in {r.device for r in (*vehicles, *meters)}
@@ -210,10 +276,7 @@ class Fleet:
 
     def energy(self, device: str, start: datetime, end: datetime) -> int:
         """What of a device's energy lies in a window."""
-        return sum(
-            used(p.energy, p.starts, p.ends, end) - used(p.energy, p.starts, p.ends, start)
-            for _, p in self.pieces.get(device, ())
-        )
+        return sum(p.used(start, end) for _, p in self.pieces.get(device, ()))
 
     def exact(self, device: str, start: datetime, end: datetime) -> tuple[Fraction, int]:
         """The same before it is rounded, and how many intervals the window cuts."""
@@ -243,7 +306,8 @@ class Fleet:
             place = bisect_left(cuts, at)
             start = max(quarter, cuts[place - 1])
             if start not in found:
-                found[start] = Slice(min(quarter + QUARTER, cuts[place]) - start)
+                end = min(quarter + QUARTER, cuts[place])
+                found[start] = Slice(end - start, quarter >= self.history_since)
             if r.device in self.is_meter:
                 return found[start].meters[r.device]
             return found[start].vehicles[r.device][r.meter]
@@ -256,9 +320,8 @@ class Fleet:
             for start, end in pairwise([p.starts, *inner, p.ends]):
                 if start >= first and end <= last:
                     mine = cell(r, end)
-                    mine.energy += used(p.energy, p.starts, p.ends, end) - used(
-                        p.energy, p.starts, p.ends, start
-                    )
+                    mine.energy += p.used(start, end)
+                    mine.parts.append((p, start, end))
                     mine.covered += p.covered * ((end - start) / (p.ends - p.starts))
         return found
 
@@ -298,28 +361,110 @@ class Fleet:
                 )
         return by_vehicle, by_meter, total
 
-    def sessions(self, vehicle: str) -> list[tuple[datetime, datetime, str | None, int, int, int]]:
-        """All of a vehicle's: (from, to, meter, DC, soc from, soc to), oldest first."""
+    def sessions(self, vehicle: str) -> list["Session"]:
+        """All of a vehicle's, oldest first."""
+        mine = [r for r in self.vehicles if r.device == vehicle]
+        steps = [r for r in mine if r.energy > 0]
         interval = timedelta(seconds=self.intervals.get(vehicle, DEFAULT_INTERVAL_S))
         gap = max(SESSION_GAP, 1.5 * interval)
-        found: list[tuple[datetime, datetime, str | None, int, int]] = []
-        previous: Reading | None = None
-        for r in (r for r in self.vehicles if r.device == vehicle):
-            near = previous is not None and r.at - previous.at <= gap
-            if r.energy > 0:
-                if found and r.at - found[-1][1] <= gap and found[-1][2] == r.meter:
-                    begin, _, meter, soc, _ = found[-1]
-                    found[-1] = (begin, r.at, meter, soc, r.soc_bp)
-                else:
-                    assert r.starts is not None, "there is energy, so there is an interval"
-                    soc = previous.soc_bp if near and previous is not None else r.soc_bp
-                    begin = max(r.starts, found[-1][1]) if found else r.starts
-                    found.append((begin, r.at, r.meter, soc, r.soc_bp))
-            previous = r
-        return [
-            (begin, end, meter, self.energy(vehicle, begin, end), soc, soc_to)
-            for begin, end, meter, soc, soc_to in found
-        ]
+        runs: list[list[int]] = []
+        for number, step in enumerate(steps):
+            before = steps[number - 1] if number else None
+            joins = before is not None and before.meter == step.meter
+            if before is not None and joins:
+                unit = _unit_time(steps, number, number - 1)
+                came = min(step.at, _charged_from(steps, number, gap) + interval)
+                joins = came - before.at <= max(gap, min(2 * unit, LONGEST_STEP))
+            if joins:
+                runs[-1].append(number)
+            else:
+                runs.append([number])
+        found: list[Session] = []
+        for run in runs:
+            first, last = steps[run[0]], steps[run[-1]]
+            begin = min(_charged_from(steps, number, gap) for number in run)
+            if len(run) > 1 and (pace := _pace(steps, run[1])) is not None:
+                hidden = first.at - _length(_unit(first, steps[run[1]]) * pace)
+                bounds = [mine[0].at, *([steps[run[0] - 1].at] if run[0] else [])]
+                begin = min(begin, max(hidden, *bounds))
+            if found:
+                begin = max(begin, found[-1].to)
+            opens = [r.soc_bp for r in mine if begin - gap <= r.at <= begin]
+            found.append(
+                Session(
+                    begin,
+                    last.at,
+                    first.meter,
+                    self.energy(vehicle, begin, last.at) + sum(_rested(steps, n, gap) for n in run),
+                    (opens or [first.soc_bp])[-1],
+                    last.soc_bp,
+                    first.shows - first.energy if first.shows is not None else None,
+                    last.shows,
+                )
+            )
+        return found
+
+
+class Session(NamedTuple):
+    """A charging session."""
+
+    begin: datetime
+    to: datetime
+    meter: str | None
+    dc: int
+    soc_from: int
+    soc_to: int
+    register_from: int | None
+    register_to: int | None
+
+
+def _pace(steps: list[Reading], number: int) -> Fraction | None:
+    """Microseconds from the step before to this one, for each of its milliwatt-hours."""
+    if not 0 < number < len(steps):
+        return None
+    apart = steps[number].at - steps[number - 1].at
+    if apart > LONGEST_STEP:
+        return None
+    return Fraction(apart // MICROSECOND, steps[number].energy)
+
+
+def _unit(step: Reading, other: Reading) -> int:
+    """What a register counts by, as far as two of its steps show; 0: it is no register."""
+    if step.shows is None or other.shows is None:
+        return 0
+    return gcd(step.shows, step.energy, other.shows, other.energy)
+
+
+def _length(microseconds: Fraction) -> timedelta:
+    return round(microseconds) * MICROSECOND
+
+
+def _unit_time(steps: list[Reading], number: int, before: int) -> timedelta:
+    """How long one unit of the register takes at the faster pace around a pause."""
+    unit = _unit(steps[before], steps[number])
+    paces = [p for p in (_pace(steps, before), _pace(steps, number + 1)) if p is not None]
+    if not unit or paces:
+        return _length(unit * min(paces)) if paces else NOTHING
+    return LONGEST_STEP
+
+
+def _charged_from(steps: list[Reading], number: int, gap: timedelta) -> datetime:
+    """Where a step's interval begins, without a rest before it."""
+    step = steps[number]
+    assert step.starts is not None, "there is energy, so there is an interval"
+    pace = _pace(steps, number + 1)
+    if step.shows is not None and not step.stated and pace is not None:
+        needed, length = _length(step.energy * pace), step.at - step.starts
+        if 4 * needed < length and needed + gap < length:
+            return step.at - needed
+    return step.starts
+
+
+def _rested(steps: list[Reading], number: int, gap: timedelta) -> int:
+    """What of a step's energy is spread over the rest before it."""
+    step = steps[number]
+    assert step.starts is not None, "there is energy, so there is an interval"
+    return used(step.energy, step.starts, step.at, _charged_from(steps, number, gap))
 
 
 def _add_vehicle(each: Slice, vehicle: str, answers: list[Sums]) -> None:
@@ -337,8 +482,10 @@ def _add_vehicle(each: Slice, vehicle: str, answers: list[Sums]) -> None:
     for meter in places:
         part = min(running + cells[meter].covered, covered) - min(running, covered)
         running += cells[meter].covered
-        if each.comparable(meter):
+        if meter is not None and each.is_whole(meter):
             compared += part
+        elif meter is not None:
+            compared += each.compared(meter).get(vehicle, (NOTHING,))[0]
     for sums in answers:
         sums.covered_dc += covered
         sums.compared += compared
@@ -351,25 +498,18 @@ def _share(each: Slice, meter: str, answers: list[Balance], vehicles: dict[str, 
     """Share a meter's AC out to the vehicles that were there, by their DC."""
     dc = {vehicle: each.vehicles[vehicle][meter].energy for vehicle in sorted(vehicles)}
     metered = each.meters.get(meter)
-    comparable = each.comparable(meter)
-    before = 0
+    shares = shared(metered.energy, dc) if metered is not None else {}
+    compared = each.compared(meter)
+    if each.is_whole(meter):
+        compared = {vehicle: (NOTHING, dc[vehicle], shares[vehicle]) for vehicle in dc}
     for vehicle, mine in dc.items():
-        share = None
-        if metered is not None:
-            share = 0
-            if sum(dc.values()):
-                share = metered.energy * (before + mine) // sum(dc.values())
-                share -= metered.energy * before // sum(dc.values())
-        before += mine
         for sums in (vehicles[vehicle], *answers):
             sums.dc += mine
-            if share is not None:
-                sums.ac = (sums.ac or 0) + share
-            if comparable:
-                sums.compared_dc += mine
-                sums.compared_ac = (sums.compared_ac or 0) + (share or 0)
-            elif mine or share:
-                sums.left_out += 1
+            if metered is not None:
+                sums.ac = (sums.ac or 0) + shares[vehicle]
+            if vehicle in compared:
+                sums.compared_dc += compared[vehicle][1]
+                sums.compared_ac = (sums.compared_ac or 0) + compared[vehicle][2]
     if metered is None:
         return
     rest = 0 if sum(dc.values()) else metered.energy
@@ -378,8 +518,10 @@ def _share(each: Slice, meter: str, answers: list[Balance], vehicles: dict[str, 
         balance.unattributed += rest
         balance.covered_ac += min(metered.covered, each.length)
         balance.meter_readings += metered.readings
-    if comparable:
+    if each.is_whole(meter):
         answers[0].compared += min(metered.covered, each.length)
+    elif meter in compared:
+        answers[0].compared += compared[meter][0]
 
 
 def overlap(starts: datetime, ends: datetime, start: datetime, end: datetime) -> timedelta:

@@ -10,7 +10,7 @@ from fleetmeter.intake.columns import columns_of, unnumbered
 from fleetmeter.intake.outcomes import invalid_item, rejection_of
 from fleetmeter.intake.rows import ENERGY, NULL, REGISTER, START, TIME, VALUES
 from fleetmeter.readings.decode import BatchDecoder, Format
-from fleetmeter.readings.kinds import MEASUREMENTS, PLACES
+from fleetmeter.readings.kinds import MEASUREMENTS, PLACES, SESSION
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
@@ -83,6 +83,8 @@ def as_column(reading: Reading) -> list[int]:
         column[REGISTER] = reading.register_mwh
     if reading.interval_start is not None:
         column[START] = reading.interval_start
+    if reading.session_id is not None:
+        column[VALUES + PLACES[SESSION.column]] = 0  # it has no number yet
     for measurement, value in zip(reading.kind.measurements, reading.values, strict=True):
         if value is not None:
             column[VALUES + PLACES[measurement.column]] = value

@@ -14,7 +14,6 @@ FULL_DAY = VehicleSums(
     compared_ac_mwh=1_500_000,
     readings=1440,
     readings_without_meter=0,
-    quarters_left_out=0,
     battery_temp_cdeg_count=1440,
     battery_temp_cdeg_sum=1440 * 3600,
     battery_temp_cdeg_max=4100,
@@ -45,22 +44,24 @@ def test_sums_become_kwh_percent_and_degrees() -> None:
     assert answer.quality.reasons == []
 
 
-def test_the_ratio_leaves_out_quarter_hours_whose_sides_do_not_cover_the_same_time() -> None:
-    answer = summary(dc_mwh=2_000_000, ac_mwh=1_900_000, quarters_left_out=3, compared_s=75600)
+def test_the_reason_says_what_efficiency_and_loss_leave_out() -> None:
+    answer = summary(dc_mwh=2_000_000, ac_mwh=1_900_000, compared_s=75600)
     assert answer.total_energy_delivered_dc == 2
     assert answer.total_energy_consumed_ac == 1.9
     assert answer.efficiency_ratio == 0.8
     assert answer.energy_loss == 0.3
     assert answer.quality.coverage.compared == 0.875
-    assert "in 3 quarter hours" in answer.quality.reasons[0]
+    assert "leave out 0.8 kWh of DC and 0.4 kWh of AC" in answer.quality.reasons[0]
+    (reason,) = summary(ac_mwh=1_500_001).quality.reasons
+    assert "leave out 1e-06 kWh of AC" in reason
 
 
-def test_without_ac_there_is_no_ratio() -> None:
-    answer = summary(ac_mwh=None, compared_dc_mwh=0, compared_ac_mwh=None, quarters_left_out=1)
+def test_without_time_in_common_there_is_no_ratio() -> None:
+    answer = summary(ac_mwh=None, compared_dc_mwh=0, compared_ac_mwh=None)
     assert answer.total_energy_consumed_ac is None
     assert answer.efficiency_ratio is None
     assert answer.energy_loss is None
-    assert "in 1 quarter hour with" in " ".join(answer.quality.reasons)
+    assert "no time in common" in " ".join(answer.quality.reasons)
     assert "MTR-1 reported nothing" in answer.quality.reasons[0]
 
 

@@ -30,8 +30,8 @@ from fleetmeter.devices.corrections import (
 from fleetmeter.errors import BatchTooLargeError
 from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.problems import invalid_parameter, problem
-from fleetmeter.readings.kinds import KINDS, METER
-from fleetmeter.readings.model import DeviceId, Rejection, Timestamp
+from fleetmeter.readings.kinds import KINDS, METER, SESSION
+from fleetmeter.readings.model import DeviceId, Rejection, SessionId, Timestamp
 from fleetmeter.readings.stored import attribute, reading_fields
 from fleetmeter.readings.telemetry import NUMBERS
 from fleetmeter.readings.validate import Invalid
@@ -68,6 +68,7 @@ _CORRECTION = struct(
         *((name, type_ | UnsetType, UNSET) for name, type_ in _IDS.items()),
         ("timestamp", Timestamp),
         *((attribute(field), float | UnsetType, UNSET) for field in NUMBERS),
+        (attribute(SESSION.field), SessionId | UnsetType, UNSET),
         ("interval_start", _IntervalStart | UnsetType, UNSET),
         ("void", _Void | UnsetType, UNSET),
         ("who", Who),
@@ -234,7 +235,7 @@ def _wanted(data: Any) -> Correction:
     own = attribute(kind.id_field)
     values = {
         name: value
-        for name in (*_IDS, *map(attribute, NUMBERS), "interval_start")
+        for name in (*_IDS, *map(attribute, (*NUMBERS, SESSION.field)), "interval_start")
         if name != own and (value := getattr(data, name)) is not UNSET
     }
     void = None if data.void is UNSET else data.void

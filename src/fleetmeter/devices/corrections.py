@@ -10,7 +10,7 @@ from asyncpg import Record
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.kinds import METER, DeviceKind
+from fleetmeter.readings.kinds import METER, SESSION, DeviceKind
 from fleetmeter.readings.model import microseconds, rfc3339, time_of
 from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
@@ -196,6 +196,9 @@ async def _changed(connection: Connection, was: Reading, wanted: Reading) -> dic
     if wanted.interval_start != was.interval_start:
         start = wanted.interval_start
         values["interval_start"] = None if start is None else rfc3339(time_of(start))
+    if wanted.session_id is not None and wanted.session_id != was.session_id:
+        async for row in queries.number_sessions(connection, ids=[wanted.session_id]):
+            values[SESSION.column] = row["session"]
     if wanted.meter_id != was.meter_id:
         values["meter_declared"] = wanted.meter_id is not None
         if wanted.meter_id is not None:

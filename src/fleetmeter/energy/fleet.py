@@ -17,7 +17,14 @@ from fleetmeter.energy.performance import (
     kwh_or_null,
     vehicle_quality,
 )
-from fleetmeter.energy.quality import Compared, Quality, coverage, quality, resets_told
+from fleetmeter.energy.quality import (
+    Compared,
+    Quality,
+    comparison,
+    coverage,
+    quality,
+    resets_told,
+)
 from fleetmeter.readings.model import kwh
 
 MeteredAc = Annotated[float | None, Meta(description="What the meters metered, kWh.")]
@@ -32,9 +39,6 @@ Sort = Literal["-loss", "loss", "-efficiency", "efficiency", "vehicleId", "-vehi
 class MeterSums(Compared, kw_only=True):
     """What `meters_energy` and `fleet_energy` return of a bucket, in stored units."""
 
-    ac_mwh: int | None = None
-    unattributed_mwh: int = 0
-    dc_mwh: int = 0
     meter_readings: int = 0
     vehicle_readings: int = 0
     readings_without_meter: int = 0
@@ -104,6 +108,9 @@ class VehicleShare(msgspec.Struct, rename="camel", kw_only=True):
     efficiency_ratio: Efficiency
     energy_loss: Loss
     readings: int
+    reasons: Annotated[
+        list[str], Meta(description="What efficiency and loss leave out, or why they cannot be.")
+    ]
 
 
 class SiteBalance(EnergyBalance, kw_only=True):
@@ -168,6 +175,7 @@ def share(row: dict[str, Any]) -> VehicleShare:
         efficiency_ratio=sums.efficiency_ratio,
         energy_loss=kwh_or_null(sums.loss_mwh),
         readings=sums.readings,
+        reasons=comparison(sums, has_both=True),
     )
 
 

@@ -17,16 +17,14 @@ ConsumedAc = Annotated[
 ]
 Efficiency = Annotated[
     float | None,
-    Meta(description="DC ÷ AC over the quarter hours that both sides cover alike; else null."),
+    Meta(description="DC ÷ AC over the time that both sides cover; null if there is none."),
 ]
-Loss = Annotated[float | None, Meta(description="AC − DC over the same quarter hours, kWh.")]
+Loss = Annotated[float | None, Meta(description="AC − DC over the same time, kWh.")]
 
 
 class VehicleSums(Compared, kw_only=True):
     """What the query `vehicle_energy` returns of a bucket, in stored units."""
 
-    dc_mwh: int = 0
-    ac_mwh: int | None = None
     readings: int = 0
     readings_without_meter: int = 0
     resets: int = 0

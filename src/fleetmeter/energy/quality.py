@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from fleetmeter.readings.model import kwh
+
 COMPLETE = 0.95
 """Coverage of both sides from which an answer counts as complete."""
 
@@ -18,7 +20,7 @@ class Coverage(msgspec.Struct):
     ac: Annotated[float, Meta(description="Meter readings.")]
     compared: Annotated[
         float,
-        Meta(description="Quarter hours that both sides cover alike: what efficiency is taken of."),
+        Meta(description="Time that both sides cover: what efficiency and loss are taken of."),
     ]
 
 
@@ -31,13 +33,15 @@ class Quality(msgspec.Struct):
 
 
 class Compared(msgspec.Struct, kw_only=True):
-    """Sums over quarter hours that both sides cover alike, stored units; part of all sums."""
+    """Energy, and what of it both sides covered the time of, stored units; part of all sums."""
+
+    dc_mwh: int = 0
+    ac_mwh: int | None = None
+    unattributed_mwh: int = 0
+    """Of the AC, what no vehicle took."""
 
     compared_dc_mwh: int = 0
     compared_ac_mwh: int | None = None
-    quarters_left_out: int = 0
-    """Quarter hours of a vehicle with energy whose sides do not cover the same time."""
-
     covered_dc_s: float = 0.0
     covered_ac_s: float = 0.0
     compared_s: float = 0.0
@@ -71,21 +75,36 @@ def quality(
         reasons.append(f"vehicle readings cover {cover.dc:.1%} of the window")
     if has_meters and cover.ac < COMPLETE:
         reasons.append(f"meter readings cover {cover.ac:.1%} of the window")
-    if sums.quarters_left_out:
-        left_out = sums.quarters_left_out
-        quarters = "1 quarter hour" if left_out == 1 else f"{left_out} quarter hours"
+    reasons += comparison(sums, has_both=has_vehicles and has_meters)
+    complete = cover.dc >= COMPLETE and cover.ac >= COMPLETE
+    return Quality("complete" if complete else "partial", cover, reasons)
+
+
+def comparison(sums: Compared, *, has_both: bool) -> list[str]:
+    """What there is to say about efficiency and loss: what they leave out, and what cannot be."""
+    dc, ac = sums.compared_dc_mwh, sums.compared_ac_mwh
+    if ac is None:
+        none = "vehicle and meter cover no time in common; there is nothing to compare"
+        return [none] if has_both else []
+    reasons = []
+    left_dc, left_ac = sums.dc_mwh - dc, (sums.ac_mwh or 0) - sums.unattributed_mwh - ac
+    left_out = [
+        f"{kwh(energy):g} kWh of {side}"
+        for side, energy in (("DC", left_dc), ("AC", left_ac))
+        if energy > 0
+    ]
+    if left_out:
         reasons.append(
-            f"in {quarters} with energy the readings of vehicle and meter do not cover the same "
-            "time; efficiency and loss leave them out"
+            f"efficiency and loss leave out {' and '.join(left_out)}, since the other side does "
+            "not cover that time"
         )
-    elif has_vehicles and has_meters and not sums.compared_ac_mwh:
-        reasons.append("no AC was metered while vehicles charged; there is nothing to compare")
-    if sums.compared_ac_mwh is not None and sums.compared_dc_mwh > sums.compared_ac_mwh:
+    if dc > ac:
         reasons.append(
             "more DC was delivered than AC was metered: check the meter assignment and the clocks"
         )
-    complete = cover.dc >= COMPLETE and cover.ac >= COMPLETE
-    return Quality("complete" if complete else "partial", cover, reasons)
+    elif not ac:
+        reasons.append("no AC was metered while vehicles charged; there is nothing to compare")
+    return reasons
 
 
 def resets_told(resets: int) -> list[str]:

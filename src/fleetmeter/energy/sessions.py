@@ -25,6 +25,9 @@ class SessionSums(VehicleSums, kw_only=True):
     begins: datetime
     finishes: datetime
     meter_id: str | None
+    session_id: str | None
+    register_from_mwh: int | None
+    register_to_mwh: int | None
     soc_bp_from: int | None
     soc_bp_to: int | None
     peak_mw: float
@@ -32,14 +35,21 @@ class SessionSums(VehicleSums, kw_only=True):
 
 
 class Session(msgspec.Struct, rename="camel", kw_only=True):
-    """A run of one vehicle's readings with energy, at one meter."""
+    """A run of a vehicle's readings with energy whose intervals follow each other."""
 
-    from_: Annotated[datetime, Meta(description="Begin of the first reading's interval.")] = (
-        msgspec.field(name="from")
+    from_: Annotated[datetime, Meta(description="Begin of its first interval.")] = msgspec.field(
+        name="from"
     )
     to: Annotated[datetime, Meta(description="The last reading with energy so far.")]
     open: Annotated[bool, Meta(description="It may still go on.")]
+    session_id: Annotated[str | None, Meta(description="As its readings say.")]
     meter_id: str | None
+    meter_start: Annotated[
+        float | None, Meta(description="What the vehicle's register showed at its begin, kWh.")
+    ]
+    meter_end: Annotated[
+        float | None, Meta(description="What the vehicle's register showed at its end, kWh.")
+    ]
     energy_consumed_ac: ConsumedAc
     energy_delivered_dc: Annotated[float, Meta(description="kWh")]
     efficiency_ratio: Efficiency
@@ -47,7 +57,7 @@ class Session(msgspec.Struct, rename="camel", kw_only=True):
     soc_from: Annotated[float | None, Meta(description="%")]
     soc_to: Annotated[float | None, Meta(description="%")]
     mean_power: Annotated[float, Meta(description="DC, kW")]
-    peak_power: Annotated[float, Meta(description="DC, kW: the highest mean of one reading.")]
+    peak_power: Annotated[float, Meta(description="DC, kW: the highest mean of one interval.")]
     max_battery_temp: Annotated[float | None, Meta(description="°C")]
     quality: Quality
 
@@ -55,19 +65,24 @@ class Session(msgspec.Struct, rename="camel", kw_only=True):
 def session(sums: SessionSums) -> Session:
     """Turn a session in stored units into the answer in kWh, kW, %, °C."""
     seconds = (sums.finishes - sums.begins).total_seconds()
+    mean_power = round(sums.dc_mwh * 3600 / seconds / 1_000_000, 6)
     return Session(
         from_=sums.begins,
         to=sums.finishes,
         open=sums.is_open,
+        session_id=sums.session_id,
         meter_id=sums.meter_id,
+        meter_start=kwh_or_null(sums.register_from_mwh),
+        meter_end=kwh_or_null(sums.register_to_mwh),
         energy_consumed_ac=kwh_or_null(sums.ac_mwh),
         energy_delivered_dc=kwh(sums.dc_mwh),
         efficiency_ratio=sums.efficiency_ratio,
         energy_loss=kwh_or_null(sums.loss_mwh),
         soc_from=known(sums.soc_bp_from, percent),
         soc_to=known(sums.soc_bp_to, percent),
-        mean_power=round(sums.dc_mwh * 3600 / seconds / 1_000_000, 6),
-        peak_power=sums.peak_mw / 1_000_000,
+        mean_power=mean_power,
+        # intervals that overlap are more together than each by itself
+        peak_power=max(sums.peak_mw / 1_000_000, mean_power),
         max_battery_temp=known(sums.battery_temp_cdeg_max, celsius),
         quality=vehicle_quality(sums),
     )

@@ -28,12 +28,13 @@ from fleetmeter.intake.rows import (
     Mask,
     Matrix,
 )
-from fleetmeter.readings.ids import is_device_id
+from fleetmeter.readings.ids import is_device_id, is_session_id
 from fleetmeter.readings.kinds import (
     KINDS,
     MAX_INTERVAL_KWH,
     MAX_REGISTER_KWH,
     PLACES,
+    SESSION,
     DeviceKind,
     Measurement,
 )
@@ -105,8 +106,14 @@ _ids = [attrgetter(attribute(kind.id_field)) for kind in KINDS]
 
 _METER_KIND = KINDS.index(METER_KIND)
 
+SESSION_IDS = len(KINDS)
+"""Stands for the ids of charging sessions, where others stand for kinds of devices."""
+
+_SESSION = VALUES + PLACES[SESSION.column]
+"""The row with the numbers of sessions."""
+
 Numbers = Callable[[int, Sequence[str | None]], Column]
-"""Numbers of a kind (its place in KINDS) by ids: 0 where none is known, or no id is given."""
+"""Numbers of a kind (its place in KINDS, or SESSION_IDS) by ids: 0 where none is known or given."""
 
 
 class _Group(NamedTuple):
@@ -117,6 +124,9 @@ class _Group(NamedTuple):
     ids: Sequence[str]
     meter_ids: Sequence[str | None] | None
     """The meters that they named; None: none did."""
+
+    session_ids: Sequence[str | None] | None
+    """The charging sessions that they named; None: none did."""
 
 
 class Columns(NamedTuple):
@@ -209,7 +219,14 @@ def _fill(
     wrong[places] = bad
     meter_ids = fields[FIELDS.index(METER_KIND.id_field)] if KINDS[kind].charges else ()
     named = None if meter_ids.count(None) == len(meter_ids) else meter_ids
-    return _Group(kind, places, fields[FIELDS.index(KINDS[kind].id_field)], named)
+    session_ids = fields[FIELDS.index(SESSION.field)]
+    sessions = None
+    if session_ids.count(None) != count:
+        sessions = [id_ if id_ is not None and is_session_id(id_) else None for id_ in session_ids]
+        rows[_SESSION, places[_given(sessions)]] = 0
+        unusable = _given(session_ids) & ~_given(sessions)
+        dropped += [(place, SESSION) for place in places[unusable].tolist()]
+    return _Group(kind, places, fields[FIELDS.index(KINDS[kind].id_field)], named, sessions)
 
 
 def number(columns: Columns, numbers: Numbers) -> None:
@@ -218,10 +235,14 @@ def number(columns: Columns, numbers: Numbers) -> None:
         columns.rows[DEVICE, group.places] = numbers(group.kind, group.ids)
         if group.meter_ids is not None:
             columns.rows[METER, group.places] = numbers(_METER_KIND, group.meter_ids)
+        if group.session_ids is not None:
+            named = group.places[_given(group.session_ids)]
+            found = numbers(SESSION_IDS, [id_ for id_ in group.session_ids if id_ is not None])
+            columns.rows[_SESSION, named] = found
 
 
 def unnumbered(columns: Columns) -> list[tuple[int, str]]:
-    """Return the devices (kind, id) that have no number yet; what is no id is wrong."""
+    """Return the devices and sessions (kind, id) without a number; what is no id is wrong."""
     missing: dict[tuple[int, str], list[int]] = {}
 
     def note(row: int, kind: int, group: _Group, ids: Sequence[str | None]) -> None:
@@ -235,10 +256,12 @@ def unnumbered(columns: Columns) -> list[tuple[int, str]]:
         note(DEVICE, group.kind, group, group.ids)
         if group.meter_ids is not None:
             note(METER, _METER_KIND, group, group.meter_ids)
-    for (_, id_), places in missing.items():
-        if not is_device_id(id_):
+        if group.session_ids is not None:
+            note(_SESSION, SESSION_IDS, group, group.session_ids)
+    for (kind, id_), places in missing.items():
+        if kind != SESSION_IDS and not is_device_id(id_):
             columns.wrong[places] = True
-    return [device for device in missing if is_device_id(device[1])]
+    return [each for each in missing if each[0] == SESSION_IDS or is_device_id(each[1])]
 
 
 def _given(column: Sequence[Any]) -> Mask:

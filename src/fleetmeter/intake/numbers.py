@@ -1,16 +1,19 @@
-"""The numbers of devices, as far as this process knows them; the database's table decides."""
+"""The numbers of devices and sessions, as far as this process knows; the database decides."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fleetmeter.database.pool import Database, retried
 from fleetmeter.database.sql import queries
-from fleetmeter.intake.columns import looked_up
+from fleetmeter.intake.columns import SESSION_IDS, looked_up
 from fleetmeter.intake.rows import Column
 from fleetmeter.readings.kinds import KINDS
 
 _MAX_DEVICES = 2_000_000
 """How many ids are remembered; beyond that, all are forgotten and looked up again."""
+
+_MAX_SESSIONS = 100_000
+"""How many ids of charging sessions are remembered; beyond that, they are forgotten, too."""
 
 _PLACES = {kind.name: place for place, kind in enumerate(KINDS)}
 
@@ -20,17 +23,35 @@ class DeviceNumbers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: list[dict[str, int]] = [{} for _ in KINDS]
+        self._known: list[dict[str, int]] = [{} for _ in (*KINDS, SESSION_IDS)]
         self.version = -1
         """Which devices there were: another one means that some have been purged."""
 
     def of(self, kind: int, ids: Sequence[str | None]) -> Column:
-        """Return the numbers of ids of a kind (its place in KINDS), 0 where one is not known."""
+        """Return the numbers of ids of a kind (its place in KINDS, or SESSION_IDS), or 0."""
         return looked_up(self._known[kind], ids)
 
-    async def learn(self, devices: Iterable[tuple[int, str]]) -> None:
-        """Ask for the numbers of devices, which are given one. Raises DatabaseUnavailableError."""
-        wanted = list(devices)
+    async def learn(self, missing: Iterable[tuple[int, str]]) -> None:
+        """Ask for numbers; what has none is given one. Raises DatabaseUnavailableError."""
+        asked = list(missing)
+        if sessions := [id_ for kind, id_ in asked if kind == SESSION_IDS]:
+            await self._learn_sessions(sessions)
+        if devices := [each for each in asked if each[0] != SESSION_IDS]:
+            await self._learn_devices(devices)
+
+    async def _learn_sessions(self, ids: Sequence[str]) -> None:
+        async def ask() -> dict[str, int]:
+            async with self._database.connection() as connection:
+                rows = queries.number_sessions(connection, ids=ids)
+                return {row["id"]: row["session"] async for row in rows}
+
+        known = self._known[SESSION_IDS]
+        found = await retried(ask)
+        if len(known) + len(found) > _MAX_SESSIONS:
+            known.clear()
+        known.update(found)
+
+    async def _learn_devices(self, wanted: Sequence[tuple[int, str]]) -> None:
 
         async def ask() -> list[Any]:
             async with self._database.connection() as connection:

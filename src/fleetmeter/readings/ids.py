@@ -19,6 +19,14 @@ SITE = re.compile(SITE_PATTERN)
 SITE_RULE = "must be 1 to 64 of the characters A–Z a–z 0–9 . _ : -, and not . or .."
 
 
+SESSION_ID_RULE = "must be 1 to 64 printable characters"
+
+
+def is_session_id(text: str) -> bool:
+    """Return whether a charging session can have this id."""
+    return 1 <= len(text) <= 64 and text.isprintable()
+
+
 def is_device_id(text: str) -> bool:
     """Return whether a vehicle or a meter can have this id."""
     return DEVICE_ID.fullmatch(text) is not None

@@ -42,7 +42,7 @@ class Measurement(NamedTuple):
 
     unit: str
     description: str
-    example: float
+    example: float | str
     rollup: Rollup = "none"
 
     of_history: str = ""
@@ -53,6 +53,9 @@ class Measurement(NamedTuple):
 
     is_energy: bool = False
     """Whether a value that cannot be costs the whole reading, and not only itself."""
+
+    is_name: bool = False
+    """Whether it is a text, of which the number is stored."""
 
 
 class Energy(NamedTuple):
@@ -182,6 +185,21 @@ ODOMETER = Measurement(
 )
 
 
+SESSION = Measurement(
+    field="sessionId",
+    column="session",
+    sql_type="integer",
+    scale=1,
+    low=1,
+    high=2**31 - 1,
+    unit="",
+    description="Plug-in or transaction that it belongs to; binds charging sessions",
+    example="T-4711",
+    is_name=True,
+)
+"""A reading of any kind may have it; alone it is nothing that was measured."""
+
+
 def _reverse(field: str, description: str) -> tuple[Measurement, Measurement]:
     """Return energy in the other direction, of the interval and as a register."""
     interval = Measurement(
@@ -248,10 +266,11 @@ KINDS: tuple[DeviceKind, ...] = (VEHICLE, METER)
 
 KIND_OF: dict[str, DeviceKind] = {kind.name: kind for kind in KINDS}
 
-MEASUREMENTS: tuple[Measurement, ...] = tuple(
-    {each.column: each for kind in KINDS for each in kind.measurements}.values()
+MEASUREMENTS: tuple[Measurement, ...] = (
+    *{each.column: each for kind in KINDS for each in kind.measurements}.values(),
+    SESSION,
 )
-"""Every column of a measurement beside energy, each once."""
+"""Every column beside energy that a device may fill, each once."""
 
 PLACES: dict[str, int] = {each.column: place for place, each in enumerate(MEASUREMENTS)}
 """The place of each column in MEASUREMENTS."""

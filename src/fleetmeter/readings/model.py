@@ -12,6 +12,7 @@ MAX_AHEAD_S = 300
 """How far a device's clock may run ahead, seconds."""
 
 DeviceId = Annotated[str, Meta(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
+SessionId = Annotated[str, Meta(min_length=1, max_length=64)]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from asyncpg import Record
 from msgspec import UNSET, UnsetType
 
 from fleetmeter.readings import telemetry
-from fleetmeter.readings.kinds import METER, VOLTAGE, VOLTAGES, DeviceKind
+from fleetmeter.readings.kinds import METER, SESSION, VOLTAGE, VOLTAGES, DeviceKind
 from fleetmeter.readings.model import microseconds
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import MWH, Reading
@@ -30,6 +30,7 @@ def reading_of(kind: DeviceKind, stored: Record) -> Reading:
         stored["meter_id"] if stored["meter_declared"] else None,
         None if stored["interval_start"] is None else microseconds(stored["interval_start"]),
         tuple(stored[each.column] for each in kind.measurements),
+        stored["session_id"],
     )
 
 
@@ -56,6 +57,7 @@ def reading_fields(kind: DeviceKind, stored: Record) -> dict[str, Any]:
         "interval_start": UNSET if stored["interval_start"] is None else stored["interval_start"],
         attribute(kind.energy.field): None if opens else _scaled(energy, MWH),
         attribute(kind.energy.register_field): _scaled(register, MWH),
+        "session_id": UNSET if stored["session_id"] is None else stored["session_id"],
         # a dip or an exchange has an interval
         "reset": (opens and stored["reset"]) or UNSET,
         "sent_timestamp": stored.get("sent_time") or UNSET,
@@ -79,7 +81,7 @@ def state_fields(kind: DeviceKind, stored: Record) -> dict[str, Any]:
     time = stored["time"]
     measured = {
         each.field: stored[f"{each.column}_at"]
-        for each in kind.measurements
+        for each in (*kind.measurements, SESSION)
         if stored[each.column] is not None
     }
     energy = kind.energy

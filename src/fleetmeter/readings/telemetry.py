@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.kinds import KINDS, SESSION
 
 
 def attribute(field: str) -> str:
@@ -19,9 +19,11 @@ NUMBERS: tuple[str, ...] = tuple(dict.fromkeys(field for kind in KINDS for field
 
 IDS: tuple[str, ...] = tuple(kind.id_field for kind in KINDS)
 
+TEXTS: tuple[str, ...] = (*IDS, SESSION.field)
+
 TIMES: tuple[str, ...] = ("intervalStart", "timestamp")
 
-FIELDS: tuple[str, ...] = (*IDS, *NUMBERS, *TIMES)
+FIELDS: tuple[str, ...] = (*TEXTS, *NUMBERS, *TIMES)
 """Every field, in the order in which a Telemetry has them."""
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
         vehicle_id: str | None = None
         meter_id: str | None = None
+        session_id: str | None = None
         interval_start: datetime | None = None
         timestamp: datetime | None = None
 
@@ -41,7 +44,7 @@ else:
     Telemetry = msgspec.defstruct(
         "Telemetry",
         [
-            *((attribute(field), str | None, None) for field in IDS),
+            *((attribute(field), str | None, None) for field in TEXTS),
             *((attribute(field), float | None, None) for field in NUMBERS),
             *((attribute(field), datetime | None, None) for field in TIMES),
         ],

@@ -7,12 +7,18 @@ item, and gets its code and a sentence.
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from fleetmeter.readings.ids import DEVICE_ID_RULE, is_device_id
+from fleetmeter.readings.ids import (
+    DEVICE_ID_RULE,
+    SESSION_ID_RULE,
+    is_device_id,
+    is_session_id,
+)
 from fleetmeter.readings.kinds import (
     KINDS,
     MAX_INTERVAL_KWH,
     MAX_REGISTER_KWH,
     METER,
+    SESSION,
     DeviceKind,
     Measurement,
 )
@@ -75,6 +81,9 @@ class Reading(NamedTuple):
     values: tuple[int | None, ...]
     """Of the kind's measurements, in their order; None is absent."""
 
+    session_id: str | None = None
+    """The plug-in or transaction that it belongs to."""
+
     dropped: tuple[Invalid, ...] = ()
     """Why values of measurements were left out."""
 
@@ -109,6 +118,10 @@ def checked(item: Telemetry, bounds: Bounds) -> Reading:
             f"has nothing that was measured; send {energy.field}, {energy.register_field} or "
             "another measurement",
         )
+    session_id = item.session_id
+    if session_id is not None and (invalid := unusable(SESSION, session_id)) is not None:
+        dropped.append(invalid)
+        session_id = None
     meter_id = item.meter_id if kind.charges else None
     if meter_id is not None:
         _check_id(meter_id, METER.id_field)
@@ -123,6 +136,7 @@ def checked(item: Telemetry, bounds: Bounds) -> Reading:
         meter_id,
         interval_start,
         values,
+        session_id,
         tuple(dropped),
     )
 
@@ -190,9 +204,13 @@ def _value(item: Telemetry, measurement: Measurement, dropped: list[Invalid]) ->
     return round(value * measurement.scale)
 
 
-def unusable(measurement: Measurement, value: float) -> Invalid | None:
+def unusable(measurement: Measurement, value: float | str) -> Invalid | None:
     """Return why a value cannot be; None when it can."""
     field = measurement.field
+    if isinstance(value, str):
+        if is_session_id(value):
+            return None
+        return Invalid("invalid_id", f"{field} {SESSION_ID_RULE}", f"$.{field}")
     if value in measurement.not_available:
         detail = f"{field} is {value:g}, which devices send when it is not available"
         return Invalid("out_of_range", detail, f"$.{field}")

@@ -12,9 +12,10 @@ from fleetmeter.readings.kinds import (
     MAX_INTERVAL_KWH,
     MAX_REGISTER_KWH,
     METER,
+    SESSION,
     DeviceKind,
 )
-from fleetmeter.readings.model import DeviceId, Timestamp
+from fleetmeter.readings.model import DeviceId, SessionId, Timestamp
 from fleetmeter.readings.telemetry import attribute
 
 Struct = type[msgspec.Struct]
@@ -105,6 +106,9 @@ def _fields(kind: DeviceKind) -> list[tuple[Any, ...]]:
     charged_from = Annotated[
         DeviceId, Meta(description="The meter it charges from; wins over the assignment.")
     ]
+    session_id = Annotated[
+        SessionId, Meta(description=f"{SESSION.description}.", examples=[SESSION.example])
+    ]
     return [
         (attribute(kind.id_field), Annotated[DeviceId, Meta(examples=[kind.example_id])]),
         (attribute(energy.field), interval | UnsetType | None, UNSET),
@@ -130,6 +134,7 @@ def _fields(kind: DeviceKind) -> list[tuple[Any, ...]]:
         *([("meter_id", charged_from | None, None)] if kind.charges else []),
         (attribute(energy.register_field), register | UnsetType | None, UNSET),
         ("interval_start", IntervalStart | UnsetType | None, UNSET),
+        (attribute(SESSION.field), session_id | UnsetType | None, UNSET),
         ("reset", Reset | UnsetType, UNSET),
         ("sent_timestamp", SentTimestamp | UnsetType, UNSET),
     ]

@@ -1,5 +1,6 @@
 """The columns of a file of readings, named as in the JSON API."""
 
+from fleetmeter.readings.kinds import SESSION
 from fleetmeter.readings.telemetry import IDS, NUMBERS, TIMES
 
 TIMESTAMP = "timestamp"
@@ -7,5 +8,5 @@ TIMESTAMP = "timestamp"
 DERIVED = ("assignedMeterId", "derivedKwh", "reset", "sentTimestamp")
 """Columns of an export that follow from the others; an import ignores them."""
 
-EXPORTED = (*IDS, *reversed(TIMES), *NUMBERS, *DERIVED)
+EXPORTED = (*IDS, *reversed(TIMES), *NUMBERS, SESSION.field, *DERIVED)
 """What an export has, in that order: what was sent, and then what is derived."""

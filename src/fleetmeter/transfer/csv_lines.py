@@ -15,7 +15,7 @@ import msgspec
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.kinds import KINDS
-from fleetmeter.readings.telemetry import FIELDS, IDS, TIMES, Telemetry
+from fleetmeter.readings.telemetry import FIELDS, IDS, TEXTS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.columns import DERIVED, TIMESTAMP
 from fleetmeter.transfer.lines import BYTE_ORDER_MARK, MAX_LINE, text_of
@@ -251,7 +251,7 @@ def _unquoted(cells: list[bytes]) -> list[bytes]:
 
 def _column(name: str, cells: list[bytes]) -> Iterable[Any]:
     """A column as JSON takes it, all of it strictly. Raises DecodeError."""
-    if name in IDS:
+    if name in TEXTS:
         strings = _strings.decode(b'["' + b'","'.join(cells) + b'"]')
         return [string or None for string in strings] if b"" in cells else strings
     if name in TIMES:
@@ -274,7 +274,7 @@ def _value(name: str, cell: str) -> Any:
     """One cell. Raises Invalid."""
     if not cell:
         return None
-    if name in IDS:
+    if name in TEXTS:
         return cell
     path = f"$.{name}"
     try:

@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.telemetry import IDS, TIMES
+from fleetmeter.readings.telemetry import TEXTS, TIMES
 from fleetmeter.transfer.columns import EXPORTED
 
 ROW_GROUP_READINGS = 131_072
@@ -79,7 +79,7 @@ class ParquetMaker:
 def _schema(pa: Any) -> Any:
     """The columns of an export, by type."""
     text, number = pa.dictionary(pa.int32(), pa.string()), pa.float64()
-    types = dict.fromkeys((*IDS, "assignedMeterId"), text)
+    types = dict.fromkeys((*TEXTS, "assignedMeterId"), text)
     types |= dict.fromkeys((*TIMES, "sentTimestamp"), pa.timestamp("us", "UTC")) | {
         "reset": pa.bool_()
     }

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from fleetmeter.readings.telemetry import FIELDS, IDS, TIMES, Telemetry
+from fleetmeter.readings.telemetry import FIELDS, TEXTS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.blocks import Block, Position
 from fleetmeter.transfer.csv_lines import (
@@ -120,7 +120,7 @@ def _converter(name: str, kind: Any) -> Callable[[Any], Iterable[Any]]:
     if types.is_null(kind):
         return lambda column: repeat(None, len(column))
     string = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    if name in IDS:
+    if name in TEXTS:
         if string:
             return _strings
         needed = "a string"

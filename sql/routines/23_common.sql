@@ -1,0 +1,178 @@
+-- What a meter and the vehicles on it measured in the time that both cover: of quarter hours that they cover in part.
+
+-- How many milliseconds some ranges of time are together.
+create or replace function ms_of(p_ranges tstzmultirange)
+returns bigint
+language sql
+immutable
+parallel safe
+begin atomic
+    select coalesce(sum(ms_between(lower(r.range), upper(r.range))), 0)::bigint
+    from unnest(p_ranges) as r (range);
+end;
+
+-- The part of an interval's energy that lies in some ranges of time.
+create or replace function energy_in(
+    p_energy_mwh bigint,
+    p_starts timestamptz,
+    p_ends timestamptz,
+    p_ranges tstzmultirange
+)
+returns bigint
+language sql
+immutable
+parallel safe
+begin atomic
+    select coalesce(sum(energy_within(p_energy_mwh, p_starts, p_ends, lower(r.range), upper(r.range))), 0)::bigint
+    from unnest(p_ranges * tstzmultirange(tstzrange(p_starts, p_ends, '(]'))) as r (range);
+end;
+
+-- For each quarter hour, vehicle and meter that are named: the time in the window (p_from, p_to] that the meter and at
+-- least one of its vehicles cover is common to them. Its AC is shared in proportion to their DC in it, as in a whole
+-- quarter hour (apportion). A row for each device that covers some of it: of a vehicle its DC, its share of AC, and how
+-- long; of the meter (device = meter) all of it. From history by the primary key and from spread_energy by its own: of
+-- history that was dropped there is nothing to compare.
+create or replace function common_energy(
+    p_buckets timestamptz[],
+    p_meters integer[],
+    p_vehicles integer[],
+    p_from timestamptz,
+    p_to timestamptz
+)
+returns table (
+    bucket timestamptz,
+    meter integer,
+    device integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    common_ms bigint
+)
+language plpgsql
+stable
+-- not called where no quarter hour is covered in part
+strict
+-- planned for these times: no other chunk is opened
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_first timestamptz;
+    l_last timestamptz;
+begin
+    select min(b.bucket), max(b.bucket) + interval '15 minutes'
+    into l_first, l_last
+    from unnest(p_buckets) as b (bucket)
+    where b.bucket >= kept_since();
+    return query
+    with devices_there as (
+        select k.bucket, k.meter, k.vehicle as device
+        from unnest(p_buckets, p_meters, p_vehicles) as k (bucket, meter, vehicle)
+        where k.bucket >= l_first
+        union
+        select k.bucket, k.meter, k.meter
+        from unnest(p_buckets, p_meters) as k (bucket, meter)
+        where k.bucket >= l_first
+    ),
+    intervals as materialized (
+        select
+            d.bucket, d.meter, d.device, i.energy_mwh, i.starts, i.ends, tstzrange(i.starts, i.ends, '(]') as time
+        from devices_there as d
+        cross join lateral (
+            select h.energy_mwh, start_of(h.time, h.span_ms) as starts, h.time as ends
+            from readings as h
+            where h.device = d.device
+                and h.time > d.bucket
+                and h.time <= d.bucket + interval '15 minutes'
+                and h.time > l_first
+                and h.time <= l_last
+                and h.span_ms > 0
+                and not h.spread
+                and (h.meter = d.meter or d.device = d.meter)
+            union all
+            select s.energy_mwh, s.starts, least(s.ends, d.bucket + interval '15 minutes')
+            from spread_energy as s
+            where s.device = d.device
+                and s.bucket = d.bucket + interval '1 microsecond'
+                and s.bucket > l_first
+                and s.bucket <= l_last
+                and (s.meter = d.meter or d.device = d.meter)
+        ) as i
+        where i.starts < i.ends
+    ),
+    common as materialized (
+        select
+            i.bucket,
+            i.meter,
+            range_agg(i.time) filter (where i.device = i.meter)
+            * range_agg(i.time) filter (where i.device <> i.meter)
+            * tstzmultirange(tstzrange(p_from, p_to, '(]')) as times
+        from intervals as i
+        group by 1, 2
+    ),
+    measured as (
+        select
+            i.bucket,
+            i.meter,
+            i.device,
+            sum(
+                case
+                    when c.times @> i.time then i.energy_mwh
+                    when c.times && i.time then energy_in(i.energy_mwh, i.starts, i.ends, c.times)
+                    else 0
+                end
+            )::bigint as energy_mwh,
+            ms_of(range_agg(i.time) * c.times) as common_ms
+        from intervals as i
+        join common as c
+            on c.bucket = i.bucket
+            and c.meter = i.meter
+        group by 1, 2, 3, c.times
+    ),
+    running as (
+        select
+            m.*,
+            max(m.energy_mwh) filter (where m.device = m.meter) over quarter as metered_mwh,
+            sum(m.energy_mwh) filter (where m.device <> m.meter) over quarter as total_mwh,
+            sum(m.energy_mwh) filter (where m.device <> m.meter) over (quarter order by v.id) as running_mwh
+        from measured as m
+        join devices as v
+            on v.device = m.device
+        where m.common_ms > 0
+        window quarter as (partition by m.bucket, m.meter)
+    )
+    select
+        r.bucket,
+        r.meter,
+        r.device,
+        case when r.device <> r.meter then r.energy_mwh end,
+        case
+            when r.device = r.meter then r.energy_mwh
+            else apportion(
+                r.metered_mwh, (r.running_mwh - r.energy_mwh)::bigint, r.energy_mwh, r.total_mwh::bigint
+            )
+        end,
+        r.common_ms
+    from running as r;
+end;
+$$;
+
+-- The same for one meter and quarter hour: of any vehicle that ever charged there.
+create or replace function common_energy_at(p_bucket timestamptz, p_meter integer)
+returns table (device integer, dc_mwh bigint, ac_mwh bigint)
+language plpgsql
+stable
+strict
+as $$
+declare
+    l_vehicles constant integer[] := array(select v.vehicle from meter_vehicles as v where v.meter = p_meter);
+begin
+    return query
+    select c.device, c.dc_mwh, c.ac_mwh
+    from common_energy(
+        array_fill(p_bucket, array[cardinality(l_vehicles)]),
+        array_fill(p_meter, array[cardinality(l_vehicles)]),
+        l_vehicles,
+        p_bucket,
+        p_bucket + interval '15 minutes'
+    ) as c;
+end;
+$$;

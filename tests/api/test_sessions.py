@@ -1,0 +1,169 @@
+"""Charging sessions: what they span, what binds them, and what a coarse register makes of them."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.test_intervals import midday
+from tests.conftest import post, rfc3339
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+def reading(vehicle: str, at: datetime, **fields: Any) -> dict[str, Any]:
+    return {"vehicleId": vehicle, "timestamp": rfc3339(at), **fields}
+
+
+def sessions(client: httpx.Client, vehicle: str, day: datetime) -> list[dict[str, Any]]:
+    """All around a day, oldest first."""
+    window = {"from": rfc3339(day - 30 * HOUR), "to": rfc3339(day + 30 * HOUR)}
+    answer = client.get(f"/v1/vehicles/{vehicle}/sessions", params=window)
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"][::-1]
+    assert all(item["meanPower"] <= item["peakPower"] for item in items)
+    return items
+
+
+def coarse(start: datetime, power_kw: float, step_kwh: float) -> Callable[[datetime], float]:
+    """What a register shows that only has whole steps, of a charge that begins then."""
+
+    def total(at: datetime) -> float:
+        charged = max((at - start) / HOUR, 0) * power_kw
+        return round(700 + int(charged / step_kwh + 1e-9) * step_kwh, 1)
+
+    return total
+
+
+@pytest.mark.parametrize(
+    ("step_kwh", "power_kw", "every_s"),
+    [(1, 1.4, 60), (1, 3.7, 300), (1, 11, 30), (0.5, 1.4, 60), (0.5, 2.3, 600), (0.1, 0.3, 60)],
+)
+def test_a_coarse_register_gives_one_session_at_the_true_power(
+    client: httpx.Client, uid: str, step_kwh: float, power_kw: float, every_s: int
+) -> None:
+    start, every = midday(3), timedelta(seconds=every_s)
+    total = coarse(start, power_kw, step_kwh)
+    times = [start - 5 * HOUR + n * every for n in range(10 * HOUR // every + 1)]
+    post(client, *(reading(f"{uid}V", at, kwhDeliveredDcTotal=total(at)) for at in times))
+    (session,) = sessions(client, f"{uid}V", start)
+    assert session["energyDeliveredDc"] == pytest.approx(total(times[-1]) - 700)
+    assert session["meanPower"] == pytest.approx(power_kw, rel=0.06)
+    assert session["peakPower"] < 1.35 * power_kw  # one step is seen late, the next in time
+    assert abs(datetime.fromisoformat(session["from"]) - start) < 0.3 * HOUR
+    assert (session["meterStart"], session["meterEnd"]) == (700, total(times[-1]))
+
+
+def test_two_nights_of_a_coarse_register_are_two_sessions(client: httpx.Client, uid: str) -> None:
+    start = midday(3)
+    night = coarse(start, 3.6, 1), coarse(start + 14 * HOUR, 3.6, 1)
+
+    def total(at: datetime) -> float:
+        return night[0](min(at, start + 3 * HOUR)) + night[1](at) - 700
+
+    times = [start + n * MINUTE for n in range(0, 20 * 60, 5)]
+    post(client, *(reading(f"{uid}V", at, kwhDeliveredDcTotal=total(at)) for at in times))
+    first, second = sessions(client, f"{uid}V", start)
+    assert first["energyDeliveredDc"] == pytest.approx(10, abs=1)
+    assert datetime.fromisoformat(second["from"]) >= start + 14 * HOUR - 0.3 * HOUR
+    assert first["meterEnd"] == second["meterStart"]
+
+
+def test_a_register_that_is_silent_between_charges_has_a_session_for_each(
+    client: httpx.Client, uid: str
+) -> None:
+    start = midday(3)
+    plugged = [start, start + 20 * HOUR]
+    readings = [
+        reading(f"{uid}V", at + n * MINUTE, kwhDeliveredDcTotal=round(40 + (30 * k + n) * 0.12, 2))
+        for k, at in enumerate(plugged)
+        for n in range(1, 31)
+    ]
+    post(client, *readings)
+    first, second = sessions(client, f"{uid}V", start)
+    assert first["from"] == rfc3339(start + MINUTE)  # its first reading only opens the register
+    assert second["from"] == rfc3339(plugged[1])
+    assert second["energyDeliveredDc"] == pytest.approx(3.6)
+    assert second["meanPower"] == pytest.approx(7.2)
+    assert second["peakPower"] == pytest.approx(7.2)
+
+
+def test_a_session_id_binds_readings_over_a_pause(client: httpx.Client, uid: str) -> None:
+    start = midday(3)
+    vehicle = f"{uid}V"
+    charging = [(0, "T-1"), (1, "T-1"), (180, "T-1"), (181, None), (182, "T-1"), (183, "T-2")]
+    post(
+        client,
+        *(
+            reading(
+                vehicle,
+                start + n * MINUTE,
+                kwhDeliveredDc=0.1,
+                soc=40 + n % 9,
+                **({"sessionId": id_} if id_ else {}),
+            )
+            for n, id_ in charging
+        ),
+    )
+    first, second = sessions(client, vehicle, start)
+    assert (first["sessionId"], first["energyDeliveredDc"]) == ("T-1", 0.5)
+    assert (first["from"], first["to"]) == (
+        rfc3339(start - MINUTE),
+        rfc3339(start + 182 * MINUTE),
+    )
+    assert (second["sessionId"], second["energyDeliveredDc"]) == ("T-2", 0.1)
+    # windows that the pause lies between list it once
+    for begin, found in ((start + 10 * MINUTE, ["T-2"]), (start - 2 * MINUTE, ["T-2", "T-1"])):
+        window = {"from": rfc3339(begin), "to": rfc3339(start + 5 * HOUR)}
+        items = client.get(f"/v1/vehicles/{vehicle}/sessions", params=window).json()["items"]
+        assert [item["sessionId"] for item in items] == found
+
+
+def test_a_session_id_comes_back_in_readings_and_may_come_late(
+    client: httpx.Client, uid: str
+) -> None:
+    at = midday(2)
+    for fields in (
+        {"kwhDeliveredDc": 1},
+        {"sessionId": 'a, "b"', "soc": 4},
+        {"sessionId": "x" * 65},
+    ):
+        answer = post(client, reading(f"{uid}V", at, **({"soc": 4} | fields)))
+        assert answer["rejected"] == []
+    (warning,) = answer["warnings"]
+    assert (warning["code"], warning["path"]) == ("dropped_field", "$.sessionId")
+    answer = client.post("/v1/ingest", json=reading(f"{uid}V", at, soc=4, sessionId="another"))
+    assert answer.json()["rejected"][0]["code"] == "conflict"
+    window = {"from": rfc3339(at), "to": rfc3339(at + MINUTE)}
+    items = client.get(f"/v1/vehicles/{uid}V/readings", params=window).json()["items"]
+    assert [item["sessionId"] for item in items] == ['a, "b"']
+    assert client.get(f"/v1/vehicles/{uid}V").json()["sessionId"] == 'a, "b"'
+    exported = client.get("/v1/export", params={"vehicleId": f"{uid}V", **window}).text
+    (line,) = csv.DictReader(io.StringIO(exported))
+    assert line["sessionId"] == 'a, "b"'
+    correction = {"vehicleId": f"{uid}V", "timestamp": rfc3339(at), "sessionId": "c"}
+    answer = client.post("/v1/corrections", json=correction | {"who": "a test", "reason": "so"})
+    assert answer.json()["reading"]["sessionId"] == "c"
+
+
+def test_a_finished_session_is_one_reading(client: httpx.Client, uid: str) -> None:
+    end = midday(3)
+    done = {"intervalStart": rfc3339(end - 4 * HOUR), "kwhDeliveredDc": 27, "sessionId": "T-9"}
+    post(client, reading(f"{uid}V", end, **done))
+    (session,) = sessions(client, f"{uid}V", end)
+    assert (session["from"], session["to"]) == (rfc3339(end - 4 * HOUR), rfc3339(end))
+    assert session["meanPower"] == session["peakPower"] == 6.75
+    assert (session["meterStart"], session["meterEnd"]) == (None, None)
+
+
+def test_intervals_that_overlap_have_no_mean_above_the_peak(client: httpx.Client, uid: str) -> None:
+    at = midday(3)
+    starts = {"intervalStart": rfc3339(at - HOUR), "kwhDeliveredDc": 5}
+    post(client, *(reading(f"{uid}V", at + n * MINUTE, **starts) for n in range(3)))
+    (session,) = sessions(client, f"{uid}V", at)
+    assert session["meanPower"] == session["peakPower"] == pytest.approx(15 * 60 / 62)
