@@ -161,3 +161,15 @@ def test_readings_that_arrive_together_keep_what_lies_between_them(sent: list[da
         assert timedelta() <= clock - offset - time < timedelta(seconds=1)
     order = sorted(range(len(sent)), key=lambda place: (sent[place], place))
     assert [found[place] for place in order] == sorted(found), "in the order of the clock"
+
+
+def test_of_a_long_item_only_the_beginning_is_looked_at() -> None:
+    decoder = BatchDecoder("json", 10)
+    decoder.feed(
+        b'[{"meterId":"M-1","soc":"' + b"x" * 1_000_000 + b'"},{"meterId":"M-2","soc":"4"}]'
+    )
+    first, second = decoder.finish()
+    assert isinstance(first, Invalid)
+    assert len(first.sent) < 20_000
+    assert (device_of(first), device_of(second)) == (("meter", "M-1"), ("meter", "M-2"))
+    assert len(example(first)) <= MOST_EXAMPLE

@@ -36,8 +36,8 @@ def refusal_of(item: int, reading: Telemetry, status: int) -> Rejection:
         assert reading.timestamp is not None  # noqa: S101 - it was checked
         time = rfc3339(time_of(microseconds(reading.timestamp)))
         detail = (
-            f"{device_id} has a reading of {time} with other values, which stays; to replace it, "
-            "send a correction (POST /v1/corrections)"
+            f"{device_id} has a reading of {time} with other values, which stays, or stays voided; "
+            "to replace it, send a correction (POST /v1/corrections)"
         )
         return Rejection(item, "conflict", detail)
     return Rejection(item, "mixed_energy", _mixed(kind, reading).format(device_id))

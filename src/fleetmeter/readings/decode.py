@@ -28,6 +28,9 @@ _msgpack = msgspec.msgpack.Decoder(Telemetry)
 _msgpack_array = msgspec.msgpack.Decoder(list[Telemetry])
 _msgpack_split = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
+_MOST_SENT = 16_384
+"""How much is kept of an item that cannot be decoded, bytes: to say whose it was."""
+
 _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -72,7 +75,7 @@ def _decoded(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> 
     try:
         return decode_one(item, decode)
     except Invalid as invalid:
-        invalid.sent = bytes(item)
+        invalid.sent = bytes(memoryview(item)[:_MOST_SENT])
         return invalid
 
 

@@ -59,7 +59,7 @@ class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of
         self.detail = detail
         self.path = path
         self.sent: bytes = b""
-        """The item, where it could not be decoded."""
+        """The item, where it could not be decoded; its beginning, if it was long."""
 
 
 class Reading(NamedTuple):
