@@ -160,3 +160,17 @@ def test_a_person_who_resolves_it_is_not_told_again_while_it_lasts(place: Place)
     place.look(start + 71 * MINUTE)
     (found,) = place.found("settled")
     assert (found["status"], found["ended_at"]) == ("resolved", None)
+
+
+def test_what_nobody_has_seen_for_long_is_dropped(place: Place) -> None:
+    place.refuse("old", NOW - timedelta(days=91))
+    place.refuse("kept", NOW - timedelta(days=89))
+    place.db.fetch("update kept_history set since = '2020-01-01'")
+    for time in ("2019-12-31", "2020-01-02"):
+        place.db.fetch(f"insert into arrival_stamps values (1, '{time}', now(), 0)")
+    place.db.fetch("select drop_old_versions()")
+    rows = place.db.fetch("select id from rejections where id in ('old', 'kept')")
+    assert [row["id"] for row in rows] == ["kept"]
+    assert place.db.value("select array_agg(time) from arrival_stamps where device = 1") == [
+        datetime(2020, 1, 2, tzinfo=UTC)
+    ]
