@@ -16,6 +16,7 @@ from fleetmeter.simulate.link import MINUTE_US, Arrival, Link
 from fleetmeter.simulate.meter_faults import dips, exaggerated, lost, lumped, restarted, voltages
 from fleetmeter.simulate.profiles import MeterProfile, VehicleProfile
 from fleetmeter.simulate.readings import Kind
+from fleetmeter.simulate.registers import Register
 from fleetmeter.simulate.vehicle import HOUR, Minutes
 
 _SWING_MV = 2000
@@ -104,6 +105,7 @@ class ReportedVehicle:
         self.link = link
         self._reporter = Reporter(rng, profile.interval_min, first_us)
         self._total_mwh = rng.randrange(1_000, 50_000) * 1_000_000 if profile.sends_register else 0
+        self._shown = Register(seed, "vehicle", profile.number).shown
         self._kind: Kind = "vehicle_registers" if profile.sends_register else "vehicles"
         self._profile = profile
         self._meter_id = meter.meter_id if profile.declares_meter else None
@@ -156,7 +158,7 @@ class ReportedVehicle:
         totals = []
         for energy in energies:
             self._total_mwh += energy
-            totals.append(self._total_mwh)
+            totals.append(self._shown(self._total_mwh))
         return totals
 
     def _with_faults(
@@ -183,6 +185,7 @@ class ReportedMeter:
         self._reporter = Reporter(self._rng, profile.interval_min, first_us)
         self._total_mwh = self._rng.randrange(1_000, 50_000) * 1_000_000
         self._shown_mwh = self._total_mwh
+        self._shown = Register(seed, "meter", profile.number).shown
         self._held_mwh = 0
         self._charging = OnlyWhileCharging()
         self._kind: Kind = "meter_registers" if profile.sends_register else "meters"
@@ -263,5 +266,5 @@ class ReportedMeter:
             if total == 0:
                 self._total_mwh = 0
             self._shown_mwh = total
-            totals.append(0 if dips(begin + number * step, step, faults) else total)
+            totals.append(0 if dips(begin + number * step, step, faults) else self._shown(total))
         return totals
