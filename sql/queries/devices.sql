@@ -3,8 +3,8 @@
 -- name: device(kind, device_id)^
 -- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
 select
-    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
+    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
+    d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
@@ -20,8 +20,8 @@ where d.kind = :kind
 -- name: devices(kind, after, limit)
 -- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
 select
-    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone, d.register_rollover_mwh,
-    d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
+    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
+    d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, r.energy_mwh as derived_reverse_mwh
 from devices as d
 join live_state as s
     on s.device = d.device
