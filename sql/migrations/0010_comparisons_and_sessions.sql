@@ -13,8 +13,8 @@ alter table accounted_energy
 -- routines that have other columns now are made again
 drop function if exists energy_slices, vehicle_energy, meters_energy, meter_shares, fleet_energy, fleet_sums cascade;
 
--- The charging sessions that readings say they belong to, a plug-in or a transaction: ids by number, since most readings of
--- a session have the same.
+-- The charging sessions that readings say they belong to, a plug-in or a transaction: ids by number, since all readings
+-- of a session have the same.
 create table session_ids (
     session integer generated always as identity primary key,
     id text collate "C" not null unique

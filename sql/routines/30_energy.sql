@@ -63,9 +63,9 @@ end;
 -- vehicles that charged at its meters.
 --
 -- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
--- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first. `is_common` is true
--- where the meter and a vehicle on it cover the slice, false where both cover a part of it, and null where one of them
--- covers nothing.
+-- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first. `is_common` is
+-- true where the meter and a vehicle on it cover the slice (each may lack half of the tolerance), false where both cover a
+-- part of it, and null where one of them covers nothing.
 create or replace function energy_slices(
     p_devices integer[],
     p_from timestamptz,
@@ -118,7 +118,7 @@ begin atomic
             and comparable(g.meter_covered_ms, g.least_covered_ms, g.most_covered_ms, p_least_match),
         case
             when g.meter_covered_ms > 0 and g.most_covered_ms > 0 and g.meter is not null
-                then least(g.meter_covered_ms, g.most_covered_ms) >= g.elapsed_ms * p_least_match
+                then least(g.meter_covered_ms, g.most_covered_ms) >= g.elapsed_ms * (1 + p_least_match) / 2
                     -- nobody charges yet: which part of the running slice it is makes no difference
                     or g.total_mwh = 0 and g.bucket + p_unit > now()
         end,
@@ -261,8 +261,8 @@ begin atomic
     ) as g;
 end;
 
--- The quarter hours of energy_slices(), with what of their energy can be compared: DC and AC of the time that a vehicle and
--- its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a part,
+-- The quarter hours of energy_slices(), with what of their energy can be compared: DC and AC of the time that a vehicle
+-- and its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a part,
 -- their readings say which (common_energy); else there is nothing, null. In a meter's own row it is the time that it
 -- and any vehicle cover.
 create or replace function compared_slices(
@@ -379,7 +379,8 @@ from (
         case
             when s.meter_covered_ms > 0 and s.most_covered_ms > 0 and s.meter is not null
                 then least(s.meter_covered_ms, s.most_covered_ms)
-                    >= elapsed_ms(quarter_of(s.bucket), quarter_of(s.bucket) + interval '15 minutes') * s.least_match
+                    >= elapsed_ms(quarter_of(s.bucket), quarter_of(s.bucket) + interval '15 minutes')
+                        * (1 + s.least_match) / 2
         end as is_common
     from (
         select

@@ -117,8 +117,9 @@ begin
 end;
 $$;
 
--- Sums to be added up by bucket and vehicle, meter or both. Where the meter is null, the vehicle was at no meter. Columns of the meter itself (AC that nobody took among them, null when it
--- reported nothing) stand in only one of its rows a quarter hour, without a vehicle when nobody was there.
+-- Sums to be added up by bucket and vehicle, meter or both. Where the meter is null, the vehicle was at no meter. Columns
+-- of the meter itself (AC that nobody took among them, null when it reported nothing) stand in only one of its rows a
+-- quarter hour, without a vehicle when nobody was there. What is left out of the comparison is null where nothing is.
 create or replace function fleet_energy(p_bounds timestamptz[])
 returns table (
     starts timestamptz,

@@ -1,5 +1,5 @@
--- Charging sessions, derived from one vehicle's readings with energy, its steps: runs of steps whose intervals follow each
--- other. docs/energy-accounting.md has the rules with worked numbers.
+-- Charging sessions, derived from one vehicle's readings with energy, its steps: runs of steps whose intervals follow
+-- each other. docs/energy-accounting.md has the rules with worked numbers.
 
 -- The most that a step of a coarse register may be apart from the one before, in the same session.
 create or replace function longest_step()
@@ -94,8 +94,8 @@ $$;
 
 -- A session belongs to the window that it begins in, and is given whole, so that neighbouring windows have each once.
 --
--- A register shows whole units of its resolution, here the greatest common divisor of what it showed. While it shows the
--- same, up to one unit has been used: as long as that takes at the pace of the steps around is no pause. And when it is
+-- A register shows whole units of its resolution, here the greatest common divisor of what it showed. While it shows
+-- the same, up to one unit has been used: as long as that takes at the pace of the steps around is no pause. And when it is
 -- read after a rest, its energy was used at the end of that: if the step after it shows more than four times the power,
 -- at that power.
 create or replace function charging_sessions(p_vehicle text, p_from timestamptz, p_to timestamptz)

@@ -21,6 +21,8 @@ MICROSECOND = timedelta(microseconds=1)
 MILLISECOND = timedelta(milliseconds=1)
 DEFAULT_INTERVAL_S = 60
 LEAST_MATCH = 0.9
+"""Each of both sides may lack half of the tolerance."""
+
 SESSION_GAP = timedelta(minutes=15)
 LONGEST_STEP = timedelta(hours=4)
 
@@ -137,7 +139,8 @@ class Slice:
         """Whether the meter and a vehicle on it cover the slice, or nearly."""
         most = max((self.covered(vehicle) for vehicle in self.at(meter)), default=NOTHING)
         both = min(most, self.meters[meter].covered) if meter in self.meters else NOTHING
-        return both > NOTHING and both // MILLISECOND >= LEAST_MATCH * (self.length // MILLISECOND)
+        least = (1 + LEAST_MATCH) / 2 * (self.length // MILLISECOND)
+        return both > NOTHING and both // MILLISECOND >= least
 
     def compared(self, meter: str) -> dict[str, tuple[timedelta, int, int]]:
         """Of a meter and the vehicles on it: the time that both cover, DC, and share of the AC.
