@@ -1,6 +1,6 @@
 """What devices in the field get wrong, from readings sent over HTTP to the anomaly."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,8 @@ def wait(client: httpx.Client, device_id: str, kind: str, **fields: Any) -> dict
 
 
 def assign(client: httpx.Client, vehicle_id: str, meter_id: str) -> None:
-    answer = client.put(f"/v1/vehicles/{vehicle_id}/meter", json={"meterId": meter_id})
-    answer.raise_for_status()
-
-
-def meter_day(shown: Callable[[datetime], float]) -> list[dict[str, Any]]:
-    return [meter_reading("M", time, shown(time)) for time in minutes(0, 24)]
+    assignment = {"meterId": meter_id, "since": DAY.isoformat()}
+    client.put(f"/v1/vehicles/{vehicle_id}/meter", json=assignment).raise_for_status()
 
 
 def test_a_clock_five_hours_early_and_the_cause_when_the_meter_comes_later(
