@@ -277,6 +277,7 @@ def test_an_export_goes_on_behind_any_id(
     ]
 
 
+@pytest.mark.postgresql  # what a purge and an export do is tested on both engines
 def test_the_command_line_takes_any_id(
     client: httpx.Client,
     database_url: str,

@@ -443,7 +443,7 @@ def drop_old_history(place: Place) -> None:
 
 
 @settings(
-    max_examples=12 * EXAMPLES,
+    max_examples=8 * EXAMPLES,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

@@ -333,7 +333,7 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 
 @pytest.mark.usefixtures("rolled_up")
 @settings(
-    max_examples=12 * EXAMPLES,
+    max_examples=8 * EXAMPLES,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
