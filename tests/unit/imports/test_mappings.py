@@ -48,6 +48,13 @@ def test_names_are_found_whatever_their_case_and_spaces_and_by_place() -> None:
     assert read.column("kwh_consumed_ac") == [1.5]
 
 
+def test_a_name_with_a_star_is_the_only_column_that_fits() -> None:
+    mapping = METER + "kwhConsumedAc = 'Energy (*)'"
+    assert Imported("Date,Energy (A)\n2026-02-09,1\n", mapping).column("kwh_consumed_ac") == [1]
+    with pytest.raises(SourceError, match=r"needs the columns Energy \(\*\)"):
+        Imported("Date,Energy (A),Energy (B)\n2026-02-09,1,2\n", mapping)
+
+
 def test_ids_are_translated_and_joined_and_numbers_are_no_decimals() -> None:
     text = "t,site,box,kwh\n2026-02-09T10:00Z,A,1,1\n2026-02-09T10:00Z,A,2,1\n"
     mapping = """
@@ -100,6 +107,26 @@ def test_two_columns_say_when_an_interval_was() -> None:
         "from,to,kwh\n2026-02-09 10:00,2026-02-09 12:00,3\n", mapping + "kwhConsumedAc = 'kwh'"
     )
     assert (read.starts, read.times) == (["02-09 10:00"], ["02-09 12:00"])
+
+
+def test_the_zone_of_the_command_line_is_that_of_all_times() -> None:
+    mapping = """
+        time = { column = "to", format = "day-first", zone = "UTC" }
+        start = "from"
+        [fields]
+        meterId = { constant = "M" }
+        kwhConsumedAc = "kwh"
+    """
+    text = "from,to,kwh\n09.02.2026 10:00,09.02.2026 12:00,3\n"
+    read = Imported(text, mapping, zone="Europe/Berlin")
+    assert (read.starts, read.times) == (["02-09 09:00"], ["02-09 11:00"])
+
+
+def test_rows_without_values_are_part_of_the_order_of_times() -> None:
+    mapping = METER.replace("UTC", "Europe/Berlin") + "kwhConsumedAc = 'kwh'"
+    hours = [("01:00", 1), ("02:00", ""), ("02:00", 2), ("03:00", 3)]
+    read = Imported(csv(["Date", "kwh"], *([f"2026-10-25 {h}", v] for h, v in hours)), mapping)
+    assert [each[-5:] for each in read.times] == ["23:00", "01:00", "02:00"]
 
 
 def test_date_and_time_of_day_stand_apart() -> None:
@@ -224,6 +251,7 @@ def test_an_import_goes_on_after_any_block_with_the_same_readings() -> None:
         (METER + "kwhConsumedAc = { column = 'a', unit = 'kW' }", "it can be kWh, Wh, MWh"),
         (METER + "kwhConsumedAc = { column = 'a', constant = 5 }", "one of column, constant"),
         (METER + "kwhConsumedAc = { unit = 'Wh' }", "one of column, constant"),
+        ("device = 'M'\n" + METER + "kwhConsumedAc = { each = '*' }", "a device in each column"),
         (METER.replace("UTC", "Europe/Berlim") + "voltage = 'v'", "did you mean Europe/Berlin"),
         (METER.replace("zone", "stamp = 'start', zone") + "voltage = 'v'", "need the length"),
         (METER.replace("zone", "interval = '5 weeks', zone") + "voltage = 'v'", "5 weeks"),

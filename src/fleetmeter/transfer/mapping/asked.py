@@ -53,12 +53,12 @@ class Asked(NamedTuple):
             merged["fields"] = kept | said["fields"]
         if self.device is not None:
             merged["device"] = self.device
-        if self.zone is not None:
-            for key in ("time", "start"):
-                if key in merged:
-                    time = merged[key]
-                    time = time if isinstance(time, dict) else {"column": time}
-                    merged[key] = time | {"zone": self.zone}
+        if self.zone is not None and "time" in merged:
+            zone = {"zone": self.zone}
+            time = merged.get("time")
+            merged["time"] = (time if isinstance(time, dict) else {"column": time}) | zone
+            if isinstance(merged.get("start"), dict):
+                merged["start"] |= zone
         return merged
 
 

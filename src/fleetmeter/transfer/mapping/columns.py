@@ -18,11 +18,17 @@ class Columns:
         self._folded = {folded(name): place for name, place in self._exact.items()}
 
     def place(self, column: Column) -> int | None:
-        """Return where a column is, from 0 on; letter case and spaces do not matter."""
+        """Return where a column is, from 0 on; letter case and spaces do not matter.
+
+        One with * is the only one that fits.
+        """
         if isinstance(column, int):
             return column - 1 if 1 <= column <= len(self.names) else None
-        found = self._exact.get(column)
-        return found if found is not None else self._folded.get(folded(column))
+        found = self._exact.get(column, self._folded.get(folded(column)))
+        if found is None and "*" in column:
+            fitting = list(self.each(column))
+            found = fitting[0] if len(fitting) == 1 else None
+        return found
 
     def each(self, wanted: str | Sequence[str], used: Iterable[Column] = ()) -> dict[int, str]:
         """Return the places of the columns that are a device each, with what tells it.

@@ -177,13 +177,20 @@ def bind(mapping: Mapping) -> Bound:
         if not (is_wide and name in IDS and _sources(value) == 0):  # the header tells the id
             _check_field(name, value)
     kind = _kind(mapping, fields)
+    if mapping.device is not None and is_wide:
+        raise MappingError(
+            "the mapping has a device in each column, so that --device cannot be all of them; "
+            f'{kind.id_field} = {{ prefix = "{mapping.device}-" }} changes what they are called'
+        )
     if mapping.device is not None and mapping.reader != "ocpp":
         fields[kind.id_field] = Value(constant=mapping.device)
     _check_complete(kind, fields)
     time = mapping.time if isinstance(mapping.time, Time) else Time(column=mapping.time)
     start = mapping.start
     if start is not None and not isinstance(start, Time):
-        start = Time(column=start, format=time.format, zone=time.zone)
+        start = Time(column=start, format=time.format)
+    if start is not None and start.zone is None:
+        start = msgspec.structs.replace(start, zone=time.zone)
     for name, each in (("time", time), ("start", start)):
         if each is not None and (each.column is None) == (each.columns is None):
             raise MappingError(f'{name} needs a column, as in {name} = {{ column = "Date" }}')

@@ -1,6 +1,7 @@
 """Rows of a table as readings, by a mapping."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -83,14 +84,13 @@ class RowReader:
         found: list[Telemetry | Invalid] = []
         interval: tuple[datetime | None, datetime] | None = None
         for device in self._devices:
+            slots: list[Any] = [None] * len(FIELDS)
             try:
-                slots: list[Any] = [None] * len(FIELDS)
                 for place, take, _ in device.takes:
                     slots[place] = take(cells)
                 if not _is_measured(device, slots):
                     continue
-                if interval is None:  # once a row, for a clock remembers
-                    interval = self._interval(cells, self._series_of(cells, slots))
+                interval = interval or self._interval(cells, self._series_of(cells, slots))
                 start, end = interval
                 own = None
                 if self._has_counters:
@@ -102,12 +102,15 @@ class RowReader:
                 slots[_END] = end
                 slots[_START] = start or own
                 found.append(Telemetry(*slots))
+        if interval is None:
+            with suppress(Invalid):  # the clock went on all the same
+                self._interval(cells, self._series_of(cells, slots))
         return found
 
     def _series_of(self, cells: Cells, slots: list[Any]) -> Hashable:
         """Return whose times follow each other in the file."""
         if len(self._devices) > 1:
-            return None
+            return ()
         return (slots[self._id_place], *(cells[place] for place in self._series))
 
     def _interval(self, cells: Cells, series: Any) -> tuple[datetime | None, datetime]:
