@@ -14,10 +14,16 @@ from typing import Any
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.telemetry import FIELDS, IDS, TEXTS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
-from fleetmeter.transfer.columns import DERIVED, TIMESTAMP
+from fleetmeter.transfer.columns import (
+    TIMESTAMP,
+    found_and_missing,
+    ignored,
+    is_meant,
+    missing_columns,
+    misspelled,
+)
 from fleetmeter.transfer.lines import BYTE_ORDER_MARK, MAX_LINE, text_of
 
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -59,7 +65,7 @@ class CsvLines:
             detail = invalid.detail.replace("the line", "the header")
             raise SourceError(f"line {number}: {detail}; save the file as CSV in UTF-8") from None
         self._separator = max(
-            _SEPARATORS, key=lambda each: sum(map(_is_meant, _names(self._header, each)))
+            _SEPARATORS, key=lambda each: sum(map(is_meant, _names(self._header, each)))
         )
         names = _names(self._header, self._separator)
         try:
@@ -147,38 +153,6 @@ def _names(header: str, separator: str) -> list[str]:
     return [name.strip().strip('"').strip() for name in header.split(separator)]
 
 
-_MEANT = {name.lower(): name for name in FIELDS}
-
-
-def _meant(name: str) -> str | None:
-    """The column that a name is about, however it is written."""
-    return _MEANT.get(re.sub("[ _-]", "", name).lower())
-
-
-def _is_meant(name: str) -> bool:
-    return _meant(name) is not None
-
-
-def misspelled(names: Sequence[str]) -> list[str]:
-    """What to say of the columns whose name is almost one that is missing."""
-    return [
-        f"{name}: did you mean {meant}?"
-        for name in names
-        if (meant := _meant(name)) is not None and meant not in names
-    ]
-
-
-def ignored(names: Sequence[str]) -> list[str]:
-    """The columns that mean nothing here."""
-    told = []
-    for name in names:
-        if name not in (*FIELDS, *DERIVED):
-            meant = _meant(name)
-            hint = f" (did you mean {meant}?)" if meant and meant not in names else ""
-            told.append(f"{name or '(no name)'}{hint}")
-    return told
-
-
 def _check_columns(names: list[str]) -> None:
     """Raises SourceError unless a reading of at least one kind can be told from them."""
     known = set(names) & set(FIELDS)
@@ -190,39 +164,6 @@ def _check_columns(names: list[str]) -> None:
     if missing:
         what = f"the header lacks {', '.join(missing)}" if known else "no column is known by name"
         raise SourceError(f"{what}; {found_and_missing(names)}")
-
-
-_SHOWN_COLUMNS = 60
-
-
-def found_and_missing(names: Sequence[str]) -> str:
-    """What to say of columns that make no reading: what they are, what lacks, and what helps."""
-    found = ", ".join(name[:100] or "(no name)" for name in names[:_SHOWN_COLUMNS])
-    lacking = [
-        f"a {kind.name} lacks {', '.join(name for name in needed if name not in names)}"
-        for kind in KINDS
-        if (needed := (kind.id_field, TIMESTAMP, kind.energy.field))
-    ]
-    return (
-        f"the columns found are {found}; {', '.join(lacking)} (or another measurement). Where "
-        "columns have other names or units, --map FILE.toml says which is which, --guess "
-        "proposes such a file, and --preset knows common exports"
-    )
-
-
-def missing_columns(known: set[str]) -> list[str]:
-    """What a file with these columns lacks; nothing, when it can hold readings of one kind."""
-    missing = []
-    kinds = [kind for kind in KINDS if kind.id_field in known]
-    if not kinds:
-        missing.append(" or ".join(IDS))
-    if TIMESTAMP not in known:
-        missing.append(TIMESTAMP)
-    # a vehicle's reading may name its meter too
-    if kinds and all(known.isdisjoint(kind.fields) for kind in kinds):
-        kind = kinds[0]
-        missing.append(f"{kind.energy.field} or another measurement")
-    return missing
 
 
 def _is_padded(block: bytes, separator: bytes) -> bool:

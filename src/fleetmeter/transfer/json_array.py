@@ -9,7 +9,8 @@ from fleetmeter.readings.decode import decode_one
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.blocks import Block, Position
-from fleetmeter.transfer.csv_lines import SourceError, found_and_missing
+from fleetmeter.transfer.columns import found_and_missing
+from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.lines import shown
 from fleetmeter.transfer.tables.table import whole_document
 

@@ -11,15 +11,8 @@ import msgspec
 from fleetmeter.readings.telemetry import FIELDS, TEXTS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.blocks import Block, Position
-from fleetmeter.transfer.csv_lines import (
-    SourceError,
-    decoded_times,
-    found_and_missing,
-    ignored,
-    invalid_timestamp,
-    missing_columns,
-    misspelled,
-)
+from fleetmeter.transfer.columns import found_and_missing, ignored, missing_columns, misspelled
+from fleetmeter.transfer.csv_lines import SourceError, decoded_times, invalid_timestamp
 
 try:
     import pyarrow

@@ -1,17 +1,15 @@
 """A mapping that may fit a file, from the names of its columns and what is in them."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
-from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.mapping.model import ABSENT
-from fleetmeter.transfer.mapping.numbers import number_reader
+from fleetmeter.transfer.mapping.likely import MOST, Likely, likely_fields, or_none
 from fleetmeter.transfer.mapping.samples import Sample
 from fleetmeter.transfer.mapping.times import time_reader
 
@@ -28,31 +26,7 @@ _VEHICLE_WORDS = r"vehicle|^car|vin$|^ev\b|fahrzeug|voertuig"
 _DEVICE_WORDS = (
     r"meter.?(id|no|nr|num)|^meter$|charger|station|device|serial|mpan|ean|^id$|outlet|evse"
 )
-_ENERGY_WORDS = (
-    r"[kKmM]?Wh\b|energ|consum|usage|verbrauch|verbruik|import|charged|delivered|stand|regist"
-)
-_EXPORT_WORDS = r"export|return|feed.?in|einspeis|terug|lever|inject|discharg"
 _PART_WORDS = r"tari|\b[TL]\d|phase|low|high|peak|dal|piek|\b[HN]T\b|\b[abc]\b|[abc]_"
-_POWER_WORDS = r"\bk?W\b|power|leistung|vermogen"
-_UNIT = re.compile(
-    r"(?<![A-Za-z])(GWh|MWh|kWh|KWH|kwh|Wh|WH|MW|kW|KW|W|°F|°C|mV|V|%|km|mi|miles)(?![A-Za-z])"
-)
-_LIKE_UNIT = {"KWH": "kWh", "kwh": "kWh", "WH": "Wh", "KW": "kW", "miles": "mi"}
-
-
-_MOST = 0.8
-"""The share of a column that has to be of a kind: sums and remarks are none."""
-
-T = TypeVar("T")
-
-
-class _Field(NamedTuple):
-    """What a column may be."""
-
-    name: str
-    column: int
-    unit: str | None
-    comment: str = ""
 
 
 def guess(sample: Sample, device: str | None, zone: str | None) -> str:
@@ -60,7 +34,7 @@ def guess(sample: Sample, device: str | None, zone: str | None) -> str:
     times = _times(sample)
     decimal = _decimal(sample, {place for place, _ in times})
     kind = _kind(sample)
-    fields = _fields(sample, kind, {place for place, _ in times}, decimal)
+    fields = likely_fields(sample, kind, {place for place, _ in times}, decimal)
     if not fields:
         raise SourceError(
             "no column looks like energy, power or another measurement; the columns found are "
@@ -100,15 +74,7 @@ def _times(sample: Sample) -> list[tuple[int, str]]:
 
 def _all_times(values: Sequence[Any], format_: str) -> bool:
     read = time_reader([format_])
-    return sum(_or_none(read, value) is not None for value in values) >= _MOST * len(values)
-
-
-def _or_none(read: Callable[[Any, str], T | None], cell: Any) -> T | None:
-    """Return a cell as it is read; None, when it cannot be."""
-    try:
-        return read(cell, "")
-    except Invalid:
-        return None
+    return sum(or_none(read, value) is not None for value in values) >= MOST * len(values)
 
 
 def _decimal(sample: Sample, times: set[int]) -> str | None:
@@ -127,69 +93,6 @@ def _kind(sample: Sample) -> DeviceKind:
     return VEHICLE if is_vehicle else METER
 
 
-def _fields(sample: Sample, kind: DeviceKind, times: set[int], decimal: str | None) -> list[_Field]:
-    number = number_reader(decimal, ABSENT, None)
-    found: list[_Field] = []
-    of_column: dict[int, list[float]] = {}
-    for place, name in enumerate(sample.names):
-        cells = [] if place in times else sample.values(place)
-        numbers = [value for cell in cells if (value := _or_none(number, cell)) is not None]
-        if numbers and len(numbers) >= _MOST * len(cells):
-            of_column[place] = numbers
-            found += _field(place, name, numbers, kind)
-    if any(field.name.endswith("Total") for field in found):  # what did not move is one too
-        found = [
-            field._replace(name=f"{field.name}Total")
-            if field.name.startswith("kwh")
-            and not field.name.endswith("Total")
-            and len({*of_column[field.column]}) == 1
-            else field
-            for field in found
-        ]
-    if not found:
-        found = [_energy(place, each, kind, None, False) for place, each in of_column.items()]
-    return found
-
-
-def _field(place: int, name: str, numbers: Sequence[float], kind: DeviceKind) -> Iterator[_Field]:
-    """Yield what a column of numbers may be."""
-
-    def says(words: str) -> bool:
-        return re.search(words, name.replace("_", " "), re.IGNORECASE) is not None
-
-    match = _UNIT.search(name.replace("_", " "))
-    unit = _LIKE_UNIT.get(match[1], match[1]) if match else None
-    if says(r"cost|price|tariff$|eur|usd|temp.*out|outside"):
-        return
-    if kind is VEHICLE and says(r"\bsoc\b|state of charge|battery.?(level|%)|^battery$"):
-        yield _Field("soc", place, "ratio" if max(numbers) <= 1 else None)
-    elif kind is VEHICLE and says(r"temp"):
-        yield _Field("batteryTemp", place, unit if unit in ("°F", "°C") else None)
-    elif kind is VEHICLE and says(r"odo|mileage"):
-        yield _Field("odometerKm", place, unit if unit in ("km", "mi") else None)
-    elif (unit or "").endswith("Wh") or (says(_ENERGY_WORDS) and unit is None):
-        yield _energy(place, numbers, kind, unit, says(_EXPORT_WORDS))
-    elif unit in ("W", "kW", "MW") or says(_POWER_WORDS):
-        if not says(r"max|min|peak"):
-            yield _Field("powerKw", place, unit, "" if unit else "in which unit?")
-    elif kind is METER and (unit == "V" or says("volt|spannung")) and not says("max|min"):
-        phase = re.search(r"[lL]?([123])\b", name)
-        yield _Field(f"voltageL{phase[1]}" if phase else "voltage", place, None)
-
-
-def _energy(
-    place: int, numbers: Sequence[float], kind: DeviceKind, unit: str | None, exported: bool
-) -> _Field:
-    rises = all(before <= after for before, after in pairwise(numbers))
-    falls = all(before >= after for before, after in pairwise(numbers))
-    is_register = len(numbers) > 2 and (rises or falls) and len({*numbers}) > 1
-    field = kind.energy.field
-    if exported:
-        field = "kwhReturnedDc" if kind is VEHICLE else "kwhExportedAc"
-    comment = "" if unit else "in which unit?"
-    return _Field(f"{field}Total" if is_register else field, place, unit or "kWh", comment)
-
-
 def _layout(sample: Sample, decimal: str | None) -> Iterator[str]:
     if sample.encoding:
         yield f'encoding = "{sample.encoding}"'
@@ -204,7 +107,7 @@ def _layout(sample: Sample, decimal: str | None) -> Iterator[str]:
 def _said_times(
     sample: Sample,
     times: Sequence[tuple[int, str]],
-    fields: Sequence[_Field],
+    fields: Sequence[Likely],
     kind: DeviceKind,
     zone: str | None,
 ) -> Iterator[str]:
@@ -235,7 +138,7 @@ def _time(sample: Sample, chosen: tuple[int, str, str], zone: str | None) -> str
         said.append(f'format = "{_day_or_month(sample, place, format_)}"')
     read = time_reader([format_])
     if any(
-        found.tzinfo is None for value in sample.values(place) if (found := _or_none(read, value))
+        found.tzinfo is None for value in sample.values(place) if (found := or_none(read, value))
     ):
         said.append(f'zone = "{zone or "UTC"}"')
     return ", ".join(said)
@@ -253,9 +156,7 @@ def _day_or_month(sample: Sample, place: int, format_: str) -> str:
 def _step(sample: Sample, chosen: tuple[int, str, str]) -> int | None:
     place, format_, _ = chosen
     read = time_reader([_day_or_month(sample, place, format_)])
-    times = [
-        found for value in sample.values(place) if (found := _or_none(read, value)) is not None
-    ]
+    times = [found for value in sample.values(place) if (found := or_none(read, value)) is not None]
     steps = [abs((after - before).total_seconds()) for before, after in _pairs(times)]
     steps = [step for step in steps if step]
     return round(median(steps)) if steps else None
@@ -279,8 +180,8 @@ def _said_id(
     yield f'{kind.id_field} = {{ constant = "{device or kind.example_id}" }}{ask}'
 
 
-def _said_fields(sample: Sample, fields: Sequence[_Field]) -> Iterator[str]:
-    by_name: dict[str, list[_Field]] = {}
+def _said_fields(sample: Sample, fields: Sequence[Likely]) -> Iterator[str]:
+    by_name: dict[str, list[Likely]] = {}
     for field in fields:
         by_name.setdefault(field.name, []).append(field)
     for name, found in by_name.items():
@@ -297,7 +198,7 @@ def _said_fields(sample: Sample, fields: Sequence[_Field]) -> Iterator[str]:
             yield f"{name} = {{ column = {columns[0]}{unit} }}  # or {', '.join(columns[1:])}"
 
 
-def _are_parts(sample: Sample, fields: Sequence[_Field]) -> bool:
+def _are_parts(sample: Sample, fields: Sequence[Likely]) -> bool:
     """Say whether columns are tariffs or phases, and not devices."""
     names = [sample.names[field.column] for field in fields]
     return all(re.search(_PART_WORDS, name, re.IGNORECASE) for name in names)
