@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetmeter.readings.validate import Invalid
@@ -21,6 +21,7 @@ def wall(time: datetime, zone: str) -> datetime:
     return time.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     zone=st.sampled_from(
         [BERLIN, "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca"]
