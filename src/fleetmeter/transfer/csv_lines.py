@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.telemetry import FIELDS, IDS, TEXTS, TIMES, Telemetry
+from fleetmeter.readings.telemetry import FIELDS, TEXTS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer.columns import (
     TIMESTAMP,
