@@ -85,8 +85,22 @@ create temporary table if not exists timeline (
     is_new boolean not null,
     is_newest boolean not null default false
 ) on commit delete rows;
-create temporary table if not exists derived_registers of derived_register
-on commit delete rows;
+-- What derive_registers() finds, in the columns of derived_register.
+create temporary table if not exists derived_registers (
+    time timestamptz,
+    is_new boolean,
+    interval_start timestamptz,
+    energy_mwh bigint,
+    span_ms bigint,
+    reset boolean,
+    highest_mwh bigint,
+    carry_mwh bigint,
+    gap_ms bigint,
+    was_energy_mwh bigint,
+    was_span_ms bigint,
+    was_reset boolean,
+    was_highest_mwh bigint
+) on commit delete rows;
 -- Readings of the batch that tell of registers, in both directions, and what they come to.
 create temporary table if not exists new_registers (
     device integer not null,

@@ -491,7 +491,7 @@ declare
 begin
     delete from derived_registers as d
     where d.is_new
-        or not is_changed(d);
+        or not is_changed(row(d.*)::derived_register);
     select
         array_agg(d.time order by d.time),
         array_agg(start_of(d.time, greatest(d.span_ms, d.was_span_ms, 0)) order by d.time),
@@ -558,7 +558,7 @@ declare
 begin
     delete from derived_registers as d
     where d.is_new
-        or not is_changed(d);
+        or not is_changed(row(d.*)::derived_register);
     select array_agg(d.time order by d.time)
     into l_times
     from derived_registers as d;
