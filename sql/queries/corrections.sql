@@ -32,11 +32,13 @@ where r.device = (select device_of(:kind, :device_id))
 -- What a reading had that was taken out, how many versions there are of it, and which energy its device sends (primary
 -- keys).
 select
-    r.*, :device_id::text as id, m.id as meter_id, r.version as replaced, s.energy_at is not null as has_sent_energy,
-    s.register_mwh is not null as sends_register
+    r.*, :device_id::text as id, m.id as meter_id, n.id as session_id, r.version as replaced,
+    s.energy_at is not null as has_sent_energy, s.register_mwh is not null as sends_register
 from replaced_readings as r
 left join devices as m
     on m.device = r.meter
+left join session_ids as n
+    on n.session = r.session
 left join live_state as s
     on s.device = r.device
 where r.device = (select device_of(:kind, :device_id))

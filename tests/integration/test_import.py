@@ -200,7 +200,7 @@ def test_every_format_gives_the_same_and_a_second_time_duplicates(
     assert left(files[0]) == sorted(path.name for path in files[1:])
 
 
-def test_a_device_that_sends_registers_keeps_to_them(
+def test_a_device_that_sends_registers_has_no_interval_energy_between_them(
     database_url: str, uid: str, tmp_path: Path
 ) -> None:
     at = hours_ago(2)
@@ -212,7 +212,7 @@ def test_a_device_that_sends_registers_keeps_to_them(
     )
     assert imported(database_url, path) == 0
     with path.open("a") as file:
-        file.write(f"\n{uid}M,{rfc3339(at + timedelta(minutes=2))},1,,230\n")
+        file.write(f"\n{uid}M,{rfc3339(at + timedelta(seconds=30))},1,,230\n")
     assert imported(database_url, path) == 1
     assert rejects(path)[5]["code"] == "mixed_energy"
 

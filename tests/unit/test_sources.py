@@ -480,7 +480,7 @@ telemetry = st.builds(
         name: st.none() | (ids if kind == "id" else times if kind == "time" else numbers)
         for name, kind in zip(
             Telemetry.__struct_fields__,
-            ["id", "id", *["number"] * (len(FIELDS) - 4), "time", "time"],
+            ["id", "id", "id", *["number"] * (len(FIELDS) - 5), "time", "time"],
             strict=True,
         )
     },
@@ -527,6 +527,7 @@ def test_readings_written_as_parquet_come_back(
     kinds = dict.fromkeys(FIELDS, pyarrow.float64()) | {
         "vehicleId": pyarrow.string(),
         "meterId": pyarrow.string(),
+        "sessionId": pyarrow.string(),
         "intervalStart": pyarrow.timestamp("us", "UTC"),
         "timestamp": pyarrow.timestamp("us", "UTC"),
     }
