@@ -233,7 +233,8 @@ begin
     if register_mwh < 0 then
         register_mwh := register_mwh + (register_rule(p_device)).rollover_mwh;
     end if;
-    if register_mwh is null or start_of(l_first.time, l_first.span_ms) >= p_before then
+    -- a span is of whole milliseconds
+    if register_mwh is null or start_of(l_first.time, l_first.span_ms) > p_before - interval '1 millisecond' then
         register_mwh := null;
         return;
     end if;
