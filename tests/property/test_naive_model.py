@@ -314,7 +314,8 @@ def check_devices(model: Model, client: httpx.Client) -> None:
             assert found["items"] == expected
             newest = state.json()
             newest.pop("lastSeen")
-            newest.pop("settings", None)
+            for other in ("settings", "observedIntervalS", "observedReports"):
+                newest.pop(other, None)
             assert newest == expected[-1]
 
 
