@@ -406,7 +406,8 @@ class DatabaseWriter:
         expected, energy_time = cache.time[result["device"]], cache.energy_time[result["device"]]
         same = energy_time == expected
         result["expected"] = _or_null(expected)
-        result["derivation"] = cache.derivation[result["device"]]
+        if (derivation := cache.derivation[result["device"]]).any():
+            result["derivation"] = derivation
         result["energy_expected"] = np.where(same, NULL, np.maximum(energy_time, _BEGINNING))
         if len(newest) == len(devices):
             return result
