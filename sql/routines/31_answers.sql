@@ -80,7 +80,7 @@ begin
             sum(e.dc_mwh)::bigint,
             sum(e.ac_mwh)::bigint,
             coalesce(sum(e.compared_dc_mwh), 0)::bigint,
-            sum(e.compared_ac_mwh)::bigint,
+            case when sum(e.compared_ms) > 0 then sum(e.compared_ac_mwh)::bigint end,
             sum(e.readings)::bigint,
             coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
             -- its own, and its meters' where it has a part of what they metered
@@ -158,7 +158,10 @@ begin
             coalesce(sum(e.ac_mwh) filter (where e.vehicle is null), 0)::bigint,
             coalesce(sum(e.dc_mwh), 0)::bigint,
             coalesce(sum(e.compared_dc_mwh), 0)::bigint,
-            sum(e.compared_ac_mwh) filter (where e.vehicle is not null)::bigint,
+            case
+                when sum(e.compared_ms) filter (where e.vehicle is null) > 0
+                    then sum(e.compared_ac_mwh) filter (where e.vehicle is not null)::bigint
+            end,
             coalesce(sum(e.readings) filter (where e.vehicle is null), 0)::bigint,
             coalesce(sum(e.readings) filter (where e.vehicle is not null), 0)::bigint,
             sum(e.resets)::bigint,
@@ -208,7 +211,7 @@ begin
         sum(e.dc_mwh)::bigint,
         sum(e.ac_mwh)::bigint,
         coalesce(sum(e.compared_dc_mwh), 0)::bigint,
-        sum(e.compared_ac_mwh)::bigint,
+        case when sum(e.compared_ms) > 0 then sum(e.compared_ac_mwh)::bigint end,
         sum(e.readings)::bigint
     from compared_slices(l_meter || l_vehicles, l_from, l_to) as e
     where e.meter = l_meter

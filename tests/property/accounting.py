@@ -91,11 +91,13 @@ class Sums:
 
     @property
     def efficiency(self) -> float | None:
-        return self.compared_dc / self.compared_ac if self.compared_ac else None
+        return self.compared_dc / self.compared_ac if self.compared and self.compared_ac else None
 
     @property
     def loss(self) -> int | None:
-        return None if self.compared_ac is None else self.compared_ac - self.compared_dc
+        if not self.compared or self.compared_ac is None:
+            return None  # no time is in common
+        return self.compared_ac - self.compared_dc
 
 
 class Balance(Sums):
