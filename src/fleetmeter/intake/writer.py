@@ -110,8 +110,12 @@ class StaleNumbersError(FleetMeterError):
     """Devices were purged since their numbers were asked for; ask again."""
 
 
+class _OvertakenError(Exception):
+    """Somebody else has stored newer readings of a device."""
+
+
 class DatabaseWriter:
-    """Commits readings; writers share a cache, and each device belongs to one of them."""
+    """Commits readings; the writers of a service share a cache, and may meet at a device."""
 
     def __init__(self, database: Database, cache: WriterCache | None = None) -> None:
         self._database = database
@@ -189,15 +193,13 @@ class DatabaseWriter:
         cache, devices = self._cache, rows[DEVICE]
         for _ in range(_TRIES):
             await self._learn(devices, devices_version)
-            if (rows[TIME] <= cache.time[devices]).any() or unusual(rows, cache).any():
-                return False
             append = self._append_few if self._is_few(rows) else self._append
             try:
                 if await retried(partial(append, rows, devices_version)):
                     self._advance(rows)
                     return True
-            except asyncpg.UniqueViolationError:
-                break  # another replica has written some of them
+            except (_OvertakenError, asyncpg.UniqueViolationError):
+                break  # somebody else has written newer ones, or some of them
             except asyncpg.PostgresError as error:
                 if error.sqlstate != _STATE_CHANGED:
                     raise
@@ -220,10 +222,24 @@ class DatabaseWriter:
             and np.all((rows[METER] != 0) | (rows[TIME] >= cache.since[devices]))
         )
 
+    def _may_append(self, rows: Matrix) -> bool:
+        """Whether all is known of the devices. Raises _OvertakenError when readings are not new.
+
+        Asked where columns are made of what is remembered, and nothing is waited for in between:
+        another writer may have stored newer readings since. What it stores later, the database
+        finds, by what was expected.
+        """
+        cache, devices = self._cache, rows[DEVICE]
+        if cache.unknown(devices).size:
+            return False
+        if (rows[TIME] <= cache.time[devices]).any() or unusual(rows, cache).any():
+            raise _OvertakenError
+        return True
+
     async def _append_few(self, rows: Matrix, devices_version: int) -> bool:
         """One statement; False, and nothing stored, when the versions have changed."""
         cache, version = self._cache, self._cache.version
-        if cache.unknown(rows[DEVICE]).size:
+        if not self._may_append(rows):
             return False
         columns = self._stored_columns(rows, self._assigned(rows))
         meters, vehicles = self._new_pairs(columns)
@@ -252,15 +268,18 @@ class DatabaseWriter:
 
     async def _append(self, rows: Matrix, devices_version: int) -> bool:
         """One transaction, by COPY; False, and nothing stored, when assignments have changed."""
-        cache, devices = self._cache, rows[DEVICE]
+        cache = self._cache
         async with self._database.transaction() as connection:
             await self._begin(connection, devices_version)
-            if cache.unknown(devices).size:
+            if cache.unknown(rows[DEVICE]).size:
                 return False
             meter = await self._meters_then(connection, rows, self._assigned(rows))
+            if not self._may_append(rows):
+                return False
             columns = self._stored_columns(rows, meter)
+            newest = self._newest(columns)
             await _copy(connection, "readings", columns)
-            await _copy(connection, "newest", self._newest(columns))
+            await _copy(connection, "newest", newest)
             await queries.advance_state(connection)
             await self._spread(connection, columns)
             meters, vehicles = self._new_pairs(columns)
