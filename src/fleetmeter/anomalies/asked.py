@@ -73,7 +73,7 @@ class Needs(msgspec.Struct):
     """Whose readings, from this time to the end of the hour, must be known."""
 
     peaks: dict[Subject, Peak] = msgspec.field(default_factory=dict)
-    """Of whose readings those must be known that tell a power above a limit."""
+    """Devices whose readings above a power limit must be known."""
 
 
 class Known(msgspec.Struct):

@@ -52,7 +52,7 @@ class Group(NamedTuple):
 
     dc_mwh: int
     ac_mwh: int
-    """Of the hour with the largest excess."""
+    """DC and AC of the hour with the largest excess."""
 
     is_covered: bool
     """The meter reported in that hour."""

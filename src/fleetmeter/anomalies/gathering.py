@@ -12,7 +12,7 @@ from fleetmeter.anomalies.offsets import said
 from fleetmeter.anomalies.turn import HourTurn, interval_s
 
 MOST_READ = timedelta(hours=36)
-"""Of a device, before the end of the hour."""
+"""How far back from the end of the hour a device's readings are read."""
 
 _MOST_FAR = 500
 """Meters of an hour whose readings are read as far back as clocks may be off."""

@@ -106,7 +106,7 @@ class Suspicion(msgspec.Struct, omit_defaults=True):
 
     dc_mwh: int = 0
     ac_mwh: int = 0
-    """Of the hour with the largest excess."""
+    """DC and AC of the hour with the largest excess."""
 
     is_covered: bool = True
     """The meter reported. False: only a curve that fits elsewhere says that something is wrong."""
