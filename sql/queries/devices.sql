@@ -41,8 +41,9 @@ cross join accounting as a
 where d.kind = :kind
     and d.id = :device_id
 
--- name: devices(kind, after, limit)
--- A page of the devices of a kind in the order of their ids (index by kind and id, primary keys).
+-- name: devices(kind, after, last, since, limit)
+-- A page of the devices of a kind in the order of their ids, up to one and of those that reported since a time, where
+-- these are given (index by kind and id, primary keys).
 select
     s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
     d.register, d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports,
@@ -64,6 +65,8 @@ left join lateral reverse_energy(
     on s.reverse_register_mwh is not null
 where d.kind = :kind
     and d.id > :after
+    and (:last::text is null or d.id <= :last)
+    and (:since::timestamptz is null or s.last_seen >= :since)
     and s.removed_at is null
 order by d.id
 limit :limit

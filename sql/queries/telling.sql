@@ -51,36 +51,6 @@ from (
     limit :scan
 ) as ahead
 
--- name: seen_devices(kind, after, last, since, limit)
--- Of the devices of a kind after one id up to another, those that reported since a time, as `devices` gives them (index
--- by kind and id, primary keys).
-select
-    s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
-    d.register, d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports,
-    d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh
-from devices as d
-join live_state as s
-    on s.device = d.device
-left join devices as m
-    on m.device = s.meter
-left join arrival_stamps as a
-    on a.device = s.device
-    and a.time = s.time
-left join session_ids as n
-    on n.session = s.session
-left join lateral reverse_energy(
-    s.device, s.reverse_register_mwh_at, s.reverse_register_mwh,
-    greatest(s.reverse_highest_mwh, s.reverse_register_mwh)
-) as r
-    on s.reverse_register_mwh is not null
-where d.kind = :kind
-    and d.id > :after
-    and d.id <= :last
-    and s.last_seen >= :since
-    and s.removed_at is null
-order by d.id
-limit :limit
-
 -- name: database_time()$
 -- The clock that last_seen is of.
 select now()

@@ -76,7 +76,12 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
             rows = [
                 row
                 async for row in queries.devices(
-                    connection, kind=name, after=after_id(cursor), limit=limit + 1
+                    connection,
+                    kind=name,
+                    after=after_id(cursor),
+                    last=None,
+                    since=None,
+                    limit=limit + 1,
                 )
             ]
         states = [device_state(kind, row) for row in rows]

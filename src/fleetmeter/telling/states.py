@@ -77,7 +77,7 @@ class Sampler:
         most = 4 * self._most  # some may have been shown
         rows = [
             row
-            async for row in queries.seen_devices(
+            async for row in queries.devices(
                 connection,
                 kind=kind.name,
                 after=self._after,
