@@ -204,7 +204,14 @@ begin
                 else r.starts
             end as charged_from
         from (
-            select b.*, make_interval(secs => b.energy_mwh * lead(b.pace) over (order by b.at)) as needed
+            select
+                b.*,
+                -- no more than there was: at the pace of a tiny step it would be aeons
+                make_interval(
+                    secs => least(
+                        b.energy_mwh * lead(b.pace) over (order by b.at), date_part('epoch', b.at - b.starts)
+                    )
+                ) as needed
             from bound as b
         ) as r
     ),
@@ -245,7 +252,8 @@ begin
                         secs => coalesce(
                             case
                                 when not n.is_first then least(n.unit_s, n.apart_s)
-                                when not lead(n.is_first) over by_time then n.first_unit_s
+                                when not lead(n.is_first) over by_time and n.first_unit_s is not null
+                                    then least(n.first_unit_s, date_part('epoch', n.at - l_first))
                             end,
                             0
                         )

@@ -167,3 +167,12 @@ def test_intervals_that_overlap_have_no_mean_above_the_peak(client: httpx.Client
     post(client, *(reading(f"{uid}V", at + n * MINUTE, **starts) for n in range(3)))
     (session,) = sessions(client, f"{uid}V", at)
     assert session["meanPower"] == session["peakPower"] == pytest.approx(15 * 60 / 62)
+
+
+def test_a_tiny_step_behind_a_large_one_is_answered(client: httpx.Client, uid: str) -> None:
+    at = midday(3)
+    shown = {timedelta(): 100, HOUR: 1050, 4.9 * HOUR: 1050.000001}
+    post(client, *(reading(f"{uid}V", at + t, kwhDeliveredDcTotal=n) for t, n in shown.items()))
+    found = sessions(client, f"{uid}V", at)
+    assert sum(item["energyDeliveredDc"] for item in found) == pytest.approx(950.000001, abs=1e-7)
+    assert found[0]["meterStart"] == 100
