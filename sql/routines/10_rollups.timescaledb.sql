@@ -123,14 +123,6 @@ begin
         return;
     end if;
     l_kept_since := kept_since();
-    -- what is stamped when history begins is of the hour before, of which nothing was dropped if nothing older is known
-    if not exists (
-        select
-        from rolled_up_quarter_hours as q
-        where q.bucket < l_kept_since - interval '15 minutes'
-    ) then
-        l_kept_since := l_kept_since - interval '1 hour';
-    end if;
     foreach l_rollup in array array['quarter_hourly', 'hourly'] loop
         l_end := watermark(l_rollup);
         l_daily_end := greatest(watermark('hourly'), watermark('daily'));
@@ -211,14 +203,35 @@ language sql
 immutable
 return time_bucket(interval '1 day', p_bucket);
 
+-- When history begins, where older readings were dropped: of them, rollups are known. Null: none were, and what is known
+-- of the time before is of intervals that end in history. What is stamped when it begins is of the quarter hour before.
+create or replace function dropped_before()
+returns timestamptz
+language plpgsql
+stable
+-- also for those who have others planned for their own times
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    l_begins constant timestamptz := history_begins();
+begin
+    if exists (select from rolled_up_quarter_hours as q where q.bucket < l_begins - interval '15 minutes') then
+        return l_begins;
+    end if;
+    return null;
+end;
+$$;
+
 -- From when on every reading is still in history.
 create or replace function kept_since()
 returns timestamptz
-language sql
+language plpgsql
 stable
-begin atomic
-    select greatest((select k.since from kept_history as k), history_begins());
+as $$
+begin
+    return (select greatest(k.since, dropped_before()) from kept_history as k);
 end;
+$$;
 
 -- Sets the policies for a history of p_days. Readings are accepted and rollups refreshed that far
 -- back; history is dropped only a day after, so that no refresh ever meets an hour without its
@@ -235,17 +248,13 @@ as $$
 declare
     l_keep constant interval := make_interval(days => p_days + 1);
     l_refresh interval;
-    l_history_start constant timestamptz := history_begins();
     l_policy record;
 begin
     update retention
     set days = p_days;
-    -- what is stamped when history begins is of the quarter hour before
-    if exists (select from quarter_hourly where bucket < l_history_start - interval '15 minutes') then
-        update kept_history as k
-        set since = l_history_start
-        where k.since < l_history_start;
-    end if;
+    update kept_history as k
+    set since = kept_since()
+    where k.since < kept_since();
     -- at least what a policy over days needs
     select greatest(
         interval '3 days',

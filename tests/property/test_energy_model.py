@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.conftest import (
@@ -454,6 +454,15 @@ def drop_old_history(place: Place) -> None:
     old_history_goes=st.booleans(),
     cut=st.tuples(places, places, places),
     zone=st.sampled_from(ZONES),
+)
+@example(  # the first intervals begin before the first readings' day
+    Setup({"EV-1"}, {"EV-1", "EV-2"}, {*VEHICLES}, {"EV-1"}, {}, {}),
+    [Run([*VEHICLES, *METERS], 0, 29, 1, "begin", [5, 0, 2, 4], "M-2", 150 * MINUTE, "one by one")],
+    1,
+    False,
+    False,
+    (10 * QUARTER, 12 * QUARTER, 9 * QUARTER),
+    "America/St_Johns",
 )
 def test_every_answer_is_that_of_a_naive_model(
     place: Place,
