@@ -15,7 +15,6 @@ from fleetmeter.api.corrections import corrections
 from fleetmeter.api.export import export
 from fleetmeter.api.ingest import ingest
 from fleetmeter.api.meters import meters
-from fleetmeter.api.openapi import describe_corrections, describe_ingest, describe_problems
 from fleetmeter.api.paths import EncodedPaths, decode_parameters
 from fleetmeter.api.rejections import rejections
 from fleetmeter.api.rules import rules
@@ -73,7 +72,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         hub: Hub = state.hub
         return hub
 
-    app = EncodedPaths(
+    return EncodedPaths(
         route_handlers=[
             ingest,
             vehicles,
@@ -103,10 +102,6 @@ def create_app(url: str, settings: Settings) -> Litestar:
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
-    describe_ingest(app)
-    describe_corrections(app)
-    describe_problems(app)
-    return app
 
 
 def _spare_the_collector() -> None:

@@ -1,4 +1,6 @@
-"""What the OpenAPI document says beyond the handlers' signatures: ingest, and the errors."""
+"""The OpenAPI document, and what it says beyond the signatures of handlers: ingest, and errors."""
+
+import asyncio
 
 from litestar import Litestar
 from litestar.openapi.spec import (
@@ -11,6 +13,7 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
+from litestar.serialization import encode_json
 
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.wire import READINGS
@@ -148,14 +151,32 @@ _INGEST = Operation(
 )
 
 
-def describe_ingest(app: Litestar) -> None:
+async def document(app: Litestar) -> bytes:
+    """The document as JSON: made once, when it is first asked for, beside the requests.
+
+    It takes longer than all else that is done at the start.
+    """
+    if "document" not in app.state:
+        app.state.document = asyncio.get_running_loop().run_in_executor(None, _made, app)
+    made: bytes = await asyncio.shield(app.state.document)
+    return made
+
+
+def _made(app: Litestar) -> bytes:
+    _describe_ingest(app)
+    _describe_corrections(app)
+    _describe_problems(app)
+    return encode_json(app.openapi_schema.to_schema())
+
+
+def _describe_ingest(app: Litestar) -> None:
     """A raw route has no signature to tell it."""
     document = app.openapi_schema
     document.components.schemas |= {"IngestOutcome": _OUTCOME, "Rejection": _REJECTION}
     document.paths = {"/v1/ingest": PathItem(post=_INGEST), **(document.paths or {})}
 
 
-def describe_corrections(app: Litestar) -> None:
+def _describe_corrections(app: Litestar) -> None:
     """Say what the items of an array are, and what becomes of them: each is decoded by itself."""
     post = (app.openapi_schema.paths or {})["/v1/corrections"].post
     assert post is not None  # noqa: S101 - it is the only thing there
@@ -181,7 +202,7 @@ def describe_corrections(app: Litestar) -> None:
     }
 
 
-def describe_problems(app: Litestar) -> None:
+def _describe_problems(app: Litestar) -> None:
     """Give every operation the problems that it can answer with."""
     document = app.openapi_schema
     document.components.schemas["Problem"] = _PROBLEM

@@ -16,6 +16,7 @@ from litestar.static_files import create_static_files_router
 from litestar.status_codes import HTTP_404_NOT_FOUND
 
 from fleetmeter import __version__
+from fleetmeter.api.openapi import document
 from fleetmeter.database.migrations import missing_migrations
 from fleetmeter.database.pool import Database
 from fleetmeter.problems import not_migrated, problem
@@ -70,9 +71,14 @@ async def ready(database: NamedDependency[Database]) -> Health:
 
 
 @get("/openapi.json", include_in_schema=False, media_type=MediaType.JSON)
-async def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+async def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The OpenAPI document."""
-    return Response(request.app.openapi_schema.to_schema(), media_type=MediaType.JSON)
+    return Response(await document(request.app), media_type=MediaType.JSON)
+
+
+async def _have_document(request: Request[Any, Any, Any]) -> None:
+    """The page has it in it."""
+    await document(request.app)
 
 
 def _no_page(response: Response[Any]) -> Response[Any]:
@@ -89,7 +95,11 @@ openapi_config = OpenAPIConfig(
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
     path="/docs",
     openapi_router=Router(
-        "/docs", route_handlers=[], include_in_schema=False, after_request=_no_page
+        "/docs",
+        route_handlers=[],
+        include_in_schema=False,
+        before_request=_have_document,
+        after_request=_no_page,
     ),
     render_plugins=[
         SwaggerRenderPlugin(
