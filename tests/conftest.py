@@ -2,7 +2,8 @@
 
 Tests that ask for `database_url`, `db`, `service` or `client` run twice: on the embedded
 PostgreSQL, and on TimescaleDB. That is the server of FLEETMETER_TEST_DATABASE_URL, or else a local
-PostgreSQL that has the extension, started on a folder of its own.
+PostgreSQL that has the extension, started on a folder of its own. Tests that are marked `either`
+are of what both do alike: the second run is part of `make slow`.
 """
 
 import asyncio
@@ -97,9 +98,9 @@ def pytest_configure() -> None:
     """Restore the signal of Ctrl-C, by which tests stop what they started.
 
     A shell lets its jobs in the background ignore it, and they hand that down. And no property
-    fails because the machine is busy.
+    fails because the machine is busy, or is tried for long unless that is asked for.
     """
-    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.register_profile("patient", deadline=None, max_examples=25 * EXAMPLES)
     hypothesis.settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -108,8 +109,11 @@ def pytest_configure() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what uses a server once on each engine."""
     if "server" in metafunc.fixturenames:
-        engines = ["postgresql", "timescaledb"]
-        engines = [e for e in engines if metafunc.definition.get_closest_marker(e)] or engines
+        marker = metafunc.definition.get_closest_marker
+        engines: list[Any] = ["postgresql", "timescaledb"]
+        engines = [engine for engine in engines if marker(engine)] or engines
+        if marker("either"):
+            engines = [engines[0], *(pytest.param(e, marks=pytest.mark.slow) for e in engines[1:])]
         metafunc.parametrize("server", engines, indirect=True, scope="session")
 
 

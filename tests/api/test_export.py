@@ -318,6 +318,7 @@ def large(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             yield Large(url, db, client)
 
 
+@pytest.mark.either
 def test_a_large_export_is_whole_in_either_format(large: Large, tmp_path: Path) -> None:
     for format_ in ("csv", "parquet"):
         with large.stream(format_) as answer, (tmp_path / format_).open("wb") as file:
@@ -331,6 +332,7 @@ def test_a_large_export_is_whole_in_either_format(large: Large, tmp_path: Path) 
     assert max(groups.row_group(n).num_rows for n in range(groups.num_row_groups)) < MANY
 
 
+@pytest.mark.either
 def test_clients_that_leave_free_their_connections(large: Large) -> None:
     for n in range(8):
         with large.stream("csv" if n % 3 else "parquet") as answer:
@@ -344,6 +346,7 @@ def test_clients_that_leave_free_their_connections(large: Large) -> None:
         assert large.client.get("/v1/vehicles").status_code == 200
 
 
+@pytest.mark.either
 def test_a_third_export_is_told_to_come_again(large: Large) -> None:
     eventually(lambda: not large.copies() and not large.busy())
     with ExitStack() as open_streams:
@@ -373,6 +376,7 @@ TERMINATE = (
 )
 
 
+@pytest.mark.either
 def test_a_file_that_the_database_could_not_finish_looks_cut(large: Large) -> None:
     eventually(lambda: not large.busy())
     with pytest.raises(httpx.TransportError), large.stream() as answer:  # noqa: PT012
@@ -384,6 +388,7 @@ def test_a_file_that_the_database_could_not_finish_looks_cut(large: Large) -> No
     eventually(lambda: not large.busy())
 
 
+@pytest.mark.either
 def test_before_its_first_byte_a_file_that_cannot_be_made_is_a_problem(large: Large) -> None:
     eventually(lambda: not large.busy())
     with ThreadPoolExecutor(1) as beside:
@@ -415,6 +420,7 @@ def served(url: str) -> Iterator[str]:
         thread.join(timeout=30)
 
 
+@pytest.mark.either
 def test_a_client_that_stops_reading_is_dropped(
     large: Large, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,6 +442,7 @@ def test_a_client_that_stops_reading_is_dropped(
         assert client.get("/v1/export").status_code == 200
 
 
+@pytest.mark.either
 def test_without_pyarrow_parquet_says_what_to_install(
     large: Large, monkeypatch: pytest.MonkeyPatch
 ) -> None:

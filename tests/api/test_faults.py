@@ -25,6 +25,8 @@ from tests.conftest import (
 )
 from tests.proxy import DatabaseProxy
 
+pytestmark = pytest.mark.either
+
 
 class Setup(NamedTuple):
     proxy: DatabaseProxy

@@ -32,6 +32,8 @@ from tests.conftest import (
     vehicle_reading,
 )
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 MOMENT = timedelta(milliseconds=1)
 OWN_MOMENT = timedelta(seconds=17, milliseconds=321)

@@ -18,6 +18,8 @@ from tests.conftest import rfc3339
 from tests.support import exports
 from tests.support.exports import Interval
 
+pytestmark = pytest.mark.either
+
 ZONE = "Europe/Amsterdam"
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import hours_ago, meter_reading, post
 
+pytestmark = pytest.mark.either
+
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind"),

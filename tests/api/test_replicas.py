@@ -103,6 +103,7 @@ def test_a_service_whose_memory_is_wrong_still_stores_each_reading_once(
     assert db.value(stored, uid) == 8
 
 
+@pytest.mark.either
 def test_bodies_that_never_end_are_bounded_and_given_up(database_url: str, tmp_path: Path) -> None:
     environ = {
         "FLEETMETER_DATABASE_URL": database_url,
@@ -129,6 +130,7 @@ def test_bodies_that_never_end_are_bounded_and_given_up(database_url: str, tmp_p
         assert httpx.post(f"{service.base_url}/v1/ingest", json=[]).status_code == 200
 
 
+@pytest.mark.either
 def test_a_body_that_arrives_slowly_blocks_nobody(client: httpx.Client, uid: str) -> None:
     async def slowly() -> None:
         async def chunks() -> object:

@@ -16,6 +16,8 @@ from fleetmeter.anomalies.model import Kind, Subject
 from fleetmeter.anomalies.overrides import MOST_OVERRIDES
 from tests.conftest import Db, hours_ago, meter_reading, post, vehicle_reading
 
+pytestmark = pytest.mark.either
+
 ANNA = {"who": "anna@example.com", "note": "desert buses"}
 HOT = "/v1/rules/battery_hot"
 

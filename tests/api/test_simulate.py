@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from fleetmeter.readings.model import EPOCH, MICROSECOND
 from fleetmeter.simulate.faults import parse_wanted
@@ -17,6 +18,8 @@ from fleetmeter.simulate.fleet import Fleet
 from tests.conftest import Db, Service, eventually, rfc3339
 from tests.proxy import DatabaseProxy
 from tests.support.processes import Forked
+
+pytestmark = pytest.mark.either
 
 HOUR = timedelta(hours=1)
 FAULT = "clock_skew:behind@EV-1+1h/1h"

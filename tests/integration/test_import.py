@@ -36,6 +36,8 @@ from tests.conftest import (
 from tests.proxy import DatabaseProxy
 from tests.support.processes import Forked
 
+pytestmark = pytest.mark.either
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:

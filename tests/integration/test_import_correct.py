@@ -17,6 +17,8 @@ from tests.conftest import Db, eventually, hours_ago, meter_reading, post, rfc33
 from tests.consistency import rollup_differences
 from tests.integration.test_import import rejects
 
+pytestmark = pytest.mark.either
+
 
 def imported(url: str, path: Path, reason: str | None = "the final values") -> int:
     """The exit status."""

@@ -18,6 +18,8 @@ from fleetmeter.transfer.mapping import source
 from fleetmeter.transfer.mapping.asked import asked
 from tests.conftest import RETENTION_DAYS, Db, hours_ago, rfc3339
 
+pytestmark = pytest.mark.either
+
 MAPPING = """
 time = "t"
 [fields]
