@@ -46,12 +46,13 @@ test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on Timesc
 	@$(PYTEST) --numprocesses 2 --dist worksteal -m "not slow"
 
 .PHONY: slow
-slow: .venv/installed ## Run the tests that take long: those of the benchmark (some minutes)
+slow: .venv/installed ## Run what make test leaves out: the benchmark, and the other engine where either will do (some minutes)
 	@$(PYTEST) --numprocesses 2 --dist worksteal -m slow
 
 .PHONY: deep
-deep: .venv/installed ## Twenty times as many random examples of the slow property tests (half an hour)
+deep: .venv/installed ## Try twenty times as many random examples of each property (an hour)
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/api/test_openapi.py
+	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/unit tests/integration -m hypothesis
 
 .PHONY: lint
 lint: .venv/installed ## Check style and types (ruff, mypy --strict)

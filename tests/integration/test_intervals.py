@@ -388,7 +388,7 @@ def kind_of(device: str) -> str:
 
 
 @settings(
-    max_examples=20 * EXAMPLES,
+    max_examples=8 * EXAMPLES,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(events=st.lists(events, min_size=2, max_size=14), few=st.booleans())

@@ -19,6 +19,7 @@ from fleetmeter.anomalies.model import (
     VehicleHour,
 )
 from fleetmeter.anomalies.rules import Rulebook
+from tests.conftest import EXAMPLES
 from tests.unit.anomalies.fleet import HOUR, Fleet, at
 
 DAYS = 4
@@ -112,7 +113,7 @@ def _but(rng: Random, share: float):  # type: ignore[no-untyped-def]
     return lambda n: rng.random() >= share
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5 * EXAMPLES))
 def test_a_healthy_fleet_raises_nothing(seed: int) -> None:
     fleet = healthy(Random(seed))  # noqa: S311
     changes = fleet.fold(0, 24 * DAYS - 1)
@@ -209,7 +210,7 @@ def stored(memories: dict[Subject, Memory]) -> dict[Subject, Memory]:
     }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours(), st.integers(0, 60))
 def test_hours_that_are_evaluated_in_two_goes_give_the_same(
     given_hours: list[Hour], split: int
@@ -224,7 +225,7 @@ def test_hours_that_are_evaluated_in_two_goes_give_the_same(
     assert second == at_once
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours())
 def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> None:
     memories: dict[Subject, Memory] = {}
@@ -256,7 +257,7 @@ OF_MEASUREMENTS: set[Kind] = {
 }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours())
 def test_what_nobody_measured_makes_nothing_wrong(given_hours: list[Hour]) -> None:
     def found(hours: list[Hour]) -> set[tuple[Kind, Subject]]:
@@ -283,7 +284,7 @@ def without_measurements(hour: Hour) -> Hour:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours())
 def test_what_is_touched_is_what_changed(given_hours: list[Hour]) -> None:
     memories: dict[Subject, Memory] = {}
@@ -294,7 +295,7 @@ def test_what_is_touched_is_what_changed(given_hours: list[Hour]) -> None:
         assert changed <= outcome.touched
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(EXAMPLES))
 def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
     """Folding from MEMORY_DAYS before gives the same open conditions and changes as folding all."""
     rng = Random(seed)  # noqa: S311
