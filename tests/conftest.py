@@ -28,6 +28,7 @@ import asyncpg
 import httpx
 import hypothesis
 import pytest
+import structlog
 
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import migrate
@@ -102,6 +103,10 @@ def pytest_configure() -> None:
     """
     hypothesis.settings.register_profile("patient", deadline=None, max_examples=25 * EXAMPLES)
     hypothesis.settings.load_profile("patient")
+    plain = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[plain])  # to paint a traceback takes longer than most tests
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -146,7 +146,7 @@ def test_what_may_be_a_fall_a_placeholder_or_a_jump_is_unusual(
 
 def test_a_value_at_the_limit_is_unusual() -> None:
     cache = cache_of(1)
-    cache.limit_mwh[1] = 7 * KWH
+    cache.limit_mwh = np.array([NULL, 7 * KWH])
     assert not unusual(batch_of([[(60, 6)]]), cache).any()
     assert unusual(batch_of([[(60, 7)]]), cache).all()
 

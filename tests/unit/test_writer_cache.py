@@ -91,3 +91,16 @@ def test_what_was_stored_is_the_newest() -> None:
     assert cache.energy_time[1:3].tolist() == [5, 6]
     assert cache.energy[1:3].tolist() == [INTERVAL, REGISTER]
     assert cache.highest_mwh[1:3].tolist() == [NULL, 100]
+
+
+def test_what_few_devices_have_takes_no_room_until_one_has_it() -> None:
+    cache = cache_of(row(1), row(2))
+    assert cache.limit_mwh.strides == cache.reverse_time.strides == (0,)
+    assert cache.limit_mwh[devices(1, 2)].tolist() == [NULL, NULL]
+    cache.learn([row(2, limit_mwh=5)], 1)
+    cache.advance_reverse(devices(1), devices(7), devices(8))
+    cache.make_room(5000)
+    assert cache.limit_mwh[devices(1, 2, 5000)].tolist() == [NULL, 5, NULL]
+    assert cache.reverse_time[devices(1, 2, 5000)].tolist() == [7, NEVER, NEVER]
+    assert cache.reverse_highest_mwh[devices(1, 2, 5000)].tolist() == [8, NULL, NULL]
+    assert cache.reverse_limit_mwh.strides == (0,)

@@ -426,7 +426,7 @@ class DatabaseWriter:
         same = energy_time == expected
         result["expected"] = _or_null(expected)
         if (derivation := cache.derivation[result["device"]]).any():
-            result["derivation"] = derivation
+            result["derivation"] = derivation.astype(np.int64)
         result["energy_expected"] = np.where(same, NULL, np.maximum(energy_time, _BEGINNING))
         if len(newest) == len(devices):
             return result

@@ -1,19 +1,20 @@
 """What writers remember of devices, in arrays by the devices' numbers.
 
 Hints: the database decides, and what is forgotten or wrong costs time, never correctness. The
-arrays grow with the highest number, about 110 bytes a device.
+arrays grow with the highest number, about 55 bytes a device; those that are for few devices take
+nothing (a value that is repeated) until one has something to say in them.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fleetmeter.intake.rows import (
-    NULL,
-    Column,
-)
+from fleetmeter.intake.rows import NULL, Column
 from fleetmeter.readings.model import microseconds
+
+_Short = NDArray[np.int32]
 
 NEVER = -(1 << 62)
 """Before any time: when a device without readings reported."""
@@ -44,17 +45,17 @@ class WriterCache:
         self.reverse_limit_mwh: Column = np.empty(0, np.int64)
         self.is_session = np.empty(0, np.bool_)
         """Whether its registers are counters that begin again with each session."""
-        self.derivation: Column = np.empty(0, np.int64)
+        self.derivation: _Short = np.empty(0, np.int32)
         """How often the database has looked into its registers."""
-        self.interval_ms: Column = np.empty(0, np.int64)
+        self.interval_ms: _Short = np.empty(0, np.int32)
         """How long its intervals are at most."""
         self.since: Column = np.empty(0, np.int64)
         """From when on its newest assignment holds."""
-        self.meter: Column = np.empty(0, np.int64)
+        self.meter: _Short = np.empty(0, np.int32)
         """The meter of that assignment; 0: none."""
-        self.paired = np.empty(0, np.int64)
+        self.paired: _Short = np.empty(0, np.int32)
         """The meter that it is known to have charged at last; 0: none."""
-        self._version = np.empty(0, np.int64)
+        self._version: Column = np.empty(0, np.int64)
         self.version = _NO_VERSION
         """Of assignments and settings; what was learned at an older version is read again."""
         self.horizon = NEVER
@@ -68,7 +69,11 @@ class WriterCache:
         more = max(1024, device + 1, size * 5 // 4) - size
         for name, empty in _EMPTY.items():
             column = getattr(self, name)
-            setattr(self, name, np.concatenate([column, np.full(more, empty, column.dtype)]))
+            if name in _FOR_FEW and (size == 0 or not column.flags.writeable):
+                grown = np.broadcast_to(column.dtype.type(empty), size + more)
+            else:
+                grown = np.concatenate([column, np.full(more, empty, column.dtype)])
+            setattr(self, name, grown)
 
     def unknown(self, devices: Column) -> Column:
         """Return those of which something has to be asked for."""
@@ -95,10 +100,17 @@ class WriterCache:
             else:
                 self.energy[device] = INTERVAL if row["register_mwh"] is None else REGISTER
                 self.energy_time[device] = microseconds(row["energy_at"])
-            for name in ("highest_mwh", "limit_mwh", "reverse_highest_mwh", "reverse_limit_mwh"):
-                getattr(self, name)[device] = _or_null(row[name])
+            self.highest_mwh[device] = _or_null(row["highest_mwh"])
             reverse_at = row["reverse_at"]
-            self.reverse_time[device] = NEVER if reverse_at is None else microseconds(reverse_at)
+            few = {
+                "limit_mwh": _or_null(row["limit_mwh"]),
+                "reverse_time": NEVER if reverse_at is None else microseconds(reverse_at),
+                "reverse_highest_mwh": _or_null(row["reverse_highest_mwh"]),
+                "reverse_limit_mwh": _or_null(row["reverse_limit_mwh"]),
+            }
+            for name, value in few.items():
+                if getattr(self, name)[device] != value:
+                    self._own(name)[device] = value
             self.is_session[device] = row["is_session"]
             self.derivation[device] = row["derivation"]
             self.interval_ms[device] = row["interval_ms"]
@@ -118,12 +130,20 @@ class WriterCache:
 
     def advance_reverse(self, devices: Column, times: Column, register_mwh: Column) -> None:
         """Remember the newest registers of the other direction, which have been stored."""
-        self.reverse_time[devices] = times
-        self.reverse_highest_mwh[devices] = register_mwh
+        self._own("reverse_time")[devices] = times
+        self._own("reverse_highest_mwh")[devices] = register_mwh
 
     def forget(self, devices: Column) -> None:
         """What is remembered of them turned out wrong, or was changed by a merge."""
         self.energy[devices] = UNKNOWN
+
+    def _own(self, name: str) -> Column:
+        """Return a column that is for few devices, as one that can be written to."""
+        column: Column = getattr(self, name)
+        if not column.flags.writeable:
+            column = column.copy()
+            setattr(self, name, column)
+        return column
 
 
 _EMPTY = {
@@ -143,6 +163,9 @@ _EMPTY = {
     "paired": 0,
     "_version": _NO_VERSION,
 }
+
+_FOR_FEW = {"limit_mwh", "reverse_time", "reverse_highest_mwh", "reverse_limit_mwh"}
+"""What few devices have; one value stands for all of the others until then."""
 
 
 def _or_null(value: int | None) -> int:
