@@ -1,6 +1,6 @@
 """A meter and the vehicles that charge there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from operator import add
 
@@ -9,6 +9,7 @@ from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival, Link
 from fleetmeter.simulate.plan import phases
 from fleetmeter.simulate.profiles import BayProfile
+from fleetmeter.simulate.registers import Exchange
 from fleetmeter.simulate.reporting import ReportedMeter, ReportedVehicle, supply_mv
 from fleetmeter.simulate.vehicle import HOUR, Ended, Minutes, Vehicle
 
@@ -91,6 +92,20 @@ class Bay:
         supply = (supply_mv(begin), supply_mv(begin + HOUR))
         meter_id = self.profile.meter.meter_id
         self._meter.report(begin, drawn, supply, self._of(meter_id), out)
+
+    def counted(self) -> Iterator[tuple[str, int, int]]:
+        """Device, time and what its register had really counted, mWh, at readings of the hour."""
+        for profile, vehicle in zip(self.profile.vehicles, self._reported, strict=True):
+            for time, mwh in vehicle.counted.items():
+                yield profile.vehicle_id, time, mwh
+        for time, mwh in self._meter.counted.items():
+            yield self.profile.meter.meter_id, time, mwh
+
+    def exchanged(self, tell: Callable[[Exchange], None]) -> None:
+        """Tells of each exchange of its meter, once."""
+        for exchange in self._meter.exchanges:
+            tell(exchange)
+        self._meter.exchanges.clear()
 
     def ended(self, tell: Callable[[str, Ended], None]) -> None:
         """Tells of each charging session that has ended, and whose it was, once."""

@@ -15,12 +15,14 @@ from fleetmeter.simulate.faults import Acceptable, Charged, Fault, Wanted
 from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival
 from fleetmeter.simulate.placing import Placing
-from fleetmeter.simulate.profiles import BayProfile, bays
+from fleetmeter.simulate.profiles import BayProfile, MeterProfile, VehicleProfile, bays
+from fleetmeter.simulate.registers import Exchange
 from fleetmeter.simulate.vehicle import HOUR, Ended
 
 _HOUR = timedelta(hours=1)
 _LEARNED = timedelta(days=14)
 """How long it may take to see that a vehicle reports only while it charges."""
+_ALWAYS = timedelta(days=3660)
 _arrives = itemgetter(0)
 
 
@@ -34,6 +36,7 @@ class VehicleDevice(msgspec.Struct, frozen=True):
     meter_id: str
     since: datetime
     reports: str | None
+    register: str | None
 
 
 class MeterDevice(msgspec.Struct, frozen=True):
@@ -45,6 +48,7 @@ class MeterDevice(msgspec.Struct, frozen=True):
     rated_power_kw: float | None
     role: str | None
     reports: str | None
+    register: str | None
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -101,6 +105,8 @@ class Fleet:
             vehicle.vehicle_id: bay for bay in self._bays for vehicle in bay.profile.vehicles
         }
         self._late: list[Arrival] = []
+        self.exchanges: list[Exchange] = []
+        """Of meters, so far."""
 
     def arrivals(self, hour: datetime) -> list[Arrival]:
         """What arrives in an hour, in that order: (microseconds since EPOCH, kind, row).
@@ -119,6 +125,7 @@ class Fleet:
         for bay in self._bays:
             bay.report(begin, arrivals)
             bay.ended(self._charged)
+            bay.exchanged(self.exchanges.append)
             bay.long_offline(self._offline)
         arrivals.sort(key=_arrives)
         until = (self._next - EPOCH) // MICROSECOND
@@ -126,6 +133,15 @@ class Fleet:
         self._late = arrivals[cut:]
         del arrivals[cut:]
         return arrivals
+
+    def counted(self) -> Iterator[tuple[str, int, int]]:
+        """What registers had really counted in the fleet's time at readings of the hour just asked
+        for, whether or not they come in: (device, microseconds since EPOCH, mWh).
+
+        Without those that show something else: a placeholder, or a dip.
+        """
+        for bay in self._bays:
+            yield from bay.counted()
 
     def active(self, at: datetime) -> Iterator[Fault]:
         """The faults that are there at a time."""
@@ -183,23 +199,32 @@ class Fleet:
         return self._midnight + timedelta(minutes=minute)
 
 
-def _reports(only_while_charging: bool) -> str | None:
-    return "while_charging" if only_while_charging else None
+def _reports(vehicle: VehicleProfile) -> str | None:
+    """What is announced: a modem that sleeps is said to report only while charging, too."""
+    seldom = vehicle.only_while_charging or vehicle.sleeps == "silent"
+    return "while_charging" if seldom and vehicle.says_so else None
+
+
+def _register(profile: VehicleProfile | MeterProfile) -> str | None:
+    return "session" if profile.sends_register and profile.register.of_sessions else None
 
 
 def _unsaid(profiles: Sequence[BayProfile], start: datetime) -> list[Acceptable]:
-    """Silences of vehicles that report only while they charge, until somebody may know that."""
+    """Silences of vehicles that report seldom, and nobody has said so.
+
+    That one reports only while it charges may be known in time; that a modem sleeps may not.
+    """
     return [
         Acceptable(
             "vehicle_silent",
             Subject("vehicle", vehicle.vehicle_id),
             start,
-            start + _LEARNED,
-            "it reports only while it charges, and nobody has said so",
+            start + (_LEARNED if vehicle.only_while_charging else _ALWAYS),
+            "it reports seldom, and nobody has said so",
         )
         for bay in profiles
         for vehicle in bay.vehicles
-        if vehicle.only_while_charging and not vehicle.says_so
+        if (vehicle.only_while_charging or vehicle.sleeps == "silent") and not vehicle.says_so
     ]
 
 
@@ -213,7 +238,8 @@ def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
                 battery_capacity_kwh=vehicle.capacity_kwh,
                 meter_id=bay.meter.meter_id,
                 since=start,
-                reports=_reports(vehicle.only_while_charging and vehicle.says_so),
+                reports=_reports(vehicle),
+                register=_register(vehicle),
             )
             for bay in profiles
             for vehicle in bay.vehicles
@@ -225,7 +251,8 @@ def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
                 reporting_interval_s=bay.meter.interval_min * 60,
                 rated_power_kw=sum(vehicle.rated_kw for vehicle in bay.vehicles) or None,
                 role="charger" if bay.meter.is_charger else None,
-                reports=_reports(bay.meter.only_while_charging),
+                reports="while_charging" if bay.meter.only_while_charging else None,
+                register=_register(bay.meter),
             )
             for bay in profiles
         ],

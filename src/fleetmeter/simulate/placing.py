@@ -15,9 +15,13 @@ from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.magnitudes import CLEAN_DAYS, NEEDS, Needs, numbers_of
 from fleetmeter.simulate.mistaken import mistaken
 from fleetmeter.simulate.plan import DAY, Session, sessions
-from fleetmeter.simulate.profiles import BayProfile, VehicleProfile
+from fleetmeter.simulate.profiles import BayProfile, VehicleProfile, is_usual
+from fleetmeter.simulate.register_profiles import PLAIN
 
-_FIRST: tuple[str, ...] = ("efficiency_drop", "site_silent", "dc_exceeds_ac", "soc_mismatch")
+_FIRST: tuple[str, ...] = (
+    *("efficiency_drop", "site_silent", "dc_exceeds_ac", "soc_mismatch"),
+    *("power_implausible", "soc_stuck", "soc_scale"),
+)
 """What is hardest to find a place for comes first."""
 _APART = DAY
 _SAME_APART = 6 * DAY
@@ -116,13 +120,14 @@ class Placing:
         shuffled.sort(key=lambda place: len(self._busy.get(place.bay, ())))
         for place in shuffled:
             bay = self._bays[place.bay]
-            seldom = place.vehicle.only_while_charging
+            seldom = place.vehicle.only_while_charging or place.vehicle.sleeps != "never"
             registers = bay.meter.sends_register or place.vehicle.sends_register
             if (
                 place.vehicle.rated_kw >= needs.rated_kw
                 and not (needs.alone and len(bay.vehicles) > 1)
                 and not (needs.interval_energy and registers)
                 and (needs.while_charging or not (bay.meter.only_while_charging or seldom))
+                and (needs.any_meter or is_usual(bay.meter))
             ):
                 yield place
 
@@ -155,6 +160,8 @@ class Placing:
             if other.bay == place.bay or (strict and not self._is_free(other.bay, begin, end)):
                 continue
             if strict and (bay.meter.site != site or len(bay.vehicles) > 1):
+                continue
+            if strict and not is_usual(bay.meter):
                 continue
             overlap = sum(
                 max(0, min(mine.end, its.end) - max(mine.begin, its.begin))
@@ -216,9 +223,10 @@ class Placing:
         needs: Needs,
     ) -> None:
         kind, variant = wanted.kind, wanted.variant
-        if variant == "register-reset" or kind == "register_unstable":
+        if variant in ("register-reset", "unit") or kind == "register_unstable":
             bay = self._bays[place.bay]
-            self._bays[place.bay] = replace(bay, meter=replace(bay.meter, sends_register=True))
+            meter = replace(bay.meter, sends_register=True, register=PLAIN)
+            self._bays[place.bay] = replace(bay, meter=meter)
         bay = self._bays[place.bay]
         meter, vehicle = bay.meter, place.vehicle
         subject, vehicle_ids, devices = affected(

@@ -1,5 +1,6 @@
 """From what happens to a vehicle or a meter to what it reports of it."""
 
+from collections.abc import Iterable
 from math import cos, pi
 from random import Random
 from typing import Any
@@ -13,12 +14,23 @@ from fleetmeter.simulate.chance import (
 )
 from fleetmeter.simulate.injection import Injection, strongest
 from fleetmeter.simulate.link import MINUTE_US, Arrival, Link
-from fleetmeter.simulate.meter_faults import dips, exaggerated, lost, lumped, restarted, voltages
+from fleetmeter.simulate.meter_faults import (
+    dips,
+    exaggerated,
+    lost,
+    lumped,
+    restarted,
+    unit,
+    voltages,
+)
 from fleetmeter.simulate.profiles import MeterProfile, VehicleProfile
 from fleetmeter.simulate.readings import Kind
-from fleetmeter.simulate.registers import Register
+from fleetmeter.simulate.registers import Exchange, Register, SessionCounter
 from fleetmeter.simulate.vehicle import HOUR, Minutes
 
+_AWAKE_MIN = 20
+"""How long a modem that sleeps is awake after its vehicle was used."""
+_EXCHANGED_AFTER_US = 1_000_000
 _SWING_MV = 2000
 _DROP_MV_PER_MWH = 60 / 1_000_000 * 60
 """60 mV for each kW that is drawn."""
@@ -32,11 +44,14 @@ def supply_mv(minute: int) -> int:
 class Reporter:
     """What a vehicle and a meter have in common: when they take readings, and of which time."""
 
-    def __init__(self, rng: Random, interval_min: int, first_us: int) -> None:
+    def __init__(
+        self, rng: Random, interval_min: int, first_us: int, *, on_the_hour: bool = False
+    ) -> None:
         self._rng = rng
         self._interval = interval_min
         self._first_us = first_us
         """When minute 0 ends for it."""
+        self._on_the_hour = on_the_hour
 
     def stamps(self, begin: int) -> list[int]:
         """When it takes the readings of the hour from a minute on."""
@@ -44,6 +59,8 @@ class Reporter:
         step = self._interval
         first = self._first_us + (begin + step - 1) * MINUTE_US
         times = range(first, first + HOUR * MINUTE_US, step * MINUTE_US)
+        if self._on_the_hour:
+            return list(times)
         return [
             time + jitter
             for time, jitter in zip(times, JITTER_US[at : at + HOUR // step], strict=True)
@@ -77,19 +94,18 @@ def clock_times(stamps: list[int], begin: int, faults: list[Injection]) -> list[
     return times
 
 
-class OnlyWhileCharging:
-    """Which readings a device sends that reports only then, and for some minutes after."""
+class OnlyWhile:
+    """Which readings a device sends that reports only while something goes on, and a bit longer."""
 
-    _AFTER = 3
-
-    def __init__(self) -> None:
+    def __init__(self, after: int = 3) -> None:
+        self._after = after
         self._left = 0
 
-    def kept(self, charging: list[int]) -> list[bool]:
-        """Of the readings of an hour; `charging`: the energy of each."""
+    def kept(self, going_on: Iterable[object]) -> list[bool]:
+        """Of the readings of an hour; `going_on`: whether it does, of each."""
         kept = []
-        for energy in charging:
-            self._left = self._AFTER if energy else max(self._left - 1, 0)
+        for each in going_on:
+            self._left = self._after if each else max(self._left - 1, 0)
             kept.append(self._left > 0)
         return kept
 
@@ -105,12 +121,19 @@ class ReportedVehicle:
         self.link = link
         self._reporter = Reporter(rng, profile.interval_min, first_us)
         self._total_mwh = rng.randrange(1_000, 50_000) * 1_000_000 if profile.sends_register else 0
-        self._shown = Register(seed, "vehicle", profile.number).shown
+        self._register = Register(seed, "vehicle", profile.number, profile.register)
+        self._sessions = SessionCounter(profile.vehicle_id, self._total_mwh // 5000)
         self._kind: Kind = "vehicle_registers" if profile.sends_register else "vehicles"
         self._profile = profile
         self._meter_id = meter.meter_id if profile.declares_meter else None
-        self._charging = OnlyWhileCharging()
+        self._charging = OnlyWhile()
+        self._awake = OnlyWhile(_AWAKE_MIN // profile.interval_min)
+        self._soc = 0.0
         self._stuck_bp: int | None = None
+        self._counted_mwh = 0
+        self.counted: dict[int, int] = {}
+        """What its register had counted since the fleet began, at the readings of the hour that
+        show it."""
 
     def report(
         self, begin: int, minutes: Minutes, faults: list[Injection], out: list[Arrival]
@@ -122,22 +145,40 @@ class ReportedVehicle:
         stamps = reporter.stamps(begin)
         times = clock_times(stamps, begin, faults) if faults else stamps
         energies = reporter.summed(dc)
+        names: list[str | None] = [None] * len(energies)
         if profile.sends_register:
-            energies = self._register(energies)
+            energies, names = self._registers(energies, times)
         socs = self._socs(begin, reporter.at(minutes.soc), faults)
         vehicle_id, meter_id = profile.vehicle_id, self._meter_id
         rows: list[Any] = [
-            (vehicle_id, time, energy, soc, temp, meter_id)
-            for time, energy, soc, temp in zip(
-                times, energies, socs, reporter.at(temps), strict=True
+            (vehicle_id, time, energy, soc, temp, meter_id, name)
+            for time, energy, soc, temp, name in zip(
+                times, energies, socs, reporter.at(temps), names, strict=True
             )
         ]
         taken_at = list(stamps)
+        asleep = self._asleep(minutes, stamps) if profile.sleeps != "never" else frozenset()
+        if profile.sleeps == "silent":
+            rows = [row for row, at in zip(rows, taken_at, strict=True) if at not in asleep]
+            taken_at = [at for at in taken_at if at not in asleep]
         if profile.only_while_charging:
             kept = self._charging.kept(reporter.summed(minutes.dc_mwh))
             rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
             taken_at = [stamp for stamp, keep in zip(taken_at, kept, strict=True) if keep]
-        self.link.deliver(begin, self._kind, taken_at, rows, out)
+        self.link.deliver(begin, self._kind, taken_at, rows, out, asleep)
+
+    def _asleep(self, minutes: Minutes, stamps: list[int]) -> frozenset[int]:
+        """Readings of which time its modem sleeps: it neither drives nor takes energy."""
+        used = [
+            taken > 0 or soc != before
+            for taken, soc, before in zip(
+                minutes.ac_mwh, minutes.soc, [self._soc, *minutes.soc], strict=False
+            )
+        ]
+        self._soc = minutes.soc[-1]
+        step = HOUR // len(stamps)
+        awake = self._awake.kept(any(used[at : at + step]) for at in range(0, HOUR, step))
+        return frozenset(at for at, is_awake in zip(stamps, awake, strict=True) if not is_awake)
 
     def _socs(self, begin: int, socs: list[float], faults: list[Injection]) -> list[int]:
         """What it shows as its state of charge, bp."""
@@ -154,12 +195,26 @@ class ReportedVehicle:
                         shown[number] = self._stuck_bp if stuck else shown[number] // 100
         return shown
 
-    def _register(self, energies: list[int]) -> list[int]:
-        totals = []
-        for energy in energies:
+    def _registers(
+        self, energies: list[int], times: list[int]
+    ) -> tuple[list[int], list[str | None]]:
+        """What its register shows, and the sessions that it names."""
+        register, sessions = self._register, self._sessions
+        profile = self._profile.register
+        totals: list[int] = []
+        names: list[str | None] = []
+        self.counted = {}
+        for energy, time in zip(energies, times, strict=True):
             self._total_mwh += energy
-            totals.append(self._shown(self._total_mwh))
-        return totals
+            self._counted_mwh += energy
+            if profile.of_sessions:
+                totals.append(sessions.shown(energy))
+            else:
+                totals.append(register.shown(self._total_mwh))
+            names.append(sessions.session_id if profile.names_sessions else None)
+            if profile.of_sessions or register.is_true:
+                self.counted[time] = self._counted_mwh
+        return totals, names
 
     def _with_faults(
         self, begin: int, dc: list[int], temps: list[int], faults: list[Injection]
@@ -182,12 +237,24 @@ class ReportedMeter:
         self._rng = seeded(seed, "reports", "meter", profile.number)
         first_us = day_us + MINUTE_US + profile.phase_us + self._rng.randrange(0, 6000) * 1000
         self.link = link
-        self._reporter = Reporter(self._rng, profile.interval_min, first_us)
+        self._reporter = Reporter(
+            self._rng,
+            profile.interval_min,
+            day_us + MINUTE_US if profile.on_the_hour else first_us,
+            on_the_hour=profile.on_the_hour,
+        )
         self._total_mwh = self._rng.randrange(1_000, 50_000) * 1_000_000
         self._shown_mwh = self._total_mwh
-        self._shown = Register(seed, "meter", profile.number).shown
+        self._register = Register(seed, "meter", profile.number, profile.register)
+        self._sessions = SessionCounter(profile.meter_id, self._total_mwh // 5000)
         self._held_mwh = 0
-        self._charging = OnlyWhileCharging()
+        self._charging = OnlyWhile()
+        self._counted_mwh = 0
+        self.counted: dict[int, int] = {}
+        """What its register had counted since the fleet began, at the readings of the hour that
+        show it."""
+        self.exchanges: list[Exchange] = []
+        """Of which nobody has heard yet."""
         self._kind: Kind = "meter_registers" if profile.sends_register else "meters"
         self._profile = profile
 
@@ -233,12 +300,16 @@ class ReportedMeter:
             shown = voltages(shown, begin, step, faults)
             energies = exaggerated(energies, begin, step, faults)
             energies, self._held_mwh = lumped(energies, begin, step, faults, self._held_mwh)
-        if profile.sends_register:
-            energies = self._register(energies, begin, step, faults)
+        names: list[str | None] = [None] * len(energies)
+        if profile.sends_register and profile.register.of_sessions:
+            charged = [0] * HOUR if ac_mwh is None else list(map(int, ac_mwh))
+            energies, names = self._of_sessions(reporter.summed(charged), times)
+        elif profile.sends_register:
+            energies = self._totals(energies, times, begin, step, faults)
         meter_id = profile.meter_id
         rows: list[Any] = [
-            (meter_id, time, value, mv)
-            for time, value, mv in zip(times, energies, shown, strict=True)
+            (meter_id, time, value, mv, name)
+            for time, value, mv, name in zip(times, energies, shown, names, strict=True)
         ]
         taken_at = list(stamps)
         if faults and ac_mwh is not None:
@@ -256,15 +327,59 @@ class ReportedMeter:
             taken_at = [at for at in taken_at if at in times_kept]
         self.link.deliver(begin, self._kind, taken_at, rows, out)
 
-    def _register(
-        self, energies: list[int], begin: int, step: int, faults: list[Injection]
+    def _of_sessions(
+        self, charged: list[int], times: list[int]
+    ) -> tuple[list[int], list[str | None]]:
+        """What a counter of sessions shows, and the sessions that it names."""
+        totals: list[int] = []
+        names: list[str | None] = []
+        self.counted = {}
+        for energy, time in zip(charged, times, strict=True):
+            totals.append(self._sessions.shown(energy))
+            self._counted_mwh += energy
+            self.counted[time] = self._counted_mwh
+            names.append(
+                self._sessions.session_id if self._profile.register.names_sessions else None
+            )
+        return totals, names
+
+    def _totals(
+        self,
+        energies: list[int],
+        times: list[int],
+        begin: int,
+        step: int,
+        faults: list[Injection],
     ) -> list[int]:
+        """What its register shows."""
+        register = self._register
+        exchanged_at = self._profile.register.exchanged_at
         totals = []
-        for number, energy in enumerate(energies):
+        self.counted = {}
+        for number, (energy, time) in enumerate(zip(energies, times, strict=True)):
+            minute = begin + number * step
             self._total_mwh += energy
-            total = restarted(self._total_mwh, self._shown_mwh, begin + number * step, step, faults)
+            self._counted_mwh += energy
+            total = restarted(self._total_mwh, self._shown_mwh, minute, step, faults)
             if total == 0:
                 self._total_mwh = 0
             self._shown_mwh = total
-            totals.append(0 if dips(begin + number * step, step, faults) else self._shown(total))
+            dipped = dips(minute, step, faults)
+            totals.append(0 if dipped else register.shown(total) * unit(minute, faults))
+            if register.is_true and not dipped:
+                self.counted[time] = self._counted_mwh
+            if exchanged_at is not None and minute <= exchanged_at < minute + step:
+                self._exchange(time)
         return totals
+
+    def _exchange(self, last_us: int) -> None:
+        """Another meter takes its place, just after a reading."""
+        exchange = self._register.exchanged(
+            self._profile.meter_id,
+            last_us + _EXCHANGED_AFTER_US,
+            self._total_mwh,
+            is_stated=self._profile.register.exchange_is_stated,
+        )
+        self.exchanges.append(exchange)
+        # what the old one had not shown yet is no energy that is lost
+        self._total_mwh += exchange.first_mwh - exchange.last_mwh
