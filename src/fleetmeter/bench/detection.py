@@ -305,7 +305,9 @@ call refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::times
 
 _VEHICLE = """
 with vehicle as (
-    insert into devices (kind, id, site, reporting_interval_s, battery_capacity_wh, reports, register)
+    insert into devices (
+        kind, id, site, reporting_interval_s, battery_capacity_wh, reports, register
+    )
     values ('vehicle', $1, $2, $3, $4, $7, $8)
     returning device
 )

@@ -9,7 +9,7 @@ from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival, Link
 from fleetmeter.simulate.plan import phases
 from fleetmeter.simulate.profiles import BayProfile
-from fleetmeter.simulate.registers import Exchange
+from fleetmeter.simulate.registers import Counted, Exchange
 from fleetmeter.simulate.reporting import ReportedMeter, ReportedVehicle, supply_mv
 from fleetmeter.simulate.vehicle import HOUR, Ended, Minutes, Vehicle
 
@@ -52,8 +52,10 @@ class Bay:
             for vehicle in profile.vehicles
         ]
         meter = profile.meter
+        # of one that sends a single reading in an hour, hardly any is lost
+        loses = meter.loses / meter.interval_min if meter.on_the_hour else meter.loses
         self._meter = ReportedMeter(
-            meter, seed, link("meter", meter.meter_id, meter.number, meter.loses), day_us
+            meter, seed, link("meter", meter.meter_id, meter.number, loses), day_us
         )
         self.drawn: list[list[float]] = []
         """What is drawn at the meter in each minute of the hour, by whom does not matter."""
@@ -93,13 +95,11 @@ class Bay:
         meter_id = self.profile.meter.meter_id
         self._meter.report(begin, drawn, supply, self._of(meter_id), out)
 
-    def counted(self) -> Iterator[tuple[str, int, int]]:
-        """Device, time and what its register had really counted, mWh, at readings of the hour."""
-        for profile, vehicle in zip(self.profile.vehicles, self._reported, strict=True):
-            for time, mwh in vehicle.counted.items():
-                yield profile.vehicle_id, time, mwh
-        for time, mwh in self._meter.counted.items():
-            yield self.profile.meter.meter_id, time, mwh
+    def counted(self) -> Iterator[Counted]:
+        """What its registers had really counted at their readings of the hour."""
+        for reported in self._reported:
+            yield from reported.counted
+        yield from self._meter.counted
 
     def exchanged(self, tell: Callable[[Exchange], None]) -> None:
         """Tells of each exchange of its meter, once."""

@@ -16,7 +16,7 @@ from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival
 from fleetmeter.simulate.placing import Placing
 from fleetmeter.simulate.profiles import BayProfile, MeterProfile, VehicleProfile, bays
-from fleetmeter.simulate.registers import Exchange
+from fleetmeter.simulate.registers import Counted, Exchange
 from fleetmeter.simulate.vehicle import HOUR, Ended
 
 _HOUR = timedelta(hours=1)
@@ -134,12 +134,9 @@ class Fleet:
         del arrivals[cut:]
         return arrivals
 
-    def counted(self) -> Iterator[tuple[str, int, int]]:
-        """What registers had really counted in the fleet's time at readings of the hour just asked
-        for, whether or not they come in: (device, microseconds since EPOCH, mWh).
-
-        Without those that show something else: a placeholder, or a dip.
-        """
+    def counted(self) -> Iterator[Counted]:
+        """What registers had really counted at readings of the hour that was asked for last,
+        whether or not these come in; but for those that show something else, as in a dip."""
         for bay in self._bays:
             yield from bay.counted()
 

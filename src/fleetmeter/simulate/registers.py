@@ -31,6 +31,16 @@ class Exchange(NamedTuple):
     """When somebody states it; None: nobody does."""
 
 
+class Counted(NamedTuple):
+    """What a register had really counted since the fleet began, at one of its readings."""
+
+    device_id: str
+    time_us: int
+    mwh: int
+    resolution_mwh: int
+    """By how much less it may show."""
+
+
 class Register:
     """How one register shows its total; by chances of its own."""
 

@@ -25,7 +25,7 @@ from fleetmeter.simulate.meter_faults import (
 )
 from fleetmeter.simulate.profiles import MeterProfile, VehicleProfile
 from fleetmeter.simulate.readings import Kind
-from fleetmeter.simulate.registers import Exchange, Register, SessionCounter
+from fleetmeter.simulate.registers import Counted, Exchange, Register, SessionCounter
 from fleetmeter.simulate.vehicle import HOUR, Minutes
 
 _AWAKE_MIN = 20
@@ -131,9 +131,8 @@ class ReportedVehicle:
         self._soc = 0.0
         self._stuck_bp: int | None = None
         self._counted_mwh = 0
-        self.counted: dict[int, int] = {}
-        """What its register had counted since the fleet began, at the readings of the hour that
-        show it."""
+        self.counted: list[Counted] = []
+        """At the readings of the hour that show it."""
 
     def report(
         self, begin: int, minutes: Minutes, faults: list[Injection], out: list[Arrival]
@@ -203,18 +202,23 @@ class ReportedVehicle:
         profile = self._profile.register
         totals: list[int] = []
         names: list[str | None] = []
-        self.counted = {}
+        self.counted = []
         for energy, time in zip(energies, times, strict=True):
             self._total_mwh += energy
             self._counted_mwh += energy
             if profile.of_sessions:
                 totals.append(sessions.shown(energy))
+                self._note(time, 0)
             else:
                 totals.append(register.shown(self._total_mwh))
+                if register.is_true:
+                    self._note(time, register.resolution_mwh)
             names.append(sessions.session_id if profile.names_sessions else None)
-            if profile.of_sessions or register.is_true:
-                self.counted[time] = self._counted_mwh
         return totals, names
+
+    def _note(self, time: int, resolution_mwh: int) -> None:
+        counted = Counted(self._profile.vehicle_id, time, self._counted_mwh, resolution_mwh)
+        self.counted.append(counted)
 
     def _with_faults(
         self, begin: int, dc: list[int], temps: list[int], faults: list[Injection]
@@ -250,9 +254,8 @@ class ReportedMeter:
         self._held_mwh = 0
         self._charging = OnlyWhile()
         self._counted_mwh = 0
-        self.counted: dict[int, int] = {}
-        """What its register had counted since the fleet began, at the readings of the hour that
-        show it."""
+        self.counted: list[Counted] = []
+        """At the readings of the hour that show it."""
         self.exchanges: list[Exchange] = []
         """Of which nobody has heard yet."""
         self._kind: Kind = "meter_registers" if profile.sends_register else "meters"
@@ -333,11 +336,11 @@ class ReportedMeter:
         """What a counter of sessions shows, and the sessions that it names."""
         totals: list[int] = []
         names: list[str | None] = []
-        self.counted = {}
+        self.counted = []
         for energy, time in zip(charged, times, strict=True):
             totals.append(self._sessions.shown(energy))
             self._counted_mwh += energy
-            self.counted[time] = self._counted_mwh
+            self._note(time, 0)
             names.append(
                 self._sessions.session_id if self._profile.register.names_sessions else None
             )
@@ -355,7 +358,7 @@ class ReportedMeter:
         register = self._register
         exchanged_at = self._profile.register.exchanged_at
         totals = []
-        self.counted = {}
+        self.counted = []
         for number, (energy, time) in enumerate(zip(energies, times, strict=True)):
             minute = begin + number * step
             self._total_mwh += energy
@@ -367,10 +370,14 @@ class ReportedMeter:
             dipped = dips(minute, step, faults)
             totals.append(0 if dipped else register.shown(total) * unit(minute, faults))
             if register.is_true and not dipped:
-                self.counted[time] = self._counted_mwh
+                self._note(time, register.resolution_mwh)
             if exchanged_at is not None and minute <= exchanged_at < minute + step:
                 self._exchange(time)
         return totals
+
+    def _note(self, time: int, resolution_mwh: int) -> None:
+        counted = Counted(self._profile.meter_id, time, self._counted_mwh, resolution_mwh)
+        self.counted.append(counted)
 
     def _exchange(self, last_us: int) -> None:
         """Another meter takes its place, just after a reading."""

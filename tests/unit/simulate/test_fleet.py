@@ -12,6 +12,7 @@ from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, checked
 from fleetmeter.simulate.faults import KINDS, parse_wanted, per_kind
 from fleetmeter.simulate.fleet import Fleet
+from fleetmeter.simulate.profiles import bays
 from fleetmeter.simulate.readings import Kind
 from fleetmeter.simulate.wire import body
 from tests.unit.simulate.fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
@@ -187,3 +188,36 @@ def test_what_a_fleet_has_of_the_field() -> None:
         for found in volts.values()
     }
     assert {230} < nominal
+
+
+def test_meters_that_report_seldom_stamp_the_end_of_their_interval() -> None:
+    fleet = Fleet(189, 20, START, 1)
+    seldom = {m.meter_id: m.reporting_interval_s for m in fleet.devices.meters}
+    seldom = {meter_id: s for meter_id, s in seldom.items() if s > 300}
+    assert set(seldom.values()) == {900, 3600}
+    rows = sent_by(fleet, 24).rows
+    for meter_id, interval_s in seldom.items():
+        times = [row[1] for row in rows[meter_id]]
+        assert len(times) > 0.9 * 86_400 / interval_s
+        assert all(time % (interval_s * 1_000_000) == 0 for time in times)
+
+
+def test_a_modem_that_sleeps_sends_nothing_or_what_it_kept_when_it_wakes_up() -> None:
+    fleet = Fleet(189, 20, START, 3)
+    sleeps = {v.vehicle_id: v.sleeps for bay in bays(189, 20, "", True) for v in bay.vehicles}
+    sent = sent_by(fleet, 72)
+    silent = [device for device, how in sleeps.items() if how == "silent"]
+    late = [device for device, how in sleeps.items() if how == "late"]
+    assert len(silent) == 3
+    assert len(late) == 1
+    settings = {each.vehicle_id: each for each in fleet.devices.vehicles}
+    unsaid = {each.subject.device_id for each in fleet.acceptable if "nobody" in each.why}
+    for device in silent:
+        assert len(sent.rows[device]) < 0.7 * 3 * 86_400 / settings[device].reporting_interval_s
+        assert (settings[device].reports == "while_charging") != (device in unsaid)
+    for device in late:
+        delays = [sent.arrived[device, row[1]] - row[1] for row in sent.rows[device]]
+        assert sum(delay > 3_600_000_000 for delay in delays) > 0.3 * len(delays)
+        assert max(delays) < 13 * 3_600_000_000
+        told = [each for each in fleet.acceptable if each.subject.device_id == device]
+        assert any(each.end - each.start > timedelta(hours=2) for each in told)
