@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
 import msgspec
+from msgspec import structs
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.readings.model import EPOCH, MICROSECOND
@@ -20,8 +21,10 @@ from fleetmeter.simulate.registers import Counted, Exchange
 from fleetmeter.simulate.vehicle import HOUR, Ended
 
 _HOUR = timedelta(hours=1)
-_LEARNED = timedelta(days=14)
-"""How long it may take to see that a vehicle reports only while it charges."""
+_LEARNED = 4
+"""After so many charges, and the silences between them, anybody may know that a vehicle reports
+only while it charges."""
+_SILENT_INTERVALS = 30
 _ALWAYS = timedelta(days=3660)
 _arrives = itemgetter(0)
 
@@ -89,6 +92,12 @@ class Fleet:
         placing.place(faults)
         self._injections = placing.injections
         self.faults: list[Fault] = [injection.fault for injection in placing.injections]
+        self._habits = {
+            vehicle.vehicle_id: _Habit(_SILENT_INTERVALS * vehicle.interval_min)
+            for bay in profiles
+            for vehicle in bay.vehicles
+            if vehicle.only_while_charging and not vehicle.says_so
+        }
         self.acceptable: list[Acceptable] = placing.acceptable + _unsaid(profiles, start)
         self.unplaced: list[Wanted] = placing.unplaced
         """Faults for which there was no place where they would show."""
@@ -166,6 +175,7 @@ class Fleet:
                         self._bay_of[meter_id].drawn.append(drawn)
 
     def _charged(self, vehicle_id: str, session: Ended) -> None:
+        self._learn(vehicle_id, session)
         for injection in self._injections:
             if vehicle_id in injection.fault.vehicle_ids and injection.lasts(
                 session.begin, session.end
@@ -179,6 +189,23 @@ class Fleet:
                         round(session.soc_gain, 2),
                     )
                 )
+
+    def _learn(self, vehicle_id: str, session: Ended) -> None:
+        """End what may be taken for silence, once anybody may know better."""
+        habit = self._habits.get(vehicle_id)
+        if habit is None:
+            return
+        if habit.ended is None or session.begin - habit.ended > habit.silent_min:
+            habit.charges += 1
+        habit.ended = session.end
+        if habit.charges >= _LEARNED:
+            del self._habits[vehicle_id]
+            self.acceptable = [
+                structs.replace(each, end=self._time(session.end))
+                if each.why == _UNSAID and each.subject.device_id == vehicle_id
+                else each
+                for each in self.acceptable
+            ]
 
     def _offline(self, device_id: str, begin: int, end: int) -> None:
         vehicle = device_id != self._bay_of[device_id].profile.meter.meter_id
@@ -196,6 +223,19 @@ class Fleet:
         return self._midnight + timedelta(minutes=minute)
 
 
+class _Habit(msgspec.Struct):
+    """What is seen of a vehicle that reports only while it charges."""
+
+    silent_min: int
+    charges: int = 0
+    ended: int | None = None
+    """The last of them, minute."""
+
+
+_UNSAID = "it reports seldom, and nobody has said so"
+_SLEEPS = "its modem sleeps; what it kept comes later"
+
+
 def _reports(vehicle: VehicleProfile) -> str | None:
     """What is announced: a modem that sleeps is said to report only while charging, too."""
     seldom = vehicle.only_while_charging or vehicle.sleeps == "silent"
@@ -207,21 +247,20 @@ def _register(profile: VehicleProfile | MeterProfile) -> str | None:
 
 
 def _unsaid(profiles: Sequence[BayProfile], start: datetime) -> list[Acceptable]:
-    """Silences of vehicles that report seldom, and nobody has said so.
-
-    That one reports only while it charges may be known in time; that a modem sleeps may not.
-    """
+    """Silences of vehicles that report seldom, and nobody has said so or can, for ever or until
+    anybody may know."""
     return [
         Acceptable(
             "vehicle_silent",
             Subject("vehicle", vehicle.vehicle_id),
             start,
-            start + (_LEARNED if vehicle.only_while_charging else _ALWAYS),
-            "it reports seldom, and nobody has said so",
+            start + _ALWAYS,
+            _SLEEPS if vehicle.sleeps == "late" else _UNSAID,
         )
         for bay in profiles
         for vehicle in bay.vehicles
-        if (vehicle.only_while_charging or vehicle.sleeps == "silent") and not vehicle.says_so
+        if vehicle.sleeps == "late"
+        or ((vehicle.only_while_charging or vehicle.sleeps == "silent") and not vehicle.says_so)
     ]
 
 

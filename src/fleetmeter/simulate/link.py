@@ -118,9 +118,6 @@ class Link:
                     (arrives + number * _BUFFERED_APART_US, kind, each)
                     for number, (_, each) in enumerate(kept)
                 )
-                begin, end = ((at - self._day_us) // MINUTE_US for at in (kept[0][0], stamp))
-                if end - begin > LONG_OFFLINE_MIN:
-                    self.long_offline.append((begin - 1, end + 1))
                 kept.clear()
             if stamp in asleep:
                 kept.append((stamp, row))

@@ -39,6 +39,9 @@ class Needs(msgspec.Struct, frozen=True):
     interval_energy: bool = False
     """Neither the vehicle nor the meter sends a register."""
 
+    makes_register: bool = False
+    """Its meter sends one, whatever it sent without the fault."""
+
     while_charging: bool = False
     """It shows also where the vehicle or the meter reports only while charging."""
 
@@ -88,7 +91,9 @@ NEEDS: dict[str, Needs] = {
     "missing-ac": Needs(
         (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, interval_energy=True
     ),
-    "register-reset": Needs((4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True),
+    "register-reset": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, makes_register=True
+    ),
     "reporting-lag": Needs(
         (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, interval_energy=True
     ),
@@ -110,6 +115,15 @@ NEEDS: dict[str, Needs] = {
         while_charging=True,
         any_meter=True,
     ),
+    "soc": Needs(
+        hours=(5 * _DAY_H, 7 * _DAY_H),
+        sessions=3,
+        kwh=5,
+        gain=0.27,  # of which up to a third is not shown
+        interval_energy=True,
+        while_charging=True,
+        any_meter=True,
+    ),
     "clock_skew": Needs((4, 24), interval_energy=True),
     "power_implausible": Needs(
         (3 * _DAY_H, 5 * _DAY_H), 2, 5, alone=True, interval_energy=True, while_charging=True
@@ -120,8 +134,9 @@ NEEDS: dict[str, Needs] = {
     "soc_scale": Needs(
         (4 * _DAY_H, 6 * _DAY_H), 2, 6, gain=0.12, while_charging=True, any_meter=True
     ),
-    "register_unstable": Needs((_DAY_H, 3 * _DAY_H)),
+    "register_unstable": Needs((_DAY_H, 3 * _DAY_H), makes_register=True),
     "readings_refused": Needs((4, 24), interval_energy=True),
+    "unit": Needs((4, 24), makes_register=True),
 }
 """By kind; of dc_exceeds_ac by variant."""
 

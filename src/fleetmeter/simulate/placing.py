@@ -28,6 +28,8 @@ _SAME_APART = 6 * DAY
 _EARLIEST, _LATEST = 12 * 60, 6 * 60
 """Minutes after the start and before the end in which nothing begins or ends by itself."""
 _TRIES = 12
+_SITE_DEVICES = 5
+"""So many devices that report always make a site of which silence says something."""
 
 
 class UnknownDeviceError(ValueError):
@@ -52,6 +54,8 @@ class Placing:
         self._begin, self._end = begin, end
         self._busy: dict[int, list[tuple[int, int, Kind]]] = {}
         self._sessions: dict[str, list[Session]] = {}
+        self._interval_energy: set[int] = set()
+        """Bays with faults that a register would hide."""
         self._places = [
             _Place(number, vehicle) for number, bay in enumerate(bays) for vehicle in bay.vehicles
         ]
@@ -126,6 +130,7 @@ class Placing:
                 place.vehicle.rated_kw >= needs.rated_kw
                 and not (needs.alone and len(bay.vehicles) > 1)
                 and not (needs.interval_energy and registers)
+                and not (needs.makes_register and place.bay in self._interval_energy)
                 and (needs.while_charging or not (bay.meter.only_while_charging or seldom))
                 and (needs.any_meter or is_usual(bay.meter))
             ):
@@ -200,6 +205,8 @@ class Placing:
         clean = begin - CLEAN_DAYS * DAY if needs.before else begin
         if not all(self._is_free(bay, clean, end, kind) for bay in bays):
             return False
+        if kind == "site_silent" and sum(map(self._reporting, bays)) < _SITE_DEVICES:
+            return False
         if not needs.sessions:
             return True
         least = max(needs.kwh, needs.gain * place.vehicle.capacity_kwh)
@@ -210,6 +217,12 @@ class Placing:
             for some in (during, before)
         )
         return len(enough) >= needs.sessions and len(before) >= needs.before
+
+    def _reporting(self, number: int) -> int:
+        """How many devices of a bay report always."""
+        bay = self._bays[number]
+        seldom = [v.only_while_charging or v.sleeps != "never" for v in bay.vehicles]
+        return seldom.count(False) + (not bay.meter.only_while_charging)
 
     def _inject(
         self,
@@ -223,7 +236,9 @@ class Placing:
         needs: Needs,
     ) -> None:
         kind, variant = wanted.kind, wanted.variant
-        if variant in ("register-reset", "unit") or kind == "register_unstable":
+        if needs.interval_energy:
+            self._interval_energy.add(place.bay)
+        if needs.makes_register:
             bay = self._bays[place.bay]
             meter = replace(bay.meter, sends_register=True, register=PLAIN)
             self._bays[place.bay] = replace(bay, meter=meter)

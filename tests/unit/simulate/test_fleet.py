@@ -172,7 +172,7 @@ def test_what_a_fleet_has_of_the_field() -> None:
     said = [device for device in vehicles if device.reports == "while_charging"]
     unsaid = {each.subject.device_id for each in fleet.acceptable}
     assert 8 < len(said) < 30
-    assert 1 < len(unsaid) < 15
+    assert 4 < len(unsaid) < 30
     assert not unsaid & {device.vehicle_id for device in said}
     assert 8 < sum(device.reports == "while_charging" for device in meters) < 35
     buildings = [device for device in meters if device.rated_power_kw is None]
@@ -219,5 +219,5 @@ def test_a_modem_that_sleeps_sends_nothing_or_what_it_kept_when_it_wakes_up() ->
         delays = [sent.arrived[device, row[1]] - row[1] for row in sent.rows[device]]
         assert sum(delay > 3_600_000_000 for delay in delays) > 0.3 * len(delays)
         assert max(delays) < 13 * 3_600_000_000
-        told = [each for each in fleet.acceptable if each.subject.device_id == device]
-        assert any(each.end - each.start > timedelta(hours=2) for each in told)
+        told = [each.why for each in fleet.acceptable if each.subject.device_id == device]
+        assert "its modem sleeps; what it kept comes later" in told
