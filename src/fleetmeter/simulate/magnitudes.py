@@ -24,6 +24,9 @@ class Needs(msgspec.Struct, frozen=True):
     lasting_min: int = 0
     """and for so long."""
 
+    steady_kwh: float = 0.0
+    """and so much before the battery takes less than the charger has: what trickles says little."""
+
     before: int = 0
     """And so many times before, without any fault for CLEAN_DAYS."""
 
@@ -61,6 +64,7 @@ NEEDS: dict[str, Needs] = {
         sessions=3,
         kwh=5,
         lasting_min=150,
+        steady_kwh=5,
         alone=True,
         while_charging=True,
         any_meter=True,
@@ -70,6 +74,7 @@ NEEDS: dict[str, Needs] = {
         sessions=3,
         kwh=5,
         lasting_min=150,
+        steady_kwh=5,
         before=7,
         alone=True,
         while_charging=True,

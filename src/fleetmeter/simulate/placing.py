@@ -213,7 +213,13 @@ class Placing:
         during = self._charging(place.vehicle, begin, end)
         before = self._charging(place.vehicle, max(clean, self._begin), begin)
         enough, before = (
-            [s for s in some if s.kwh >= least and s.end - s.begin >= needs.lasting_min]
+            [
+                session
+                for session in some
+                if session.kwh >= least
+                and session.steady_kwh >= needs.steady_kwh
+                and session.end - session.begin >= needs.lasting_min
+            ]
             for some in (during, before)
         )
         return len(enough) >= needs.sessions and len(before) >= needs.before
