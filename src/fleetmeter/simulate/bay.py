@@ -7,11 +7,12 @@ from operator import add
 from fleetmeter.simulate.chance import seeded
 from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival, Link
+from fleetmeter.simulate.meter_reports import ReportedMeter, supply_mv
 from fleetmeter.simulate.plan import phases
 from fleetmeter.simulate.profiles import BayProfile
 from fleetmeter.simulate.registers import Counted, Exchange
-from fleetmeter.simulate.reporting import ReportedMeter, ReportedVehicle, supply_mv
 from fleetmeter.simulate.vehicle import HOUR, Ended, Minutes, Vehicle
+from fleetmeter.simulate.vehicle_reports import ReportedVehicle
 
 
 class Bay:
@@ -98,14 +99,14 @@ class Bay:
     def counted(self) -> Iterator[Counted]:
         """What its registers had really counted at their readings of the hour."""
         for reported in self._reported:
-            yield from reported.counted
-        yield from self._meter.counted
+            yield from reported.register.counted
+        yield from self._meter.register.counted
 
     def exchanged(self, tell: Callable[[Exchange], None]) -> None:
         """Tells of each exchange of its meter, once."""
-        for exchange in self._meter.exchanges:
+        for exchange in self._meter.register.exchanges:
             tell(exchange)
-        self._meter.exchanges.clear()
+        self._meter.register.exchanges.clear()
 
     def ended(self, tell: Callable[[str, Ended], None]) -> None:
         """Tells of each charging session that has ended, and whose it was, once."""
