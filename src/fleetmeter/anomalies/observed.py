@@ -83,6 +83,11 @@ class Observed:
         """Meters at which a vehicle may charge that reported nothing."""
 
     @cached_property
+    def were_silent(self) -> set[Subject]:
+        """Devices that were silent when the hour began."""
+        return {subject for subject, _ in self.silent}
+
+    @cached_property
     def belonging(self) -> dict[str, list[str]]:
         """By meter: vehicles that were there by their newest readings."""
         found: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from operator import add
 
+from fleetmeter.anomalies.model import Subject
 from fleetmeter.simulate.chance import seeded
 from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival, Link
@@ -107,6 +108,18 @@ class Bay:
         for exchange in self._meter.register.exchanges:
             tell(exchange)
         self._meter.register.exchanges.clear()
+
+    def unstable(self, tell: Callable[[Subject, int, int], None]) -> None:
+        """Tells of each register that dropped out twice within a day, and when, once."""
+        devices = [
+            *(Subject("vehicle", vehicle.vehicle_id) for vehicle in self.profile.vehicles),
+            Subject("meter", self.profile.meter.meter_id),
+        ]
+        registers = [*(reported.register for reported in self._reported), self._meter.register]
+        for subject, register in zip(devices, registers, strict=True):
+            for first_us, last_us in register.unstable:
+                tell(subject, first_us, last_us)
+            register.unstable.clear()
 
     def ended(self, tell: Callable[[str, Ended], None]) -> None:
         """Tells of each charging session that has ended, and whose it was, once."""

@@ -9,6 +9,7 @@ Shown = tuple[int, str | None]
 """What it shows, mWh, and the session that it names."""
 
 _EXCHANGED_AFTER_US = 1_000_000
+_DAY_US = 86_400_000_000
 
 
 class Counting:
@@ -29,6 +30,9 @@ class Counting:
         """At the readings of the hour that show it."""
         self.exchanges: list[Exchange] = []
         """Of which nobody has heard yet."""
+        self.unstable: list[tuple[int, int]] = []
+        """When it dropped out twice within a day; of which nobody has heard yet."""
+        self._fell_us: int | None = None
         self._device_id = device_id
         self._profile = profile
         self._register = Register(seed, kind, number, profile)
@@ -46,6 +50,10 @@ class Counting:
         value = self._register.shown(total_mwh)
         if self._register.is_true:
             self._note(time_us, self._register.resolution_mwh)
+        if self._register.fell:
+            if self._fell_us is not None and time_us - self._fell_us <= _DAY_US:
+                self.unstable.append((self._fell_us, time_us))
+            self._fell_us = time_us
         return value
 
     def of_sessions(self, energies: list[int], times: list[int]) -> Iterator[Shown]:

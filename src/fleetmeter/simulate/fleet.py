@@ -135,6 +135,7 @@ class Fleet:
             bay.report(begin, arrivals)
             bay.ended(self._charged)
             bay.exchanged(self.exchanges.append)
+            bay.unstable(self._unstable)
             bay.long_offline(self._offline)
         arrivals.sort(key=_arrives)
         until = (self._next - EPOCH) // MICROSECOND
@@ -206,6 +207,11 @@ class Fleet:
                 else each
                 for each in self.acceptable
             ]
+
+    def _unstable(self, subject: Subject, first_us: int, last_us: int) -> None:
+        begin, end = (EPOCH + timedelta(microseconds=at) for at in (first_us, last_us))
+        why = "it dropped out twice within a day"
+        self.acceptable.append(Acceptable("register_unstable", subject, begin, end, why))
 
     def _offline(self, device_id: str, begin: int, end: int) -> None:
         vehicle = device_id != self._bay_of[device_id].profile.meter.meter_id

@@ -55,6 +55,8 @@ class Register:
         self._left = profile.placeholders
         self.is_true = True
         """Whether the last value was no placeholder, and had not dropped out."""
+        self.fell = False
+        """Whether it dropped out with the last value."""
 
     @property
     def resolution_mwh(self) -> int:
@@ -64,13 +66,14 @@ class Register:
     def shown(self, total_mwh: int) -> int:
         """What it shows of the total."""
         chance = self._rng.random()
-        self.is_true = False
+        self.is_true = self.fell = False
         if self._left:
             self._left -= 1
             return self._low_mwh
         if total_mwh >= _LEAST_MWH and chance < self._drops_out:
             self._left = self._rng.randrange(_LONGEST)
             self._low_mwh = self._rng.choice((0, total_mwh // 2))
+            self.fell = True
             return self._low_mwh
         self.is_true = True
         if total_mwh >= _LEAST_MWH and chance > 1 - _FLUTTERS_OFTEN:
