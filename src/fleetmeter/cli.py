@@ -156,6 +156,18 @@ def welcome_command(url: str) -> None:
     show_default=True,
     help="Vehicles of the answers, and as many meters; of the columnstore a tenth.",
 )
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    type=int,
+    default=(101,),
+    show_default=True,
+    help="Of a fleet whose anomalies are looked for; can be given several times.",
+)
+@click.option("--vehicles", default=200, type=click.IntRange(1, 10_000), help="Of each of them.")
+@click.option("--days", default=30, type=click.IntRange(1, 90), help="Of each of them.")
+@click.option("--faults", default=20, type=click.IntRange(1, 100), help="Of each kind in each.")
 @click.option("--rounds", default=1, type=click.IntRange(1, 20), help="Take medians of so many.")
 @click.option("--workers", default=1, type=click.IntRange(1, 64), help="Of the service.")
 @click.option("--only", multiple=True, help="A scenario; can be given several times.")

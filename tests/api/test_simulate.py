@@ -37,7 +37,7 @@ def generated(fleet: Fleet, until: datetime) -> dict[tuple[str, int], tuple[Any,
     while hour <= until:
         for arrives, _, row in fleet.arrivals(hour):
             if arrives <= last:
-                rows[row[0], row[1]] = row[2:5] if len(row) == 6 else row[2:4]
+                rows[row[0], row[1]] = row[2:5] if len(row) == 7 else row[2:4]
         hour += HOUR
     return rows
 

@@ -61,16 +61,16 @@ class _Span:
         """The reading with which it began."""
         self.before, self.before_at = highest, at
         """What it had shown until then, and when."""
-        self.base = value
+        self.base = self.highest = value
         self.values: list[tuple[datetime, int]] = []
+
+    def show(self, at: datetime, value: int) -> None:
+        self.values.append((at, value))
+        self.highest = max(self.highest, value)
 
     @property
     def shown(self) -> int:
         return self.values[-1][1] if self.values else self.base
-
-    @property
-    def highest(self) -> int:
-        return max([self.base, *(value for _, value in self.values)])
 
     @property
     def low_until(self) -> datetime:
@@ -108,7 +108,7 @@ def derive(
         elif not spans:
             found.append(Found(0, None))
             spans = [_Span(place, value, None, None)]
-            spans[0].values.append((at, value))
+            spans[0].show(at, value)
         else:
             assert before is not None
             _add(found, spans, carried, place, at, value, before, rule)
@@ -146,7 +146,7 @@ def _add(
             found.append(Found(0, None, True, True))
         else:
             found.append(Found(energy, starts))
-        span.values.append((at, value))
+        span.show(at, value)
         return
     if value >= highest:
         kept = _came_back(spans, value, at, rule)
@@ -156,7 +156,7 @@ def _add(
                 found[earlier] = carried.get(earlier, Found(0, None))
             found.append(Found(value - kept.before, kept.before_at, False, True))
             del spans[spans.index(kept) :]
-            spans[-1].values.append((at, value))
+            spans[-1].show(at, value)
             return
         if highest == 0 and not rule.can_meter(value, before, at):
             found.append(Found(0, None))
@@ -164,11 +164,11 @@ def _add(
             found.append(Found(0, None, True, True))
         else:
             found.append(Found(value - highest, before))
-            span.values.append((at, value))
+            span.show(at, value)
             return
     elif value * 10 >= highest * 9:
         found.append(Found(0, before))
-        span.values.append((at, value))
+        span.show(at, value)
         return
     else:
         over = -1 if rule.rollover is None else rule.rollover - highest + value
@@ -177,7 +177,7 @@ def _add(
         else:
             found.append(Found(0, None, True, True))
     spans.append(_Span(place, value, highest, before))
-    spans[-1].values.append((at, value))
+    spans[-1].show(at, value)
 
 
 def _came_back(spans: list[_Span], value: int, at: datetime, rule: Rule) -> _Span | None:

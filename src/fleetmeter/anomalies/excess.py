@@ -27,6 +27,9 @@ _UNCLAIMED_MWH = 400_000
 LONGEST = timedelta(hours=13)
 """So much later or earlier, a meter may show what a vehicle took whose clock is 12 hours off."""
 
+_UNRATED_W = 1_000_000
+"""Most power where nobody has said how much a meter is rated for."""
+
 _LONG_S = 1800
 """Energy of longer than the readings of an hour tell: of a register, since one before it."""
 
@@ -85,7 +88,9 @@ def exceeding(observed: Observed, rulebook: Rulebook) -> dict[str, Excess]:
         meter = observed.meters.get(meter_id)
         ac_mwh = 0 if meter is None else observed.metered_mwh(meter_id)
         excess = dc_mwh - ac_mwh
-        if excess <= 0 or any(_is_of_before(observed, row) for row in rows):
+        if excess <= 0 or any(
+            _is_of_before(observed, row) or _is_of_silence(observed, row) for row in rows
+        ):
             continue
         parameters = _parameters(observed, rulebook, max(rows, key=lambda r: r.dc_mwh).vehicle_id)
         interval = _longest_interval_s(observed, meter_id, rows)
@@ -108,6 +113,18 @@ def _is_of_before(observed: Observed, row: VehicleHour) -> bool:
     """Whether a reading tells the energy of a time in which the vehicle reported nothing."""
     interval = interval_s(observed.hour, Subject("vehicle", row.vehicle_id))
     return row.covered_dc_s > row.readings * interval + _LONG_S
+
+
+def _is_of_silence(observed: Observed, row: VehicleHour) -> bool:
+    """Whether a vehicle that was silent tells more than it can have taken since it is back.
+
+    As of a counter that began again in the meantime: all that it shows is of its first reading.
+    """
+    if Subject("vehicle", row.vehicle_id) not in observed.were_silent:
+        return False
+    meter = observed.hour.devices.get(Subject("meter", row.meter_id or ""))
+    most_w = (meter and meter.rated_power_w) or _UNRATED_W
+    return row.dc_mwh > most_w * row.covered_dc_s / 3.6
 
 
 def _is_much(excess: int, dc_mwh: int, interval: int, parameters: DcExceedsAc) -> bool:

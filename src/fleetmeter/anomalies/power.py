@@ -68,8 +68,8 @@ def judge(turn: HourTurn, observed: Observed) -> None:
         runs = [run for run in runs if run.points[-1].time > turn.hour.starts]
         if runs and turn.ends - runs[-1].points[-1].time <= gap:
             turn.remembered(suspect.subject).peaking = True
-        found = max(runs, key=lambda run: run.lasts, default=None)
-        if found is not None and found.lasts >= least:
+        runs = [run for run in runs if run.lasts >= least and run.mean_w > suspect.limit_w]
+        if found := max(runs, key=lambda run: run.lasts, default=None):
             _breach(turn, suspect, found)
             opened.discard(suspect.subject)
     for subject in sorted(opened):
@@ -87,8 +87,8 @@ class _Run(NamedTuple):
 
     @property
     def mean_w(self) -> float:
-        span_ms = sum(point.span_ms for point in self.points)
-        return sum(point.energy_mwh for point in self.points) * 3600 / span_ms
+        """Over all of its time: a coarse register shows nothing in many an interval between."""
+        return sum(point.energy_mwh for point in self.points) * 3.6 / self.lasts.total_seconds()
 
 
 def _begins(point: PeakPoint) -> datetime:

@@ -12,6 +12,7 @@ from fleetmeter.bench.machine import machine
 from fleetmeter.bench.options import (
     COMPARED,
     SCENARIOS,
+    AnomalyOptions,
     AnswersOptions,
     ColumnstoreOptions,
     Options,
@@ -40,6 +41,10 @@ def bench(
     workers: int,
     soak: float,
     fleet: int,
+    seeds: Sequence[int],
+    vehicles: int,
+    days: int,
+    faults: int,
     quick: bool,
     against: str | None,
 ) -> None:
@@ -62,6 +67,7 @@ def bench(
         soak_s=soak,
         answers=AnswersOptions(fleet=fleet),
         columnstore=ColumnstoreOptions(devices=fleet // 10),
+        anomalies=AnomalyOptions(vehicles=vehicles, days=days, faults=faults, seeds=tuple(seeds)),
         only=tuple(name for name in scenarios if not only or name in only),
     )
     if against is None:

@@ -2,9 +2,10 @@
 
 A fleet's readings are stored as they arrive, through the door of the service: late ones, resends
 and clocks that are wrong come as they do in life. Clocks are looked at every ten minutes of its
-time. Hours are evaluated day by day, as by a service that had slept, which finds the same as one
-that was awake; what comes still later is evaluated again. Only the clock on the wall is simulated:
-when a reading arrived is written into live state after it.
+time, and so is what was refused. Hours are evaluated day by day, as by a service that had slept,
+which finds the same as one that was awake; what comes still later is evaluated again. Only the
+clock on the wall is simulated: the door refuses by the fleet's time, and when a reading arrived is
+written into live state after it.
 """
 
 import asyncio
@@ -24,17 +25,25 @@ from fleetmeter.bench.processes import fresh_database
 from fleetmeter.bench.scoring import HOUR, Found, Scored, score, together
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.exchanges import Exchange as Statement
+from fleetmeter.devices.exchanges import state
 from fleetmeter.intake.door import Door, open_door
+from fleetmeter.intake.refusals import Refusals
 from fleetmeter.readings.decode import BatchDecoder
-from fleetmeter.readings.model import microseconds, time_of
+from fleetmeter.readings.model import MAX_AHEAD_S, microseconds, time_of
+from fleetmeter.readings.validate import Bounds
 from fleetmeter.settings import Settings
 from fleetmeter.simulate.faults import per_kind
 from fleetmeter.simulate.fleet import Fleet
 from fleetmeter.simulate.link import Arrival
+from fleetmeter.simulate.registers import Exchange
 from fleetmeter.simulate.wire import body
 
 _STEP = timedelta(minutes=10)
 """How often clocks are looked at, of the fleet's time."""
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+"""From when on history is whole."""
 
 _AFTERWARDS = timedelta(minutes=6)
 """After the last reading: the last hour is evaluated."""
@@ -95,23 +104,50 @@ async def _watched(
     url: str, settings: Settings, fleet: Fleet, rolls_up: bool
 ) -> "AsyncIterator[_Watch]":
     database = await connect(url, settings)
+    clock = _Clock(fleet.start)
+    refusals = Refusals(database, clock)
+
+    def bounds() -> Bounds:
+        return Bounds.at(clock(), settings.retention_days, _BEGINNING)
+
     try:
-        async with open_door(database, settings) as door:
-            watch = _Watch(database, door, fleet, rolls_up)
+        async with open_door(database, settings, refusals, bounds=bounds) as door:
+            watch = _Watch(database, door, refusals, clock, fleet, rolls_up)
             await watch.announce()
             yield watch
     finally:
         await database.close()
 
 
+class _Clock:
+    """Shows the fleet's time."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 class _Watch:
     """A service's work on a fleet, without HTTP and without the clock on the wall."""
 
-    def __init__(self, database: Database, door: Door, fleet: Fleet, rolls_up: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        door: Door,
+        refusals: Refusals,
+        clock: _Clock,
+        fleet: Fleet,
+        rolls_up: bool,
+    ) -> None:
         self._database = database
         self._door = door
+        self._refusals = refusals
+        self._clock = clock
         self._fleet = fleet
         self._rolls_up = rolls_up
+        self._stated: set[Exchange] = set()
         self._evaluator = Evaluator(database)
         self.readings = 0
         self.stored_s = 0.0
@@ -127,6 +163,7 @@ class _Watch:
                     (
                         *(m.meter_id, m.site, m.reporting_interval_s, m.role, m.reports),
                         m.rated_power_kw and round(m.rated_power_kw * 1000),
+                        m.register,
                     )
                     for m in devices.meters
                 ],
@@ -136,7 +173,8 @@ class _Watch:
                 [
                     (
                         *(v.vehicle_id, v.site, v.reporting_interval_s),
-                        *(round(v.battery_capacity_kwh * 1000), v.since, v.meter_id, v.reports),
+                        *(round(v.battery_capacity_kwh * 1000), v.since, v.meter_id),
+                        *(v.reports, v.register),
                     )
                     for v in devices.vehicles
                 ],
@@ -158,13 +196,36 @@ class _Watch:
             if hour.hour == 0:
                 await self._evaluate(hour)
             for now, arrivals in _steps(self._fleet.arrivals(hour), hour):
-                await self._store(arrivals, now)
+                await self._arrive(arrivals, now)
+                await self._state_exchanges(now)
                 await self._evaluator.look_at_clocks(now)
         await self._evaluate(start + hours * HOUR + _AFTERWARDS)
         progress(name, hours, hours)
 
+    async def _arrive(self, arrivals: Sequence[Arrival], now: datetime) -> None:
+        """Store what arrives in a step; what is stamped ahead of its arrival meets the clock of
+        that moment."""
+        ahead = [each for each in arrivals if _is_ahead(each)]
+        for each in ahead:
+            await self._store([each], time_of(each[0]))
+        if ahead:
+            arrivals = [each for each in arrivals if not _is_ahead(each)]
+        await self._store(arrivals, now)
+        await self._refusals.flush()
+
+    async def _state_exchanges(self, now: datetime) -> None:
+        """What somebody has stated by now of meters that were exchanged."""
+        for each in self._fleet.exchanges:
+            stated_us = each.stated_us
+            if each in self._stated or stated_us is None or time_of(stated_us) > now:
+                continue
+            self._stated.add(each)
+            stated = Statement(time_of(each.at_us), False, each.last_mwh, each.first_mwh)
+            await state(self._database, each.meter_id, stated)
+
     async def _store(self, arrivals: Sequence[Arrival], now: datetime) -> None:
         began = perf_counter()
+        self._clock.now = now
         seen: dict[tuple[str, str], tuple[int, int]] = {}
         for at, kind, row in arrivals:
             device = "vehicle" if kind.startswith("vehicle") else "meter", row[0]
@@ -219,6 +280,12 @@ class _Watch:
         return score(self._fleet.faults, self._fleet.acceptable, found, intervals)
 
 
+def _is_ahead(arrival: Arrival) -> bool:
+    """Whether it may be refused: its clock is further ahead than a device's may be."""
+    at, _, row = arrival
+    return row[1] - at > MAX_AHEAD_S * 1_000_000
+
+
 def _steps(
     arrivals: Sequence[Arrival], hour: datetime
 ) -> Iterator[tuple[datetime, Sequence[Arrival]]]:
@@ -238,8 +305,10 @@ call refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::times
 
 _VEHICLE = """
 with vehicle as (
-    insert into devices (kind, id, site, reporting_interval_s, battery_capacity_wh, reports)
-    values ('vehicle', $1, $2, $3, $4, $7)
+    insert into devices (
+        kind, id, site, reporting_interval_s, battery_capacity_wh, reports, register
+    )
+    values ('vehicle', $1, $2, $3, $4, $7, $8)
     returning device
 )
 insert into assignments (vehicle, since, meter, restamped_at)
@@ -247,8 +316,8 @@ select v.device, $5, device_of('meter', $6), now()
 from vehicle as v
 """
 _METER = """
-insert into devices (kind, id, site, reporting_interval_s, role, reports, rated_power_w)
-values ('meter', $1, $2, $3, $4, $5, $6)
+insert into devices (kind, id, site, reporting_interval_s, role, reports, rated_power_w, register)
+values ('meter', $1, $2, $3, $4, $5, $6, $7)
 """
 
 _SEEN = """

@@ -35,6 +35,7 @@ _EVIDENT_AFTER: dict[Kind, timedelta] = {
     "voltage_out_of_range": timedelta(minutes=10),
     "battery_hot": timedelta(minutes=10),
     "clock_skew": timedelta(minutes=30),
+    "readings_refused": timedelta(minutes=60),
 }
 """How long a fault must last, by the rules' defaults, before anybody can know."""
 

@@ -138,13 +138,15 @@ async def open_door(
     settings: Settings,
     refusals: Refusals | None = None,
     arrivals: Arrivals | None = None,
+    bounds: Callable[[], Bounds] | None = None,
 ) -> AsyncIterator[Door]:
     """Take readings for the length of the block; at its end, what waits is committed.
 
     Without `refusals`, what is refused is not counted, and without `arrivals`, nothing goes by its
-    arrival: as for a file. Raises DatabaseUnavailableError.
+    arrival: as for a file. Without `bounds`, times are judged by the clock. Raises
+    DatabaseUnavailableError.
     """
-    bounds = _bounds(settings.retention_days, await _kept_since(database))
+    bounds = bounds or _bounds(settings.retention_days, await _kept_since(database))
     cache = WriterCache()
     writers = [DatabaseWriter(database, cache) for _ in range(settings.writers)]
     async with CommitQueue(writers, DeviceNumbers(database), bounds, settings).running() as queue:

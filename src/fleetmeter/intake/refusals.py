@@ -7,7 +7,7 @@ in the table, and so are the length of an example and what is logged.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -61,18 +61,23 @@ class _Count(msgspec.Struct):
     example: str
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Refusals:
     """Counts what is refused; several services on a database add up."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime] = _now) -> None:
         self._database = database
+        self._clock = clock
         self._counts: dict[Key, _Count] = {}
         self._unlogged: Counter[Key] = Counter()
         self._log_at = 0.0
 
     def note(self, items: Sequence[Telemetry | Invalid], rejected: Sequence[Rejection]) -> None:
         """Count the items of a batch that were rejected, which are few as a rule."""
-        now = datetime.now(UTC)
+        now = self._clock()
         counts = self._counts
         for rejection in rejected:
             item = items[rejection.index]

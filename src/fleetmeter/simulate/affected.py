@@ -33,7 +33,7 @@ def affected(
     meter_id, kind, variant = bay.meter.meter_id, wanted.kind, wanted.variant
     everybody = [each.vehicle_id for each in bay.vehicles]
     of_vehicle = Subject("vehicle", vehicle.vehicle_id)
-    clock = kind == "clock_skew" or variant in ("clock-offset", "time-zone")
+    clock = kind == "clock_skew" or variant in ("clock-offset", "time-zone", "year", "minutes")
     meter_clock = clock and (
         wanted.device == meter_id or (wanted.device is None and rng.random() < _METER_CLOCK)
     )
@@ -41,7 +41,8 @@ def affected(
         vehicles = [each.vehicle_id for one in concerned for each in one.vehicles]
         devices = {*vehicles, *(one.meter.meter_id for one in concerned)}
         return Subject("site", bay.meter.site), vehicles, devices
-    if kind in _OF_METERS or (kind == "clock_skew" and meter_clock):
+    of_clock = kind in ("clock_skew", "readings_refused")
+    if kind in _OF_METERS or variant == "unit" or (of_clock and meter_clock):
         return Subject("meter", meter_id), everybody, {meter_id}
     if variant in _AT_METER or meter_clock:
         return of_vehicle, everybody, {meter_id}

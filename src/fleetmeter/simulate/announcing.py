@@ -1,9 +1,11 @@
-"""What a service is told of a fleet before its readings come."""
+"""What a service is told of a fleet: before its readings come, and of exchanges of meters."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from fleetmeter.readings.model import kwh, time_of
 from fleetmeter.simulate.fleet import Devices, MeterDevice
+from fleetmeter.simulate.registers import Exchange
 
 Setting = tuple[str, str, dict[str, Any]]
 """Method, path and document of a request."""
@@ -19,6 +21,7 @@ def settings_of(devices: Devices) -> Iterator[list[Setting]]:
             "reportingIntervalS": vehicle.reporting_interval_s,
             "batteryCapacityKwh": vehicle.battery_capacity_kwh,
             "reports": vehicle.reports,
+            "register": vehicle.register,
         }
         known = [
             ("PUT", f"{path}/meter", {"meterId": vehicle.meter_id, "since": vehicle.since}),
@@ -30,6 +33,16 @@ def settings_of(devices: Devices) -> Iterator[list[Setting]]:
         yield [_of_meter(meter)]
 
 
+def exchange_of(exchange: Exchange) -> Setting:
+    """What somebody states of a meter that was exchanged."""
+    document = {
+        "at": time_of(exchange.at_us),
+        "lastKwh": kwh(exchange.last_mwh),
+        "firstKwh": kwh(exchange.first_mwh),
+    }
+    return "POST", f"/v1/meters/{exchange.meter_id}/exchanges", document
+
+
 def _of_meter(meter: MeterDevice) -> Setting:
     document = {
         "site": meter.site,
@@ -37,5 +50,6 @@ def _of_meter(meter: MeterDevice) -> Setting:
         "ratedPowerKw": meter.rated_power_kw,
         "role": meter.role,
         "reports": meter.reports,
+        "register": meter.register,
     }
     return "PATCH", f"/v1/meters/{meter.meter_id}", document

@@ -1,16 +1,19 @@
 """A meter and the vehicles that charge there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from operator import add
 
+from fleetmeter.anomalies.model import Subject
 from fleetmeter.simulate.chance import seeded
 from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival, Link
+from fleetmeter.simulate.meter_reports import ReportedMeter, supply_mv
 from fleetmeter.simulate.plan import phases
 from fleetmeter.simulate.profiles import BayProfile
-from fleetmeter.simulate.reporting import ReportedMeter, ReportedVehicle, supply_mv
+from fleetmeter.simulate.registers import Counted, Exchange
 from fleetmeter.simulate.vehicle import HOUR, Ended, Minutes, Vehicle
+from fleetmeter.simulate.vehicle_reports import ReportedVehicle
 
 
 class Bay:
@@ -51,8 +54,10 @@ class Bay:
             for vehicle in profile.vehicles
         ]
         meter = profile.meter
+        # of one that sends a single reading in an hour, hardly any is lost
+        loses = meter.loses / meter.interval_min if meter.on_the_hour else meter.loses
         self._meter = ReportedMeter(
-            meter, seed, link("meter", meter.meter_id, meter.number, meter.loses), day_us
+            meter, seed, link("meter", meter.meter_id, meter.number, loses), day_us
         )
         self.drawn: list[list[float]] = []
         """What is drawn at the meter in each minute of the hour, by whom does not matter."""
@@ -91,6 +96,30 @@ class Bay:
         supply = (supply_mv(begin), supply_mv(begin + HOUR))
         meter_id = self.profile.meter.meter_id
         self._meter.report(begin, drawn, supply, self._of(meter_id), out)
+
+    def counted(self) -> Iterator[Counted]:
+        """What its registers had really counted at their readings of the hour."""
+        for reported in self._reported:
+            yield from reported.register.counted
+        yield from self._meter.register.counted
+
+    def exchanged(self, tell: Callable[[Exchange], None]) -> None:
+        """Tells of each exchange of its meter, once."""
+        for exchange in self._meter.register.exchanges:
+            tell(exchange)
+        self._meter.register.exchanges.clear()
+
+    def unstable(self, tell: Callable[[Subject, int, int], None]) -> None:
+        """Tells of each register that dropped out twice within a day, and when, once."""
+        devices = [
+            *(Subject("vehicle", vehicle.vehicle_id) for vehicle in self.profile.vehicles),
+            Subject("meter", self.profile.meter.meter_id),
+        ]
+        registers = [*(reported.register for reported in self._reported), self._meter.register]
+        for subject, register in zip(devices, registers, strict=True):
+            for first_us, last_us in register.unstable:
+                tell(subject, first_us, last_us)
+            register.unstable.clear()
 
     def ended(self, tell: Callable[[str, Ended], None]) -> None:
         """Tells of each charging session that has ended, and whose it was, once."""

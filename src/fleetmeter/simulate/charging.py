@@ -41,10 +41,15 @@ DRIVING_K = 0.06
 """Kelvin a minute that driving warms it."""
 
 
+def knee_of(rated_kw: float) -> float:
+    """State of charge from which on the battery takes less than the charger has."""
+    return 0.8 if rated_kw >= FAST_KW else 0.9
+
+
 def ac_kw(rated_kw: float, soc: float) -> float:
     """What a car takes from the grid: constant current (power rises a little with the battery's
     voltage), then from the knee on constant voltage, where it falls off exponentially."""
-    knee, fall = (0.8, 0.1) if rated_kw >= FAST_KW else (0.9, 0.06)
+    knee, fall = knee_of(rated_kw), 0.1 if rated_kw >= FAST_KW else 0.06
     if soc < knee:
         return rated_kw * (0.96 + 0.04 * soc / knee)
     return rated_kw * exp((knee - soc) / fall)

@@ -14,11 +14,13 @@ import msgspec
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.ids import is_site
 from fleetmeter.readings.model import EPOCH, MICROSECOND, rfc3339
+from fleetmeter.simulate.announcing import exchange_of, settings_of
 from fleetmeter.simulate.climate import Season
 from fleetmeter.simulate.display import Tell, counts, display, name_of
 from fleetmeter.simulate.faults import Wanted, per_kind
 from fleetmeter.simulate.fleet import Fleet
 from fleetmeter.simulate.pace import Pace
+from fleetmeter.simulate.registers import Exchange
 from fleetmeter.simulate.sending import Sender, Tally
 from fleetmeter.simulate.service import StoppedError, check
 from fleetmeter.simulate.truth import write_truth
@@ -77,7 +79,7 @@ def simulate(options: Options) -> None:
     began = monotonic()
     drive = _Drive(fleet, sender, options)
     with _stop_on_signals(sender), suppress(StoppedError):
-        sender.announce(fleet.devices)
+        sender.announce(settings_of(fleet.devices))
         with display(sender.tally) as tell, sender.running():
             drive.run(tell)
     if options.truth is not None:
@@ -133,6 +135,7 @@ class _Drive:
         self._speed = options.speed
         self._duration = options.duration
         self._ends: datetime | None = None
+        self._stated: set[Exchange] = set()
         self.until = fleet.start
         """Up to when everything was handed over."""
 
@@ -161,12 +164,25 @@ class _Drive:
                 self.until = EPOCH + timedelta(microseconds=some[-1][0])
                 tell(self.until, self._ends is not None, list(fleet.active(self.until)))
             self.until = until
+            self._state_exchanges()
             if now >= hour + _HOUR or until == self._ends:
                 return
             if self._ends is None and self._duration is not None and pace.caught_up():
                 self._ends = now + self._duration
             tell(until, pace.caught_up(), list(fleet.active(until)))
             sender.pause(_TICK_S)
+
+    def _state_exchanges(self) -> None:
+        """What somebody has stated by now of meters that were exchanged."""
+        now = (self.until - EPOCH) // MICROSECOND
+        due = [
+            each
+            for each in self._fleet.exchanges
+            if each.stated_us is not None and each.stated_us <= now and each not in self._stated
+        ]
+        if due:
+            self._sender.announce([exchange_of(each)] for each in due)
+            self._stated.update(due)
 
 
 @contextmanager

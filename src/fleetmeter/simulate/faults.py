@@ -9,8 +9,7 @@ import msgspec
 from fleetmeter.anomalies.model import Cause, Kind, Subject
 from fleetmeter.simulate.durations import parse_duration
 
-KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "readings_refused")
-"""What stored readings can show; those that are refused are not stored."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 VARIANTS: dict[Kind, tuple[str, ...]] = {
     "dc_exceeds_ac": (
@@ -25,6 +24,7 @@ VARIANTS: dict[Kind, tuple[str, ...]] = {
     "voltage_out_of_range": ("sag", "swell"),
     "soc_mismatch": ("soc", "energy"),
     "clock_skew": ("behind", "ahead"),
+    "readings_refused": ("year", "minutes", "unit"),
 }
 """In which ways, of the kinds that have several."""
 

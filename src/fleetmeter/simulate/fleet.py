@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
 import msgspec
+from msgspec import structs
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.readings.model import EPOCH, MICROSECOND
@@ -15,12 +16,16 @@ from fleetmeter.simulate.faults import Acceptable, Charged, Fault, Wanted
 from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.link import Arrival
 from fleetmeter.simulate.placing import Placing
-from fleetmeter.simulate.profiles import BayProfile, bays
+from fleetmeter.simulate.profiles import BayProfile, MeterProfile, VehicleProfile, bays
+from fleetmeter.simulate.registers import Counted, Exchange
 from fleetmeter.simulate.vehicle import HOUR, Ended
 
 _HOUR = timedelta(hours=1)
-_LEARNED = timedelta(days=14)
-"""How long it may take to see that a vehicle reports only while it charges."""
+_LEARNED = 4
+"""After so many charges, and the silences between them, anybody may know that a vehicle reports
+only while it charges."""
+_SILENT_INTERVALS = 30
+_ALWAYS = timedelta(days=3660)
 _arrives = itemgetter(0)
 
 
@@ -34,6 +39,7 @@ class VehicleDevice(msgspec.Struct, frozen=True):
     meter_id: str
     since: datetime
     reports: str | None
+    register: str | None
 
 
 class MeterDevice(msgspec.Struct, frozen=True):
@@ -45,6 +51,7 @@ class MeterDevice(msgspec.Struct, frozen=True):
     rated_power_kw: float | None
     role: str | None
     reports: str | None
+    register: str | None
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -85,6 +92,12 @@ class Fleet:
         placing.place(faults)
         self._injections = placing.injections
         self.faults: list[Fault] = [injection.fault for injection in placing.injections]
+        self._habits = {
+            vehicle.vehicle_id: _Habit(_SILENT_INTERVALS * vehicle.interval_min)
+            for bay in profiles
+            for vehicle in bay.vehicles
+            if vehicle.only_while_charging and not vehicle.says_so
+        }
         self.acceptable: list[Acceptable] = placing.acceptable + _unsaid(profiles, start)
         self.unplaced: list[Wanted] = placing.unplaced
         """Faults for which there was no place where they would show."""
@@ -101,6 +114,8 @@ class Fleet:
             vehicle.vehicle_id: bay for bay in self._bays for vehicle in bay.profile.vehicles
         }
         self._late: list[Arrival] = []
+        self.exchanges: list[Exchange] = []
+        """Of meters, so far."""
 
     def arrivals(self, hour: datetime) -> list[Arrival]:
         """What arrives in an hour, in that order: (microseconds since EPOCH, kind, row).
@@ -119,6 +134,8 @@ class Fleet:
         for bay in self._bays:
             bay.report(begin, arrivals)
             bay.ended(self._charged)
+            bay.exchanged(self.exchanges.append)
+            bay.unstable(self._unstable)
             bay.long_offline(self._offline)
         arrivals.sort(key=_arrives)
         until = (self._next - EPOCH) // MICROSECOND
@@ -126,6 +143,12 @@ class Fleet:
         self._late = arrivals[cut:]
         del arrivals[cut:]
         return arrivals
+
+    def counted(self) -> Iterator[Counted]:
+        """What registers had really counted at readings of the hour that was asked for last,
+        whether or not these come in; but for those that show something else, as in a dip."""
+        for bay in self._bays:
+            yield from bay.counted()
 
     def active(self, at: datetime) -> Iterator[Fault]:
         """The faults that are there at a time."""
@@ -153,6 +176,7 @@ class Fleet:
                         self._bay_of[meter_id].drawn.append(drawn)
 
     def _charged(self, vehicle_id: str, session: Ended) -> None:
+        self._learn(vehicle_id, session)
         for injection in self._injections:
             if vehicle_id in injection.fault.vehicle_ids and injection.lasts(
                 session.begin, session.end
@@ -166,6 +190,28 @@ class Fleet:
                         round(session.soc_gain, 2),
                     )
                 )
+
+    def _learn(self, vehicle_id: str, session: Ended) -> None:
+        """End what may be taken for silence, once anybody may know better."""
+        habit = self._habits.get(vehicle_id)
+        if habit is None:
+            return
+        if habit.ended is None or session.begin - habit.ended > habit.silent_min:
+            habit.charges += 1
+        habit.ended = session.end
+        if habit.charges >= _LEARNED:
+            del self._habits[vehicle_id]
+            self.acceptable = [
+                structs.replace(each, end=self._time(session.end))
+                if each.why == _UNSAID and each.subject.device_id == vehicle_id
+                else each
+                for each in self.acceptable
+            ]
+
+    def _unstable(self, subject: Subject, first_us: int, last_us: int) -> None:
+        begin, end = (EPOCH + timedelta(microseconds=at) for at in (first_us, last_us))
+        why = "it dropped out twice within a day"
+        self.acceptable.append(Acceptable("register_unstable", subject, begin, end, why))
 
     def _offline(self, device_id: str, begin: int, end: int) -> None:
         vehicle = device_id != self._bay_of[device_id].profile.meter.meter_id
@@ -183,23 +229,44 @@ class Fleet:
         return self._midnight + timedelta(minutes=minute)
 
 
-def _reports(only_while_charging: bool) -> str | None:
-    return "while_charging" if only_while_charging else None
+class _Habit(msgspec.Struct):
+    """What is seen of a vehicle that reports only while it charges."""
+
+    silent_min: int
+    charges: int = 0
+    ended: int | None = None
+    """The last of them, minute."""
+
+
+_UNSAID = "it reports seldom, and nobody has said so"
+_SLEEPS = "its modem sleeps; what it kept comes later"
+
+
+def _reports(vehicle: VehicleProfile) -> str | None:
+    """What is announced: a modem that sleeps is said to report only while charging, too."""
+    seldom = vehicle.only_while_charging or vehicle.sleeps == "silent"
+    return "while_charging" if seldom and vehicle.says_so else None
+
+
+def _register(profile: VehicleProfile | MeterProfile) -> str | None:
+    return "session" if profile.sends_register and profile.register.of_sessions else None
 
 
 def _unsaid(profiles: Sequence[BayProfile], start: datetime) -> list[Acceptable]:
-    """Silences of vehicles that report only while they charge, until somebody may know that."""
+    """Silences of vehicles that report seldom, and nobody has said so or can, for ever or until
+    anybody may know."""
     return [
         Acceptable(
             "vehicle_silent",
             Subject("vehicle", vehicle.vehicle_id),
             start,
-            start + _LEARNED,
-            "it reports only while it charges, and nobody has said so",
+            start + _ALWAYS,
+            _SLEEPS if vehicle.sleeps == "late" else _UNSAID,
         )
         for bay in profiles
         for vehicle in bay.vehicles
-        if vehicle.only_while_charging and not vehicle.says_so
+        if vehicle.sleeps == "late"
+        or ((vehicle.only_while_charging or vehicle.sleeps == "silent") and not vehicle.says_so)
     ]
 
 
@@ -213,7 +280,8 @@ def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
                 battery_capacity_kwh=vehicle.capacity_kwh,
                 meter_id=bay.meter.meter_id,
                 since=start,
-                reports=_reports(vehicle.only_while_charging and vehicle.says_so),
+                reports=_reports(vehicle),
+                register=_register(vehicle),
             )
             for bay in profiles
             for vehicle in bay.vehicles
@@ -225,7 +293,8 @@ def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
                 reporting_interval_s=bay.meter.interval_min * 60,
                 rated_power_kw=sum(vehicle.rated_kw for vehicle in bay.vehicles) or None,
                 role="charger" if bay.meter.is_charger else None,
-                reports=_reports(bay.meter.only_while_charging),
+                reports="while_charging" if bay.meter.only_while_charging else None,
+                register=_register(bay.meter),
             )
             for bay in profiles
         ],

@@ -3,7 +3,7 @@
 Times are microseconds as rows hold them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import repeat
 from random import Random
 from typing import Any
@@ -30,9 +30,11 @@ LONG_OFFLINE_MIN = 30
 """From then on rules may say that the device was silent: it was."""
 _RECONNECTS_US = 5_000_000
 _BUFFERED_APART_US = 20_000
+_LONGEST_SLEEP_US = 12 * 60 * MINUTE_US
+"""After so long a modem wakes up, sends what it kept, and sleeps again."""
 _QUIET = 6 * 60
 """No device is offline so many minutes before, in or after a silence or a fault of its clock."""
-_UNDISTURBED = SILENCES | {"clock_skew"}
+_UNDISTURBED = SILENCES | {"clock_skew", "readings_refused"}
 
 
 class Link:
@@ -49,13 +51,24 @@ class Link:
         self._planned_until: int | None = None
         self._offline = (0, 0)
         self._faults = [each for each in faults if device_id in each.devices]
+        self._kept: list[tuple[int, Any]] = []
+        """What it measured while it slept, and when."""
         self.long_offline: list[tuple[int, int]] = []
         """Minutes, from and to."""
 
     def deliver(
-        self, begin: int, kind: Kind, stamps: list[int], rows: list[Any], out: list[Arrival]
+        self,
+        begin: int,
+        kind: Kind,
+        stamps: list[int],
+        rows: list[Any],
+        out: list[Arrival],
+        asleep: Set[int] = frozenset(),
     ) -> None:
-        """What becomes of the readings of the hour from a minute on, taken at `stamps`."""
+        """What becomes of the readings of the hour from a minute on, taken at `stamps`.
+
+        `asleep`: those that are kept until the device wakes up.
+        """
         draw = self._rng.random
         if self._planned_until is None or begin >= self._planned_until:
             self._plan_day(begin)
@@ -70,6 +83,8 @@ class Link:
         offline, online = self._offline
         if begin < online and offline < begin + 60:
             self._buffer(arrivals)
+        if asleep or self._kept:
+            arrivals, rows = self._wake(stamps, arrivals, kind, rows, asleep, out)
         out.extend(zip(arrivals, repeat(kind), rows, strict=False))
         if (chance := draw()) < _RESENT + _DISORDERED and rows:
             first = int(draw() * len(rows))
@@ -82,6 +97,31 @@ class Link:
                 )
             else:
                 self._disorder(len(rows), some, out)
+
+    def _wake(
+        self,
+        stamps: list[int],
+        arrivals: list[int],
+        kind: Kind,
+        rows: list[Any],
+        asleep: Set[int],
+        out: list[Arrival],
+    ) -> tuple[list[int], list[Any]]:
+        """Keep what is measured while it sleeps; what it kept comes with the next reading."""
+        awake: list[tuple[int, Any]] = []
+        kept = self._kept
+        for stamp, arrives, row in zip(stamps, arrivals, rows, strict=True):
+            if stamp not in asleep:
+                awake.append((arrives, row))
+            if kept and (stamp not in asleep or stamp - kept[0][0] >= _LONGEST_SLEEP_US):
+                out.extend(
+                    (arrives + number * _BUFFERED_APART_US, kind, each)
+                    for number, (_, each) in enumerate(kept)
+                )
+                kept.clear()
+            if stamp in asleep:
+                kept.append((stamp, row))
+        return [arrives for arrives, _ in awake], [row for _, row in awake]
 
     def _disorder(self, count: int, some: slice, out: list[Arrival]) -> None:
         """Some of the readings just delivered come together, the last of them first."""

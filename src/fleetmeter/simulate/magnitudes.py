@@ -24,6 +24,9 @@ class Needs(msgspec.Struct, frozen=True):
     lasting_min: int = 0
     """and for so long."""
 
+    steady_kwh: float = 0.0
+    """and so much before the battery takes less than the charger has: what trickles says little."""
+
     before: int = 0
     """And so many times before, without any fault for CLEAN_DAYS."""
 
@@ -39,8 +42,15 @@ class Needs(msgspec.Struct, frozen=True):
     interval_energy: bool = False
     """Neither the vehicle nor the meter sends a register."""
 
+    makes_register: bool = False
+    """Its meter sends one, whatever it sent without the fault."""
+
     while_charging: bool = False
     """It shows also where the vehicle or the meter reports only while charging."""
+
+    any_meter: bool = False
+    """It shows also where the meter reports once in a quarter hour or an hour, or counts only what
+    is charged."""
 
 
 CLEAN_DAYS = 12
@@ -50,10 +60,25 @@ _ZONES_H = (-11, -8, -5, -2, -1, 1, 2, 3, 5, 6, 8, 10, 12)
 
 NEEDS: dict[str, Needs] = {
     "efficiency_low": Needs(
-        (5 * _DAY_H, 8 * _DAY_H), 3, 5, lasting_min=150, alone=True, while_charging=True
+        hours=(5 * _DAY_H, 8 * _DAY_H),
+        sessions=3,
+        kwh=5,
+        lasting_min=150,
+        steady_kwh=5,
+        alone=True,
+        while_charging=True,
+        any_meter=True,
     ),
     "efficiency_drop": Needs(
-        (5 * _DAY_H, 8 * _DAY_H), 3, 5, lasting_min=150, before=7, alone=True, while_charging=True
+        hours=(5 * _DAY_H, 8 * _DAY_H),
+        sessions=3,
+        kwh=5,
+        lasting_min=150,
+        steady_kwh=5,
+        before=7,
+        alone=True,
+        while_charging=True,
+        any_meter=True,
     ),
     "wrong-meter": Needs((4 * _DAY_H, 6 * _DAY_H), 3, 5, alone=True),
     "clock-offset": Needs(
@@ -71,27 +96,52 @@ NEEDS: dict[str, Needs] = {
     "missing-ac": Needs(
         (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, interval_energy=True
     ),
-    "register-reset": Needs((4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True),
+    "register-reset": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, makes_register=True
+    ),
     "reporting-lag": Needs(
         (4 * _DAY_H, 6 * _DAY_H), 3, 5, rated_kw=7.4, alone=True, interval_energy=True
     ),
     "standby_loss": Needs((2 * _DAY_H, 4 * _DAY_H)),
-    "vehicle_silent": Needs((3, 48)),
+    "vehicle_silent": Needs((3, 48), any_meter=True),
     "meter_silent": Needs((3, 48)),
     "site_silent": Needs((2, 10)),
     "voltage_out_of_range": Needs((8, 48)),
-    "battery_hot": Needs((2, 8)),
-    "battery_cold_charging": Needs((4 * _DAY_H, 6 * _DAY_H), 2, 5, while_charging=True),
+    "battery_hot": Needs((2, 8), any_meter=True),
+    "battery_cold_charging": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 2, 5, while_charging=True, any_meter=True
+    ),
     "soc_mismatch": Needs(
-        (5 * _DAY_H, 7 * _DAY_H), 3, 5, gain=0.2, interval_energy=True, while_charging=True
+        hours=(5 * _DAY_H, 7 * _DAY_H),
+        sessions=3,
+        kwh=5,
+        gain=0.2,
+        interval_energy=True,
+        while_charging=True,
+        any_meter=True,
+    ),
+    "soc": Needs(
+        hours=(5 * _DAY_H, 7 * _DAY_H),
+        sessions=3,
+        kwh=5,
+        gain=0.27,  # of which up to a third is not shown
+        interval_energy=True,
+        while_charging=True,
+        any_meter=True,
     ),
     "clock_skew": Needs((4, 24), interval_energy=True),
     "power_implausible": Needs(
         (3 * _DAY_H, 5 * _DAY_H), 2, 5, alone=True, interval_energy=True, while_charging=True
     ),
-    "soc_stuck": Needs((4 * _DAY_H, 6 * _DAY_H), 2, 6, gain=0.12, while_charging=True),
-    "soc_scale": Needs((4 * _DAY_H, 6 * _DAY_H), 2, 6, gain=0.12, while_charging=True),
-    "register_unstable": Needs((_DAY_H, 3 * _DAY_H)),
+    "soc_stuck": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 2, 6, gain=0.12, while_charging=True, any_meter=True
+    ),
+    "soc_scale": Needs(
+        (4 * _DAY_H, 6 * _DAY_H), 2, 6, gain=0.12, while_charging=True, any_meter=True
+    ),
+    "register_unstable": Needs((_DAY_H, 3 * _DAY_H), makes_register=True),
+    "readings_refused": Needs((4, 24), interval_energy=True),
+    "unit": Needs((4, 24), makes_register=True),
 }
 """By kind; of dc_exceeds_ac by variant."""
 
@@ -137,6 +187,10 @@ def numbers_of(
             return {"energyFactor": round(_far_off(rng) / vehicle.health, 3)}
         case "behind":
             return {"behindS": rng.randint(6, 39) * 60 + _odd_s(rng)}
+        case "year":
+            return {"behindS": -365 * 86400 - _odd_s(rng)}
+        case "minutes":
+            return {"behindS": -6 * 60 - _odd_s(rng)}
         case "ahead":
             return {"behindS": -rng.choice((95, 105, 145, 160, 200, 220, 265, 280))}
         case _:

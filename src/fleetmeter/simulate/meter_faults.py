@@ -41,6 +41,11 @@ def dips(minute: int, step: int, faults: list[Injection]) -> bool:
     )
 
 
+def unit(minute: int, faults: list[Injection]) -> int:
+    """By how much too large it shows what it counts: in milliwatt-hours, which never fit."""
+    return 1 if strongest(faults, "unit", minute) is None else 1_000_000
+
+
 def lumped(
     energies: list[int], begin: int, step: int, faults: list[Injection], held: int
 ) -> tuple[list[int], int]:

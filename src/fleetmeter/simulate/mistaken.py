@@ -12,8 +12,10 @@ _EFFICIENCY: tuple[Kind, ...] = ("efficiency_low", "efficiency_drop")
 def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
     """Other kinds that rules may rightly find; `partner`: who charges at the other meter."""
 
-    # what a clock that is ahead tells lies as far after the fault
+    # what a clock that is ahead tells lies as far after the fault, if it is taken at all
     ahead = timedelta(seconds=max(0.0, -fault.numbers.get("behindS", 0.0)))
+    if fault.kind == "readings_refused":
+        ahead = timedelta()
 
     def acceptable(why: str, subject: Subject, *kinds: Kind) -> Iterator[Acceptable]:
         for kind in kinds:
@@ -47,6 +49,15 @@ def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
             gap = "its clock jumped"
             yield from acceptable(gap, here[0], "vehicle_silent")
             yield from acceptable(gap, meter, "meter_silent")
+        case "year" | "minutes" | "unit":
+            # what is refused does not come, and what is sent again minutes later may be taken
+            why = "what it sends is refused"
+            kind = fault.subject.device_kind
+            silent: Kind = "vehicle_silent" if kind == "vehicle" else "meter_silent"
+            yield from acceptable(why, fault.subject, silent, "clock_skew")
+            for vehicle in here:
+                yield from acceptable(why, vehicle, *_EFFICIENCY, "dc_exceeds_ac")
+            yield from acceptable(why, meter, "standby_loss")
         case "reporting-lag" | "register-reset" | "missing-ac":
             for vehicle in here:
                 yield from acceptable("its meter misses energy", vehicle, "dc_exceeds_ac")

@@ -15,15 +15,21 @@ from fleetmeter.simulate.injection import Injection
 from fleetmeter.simulate.magnitudes import CLEAN_DAYS, NEEDS, Needs, numbers_of
 from fleetmeter.simulate.mistaken import mistaken
 from fleetmeter.simulate.plan import DAY, Session, sessions
-from fleetmeter.simulate.profiles import BayProfile, VehicleProfile
+from fleetmeter.simulate.profiles import BayProfile, VehicleProfile, is_usual
+from fleetmeter.simulate.register_profiles import PLAIN
 
-_FIRST: tuple[str, ...] = ("efficiency_drop", "site_silent", "dc_exceeds_ac", "soc_mismatch")
+_FIRST: tuple[str, ...] = (
+    *("efficiency_drop", "site_silent", "dc_exceeds_ac", "soc_mismatch"),
+    *("power_implausible", "soc_stuck", "soc_scale"),
+)
 """What is hardest to find a place for comes first."""
 _APART = DAY
 _SAME_APART = 6 * DAY
 _EARLIEST, _LATEST = 12 * 60, 6 * 60
 """Minutes after the start and before the end in which nothing begins or ends by itself."""
 _TRIES = 12
+_SITE_DEVICES = 5
+"""So many devices that report always make a site of which silence says something."""
 
 
 class UnknownDeviceError(ValueError):
@@ -48,6 +54,8 @@ class Placing:
         self._begin, self._end = begin, end
         self._busy: dict[int, list[tuple[int, int, Kind]]] = {}
         self._sessions: dict[str, list[Session]] = {}
+        self._interval_energy: set[int] = set()
+        """Bays with faults that a register would hide."""
         self._places = [
             _Place(number, vehicle) for number, bay in enumerate(bays) for vehicle in bay.vehicles
         ]
@@ -116,13 +124,15 @@ class Placing:
         shuffled.sort(key=lambda place: len(self._busy.get(place.bay, ())))
         for place in shuffled:
             bay = self._bays[place.bay]
-            seldom = place.vehicle.only_while_charging
+            seldom = place.vehicle.only_while_charging or place.vehicle.sleeps != "never"
             registers = bay.meter.sends_register or place.vehicle.sends_register
             if (
                 place.vehicle.rated_kw >= needs.rated_kw
                 and not (needs.alone and len(bay.vehicles) > 1)
                 and not (needs.interval_energy and registers)
+                and not (needs.makes_register and place.bay in self._interval_energy)
                 and (needs.while_charging or not (bay.meter.only_while_charging or seldom))
+                and (needs.any_meter or is_usual(bay.meter))
             ):
                 yield place
 
@@ -155,6 +165,8 @@ class Placing:
             if other.bay == place.bay or (strict and not self._is_free(other.bay, begin, end)):
                 continue
             if strict and (bay.meter.site != site or len(bay.vehicles) > 1):
+                continue
+            if strict and not is_usual(bay.meter):
                 continue
             overlap = sum(
                 max(0, min(mine.end, its.end) - max(mine.begin, its.begin))
@@ -193,16 +205,30 @@ class Placing:
         clean = begin - CLEAN_DAYS * DAY if needs.before else begin
         if not all(self._is_free(bay, clean, end, kind) for bay in bays):
             return False
+        if kind == "site_silent" and sum(map(self._reporting, bays)) < _SITE_DEVICES:
+            return False
         if not needs.sessions:
             return True
         least = max(needs.kwh, needs.gain * place.vehicle.capacity_kwh)
         during = self._charging(place.vehicle, begin, end)
         before = self._charging(place.vehicle, max(clean, self._begin), begin)
         enough, before = (
-            [s for s in some if s.kwh >= least and s.end - s.begin >= needs.lasting_min]
+            [
+                session
+                for session in some
+                if session.kwh >= least
+                and session.steady_kwh >= needs.steady_kwh
+                and session.end - session.begin >= needs.lasting_min
+            ]
             for some in (during, before)
         )
         return len(enough) >= needs.sessions and len(before) >= needs.before
+
+    def _reporting(self, number: int) -> int:
+        """How many devices of a bay report always."""
+        bay = self._bays[number]
+        seldom = [v.only_while_charging or v.sleeps != "never" for v in bay.vehicles]
+        return seldom.count(False) + (not bay.meter.only_while_charging)
 
     def _inject(
         self,
@@ -216,9 +242,12 @@ class Placing:
         needs: Needs,
     ) -> None:
         kind, variant = wanted.kind, wanted.variant
-        if variant == "register-reset" or kind == "register_unstable":
+        if needs.interval_energy:
+            self._interval_energy.add(place.bay)
+        if needs.makes_register:
             bay = self._bays[place.bay]
-            self._bays[place.bay] = replace(bay, meter=replace(bay.meter, sends_register=True))
+            meter = replace(bay.meter, sends_register=True, register=PLAIN)
+            self._bays[place.bay] = replace(bay, meter=meter)
         bay = self._bays[place.bay]
         meter, vehicle = bay.meter, place.vehicle
         subject, vehicle_ids, devices = affected(

@@ -10,7 +10,7 @@ from random import Random
 from typing import Literal, NamedTuple
 
 from fleetmeter.simulate.chance import seeded
-from fleetmeter.simulate.charging import efficiency
+from fleetmeter.simulate.charging import efficiency, knee_of
 from fleetmeter.simulate.profiles import HOLIDAY_EVERY, VehicleProfile
 
 DAY = 24 * 60
@@ -52,6 +52,8 @@ class Session(NamedTuple):
     begin: int
     end: int
     kwh: float
+    steady_kwh: float
+    """Before the battery takes less than the charger has."""
 
 
 def phases(seed: int, vehicle: VehicleProfile, first_day: date) -> Iterator[Phase]:
@@ -84,7 +86,9 @@ def sessions(seed: int, vehicle: VehicleProfile, first_day: date, until: int) ->
         if phase.what == "plugged" and phase.kwh > 0:
             minutes = round(phase.kwh / kw * 60)
             begin = phase.charge_from
-            found.append(Session(begin, min(begin + minutes, phase.end), phase.kwh))
+            room = max(0.0, knee_of(vehicle.rated_kw) - phase.soc) * vehicle.capacity_kwh
+            end = min(begin + minutes, phase.end)
+            found.append(Session(begin, end, phase.kwh, min(phase.kwh, room)))
     return found
 
 

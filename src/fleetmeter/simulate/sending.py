@@ -5,7 +5,7 @@ What is not acknowledged is sent again, so nothing is lost, and the service stor
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
@@ -14,8 +14,7 @@ from zlib import crc32
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.simulate.announcing import Setting, settings_of
-from fleetmeter.simulate.fleet import Devices
+from fleetmeter.simulate.announcing import Setting
 from fleetmeter.simulate.link import Arrival
 from fleetmeter.simulate.service import Service, StoppedError
 from fleetmeter.simulate.wire import CONTENT_TYPE, body
@@ -121,13 +120,13 @@ class Sender:
         if self._stop.wait(seconds):
             raise StoppedError
 
-    def announce(self, devices: Devices) -> None:
-        """Tell what is known of the devices: who charges where, and their settings.
+    def announce(self, known: Iterable[list[Setting]]) -> None:
+        """Tell what is known of devices, such as their settings; what a list has, in its order.
 
         Raises FleetMeterError, StoppedError.
         """
         count = len(self._queues)
-        settings = list(settings_of(devices))
+        settings = list(known)
         with ThreadPoolExecutor(count) as pool:
             list(pool.map(self._announce, (settings[n::count] for n in range(count))))
 

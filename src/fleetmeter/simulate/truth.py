@@ -8,7 +8,9 @@ import msgspec
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.model import kwh, time_of
 from fleetmeter.simulate.fleet import Fleet
+from fleetmeter.simulate.registers import Exchange
 
 
 def write_truth(path: Path, fleet: Fleet, seed: int, until: datetime) -> None:
@@ -19,12 +21,24 @@ def write_truth(path: Path, fleet: Fleet, seed: int, until: datetime) -> None:
         "to": until,
         "faults": [_plain(fault) for fault in fleet.faults],
         "acceptable": [_plain(each) for each in fleet.acceptable],
+        "exchanges": [_exchange(each) for each in fleet.exchanges],
     }
     text = msgspec.json.format(msgspec.json.encode(truth))
     try:
         path.write_bytes(text + b"\n")
     except OSError as error:
         raise FleetMeterError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    stated_us = exchange.stated_us
+    return {
+        "meterId": exchange.meter_id,
+        "at": time_of(exchange.at_us),
+        "lastKwh": kwh(exchange.last_mwh),
+        "firstKwh": kwh(exchange.first_mwh),
+        "statedAt": None if stated_us is None else time_of(stated_us),
+    }
 
 
 def _plain(found: msgspec.Struct) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class _Vehicle(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     meter_id: str | None = None
     kwh_delivered_dc: float | None = None
     kwh_delivered_dc_total: float | None = None
+    session_id: str | None = None
 
 
 class _Meter(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
@@ -28,6 +29,7 @@ class _Meter(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     timestamp: datetime
     kwh_consumed_ac: float | None = None
     kwh_consumed_ac_total: float | None = None
+    session_id: str | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -40,17 +42,22 @@ def body(arrivals: Sequence[Arrival]) -> bytes:
 
 def _reading(arrival: Arrival) -> _Vehicle | _Meter:
     _, kind, row = arrival
-    if len(row) == 4:
-        meter_id, time, energy_mwh, voltage_mv = row
-        meter = _Meter(meter_id, voltage_mv / VOLTAGE.scale, time_of(time))
+    if len(row) == 5:
+        meter_id, time, energy_mwh, voltage_mv, session_id = row
+        meter = _Meter(meter_id, voltage_mv / VOLTAGE.scale, time_of(time), session_id=session_id)
         if kind == "meters":
             meter.kwh_consumed_ac = kwh(energy_mwh)
         else:
             meter.kwh_consumed_ac_total = kwh(energy_mwh)
         return meter
-    vehicle_id, time, energy_mwh, soc_bp, temp_cdeg, declared = row
+    vehicle_id, time, energy_mwh, soc_bp, temp_cdeg, declared, session_id = row
     vehicle = _Vehicle(
-        vehicle_id, soc_bp / SOC.scale, temp_cdeg / BATTERY_TEMP.scale, time_of(time), declared
+        vehicle_id,
+        soc_bp / SOC.scale,
+        temp_cdeg / BATTERY_TEMP.scale,
+        time_of(time),
+        declared,
+        session_id=session_id,
     )
     if kind == "vehicles":
         vehicle.kwh_delivered_dc = kwh(energy_mwh)

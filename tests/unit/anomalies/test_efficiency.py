@@ -1,5 +1,7 @@
 """efficiency_low and efficiency_drop, with worked numbers."""
 
+from collections.abc import Callable
+
 import pytest
 
 from fleetmeter.anomalies.evaluate import Memory
@@ -120,6 +122,27 @@ def test_it_is_over_with_a_session_that_is_less_than_the_smaller_margin_below() 
         (4, at(48 + 10)),
         (5, None),
     ]
+
+
+def test_a_drive_of_less_than_an_hour_begins_another_session() -> None:
+    # away from 14:10 to 14:50; before it 0.92 arrived, then 0.8 of which 0.84 would be enough
+    def charged(soc: Callable[[float], float | None]) -> list[Change]:
+        def kw(hours: float) -> float:
+            return 0.0 if not 10.5 <= hours < 18.5 or 14.17 <= hours < 14.83 else 7.4
+
+        fleet = Fleet()
+        fleet.add_vehicle("V")
+        fleet.add_meter("M")
+        dc = lambda hours: kw(hours) * (0.92 if hours < 14.5 else 0.8)  # noqa: E731
+        fleet.drives("V", (0, 24), dc, "M", soc=soc)
+        fleet.meters_("M", (0, 24), lambda hours: kw(hours) + 0.01)
+        return of("efficiency_low", fleet.fold(0, 24))
+
+    (change,) = charged(lambda hours: 40 + 4 * hours - (20 if hours > 14.5 else 0))
+    assert change.started_at == at(15)
+    assert change.evidence["efficiency"] == pytest.approx(0.8, abs=0.01)
+    # without a state of charge nobody knows that it drove: one session, of which the best counts
+    assert charged(lambda hours: None) == []
 
 
 def test_hours_that_others_share_do_not_count() -> None:

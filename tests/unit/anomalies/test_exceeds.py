@@ -65,6 +65,23 @@ def test_a_meter_that_covers_enough_or_too_little_gives_no_excess(kept_of_ten: i
     assert found(fleet) == []
 
 
+def test_what_a_vehicle_tells_once_it_is_back_is_of_its_silence() -> None:
+    # a counter that began again while nobody heard: 15 kWh in the first of five minutes
+    def told(kwh: float) -> list[Change]:
+        fleet = Fleet()
+        fleet.add_meter("M", rated_w=11_000)
+        fleet.add_vehicle("V")
+        fleet.drives("V", (0, 10), 0.0, "M")
+        dc = lambda hours: kwh * 60 if hours < 14.93 else 10.0  # noqa: E731
+        fleet.drives("V", (14.916, 20), lambda hours: dc(hours) if hours < 16 else 0.0, "M")
+        fleet.meters_("M", (0, 10))
+        fleet.meters_("M", (14.916, 30), between(14, 16, 10.9, 0.01))
+        return found(fleet)
+
+    assert told(15) == []
+    assert told(0.17) == []
+
+
 def test_another_meters_curve_fits() -> None:
     fleet = fleet_of("M", "N")
     charges(fleet, "V", "N")

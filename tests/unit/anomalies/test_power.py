@@ -76,6 +76,16 @@ def test_a_vehicle_above_a_megawatt_is_implausible_and_one_below_is_not() -> Non
     assert (change.subject, change.cause) == (vehicle("V"), "unit_wh")
 
 
+def test_the_steps_of_a_coarse_register_are_no_power() -> None:
+    # 3.6 kW by tenths of a kilowatt-hour: 6 kW in three minutes of five, above 5.55
+    def tenths(hours: float) -> float:
+        minute = round(hours * 60)
+        return (minute * 6 // 10 - (minute - 1) * 6 // 10) * 6.0
+
+    assert metered(tenths, rated_w=3_700) == []
+    assert len(metered(lambda hours: tenths(hours) * 2, rated_w=3_700, last=3)) == 1
+
+
 def test_lumps_are_no_power() -> None:
     # ten minutes' energy in each tenth reading
     assert metered(lambda t: 100 if (t * 60) % 10 >= 9 else 0) == []

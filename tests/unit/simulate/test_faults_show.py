@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fleetmeter.anomalies.model import Subject
+from fleetmeter.readings.kinds import MAX_REGISTER_KWH
 from fleetmeter.simulate.faults import Fault
 from tests.unit.simulate.fleets import Sent, healthy, us, with_fault
 
@@ -254,3 +255,26 @@ def test_a_register_shows_nothing_for_a_moment() -> None:
     dips = [number for number, total in enumerate(totals) if total == 0]
     assert len(dips) >= 48 * 60 / fault.numbers["everyMin"] - 2
     assert all(totals[at - 1] <= totals[at + 1] for at in dips[1:-1])
+
+
+@pytest.mark.parametrize(("variant", "ahead_s"), [("year", 365 * 86_400), ("minutes", 360)])
+def test_readings_are_stamped_in_the_future(variant: str, ahead_s: int) -> None:
+    fault, sent = with_fault(f"readings_refused:{variant}@EV-5+36h/12h")
+    assert fault.subject == Subject("vehicle", "EV-5")
+    ahead = [
+        (time - arrives) / 1e6
+        for (device, time), arrives in sent.arrived.items()
+        if device == "EV-5" and us(fault.start) + 60e6 <= arrives < us(fault.end)
+    ]
+    # what is sent again minutes later is hardly ahead any more
+    assert sum(ahead_s <= each <= ahead_s + 60 for each in ahead) > 0.98 * len(ahead)
+    assert unchanged(sent, "EV-5")
+
+
+def test_readings_are_in_a_unit_that_never_fits() -> None:
+    fault, sent = with_fault("readings_refused:unit@EV-5+36h/12h")
+    assert fault.subject == Subject("meter", "MTR-4")
+    assert all(row[2] / 1e6 > MAX_REGISTER_KWH for row in sent.within("MTR-4", fault)[1:])
+    before = [row for row in sent.rows["MTR-4"] if row[1] < us(fault.start)]
+    assert all(row[2] / 1e6 <= MAX_REGISTER_KWH for row in before)
+    assert unchanged(sent, "MTR-4")

@@ -3,9 +3,13 @@
 from datetime import timedelta
 from itertools import pairwise
 
-from fleetmeter.readings.model import EPOCH
-from fleetmeter.simulate.registers import Register
-from tests.property.registers import Rule, derive
+from fleetmeter.readings.model import EPOCH, time_of
+from fleetmeter.simulate.fleet import Fleet
+from fleetmeter.simulate.register_profiles import RegisterProfile
+from fleetmeter.simulate.registers import Register, SessionCounter
+from tests.property.registers import Exchange, Rule, derive
+from tests.support.fleet_registers import told
+from tests.unit.simulate.fleets import START
 
 BEGIN_MWH = 2_000_000_000
 NUMBERS = range(20)
@@ -41,3 +45,54 @@ def test_what_they_count_follows_from_what_they_show() -> None:
 def test_a_register_that_has_just_begun_shows_it_as_it_is() -> None:
     register = Register(1, "meter", 3)
     assert [register.shown(n) for n in range(5000)] == list(range(5000))
+
+
+def test_a_coarse_register_shows_the_last_whole_step() -> None:
+    register = Register(1, "meter", 0, RegisterProfile(step_mwh=500_000))
+    shown = [register.shown(BEGIN_MWH + n * 200_000) for n in range(6)]
+    assert [value - BEGIN_MWH for value in shown] == [0, 0, 0, 500_000, 500_000, 1_000_000]
+    assert register.resolution_mwh == 499_999
+
+
+def test_a_placeholder_comes_before_what_is_true() -> None:
+    register = Register(1, "meter", 0, RegisterProfile(placeholders=2))
+    shown = [(register.shown(BEGIN_MWH), register.is_true) for _ in range(3)]
+    assert [is_true for _, is_true in shown] == [False, False, True]
+    assert [value for value, _ in shown][:2] == [0, 0]
+
+
+def test_a_counter_of_sessions_begins_at_zero_with_each_charge() -> None:
+    counter = SessionCounter("EV-1", 9)
+    charged = [0, 3, 4, 0, 0, 5, 1, 0]
+    shown = [(counter.shown(energy), counter.session_id) for energy in charged]
+    assert shown == [
+        (9, None),
+        *((0, "EV-1-1"), (7, "EV-1-1"), (7, None), (7, None)),
+        *((0, "EV-1-2"), (6, "EV-1-2"), (6, None)),
+    ]
+
+
+def test_what_the_registers_of_a_fleet_count_follows_from_what_they_show() -> None:
+    """Coarse, of sessions, with placeholders, exchanged: as far as anybody can know."""
+    seed, vehicles, days = 238, 14, 12
+    fleet = Fleet(seed, vehicles, START, days)
+    registers, _ = told(fleet, days * 24)
+    settings = {each.meter_id: each for each in fleet.devices.meters}
+    of_sessions = {
+        *(each.meter_id for each in fleet.devices.meters if each.register == "session"),
+        *(each.vehicle_id for each in fleet.devices.vehicles if each.register == "session"),
+    }
+    assert of_sessions
+    assert any(register.exchanges for register in registers.values())
+    for device_id, register in registers.items():
+        values = [(time_of(at), value) for at, value in sorted(register.shown.items())]
+        stated = [
+            Exchange(time_of(each.at_us), each.last_mwh, each.first_mwh)
+            for each in register.exchanges
+            if each.stated_us is not None
+        ]
+        rated_kw = settings[device_id].rated_power_kw if device_id in settings else None
+        rule = Rule(device_id in of_sessions, None if rated_kw is None else round(rated_kw * 1000))
+        counted = sum(each.energy for each in derive(values, rule, stated) if each is not None)
+        assert abs(counted - register.truth_mwh) <= register.allowed_mwh, device_id
+        assert register.truth_mwh > register.allowed_mwh

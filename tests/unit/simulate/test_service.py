@@ -15,7 +15,7 @@ from fleetmeter.simulate.sending import Sender
 from fleetmeter.simulate.service import check
 
 TAKEN = b'{"accepted":1,"duplicates":0,"rejected":[]}'
-ARRIVALS: list[Arrival] = [(0, "meters", (f"M{n}", 0, 1, 230_000)) for n in range(10)]
+ARRIVALS: list[Arrival] = [(0, "meters", (f"M{n}", 0, 1, 230_000, None)) for n in range(10)]
 
 Script = list[tuple[int, dict[str, str], bytes]]
 
