@@ -198,6 +198,9 @@ class Memory(msgspec.Struct, omit_defaults=True):
     nominal: Nominal | None = None
     """Of a meter, or of a site: as of the first of its meters."""
 
+    nominal_of_role: dict[str, int] = {}
+    """Of a site: volts, as of the first of its meters with each role."""
+
     silent_since: datetime | None = None
     """Of a device: its last reading, when it has been silent for too long since."""
 
