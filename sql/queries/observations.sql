@@ -30,6 +30,11 @@ from points('meter', :ids, :starts, :end)
 select id, time, energy_mwh, span_ms
 from peaks(:kind, :ids, :starts, :limits_w, :end)
 
+-- name: register_falls(vehicle_ids, meter_ids, start, end)
+-- How often registers fell in (start, end], of some devices or of all (null, null), by kind (indexes by time).
+select device_kind, device_id, dips, flutters, resets
+from register_falls(:vehicle_ids, :meter_ids, :start, :end)
+
 -- name: roster()
 -- Every device that is there (live state, whole).
 select

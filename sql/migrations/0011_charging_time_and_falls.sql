@@ -11,3 +11,10 @@ alter table accounted_energy
 -- routines that have other columns now are made again
 drop function if exists
     energy_slices, common_energy, compared_slices, vehicle_energy, meters_energy, fleet_energy, fleet_sums cascade;
+
+-- Which registers fell in an hour: register_falls(). Of readings, those far below the highest value alone are indexed.
+create index register_events_by_time
+    on register_events (coalesce(until, time));
+create index readings_far_below
+    on readings (time)
+    where highest_mwh - register_mwh > 1000000 or reverse_highest_mwh - reverse_register_mwh > 1000000;
