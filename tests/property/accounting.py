@@ -492,7 +492,8 @@ class Fleet:
                     begin,
                     last.at,
                     first.meter,
-                    self.energy(vehicle, begin, last.at) + sum(_rested(steps, n, gap) for n in run),
+                    self.energy(vehicle, begin, last.at)
+                    + sum(self.rested(steps, number, gap, begin) for number in run),
                     (opens or [first.soc_bp])[-1],
                     last.soc_bp,
                     first.shows - first.energy if first.shows is not None else None,
@@ -500,6 +501,14 @@ class Fleet:
                 )
             )
         return found
+
+    def rested(self, steps: list[Reading], number: int, gap: timedelta, begin: datetime) -> int:
+        """What of a step's energy is spread over the rest before the session."""
+        step = steps[number]
+        if _charged_from(steps, number, gap) == step.starts:
+            return 0
+        mine = (p for r, p in self.pieces[step.device] if r.at == step.at and p.starts < begin)
+        return sum(p.used(p.starts, begin) for p in mine)
 
 
 class Session(NamedTuple):
@@ -555,13 +564,6 @@ def _charged_from(steps: list[Reading], number: int, gap: timedelta) -> datetime
         if 4 * needed < length and needed + gap < length:
             return step.at - needed
     return step.starts
-
-
-def _rested(steps: list[Reading], number: int, gap: timedelta) -> int:
-    """What of a step's energy is spread over the rest before it."""
-    step = steps[number]
-    assert step.starts is not None, "there is energy, so there is an interval"
-    return used(step.energy, step.starts, step.at, _charged_from(steps, number, gap))
 
 
 def _charged(answers: Sequence[Sums], charging: tuple[timedelta, timedelta]) -> None:
