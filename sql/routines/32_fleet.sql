@@ -237,10 +237,17 @@ begin
 
         -- what is cut or not rolled up, before and after the whole hours
         if l_from < l_hours_from or l_hours_to < l_to then
+            -- also meters that vehicles charged at, and that never reported
             l_devices := array(
-                select s.device
-                from live_state as s
-                where s.device not in (select n.device from no_chargers() as n)
+                select k.device
+                from (
+                    select s.device
+                    from live_state as s
+                    union
+                    select v.meter
+                    from meter_vehicles as v
+                ) as k
+                where k.device not in (select n.device from no_chargers() as n)
             );
             return query
             select
