@@ -12,6 +12,8 @@ alter table accounted_energy
 drop function if exists
     energy_slices, common_energy, compared_slices, vehicle_energy, meters_energy, fleet_energy, fleet_sums cascade;
 
+drop function if exists register_events_of, peaks;
+
 -- Which registers fell in an hour: register_falls(). Of readings, those far below the highest value alone are indexed.
 create index register_events_by_time
     on register_events (coalesce(until, time));

@@ -26,8 +26,8 @@ from points('meter', :ids, :starts, :end)
 
 -- name: peaks(kind, ids, starts, limits_w, end)
 -- Of some devices' readings, each device's from a time of its own, oldest first, those whose energy is a power above a
--- limit of its own (primary key, only the chunks of the window).
-select id, time, energy_mwh, span_ms
+-- limit of its own, and those whose register rises by what cannot be (primary keys, only the chunks of the window).
+select id, time, energy_mwh, span_ms, is_jump
 from peaks(:kind, :ids, :starts, :limits_w, :end)
 
 -- name: register_falls(vehicle_ids, meter_ids, start, end)

@@ -58,6 +58,8 @@ class PeakPoint(NamedTuple):
     time: datetime
     energy_mwh: int
     span_ms: int
+    is_jump: bool = False
+    """Its register rose by so much that it counted for nothing."""
 
 
 class Falls(NamedTuple):
