@@ -42,6 +42,10 @@ select
     e.covered_dc_s,
     e.covered_ac_s,
     e.compared_s,
+    e.charging_s,
+    e.charging_compared_s,
+    e.dc_while_charging,
+    e.ac_while_charging,
     e.expected_s,
     e.meter_ids
 from (

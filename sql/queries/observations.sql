@@ -26,9 +26,14 @@ from points('meter', :ids, :starts, :end)
 
 -- name: peaks(kind, ids, starts, limits_w, end)
 -- Of some devices' readings, each device's from a time of its own, oldest first, those whose energy is a power above a
--- limit of its own (primary key, only the chunks of the window).
-select id, time, energy_mwh, span_ms
+-- limit of its own, and those whose register rises by what cannot be (primary keys, only the chunks of the window).
+select id, time, energy_mwh, span_ms, is_jump
 from peaks(:kind, :ids, :starts, :limits_w, :end)
+
+-- name: register_falls(vehicle_ids, meter_ids, start, end)
+-- How often registers fell in (start, end], of some devices or of all (null, null), by kind (indexes by time).
+select device_kind, device_id, dips, flutters, resets
+from register_falls(:vehicle_ids, :meter_ids, :start, :end)
 
 -- name: roster()
 -- Every device that is there (live state, whole).

@@ -11,6 +11,14 @@ begin atomic
     from unnest(p_ranges) as r (range);
 end;
 
+-- Whether energy in some time, by one side's measuring, is charging: 500 W or more, which no standby is.
+create or replace function is_charging(p_mwh bigint, p_ms bigint)
+returns boolean
+language sql
+immutable
+parallel safe
+return coalesce(p_ms > 0 and p_mwh * 3600 >= p_ms * 500, false);
+
 -- The part of an interval's energy that lies in some ranges of time.
 create or replace function energy_in(
     p_energy_mwh bigint,
@@ -29,9 +37,10 @@ end;
 
 -- For each quarter hour, vehicle and meter that are named: the time in the window (p_from, p_to] that the meter and at
 -- least one of its vehicles cover is common to them. Its AC is shared in proportion to their DC in it, as in a whole
--- quarter hour (apportion). A row for each device that covers some of it: of a vehicle its DC, its share of AC, and how
--- long; of the meter (device = meter) all of it. From history by the primary key and from spread_energy by its own: of
--- history that was dropped there is nothing to compare.
+-- quarter hour (apportion). A row for each device that has intervals there: of a vehicle its DC, its share of AC, and
+-- how long; of the meter (device = meter) all of it. `charging_ms` is the time of intervals of charging, of a vehicle its
+-- own, of the meter those of either side, and `charging_common_ms` what of it is common. From history by the primary key
+-- and from spread_energy by its own: of history that was dropped there is nothing to compare.
 create or replace function common_energy(
     p_buckets timestamptz[],
     p_meters integer[],
@@ -45,7 +54,9 @@ returns table (
     device integer,
     dc_mwh bigint,
     ac_mwh bigint,
-    common_ms bigint
+    common_ms bigint,
+    charging_ms bigint,
+    charging_common_ms bigint
 )
 language plpgsql
 stable
@@ -67,6 +78,7 @@ begin
         select k.bucket, k.meter, k.vehicle as device
         from unnest(p_buckets, p_meters, p_vehicles) as k (bucket, meter, vehicle)
         where k.bucket >= l_first
+            and k.vehicle is not null
         union
         select k.bucket, k.meter, k.meter
         from unnest(p_buckets, p_meters) as k (bucket, meter)
@@ -74,7 +86,8 @@ begin
     ),
     intervals as materialized (
         select
-            d.bucket, d.meter, d.device, i.energy_mwh, i.starts, i.ends, tstzrange(i.starts, i.ends, '(]') as time
+            d.bucket, d.meter, d.device, i.energy_mwh, i.starts, i.ends, tstzrange(i.starts, i.ends, '(]') as time,
+            is_charging(i.energy_mwh, ms_between(i.starts, i.ends)) as is_charging
         from devices_there as d
         cross join lateral (
             select h.energy_mwh, start_of(h.time, h.span_ms) as starts, h.time as ends
@@ -104,7 +117,8 @@ begin
             i.meter,
             range_agg(i.time) filter (where i.device = i.meter)
             * range_agg(i.time) filter (where i.device <> i.meter)
-            * tstzmultirange(tstzrange(p_from, p_to, '(]')) as times
+            * tstzmultirange(tstzrange(p_from, p_to, '(]')) as times,
+            range_agg(i.time) filter (where i.is_charging) * tstzmultirange(tstzrange(p_from, p_to, '(]')) as charging
         from intervals as i
         group by 1, 2
     ),
@@ -120,12 +134,18 @@ begin
                     else 0
                 end
             )::bigint as energy_mwh,
-            ms_of(range_agg(i.time) * c.times) as common_ms
+            ms_of(range_agg(i.time) * c.times) as common_ms,
+            case
+                when i.device = i.meter then c.charging
+                else range_agg(i.time) filter (where i.is_charging)
+                    * tstzmultirange(tstzrange(p_from, p_to, '(]'))
+            end as charging,
+            c.times
         from intervals as i
         join common as c
             on c.bucket = i.bucket
             and c.meter = i.meter
-        group by 1, 2, 3, c.times
+        group by 1, 2, 3, c.times, c.charging
     ),
     running as (
         select
@@ -136,7 +156,6 @@ begin
         from measured as m
         join devices as v
             on v.device = m.device
-        where m.common_ms > 0
         window quarter as (partition by m.bucket, m.meter)
     )
     select
@@ -150,7 +169,9 @@ begin
                 r.metered_mwh, (r.running_mwh - r.energy_mwh)::bigint, r.energy_mwh, r.total_mwh::bigint
             )
         end,
-        r.common_ms
+        r.common_ms,
+        coalesce(ms_of(r.charging), 0),
+        coalesce(ms_of(r.charging * r.times), 0)
     from running as r;
 end;
 $$;
@@ -173,6 +194,7 @@ begin
         l_vehicles,
         p_bucket,
         p_bucket + interval '15 minutes'
-    ) as c;
+    ) as c
+    where c.common_ms > 0;
 end;
 $$;

@@ -46,6 +46,33 @@ stable
 parallel safe
 return greatest(date_part('epoch', least(p_to, now()) - p_from) * 1000, 0)::bigint;
 
+-- Whether all of some devices report only while they charge: by their setting, or by the habit that the rules of
+-- anomalies have learned (HABIT in pauses.py). Not of none. By the primary keys, as far as all do.
+create or replace function all_report_while_charging(p_devices integer[])
+returns boolean
+language plpgsql
+stable
+as $$
+begin
+    return cardinality(p_devices) > 0 and not exists (
+        select
+        from unnest(p_devices) as u (device)
+        join devices as d
+            on d.device = u.device
+        where d.reports = 'always'
+            or d.reports is null
+                and not exists (
+                    select
+                    from anomaly_memory as m
+                    where m.aspect = 'hours'
+                        and m.device_kind = d.kind
+                        and m.device_id = d.id
+                        and (m.memory ->> 'pauses')::integer >= 3
+                )
+    );
+end;
+$$;
+
 -- Meters that are not those of chargers: vehicles get nothing of what they meter.
 create or replace function no_chargers()
 returns table (device integer)
@@ -65,7 +92,8 @@ end;
 -- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
 -- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first. `is_common` is
 -- true where the meter and a vehicle on it cover the slice (each may lack half of the tolerance), false where both cover a
--- part of it, and null where one of them covers nothing.
+-- part of it, and null where one of them covers nothing. `charging_ms` is how long a vehicle's readings, or those of the
+-- meter and of any vehicle on it, cover, if that is charging by the mean power of either.
 create or replace function energy_slices(
     p_devices integer[],
     p_from timestamptz,
@@ -84,6 +112,7 @@ returns table (
     is_common boolean,
     covered_dc_ms bigint,
     covered_ac_ms double precision,
+    charging_ms bigint,
     readings bigint,
     resets bigint,
     -- each rollup, last: {name} {type},
@@ -131,6 +160,16 @@ begin atomic
         case
             when g.meter is not null
                 then least(coalesce(g.meter_covered_ms, 0), g.elapsed_ms)::float8 / greatest(g.meters, 1)
+            else 0
+        end,
+        case
+            when g.vehicle is null and is_charging(
+                greatest(g.metered_mwh, g.total_mwh::bigint),
+                least(greatest(g.meter_covered_ms, g.most_covered_ms), g.elapsed_ms)
+            ) then least(greatest(g.meter_covered_ms, g.most_covered_ms), g.elapsed_ms)
+            when g.vehicle is not null and is_charging(g.dc_mwh, least(g.covered_ms, g.elapsed_ms))
+                then least(g.running_covered_ms, g.elapsed_ms)
+                    - least(g.running_covered_ms - g.covered_ms, g.elapsed_ms)
             else 0
         end,
         g.readings,
@@ -264,7 +303,8 @@ end;
 -- The quarter hours of energy_slices(), with what of their energy can be compared: DC and AC of the time that a vehicle
 -- and its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a part,
 -- their readings say which (common_energy); else there is nothing, null. In a meter's own row it is the time that it
--- and any vehicle cover.
+-- and any vehicle cover. `charging_ms` is the time in which a vehicle charged by its own readings, in a meter's own row
+-- by those of either side, and `charging_compared_ms` what of it both cover.
 create or replace function compared_slices(
     p_devices integer[],
     p_from timestamptz,
@@ -280,6 +320,8 @@ returns table (
     compared_dc_mwh bigint,
     compared_ac_mwh bigint,
     compared_ms bigint,
+    charging_ms bigint,
+    charging_compared_ms bigint,
     covered_dc_ms bigint,
     covered_ac_ms double precision,
     readings bigint,
@@ -299,9 +341,9 @@ stable
 begin atomic
     with slices as materialized (
         select
-            e.bucket, e.vehicle, e.meter, e.dc_mwh, e.ac_mwh, e.is_common, e.covered_dc_ms, e.covered_ac_ms, e.readings,
-            e.resets, e.soc_bp_min, e.soc_bp_max, e.battery_temp_cdeg_count, e.battery_temp_cdeg_sum,
-            e.battery_temp_cdeg_max, e.voltage_mv_count, e.voltage_mv_sum, e.voltage_mv_min, e.voltage_mv_max
+            e.bucket, e.vehicle, e.meter, e.dc_mwh, e.ac_mwh, e.is_common, e.covered_dc_ms, e.covered_ac_ms,
+            e.charging_ms, e.readings, e.resets, e.soc_bp_min, e.soc_bp_max, e.battery_temp_cdeg_count,
+            e.battery_temp_cdeg_sum, e.battery_temp_cdeg_max, e.voltage_mv_count, e.voltage_mv_sum, e.voltage_mv_min, e.voltage_mv_max
         from accounting as a
         cross join lateral energy_slices(
             p_devices, p_from, p_to, interval '15 minutes', a.least_match, p_rolled_up
@@ -312,6 +354,12 @@ begin atomic
         from slices as s
         where not s.is_common
             and s.vehicle is not null
+            -- a meter that shows charging beside no vehicle: how long in the quarter hour
+            or s.is_common is null
+                and s.vehicle is null
+                and s.charging_ms > 0
+                and s.covered_ac_ms > 0
+                and exists (select from meter_vehicles as v where v.meter = s.meter)
     )
     select
         s.bucket,
@@ -325,6 +373,13 @@ begin atomic
             when not s.is_common then coalesce(c.common_ms, 0)
             when s.is_common and s.vehicle is null then s.covered_ac_ms::bigint
             when s.is_common then s.covered_dc_ms
+            else 0
+        end,
+        case when s.is_common then s.charging_ms else coalesce(c.charging_ms, s.charging_ms) end,
+        case
+            when not s.is_common then coalesce(c.charging_common_ms, 0)
+            when s.is_common and s.charging_ms > 0
+                then case when s.vehicle is null then s.covered_ac_ms::bigint else s.covered_dc_ms end
             else 0
         end,
         s.covered_dc_ms,
@@ -346,7 +401,7 @@ begin atomic
         from partly as p
         cross join lateral common_energy(p.buckets, p.meters, p.vehicles, p_from, p_to) as f
     ) as c
-        on not s.is_common
+        on s.is_common is not true
         and c.bucket = s.bucket
         and c.meter = s.meter
         and c.device = coalesce(s.vehicle, s.meter);

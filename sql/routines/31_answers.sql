@@ -18,7 +18,8 @@ return case
 end;
 
 -- One vehicle. Reads rollups and history by device only: the other vehicles of its meters come from
--- meter_vehicles.
+-- meter_vehicles. Its charging time is what its readings show, and at a meter where no other vehicle ever charged, what
+-- that shows as well.
 create or replace function vehicle_energy(p_vehicle text, p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -33,6 +34,10 @@ returns table (
     covered_dc_s double precision,
     covered_ac_s double precision,
     compared_s double precision,
+    charging_s double precision,
+    charging_compared_s double precision,
+    dc_while_charging boolean,
+    ac_while_charging boolean,
     expected_s double precision,
     soc_bp_min smallint,
     soc_bp_max smallint,
@@ -53,6 +58,8 @@ declare
     l_to timestamptz;
     l_meters integer[];
     l_peers integer[];
+    l_own_meters integer[];
+    l_while_charging constant boolean := all_report_while_charging(array[l_vehicle]);
 begin
     for l_number in 1 .. cardinality(l_windows) - 1 loop
         l_from := l_windows[l_number];
@@ -72,8 +79,37 @@ begin
             where v.meter = any(l_meters)
                 and v.vehicle <> l_vehicle
         );
+        l_own_meters := array(
+            select u.meter
+            from unnest(l_meters) as u (meter)
+            where not exists (select from meter_vehicles as v where v.meter = u.meter and v.vehicle <> l_vehicle)
+        );
 
         return query
+        with slices as materialized (
+            select
+                s.*,
+                width_bucket(greatest(s.bucket, l_from), p_bounds) as place,
+                sum(s.resets) filter (where s.vehicle is null) over (partition by s.bucket, s.meter) as meter_resets
+            from compared_slices(l_meters || l_peers || l_vehicle, l_from, l_to) as s
+        ),
+        there as (
+            select distinct s.place, s.meter
+            from slices as s
+            where s.vehicle = l_vehicle
+        ),
+        charging as (
+            select
+                s.place,
+                sum(s.charging_ms) / 1000.0::float8 as seconds,
+                sum(s.charging_compared_ms) / 1000.0::float8 as compared_s
+            from slices as s
+            join there as t
+                on t.place = s.place
+                and t.meter is not distinct from s.meter
+            where case when s.meter = any(l_own_meters) then s.vehicle is null else s.vehicle = l_vehicle end
+            group by s.place
+        )
         select
             p_bounds[e.place],
             p_bounds[e.place + 1],
@@ -88,6 +124,10 @@ begin
             sum(e.covered_dc_ms) / 1000.0::float8,
             sum(e.covered_ac_ms) / 1000,
             sum(e.compared_ms) / 1000.0::float8,
+            max(c.seconds),
+            max(c.compared_s),
+            l_while_charging,
+            l_while_charging or all_report_while_charging(array_agg(e.meter)),
             elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8,
             min(e.soc_bp_min),
             max(e.soc_bp_max),
@@ -95,13 +135,9 @@ begin
             sum(e.battery_temp_cdeg_sum) filter (where e.battery_temp_cdeg_count > 0)::bigint,
             max(e.battery_temp_cdeg_max),
             array(select m.id from devices as m where m.device = any(array_agg(e.meter)) order by m.id)::text[]
-        from (
-            select
-                s.*,
-                width_bucket(greatest(s.bucket, l_from), p_bounds) as place,
-                sum(s.resets) filter (where s.vehicle is null) over (partition by s.bucket, s.meter) as meter_resets
-            from compared_slices(l_meters || l_peers || l_vehicle, l_from, l_to) as s
-        ) as e
+        from slices as e
+        left join charging as c
+            on c.place = e.place
         where e.vehicle = l_vehicle
         group by e.place
         order by e.place;
@@ -125,6 +161,10 @@ returns table (
     covered_dc_s double precision,
     covered_ac_s double precision,
     compared_s double precision,
+    charging_s double precision,
+    charging_compared_s double precision,
+    dc_while_charging boolean,
+    ac_while_charging boolean,
     expected_dc_s double precision,
     expected_ac_s double precision,
     voltage_mv_count bigint,
@@ -143,6 +183,7 @@ declare
         from meter_vehicles as v
         where v.meter = any(l_meters)
     );
+    l_while_charging constant boolean := all_report_while_charging(l_meters);
     l_windows constant timestamptz[] := windows_of(p_bounds);
     l_from timestamptz;
     l_to timestamptz;
@@ -168,6 +209,10 @@ begin
             coalesce(sum(e.covered_dc_ms) filter (where e.vehicle is null), 0) / 1000.0::float8,
             coalesce(sum(e.covered_ac_ms) filter (where e.vehicle is null), 0) / 1000,
             coalesce(sum(e.compared_ms) filter (where e.vehicle is null), 0) / 1000.0::float8,
+            coalesce(sum(e.charging_ms) filter (where e.vehicle is null), 0) / 1000.0::float8,
+            coalesce(sum(e.charging_compared_ms) filter (where e.vehicle is null), 0) / 1000.0::float8,
+            all_report_while_charging(array_agg(distinct e.vehicle) filter (where e.vehicle is not null)),
+            l_while_charging,
             elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8 * cardinality(p_meters),
             elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8 * cardinality(p_meters),
             sum(e.voltage_mv_count)::bigint,

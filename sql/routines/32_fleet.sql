@@ -56,7 +56,11 @@ begin
         nullif(sum(v.dc_mwh) - coalesce(sum(v.compared_dc_mwh), 0), 0)::bigint,
         nullif(sum(v.ac_mwh) - coalesce(sum(v.compared_ac_mwh), 0), 0)::bigint,
         nullif(sum(v.covered_dc_ms) - sum(v.compared_ms), 0)::bigint,
-        nullif(sum(m.covered_ac_ms) - sum(m.compared_ms), 0)::bigint
+        nullif(sum(m.covered_ac_ms) - sum(m.compared_ms), 0)::bigint,
+        nullif(sum(v.charging_ms), 0)::bigint,
+        nullif(sum(v.charging_compared_ms), 0)::bigint,
+        nullif(sum(m.charging_ms), 0)::bigint,
+        nullif(sum(m.charging_compared_ms), 0)::bigint
     from vehicles as v
     full join meters as m
         on m.bucket = v.bucket
@@ -138,7 +142,11 @@ returns table (
     left_out_dc_mwh bigint,
     left_out_ac_mwh bigint,
     left_out_ms bigint,
-    meter_left_out_ms bigint
+    meter_left_out_ms bigint,
+    charging_ms bigint,
+    charging_compared_ms bigint,
+    meter_charging_ms bigint,
+    meter_charging_compared_ms bigint
 )
 language plpgsql
 stable
@@ -200,7 +208,11 @@ begin
             sum(e.left_out_dc_mwh)::bigint,
             sum(e.left_out_ac_mwh)::bigint,
             sum(e.left_out_ms)::bigint,
-            sum(e.meter_left_out_ms)::bigint
+            sum(e.meter_left_out_ms)::bigint,
+            sum(e.charging_ms)::bigint,
+            sum(e.charging_compared_ms)::bigint,
+            sum(e.meter_charging_ms)::bigint,
+            sum(e.meter_charging_compared_ms)::bigint
         from (
             select *
             from accounted_energy as a
@@ -225,10 +237,17 @@ begin
 
         -- what is cut or not rolled up, before and after the whole hours
         if l_from < l_hours_from or l_hours_to < l_to then
+            -- also meters that vehicles charged at, and that never reported
             l_devices := array(
-                select s.device
-                from live_state as s
-                where s.device not in (select n.device from no_chargers() as n)
+                select k.device
+                from (
+                    select s.device
+                    from live_state as s
+                    union
+                    select v.meter
+                    from meter_vehicles as v
+                ) as k
+                where k.device not in (select n.device from no_chargers() as n)
             );
             return query
             select
@@ -248,7 +267,11 @@ begin
                 e.dc_mwh - coalesce(e.compared_dc_mwh, 0),
                 case when e.vehicle is not null then e.ac_mwh - coalesce(e.compared_ac_mwh, 0) end,
                 case when e.vehicle is not null then e.covered_dc_ms - e.compared_ms end,
-                case when e.vehicle is null then e.covered_ac_ms - e.compared_ms end::bigint
+                case when e.vehicle is null then e.covered_ac_ms - e.compared_ms end::bigint,
+                case when e.vehicle is not null then e.charging_ms end,
+                case when e.vehicle is not null then e.charging_compared_ms end,
+                case when e.vehicle is null then e.charging_ms end,
+                case when e.vehicle is null then e.charging_compared_ms end
             from (
                 select *
                 from compared_slices(l_devices, l_from, l_hours_from)
@@ -279,6 +302,10 @@ returns table (
     covered_dc_s double precision,
     covered_ac_s double precision,
     compared_s double precision,
+    charging_s double precision,
+    charging_compared_s double precision,
+    dc_while_charging boolean,
+    ac_while_charging boolean,
     expected_dc_s double precision,
     expected_ac_s double precision
 )
@@ -307,6 +334,13 @@ begin atomic
         sum(f.covered_dc_ms) / 1000.0::float8,
         sum(f.meter_covered_ac_ms) / 1000.0::float8,
         (sum(f.covered_dc_ms) - coalesce(sum(f.left_out_ms), 0)) / 1000.0::float8,
+        (
+            coalesce(sum(f.meter_charging_ms), 0)
+            + coalesce(sum(f.charging_ms) filter (where f.meter is null), 0)
+        ) / 1000.0::float8,
+        coalesce(sum(f.meter_charging_compared_ms), 0) / 1000.0::float8,
+        all_report_while_charging(array(select t.device from there as t where t.kind = 'vehicle')),
+        all_report_while_charging(array(select t.device from there as t where t.kind = 'meter')),
         elapsed_ms(f.starts, p_bounds[array_position(p_bounds, f.starts) + 1]) / 1000.0::float8 * (
             (select count(*) from there as t where t.kind = 'vehicle' and t.removed_at is null)
             + count(distinct f.vehicle) filter (
@@ -351,6 +385,17 @@ begin atomic
         select *
         from fleet_energy(array[p_from, p_to])
     ),
+    -- meters at which no other vehicle ever charged
+    of_one_vehicle as materialized (
+        select
+            e.meter,
+            max(e.vehicle) as vehicle,
+            sum(e.meter_charging_ms) as charging_ms,
+            sum(e.meter_charging_compared_ms) as charging_compared_ms
+        from energy as e
+        where e.meter in (select v.meter from meter_vehicles as v group by v.meter having count(*) = 1)
+        group by 1
+    ),
     by_vehicle as materialized (
         select
             e.vehicle,
@@ -364,16 +409,22 @@ begin atomic
             sum(e.covered_dc_ms) / 1000.0::float8 as covered_dc_s,
             sum(e.covered_ac_ms) / 1000.0::float8 as covered_ac_s,
             (sum(e.covered_dc_ms) - coalesce(sum(e.left_out_ms), 0)) / 1000.0::float8 as compared_s,
+            sum(e.charging_ms) filter (where o.meter is null) as charging_ms,
+            sum(e.charging_compared_ms) filter (where o.meter is null) as charging_compared_ms,
             elapsed_ms(p_from, p_to) / 1000.0::float8 as expected_s,
             array_agg(e.meter) as meters
         from energy as e
+        left join of_one_vehicle as o
+            on o.meter = e.meter
         where e.vehicle is not null
         group by 1
     ),
     expected as (
         select
             count(*) filter (where d.kind = 'vehicle') as vehicles,
-            count(*) filter (where d.kind = 'meter') as meters
+            count(*) filter (where d.kind = 'meter') as meters,
+            array_agg(d.device) filter (where d.kind = 'vehicle') as vehicle_numbers,
+            array_agg(d.device) filter (where d.kind = 'meter') as meter_numbers
         from live_state as s
         join devices as d
             on d.device = s.device
@@ -390,6 +441,9 @@ begin atomic
             d.label,
             d.site,
             v.*,
+            (coalesce(v.charging_ms, 0) + coalesce(o.charging_ms, 0)) / 1000.0::float8 as charging_s,
+            (coalesce(v.charging_compared_ms, 0) + coalesce(o.charging_compared_ms, 0)) / 1000.0::float8
+                as charging_compared_s,
             case when p_descending then -1 else 1 end * case p_sort
                 when 'efficiency' then v.compared_dc_mwh::float8 / nullif(v.compared_ac_mwh, 0)
                 when 'loss' then v.compared_ac_mwh - v.compared_dc_mwh
@@ -397,6 +451,15 @@ begin atomic
         from by_vehicle as v
         join devices as d
             on d.device = v.vehicle
+        left join (
+            select
+                m.vehicle,
+                sum(m.charging_ms) as charging_ms,
+                sum(m.charging_compared_ms) as charging_compared_ms
+            from of_one_vehicle as m
+            group by 1
+        ) as o
+            on o.vehicle = v.vehicle
     ),
     page as (
         select *
@@ -425,6 +488,10 @@ begin atomic
             coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8 as covered_ac_s,
             (coalesce(sum(e.meter_covered_ac_ms), 0) - coalesce(sum(e.meter_left_out_ms), 0)) / 1000.0::float8
                 as compared_s,
+            coalesce(sum(e.meter_charging_ms), 0) / 1000.0::float8 as charging_s,
+            coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8 as charging_compared_s,
+            array_agg(distinct e.vehicle) filter (where e.vehicle is not null) as vehicle_numbers,
+            array_agg(distinct e.meter) as meter_numbers,
             elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_dc_s,
             elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_ac_s,
             count(distinct e.meter) as meters,
@@ -458,6 +525,14 @@ begin atomic
             'covered_dc_s', coalesce(sum(e.covered_dc_ms), 0) / 1000.0::float8,
             'covered_ac_s', coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8,
             'compared_s', (coalesce(sum(e.covered_dc_ms), 0) - coalesce(sum(e.left_out_ms), 0)) / 1000.0::float8,
+            'charging_s',
+            (
+                coalesce(sum(e.meter_charging_ms), 0)
+                + coalesce(sum(e.charging_ms) filter (where e.meter is null), 0)
+            ) / 1000.0::float8,
+            'charging_compared_s', coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8,
+            'dc_while_charging', all_report_while_charging((select x.vehicle_numbers from expected as x)),
+            'ac_while_charging', all_report_while_charging((select x.meter_numbers from expected as x)),
             'expected_dc_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.vehicles from expected as x),
             'expected_ac_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.meters from expected as x),
             'vehicles', (select x.vehicles from expected as x),
@@ -465,13 +540,27 @@ begin atomic
             'vehicles_reporting', (select count(*) from by_vehicle),
             'meters_reporting', count(distinct e.meter) filter (where e.unattributed_mwh is not null)
         ),
-        (select coalesce(jsonb_agg(s), '[]') from site_page as s),
+        (
+            select coalesce(
+                jsonb_agg(
+                    to_jsonb(s) - '{vehicle_numbers,meter_numbers}'::text[] || jsonb_build_object(
+                        'dc_while_charging', all_report_while_charging(s.vehicle_numbers),
+                        'ac_while_charging', all_report_while_charging(s.meter_numbers)
+                    )
+                ),
+                '[]'
+            )
+            from site_page as s
+        ),
         (
             select coalesce(
                 jsonb_agg(
                     to_jsonb(p) || jsonb_build_object(
                         'meter_ids',
-                        array(select m.id from devices as m where m.device = any(p.meters) order by m.id)
+                        array(select m.id from devices as m where m.device = any(p.meters) order by m.id),
+                        'dc_while_charging', all_report_while_charging(array[p.vehicle]),
+                        'ac_while_charging',
+                        all_report_while_charging(array[p.vehicle]) or all_report_while_charging(p.meters)
                     )
                     order by p.value nulls last, p.vehicle_id
                 ),

@@ -92,6 +92,33 @@ begin
 end;
 $$;
 
+-- What of an interval's energy comes before a time, rounded as a window that begins then has the rest: by what has been
+-- used at the begin of the quarter hour, and of the piece in it.
+create or replace function energy_before(
+    p_energy_mwh bigint,
+    p_starts timestamptz,
+    p_ends timestamptz,
+    p_at timestamptz
+)
+returns bigint
+language sql
+immutable
+parallel safe
+begin atomic
+    select q.before_mwh + energy_within(
+        energy_within(p_energy_mwh, p_starts, p_ends, p_starts, least(q.quarter + interval '15 minutes', p_ends))
+            - q.before_mwh,
+        greatest(q.quarter, p_starts),
+        least(q.quarter + interval '15 minutes', p_ends),
+        greatest(q.quarter, p_starts),
+        p_at
+    )
+    from (
+        select f.quarter, energy_within(p_energy_mwh, p_starts, p_ends, p_starts, f.quarter) as before_mwh
+        from (select floor_quarter(p_at) as quarter) as f
+    ) as q;
+end;
+
 -- A session belongs to the window that it begins in, and is given whole, so that neighbouring windows have each once.
 --
 -- A register shows whole units of its resolution, here the greatest common divisor of what it showed. While it shows
@@ -278,16 +305,20 @@ begin
             (array_agg(s.soc_bp order by s.at) filter (where s.soc_bp is not null))[1] as soc_bp_from,
             max(s.battery_temp_cdeg) as battery_temp_cdeg_max,
             max(s.energy_mwh * 3600 / date_part('epoch', s.at - s.used_from)) as peak_mw,
-            sum(
-                case
-                    when s.charged_from > s.starts
-                        then s.energy_mwh - energy_within(s.energy_mwh, s.starts, s.at, s.charged_from, s.at)
-                    else 0
-                end
-            )::bigint as rested_mwh,
+            s.number,
             max(s.at) = max(max(s.at)) over () as is_last
         from spread as s
         group by s.number
+    ),
+    -- of a step that is read after a rest: what is spread over the time before the session
+    rests as (
+        select s.number, sum(energy_before(s.energy_mwh, s.starts, s.at, r.begins))::bigint as energy_mwh
+        from spread as s
+        join runs as r
+            on r.number = s.number
+        where s.charged_from > s.starts
+            and s.starts < r.begins
+        group by 1
     )
     select
         r.begins,
@@ -300,11 +331,13 @@ begin
         r.soc_bp_to,
         r.battery_temp_cdeg_max,
         r.peak_mw,
-        r.rested_mwh,
+        coalesce(e.energy_mwh, 0),
         r.is_last
             and greatest(r.finishes, case when r.session = l_newest.session then l_newest.session_at end)
                 > least(now(), l_until) - l_gap
     from runs as r
+    left join rests as e
+        on e.number = r.number
     left join devices as m
         on m.device = r.meter
     left join session_ids as n

@@ -147,7 +147,7 @@ create or replace function peaks(
     p_limits_w float8[],
     p_end timestamptz
 )
-returns table (id text, "time" timestamptz, energy_mwh bigint, span_ms bigint)
+returns table (id text, "time" timestamptz, energy_mwh bigint, span_ms bigint, is_jump boolean)
 language plpgsql
 stable
 set plan_cache_mode = force_custom_plan
@@ -156,10 +156,10 @@ declare
     l_first constant timestamptz := (select min(s.start) from unnest(p_starts) as s (start));
 begin
     return query
-    select d.id, r.time, r.energy_mwh, r.span_ms
+    select d.id, r.time, r.energy_mwh, r.span_ms, r.is_jump
     from unnest(p_ids, devices_of(p_kind, p_ids), p_starts, p_limits_w) as d (id, device, start, limit_w)
     cross join lateral (
-        select h.time, h.energy_mwh, h.span_ms
+        select h.time, h.energy_mwh, h.span_ms, false as is_jump
         from readings as h
         where h.device = d.device
             and h.time >= d.start
@@ -167,7 +167,16 @@ begin
             and h.time <= p_end
             and h.span_ms > 0
             and h.energy_mwh > d.limit_w * h.span_ms / 3600
-        order by h.time
+        union all
+        select e.time, e.value_mwh - e.highest_mwh, ms_between(e.highest_at, e.time), true
+        from register_events as e
+        where e.device = d.device
+            and not e.is_reverse
+            and e.time >= d.start
+            and e.time <= p_end
+            and e.kind = 'reset'
+            and e.value_mwh > e.highest_mwh
+        order by 1
     ) as r;
 end;
 $$;

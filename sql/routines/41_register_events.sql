@@ -1,47 +1,79 @@
--- What happened to the registers of devices in a window, for the rules of anomalies and for people.
+-- What happened to the registers of devices in a window, for the rules of anomalies.
 
--- Resets (also where a register showed impossibly more), dips from their first reading to the one with which it was
--- back, exchanges, rollovers, placeholders and changes from interval energy, one a row; and flutter, all of a device's
--- readings below its register's highest value that are not of a dip, in one. By the primary keys.
-create or replace function register_events_of(p_devices integer[], p_from timestamptz, p_to timestamptz)
+-- How often registers fell in a time, those of some devices, or without lists of the fleet: dips (when they are over),
+-- resets, and flutter of more than 1 kWh, which no last digit does: runs of readings so far below the register's highest
+-- value, that are not of a dip. By register_events_by_time and readings_far_below.
+create or replace function register_falls(
+    p_vehicles text[],
+    p_meters text[],
+    p_from timestamptz,
+    p_to timestamptz
+)
 returns table (
-    device integer,
-    is_reverse boolean,
-    kind text,
-    starts timestamptz,
-    ends timestamptz,
-    readings bigint
+    device_kind text,
+    device_id text,
+    dips bigint,
+    flutters bigint,
+    resets bigint
 )
 language plpgsql
 stable
 set plan_cache_mode = force_custom_plan
 as $$
+declare
+    l_devices constant integer[] := case
+        when p_vehicles is not null or p_meters is not null
+            then coalesce(devices_of('vehicle', p_vehicles) || devices_of('meter', p_meters), '{}')
+    end;
 begin
     return query
-    select e.device, e.is_reverse, e.kind, e.time, coalesce(e.until, e.time), 1::bigint
-    from register_events as e
-    where e.device = any(p_devices)
-        and e.time <= p_to
-        and coalesce(e.until, e.time) > p_from
-    union all
-    select r.device, v.is_reverse, 'flutter', min(r.time), max(r.time), count(*)
-    from readings as r
-    cross join lateral (values (false, r.highest_mwh), (true, r.reverse_highest_mwh)) as v (is_reverse, highest_mwh)
-    where r.device = any(p_devices)
-        and r.time > p_from
-        and r.time <= p_to
-        and v.highest_mwh is not null
-        and not exists (
-            select
-            from register_events as e
-            where e.device = r.device
-                and e.is_reverse = v.is_reverse
-                and e.kind = 'dip'
-                and e.time <= r.time
-                and e.until > r.time
-        )
-    group by r.device, v.is_reverse
-    order by 1, 4;
+    select
+        d.kind::text,
+        d.id::text,
+        count(*) filter (where f.kind = 'dip'),
+        count(*) filter (where f.kind = 'flutter'),
+        count(*) filter (where f.kind = 'reset')
+    from (
+        select e.device, e.kind
+        from register_events as e
+        where (e.kind = 'dip' or e.kind = 'reset' and e.value_mwh < e.highest_mwh)
+            and coalesce(e.until, e.time) > p_from
+            and coalesce(e.until, e.time) <= p_to
+            and (l_devices is null or e.device = any(l_devices))
+        union all
+        select r.device, 'flutter'
+        from readings as r
+        where r.time > p_from
+            and r.time <= p_to
+            and (
+                r.highest_mwh - r.register_mwh > 1000000 or r.reverse_highest_mwh - r.reverse_register_mwh > 1000000
+            )
+            and (l_devices is null or r.device = any(l_devices))
+            and not exists (
+                select
+                from register_events as e
+                where e.device = r.device
+                    and e.kind = 'dip'
+                    and e.time <= r.time
+                    and e.until > r.time
+            )
+            and not coalesce(
+                (
+                    select b.highest_mwh - b.register_mwh > 1000000
+                        or b.reverse_highest_mwh - b.reverse_register_mwh > 1000000
+                    from readings as b
+                    where b.device = r.device
+                        and b.time < r.time
+                        and b.time > p_from - interval '1 day'
+                    order by b.time desc
+                    limit 1
+                ),
+                false
+            )
+    ) as f
+    join devices as d
+        on d.device = f.device
+    group by 1, 2;
 end;
 $$;
 

@@ -194,7 +194,7 @@ def test_every_series_has_quarter_hours(
 
     eventually(lambda: ours() == expected)
     first = client.get(paths["vehicle"], params=window | {"bucket": "15min"}).json()["items"][0]
-    assert first["quality"]["coverage"] == {"dc": 1, "ac": 1, "compared": 1}
+    assert first["quality"]["coverage"] == {"dc": 1, "ac": 1, "compared": 1, "charging": 1}
     assert first["quality"]["status"] == "complete"
     assert first["readings"] == 0, "it is stamped in the next"
     assert first["avgBatteryTemp"] is first["minSoc"] is None
@@ -222,7 +222,7 @@ def test_a_window_within_an_interval_has_its_part(client: httpx.Client, uid: str
     assert answer["avgBatteryTemp"] is answer["maxSoc"] is None
     assert answer["quality"] == {
         "status": "complete",
-        "coverage": {"dc": 1, "ac": 1, "compared": 1},
+        "coverage": {"dc": 1, "ac": 1, "compared": 1, "charging": 1},
         "reasons": [],
     }
     balance = client.get(f"/v1/analytics/meters/{uid}M", params=window).json()

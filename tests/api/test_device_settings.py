@@ -144,12 +144,12 @@ def test_coverage_goes_by_the_reporting_interval(client: httpx.Client, uid: str)
         return found["quality"]
 
     eventually(lambda: answer()["efficiencyRatio"])  # the rollups may have to follow
-    assert quality()["coverage"] == {"dc": 0.0667, "ac": 0.0667, "compared": 0.0667}
+    assert quality()["coverage"] == {"dc": 0.0667, "ac": 0.0667, "compared": 0.0667, "charging": 1}
     for kind, device in (("vehicles", "EV"), ("meters", "M")):
         client.patch(f"/v1/{kind}/{uid}{device}", json={"reportingIntervalS": 900})
     complete = {
         "status": "complete",
-        "coverage": {"dc": 1, "ac": 1, "compared": 1},
+        "coverage": {"dc": 1, "ac": 1, "compared": 1, "charging": 1},
         "reasons": [],
     }
     eventually(lambda: quality() == complete)

@@ -43,7 +43,12 @@ def test_the_two_payloads_give_an_efficiency_of_0_8(client: httpx.Client, uid: s
     assert summary["minSoc"] == summary["maxSoc"] == 72
     assert summary["meterIds"] == [meter]
     assert summary["quality"]["status"] == "partial"
-    assert summary["quality"]["coverage"] == {"dc": 0.0007, "ac": 0.0007, "compared": 0.0007}
+    assert summary["quality"]["coverage"] == {
+        "dc": 0.0007,
+        "ac": 0.0007,
+        "compared": 0.0007,
+        "charging": 1,
+    }
 
 
 def test_a_declared_meter_needs_no_assignment(client: httpx.Client, uid: str) -> None:
@@ -72,7 +77,7 @@ def test_a_full_day_is_complete(client: httpx.Client, uid: str) -> None:
     assert complete["totalEnergyDeliveredDc"] == 144
     assert complete["quality"] == {
         "status": "complete",
-        "coverage": {"dc": 1, "ac": 1, "compared": 1},
+        "coverage": {"dc": 1, "ac": 1, "compared": 1, "charging": 1},
         "reasons": [],
     }
 

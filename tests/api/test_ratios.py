@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fleetmeter.anomalies.pauses import HABIT
 from tests.api.test_intervals import midday
 from tests.conftest import Db, eventually, meter_reading, post, rfc3339, vehicle_reading
 
@@ -153,3 +154,111 @@ def test_a_complete_answer_with_a_ratio_above_one_has_a_reason_that_names_it(
         assert any("more DC" in reason for reason in answer["quality"]["reasons"])
     share = answer["vehicles"]["items"][0]
     assert (share["efficiencyRatio"], "more DC" in share["reasons"][0]) == (1.25, True)
+
+
+def quality(client: httpx.Client, path: str, *window: datetime, **more: str) -> Any:
+    """The quality of an answer, or of its only item."""
+    answer = asked(client, path, *window, **more)
+    (found,) = answer.get("items", [answer])
+    return found["quality"]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_of_a_car_that_reports_only_while_it_charges_the_charging_time_must_be_covered(
+    client: httpx.Client, db: Db, uid: str, is_lost: bool
+) -> None:
+    """It charges for 72 minutes of a day; of these, readings of 18 are lost, or none."""
+    start = midday(3)
+    charging = range(12, 84)
+    lost = range(40, 58) if is_lost else range(0)
+    post(
+        client,
+        *(
+            meter_reading(f"{uid}M", start + n * MINUTE, 0.22 if n in charging else 0.004)
+            for n in range(-719, 721)
+        ),
+        *(
+            vehicle_reading(f"{uid}V", start + n * MINUTE, 0.2, meterId=f"{uid}M")
+            for n in charging
+            if n not in lost
+        ),
+    )
+    client.patch(f"/v1/meters/{uid}M", json={"site": f"{uid}S"})
+    day = start - 12 * HOUR, start + 12 * HOUR
+    answers: list[tuple[str, dict[str, str]]] = [
+        (f"/v1/analytics/performance/{uid}V", {}),
+        (f"/v1/vehicles/{uid}V/energy", {"bucket": "day"}),
+        (f"/v1/analytics/meters/{uid}M", {}),
+        (f"/v1/meters/{uid}M/energy", {"bucket": "day"}),
+        (f"/v1/analytics/sites/{uid}S/energy", {"bucket": "day"}),
+        (f"/v1/vehicles/{uid}V/sessions", {}),
+    ]
+    if is_lost:
+        answers = answers[:-1]  # there are two sessions then
+
+    def same(share: float, status: str) -> bool:
+        found = [quality(client, path, *day, **more) for path, more in answers]
+        (of_session,) = found[5:] or [None]
+        return {(each["coverage"]["charging"], each["status"]) for each in found[:5]} == {
+            (share, status)
+        } and (of_session is None or of_session["coverage"]["charging"] == 1)
+
+    share = 0.75 if is_lost else 1
+    eventually(lambda: same(share, "partial"))
+    client.patch(f"/v1/vehicles/{uid}V", json={"reports": "while_charging"})
+    assert same(share, "partial" if is_lost else "complete")
+    reasons = quality(client, answers[0][0], *day)["reasons"]
+    said = "both sides cover 75.0% of the charging time"
+    assert (said in reasons, any("of the window" in each for each in reasons)) == (is_lost, is_lost)
+    # the habit is as good as the setting, and the setting counts where there are both
+    client.patch(f"/v1/vehicles/{uid}V", json={"reports": None})
+    db.fetch(
+        "insert into anomaly_memory values"
+        " ('hours', 'vehicle', $1, jsonb_build_object('pauses', $2::integer))",
+        f"{uid}V",
+        HABIT,
+    )
+    assert same(share, "partial" if is_lost else "complete")
+    client.patch(f"/v1/vehicles/{uid}V", json={"reports": "always"})
+    assert same(share, "partial")
+
+
+def test_what_a_shared_meter_shows_is_no_vehicles_charging_time(
+    client: httpx.Client, uid: str
+) -> None:
+    """Half an hour that nobody accounts for is the meter's: either car may have charged."""
+    start = midday(3)
+    post(
+        client,
+        *(meter_reading(f"{uid}M", start + n * MINUTE, 0.2) for n in range(1, 91)),
+        *(
+            vehicle_reading(f"{uid}{name}", start + n * MINUTE, 0.18, meterId=f"{uid}M")
+            for name, minutes in (("A", range(1, 31)), ("B", range(31, 61)))
+            for n in minutes
+        ),
+    )
+    window = start, start + 90 * MINUTE
+
+    def charging(path: str) -> float | None:
+        shown: float | None = quality(client, path, *window)["coverage"]["charging"]
+        return shown
+
+    eventually(lambda: charging(f"/v1/analytics/meters/{uid}M") == pytest.approx(2 / 3, abs=1e-4))
+    for name in "AB":
+        assert charging(f"/v1/analytics/performance/{uid}{name}") == 1
+
+
+def test_without_charging_there_is_no_coverage_of_it(client: httpx.Client, uid: str) -> None:
+    start = midday(3)
+    post(
+        client,
+        *(meter_reading(f"{uid}M", start + n * MINUTE, 0.008) for n in range(1, 61)),
+        *(
+            vehicle_reading(f"{uid}V", start + n * MINUTE, 0.0, meterId=f"{uid}M")
+            for n in range(1, 61)
+        ),
+    )
+    window = start, start + HOUR
+    for path in (f"performance/{uid}V", f"meters/{uid}M"):
+        found = quality(client, f"/v1/analytics/{path}", *window)
+        assert (found["coverage"]["charging"], found["status"]) == (None, "complete")

@@ -394,23 +394,3 @@ def test_a_setting_of_registers_holds_for_what_is_stored(
     )
     client.patch(path, json=dict.fromkeys(body)).raise_for_status()
     assert energies() == as_lifetime
-
-
-def test_what_happened_to_registers_is_known_to_rules(
-    client: httpx.Client, db: Db, uid: str
-) -> None:
-    start = hours_ago(5)
-    totals = [50, 50.2, 50.1, 50.2, 0, 50.3, 3, 3.1, 3.05, 3.2]
-    post(client, *(register(f"{uid}M", start + n * MINUTE, t) for n, t in enumerate(totals)))
-    rows = db.fetch(
-        "select e.kind, e.starts, e.ends, e.readings from register_events_of(array["
-        " (select device from devices where id = $1)], $2, $3) as e",
-        f"{uid}M",
-        start,
-        start + 60 * MINUTE,
-    )
-    assert [tuple(row) for row in rows] == [
-        ("flutter", start + 2 * MINUTE, start + 8 * MINUTE, 2),
-        ("dip", start + 4 * MINUTE, start + 5 * MINUTE, 1),
-        ("reset", start + 6 * MINUTE, start + 6 * MINUTE, 1),
-    ]

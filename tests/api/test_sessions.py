@@ -176,3 +176,29 @@ def test_a_tiny_step_behind_a_large_one_is_answered(client: httpx.Client, uid: s
     found = sessions(client, f"{uid}V", at)
     assert sum(item["energyDeliveredDc"] for item in found) == pytest.approx(950.000001, abs=1e-7)
     assert found[0]["meterStart"] == 100
+
+
+@pytest.mark.parametrize("fraction_s", [0, 0.217])
+def test_a_session_has_exactly_what_its_register_counted(
+    client: httpx.Client, uid: str, fraction_s: float
+) -> None:
+    """Rests before it and in it, which its energy is spread over, add nothing and lose nothing."""
+    start = midday(3) + timedelta(seconds=fraction_s)
+    minutes_kwh = {0: 500, 30: 505.5, 400: 506.777777, 424: 511.111113, 700: 512.333333, 731: 517}
+    post(
+        client,
+        *(
+            reading(
+                f"{uid}V",
+                start + minute * MINUTE,
+                kwhDeliveredDcTotal=total,
+                **({"sessionId": f"{uid}T"} if minute >= 400 else {}),
+            )
+            for minute, total in minutes_kwh.items()
+        ),
+    )
+    first, second = sessions(client, f"{uid}V", start)
+    assert first["energyDeliveredDc"] == 5.5
+    assert datetime.fromisoformat(second["from"]) > start + 390 * MINUTE
+    assert (second["meterStart"], second["meterEnd"]) == (505.5, 517)
+    assert second["energyDeliveredDc"] == 11.5

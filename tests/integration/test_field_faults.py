@@ -132,6 +132,29 @@ def test_watt_hours_of_a_meter_and_of_a_vehicle(client: httpx.Client) -> None:
     wait(client, "V", "power_implausible", cause="unit_wh")
 
 
+def test_a_register_in_wh_that_rises_by_what_cannot_be_is_told_by_its_unit(
+    client: httpx.Client,
+) -> None:
+    """At 22 kW every half hour: 11,000 as kWh count for nothing. Another meter is no unit."""
+    for meter_id in ("M", "N"):
+        body = {"ratedPowerKw": 22, "reportingIntervalS": 1800}
+        client.patch(f"/v1/meters/{meter_id}", json=body).raise_for_status()
+    times = [at(hour / 2) for hour in range(4, 30)]
+    wh = [7_000_000 + 11_000 * max(0, min(n - 8, 6)) for n in range(len(times))]
+    kwh = [8412.5 + n / 2 + (11_500 if n > 12 else 0) for n in range(len(times))]
+    for meter_id, totals in (("M", wh), ("N", kwh)):
+        readings = [
+            {"meterId": meter_id, "timestamp": time.isoformat(), "kwhConsumedAcTotal": total}
+            for time, total in zip(times, totals, strict=True)
+        ]
+        sends(client, readings)
+    item = wait(client, "M", "power_implausible", cause="unit_wh")
+    assert item["evidence"]["meanKw"] == pytest.approx(22_000)
+    assert item["startedAt"] == at(6).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert not set(found(client, "M")) & {"register_unstable"}
+    assert not set(found(client, "N")) & {"register_unstable", "power_implausible"}
+
+
 def test_what_reports_only_while_charging_and_what_is_no_charger(client: httpx.Client) -> None:
     assign(client, "V", "M")
     for path in ("/v1/vehicles/V", "/v1/meters/M"):

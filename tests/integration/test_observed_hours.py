@@ -77,13 +77,13 @@ class Place(NamedTuple):
             " left join devices as m on m.device = e.meter",
             *(self.begin, self.end),
         )
-        assert list(rows[0].keys())[2:11] == [
+        assert list(rows[0].keys())[2:12] == [
             *("bucket", "vehicle", "meter", "dc_mwh", "ac_mwh", "comparable"),
-            *("is_common", "covered_dc_ms", "covered_ac_ms"),
+            *("is_common", "covered_dc_ms", "covered_ac_ms", "charging_ms"),
         ]
         return in_order(
             [
-                (row["bucket"], *row[:2], *row[5:8], row[9] // 1000, row[10] / 1000, *row[11:])
+                (row["bucket"], *row[:2], *row[5:8], row[9] // 1000, row[10] / 1000, *row[12:])
                 for row in rows
                 if row["vehicle"] or row["ac_mwh"] is not None
             ]

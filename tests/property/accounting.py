@@ -23,6 +23,7 @@ DEFAULT_INTERVAL_S = 60
 LEAST_MATCH = 0.9
 """Each of both sides may lack half of the tolerance."""
 
+CHARGING_W = 500
 SESSION_GAP = timedelta(minutes=15)
 LONGEST_STEP = timedelta(hours=4)
 
@@ -86,6 +87,8 @@ class Sums:
         self.covered_dc = NOTHING
         self.covered_ac = NOTHING
         self.compared = NOTHING
+        self.charging = NOTHING
+        self.charging_compared = NOTHING
         self.readings = 0
         self.meters: set[str] = set()
 
@@ -122,13 +125,65 @@ class Cell:
 class Slice:
     """A quarter hour, cut to the window."""
 
-    def __init__(self, length: timedelta, has_history: bool) -> None:
+    def __init__(self, length: timedelta, has_history: bool, used: set[str]) -> None:
         self.length = length
+        self.used = used
+        """Meters at which any vehicle ever charged."""
+
         self.has_history = has_history
         """Whether there are readings, and not only what was rolled up of them."""
 
         self.vehicles: dict[str, dict[str | None, Cell]] = defaultdict(lambda: defaultdict(Cell))
         self.meters: dict[str, Cell] = defaultdict(Cell)
+
+    def charging(self, meter: str, vehicle: str | None = None) -> tuple[timedelta, timedelta]:
+        """How long there was charging at a meter by either side, or by a vehicle's own readings,
+        and how much of that both sides cover."""
+        cells = [self.vehicles[name][meter] for name in self.at(meter)]
+        metered = self.meters.get(meter, Cell())
+        if vehicle is not None:
+            energy, longest = self.mean(vehicle, meter)
+        else:
+            energy = max(metered.energy, sum(cell.energy for cell in cells))
+            most = max((self.covered(name) for name in self.at(meter)), default=NOTHING)
+            longest = min(max(metered.covered, most), self.length)
+        rough = longest if is_charging(energy, longest) else NOTHING
+        if self.is_whole(meter):
+            both = metered.covered if vehicle is None else longest
+            return rough, min(both, self.length) if rough else NOTHING
+        most = max((self.covered(name) for name in self.at(meter)), default=NOTHING)
+        in_part = most > NOTHING and metered.covered > NOTHING
+        alone = vehicle is None and not most and metered.covered and rough and meter in self.used
+        if not self.has_history or not (in_part or alone):
+            return rough, NOTHING
+        mine = [self.vehicles[vehicle][meter]] if vehicle is not None else [metered, *cells]
+        parts = [part for cell in (metered, *cells) for part in cell.parts]
+        charged = common = NOTHING
+        for start, end in pairwise(sorted({at for _, *both in parts for at in both})):
+            if any(
+                starts < end <= ends and is_charging(piece.energy, piece.ends - piece.starts)
+                for cell in mine
+                for piece, starts, ends in cell.parts
+            ):
+                charged += end - start
+                if all(
+                    any(starts < end <= ends for cell in side for _, starts, ends in cell.parts)
+                    for side in ([metered], cells)
+                ):
+                    common += end - start
+        return charged, common
+
+    def mean(self, vehicle: str, meter: str | None) -> tuple[int, timedelta]:
+        """A vehicle's energy at a meter, and what counts of its time there: at meters first."""
+        cells = self.vehicles[vehicle]
+        running = NOTHING
+        for place in [*sorted(m for m in cells if m is not None), None]:
+            part = cells[place].covered if place in cells else NOTHING
+            capped = min(running + part, self.length) - min(running, self.length)
+            if place == meter:
+                return cells[place].energy, capped
+            running += part
+        raise AssertionError("a vehicle has its cells")
 
     def covered(self, vehicle: str) -> timedelta:
         return sum((cell.covered for cell in self.vehicles[vehicle].values()), NOTHING)
@@ -228,6 +283,12 @@ def derived(
     return readings
 
 
+def is_charging(energy: int, time: timedelta) -> bool:
+    """Whether energy in some time is more than standby, by its mean power."""
+    ms = time // MILLISECOND
+    return ms > 0 and energy * 3600 >= CHARGING_W * ms
+
+
 def used(energy: int, starts: datetime, ends: datetime, at: datetime) -> int:
     """What of an interval's energy has been used by some time, rounded down."""
     if at <= starts:
@@ -274,6 +335,9 @@ class Fleet:
         self.meters = meters
         self.intervals = intervals
         self.history_since = datetime.min.replace(tzinfo=UTC)
+        self.pairs: set[tuple[str, str]] = set()
+        """Which vehicles ever charged at which meters, (meter, vehicle)."""
+
         self.pieces = {
             device: list(pieces([r for r in (*vehicles, *meters) if r.device == device]))
             for device in {r.device for r in (*vehicles, *meters)}
@@ -312,7 +376,9 @@ class Fleet:
             start = max(quarter, cuts[place - 1])
             if start not in found:
                 end = min(quarter + QUARTER, cuts[place])
-                found[start] = Slice(end - start, quarter >= self.history_since)
+                found[start] = Slice(
+                    end - start, quarter >= self.history_since, {m for m, _ in self.pairs}
+                )
             if r.device in self.is_meter:
                 return found[start].meters[r.device]
             return found[start].vehicles[r.device][r.meter]
@@ -345,8 +411,25 @@ class Fleet:
         by_vehicle: dict[tuple[int, str], Sums] = defaultdict(Sums)
         by_meter: dict[tuple[int, str], Balance] = defaultdict(Balance)
         total: dict[int, Balance] = defaultdict(Balance)
-        for start, each in self.slices(bounds).items():
+        slices = self.slices(bounds)
+        there_in = {
+            (bisect_right(bounds, start) - 1, vehicle, meter)
+            for start, each in slices.items()
+            for vehicle, cells in each.vehicles.items()
+            for meter in cells
+        }
+        for start, each in slices.items():
             bucket = bisect_right(bounds, start) - 1
+            for vehicle, cells in each.vehicles.items():
+                for place in set(cells):
+                    mine = by_vehicle[bucket, vehicle]
+                    if place is None:
+                        energy, time = each.mean(vehicle, None)
+                        charged = time if is_charging(energy, time) else NOTHING
+                        mine.charging += charged
+                        total[bucket].charging += charged
+                    elif len(self.at_meter(place)) != 1:
+                        _charged([mine], each.charging(place, vehicle))
             for vehicle in each.vehicles:
                 _add_vehicle(each, vehicle, [by_vehicle[bucket, vehicle], total[bucket]])
             there = {m for cells in each.vehicles.values() for m in cells if m is not None}
@@ -357,6 +440,11 @@ class Fleet:
                     [by_meter[bucket, meter], total[bucket]],
                     {vehicle: by_vehicle[bucket, vehicle] for vehicle in each.at(meter)},
                 )
+                charging = each.charging(meter)
+                _charged([by_meter[bucket, meter], total[bucket]], charging)
+                for vehicle in self.at_meter(meter) if len(self.at_meter(meter)) == 1 else ():
+                    if (bucket, vehicle, meter) in there_in:
+                        _charged([by_vehicle[bucket, vehicle]], charging)
                 covered = [each.covered(vehicle) for vehicle in each.at(meter)]
                 by_meter[bucket, meter].covered_dc += min(
                     min(covered, default=NOTHING), each.length
@@ -365,6 +453,10 @@ class Fleet:
                     each.vehicles[vehicle][meter].readings for vehicle in each.at(meter)
                 )
         return by_vehicle, by_meter, total
+
+    def at_meter(self, meter: str) -> set[str]:
+        """The vehicles that ever charged at a meter."""
+        return {vehicle for at, vehicle in self.pairs if at == meter}
 
     def sessions(self, vehicle: str) -> list["Session"]:
         """All of a vehicle's, oldest first."""
@@ -400,7 +492,8 @@ class Fleet:
                     begin,
                     last.at,
                     first.meter,
-                    self.energy(vehicle, begin, last.at) + sum(_rested(steps, n, gap) for n in run),
+                    self.energy(vehicle, begin, last.at)
+                    + sum(self.rested(steps, number, gap, begin) for number in run),
                     (opens or [first.soc_bp])[-1],
                     last.soc_bp,
                     first.shows - first.energy if first.shows is not None else None,
@@ -408,6 +501,14 @@ class Fleet:
                 )
             )
         return found
+
+    def rested(self, steps: list[Reading], number: int, gap: timedelta, begin: datetime) -> int:
+        """What of a step's energy is spread over the rest before the session."""
+        step = steps[number]
+        if _charged_from(steps, number, gap) == step.starts:
+            return 0
+        mine = (p for r, p in self.pieces[step.device] if r.at == step.at and p.starts < begin)
+        return sum(p.used(p.starts, begin) for p in mine)
 
 
 class Session(NamedTuple):
@@ -465,11 +566,10 @@ def _charged_from(steps: list[Reading], number: int, gap: timedelta) -> datetime
     return step.starts
 
 
-def _rested(steps: list[Reading], number: int, gap: timedelta) -> int:
-    """What of a step's energy is spread over the rest before it."""
-    step = steps[number]
-    assert step.starts is not None, "there is energy, so there is an interval"
-    return used(step.energy, step.starts, step.at, _charged_from(steps, number, gap))
+def _charged(answers: Sequence[Sums], charging: tuple[timedelta, timedelta]) -> None:
+    for sums in answers:
+        sums.charging += charging[0]
+        sums.charging_compared += charging[1]
 
 
 def _add_vehicle(each: Slice, vehicle: str, answers: list[Sums]) -> None:

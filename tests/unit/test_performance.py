@@ -123,3 +123,21 @@ def test_both_sides_must_be_covered_to_be_complete() -> None:
     assert summary(covered_dc_s=82020).quality.status == "partial"
     assert summary(covered_ac_s=82020).quality.status == "partial"
     assert summary(covered_ac_s=43200).quality.coverage.ac == 0.5
+
+
+def test_who_reports_only_while_charging_is_complete_by_the_charging_time() -> None:
+    day = {"covered_dc_s": 10800, "covered_ac_s": 10800, "compared_s": 10800, "charging_s": 10800.0}
+    for dc, ac, compared_s, status in (
+        (True, True, 10260.0, "complete"),
+        (True, True, 10259.0, "partial"),
+        (True, False, 10800.0, "partial"),  # the meter is expected to report all day
+        (False, True, 10800.0, "partial"),
+        (False, False, 10800.0, "partial"),
+    ):
+        flags = {"dc_while_charging": dc, "ac_while_charging": ac}
+        found = summary(**day, **flags, charging_compared_s=compared_s).quality
+        assert found.status == status
+        assert found.coverage.dc == 0.125
+        assert bool(found.reasons) == (status == "partial")
+    assert summary(**day, charging_compared_s=9000.0).quality.coverage.charging == 0.8333
+    assert summary().quality.coverage.charging is None

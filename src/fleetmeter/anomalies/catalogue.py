@@ -199,8 +199,9 @@ _RULES = (
     Rule(
         "register_unstable",
         "Register unstable",
-        "A register fell, or began again, many times within a day.",
-        "A convention: a meter is exchanged or restarted once in years.",
+        "A register dipped, fluttered by more than 1 kWh or began again, many times within a day.",
+        "A convention: a meter is exchanged or restarted once in years, and last digits flutter by "
+        "1 kWh at most, the coarsest step that registers show.",
         "warning",
         ("vehicle", "meter"),
         of_device.RegisterUnstable,

@@ -70,6 +70,7 @@ def needs(hour: Hour, memories: Mapping[Subject, Memory], rulebook: Rulebook) ->
     soc.need(observed, rulebook, found)
     soc_stuck.need(observed, rulebook, found)
     power.need(observed, rulebook, found)
+    registers.need(observed, found)
     return found
 
 
@@ -155,7 +156,7 @@ def _forget(turn: HourTurn, observed: Observed) -> None:
             turn.remembered(subject).judged = [j for j in memory.judged if j.ended > oldest]
         if memory.run is not None and memory.run.last <= oldest:
             turn.remembered(subject).run = None
-        if memory.falls and memory.falls[-1][0] <= oldest:
+        if memory.falls and memory.falls[-1].hour <= oldest:
             turn.remembered(subject).falls = []
         if memory.charged is not None and memory.charged <= oldest:
             turn.remembered(subject).charged = None

@@ -152,6 +152,16 @@ class Nominal(msgspec.Struct, array_like=True):
     """Volts, of the hours of that day."""
 
 
+class Fallen(msgspec.Struct, array_like=True):
+    """An hour in which a register fell."""
+
+    hour: datetime
+    times: int
+    dips: int = 0
+    flutters: int = 0
+    """Of these times; the others are resets."""
+
+
 class Skew(msgspec.Struct, array_like=True):
     """Readings whose time differed from their arrival by about the same."""
 
@@ -189,7 +199,7 @@ class Memory(msgspec.Struct, omit_defaults=True):
     peaking: bool = False
     """The last hour ended with a power that cannot be."""
 
-    falls: list[tuple[datetime, int]] = []
+    falls: list[Fallen] = []
     """Of a register: hours in which it fell or began again, and how often."""
 
     charged: datetime | None = None
@@ -197,6 +207,9 @@ class Memory(msgspec.Struct, omit_defaults=True):
 
     nominal: Nominal | None = None
     """Of a meter, or of a site: as of the first of its meters."""
+
+    nominal_of_role: dict[str, int] = {}
+    """Of a site: volts, as of the first of its meters with each role."""
 
     silent_since: datetime | None = None
     """Of a device: its last reading, when it has been silent for too long since."""

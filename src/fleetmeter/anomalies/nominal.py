@@ -2,7 +2,8 @@
 
 The first day's median decides for good, and until then the median of the hours so far. Where
 another meter of the site is known and its nominal voltage is about as far away, that one is taken:
-a weak supply of 212 V in a building of 230 V is not one of 208 V.
+a weak supply of 212 V in a building of 230 V is not one of 208 V. A meter with the same role is
+asked first: a main meter or an inverter may be behind a transformer, or measure between phases.
 """
 
 from datetime import timedelta
@@ -44,7 +45,7 @@ def nominal_v(observed: Observed, row: MeterHour, parameters: VoltageOutOfRange)
     memory = observed.memories.get(Subject("meter", row.meter_id))
     if memory is not None and memory.nominal is not None:
         return memory.nominal.volts
-    return nearest(_mean_v(row), _of_site(observed, row.meter_id))
+    return nearest(_mean_v(row), _of_others(observed, row.meter_id))
 
 
 def learn(turn: HourTurn, observed: Observed) -> None:
@@ -56,7 +57,7 @@ def learn(turn: HourTurn, observed: Observed) -> None:
         if (known is not None and known.since is None) or not row.voltages:
             continue
         means = [*(known.means if known else ()), round(_mean_v(row), 1)]
-        volts = nearest(median(means), _of_site(observed, row.meter_id))
+        volts = nearest(median(means), _of_others(observed, row.meter_id))
         if volts is None:
             continue
         since = known.since if known and known.since else turn.hour.starts
@@ -66,8 +67,11 @@ def learn(turn: HourTurn, observed: Observed) -> None:
             continue
         memory.nominal = Nominal(volts, None)
         site = turn.site(subject)
-        if site is not None and (of := turn.remembered(Subject("site", site))).nominal is None:
-            of.nominal = Nominal(volts, None)
+        if site is not None:
+            of = turn.remembered(Subject("site", site))
+            of.nominal = of.nominal or Nominal(volts, None)
+            role = _role(observed, row.meter_id)
+            of.nominal_of_role = {role: volts} | of.nominal_of_role
 
 
 def _mean_v(row: MeterHour) -> float:
@@ -81,9 +85,17 @@ def _mean_v(row: MeterHour) -> float:
     )
 
 
-def _of_site(observed: Observed, meter_id: str) -> int | None:
+def _of_others(observed: Observed, meter_id: str) -> int | None:
+    """What the site has: a meter with the same role, or else any."""
     device = observed.hour.devices.get(Subject("meter", meter_id))
     if device is None or device.site is None:
         return None
     memory = observed.memories.get(Subject("site", device.site))
-    return None if memory is None or memory.nominal is None else memory.nominal.volts
+    if memory is None or memory.nominal is None:
+        return None
+    return memory.nominal_of_role.get(_role(observed, meter_id), memory.nominal.volts)
+
+
+def _role(observed: Observed, meter_id: str) -> str:
+    device = observed.hour.devices.get(Subject("meter", meter_id))
+    return (device and device.role) or "charger"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from asyncpg import Record
 
 from fleetmeter.anomalies.asked import (
+    Falls,
     Known,
     MeterPoint,
     Needs,
@@ -139,6 +140,17 @@ async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
             )
             async for id_, *point in rows:
                 found.peaks.setdefault(Subject(kind.name, id_), []).append(PeakPoint(*point))
+    if needs.falls is None or needs.falls:
+        falls = needs.falls
+        rows = queries.register_falls(
+            connection,
+            vehicle_ids=None if falls is None else _ids("vehicle", falls),
+            meter_ids=None if falls is None else _ids("meter", falls),
+            start=end - HOUR,
+            end=end,
+        )
+        async for kind_name, id_, *counts in rows:
+            found.falls[Subject(kind_name, id_)] = Falls(*counts)
     return found
 
 

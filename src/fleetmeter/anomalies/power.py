@@ -1,4 +1,8 @@
-"""Power that cannot be: suspected by an hour's energy, decided by the readings above the limit."""
+"""Power that cannot be: suspected by an hour's energy, decided by the readings above the limit.
+
+A register in Wh may rise by so much that its rises count for nothing, as those to a spurious value
+or to another meter's do. Two in a row that are a power when divided by a thousand are neither.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -7,7 +11,7 @@ from typing import NamedTuple, cast
 from fleetmeter.anomalies.asked import Needs, Peak, PeakPoint
 from fleetmeter.anomalies.device_parameters import PowerImplausible
 from fleetmeter.anomalies.model import Cause, Kind, Subject
-from fleetmeter.anomalies.observed import Observed
+from fleetmeter.anomalies.observed import LEAST_CHARGED_MWH, Observed
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.anomalies.turn import HourTurn, interval_s
 
@@ -23,11 +27,19 @@ class _Suspect(NamedTuple):
     rated_w: int | None
     parameters: PowerImplausible
 
+    def fits_as_wh(self, power_w: float) -> bool:
+        """Whether a thousandth of a power may be that of a charge."""
+        least_w = _LEAST_CHARGING * (self.rated_w or self.limit_w / 1000)
+        return least_w <= power_w / 1000 <= self.limit_w
+
 
 def _suspects(observed: Observed, rulebook: Rulebook) -> Iterator[_Suspect]:
     """Devices whose energy of the hour may be that of half of the minutes above the limit, the
-    other half being of another hour; and those that were above it when the hour began."""
+    other half being of another hour; those that were above it when the hour began; and those
+    whose register may have risen by what cannot be."""
     goes_on = {subject for subject, _ in observed.peaking}
+    goes_on |= {Subject("meter", row.meter_id) for row in observed.hour.meters if row.resets}
+    goes_on |= {Subject("vehicle", row.vehicle_id) for row in observed.hour.vehicles if row.resets}
     for subject, energy_mwh in _energies(observed):
         device = observed.hour.devices.get(subject)
         own = rulebook.of(_KIND, subject, device.site if device else None)
@@ -44,15 +56,20 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> Iterator[_Suspect]:
 def _energies(observed: Observed) -> Iterator[tuple[Subject, int]]:
     for meter_id in observed.meters:
         yield Subject("meter", meter_id), observed.metered_mwh(meter_id)
-    for vehicle_id, rows in observed.charging.items():
-        yield Subject("vehicle", vehicle_id), sum(row.dc_mwh for row in rows)
+    dc_mwh: dict[str, int] = {}
+    for row in observed.hour.vehicles:
+        if row.dc_mwh >= LEAST_CHARGED_MWH or row.resets:
+            dc_mwh[row.vehicle_id] = dc_mwh.get(row.vehicle_id, 0) + row.dc_mwh
+    for vehicle_id, energy_mwh in dc_mwh.items():
+        yield Subject("vehicle", vehicle_id), energy_mwh
 
 
 def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings above the limit, of the hour and of so long before as it takes."""
     for subject, limit_w, _, parameters in _suspects(observed, rulebook):
-        since = observed.hour.starts - timedelta(minutes=parameters.minutes)
-        needs.peaks[subject] = Peak(since, limit_w)
+        back = timedelta(minutes=parameters.minutes)
+        back = max(back, timedelta(seconds=1.5 * interval_s(observed.hour, subject)))
+        needs.peaks[subject] = Peak(observed.hour.starts - back, limit_w)
 
 
 def judge(turn: HourTurn, observed: Observed) -> None:
@@ -64,8 +81,10 @@ def judge(turn: HourTurn, observed: Observed) -> None:
     for suspect in list(_suspects(observed, turn.rulebook)):
         least = timedelta(minutes=suspect.parameters.minutes)
         gap = timedelta(seconds=1.5 * interval_s(turn.hour, suspect.subject))
-        runs = _runs(turn.known.peaks.get(suspect.subject, ()), gap)
-        runs = [run for run in runs if run.points[-1].time > turn.hour.starts]
+        points = turn.known.peaks.get(suspect.subject, ())
+        known = [p for p in points if not p.is_jump or suspect.fits_as_wh(_power_w(p))]
+        runs = [run for run in _runs(known, gap) if run.points[-1].time > turn.hour.starts]
+        runs = [run for run in runs if len(run.points) > 1 or not run.points[0].is_jump]
         if runs and turn.ends - runs[-1].points[-1].time <= gap:
             turn.remembered(suspect.subject).peaking = True
         runs = [run for run in runs if run.lasts >= least and run.mean_w > suspect.limit_w]
@@ -91,6 +110,10 @@ class _Run(NamedTuple):
         return sum(point.energy_mwh for point in self.points) * 3.6 / self.lasts.total_seconds()
 
 
+def _power_w(point: PeakPoint) -> float:
+    return point.energy_mwh * 3600 / point.span_ms
+
+
 def _begins(point: PeakPoint) -> datetime:
     return point.time - timedelta(milliseconds=point.span_ms)
 
@@ -108,8 +131,7 @@ def _runs(points: Sequence[PeakPoint], gap: timedelta) -> list[_Run]:
 def _breach(turn: HourTurn, suspect: _Suspect, run: _Run) -> None:
     subject, limit_w, rated_w, _ = suspect
     mean_kw, limit_kw = run.mean_w / 1000, limit_w / 1000
-    least_w = _LEAST_CHARGING * (rated_w or limit_w / 1000)
-    is_wh = least_w <= run.mean_w / 1000 <= limit_w
+    is_wh = suspect.fits_as_wh(run.mean_w)
     cause: Cause = "unit_wh" if is_wh else "unknown"
     minutes = run.lasts.total_seconds() / 60
     than = f"is rated at {rated_w / 1000:g} kW" if rated_w else f"has a limit of {limit_kw:g} kW"

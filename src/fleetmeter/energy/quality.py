@@ -22,6 +22,13 @@ class Coverage(msgspec.Struct):
         float,
         Meta(description="Time that both sides cover: what efficiency and loss are taken of."),
     ]
+    charging: Annotated[
+        float | None,
+        Meta(
+            description="Time that both sides cover ÷ charging time: that in which either side "
+            "measured 500 W or more. Null: neither did."
+        ),
+    ]
 
 
 class Quality(msgspec.Struct):
@@ -45,6 +52,13 @@ class Compared(msgspec.Struct, kw_only=True):
     covered_dc_s: float = 0.0
     covered_ac_s: float = 0.0
     compared_s: float = 0.0
+    charging_s: float | None = None
+    charging_compared_s: float | None = None
+    dc_while_charging: bool | None = False
+    """All vehicles report only while they charge."""
+
+    ac_while_charging: bool | None = False
+    """All meters do, or all vehicles: time without charging need not be covered."""
 
     @property
     def efficiency_ratio(self) -> float | None:
@@ -63,6 +77,9 @@ def coverage(sums: Compared, expected_dc_s: float, expected_ac_s: float) -> Cove
         dc=_share(sums.covered_dc_s, expected_dc_s),
         ac=_share(sums.covered_ac_s, expected_ac_s),
         compared=_share(sums.compared_s, expected_dc_s),
+        charging=(
+            _share(sums.charging_compared_s or 0.0, sums.charging_s) if sums.charging_s else None
+        ),
     )
 
 
@@ -70,14 +87,21 @@ def quality(
     sums: Compared, cover: Coverage, *, has_vehicles: bool, has_meters: bool, about: list[str]
 ) -> Quality:
     """The status that follows from coverage, and the reasons, those of `about` first."""
+    lacks_dc, lacks_ac = cover.dc < COMPLETE, cover.ac < COMPLETE
     reasons = list(about)
-    if has_vehicles and cover.dc < COMPLETE:
+    if cover.charging is not None and (sums.dc_while_charging or sums.ac_while_charging):
+        # whoever reports only while charging lacks nothing of the time without
+        if cover.charging >= COMPLETE:
+            lacks_dc = lacks_dc and not sums.dc_while_charging
+            lacks_ac = lacks_ac and not sums.ac_while_charging
+        else:
+            reasons.append(f"both sides cover {cover.charging:.1%} of the charging time")
+    if has_vehicles and lacks_dc:
         reasons.append(f"vehicle readings cover {cover.dc:.1%} of the window")
-    if has_meters and cover.ac < COMPLETE:
+    if has_meters and lacks_ac:
         reasons.append(f"meter readings cover {cover.ac:.1%} of the window")
     reasons += comparison(sums, has_both=has_vehicles and has_meters)
-    complete = cover.dc >= COMPLETE and cover.ac >= COMPLETE
-    return Quality("complete" if complete else "partial", cover, reasons)
+    return Quality("partial" if lacks_dc or lacks_ac else "complete", cover, reasons)
 
 
 def comparison(sums: Compared, *, has_both: bool) -> list[str]:

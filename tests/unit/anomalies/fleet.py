@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from fleetmeter.anomalies.asked import (
+    Falls,
     Known,
     MeterPoint,
     Needs,
@@ -76,6 +77,8 @@ class Fleet:
 
         self.meters: dict[str, list[MeterPoint]] = {}
         self.asked: list[Needs] = []
+        self.falls: dict[tuple[Subject, datetime], Falls] = {}
+        """By the hour's begin."""
 
     def add_vehicle(
         self,
@@ -140,7 +143,6 @@ class Fleet:
         volts: Values = 230.0,
         keeps: Callable[[int], bool] = lambda n: True,
         late_s: float = 0.0,
-        resets: Callable[[int], bool] = lambda n: False,
         phases: Sequence[Values] = (),
     ) -> None:
         """Readings of a meter; `phases`: volts of each."""
@@ -157,7 +159,7 @@ class Fleet:
                         energy,
                         None if energy is None else _span_ms(stamp, before, step),
                         _scaled(volts, when, 1000),
-                        resets(number),
+                        False,
                         tuple(_scaled(each, when, 1000) for each in phases),
                     )
                 )
@@ -218,6 +220,11 @@ class Fleet:
                 and point.span_ms
                 and point.energy_mwh * 3600 > limit_w * point.span_ms
             ]
+        known.falls = {
+            subject: falls
+            for (subject, starts), falls in self.falls.items()
+            if starts == ends - HOUR and (wanted.falls is None or subject in wanted.falls)
+        }
         return known
 
     def _times(self, subject: Subject) -> Sequence[datetime]:

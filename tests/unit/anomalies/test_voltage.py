@@ -166,6 +166,27 @@ def test_a_weak_supply_beside_meters_of_230_volts_is_not_one_of_208() -> None:
 
 
 @pytest.mark.parametrize(
+    ("role", "nominal"), [(None, 400), ("charger", 400), ("site", 480), ("solar", 480)]
+)
+def test_a_meter_with_the_same_role_speaks_before_the_first_of_the_site(
+    role: str | None, nominal: int
+) -> None:
+    # the main meter, the first, is before the transformer that the chargers are behind
+    fleet = Fleet()
+    fleet.add_meter("MAIN", "S", role="site")
+    fleet.meters_("MAIN", (0, 80), volts=478.0)
+    fleet.add_meter("C", "S")
+    fleet.meters_("C", (20, 80), volts=402.0)
+    fleet.add_meter("D", "S", role=role)
+    fleet.meters_("D", (50, 80), volts=436.0)
+    memories: dict[Subject, Memory] = {}
+    assert fleet.fold(0, 80, memories) == []
+    found = [memories[meter(id_)].nominal for id_ in ("MAIN", "C", "D")]
+    assert [each and each.volts for each in found] == [480, 400, nominal]
+    assert memories[Subject("site", "S")].nominal_of_role["charger"] == 400
+
+
+@pytest.mark.parametrize(
     ("volts", "phases"),
     [
         (0.0, ()),
