@@ -54,13 +54,19 @@ def text(rows: Sequence[Sequence[object]], separator: str = ",") -> str:
 
 
 def half_hours_with_offsets(metered: Sequence[Interval]) -> str:
-    """As British suppliers have them."""
+    """As British suppliers have them: a space after each comma, and the offset of each time."""
     local = ZoneInfo("Europe/London")
+    costs = ("Estimated Cost Inc. Tax (p)", "Standing Charge Inc. Tax (p)")
     rows = [
-        (f"{each.wh / 1000:.3f}", "4.2", *(at.astimezone(local).isoformat() for at in each[:2]))
+        (
+            f"{each.wh / 1000:.6f}",
+            "4.2",
+            "0.9",
+            *(at.astimezone(local).isoformat() for at in each[:2]),
+        )
         for each in metered
     ]
-    return text([("Consumption (kwh)", "Estimated Cost Inc. Tax (p)", "Start", "End"), *rows])
+    return text([("Consumption (kwh)", *costs, "Start", "End"), *rows]).replace(",", ", ")
 
 
 def quarter_hours_in_local_time(metered: Sequence[Interval]) -> str:
