@@ -221,3 +221,18 @@ def test_a_modem_that_sleeps_sends_nothing_or_what_it_kept_when_it_wakes_up() ->
         assert max(delays) < 13 * 3_600_000_000
         told = [each.why for each in fleet.acceptable if each.subject.device_id == device]
         assert "its modem sleeps; what it kept comes later" in told
+
+
+def test_a_vehicle_that_has_not_said_when_it_reports_may_be_known_after_its_fourth_charge() -> None:
+    fleet = Fleet(4, 60, START, 9)
+    unsaid = {each.subject.device_id: each.end for each in fleet.acceptable if "nobody" in each.why}
+    assert set(unsaid.values()) == {START + timedelta(days=3660)}
+    sent = sent_by(fleet, 9 * 24)
+    known = {each.subject.device_id: each.end for each in fleet.acceptable if "nobody" in each.why}
+    assert known.keys() == unsaid.keys()
+    learned = [device for device, end in known.items() if end < START + timedelta(days=9)]
+    assert learned
+    for device in learned:
+        times = [row[1] for row in sent.rows[device] if row[1] <= us(known[device])]
+        silences = sum(after - before > 30 * 60_000_000 for before, after in pairwise(times))
+        assert silences >= 3

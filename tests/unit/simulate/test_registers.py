@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from fleetmeter.readings.model import EPOCH, time_of
+from fleetmeter.simulate.counting import Counting
 from fleetmeter.simulate.fleet import Fleet
 from fleetmeter.simulate.register_profiles import RegisterProfile
 from fleetmeter.simulate.registers import Register, SessionCounter
@@ -96,3 +97,20 @@ def test_what_the_registers_of_a_fleet_count_follows_from_what_they_show() -> No
         counted = sum(each.energy for each in derive(values, rule, stated) if each is not None)
         assert abs(counted - register.truth_mwh) <= register.allowed_mwh, device_id
         assert register.truth_mwh > register.allowed_mwh
+
+
+def test_a_register_that_drops_out_twice_within_a_day_may_be_called_unstable() -> None:
+    told, fell = [], []
+    for number in NUMBERS:
+        register = Counting(1, "meter", number, "M", RegisterProfile(), BEGIN_MWH)
+        shown = [register.show(n * 60_000_000, register.add(200)) for n in range(20_000)]
+        assert len(register.counted) > 19_000
+        told.append(register.unstable)
+        # not those that go on from the reading before
+        dips = [n for n, value in enumerate(shown) if value < BEGIN_MWH * 0.9]
+        fell.append([n for n in dips if n - 1 not in dips])
+    assert any(told)
+    for pairs, dips in zip(told, fell, strict=True):
+        near = [(a, b) for a, b in pairwise(dips) if b - a <= 1440]
+        assert set(near) <= {(a // 60_000_000, b // 60_000_000) for a, b in pairs}
+        assert all(0 < b - a <= 86_400_000_000 for a, b in pairs)
