@@ -38,9 +38,9 @@ end;
 -- For each quarter hour, vehicle and meter that are named: the time in the window (p_from, p_to] that the meter and at
 -- least one of its vehicles cover is common to them. Its AC is shared in proportion to their DC in it, as in a whole
 -- quarter hour (apportion). A row for each device that has intervals there: of a vehicle its DC, its share of AC, and
--- how long; of the meter (device = meter) all of it. `charging_ms` is the time of intervals of charging, of a vehicle its
--- own, of the meter those of either side, and `charging_common_ms` what of it is common. From history by the primary key
--- and from spread_energy by its own: of history that was dropped there is nothing to compare.
+-- how long; of the meter (device = meter) all of it. `charging_ms` is the time of intervals of charging, of a vehicle
+-- its own, of the meter those of either side, and `charging_common_ms` what of it is common. From history by the
+-- primary key and from spread_energy by its own: of history that was dropped there is nothing to compare.
 create or replace function common_energy(
     p_buckets timestamptz[],
     p_meters integer[],

@@ -92,8 +92,8 @@ end;
 -- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
 -- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first. `is_common` is
 -- true where the meter and a vehicle on it cover the slice (each may lack half of the tolerance), false where both cover a
--- part of it, and null where one of them covers nothing. `charging_ms` is how long a vehicle's readings, or those of the
--- meter and of any vehicle on it, cover, if that is charging by the mean power of either.
+-- part of it, and null where one of them covers nothing. `charging_ms` is how long a vehicle's readings, or those of
+-- the meter and of any vehicle on it, cover, if that is charging by the mean power of either.
 create or replace function energy_slices(
     p_devices integer[],
     p_from timestamptz,
@@ -343,7 +343,8 @@ begin atomic
         select
             e.bucket, e.vehicle, e.meter, e.dc_mwh, e.ac_mwh, e.is_common, e.covered_dc_ms, e.covered_ac_ms,
             e.charging_ms, e.readings, e.resets, e.soc_bp_min, e.soc_bp_max, e.battery_temp_cdeg_count,
-            e.battery_temp_cdeg_sum, e.battery_temp_cdeg_max, e.voltage_mv_count, e.voltage_mv_sum, e.voltage_mv_min, e.voltage_mv_max
+            e.battery_temp_cdeg_sum, e.battery_temp_cdeg_max, e.voltage_mv_count, e.voltage_mv_sum, e.voltage_mv_min,
+            e.voltage_mv_max
         from accounting as a
         cross join lateral energy_slices(
             p_devices, p_from, p_to, interval '15 minutes', a.least_match, p_rolled_up

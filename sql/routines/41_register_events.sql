@@ -1,8 +1,8 @@
 -- What happened to the registers of devices in a window, for the rules of anomalies.
 
 -- How often registers fell in a time, those of some devices, or without lists of the fleet: dips (when they are over),
--- resets, and flutter of more than 1 kWh, which no last digit does: runs of readings so far below the register's highest
--- value, that are not of a dip. By register_events_by_time and readings_far_below.
+-- resets, and flutter of more than 1 kWh, which no last digit does: runs of readings so far below the highest value of
+-- their register, that are not of a dip. By register_events_by_time and readings_far_below.
 create or replace function register_falls(
     p_vehicles text[],
     p_meters text[],
