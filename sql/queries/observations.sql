@@ -41,6 +41,7 @@ select
     d.rated_power_w,
     d.role,
     d.reports,
+    d.register = 'session' as counts_sessions,
     m.id as meter_id,
     s.time,
     s.last_seen
@@ -64,6 +65,7 @@ select
     d.rated_power_w,
     d.role,
     d.reports,
+    d.register = 'session' as counts_sessions,
     m.id as meter_id,
     s.time,
     s.last_seen
