@@ -46,6 +46,7 @@ select
     d.rated_power_w,
     d.role,
     d.reports,
+    d.register = 'session' as counts_sessions,
     m.id as meter_id,
     s.time,
     s.last_seen
@@ -69,6 +70,7 @@ select
     d.rated_power_w,
     d.role,
     d.reports,
+    d.register = 'session' as counts_sessions,
     m.id as meter_id,
     s.time,
     s.last_seen

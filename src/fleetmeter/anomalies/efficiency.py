@@ -7,7 +7,7 @@ from fleetmeter.anomalies.judgement import EARLY_HOURS, Judgement, judged
 from fleetmeter.anomalies.memory import EMPTY_AFTER, Judged, Memory, Session
 from fleetmeter.anomalies.model import Kind, Subject
 from fleetmeter.anomalies.parameters import Efficiency, EfficiencyDrop, EfficiencyLow
-from fleetmeter.anomalies.sessions import Followed
+from fleetmeter.anomalies.sessions import Followed, since_drive
 from fleetmeter.anomalies.turn import HourTurn, is_open
 
 _MOST_JUDGED = 40
@@ -20,11 +20,13 @@ _MAD_TO_SIGMA = 1.4826
 
 def judge(turn: HourTurn, followed: Followed) -> None:
     """Apply both rules to a session that is over, or that has gone on for long enough."""
-    subject, _, session, is_over = followed
+    subject, memory, whole, is_over = followed
+    session = since_drive(whole)
     if session.meter is None or session.doubtful:
         return
     if not is_over and len(session.hours) <= EARLY_HOURS:
         return
+    followed = Followed(subject, memory, session, is_over)
     low = cast(EfficiencyLow, turn.parameters("efficiency_low", subject))
     drop = cast(EfficiencyDrop, turn.parameters("efficiency_drop", subject))
     found = judged(session, low, is_over)

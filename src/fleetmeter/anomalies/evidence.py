@@ -3,12 +3,16 @@ curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from math import gcd
 from typing import Any, NamedTuple
 
 from fleetmeter.anomalies.asked import MeterPoint, VehiclePoint
 from fleetmeter.anomalies.curves import Curve, Interval, curve, less, silences
 from fleetmeter.anomalies.model import Cause, Subject
 from fleetmeter.anomalies.parameters import DcExceedsAc
+
+_FINE_MWH, _COARSE_MWH = 50_000, 1_000_000
+"""The least and the most step of a register that is coarse."""
 
 OTHERS_EFFICIENCY = 0.9
 """Assumed of the other vehicles at a meter, to see what is left for one."""
@@ -123,6 +127,15 @@ class Curves:
     def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
         """What a meter's curve leaves when these vehicles took theirs from it."""
         return less(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
+
+
+def step_mwh(points: Iterable[Interval]) -> int:
+    """By which steps a coarse register counts: what it has used beyond the last is not shown yet.
+
+    0: it shows less than 50 Wh, or no step of up to 1 kWh fits all that it shows.
+    """
+    step = gcd(*(point.energy_mwh for point in points))
+    return step if _FINE_MWH <= step <= _COARSE_MWH else 0
 
 
 def tolerance_mwh(parameters: DcExceedsAc, dc_mwh: float) -> float:

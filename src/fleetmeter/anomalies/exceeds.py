@@ -12,7 +12,7 @@ from typing import cast
 from fleetmeter.anomalies import unexplained
 from fleetmeter.anomalies.asked import Needs
 from fleetmeter.anomalies.causes import explain
-from fleetmeter.anomalies.evidence import Evidence, Found
+from fleetmeter.anomalies.evidence import Evidence, Found, step_mwh
 from fleetmeter.anomalies.excess import (
     KIND,
     LONGEST,
@@ -132,6 +132,10 @@ def _judge_group(turn: HourTurn, observed: Observed, group: Group) -> None:
         candidates=group.candidates,
         is_covered=group.is_covered,
     )
+    if group.is_covered and group.dc_mwh - group.ac_mwh <= step_mwh(given.meter_points):
+        if suspicion is not None:
+            turn.remembered(of_meter).suspicion = None
+        return
     explanation = explain(given, parameters, group.suspects)
     until = None
     if group.is_covered:

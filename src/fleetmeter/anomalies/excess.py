@@ -27,9 +27,6 @@ _UNCLAIMED_MWH = 400_000
 LONGEST = timedelta(hours=13)
 """So much later or earlier, a meter may show what a vehicle took whose clock is 12 hours off."""
 
-_UNRATED_W = 1_000_000
-"""Most power where nobody has said how much a meter is rated for."""
-
 _LONG_S = 1800
 """Energy of longer than the readings of an hour tell: of a register, since one before it."""
 
@@ -116,15 +113,11 @@ def _is_of_before(observed: Observed, row: VehicleHour) -> bool:
 
 
 def _is_of_silence(observed: Observed, row: VehicleHour) -> bool:
-    """Whether a vehicle that was silent tells more than it can have taken since it is back.
-
-    As of a counter that began again in the meantime: all that it shows is of its first reading.
-    """
-    if Subject("vehicle", row.vehicle_id) not in observed.were_silent:
-        return False
-    meter = observed.hour.devices.get(Subject("meter", row.meter_id or ""))
-    most_w = (meter and meter.rated_power_w) or _UNRATED_W
-    return row.dc_mwh > most_w * row.covered_dc_s / 3.6
+    """Whether a vehicle that was silent has a counter that may have begun again in the meantime:
+    all that it shows is then of its first reading."""
+    subject = Subject("vehicle", row.vehicle_id)
+    device = observed.hour.devices.get(subject)
+    return device is not None and device.counts_sessions and subject in observed.were_silent
 
 
 def _is_much(excess: int, dc_mwh: int, interval: int, parameters: DcExceedsAc) -> bool:

@@ -76,6 +76,9 @@ class Device(msgspec.Struct, frozen=True):
     reports: Literal["always", "while_charging"] | None = None
     """When it reports, as far as that is set."""
 
+    counts_sessions: bool = False
+    """Its register begins again with each session."""
+
     newest: datetime | None = None
     """The time of its newest reading,"""
 

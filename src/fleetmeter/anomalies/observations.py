@@ -190,6 +190,7 @@ def _device(row: Record) -> Device:
         row["rated_power_w"],
         row["role"],
         row["reports"],
+        bool(row["counts_sessions"]),
         row["time"],
         row["last_seen"],
     )

@@ -20,10 +20,6 @@ LEAST_CHARGED_MWH = 50_000
 """Less than 0.05 kWh in an hour is no charging: it would make endless sessions."""
 
 
-_DROVE_BP = 300
-"""A state of charge that falls by more has been driven; less may be a correction."""
-
-
 class Observed:
     """The rows of an hour, found by device, and what is remembered from before it."""
 
@@ -152,13 +148,4 @@ class Observed:
 
     def _goes_on(self, vehicle_id: str, session: Session) -> bool:
         """Whether a vehicle's session goes on in this hour."""
-        return any(
-            row.meter_id == session.meter and not _drove(session, row)
-            for row in self.charging.get(vehicle_id, ())
-        )
-
-
-def _drove(session: Session, row: VehicleHour) -> bool:
-    """Whether the state of charge fell since the hour before: it was away for less than an hour."""
-    before, least = session.hours[-1].soc_bp_max, row.soc_bp_min
-    return before is not None and least is not None and least < before - _DROVE_BP
+        return any(row.meter_id == session.meter for row in self.charging.get(vehicle_id, ()))

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Set
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from fleetmeter.anomalies.memory import Memory, Session, SessionHour
 from fleetmeter.anomalies.model import Subject, VehicleHour
 from fleetmeter.anomalies.observed import Observed
@@ -28,6 +30,10 @@ _METERED_S = 2520
 """A meter that covers so much of an hour can be compared with what vehicles took."""
 
 
+_DROVE_BP = 300
+"""A state of charge that falls by more has been driven; less may be a correction."""
+
+
 class Followed(NamedTuple):
     """A vehicle's session after an hour."""
 
@@ -46,6 +52,17 @@ def session_socs(session: Session) -> set[int]:
     """The least and the most state of charge of each hour of a session, bp, as far as known."""
     ends = (soc for hour in session.hours for soc in (hour.soc_bp_min, hour.soc_bp_max))
     return {soc for soc in ends if soc is not None}
+
+
+def since_drive(session: Session) -> Session:
+    """The part of a session after the last drive of less than an hour, as its states of charge say;
+    all of it where there was none."""
+    hours = session.hours
+    for number in range(len(hours) - 1, 0, -1):
+        before, least = hours[number - 1].soc_bp_max, hours[number].soc_bp_min
+        if before is not None and least is not None and least < before - _DROVE_BP:
+            return replace(session, hours=hours[number:])
+    return session
 
 
 def follow(turn: HourTurn, observed: Observed, doubtful: Set[str]) -> Iterator[Followed]:

@@ -73,15 +73,16 @@ def _site(turn: HourTurn, site: str, silent: list[Subject], quiet: int, size: in
     if not was:
         if len(silent) < least:
             return len(silent) + quiet >= least
-        since = sorted(_silent_since(turn, each) for each in silent)
+        times = sorted(_silent_since(turn, each) for each in silent)
+        since = times[len(times) // 2]
         vehicles = sum(each.device_kind == "vehicle" for each in silent)
-        turn.remembered(subject).silences.append((turn.ends, None))
+        turn.remembered(subject).silences.append((since, None))
         turn.breach(
             "site_silent",
             subject,
-            since[len(since) // 2],
+            since,
             f"{len(silent)} of {size} devices of site {site} are silent since about "
-            f"{since[len(since) // 2]:%Y-%m-%d %H:%M} UTC",
+            f"{since:%Y-%m-%d %H:%M} UTC",
             {
                 "silentDevices": len(silent),
                 "vehicles": vehicles,

@@ -87,9 +87,13 @@ class Fleet:
         interval_s: int = 60,
         capacity_wh: int | None = None,
         reports: Reports | None = None,
+        *,
+        counts_sessions: bool = False,
     ) -> None:
         self.devices[vehicle(id_)] = Device(
-            vehicle(id_), site, interval_s, capacity_wh, reports=reports
+            *(vehicle(id_), site, interval_s, capacity_wh),
+            reports=reports,
+            counts_sessions=counts_sessions,
         )
         self.vehicles[id_] = []
 

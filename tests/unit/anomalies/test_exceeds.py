@@ -65,21 +65,35 @@ def test_a_meter_that_covers_enough_or_too_little_gives_no_excess(kept_of_ten: i
     assert found(fleet) == []
 
 
-def test_what_a_vehicle_tells_once_it_is_back_is_of_its_silence() -> None:
-    # a counter that began again while nobody heard: 15 kWh in the first of five minutes
-    def told(kwh: float) -> list[Change]:
-        fleet = Fleet()
-        fleet.add_meter("M", rated_w=11_000)
-        fleet.add_vehicle("V")
-        fleet.drives("V", (0, 10), 0.0, "M")
-        dc = lambda hours: kwh * 60 if hours < 14.93 else 10.0  # noqa: E731
-        fleet.drives("V", (14.916, 20), lambda hours: dc(hours) if hours < 16 else 0.0, "M")
-        fleet.meters_("M", (0, 10))
-        fleet.meters_("M", (14.916, 30), between(14, 16, 10.9, 0.01))
+@pytest.mark.parametrize("counts_sessions", [True, False])
+def test_what_a_counter_tells_after_a_silence_is_of_no_known_time(counts_sessions: bool) -> None:
+    # it began again while nobody heard: 15 kWh in the first of five minutes
+    fleet = Fleet()
+    fleet.add_meter("M", rated_w=11_000)
+    fleet.add_vehicle("V", counts_sessions=counts_sessions)
+    fleet.drives("V", (0, 10), 0.0, "M")
+    fleet.drives("V", (14.916, 20), lambda h: 900 if h < 14.93 else 10 if h < 16 else 0, "M")
+    fleet.meters_("M", (0, 10))
+    fleet.meters_("M", (14.916, 30), between(14, 16, 10.9, 0.01))
+    assert bool(found(fleet)) != counts_sessions
+
+
+def test_a_coarse_register_has_not_shown_what_is_behind_its_last_step() -> None:
+    # whole kilowatt-hours: 2.5 kWh DC of the 2.7 that were taken by 11:00, of which it shows 2
+    def whole(hours: float) -> float:
+        minute = int(hours * 60)
+        until = [min(max(each - 638, 0), 262) * 7.4 / 60 for each in (minute, minute + 1)]
+        return (int(until[1]) - int(until[0])) * 60.0
+
+    def changes(ac_kw: Callable[[float], float]) -> list[Change]:
+        fleet = fleet_of("M")
+        charges(fleet, "V", "M", (638 / 60, 15), kw=7.4)
+        fleet.meters_("M", (0, 30), ac_kw)
         return found(fleet)
 
-    assert told(15) == []
-    assert told(0.17) == []
+    assert changes(whole) == []
+    # one that shows half of it is found all the same
+    assert len(changes(lambda hours: whole(hours) if int(hours) % 2 else 0.0)) == 1
 
 
 def test_another_meters_curve_fits() -> None:

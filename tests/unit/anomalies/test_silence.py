@@ -221,7 +221,10 @@ def test_who_reports_rarely_is_waited_for_where_all_of_a_site_is_quiet() -> None
     for number in range(3):
         fleet.add_vehicle(f"V{number}", "S", 300)
     reports(fleet, (0, 9.75))
-    assert [(c.kind, c.at) for c in fleet.fold(0, 14)] == [("site_silent", at(13))]
+    memories: dict[Subject, Memory] = {}
+    assert [(c.kind, c.at) for c in fleet.fold(0, 14, memories)] == [("site_silent", at(13))]
+    # nor are those told about that are looked at anew, of the hours in which it was waited for
+    assert fleet.fold(0, 14, {SITE: memories[SITE]}, devices=[vehicle("V3")]) == []
 
 
 def charges_daily(fleet: Fleet, days: int, kw: float = 7.0) -> None:
