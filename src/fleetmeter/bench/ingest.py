@@ -30,6 +30,9 @@ _IN_FLIGHT = 40_000
 """Readings that the clients of a closed loop wait for together."""
 
 SINGLE_CONNECTIONS = 64
+_KNOWN = 1_000_000
+"""Devices that a service knows at most, and a hundred for each that sends otherwise."""
+
 _LONGEST = timedelta(minutes=4)
 """Of data time: what is newer is fresh, whatever the minute of the hour."""
 
@@ -212,6 +215,14 @@ class Ingest:
             )
             await self._on_service("half load, singles", job, singles)
 
+    async def _measure_known(self) -> None:
+        known = min(100 * self._options.devices, _KNOWN)
+        options = msgspec.structs.replace(self._options, devices=known, readings=2 * known)
+        job = bulk_job(options, 5000)
+        async with self._running(known) as (url, running):
+            name = f"{known:,} known devices, batches of 5,000"
+            await self._measure(name, url, at(job, running), running.process)
+
     async def _measure_soak(self) -> None:
         seconds = self._options.soak_s
         await self._half_load(f"soak at half load, {seconds:.0f} s", seconds)
@@ -223,9 +234,9 @@ class Ingest:
         await self._on_service(name, paced, bulk)
 
     @asynccontextmanager
-    async def _running(self) -> AsyncIterator[tuple[str, Running]]:
+    async def _running(self, devices: int = 0) -> AsyncIterator[tuple[str, Running]]:
         async with (
-            fresh_database(self._server_url, self._options.devices) as url,
+            fresh_database(self._server_url, devices or self._options.devices) as url,
             service(url, self._options.workers) as running,
         ):
             await roll_up_earlier(url, running)

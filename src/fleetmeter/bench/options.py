@@ -6,7 +6,7 @@ import msgspec
 
 SCENARIOS = (
     *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
-    *("import", "export", "answers", "columnstore", "anomalies"),
+    *("known", "import", "export", "answers", "columnstore", "anomalies"),
 )
 
 COMPARED = ("bulk", "singles", "answers", "columnstore")
