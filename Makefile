@@ -55,10 +55,11 @@ deep: .venv/installed ## Try twenty times as many random examples of each proper
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/unit tests/integration -m hypothesis
 
 .PHONY: lint
-lint: .venv/installed ## Check style and types (ruff, mypy --strict)
+lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, import-linter)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: check
 check: lint test ## Everything that must pass before a change lands
@@ -86,7 +87,7 @@ format: .venv/installed ## Format the code
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; data/ and .env stay
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
+	@rm -rf .venv build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package in .venv, and with everything for development; again when pyproject.toml changes. A .venv

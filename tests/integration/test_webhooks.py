@@ -25,9 +25,9 @@ from click.testing import CliRunner, Result
 
 from fleetmeter import cli
 from fleetmeter.database.pool import connect
+from fleetmeter.networks import Networks
 from fleetmeter.settings import Settings
 from fleetmeter.telling import delivery as delivery_module
-from fleetmeter.telling.addresses import Networks
 from fleetmeter.telling.delivery import Delivery, Pace
 from fleetmeter.telling.sending import Sender, _trusted
 from tests.api.test_stream import happen
