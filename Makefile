@@ -13,6 +13,8 @@ COMPOSE := docker compose --file docker/compose.yaml --env-file .env --project-n
 DOCKER := docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
 PORT := $(or $(FLEETMETER_PORT),3000)
 GRAFANA := $(or $(GRAFANA_PORT),3001)
+# Migrations with longer lines: what has been applied does not change.
+APPLIED := 0001_baseline.sql 0002_history.timescaledb.sql
 
 .PHONY: help
 help: ## Show this help
@@ -55,11 +57,17 @@ deep: .venv/installed ## Try twenty times as many random examples of each proper
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/unit tests/integration -m hypothesis
 
 .PHONY: lint
-lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, import-linter)
+lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, import-linter, the length of SQL lines)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) --silent lint-sql
+
+.PHONY: lint-sql
+lint-sql:
+	@if LC_ALL=C.UTF-8 grep --recursive --line-number --extended-regexp '.{121}' --include '*.sql' \
+		$(APPLIED:%=--exclude %) sql; then echo "Lines of SQL have at most 120 characters." >&2; exit 1; fi
 
 .PHONY: check
 check: lint test ## Everything that must pass before a change lands
