@@ -13,6 +13,9 @@ COMPOSE := docker compose --file docker/compose.yaml --env-file .env --project-n
 DOCKER := docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
 PORT := $(or $(FLEETMETER_PORT),3000)
 GRAFANA := $(or $(GRAFANA_PORT),3001)
+# For every Python and platform; without the address of an index, which is pip's own business.
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
+LOCK := build/lock/bin/uv pip compile pyproject.toml $(LOCKED)
 # Migrations with longer lines: what has been applied does not change.
 APPLIED := 0001_baseline.sql 0002_history.timescaledb.sql
 
@@ -88,6 +91,15 @@ soak: .venv/runs ## Five minutes at half load: memory must stay flat
 lists: .venv/installed ## Write the lists of columns in sql/ anew, from what src/fleetmeter/readings/kinds.py describes
 	@$(BIN)/python -m fleetmeter.readings.lists
 
+.PHONY: lock
+lock: ## Lock what pyproject.toml asks for in requirements/, with hashes; UPGRADE=--upgrade takes the newest of all
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) --extra dev -o requirements/dev.txt
+	@$(LOCK) -c requirements/dev.txt -o requirements/run.txt
+	@$(LOCK) -c requirements/dev.txt --extra parquet -o requirements/image.txt
+	@build/lock/bin/uv pip compile --group build $(LOCKED) -c requirements/dev.txt -o requirements/build.txt
+
 .PHONY: format
 format: .venv/installed ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -102,15 +114,18 @@ clean: ## Remove what was installed and built here; data/ and .env stay
 # that came here with a renamed or copied folder does not work any more and is made anew.
 $(shell test ! -e .venv || test "$$(cat .venv/made-in 2>/dev/null)" = "$$PWD" || rm -rf .venv)
 
-.venv/runs: pyproject.toml
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.venv/runs: pyproject.toml requirements/build.txt requirements/run.txt
 	@test -n "$(PYTHON)" || { echo "FleetMeter needs Python 3.11 or newer on the PATH." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@pwd > .venv/made-in
 	@echo "Installing FleetMeter into .venv …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) --require-hashes --requirement requirements/build.txt --requirement requirements/run.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/installed: .venv/runs
+.venv/installed: .venv/runs requirements/dev.txt
 	@echo "Installing what its tests need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(INSTALL) --require-hashes --requirement requirements/dev.txt
 	@touch $@
