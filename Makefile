@@ -72,6 +72,14 @@ lint-sql:
 	@if LC_ALL=C.UTF-8 grep --recursive --line-number --extended-regexp '.{121}' --include '*.sql' \
 		$(APPLIED:%=--exclude %) sql; then echo "Lines of SQL have at most 120 characters." >&2; exit 1; fi
 
+.PHONY: coverage
+coverage: .venv/installed ## Run make test and show which lines and branches of src it covers, also in htmlcov/
+	@$(BIN)/coverage erase
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+	@$(BIN)/coverage html --quiet
+
 .PHONY: check
 check: lint test ## Everything that must pass before a change lands
 
@@ -107,7 +115,7 @@ format: .venv/installed ## Format the code
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; data/ and .env stay
-	@rm -rf .venv build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
+	@rm -rf .venv build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis htmlcov .coverage .coverage.*
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package in .venv, and with everything for development; again when pyproject.toml changes. A .venv
