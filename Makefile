@@ -13,6 +13,11 @@ COMPOSE := docker compose --file docker/compose.yaml --env-file .env --project-n
 DOCKER := docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
 PORT := $(or $(FLEETMETER_PORT),3000)
 GRAFANA := $(or $(GRAFANA_PORT),3001)
+# For every Python and platform; without the address of an index, which is pip's own business.
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
+LOCK := build/lock/bin/uv pip compile pyproject.toml $(LOCKED)
+# Migrations with longer lines: what has been applied does not change.
+APPLIED := 0001_baseline.sql 0002_history.timescaledb.sql
 
 .PHONY: help
 help: ## Show this help
@@ -55,10 +60,25 @@ deep: .venv/installed ## Try twenty times as many random examples of each proper
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/unit tests/integration -m hypothesis
 
 .PHONY: lint
-lint: .venv/installed ## Check style and types (ruff, mypy --strict)
+lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, import-linter, the length of SQL lines)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) --silent lint-sql
+
+.PHONY: lint-sql
+lint-sql:
+	@if LC_ALL=C.UTF-8 grep --recursive --line-number --extended-regexp '.{121}' --include '*.sql' \
+		$(APPLIED:%=--exclude %) sql; then echo "Lines of SQL have at most 120 characters." >&2; exit 1; fi
+
+.PHONY: coverage
+coverage: .venv/installed ## Run make test and show which lines and branches of src it covers, also in htmlcov/
+	@$(BIN)/coverage erase
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+	@$(BIN)/coverage html --quiet
 
 .PHONY: check
 check: lint test ## Everything that must pass before a change lands
@@ -79,6 +99,15 @@ soak: .venv/runs ## Five minutes at half load: memory must stay flat
 lists: .venv/installed ## Write the lists of columns in sql/ anew, from what src/fleetmeter/readings/kinds.py describes
 	@$(BIN)/python -m fleetmeter.readings.lists
 
+.PHONY: lock
+lock: ## Lock what pyproject.toml asks for in requirements/, with hashes; UPGRADE=--upgrade takes the newest of all
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) --extra dev -o requirements/dev.txt
+	@$(LOCK) -c requirements/dev.txt -o requirements/run.txt
+	@$(LOCK) -c requirements/dev.txt --extra parquet -o requirements/image.txt
+	@build/lock/bin/uv pip compile --group build $(LOCKED) -c requirements/dev.txt -o requirements/build.txt
+
 .PHONY: format
 format: .venv/installed ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -86,22 +115,25 @@ format: .venv/installed ## Format the code
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; data/ and .env stay
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
+	@rm -rf .venv build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis htmlcov .coverage .coverage.*
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package in .venv, and with everything for development; again when pyproject.toml changes. A .venv
 # that came here with a renamed or copied folder does not work any more and is made anew.
 $(shell test ! -e .venv || test "$$(cat .venv/made-in 2>/dev/null)" = "$$PWD" || rm -rf .venv)
 
-.venv/runs: pyproject.toml
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.venv/runs: pyproject.toml requirements/build.txt requirements/run.txt
 	@test -n "$(PYTHON)" || { echo "FleetMeter needs Python 3.11 or newer on the PATH." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@pwd > .venv/made-in
 	@echo "Installing FleetMeter into .venv …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) --require-hashes --requirement requirements/build.txt --requirement requirements/run.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/installed: .venv/runs
+.venv/installed: .venv/runs requirements/dev.txt
 	@echo "Installing what its tests need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(INSTALL) --require-hashes --requirement requirements/dev.txt
 	@touch $@

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVarTuple
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,6 +36,8 @@ from tests.support import connections, processes
 from tests.timescaledb import find_timescaledb, timescaledb_server
 
 RETENTION_DAYS = 400
+
+Ts = TypeVarTuple("Ts")
 
 EXAMPLES = int(os.environ.get("FLEETMETER_TEST_EXAMPLES", "1"))
 """How many times as many examples the slow property tests try; `make deep` takes more."""
@@ -382,11 +384,13 @@ def new_uid() -> str:
     return f"t{secrets.token_hex(5)}-"
 
 
-def eventually(probe: Callable[[], Any], timeout_s: float = 20, pause_s: float = 0.02) -> Any:
-    """What `probe` returns once it is true; fails when it never is."""
+def eventually(
+    probe: Callable[[*Ts], Any], *args: *Ts, timeout_s: float = 20, pause_s: float = 0.02
+) -> Any:
+    """What `probe` returns for `args` once it is true; fails when it never is."""
     deadline = time.monotonic() + timeout_s
     while True:
-        value = probe()
+        value = probe(*args)
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {timeout_s} s; last answer: {value!r}"
@@ -404,7 +408,7 @@ def rfc3339(time_: datetime) -> str:
 
 
 def vehicle_reading(
-    vehicle_id: str, at: datetime, kwh: float = 1.2, **fields: Any
+    vehicle_id: str, at: datetime, kwh: float | None = 1.2, **fields: Any
 ) -> dict[str, Any]:
     """The first payload of the contract."""
     return {
@@ -416,7 +420,9 @@ def vehicle_reading(
     } | fields
 
 
-def meter_reading(meter_id: str, at: datetime, kwh: float = 1.5, **fields: Any) -> dict[str, Any]:
+def meter_reading(
+    meter_id: str, at: datetime, kwh: float | None = 1.5, **fields: Any
+) -> dict[str, Any]:
     """The second payload of the contract."""
     return {
         "meterId": meter_id,

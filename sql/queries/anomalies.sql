@@ -1,7 +1,8 @@
 -- What has been found wrong, what the rules remember, and how far hours have been evaluated: written by the evaluation.
 
 -- name: begin_anomaly_events()$
--- Whoever changes anomalies waits here for the others, so that events become visible in the order of their ids; the time.
+-- Whoever changes anomalies waits here for the others, so that events become visible in the order of their ids; the
+-- time.
 select clock_timestamp()
 from (select pg_advisory_xact_lock(hashtext('fleetmeter.anomaly_events'))) as locked
 
@@ -105,7 +106,8 @@ set
 -- Tells events, given as JSON, in the order of their numbers; their ids.
 insert into anomaly_events (at, anomaly_id, event, who, note, anomaly)
 select :at, e.anomaly_id, e.event, e.who, e.note, e.anomaly
-from jsonb_to_recordset(:events) as e (number integer, anomaly_id bigint, event text, who text, note text, anomaly jsonb)
+from jsonb_to_recordset(:events)
+    as e (number integer, anomaly_id bigint, event text, who text, note text, anomaly jsonb)
 order by e.number
 returning id
 

@@ -122,7 +122,8 @@ select *
 from set_device(:kind, :device_id, :settings::jsonb)
 
 -- name: state_exchange(device, at, is_reverse, last_mwh, first_mwh)^
--- States that a meter was exchanged, and derives what follows; what is stated of that time now. After begin_correction().
+-- States that a meter was exchanged, and derives what follows; what is stated of that time now. After
+-- begin_correction().
 select *
 from state_exchange(:device, :is_reverse, :at, :last_mwh, :first_mwh)
 

@@ -156,8 +156,8 @@ begin
 end;
 $$;
 
--- There is nothing to refresh: the hours are forgotten. What was shared out of them is shared out again; of history that
--- was dropped, an interval may end in what is kept.
+-- There is nothing to refresh: the hours are forgotten. What was shared out of them is shared out again; of history
+-- that was dropped, an interval may end in what is kept.
 create or replace procedure refresh_late_hours()
 language sql
 begin atomic

@@ -95,8 +95,8 @@ end;
 $$;
 
 -- Refreshes the hours of late_hours, and forgets them; some days at a time, so that whatever interrupts it
--- loses little. To refresh days is planned over all chunks of history, which takes longer than the rest: once for all of
--- them. An hour that a rollup does not hold yet (real-time aggregation still reads it from what it is made
+-- loses little. To refresh days is planned over all chunks of history, which takes longer than the rest: once for all
+-- of them. An hour that a rollup does not hold yet (real-time aggregation still reads it from what it is made
 -- from) keeps its row until it does: a refresh never moves a watermark into the present. Only where a coarser rollup is
 -- ahead (the newest rolled up hour was not the last of its day) do the finer ones follow up to there: it learns
 -- of a change from them alone.
@@ -169,7 +169,10 @@ begin
             call refresh_continuous_aggregate(
                 'daily'::regclass,
                 l_day,
-                least(day_of(upper(l_ranges) - interval '1 microsecond') + interval '24 hours 1 microsecond', l_daily_end)
+                least(
+                    day_of(upper(l_ranges) - interval '1 microsecond') + interval '24 hours 1 microsecond',
+                    l_daily_end
+                )
             );
         end if;
         delete from accounted_hours as a
@@ -203,8 +206,9 @@ language sql
 immutable
 return time_bucket(interval '1 day', p_bucket);
 
--- When history begins, where older readings were dropped: of them, rollups are known. Null: none were, and what is known
--- of the time before is of intervals that end in history. What is stamped when it begins is of the quarter hour before.
+-- When history begins, where older readings were dropped: of them, rollups are known. Null: none were, and what is
+-- known of the time before is of intervals that end in history. What is stamped when it begins is of the quarter hour
+-- before.
 create or replace function dropped_before()
 returns timestamptz
 language plpgsql

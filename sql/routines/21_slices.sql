@@ -1,6 +1,6 @@
--- A slice is what one device measured in one quarter hour (of a vehicle, at one meter), cut to the window (p_from, p_to],
--- as the rollup has it. Here it comes from history, of some devices by the primary key; without a list, of all. What was
--- measured beside energy belongs to the window that the reading is stamped in; of energy, each gets its part.
+-- A slice is what one device measured in one quarter hour (of a vehicle, at one meter), cut to the window (p_from,
+-- p_to], as the rollup has it. Here it comes from history, of some devices by the primary key; without a list, of all.
+-- What was measured beside energy belongs to the window that the reading is stamped in; of energy, each gets its part.
 --
 -- An interval that is not spread lies within one quarter hour: those that end after the window, and began within, end
 -- before its last quarter hour does.

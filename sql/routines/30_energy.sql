@@ -1,5 +1,5 @@
--- Energy accounting: what each vehicle took from each meter, quarter hour by quarter hour. docs/energy-accounting.md says
--- the rules with worked numbers.
+-- Energy accounting: what each vehicle took from each meter, quarter hour by quarter hour. docs/energy-accounting.md
+-- says the rules with worked numbers.
 
 -- Several vehicles on one meter in the same quarter hour share its AC in proportion to their DC. The shares
 -- are whole milliwatt-hours that add up to the meter's total exactly: a vehicle gets the difference
@@ -85,15 +85,15 @@ begin atomic
 end;
 
 -- The quarter hours (p_unit; the rules of anomalies take hours) of some devices, or without a list of all, cut to a
--- window. A row of a vehicle has its DC at one meter, or at none (null), and its share of that meter's AC, null when the
--- meter reported nothing. A row without a vehicle is a meter's own, and its AC what nobody took. The list must have all
--- vehicles that charged at its meters.
+-- window. A row of a vehicle has its DC at one meter, or at none (null), and its share of that meter's AC, null when
+-- the meter reported nothing. A row without a vehicle is a meter's own, and its AC what nobody took. The list must have
+-- all vehicles that charged at its meters.
 --
 -- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
 -- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first. `is_common` is
--- true where the meter and a vehicle on it cover the slice (each may lack half of the tolerance), false where both cover a
--- part of it, and null where one of them covers nothing. `charging_ms` is how long a vehicle's readings, or those of
--- the meter and of any vehicle on it, cover, if that is charging by the mean power of either.
+-- true where the meter and a vehicle on it cover the slice (each may lack half of the tolerance), false where both
+-- cover a part of it, and null where one of them covers nothing. `charging_ms` is how long a vehicle's readings, or
+-- those of the meter and of any vehicle on it, cover, if that is charging by the mean power of either.
 create or replace function energy_slices(
     p_devices integer[],
     p_from timestamptz,
@@ -301,9 +301,9 @@ begin atomic
 end;
 
 -- The quarter hours of energy_slices(), with what of their energy can be compared: DC and AC of the time that a vehicle
--- and its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a part,
--- their readings say which (common_energy); else there is nothing, null. In a meter's own row it is the time that it
--- and any vehicle cover. `charging_ms` is the time in which a vehicle charged by its own readings, in a meter's own row
+-- and its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a
+-- part, their readings say which (common_energy); else there is nothing, null. In a meter's own row it is the time that
+-- it and any vehicle cover. `charging_ms` is the time in which a vehicle charged by its own readings, in a meter's own row
 -- by those of either side, and `charging_compared_ms` what of it both cover.
 create or replace function compared_slices(
     p_devices integer[],

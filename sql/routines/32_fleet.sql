@@ -121,9 +121,10 @@ begin
 end;
 $$;
 
--- Sums to be added up by bucket and vehicle, meter or both. Where the meter is null, the vehicle was at no meter. Columns
--- of the meter itself (AC that nobody took among them, null when it reported nothing) stand in only one of its rows a
--- quarter hour, without a vehicle when nobody was there. What is left out of the comparison is null where nothing is.
+-- Sums to be added up by bucket and vehicle, meter or both. Where the meter is null, the vehicle was at no meter.
+-- Columns of the meter itself (AC that nobody took among them, null when it reported nothing) stand in only one of its
+-- rows a quarter hour, without a vehicle when nobody was there. What is left out of the comparison is null where
+-- nothing is.
 create or replace function fleet_energy(p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -157,7 +158,8 @@ set jit = off
 as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    -- what is accounted for by the hour does not say where in it: hours in which another bucket begins are shared out again
+    -- what is accounted for by the hour does not say where in it: hours in which another bucket begins are shared out
+    -- again
     l_cut constant timestamptz[] := array(
         select floor_hour(b.bound)
         from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)

@@ -122,9 +122,9 @@ end;
 -- A session belongs to the window that it begins in, and is given whole, so that neighbouring windows have each once.
 --
 -- A register shows whole units of its resolution, here the greatest common divisor of what it showed. While it shows
--- the same, up to one unit has been used: as long as that takes at the pace of the steps around is no pause. And when it is
--- read after a rest, its energy was used at the end of that: if the step after it shows more than four times the power,
--- at that power.
+-- the same, up to one unit has been used: as long as that takes at the pace of the steps around is no pause. And when
+-- it is read after a rest, its energy was used at the end of that: if the step after it shows more than four times the
+-- power, at that power.
 create or replace function charging_sessions(p_vehicle text, p_from timestamptz, p_to timestamptz)
 returns table (
     begins timestamptz,

@@ -1,6 +1,7 @@
 -- How a device reports, as its readings show it: for people, beside what is set for it.
 
--- The median of the times between the newest readings of a device, seconds; null: there are too few. By the primary key.
+-- The median of the times between the newest readings of a device, seconds; null: there are too few. By the primary
+-- key.
 create or replace function observed_interval_s(p_device integer, p_newest timestamptz)
 returns integer
 language plpgsql

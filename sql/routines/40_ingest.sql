@@ -62,8 +62,9 @@ end;
 $$;
 
 -- Whoever changes history notes it here, in the same transaction: of readings with intervals from p_starts to p_ends,
--- the hours that may be rolled up or evaluated already. Their devices are noted with the last of the hours' ids: a device
--- is not evaluated again before the rollups have followed. Rows are only added, so that nobody waits for anybody.
+-- the hours that may be rolled up or evaluated already. Their devices are noted with the last of the hours' ids: a
+-- device is not evaluated again before the rollups have followed. Rows are only added, so that nobody waits for
+-- anybody.
 create or replace function note_late(p_devices integer[], p_starts timestamptz[], p_ends timestamptz[])
 returns void
 language plpgsql
@@ -138,7 +139,8 @@ begin
         voltage_l2_mv = coalesce(i.voltage_l2_mv, s.voltage_l2_mv),
         voltage_l3_mv = coalesce(i.voltage_l3_mv, s.voltage_l3_mv), session = coalesce(i.session, s.session),
         -- end
-        -- each measurement: {column}_at = case when i.{column} is null then s.{column}_at else coalesce(i.{column}_at, i.time) end,
+        -- each measurement: {column}_at = case when i.{column} is null then s.{column}_at else
+        --     coalesce(i.{column}_at, i.time) end,
         soc_bp_at = case when i.soc_bp is null then s.soc_bp_at else coalesce(i.soc_bp_at, i.time) end,
         battery_temp_cdeg_at = case when i.battery_temp_cdeg is null then s.battery_temp_cdeg_at else
             coalesce(i.battery_temp_cdeg_at, i.time) end,
@@ -226,8 +228,8 @@ $$;
 
 -- A small batch of readings, one of a device and newer than all of it, in one round trip: history and live state, or
 -- nothing (false) when the versions are others than the writer remembers. Each parameter is a column, readings in the
--- order of their keys; an empty array is a column without values. It says for itself how live state advances: a temporary table
--- costs a small batch more than all the rest.
+-- order of their keys; an empty array is a column without values. It says for itself how live state advances: a
+-- temporary table costs a small batch more than all the rest.
 create or replace function append_readings(
     p_assignments_version bigint,
     p_devices_version bigint,
@@ -314,8 +316,8 @@ begin
             -- end
         )
         select
-            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.meter_declared, b.reset,
-            b.spread,
+            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.meter_declared,
+            b.reset, b.spread,
             -- each measurement, last: b.{column},
             b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
             b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv, b.session
@@ -412,9 +414,9 @@ begin
 end;
 $$;
 
--- What history has of a day of the batch under the keys of the batch. With times that the planner knows, so that it looks
--- into one chunk. All of those devices' readings at once, which unpacks each batch of the columnstore once, or for few
--- of many reading by reading.
+-- What history has of a day of the batch under the keys of the batch. With times that the planner knows, so that it
+-- looks into one chunk. All of those devices' readings at once, which unpacks each batch of the columnstore once, or
+-- for few of many reading by reading.
 create or replace function stored_of_day(
     p_first timestamptz,
     p_last timestamptz,
@@ -616,8 +618,8 @@ begin
 end;
 $$;
 
--- Compares the readings of the batch with history and with each other, one after the other where several have one key: a
--- value that was absent is added, the same changes nothing, and another one is a conflict. The items that added
+-- Compares the readings of the batch with history and with each other, one after the other where several have one key:
+-- a value that was absent is added, the same changes nothing, and another one is a conflict. The items that added
 -- something and those in conflict; what is to be stored is left in the batch, each key once. Of one key there are a few
 -- readings, however many measurements there are; after the hundredth, all others are in conflict.
 create or replace function merge_keys(out added integer[], out conflicts integer[])
@@ -882,8 +884,8 @@ begin
 end;
 $$;
 
--- The items that are new, or added something to what history has; those whose device sends the other kind of energy then;
--- those that history, or an earlier item, has with other values.
+-- The items that are new, or added something to what history has; those whose device sends the other kind of energy
+-- then; those that history, or an earlier item, has with other values.
 create or replace function store_readings()
 returns table (stored integer[], mixed integer[], conflicts integer[])
 language plpgsql

@@ -112,7 +112,8 @@ begin
                 b.time,
                 interval_ms_of(d.reporting_interval_s) as interval_ms,
                 coalesce(t.time, 'infinity') as newest,
-                (b.time - lag(b.time) over (partition by b.device order by b.time) <= interval '1 hour') is not true as is_first
+                (b.time - lag(b.time) over (partition by b.device order by b.time) <= interval '1 hour') is not true
+                    as is_first
             from incoming as b
             join live_state as s
                 on s.device = b.device

@@ -1,8 +1,9 @@
 -- Purge: everything that is stored of one device goes, and the rollups follow. One list says where something of a
 -- device stands, so that a dry run counts just what would go.
 
--- Whether a sentence names a device: its id stands between spaces, but for the punctuation of the sentence. Ids may have
--- spaces as well, so that another one may be taken for it (`EV 1` is a part of `EV 1 B`): rather that than one overlooked.
+-- Whether a sentence names a device: its id stands between spaces, but for the punctuation of the sentence. Ids may
+-- have spaces as well, so that another one may be taken for it (`EV 1` is a part of `EV 1 B`): rather that than one
+-- overlooked.
 create or replace function names_device(p_text text, p_device text)
 returns boolean
 language sql
@@ -168,8 +169,8 @@ end;
 $$;
 
 -- Notes the hours and devices that must be rolled up and evaluated again once a device is gone: the hours of its own
--- readings; for a vehicle, the meters that it charged at, and so all vehicles that share them; for a meter, the vehicles
--- that charged there; and every device whose anomalies or memory name it.
+-- readings; for a vehicle, the meters that it charged at, and so all vehicles that share them; for a meter, the
+-- vehicles that charged there; and every device whose anomalies or memory name it.
 create or replace function note_without(p_device integer, p_id text, p_vehicles integer[])
 returns void
 language plpgsql

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from fleetmeter.errors import SettingsError
-from fleetmeter.telling.addresses import Networks
+from fleetmeter.networks import Networks
 
 PREFIX = "FLEETMETER_"
 

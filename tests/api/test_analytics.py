@@ -99,7 +99,10 @@ def test_the_balance_of_a_meter_is_paged_in_one_window(client: httpx.Client, uid
     at = hours_ago(3)
     post(client, meter_reading(f"{uid}M", at, 8))
     post(client, *(vehicle_reading(f"{uid}V{n}", at, 1, meterId=f"{uid}M") for n in range(5)))
-    path, items, cursor, windows = f"/v1/analytics/meters/{uid}M", [], {}, set()
+    path = f"/v1/analytics/meters/{uid}M"
+    items: list[Any] = []
+    cursor: dict[str, str] = {}
+    windows = set()
     # the rollups may have to follow
     eventually(lambda: client.get(path).json()["totalEnergyConsumedAc"])
     while True:
@@ -120,8 +123,12 @@ def test_sites_are_paged_and_have_series(client: httpx.Client, uid: str) -> None
     for n in range(3):
         post(client, meter_reading(f"{uid}M{n}", at, 1 + n))
         client.patch(f"/v1/meters/{uid}M{n}", json={"site": f"{uid}S{n}"})
+
+    def has_energy(site: str) -> bool:
+        return bool(client.get(f"/v1/analytics/sites/{site}/energy").json()["items"])
+
     for n in range(3):  # the rollups may have to follow
-        eventually(lambda n=n: client.get(f"/v1/analytics/sites/{uid}S{n}/energy").json()["items"])
+        eventually(has_energy, f"{uid}S{n}")
     found: dict[str, Any] = {}
     cursor: dict[str, str] = {}
     while True:
@@ -154,7 +161,7 @@ def test_every_series_has_quarter_hours(
     }
     window = {"from": rfc3339(start), "to": rfc3339(start + 90 * MINUTE)}
 
-    def series(path: str, bucket: str = "15min") -> dict[str, tuple[float, float, float]]:
+    def series(path: str, bucket: str = "15min") -> dict[str, tuple[float, ...]]:
         items = all_pages(client, path, limit=4, bucket=bucket, **window)
         fields = ("energyConsumedAc", "energyDeliveredDc", "energyUnattributedAc")
         return {item["from"]: tuple(item.get(f) or 0 for f in fields) for item in items}
@@ -175,8 +182,12 @@ def test_every_series_has_quarter_hours(
     quarters = [rfc3339(start + n * 15 * MINUTE) for n in range(6)]
     charged = [(1.5, 1.2, 0), (1.5, 1.2, 0), (0.5, 0.4, 0), (0.5, 0.4, 0)]
     expected = dict(zip(quarters, [*charged, (0.25, 0, 0.25), (0.25, 0, 0.25)], strict=True))
+
+    def is_expected(of: str) -> bool:
+        return series(paths[of]) == expected
+
     for of in ("meter", "site"):
-        eventually(lambda of=of: series(paths[of]) == expected)
+        eventually(is_expected, of)
     eventually(lambda: series(paths["vehicle"]) == dict(zip(quarters, charged, strict=False)))
 
     def ours() -> dict[str, tuple[float, ...]]:

@@ -267,7 +267,7 @@ def test_the_fleet_counts_what_is_wrong_now(
             "select kind, status, count(*) as n from anomalies where status <> 'resolved'"
             " group by kind, status"
         )
-        answer = client.get("/v1/analytics/fleet").json()["anomalies"]
+        answer: dict[str, Any] = client.get("/v1/analytics/fleet").json()["anomalies"]
         by_kind: dict[str, int] = {}
         for row in rows:
             by_kind[row["kind"]] = by_kind.get(row["kind"], 0) + row["n"]

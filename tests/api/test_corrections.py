@@ -288,7 +288,8 @@ def test_a_page_with_versions_is_bounded_and_misses_none(
     cursor: dict[str, str] = {}
     while True:
         answer = client.get(
-            f"/v1/meters/{uid}M/readings", params=window | {"versions": "all", "limit": 20} | cursor
+            f"/v1/meters/{uid}M/readings",
+            params=window | {"versions": "all", "limit": "20"} | cursor,
         ).json()
         assert sum(len(item["versions"]) for item in answer["items"]) <= 1000
         items += answer["items"]

@@ -173,7 +173,7 @@ def test_parquet_has_the_same_with_types(client: httpx.Client, uid: str) -> None
         assert answer.headers["content-type"] == "application/vnd.apache.parquet"
         rows = parquet.read_table(io.BytesIO(answer.content)).to_pylist()
         assert [list(row) for row in rows] == [list(EXPORTED)] * len(rows)
-        texts = [
+        texts: list[dict[str, Any]] = [
             {name: None if value == "" else value for name, value in line.items()}
             for line in exported(client, **window)
         ]
@@ -392,7 +392,7 @@ def test_a_file_that_the_database_could_not_finish_looks_cut(large: Large) -> No
 def test_before_its_first_byte_a_file_that_cannot_be_made_is_a_problem(large: Large) -> None:
     eventually(lambda: not large.busy())
     with ThreadPoolExecutor(1) as beside:
-        terminated = beside.submit(eventually, lambda: large.db.fetch(TERMINATE), 20, 0)
+        terminated = beside.submit(lambda: eventually(large.db.fetch, TERMINATE, pause_s=0))
         try:
             with large.stream("parquet") as answer:
                 answer.read()

@@ -55,7 +55,7 @@ AWKWARD = {
 }
 
 
-@pytest.fixture(params=AWKWARD.values(), ids=AWKWARD)
+@pytest.fixture(params=[*AWKWARD.values()], ids=[*AWKWARD])
 def ids(request: pytest.FixtureRequest, uid: str) -> tuple[str, str]:
     """Ids of a vehicle and of a meter, alike but for one character."""
     pattern: str = request.param
@@ -335,5 +335,5 @@ def test_json_names_a_device_by_a_value(db: Db, ids: tuple[str, str]) -> None:
 
     for said in ({"meterId": meter}, {"a": [{"b": ["x", meter]}]}, [[meter, 1]]):
         assert names(said), said
-    for said in ({"meterId": f"{meter}2"}, {meter: 1}, {"a": [f"x{meter}", f"{meter} "]}):
-        assert not names(said), said
+    for other in ({"meterId": f"{meter}2"}, {meter: 1}, {"a": [f"x{meter}", f"{meter} "]}):
+        assert not names(other), other

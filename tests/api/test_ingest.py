@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -296,10 +297,14 @@ def test_every_format_and_encoding_has_the_same_outcomes(
         "application/x-ndjson": msgspec.json.Encoder().encode_lines,
         "application/msgpack": msgspec.msgpack.encode,
     }[format_](items)
-    pack = {"": bytes, "gzip": gzip.compress, "zstd": zstd.compress}[encoding]
+    packs: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes,
+        "gzip": gzip.compress,
+        "zstd": zstd.compress,
+    }
     answer = client.post(
         "/v1/ingest",
-        content=pack(body),
+        content=packs[encoding](body),
         headers={"content-type": format_, "content-encoding": encoding},
     )
     assert answer.status_code == 207, answer.text

@@ -198,8 +198,8 @@ def test_the_fleet_has_its_energy_in_the_quarter_hour_and_local_day_in_which_it_
 def test_a_session_has_the_whole_step_of_a_register(client: httpx.Client, uid: str) -> None:
     at = midday(3)
     readings = []
-    for end, total in ((0, 310), (3, 343)):
-        reading = vehicle_reading(f"{uid}EV", at + end * HOUR)
+    for hours, total in ((0, 310), (3, 343)):
+        reading = vehicle_reading(f"{uid}EV", at + hours * HOUR)
         del reading["kwhDeliveredDc"]
         readings.append(reading | {"kwhDeliveredDcTotal": total})
     post(client, *readings)

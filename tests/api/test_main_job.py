@@ -108,12 +108,10 @@ def test_a_late_reading_is_in_the_answers_within_5_seconds(
     eventually(both_counted, timeout_s=5)
     for rollup, bucket in (("hourly", hour), ("daily", day)):
         rows = eventually(
-            lambda rollup=rollup, bucket=bucket: db.fetch(
-                f"select from vehicle_{rollup} "
-                "where vehicle_id = $1 and bucket = $2 and readings = 2",
-                vehicle,
-                bucket,
-            ),
+            db.fetch,
+            f"select from vehicle_{rollup} where vehicle_id = $1 and bucket = $2 and readings = 2",
+            vehicle,
+            bucket,
             timeout_s=5,
         )
         assert len(rows) == 1
@@ -123,7 +121,7 @@ def materialise(db: Db, server: Server) -> None:
     """Roll up all history that may be, so that what comes now is below the watermark."""
     if server.engine == "timescaledb":
         for rollup in ("quarter_hourly", "hourly", "daily"):
-            eventually(lambda rollup=rollup: _refreshed(db, rollup), timeout_s=30)
+            eventually(_refreshed, db, rollup, timeout_s=30)
 
 
 def _refreshed(db: Db, rollup: str) -> bool:

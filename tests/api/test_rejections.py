@@ -49,12 +49,12 @@ def test_what_is_refused_is_counted_by_device_and_code(
     now, meter = datetime.now(UTC), f"{uid}M"
     ahead = [meter_reading(meter, now + n * MINUTE) for n in (6, 7, 8)]
     send(client, *ahead, meter_reading(meter, now, -0.5), meter_reading(meter, now, 1))
-    eventually(lambda: counts(client, meter) == {"in_future": 3, "out_of_range": 1}, 10)
+    eventually(lambda: counts(client, meter) == {"in_future": 3, "out_of_range": 1}, timeout_s=10)
     # of another service
     send(replica, ahead[0])
     send(replica, ahead[0] | {"kwhConsumedAc": "1"})
     both = {"in_future": 4, "invalid_type": 1, "out_of_range": 1}
-    eventually(lambda: counts(client, meter) == both, 10)
+    eventually(lambda: counts(client, meter) == both, timeout_s=10)
     (item,) = rejections(client, meter, code="in_future", kind="meter")
     assert (item["deviceId"], item["kind"]) == (meter, "meter")
     first, last = (datetime.fromisoformat(item[name]) for name in ("firstAt", "lastAt"))
@@ -72,8 +72,8 @@ def test_conflicts_and_ids_that_never_fit_are_counted(client: httpx.Client, uid:
     post(client, vehicle_reading(f"{uid}EV", at, 1))
     send(client, vehicle_reading(f"{uid}EV", at, 2))
     send(client, meter_reading(f"{uid}Zähler", at), {"timestamp": rfc3339(at), "soc": 4})
-    eventually(lambda: counts(client, f"{uid}EV") == {"conflict": 1}, 10)
-    eventually(lambda: counts(client, f"{uid}Z\\xe4hler") == {"invalid_id": 1}, 10)
+    eventually(lambda: counts(client, f"{uid}EV") == {"conflict": 1}, timeout_s=10)
+    eventually(lambda: counts(client, f"{uid}Z\\xe4hler") == {"invalid_id": 1}, timeout_s=10)
     items = client.get("/v1/rejections", params={"code": "unknown_kind"}).json()["items"]
     assert [(item["deviceId"], item["kind"]) for item in items] == [(None, None)]
 
@@ -84,7 +84,7 @@ def test_pages_go_on_behind_a_device_and_a_code(client: httpx.Client, uid: str) 
     for _ in range(2):
         readings = [meter_reading(id_, future) for id_ in ids]
         send(client, *readings, *(meter_reading(id_, hours_ago(1), -1) for id_ in ids))
-    eventually(lambda: counts(client, ids[-1]) == {"in_future": 2, "out_of_range": 2}, 10)
+    eventually(lambda: counts(client, ids[-1]) == {"in_future": 2, "out_of_range": 2}, timeout_s=10)
     found: list[tuple[str, str]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -109,15 +109,15 @@ def test_made_up_ids_leave_room(client: httpx.Client, db: Db, uid: str) -> None:
     at = hours_ago(1)
     post(client, meter_reading(f"{uid}M", at))
     send(client, *(meter_reading(f"{uid}-{n}", at, -1) for n in range(1500)))
-    eventually(lambda: db.value("select count(*) from rejections") > 900, 10)
+    eventually(lambda: db.value("select count(*) from rejections") > 900, timeout_s=10)
     send(client, meter_reading(f"{uid}M", at, -1), meter_reading(f"{uid}-more", at, -1))
-    eventually(lambda: counts(client, f"{uid}M") == {"out_of_range": 1}, 10)
+    eventually(lambda: counts(client, f"{uid}M") == {"out_of_range": 1}, timeout_s=10)
     kept = "select count(*) from rejections where not is_known"
     assert 900 <= db.value(kept) <= 1020
     # those are forgotten that nobody has seen for a day
     db.fetch("update rejections set last_at = last_at - interval '25 hours' where not is_known")
     send(client, meter_reading(f"{uid}-new", at, -1))
-    eventually(lambda: counts(client, f"{uid}-new") == {"out_of_range": 1}, 10)
+    eventually(lambda: counts(client, f"{uid}-new") == {"out_of_range": 1}, timeout_s=10)
     assert db.value(kept) < 20
 
 
@@ -166,7 +166,7 @@ def test_what_a_wrong_clock_sends_goes_by_its_arrival(
     corrected = correct(client, meterId=meter, timestamp=items[0]["timestamp"], kwhConsumedAc=9)
     assert corrected.json()["reading"]["sentTimestamp"] == sent[0]["timestamp"]
     eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
-    eventually(lambda: counts(client, meter) == {"out_of_range": 1}, 10)
+    eventually(lambda: counts(client, meter) == {"out_of_range": 1}, timeout_s=10)
 
 
 def test_a_clock_that_begins_anew_or_stands_still_does_not_lose_readings(
@@ -215,4 +215,4 @@ def test_only_what_is_set_so_goes_by_its_arrival(client: httpx.Client, uid: str)
     def is_refused() -> bool:
         return send(client, vehicle_reading(f"{uid}EV", future + MINUTE)).get("accepted") == 0
 
-    eventually(is_refused, 10, 1)
+    eventually(is_refused, timeout_s=10, pause_s=1)

@@ -1,12 +1,10 @@
 """GET and PUT /v1/rules: what the rules go by in the fleet, at a site, for a device."""
 
-import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
-import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -15,6 +13,7 @@ from fleetmeter.anomalies import store
 from fleetmeter.anomalies.model import Kind, Subject
 from fleetmeter.anomalies.overrides import MOST_OVERRIDES
 from tests.conftest import Db, hours_ago, meter_reading, post, vehicle_reading
+from tests.support import connections
 
 pytestmark = pytest.mark.either
 
@@ -42,7 +41,7 @@ def listed(client: httpx.Client, path: str, target: str | None) -> list[dict[str
     found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
-        answer = client.get(path, params={"limit": 2} | cursor)
+        answer = client.get(path, params={"limit": 2, **cursor})
         assert answer.status_code == 200, answer.text
         page = answer.json()
         assert len(page["items"]) <= 2
@@ -110,23 +109,15 @@ def test_the_narrowest_scope_wins_parameter_by_parameter(
     fleet = client.get(HOT).json()
     assert fleet["parameters"] == defaults | {"openC": 50, "clearC": 47, "reopenWithinH": 48}
 
+    rulebook = connections.using(db.url, store.rulebook)
+
     def used(device_id: str, site: str | None) -> Any:
         """What the evaluation goes by."""
-        return msgspec.to_builtins(
-            asyncio.run(rulebook(db)).of("battery_hot", Subject("vehicle", device_id), site)
-        )
+        return msgspec.to_builtins(rulebook.of("battery_hot", Subject("vehicle", device_id), site))
 
     assert used(bus, f"{uid}S") == rule["parameters"]
     assert used(f"{uid}other", f"{uid}S") == site["parameters"]
     assert used(f"{uid}other", None) == fleet["parameters"]
-
-
-async def rulebook(db: Db) -> store.Rulebook:
-    connection = await asyncpg.connect(db.url)
-    try:
-        return await store.rulebook(connection)  # type: ignore[arg-type]
-    finally:
-        await connection.close()
 
 
 def test_what_is_set_replaces_what_was_set_there(client: httpx.Client, bus: str) -> None:
@@ -333,7 +324,7 @@ def test_overrides_are_paged_in_the_order_of_scopes_and_targets(
     found: list[tuple[str, str | None]] = []
     cursor: dict[str, str] = {}
     while True:
-        page = client.get(f"{HOT}/overrides", params={"limit": 1} | cursor).json()
+        page = client.get(f"{HOT}/overrides", params={"limit": 1, **cursor}).json()
         found += [(item["scope"], item["target"]) for item in page["items"]]
         if page["nextCursor"] is None:
             break

@@ -137,8 +137,8 @@ def test_a_session_id_comes_back_in_readings_and_may_come_late(
         assert answer["rejected"] == []
     (warning,) = answer["warnings"]
     assert (warning["code"], warning["path"]) == ("dropped_field", "$.sessionId")
-    answer = client.post("/v1/ingest", json=reading(f"{uid}V", at, soc=4, sessionId="another"))
-    assert answer.json()["rejected"][0]["code"] == "conflict"
+    refused = client.post("/v1/ingest", json=reading(f"{uid}V", at, soc=4, sessionId="another"))
+    assert refused.json()["rejected"][0]["code"] == "conflict"
     window = {"from": rfc3339(at), "to": rfc3339(at + MINUTE)}
     items = client.get(f"/v1/vehicles/{uid}V/readings", params=window).json()["items"]
     assert [item["sessionId"] for item in items] == ['a, "b"']
@@ -147,8 +147,8 @@ def test_a_session_id_comes_back_in_readings_and_may_come_late(
     (line,) = csv.DictReader(io.StringIO(exported))
     assert line["sessionId"] == 'a, "b"'
     correction = {"vehicleId": f"{uid}V", "timestamp": rfc3339(at), "sessionId": "c"}
-    answer = client.post("/v1/corrections", json=correction | {"who": "a test", "reason": "so"})
-    assert answer.json()["reading"]["sessionId"] == "c"
+    put = client.post("/v1/corrections", json=correction | {"who": "a test", "reason": "so"})
+    assert put.json()["reading"]["sessionId"] == "c"
 
 
 def test_a_finished_session_is_one_reading(client: httpx.Client, uid: str) -> None:

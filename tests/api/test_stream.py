@@ -203,7 +203,7 @@ def test_it_begins_at_once_and_every_event_comes_once_in_order_to_all(
         assert (one.retry_ms, one.comments) == (3000, 1)
         ids = happen(db, f"{uid}EV", 700) + happen(db, f"{uid}EV")
         for listener in (one, other):
-            eventually(lambda listener=listener: len(listener.ids(f"{uid}EV")) >= 701)
+            eventually(lambda each: len(each.ids(f"{uid}EV")) >= 701, listener)
             assert listener.ids(f"{uid}EV") == ids
         assert {message.event for message in other.messages} == {"anomaly"}
         first = one.of(f"{uid}EV")[0].data
@@ -233,7 +233,7 @@ def test_a_client_that_comes_again_gets_what_happened_meanwhile(
         ]
         live = happen(db, f"{uid}live")
         for listener, (_, _, missed) in zip(listeners, ways, strict=True):
-            eventually(lambda listener=listener: listener.ids(f"{uid}live") == live)
+            eventually(lambda each: each.ids(f"{uid}live") == live, listener)
             assert listener.ids(f"{uid}EV") == missed
             assert listener.last_event_id >= live[0]
 
@@ -321,7 +321,7 @@ def test_states_are_shown_as_they_are_asked_for(service: Service, uid: str) -> N
         client.patch(f"/v1/meters/{uid}M", json={"site": "BER-1"})
         for event, path, id_ in (("vehicle", "vehicles", "EV"), ("meter", "meters", "M")):
             # a look that took long is followed by a pause of twenty times as long
-            shown = eventually(lambda id_=id_: listener.of(f"{uid}{id_}"), timeout_s=60)[0]
+            shown = eventually(listener.of, f"{uid}{id_}", timeout_s=60)[0]
             assert shown.event == event
             assert shown.id is None
             state = client.get(f"/v1/{path}/{uid}{id_}").json()

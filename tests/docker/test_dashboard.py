@@ -167,6 +167,10 @@ def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
         meter_reading(m1, first, 70, voltage=230),
         vehicle_reading(f"{uid}V1", first, 60, meterId=m1),
     )
+
+    def adds_up(sql: str, kwh: int) -> bool:
+        return bool(db.value(sql, uid) == kwh * _KWH)
+
     for relation, device, kwh in [
         ("vehicle_hourly", "vehicle_id", 1300),
         ("vehicle_daily", "vehicle_id", 1300),
@@ -174,7 +178,7 @@ def fleet(client: httpx.Client, db: Db, uid: str) -> Fleet:
         ("meter_daily", "meter_id", 7120),
     ]:
         rolled_up = f"select sum(energy_mwh) from {relation} where starts_with({device}, $1)"
-        eventually(lambda sql=rolled_up, kwh=kwh: db.value(sql, uid) == kwh * _KWH, timeout_s=30)
+        eventually(adds_up, rolled_up, kwh, timeout_s=30)
     return Fleet(uid, start, now)
 
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from fleetmeter.anomalies import evaluator, folding, late, observations, store
+from fleetmeter.anomalies.evaluate import evaluate
 from fleetmeter.anomalies.evaluator import Evaluator, Ran
 from fleetmeter.anomalies.model import Hour
 from fleetmeter.anomalies.reconcile import FOUND_LATE, SHOWN_LATE
@@ -148,7 +149,7 @@ class Place:
                 "readings",
                 columns=["device", *(name.removesuffix("_id") for name in kind._fields[1:])],
                 records=[
-                    [NUMBERS.get(value, value) for value in row]
+                    [NUMBERS[value] if isinstance(value, str) else value for value in row]
                     for row in rows
                     if type(row) is kind
                 ],
@@ -575,7 +576,6 @@ def test_hours_that_take_longer_than_an_answer_may_are_evaluated(place: Place) -
 
 def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> None:
     """A rule that raises something, after it has changed what is remembered."""
-    evaluate = folding.evaluate
 
     def fail(hour: Hour, known: Any, memories: dict[Any, Any], rulebook: Any) -> Any:
         outcome = evaluate(hour, known, memories, rulebook)

@@ -216,10 +216,10 @@ class History:
     def __init__(self, db: Db) -> None:
         self.uid = new_uid()
         self.now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        self.numbers: dict[str | None, int | None] = {
+        self.numbers: dict[str, int] = {
             device: db.value("select number_device($1, $2)", kind_of(device), self.uid + device)
             for device in DEVICES
-        } | {None: None}
+        }
         db.fetch(
             "update devices set register_rollover_mwh = $2 where device = $1",
             self.numbers["M-2"],
@@ -295,7 +295,7 @@ class History:
                         stated,
                         spread,
                         r.touched,
-                        self.numbers[r.meter],
+                        None if r.meter is None else self.numbers[r.meter],
                     )
                 )
         return found
@@ -407,7 +407,7 @@ def test_rows_and_pieces_are_the_same_in_whatever_order_and_through_whom(
 def check(db: Db, history: History) -> None:
     """History, live state, pieces and rollups."""
     columns = "device, time, energy_mwh, span_ms, interval_start, spread, reset, meter"
-    numbers = [number for number in history.numbers.values() if number]
+    numbers = [*history.numbers.values()]
     stored = db.fetch(
         f"select {columns} from readings where device = any($1) order by device, time", numbers
     )

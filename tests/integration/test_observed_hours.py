@@ -133,7 +133,8 @@ async def fill(url: str, random: Random, begin: datetime, end: datetime) -> None
     vehicles, meters = [], []
     for number in range(6):
         id_ = f"V{number}"
-        homes = [numbers[meter] for meter, there in SHARED.items() if id_ in there] or [None]
+        homes: list[int | None] = [numbers[m] for m, there in SHARED.items() if id_ in there]
+        homes = homes or [None]
         for at, *energy in readings(random, begin, end, register=number == 2):
             soc, temp = random.randrange(10_000), random.randrange(-2000, 5000)
             home = homes[at.hour % len(homes)]

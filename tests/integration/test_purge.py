@@ -238,7 +238,7 @@ def test_who_stamps_readings_meanwhile_is_waited_for(
                     " where device = device_of('vehicle', $1)",
                     f"{uid}EV",
                 )
-                done = asyncio.create_task(
+                done: asyncio.Task[Result] = asyncio.create_task(
                     asyncio.to_thread(purge, "--device", f"{uid}EV", "--yes")
                 )
                 await asyncio.sleep(0.5)
@@ -385,12 +385,12 @@ def test_an_anomaly_that_somebody_acknowledges_meanwhile_does_not_come_back(
     )
 
     async def acknowledge() -> Anomaly | None:
-        connection = await asyncpg.connect(migrated_database_url)
-        try:
-            async with connection.transaction():
-                return await store.acknowledge(connection, anomaly_id, "anna", None)
-        finally:
-            await connection.close()
+        async with (
+            asyncpg.create_pool(migrated_database_url, min_size=1) as pool,
+            pool.acquire() as connection,
+            connection.transaction(),
+        ):
+            return await store.acknowledge(connection, anomaly_id, "anna", None)
 
     async def meanwhile() -> Anomaly | None:
         connection = await asyncpg.connect(migrated_database_url)

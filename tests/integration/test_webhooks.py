@@ -25,9 +25,9 @@ from click.testing import CliRunner, Result
 
 from fleetmeter import cli
 from fleetmeter.database.pool import connect
+from fleetmeter.networks import Networks
 from fleetmeter.settings import Settings
 from fleetmeter.telling import delivery as delivery_module
-from fleetmeter.telling.addresses import Networks
 from fleetmeter.telling.delivery import Delivery, Pace
 from fleetmeter.telling.sending import Sender, _trusted
 from tests.api.test_stream import happen
@@ -500,6 +500,9 @@ def test_a_slow_receiver_leaves_the_others_their_turn(
 
 @pytest.mark.postgresql
 def test_a_private_address_is_not_sent_to_whatever_its_name(told: Db) -> None:
+    def last_error(webhook_id: int) -> Any:
+        return webhook(told, webhook_id)["last_error"]
+
     with Receiver().running() as private:
         ids = [
             add(told, private.url),
@@ -509,7 +512,7 @@ def test_a_private_address_is_not_sent_to_whatever_its_name(told: Db) -> None:
         happen(told, "EV-1")
         with delivery(told.url, networks="public"):
             for webhook_id in ids:
-                error = eventually(lambda id_=webhook_id: webhook(told, id_)["last_error"])
+                error = eventually(last_error, webhook_id)
                 assert "is not an address that webhooks may be sent to" in error
         assert private.requests == []
 

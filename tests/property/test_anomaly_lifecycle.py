@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from fleetmeter.anomalies import lifecycle, store
 from fleetmeter.anomalies.evaluate import Condition, Memory
 from fleetmeter.anomalies.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
-from fleetmeter.anomalies.model import Anomaly, Change, Subject
+from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject
 from fleetmeter.anomalies.reconcile import reconciled
 from fleetmeter.anomalies.rules import Override, Rulebook
 from tests.conftest import EXAMPLES, Server, migrated_database, new_uid
@@ -34,7 +34,7 @@ T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 REOPEN_H = 24
 TERMS = Terms("warning", REOPEN_H * HOUR)
-KINDS = ("battery_hot", "efficiency_low")
+KINDS: tuple[Kind, ...] = ("battery_hot", "efficiency_low")
 
 
 class Told(NamedTuple):

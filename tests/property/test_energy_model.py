@@ -8,7 +8,7 @@ above it; and when old history has been dropped.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
@@ -244,7 +244,7 @@ class Model:
         if was is None:
             self.sent[device][at] = new
         elif all(a is None or b is None or a == b for a, b in zip(was, new, strict=True)):
-            both = Sent(*(b if a is None else a for a, b in zip(was, new, strict=True)))
+            both = new._replace(**{k: v for k, v in was._asdict().items() if v is not None})
             self.sent[device][at] = both
             if both == was:
                 return
@@ -536,12 +536,13 @@ def in_order(times: list[list[dict[str, Any]]], run: Run) -> list[list[dict[str,
     return [half for half in halves if half]
 
 
-def within_seconds(check: Any, timeout_s: float = 15) -> None:
+def within_seconds(check: Callable[[], None], timeout_s: float = 15) -> None:
     """Rollups and accounts follow in the background, on a busy machine later."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return check()
+            check()
+            return
         except AssertionError:
             if time.monotonic() > deadline:
                 raise
@@ -753,8 +754,8 @@ class Check:
         }
         for item in answer["sites"]["items"]:
             balances = [by_meter[0, m] for m in sites[item["site"]] if (0, m) in by_meter]
-            metered = [balance.ac for balance in balances if balance.ac is not None]
-            assert item["energyConsumedAc"] == (sum(metered) / 1e6 if metered else None)
+            taken = [balance.ac for balance in balances if balance.ac is not None]
+            assert item["energyConsumedAc"] == (sum(taken) / 1e6 if taken else None)
             assert item["energyDeliveredDc"] == sum(balance.dc for balance in balances) / 1e6
 
     def days(self, start: datetime, end: datetime, zone: ZoneInfo) -> None:

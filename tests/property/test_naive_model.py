@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -244,6 +244,7 @@ class Model:
             was = found.get(key, (0, 0, 0))
             found[key] = (was[0] + more[0], was[1] + more[1], was[2] + more[2])
 
+        stored: dict[tuple[str, datetime], Vehicle | Meter] = {**self.vehicles, **self.meters}
         for device in (*VEHICLES, *METERS):
             sent = {
                 at: Sent(
@@ -251,7 +252,7 @@ class Model:
                     self.meter_of(each) if isinstance(each, Vehicle) else None,
                     starts=self.begin(each),
                 )
-                for (name, at), each in (*self.vehicles.items(), *self.meters.items())
+                for (name, at), each in stored.items()
                 if name == device
             }
             interval_s = self.intervals.get(device, DEFAULT_INTERVAL_S)
@@ -280,15 +281,16 @@ _ENERGY = {"vehicles": "kwhDeliveredDc", "meters": "kwhConsumedAc"}
 
 def check_devices(model: Model, client: httpx.Client) -> None:
     """History and live state, through the API."""
-    window = {
+    window: dict[str, str | int] = {
         "from": rfc3339(model.starts[0] - timedelta(hours=1)),
         "to": rfc3339(datetime.now(UTC) + timedelta(minutes=5)),
         "limit": 1000,
     }
-    for kind, names, stored in (
+    kinds: list[tuple[str, list[str], Mapping[tuple[str, datetime], Vehicle | Meter]]] = [
         ("vehicles", VEHICLES, model.vehicles),
         ("meters", METERS, model.meters),
-    ):
+    ]
+    for kind, names, stored in kinds:
         for name in names:
             path = f"/v1/{kind}/{model.uid}{name}"
             expected = [

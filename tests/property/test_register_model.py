@@ -39,7 +39,7 @@ class Value(NamedTuple):
 class Send(NamedTuple):
     """So many readings at once, of those that have not been sent, and a few of those that have."""
 
-    count: int
+    size: int
     again: int = 0
 
 
@@ -206,7 +206,7 @@ class Model:
         return [each for each in found if each is not None]
 
     def check(self, db: Db) -> None:
-        window = {"from": rfc3339(self.start - MINUTE), "limit": 1000}
+        window: dict[str, str | int] = {"from": rfc3339(self.start - MINUTE), "limit": 1000}
         items = self.client.get(f"{self.path}/readings", params=window).json()["items"]
         name = self.field.removesuffix("Total")
         found = self.derived()
@@ -276,9 +276,9 @@ def test_registers_come_to_what_a_naive_model_says(
     for event in [*events, Send(15)]:
         if isinstance(event, Send) and (waiting or model.sent):
             again = list(model.sent.items())[: event.again]
-            if batch := waiting[: event.count] + again:
+            if batch := waiting[: event.size] + again:
                 model.send(batch)
-            waiting = waiting[event.count :]
+            waiting = waiting[event.size :]
         elif isinstance(event, Fix):
             model.fix(event)
         elif isinstance(event, Swap):

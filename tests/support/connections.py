@@ -5,7 +5,7 @@ To open one takes longer than most statements do, above all on TimescaleDB.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ def close(url: str) -> None:
     _run(terminate())
 
 
-def _run(coroutine: Any) -> Any:
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
 
 

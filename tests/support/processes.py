@@ -37,8 +37,11 @@ class Forked:
         What it writes goes to `log`, or can be had from `communicate`. `patches` are set in it.
         """
         self.args = arguments
-        self._written = None if log else Path(mkdtemp(prefix="fleetmeter-"))
-        files = [log, log] if log else [self._written / "output", self._written / "errors"]
+        self._written: Path | None = None
+        files = [log, log] if log else []
+        if not log:
+            self._written = Path(mkdtemp(prefix="fleetmeter-"))
+            files = [self._written / "output", self._written / "errors"]
         self._process = _forking().Process(
             target=_run,
             args=([*arguments], environment(environ), folder, files, {**(patches or {})}),

@@ -6,10 +6,10 @@ from ipaddress import ip_address
 import pytest
 
 from fleetmeter.errors import FleetMeterError, SettingsError
+from fleetmeter.networks import Networks
 from fleetmeter.settings import load_settings
 from fleetmeter.telling.addresses import (
     ForbiddenAddressError,
-    Networks,
     UnresolvedError,
     addresses_of,
     check_url,

@@ -52,6 +52,7 @@ def test_nothing_has_no_ratio() -> None:
     pairs.add("CPU", "s", 2, 1)
     (line,) = pairs.lines({"CPU": Target(at_most=1)})
     assert (line.old, line.new, line.ratio) == (1, 1, None)
+    assert line.target is not None
     assert not line.target.reached(line)
 
 

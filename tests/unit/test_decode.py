@@ -213,6 +213,7 @@ def test_one_measurement_is_a_reading() -> None:
             fields = {kind.id_field: "D-1", "timestamp": "2026-02-09T10:00:00Z"}
             (reading,) = decoded(fields | {each.field: each.example}).readings
             assert reading.energy_mwh is None
+            assert not isinstance(each.example, str)
             assert [value for value in reading.values if value is not None] == [
                 round(each.example * each.scale)
             ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
 import httpx
@@ -83,20 +83,20 @@ APP = EncodedPaths(
 )
 
 
-def answer(path: str) -> tuple[int, list[str]]:
+def answer(path: str) -> tuple[int, Any]:
     """Status and body of a GET, of which the server has decoded the path, as servers do."""
     sent = asyncio.run(_sent(path))
     body = httpx.Response(200, content=sent[1]["body"]).json()
     return sent[0]["status"], body
 
 
-async def _sent(path: str) -> list[dict[str, object]]:
-    sent: list[dict[str, object]] = []
+async def _sent(path: str) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(message: dict[str, object]) -> None:
+    async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
     scope = {

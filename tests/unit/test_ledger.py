@@ -88,7 +88,8 @@ def test_a_lock_that_was_removed_meanwhile_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = tmp_path / "x.csv.import.lock"
-    samestat, removed = os.path.samestat, []
+    samestat = os.path.samestat
+    removed: list[bool] = []
 
     def one_too_late(ours: os.stat_result, theirs: os.stat_result) -> bool:
         if not removed:

@@ -35,6 +35,14 @@ def test_a_list_is_of_all_kinds_of_one_or_of_what_another_has_not() -> None:
     ]
 
 
+def test_what_is_written_for_each_may_take_more_than_one_line() -> None:
+    long = "-- each measurement of meter: {column}_at =\n--     {type};\n-- end"
+    short = "-- each measurement of meter: {column}_at = {type};\n-- end"
+    assert written(long).splitlines()[:2] == long.splitlines()[:2]
+    assert written(long).splitlines()[2:] == written(short).splitlines()[1:]
+    assert written(written(long)) == written(long)
+
+
 def test_a_list_has_the_rollups_of_each_measurement() -> None:
     names = items("    -- each rollup, last: {name},\n    -- end")[0].split(", ")
     assert "soc_bp_min" in names

@@ -352,7 +352,7 @@ def test_devices_that_were_purged_meanwhile_are_numbered_again() -> None:
         second = asyncio.create_task(store(queue, "A", "B"))
         await asyncio.sleep(0)
         numbers.database_version += 1
-        assert await asyncio.gather(first, second) == [1, 2]
+        assert [*await asyncio.gather(first, second)] == [1, 2]
         assert set(numbers.known) == {"A", "B"}
         assert not set(numbers.known.values()) & set(before.values())
 

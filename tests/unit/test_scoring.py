@@ -1,5 +1,6 @@
 """Scoring: what of the truth was found, and what was found that is not so. Worked by hand."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,8 +52,10 @@ def charged(begin: float, end: float, dc_kwh: float, soc_gain: float = 10) -> Ch
     return Charged("EV-1", BEGIN + begin * HOUR, BEGIN + end * HOUR, dc_kwh, soc_gain)
 
 
-def line(kind: str, *args: Any) -> Scored:
-    return next(each for each in score(*args, {}) if each.kind == kind)
+def line(
+    kind: str, faults: Sequence[Fault], acceptable: Sequence[Acceptable], told: Sequence[Found]
+) -> Scored:
+    return next(each for each in score(faults, acceptable, told, {}) if each.kind == kind)
 
 
 def test_a_fault_that_was_found_counts_for_recall_and_precision() -> None:

@@ -63,29 +63,27 @@ def test_an_id_cannot_reach_into_the_timestamp() -> None:
 
 def an_event(event: Event, **fields: Any) -> AnomalyEvent:
     anomaly = Anomaly(
-        **{
-            "id": 9,
-            "kind": "dc_exceeds_ac",
-            "severity": "warning",
-            "device_kind": "vehicle",
-            "device_id": "EV-7",
-            "site": "BER-1",
-            "status": "open",
-            "cause": "wrong_meter",
-            "summary": "EV-7 took 4 kWh more than MTR-7 gave",
-            "evidence": {"dcKwh": 12.5},
-            "started_at": AT.replace(hour=9),
-            "detected_at": AT.replace(hour=10),
-            "ended_at": None,
-            "opened_at": AT,
-            "acknowledged_at": None,
-            "acknowledged_by": None,
-            "resolved_at": None,
-            "resolved_by": None,
-            "reopened": 0,
-        }
-        | fields
+        id=9,
+        kind="dc_exceeds_ac",
+        severity="warning",
+        device_kind="vehicle",
+        device_id="EV-7",
+        site="BER-1",
+        status="open",
+        cause="wrong_meter",
+        summary="EV-7 took 4 kWh more than MTR-7 gave",
+        evidence={"dcKwh": 12.5},
+        started_at=AT.replace(hour=9),
+        detected_at=AT.replace(hour=10),
+        ended_at=None,
+        opened_at=AT,
+        acknowledged_at=None,
+        acknowledged_by=None,
+        resolved_at=None,
+        resolved_by=None,
+        reopened=0,
     )
+    anomaly = msgspec.structs.replace(anomaly, **fields)
     return AnomalyEvent(
         event=event, at=AT, who=None, note=None, anomaly=msgspec.Raw(msgspec.json.encode(anomaly))
     )

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetmeter.readings.telemetry import TIMES, Telemetry
+from fleetmeter.readings.telemetry import FIELDS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.transfer import lines, parquet_rows
 from fleetmeter.transfer.blocks import Position
-from fleetmeter.transfer.csv_lines import FIELDS, SourceError
+from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.lines import BLOCK_BYTES, MAX_LINE
 from fleetmeter.transfer.sources import Format, format_of, open_source
 

@@ -8,7 +8,8 @@ A list stands in a .sql file between two comments:
     -- end
 
 `measurement` or `rollup`, of all kinds or `of` one (`but` those that another one has too), and
-after the colon what is written for each; `last` leaves out the comma at the end of the list. A
+after the colon what is written for each, which may go on in comments that are indented further;
+`last` leaves out the comma at the end of the list. A
 measurement has {column}, {type}, {scale} and {field}; a rollup has {name}, {type}, {of_history}
 (made from readings) and {of_rollup} (made from a finer rollup).
 """
@@ -28,9 +29,11 @@ _WIDTH = 120
 _LIST = re.compile(
     r"^(?P<indent> *)-- each (?P<what>measurement|rollup)"
     r"(?: of (?P<kind>\w+)(?: but (?P<but>\w+))?)?(?P<last>, last)?: "
-    r"(?P<pattern>.+)\n(?:(?!\s*-- end).*\n)*?(?P<end> *-- end)$",
+    r"(?P<pattern>.+(?:\n *--    .+)*)\n(?:(?!\s*-- end).*\n)*?(?P<end> *-- end)$",
     re.MULTILINE,
 )
+
+_GOES_ON = re.compile(r"\n *-- +")
 
 
 def rollups_of(measurement: Measurement) -> Iterator[dict[str, str]]:
@@ -76,11 +79,13 @@ def written(text: str) -> str:
             if each not in others
             for entry in ([_entry(each)] if match["what"] == "measurement" else rollups_of(each))
         ]
-        items = [match["pattern"].format(**entry) for entry in entries]
+        pattern = _GOES_ON.sub(" ", match["pattern"])
+        items = [pattern.format(**entry) for entry in entries]
         if match["last"] and items:
             items[-1] = items[-1].removesuffix(",")
         body = _filled(items, match["indent"])
-        return "\n".join([match[0].partition("\n")[0], *body, match["end"]])
+        head = match[0][: match.end("pattern") - match.start()]
+        return "\n".join([head, *body, match["end"]])
 
     return _LIST.sub(lines, text)
 

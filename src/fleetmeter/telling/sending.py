@@ -11,13 +11,8 @@ import httpx
 import msgspec
 
 from fleetmeter import __version__
-from fleetmeter.telling.addresses import (
-    Address,
-    ForbiddenAddressError,
-    Networks,
-    UnresolvedError,
-    addresses_of,
-)
+from fleetmeter.networks import Address, Networks
+from fleetmeter.telling.addresses import ForbiddenAddressError, UnresolvedError, addresses_of
 from fleetmeter.telling.signing import headers
 
 TOTAL_S = 15.0

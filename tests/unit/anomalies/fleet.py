@@ -211,14 +211,14 @@ class Fleet:
                 points = self.meters.get(id_, [])
                 known.meter_readings[id_] = [p for p in points if since <= p.time <= ends]
         for subject, (since, limit_w) in wanted.peaks.items():
-            points = (
+            measured: Sequence[VehiclePoint | MeterPoint] = (
                 [point for point, _ in self.vehicles[subject.device_id]]
                 if subject.device_kind == "vehicle"
                 else self.meters[subject.device_id]
             )
             known.peaks[subject] = [
                 PeakPoint(point.time, point.energy_mwh, point.span_ms)
-                for point in points
+                for point in measured
                 if since <= point.time <= ends
                 and point.energy_mwh
                 and point.span_ms

@@ -2,11 +2,11 @@
 
 import pytest
 
-from fleetmeter.anomalies.model import Change
+from fleetmeter.anomalies.model import Change, Kind
 from fleetmeter.anomalies.rules import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, Values, at, between, meter, of, vehicle
 
-KIND = "power_implausible"
+KIND: Kind = "power_implausible"
 
 
 def metered(

@@ -1,5 +1,6 @@
 """What holds of any fleet: a healthy one raises nothing; changes alternate, however hours split."""
 
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -26,6 +27,8 @@ DAYS = 4
 MEASURED = ("soc_bp_", "battery_temp_cdeg_", "voltage_mv_")
 
 T = TypeVar("T", VehicleHour, MeterHour)
+Session = tuple[float, float]
+Curve = Callable[[float], float]
 
 
 def efficiency(kw: float, temp_c: float) -> float:
@@ -53,11 +56,7 @@ def healthy(rng: Random) -> Fleet:
             spread = rng.uniform(-0.015, 0.015)
             curve = _kw(sessions, rated_kw)
             curves.append(curve)
-
-            def dc_kw(time: float, curve=curve, spread=spread) -> float:  # type: ignore[no-untyped-def]
-                kw = curve(time)
-                return kw * (efficiency(kw, outside_c) + spread) if kw else 0.0
-
+            dc_kw = _delivered(curve, spread, outside_c)
             fleet.drives(
                 id_,
                 (0, 24 * DAYS),
@@ -72,7 +71,7 @@ def healthy(rng: Random) -> Fleet:
         fleet.meters_(
             f"M{bay}",
             (0, 24 * DAYS),
-            lambda t, curves=curves, standby=standby: sum(c(t) for c in curves) + standby,
+            _drawn(curves, standby),
             volts=lambda t: 230 + 6 * rng.gauss(0, 1),
             late_s=rng.uniform(0, 50),
             keeps=_but(rng, 0.01),
@@ -80,7 +79,7 @@ def healthy(rng: Random) -> Fleet:
     return fleet
 
 
-def _kw(sessions, rated_kw):  # type: ignore[no-untyped-def]
+def _kw(sessions: Sequence[Session], rated_kw: float) -> Curve:
     """Constant current, then less and less for the last half hour."""
 
     def kw(time: float) -> float:
@@ -92,9 +91,24 @@ def _kw(sessions, rated_kw):  # type: ignore[no-untyped-def]
     return kw
 
 
-def _soc(sessions, dc_kw):  # type: ignore[no-untyped-def]
+def _delivered(curve: Curve, spread: float, outside_c: float) -> Curve:
+    """What a charger of some efficiency makes of a curve."""
+
+    def kw(time: float) -> float:
+        ac_kw = curve(time)
+        return ac_kw * (efficiency(ac_kw, outside_c) + spread) if ac_kw else 0.0
+
+    return kw
+
+
+def _drawn(curves: Sequence[Curve], standby_kw: float) -> Curve:
+    """What a meter measures of all its vehicles."""
+    return lambda time: sum(curve(time) for curve in curves) + standby_kw
+
+
+def _soc(sessions: Sequence[Session], dc_kw: Curve) -> Curve:
     """From 20 % by what came since its session began."""
-    known: dict[float, float] = {}
+    known: dict[tuple[float, int], float] = {}
 
     def soc(time: float) -> float:
         for begin, end in sessions:
@@ -109,7 +123,7 @@ def _soc(sessions, dc_kw):  # type: ignore[no-untyped-def]
     return soc
 
 
-def _but(rng: Random, share: float):  # type: ignore[no-untyped-def]
+def _but(rng: Random, share: float) -> Callable[[int], bool]:
     return lambda n: rng.random() >= share
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ from tests.support.imports import Imported
 from tests.unit.imports.test_tables import workbook
 
 
-def guessed(content: bytes | str, reader: str = "csv", **asked: str) -> tuple[dict, Imported]:
+def guessed(
+    content: bytes | str, reader: str = "csv", **asked: str
+) -> tuple[dict[str, Any], Imported]:
     """What is guessed of a file, and what it then says."""
     body = content.encode() if isinstance(content, str) else content
     sample = sample_of(io.BytesIO(body), reader)

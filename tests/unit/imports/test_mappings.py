@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.transfer.blocks import Position
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.mapping.asked import Asked, asked
@@ -157,7 +158,7 @@ def test_a_wide_file_has_a_device_in_each_column() -> None:
     found = [
         (each.meter_id, each.kwh_consumed_ac, each.power_kw)
         for each in read.items
-        if hasattr(each, "meter_id")
+        if isinstance(each, Telemetry)
     ]
     assert found == [("MTR-Hall", 1.5, None), ("MTR-7", 2.5, 0.9), ("MTR-7", 3, None)]
     assert read.errors == {3: "Yard [kWh] is x, which is no number"}

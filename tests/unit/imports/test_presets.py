@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.transfer.csv_lines import SourceError
 from fleetmeter.transfer.presets import green_button, presets
 from tests.support import exports
@@ -24,19 +25,19 @@ def intervals(minutes: int, hours: int = 36) -> list[Interval]:
     ]
 
 
-CASES: list[tuple[str, exports.Export, int, str, dict[str, str]]] = [
-    ("shelly", exports.shelly_gen1, 10, "csv", {"device": "M"}),
-    ("shelly", exports.shelly_gen2, 1, "csv", {"device": "M"}),
-    ("dsmr", exports.homewizard, 15, "csv", {"device": "M"}),
-    ("dsmr", exports.p1_telegrams, 60, "csv", {}),
-    ("green-button", exports.green_button, 15, "csv", {}),
-    ("home-assistant", exports.home_assistant_history, 30, "csv", {}),
-    ("home-assistant", exports.home_assistant_energy, 60, "csv", {}),
-    ("emoncms", exports.emoncms, 10, "csv", {"device": "M"}),
-    ("emoncms", exports.emoncms_json, 10, "json", {"device": "M"}),
-    ("acn-data", exports.acn_data, 60, "json", {}),
-    ("ocpp", exports.ocpp, 15, "csv", {"device": "CP001"}),
-    ("teslamate", exports.teslamate, 15, "csv", {"device": "EV"}),
+CASES: list[tuple[str, exports.Export, int, str, str | None]] = [
+    ("shelly", exports.shelly_gen1, 10, "csv", "M"),
+    ("shelly", exports.shelly_gen2, 1, "csv", "M"),
+    ("dsmr", exports.homewizard, 15, "csv", "M"),
+    ("dsmr", exports.p1_telegrams, 60, "csv", None),
+    ("green-button", exports.green_button, 15, "csv", None),
+    ("home-assistant", exports.home_assistant_history, 30, "csv", None),
+    ("home-assistant", exports.home_assistant_energy, 60, "csv", None),
+    ("emoncms", exports.emoncms, 10, "csv", "M"),
+    ("emoncms", exports.emoncms_json, 10, "json", "M"),
+    ("acn-data", exports.acn_data, 60, "json", None),
+    ("ocpp", exports.ocpp, 15, "csv", "CP001"),
+    ("teslamate", exports.teslamate, 15, "csv", "EV"),
 ]
 
 
@@ -56,15 +57,15 @@ def energies(read: Imported) -> list[tuple[datetime, int]]:
 
 
 @pytest.mark.parametrize(
-    ("preset", "export", "minutes", "reader", "asked"),
+    ("preset", "export", "minutes", "reader", "device"),
     CASES,
     ids=[case[1].__name__ for case in CASES],
 )
 def test_an_export_is_read_to_the_watt_hour(
-    preset: str, export: exports.Export, minutes: int, reader: str, asked: dict[str, str]
+    preset: str, export: exports.Export, minutes: int, reader: str, device: str | None
 ) -> None:
     metered = intervals(minutes)
-    read = Imported(export(metered), reader=reader, preset=preset, **asked)
+    read = Imported(export(metered), reader=reader, preset=preset, device=device)
     assert energies(read) == [(each.end, each.wh) for each in metered]
     of_intervals = [each for each in read.readings if each.interval_start is not None]
     if of_intervals and preset != "teslamate":
@@ -221,8 +222,8 @@ def test_a_feed_that_would_fill_the_memory_is_refused(monkeypatch: pytest.Monkey
 # -- OCPP -----------------------------------------------------------------------------------------
 
 
-def ocpp(*lines: str, **asked: str) -> Imported:
-    return Imported("\n".join(lines) + "\n", preset="ocpp", **asked)
+def ocpp(*lines: str, device: str | None = None) -> Imported:
+    return Imported("\n".join(lines) + "\n", preset="ocpp", device=device)
 
 
 def test_ocpp_values_have_units_phases_and_places() -> None:
@@ -291,10 +292,7 @@ def test_a_backup_of_teslamate_knows_the_cars() -> None:
         "1\t2026-01-02 01:00:00\t1\n2\t2026-01-02 01:05:00\t2\n\\.\n"
     )
     read = Imported(dump, preset="teslamate")
-    assert [each.vehicle_id for each in read.items if hasattr(each, "soc")] == [
-        "EV-1",
-        "EV-1",
-        "EV-2",
-    ]
+    known = [each.vehicle_id for each in read.items if isinstance(each, Telemetry)]
+    assert known == ["EV-1", "EV-1", "EV-2"]
     assert read.errors == {8: "the line has too few fields"}
     assert [getattr(each, "kwh_delivered_dc", None) for each in read.items][:3] == [0, 0.92, 0]

@@ -97,7 +97,8 @@ def test_the_line_for_excel_and_quotes_and_line_breaks_in_them_are_understood() 
 
 
 def test_a_quote_that_is_not_closed_costs_its_line_alone() -> None:
-    lines = [["Tag", "Zähler", "Energie"], *([f"{n:02}.02.2026", "M", n] for n in range(1, 29))]
+    lines: list[list[Any]] = [["Tag", "Zähler", "Energie"]]
+    lines += ([f"{n:02}.02.2026", "M", n] for n in range(1, 29))
     lines[3][1] = '"M'
     read = Imported(csv(*lines, separator=";"), MAPPING)
     assert read.errors == {4: "a quote is not closed"}
@@ -177,7 +178,7 @@ def test_a_large_text_needs_little_memory() -> None:
     head = csv(*ROWS, separator=";").encode()
     before = psutil.Process().memory_info().rss
     said = tomllib.loads(MAPPING)
-    source = MappedSource(io.BufferedReader(Endless()), Asked(said), "csv", 0)  # type: ignore[arg-type]
+    source = MappedSource(io.BufferedReader(Endless()), Asked(said), "csv", 0)
     items = [item for block in source.blocks(Position()) for item in block.items]
     assert len(items) == 3
     assert psutil.Process().memory_info().rss - before < 30_000_000
@@ -258,7 +259,7 @@ def test_parquet_has_columns_too() -> None:
 def workbook(*rows: list[Any], title: str = "Daten") -> bytes:
     """A workbook whose second sheet has these rows."""
     book = openpyxl.Workbook()
-    book.active.append(["Deckblatt"])
+    book.worksheets[0].append(["Deckblatt"])
     sheet = book.create_sheet(title)
     for row in rows:
         sheet.append(row)

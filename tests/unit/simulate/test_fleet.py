@@ -75,7 +75,7 @@ def test_meters_count_more_than_what_arrives_by_what_chargers_lose() -> None:
 
 def test_healthy_devices_stay_within_what_healthy_devices_do() -> None:
     for season in ("winter", "summer"):
-        fleet = Fleet(9, 20, START, 3, season=season)  # type: ignore[arg-type]
+        fleet = Fleet(9, 20, START, 3, season=season)
         for device, rows in sent_by(fleet, 72).rows.items():
             if "EV" in device:
                 assert all(0 <= row[3] <= 10_000 and row[4] < 4200 for row in rows)
@@ -87,12 +87,9 @@ def test_healthy_devices_stay_within_what_healthy_devices_do() -> None:
 
 def test_nearly_all_readings_come_and_some_come_twice_late_or_in_disorder() -> None:
     fleet = Fleet(9, 40, START, 3)
-    devices = [*fleet.devices.vehicles, *fleet.devices.meters]
     intervals_s = {
-        id_: device.reporting_interval_s
-        for device in devices
-        for id_ in [getattr(device, "vehicle_id", None) or getattr(device, "meter_id", "")]
-    }
+        vehicle.vehicle_id: vehicle.reporting_interval_s for vehicle in fleet.devices.vehicles
+    } | {meter.meter_id: meter.reporting_interval_s for meter in fleet.devices.meters}
     seen: set[tuple[str, int]] = set()
     newest: dict[str, int] = defaultdict(int)
     twice = backwards = late = count = 0
