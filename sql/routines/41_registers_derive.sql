@@ -688,9 +688,13 @@ begin
         and e.is_reverse
         and e.kind = 'exchange'
         and e.time = p_time;
+    if l_event.until > p_time then
+        -- the value counts nothing, but what the old meters counted at the end does
+        energy_mwh := nullif(l_exchange.carry_mwh, 0);
+        return;
+    end if;
     l_from_mwh := coalesce(l_exchange.value_mwh, l_before.highest_mwh);
     energy_mwh := case
-        when l_event.until > p_time then null
         when l_event.kind = 'dip' then p_register_mwh - l_event.highest_mwh
         when l_event.kind = 'rollover' then rolled_over(l_event.highest_mwh, p_register_mwh, l_rule.rollover_mwh)
         when l_event.kind is not null then null
