@@ -303,8 +303,8 @@ end;
 -- The quarter hours of energy_slices(), with what of their energy can be compared: DC and AC of the time that a vehicle
 -- and its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a
 -- part, their readings say which (common_energy); else there is nothing, null. In a meter's own row it is the time that
--- it and any vehicle cover. `charging_ms` is the time in which a vehicle charged by its own readings, in a meter's own row
--- by those of either side, and `charging_compared_ms` what of it both cover.
+-- it and any vehicle cover. `charging_ms` is the time in which a vehicle charged by its own readings, in a meter's own
+-- row by those of either side, and `charging_compared_ms` what of it both cover.
 create or replace function compared_slices(
     p_devices integer[],
     p_from timestamptz,

@@ -156,9 +156,9 @@ def test_a_complete_answer_with_a_ratio_above_one_has_a_reason_that_names_it(
     assert (share["efficiencyRatio"], "more DC" in share["reasons"][0]) == (1.25, True)
 
 
-def quality(client: httpx.Client, path: str, *window: datetime, **more: str) -> Any:
+def quality(client: httpx.Client, path: str, start: datetime, end: datetime, **more: str) -> Any:
     """The quality of an answer, or of its only item."""
-    answer = asked(client, path, *window, **more)
+    answer = asked(client, path, start, end, **more)
     (found,) = answer.get("items", [answer])
     return found["quality"]
 
