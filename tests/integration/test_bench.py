@@ -571,7 +571,7 @@ def test_a_database_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> 
 def test_faults_of_a_simulated_fleet_are_found_and_nothing_is_left_behind(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = AnomalyOptions(vehicles=16, days=1, faults=1, seeds=(7,), evaluated=100, runs=2)
+    options = AnomalyOptions(vehicles=24, days=1, faults=1, seeds=(8,), evaluated=100, runs=2)
     settings = Settings(database_url=server.url)
     told: set[str] = set()
 
@@ -588,9 +588,9 @@ def test_faults_of_a_simulated_fleet_are_found_and_nothing_is_left_behind(
     timed, detected = asyncio.run(measure())
     assert len(timed) == 2
     assert all(line.p50_ms > 0 for line in timed)
-    assert told >= {"anomalies: fleet 7", *(line.scenario for line in timed)}
+    assert told >= {"anomalies: fleet 8", *(line.scenario for line in timed)}
     found = {line.kind: line for line in detected.scores}
-    for kind in ("voltage_out_of_range", "meter_silent"):
+    for kind in ("voltage_out_of_range", "meter_silent", "readings_refused"):
         assert (found[kind].faults, found[kind].recalled) == (1, 1), kind
     on = {"timescaledb": "2", "postgresql": "15", "python": "3", "cores": 1, "cpu": ""}
     report.show_detected(detected, on)
