@@ -197,7 +197,7 @@ def test_of_a_car_that_reports_only_while_it_charges_the_charging_time_must_be_c
         answers = answers[:-1]  # there are two sessions then
 
     def same(share: float, status: str) -> bool:
-        found = [quality(client, path, *day, **more) for path, more in answers]
+        found = [quality(client, path, day[0], day[1], **more) for path, more in answers]
         (of_session,) = found[5:] or [None]
         return {(each["coverage"]["charging"], each["status"]) for each in found[:5]} == {
             (share, status)
