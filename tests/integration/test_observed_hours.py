@@ -281,7 +281,7 @@ def test_readings_above_a_power(place: Place) -> None:
         end=place.end - HOUR,
     )
     expected = [
-        tuple(row)
+        (*row, False)
         for id_, since in zip(limits_w, starts, strict=True)
         for row in place.db.fetch(
             "select meter_id, time, energy_mwh, span_ms from meter_readings"
