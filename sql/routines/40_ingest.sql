@@ -619,9 +619,10 @@ end;
 $$;
 
 -- Compares the readings of the batch with history and with each other, one after the other where several have one key:
--- a value that was absent is added, the same changes nothing, and another one is a conflict. The items that added
--- something and those in conflict; what is to be stored is left in the batch, each key once. Of one key there are a few
--- readings, however many measurements there are; after the hundredth, all others are in conflict.
+-- a value that was absent is added, the same changes nothing, and another one is a conflict, as is one that a
+-- correction has taken back. The items that added something and those in conflict; what is to be stored is left in the
+-- batch, each key once. Of one key there are a few readings, however many measurements there are; after the hundredth,
+-- all others are in conflict.
 create or replace function merge_keys(out added integer[], out conflicts integer[])
 language plpgsql
 as $$
@@ -657,7 +658,9 @@ begin
                 -- end
                 coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
                     or i.interval_start <> h.interval_start
-                    or i.meter_declared and h.meter_declared and i.meter <> h.meter as differs,
+                    or i.interval_start is not null and h.interval_start is null and had_start(i.device, i.time)
+                    or i.meter_declared and h.meter_declared and i.meter <> h.meter
+                    or i.meter_declared and not h.meter_declared and had_meter(i.device, i.time) as differs,
                 -- each measurement: i.{column} is not null and h.{column} is null or
                 i.soc_bp is not null and h.soc_bp is null or
                 i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or

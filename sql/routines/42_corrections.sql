@@ -458,6 +458,40 @@ begin
 end;
 $$;
 
+-- Whether a reading has said when its interval began, in a version that a correction replaced.
+create or replace function had_start(p_device integer, p_time timestamptz)
+returns boolean
+language plpgsql
+stable
+as $$
+begin
+    return exists (
+        select
+        from replaced_readings as r
+        where r.device = p_device
+            and r.time = p_time
+            and r.interval_start is not null
+    );
+end;
+$$;
+
+-- Whether it has declared its meter in one.
+create or replace function had_meter(p_device integer, p_time timestamptz)
+returns boolean
+language plpgsql
+stable
+as $$
+begin
+    return exists (
+        select
+        from replaced_readings as r
+        where r.device = p_device
+            and r.time = p_time
+            and r.meter_declared
+    );
+end;
+$$;
+
 -- Takes readings out of the batch that a correction has taken out of history; the items among them whose values are
 -- others than those that were taken out.
 create or replace function take_out_voided()

@@ -99,6 +99,28 @@ def test_what_was_corrected_stays_when_the_device_sends_it_again(
     assert post(client, meter_reading(f"{uid}M", at, 1.4))["duplicates"] == 1
 
 
+@pytest.mark.parametrize("field", ["meterId", "intervalStart"])
+def test_what_was_taken_back_stays_so_when_the_device_sends_it_again(
+    client: httpx.Client, uid: str, field: str
+) -> None:
+    at = hours_ago(1)
+    without = vehicle_reading(f"{uid}EV", at, 1)
+    sent = without | {"meterId": f"{uid}M", "intervalStart": rfc3339(at - 5 * MINUTE)}
+    post(client, sent)
+    correct(client, vehicleId=f"{uid}EV", timestamp=rfc3339(at), **{field: None})
+    answer = client.post("/v1/ingest", json=[sent])
+    assert answer.json()["rejected"][0]["code"] == "conflict"
+    del sent[field]
+    assert post(client, sent, without)["duplicates"] == 2
+    (item,) = history(client, f"/v1/vehicles/{uid}EV", at)
+    assert item.get(field) is None
+    # what nobody has taken back is completed
+    later = at + MINUTE
+    post(client, vehicle_reading(f"{uid}EV", later, 1))
+    more = {"meterId": f"{uid}M", "intervalStart": rfc3339(at)}
+    assert post(client, vehicle_reading(f"{uid}EV", later, 1, **more))["accepted"] == 1
+
+
 @pytest.mark.parametrize("hours", [0.5, 5, 24 * 40])
 def test_rollups_and_shares_follow(
     client: httpx.Client, db: Db, server: Server, uid: str, hours: float

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from fleetmeter.database.migrations import migrate
@@ -392,6 +392,9 @@ def kind_of(device: str) -> str:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(events=st.lists(events, min_size=2, max_size=14), few=st.booleans())
+@example(  # sent again with a start that a correction took back
+    [Batch(0, [Key("M-1", 2, 0)]), FixStart(0, None), Batch(1, [Key("M-1", 2, 0)])], False
+)
 def test_rows_and_pieces_are_the_same_in_whatever_order_and_through_whom(
     place: Db, events: list[Any], few: bool
 ) -> None:

@@ -191,6 +191,9 @@ class Model:
         self.starts = starts
         self.sent: dict[str, dict[datetime, Sent]] = {d: {} for d in DEVICES}
         self.moves: dict[tuple[str, datetime], str | None] = {}
+        self.taken_back: set[tuple[str, datetime]] = set()
+        """Which vehicles declared a meter, and when, until a correction."""
+
         self.accepted = 0
 
     def era(self, run: Run, device: str) -> datetime:
@@ -243,6 +246,8 @@ class Model:
         was = self.sent[device].get(at)
         if was is None:
             self.sent[device][at] = new
+        elif was.meter is None and new.meter is not None and (device, at) in self.taken_back:
+            return
         elif all(a is None or b is None or a == b for a, b in zip(was, new, strict=True)):
             both = new._replace(**{k: v for k, v in was._asdict().items() if v is not None})
             self.sent[device][at] = both
@@ -273,6 +278,8 @@ class Model:
         value = (REGISTERS if register else ENERGIES)[fix.choice]
         vehicle = fix.device in VEHICLES
         name = ("kwhDeliveredDc" if vehicle else "kwhConsumedAc") + ("Total" if register else "")
+        if sent[at].meter is not None:
+            self.taken_back.add((fix.device, at))
         sent[at] = sent[at]._replace(value=value, meter=fix.meter if vehicle else None)
         correction = {
             "vehicleId" if vehicle else "meterId": self.uid + fix.device,
