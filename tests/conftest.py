@@ -42,6 +42,17 @@ Ts = TypeVarTuple("Ts")
 EXAMPLES = int(os.environ.get("FLEETMETER_TEST_EXAMPLES", "1"))
 """How many times as many examples the slow property tests try; `make deep` takes more."""
 
+SLOW_EXAMPLES = hypothesis.settings(
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
+    # to shrink an example takes longer than all others do: what failed is told as it was found
+    phases=set(hypothesis.Phase) - (set() if EXAMPLES > 1 else {hypothesis.Phase.shrink}),
+)
+"""Of properties that are tried on a database; with max_examples."""
+
 
 PAUSE_JOBS = (
     "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs"

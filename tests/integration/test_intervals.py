@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from fleetmeter.database.migrations import migrate
@@ -45,6 +45,7 @@ from tests.api.test_main_job import materialise
 from tests.conftest import (
     EXAMPLES,
     RETENTION_DAYS,
+    SLOW_EXAMPLES,
     Db,
     Server,
     eventually,
@@ -387,10 +388,7 @@ def kind_of(device: str) -> str:
     return "vehicle" if device in VEHICLES else "meter"
 
 
-@settings(
-    max_examples=8 * EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(SLOW_EXAMPLES, max_examples=8 * EXAMPLES)
 @given(events=st.lists(events, min_size=2, max_size=14), few=st.booleans())
 @example(  # sent again with a start that a correction took back
     [Batch(0, [Key("M-1", 2, 0)]), FixStart(0, None), Batch(1, [Key("M-1", 2, 0)])], False

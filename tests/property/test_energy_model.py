@@ -17,13 +17,14 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import httpx
 import pytest
-from hypothesis import HealthCheck, example, given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.conftest import (
     EXAMPLES,
     PAUSE_JOBS,
     RETENTION_DAYS,
+    SLOW_EXAMPLES,
     Db,
     Server,
     eventually,
@@ -449,10 +450,7 @@ def drop_old_history(place: Place) -> None:
         place.db.fetch("call drop_old_history()")
 
 
-@settings(
-    max_examples=8 * EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(SLOW_EXAMPLES, max_examples=8 * EXAMPLES)
 @given(
     setup=setups,
     events=st.lists(st.one_of(runs, runs, runs, changes), min_size=3, max_size=10),

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, example, given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.api.test_main_job import materialise
 from tests.conftest import (
     EXAMPLES,
+    SLOW_EXAMPLES,
     Db,
     Server,
     meter_reading,
@@ -351,10 +352,7 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 
 
 @pytest.mark.usefixtures("rolled_up")
-@settings(
-    max_examples=8 * EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(SLOW_EXAMPLES, max_examples=8 * EXAMPLES)
 @given(
     history=histories,
     replays=st.lists(st.integers(0, 7), max_size=4),
@@ -413,10 +411,7 @@ def crowd(
 
 
 @pytest.mark.usefixtures("rolled_up")
-@settings(
-    max_examples=6 * EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(SLOW_EXAMPLES, max_examples=6 * EXAMPLES)
 @given(
     history=st.lists(st.one_of(batches, batches, assigns), min_size=4, max_size=12),
 )
@@ -516,7 +511,7 @@ def quarters(db: Db, uid: str) -> dict[tuple[datetime, str, str | None], tuple[i
 
 def within_seconds(check: Callable[[], None]) -> None:
     """The rollups follow late readings in the background, on a busy machine later."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         try:
             return check()

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import httpx
-from hypothesis import HealthCheck, example, given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
-from tests.conftest import EXAMPLES, Db, Server, eventually, new_uid, rfc3339
+from tests.conftest import EXAMPLES, SLOW_EXAMPLES, Db, Server, eventually, new_uid, rfc3339
 from tests.consistency import rollup_differences
 from tests.property.registers import Exchange, Found, Rule, derive
 from tests.property.test_naive_model import compress
@@ -238,11 +238,7 @@ class Model:
 IN_ORDER = list(range(1 + MOST_STEPS))
 
 
-@settings(
-    max_examples=25 * EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(SLOW_EXAMPLES, max_examples=25 * EXAMPLES)
 @given(
     register=st.sampled_from([REGISTERS[0], *REGISTERS]),
     values=series(),
