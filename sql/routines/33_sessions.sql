@@ -10,7 +10,8 @@ parallel safe
 return interval '4 hours';
 
 -- How far history must be read, (since, until], to know each session that begins in (p_from, p_to] whole: on to a pause
--- that ends any session, and back so far that it shows which had begun before. A session that goes on for a month after
+-- that ends any session, and back so far that it shows which had begun before. Where readings say when their interval
+-- began, one behind that pause may have begun before it: on to the next pause. A session that goes on for a month after
 -- the window is given up to there. Reads by the primary key, on in ever longer leaps.
 create or replace function sessions_within(
     p_vehicle integer,
@@ -28,6 +29,7 @@ as $$
 declare
     l_month constant interval := interval '31 days';
     l_leap interval := p_pause;
+    l_pauses integer := case when (select d.says_starts from devices as d where d.device = p_vehicle) then 2 else 1 end;
     l_last record;
     l_next record;
 begin
@@ -52,13 +54,16 @@ begin
             and r.energy_mwh > 0
         order by r.time
         limit 1;
-        exit when l_next.time is null
-            or l_next.starts >= p_to
-                and (
-                    l_last.time is null
-                    or l_next.starts > l_last.time + p_pause
-                        and l_next.session is distinct from coalesce(l_last.session, 0)
-                );
+        if l_next.starts >= p_to
+            and (
+                l_last.time is null
+                or l_next.starts > l_last.time + p_pause
+                    and l_next.session is distinct from coalesce(l_last.session, 0)
+            )
+        then
+            l_pauses := l_pauses - 1;
+        end if;
+        exit when l_next.time is null or l_pauses = 0;
         until := least(greatest(until + l_leap, l_next.time), p_to + l_month);
         l_leap := l_leap * 2;
     end loop;

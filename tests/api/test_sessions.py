@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -202,3 +203,27 @@ def test_a_session_has_exactly_what_its_register_counted(
     assert datetime.fromisoformat(second["from"]) > start + 390 * MINUTE
     assert (second["meterStart"], second["meterEnd"]) == (505.5, 517)
     assert second["energyDeliveredDc"] == 11.5
+
+
+def test_neighbouring_windows_have_each_session_once_where_intervals_overlap(
+    client: httpx.Client, uid: str
+) -> None:
+    start, vehicle = midday(3), f"{uid}V"
+    lengths = {0: MINUTE, 30: MINUTE, 40: 10 * HOUR}
+    for after, length in lengths.items():
+        at = start + after * MINUTE
+        begin = rfc3339(at - length)
+        post(client, reading(vehicle, at, kwhDeliveredDc=1, intervalStart=begin))
+    # the last interval reaches back over the pause, to where the session before ended
+    begins = [rfc3339(start - MINUTE), rfc3339(start)]
+    assert [item["from"] for item in sessions(client, vehicle, start)] == begins
+    bounds = [start - HOUR, start, start + 10 * MINUTE, start + HOUR]
+    found = [
+        item["from"]
+        for window in pairwise(bounds)
+        for item in client.get(
+            f"/v1/vehicles/{vehicle}/sessions",
+            params=dict(zip(("from", "to"), map(rfc3339, window), strict=True)),
+        ).json()["items"]
+    ]
+    assert found == begins
