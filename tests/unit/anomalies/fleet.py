@@ -7,7 +7,7 @@ reading's energy is spread over its interval, and what it measured belongs to wh
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from fleetmeter.anomalies.asked import (
     Falls,
@@ -174,12 +174,12 @@ class Fleet:
         dc = {
             id_: parts
             for id_, points in self.vehicles.items()
-            if (parts := _parts(points, starts, ends))
+            if (parts := _parts(points, lambda pair: pair, starts, ends))
         }
         ac = {
             id_: parts
             for id_, points in self.meters.items()
-            if (parts := _parts([(point, id_) for point in points], starts, ends))
+            if (parts := _parts(points, _all_at(id_), starts, ends))
         }
         hour = Hour(starts, ends, [], [], self.devices)
         for id_, parts in sorted(dc.items()):
@@ -255,16 +255,27 @@ class Fleet:
         return changes
 
 
+T = TypeVar("T")
+
 Parts = dict[str, list[Part]]
 """By device."""
 
 
+def _all_at(meter_id: str) -> Callable[[MeterPoint], tuple[MeterPoint, str]]:
+    return lambda point: (point, meter_id)
+
+
 def _parts(
-    points: Sequence[tuple[VehiclePoint | MeterPoint, str | None]], starts: datetime, ends: datetime
+    points: Sequence[T],
+    taken_at: Callable[[T], tuple[VehiclePoint | MeterPoint, str | None]],
+    starts: datetime,
+    ends: datetime,
 ) -> list[Part]:
-    """What lies in (starts, ends] of the readings of a device."""
+    """What lies in (starts, ends] of the readings of a device, each taken at a meter."""
     found = []
-    for point, meter_id in points[bisect_right(points, starts, key=lambda p: p[0].time) :]:
+    first = bisect_right(points, starts, key=lambda each: taken_at(each)[0].time)
+    for place in range(first, len(points)):
+        point, meter_id = taken_at(points[place])
         span_ms = point.span_ms or 0
         begins = point.time - timedelta(milliseconds=span_ms)
         if point.time > ends and begins >= ends:
