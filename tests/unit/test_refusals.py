@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example as example_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,6 +134,9 @@ def test_an_example_is_what_was_sent() -> None:
 
 
 @given(st.text(), st.binary())
+@example_of("", b"\xd4\x00\x00")  # an extension of MessagePack
+@example_of("", b"\x81\xc4\x01a\x01")  # a key of bytes
+@example_of("", b"\x81\x90\x01")  # and one that is a list
 def test_whatever_was_sent_is_short_and_can_be_stored_and_shown(text: str, sent: bytes) -> None:
     invalid = Invalid("malformed", "it cannot be")
     invalid.sent = sent

@@ -173,7 +173,10 @@ def example(item: Telemetry | Invalid) -> str:
         text = {field: getattr(item, attribute(field)) for field in FIELDS}
         text = {field: value for field, value in text.items() if value is not None}
     if not isinstance(text, str):
-        text = msgspec.json.encode(text).decode()
+        try:
+            text = msgspec.json.encode(text).decode()
+        except (TypeError, ValueError, RecursionError):  # MessagePack can say more than JSON
+            text = repr(text)
     return shown(text, MOST_EXAMPLE)
 
 
