@@ -256,9 +256,8 @@ declare
 begin
     update retention
     set days = p_days;
-    update kept_history as k
-    set since = kept_since()
-    where k.since < kept_since();
+    update kept_history
+    set since = kept_since();
     -- at least what a policy over days needs
     select greatest(
         interval '3 days',

@@ -658,9 +658,10 @@ begin
                 -- end
                 coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
                     or i.interval_start <> h.interval_start
-                    or i.interval_start is not null and h.interval_start is null and had_start(i.device, i.time)
+                    or i.interval_start is not null and h.interval_start is null
+                        and (said_before(i.device, i.time)).starts
                     or i.meter_declared and h.meter_declared and i.meter <> h.meter
-                    or i.meter_declared and not h.meter_declared and had_meter(i.device, i.time) as differs,
+                    or i.meter_declared and not h.meter_declared and (said_before(i.device, i.time)).meter as differs,
                 -- each measurement: i.{column} is not null and h.{column} is null or
                 i.soc_bp is not null and h.soc_bp is null or
                 i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or

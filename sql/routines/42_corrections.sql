@@ -458,37 +458,20 @@ begin
 end;
 $$;
 
--- Whether a reading has said when its interval began, in a version that a correction replaced.
-create or replace function had_start(p_device integer, p_time timestamptz)
-returns boolean
+-- Whether a reading has said when its interval began, and at which meter it charged, in a version that a correction
+-- replaced.
+create or replace function said_before(p_device integer, p_time timestamptz, out starts boolean, out meter boolean)
 language plpgsql
 stable
 as $$
 begin
-    return exists (
-        select
-        from replaced_readings as r
-        where r.device = p_device
-            and r.time = p_time
-            and r.interval_start is not null
-    );
-end;
-$$;
-
--- Whether it has declared its meter in one.
-create or replace function had_meter(p_device integer, p_time timestamptz)
-returns boolean
-language plpgsql
-stable
-as $$
-begin
-    return exists (
-        select
-        from replaced_readings as r
-        where r.device = p_device
-            and r.time = p_time
-            and r.meter_declared
-    );
+    select
+        coalesce(bool_or(r.interval_start is not null), false),
+        coalesce(bool_or(r.meter_declared), false)
+    into starts, meter
+    from replaced_readings as r
+    where r.device = p_device
+        and r.time = p_time;
 end;
 $$;
 
