@@ -159,7 +159,7 @@ class Fallen(msgspec.Struct, array_like=True):
     times: int
     dips: int = 0
     flutters: int = 0
-    """Of these times; the others are resets."""
+    """How many of `times` were dips and flutters; the others were resets."""
 
 
 class Skew(msgspec.Struct, array_like=True):
@@ -209,7 +209,7 @@ class Memory(msgspec.Struct, omit_defaults=True):
     """Of a meter, or of a site: as of the first of its meters."""
 
     nominal_of_role: dict[str, int] = {}
-    """Of a site: volts, as of the first of its meters with each role."""
+    """A site's nominal voltage by role, as its first meter with that role has it."""
 
     silent_since: datetime | None = None
     """Of a device: its last reading, when it has been silent for too long since."""

@@ -25,13 +25,13 @@ class Counting:
         total_mwh: int,
     ) -> None:
         self.total_mwh = total_mwh
-        """Of its lifetime, or since the meter was exchanged."""
+        """What it has counted in its lifetime, or since the meter was exchanged."""
         self.counted: list[Counted] = []
         """At the readings of the hour that show it."""
         self.exchanges: list[Exchange] = []
-        """Of which nobody has heard yet."""
+        """Those that nobody has heard of yet."""
         self.unstable: list[tuple[int, int]] = []
-        """When it dropped out twice within a day; of which nobody has heard yet."""
+        """When it dropped out twice within a day, as far as nobody has heard of it yet."""
         self._fell_us: int | None = None
         self._device_id = device_id
         self._profile = profile

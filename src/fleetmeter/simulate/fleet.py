@@ -115,7 +115,7 @@ class Fleet:
         }
         self._late: list[Arrival] = []
         self.exchanges: list[Exchange] = []
-        """Of meters, so far."""
+        """The exchanges of meters so far."""
 
     def arrivals(self, hour: datetime) -> list[Arrival]:
         """What arrives in an hour, in that order: (microseconds since EPOCH, kind, row).

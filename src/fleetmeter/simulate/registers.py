@@ -119,5 +119,5 @@ class SessionCounter:
 
     @property
     def session_id(self) -> str | None:
-        """Of the charge that goes on."""
+        """The id of the current charge, if there is one."""
         return f"{self._name}-{self._number}" if self._charged and self._number else None

@@ -71,7 +71,7 @@ class OnlyWhile:
         self._left = 0
 
     def kept(self, going_on: Iterable[object]) -> list[bool]:
-        """Of the readings of an hour; `going_on`: whether it does, of each."""
+        """Which readings of an hour are sent; `going_on` says of each whether it does."""
         kept = []
         for each in going_on:
             self._left = self._after if each else max(self._left - 1, 0)
