@@ -47,7 +47,7 @@ parallel safe
 return greatest(date_part('epoch', least(p_to, now()) - p_from) * 1000, 0)::bigint;
 
 -- Whether all of some devices report only while they charge: by their setting, or by the habit that the rules of
--- anomalies have learned (HABIT in pauses.py). Not of none. By the primary keys, as far as all do.
+-- anomalies have learned (HABIT in rules/silence/pauses.py). Not of none. By the primary keys, as far as all do.
 create or replace function all_report_while_charging(p_devices integer[])
 returns boolean
 language plpgsql

@@ -8,17 +8,17 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from fleetmeter.api.analytics import analytics
-from fleetmeter.api.anomalies import anomalies
-from fleetmeter.api.assignments import assignments
-from fleetmeter.api.corrections import corrections
-from fleetmeter.api.export import export
-from fleetmeter.api.ingest import ingest
-from fleetmeter.api.meters import meters
-from fleetmeter.api.paths import EncodedPaths, decode_parameters
-from fleetmeter.api.rejections import rejections
-from fleetmeter.api.rules import rules
-from fleetmeter.api.service import (
+from fleetmeter.database.pool import Database, connect
+from fleetmeter.http.analytics import analytics
+from fleetmeter.http.anomalies import anomalies
+from fleetmeter.http.assignments import assignments
+from fleetmeter.http.corrections import corrections
+from fleetmeter.http.export import export
+from fleetmeter.http.ingest import ingest
+from fleetmeter.http.meters import meters
+from fleetmeter.http.rejections import rejections
+from fleetmeter.http.rules import rules
+from fleetmeter.http.service import (
     index,
     live,
     openapi_config,
@@ -26,18 +26,18 @@ from fleetmeter.api.service import (
     ready,
     swagger_ui_files,
 )
-from fleetmeter.api.stream import stream
-from fleetmeter.api.vehicles import vehicles
-from fleetmeter.database.pool import Database, connect
+from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
+from fleetmeter.http.shared.problems import problem_details
+from fleetmeter.http.stream import stream
+from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.refusals import Refusals
-from fleetmeter.maintenance import maintenance
-from fleetmeter.problems import problem_details
+from fleetmeter.notifications.stream.hub import Hub
+from fleetmeter.notifications.stream.shutdown import on_stop
+from fleetmeter.notifications.webhooks.worker import delivering
+from fleetmeter.operations.maintenance import maintenance
 from fleetmeter.settings import Settings
-from fleetmeter.telling.delivery import delivering
-from fleetmeter.telling.hub import Hub
-from fleetmeter.telling.stopping import on_stop
 
 
 def create_app(url: str, settings: Settings) -> Litestar:

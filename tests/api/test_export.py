@@ -19,9 +19,9 @@ import uvicorn
 from pyarrow import parquet
 
 from fleetmeter import app
-from fleetmeter.api import export
+from fleetmeter.files.columns import DERIVED, EXPORTED
+from fleetmeter.http import export
 from fleetmeter.settings import Settings
-from fleetmeter.transfer.columns import DERIVED, EXPORTED
 from tests.conftest import (
     Db,
     Server,

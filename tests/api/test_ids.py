@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from fleetmeter import cli
 from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import connect
+from fleetmeter.files.exports import encode
+from fleetmeter.files.exports.encode import Export, Selection
 from fleetmeter.settings import Settings
-from fleetmeter.transfer import exporting
-from fleetmeter.transfer.exporting import Export, Selection
 from tests.conftest import (
     RETENTION_DAYS,
     Db,
@@ -262,7 +262,7 @@ def test_an_export_goes_on_behind_any_id(
     mine = sorted(pattern.format(uid) for pattern in AWKWARD.values())
     for id_ in mine:
         post(client, vehicle_reading(id_, at, meterId=id_), meter_reading(id_, at))
-    monkeypatch.setattr(exporting, "PAGE", 1)
+    monkeypatch.setattr(encode, "PAGE", 1)
     selection = Selection(start=at, end=at + MOMENT)
 
     async def whole() -> str:

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.run import Stop, prepared, run
 from fleetmeter.settings import Settings
-from fleetmeter.transfer.command import Stop, prepared, run
-from fleetmeter.transfer.mapping.asked import Asked
 from tests.conftest import rfc3339
 from tests.support import exports
 from tests.support.exports import Interval

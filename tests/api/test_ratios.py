@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fleetmeter.anomalies.pauses import HABIT
+from fleetmeter.anomalies.rules.silence.pauses import HABIT
 from tests.api.test_intervals import midday
 from tests.conftest import Db, eventually, meter_reading, post, rfc3339, vehicle_reading
 

@@ -9,9 +9,9 @@ import httpx
 import msgspec
 import pytest
 
-from fleetmeter.anomalies import store
+from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.overrides import MOST_OVERRIDES
+from fleetmeter.anomalies.thresholds.overrides import MOST_OVERRIDES
 from tests.conftest import Db, hours_ago, meter_reading, post, vehicle_reading
 from tests.support import connections
 

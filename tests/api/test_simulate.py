@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from fleetmeter.readings.model import EPOCH, MICROSECOND
-from fleetmeter.simulate.faults import parse_wanted
-from fleetmeter.simulate.fleet import Fleet
+from fleetmeter_simulator.faults.kinds import parse_wanted
+from fleetmeter_simulator.fleet import Fleet
 from tests.conftest import Db, Service, eventually, rfc3339
 from tests.proxy import DatabaseProxy
 from tests.support.processes import Forked

@@ -18,10 +18,10 @@ import psutil
 import pytest
 
 from fleetmeter import app
-from fleetmeter.api import stream as stream_module
+from fleetmeter.http import stream as stream_module
+from fleetmeter.notifications.stream.hub import Listener
 from fleetmeter.serving import listening_socket
 from fleetmeter.settings import Settings
-from fleetmeter.telling.hub import Listener
 from tests.api.test_export import served
 from tests.conftest import (
     COMMAND,

@@ -9,15 +9,15 @@ import asyncpg
 import msgspec
 import pytest
 
-from fleetmeter.anomalies import store
-from fleetmeter.anomalies.catalogue import RULES
+from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import (
     Anomaly,
     Change,
     Kind,
     Subject,
 )
-from fleetmeter.anomalies.rules import Rulebook
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.conftest import Server, migrated_database, new_uid
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

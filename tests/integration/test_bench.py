@@ -11,9 +11,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fleetmeter.bench import (
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.files.exports.parquet import ParquetMissingError
+from fleetmeter.readings.decode import BatchDecoder, Format
+from fleetmeter.readings.model import microseconds, time_of
+from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
+from fleetmeter.settings import Settings
+from fleetmeter_benchmark import (
     columnstore,
-    command,
     compare,
     detection,
     evaluation,
@@ -21,30 +27,24 @@ from fleetmeter.bench import (
     import_file,
     jobs,
     report,
+    run,
 )
-from fleetmeter.bench.answers import Answered, medians
-from fleetmeter.bench.columnstore import CLOCKS
-from fleetmeter.bench.day import MINUTES, Day, minutes
-from fleetmeter.bench.files import Moved
-from fleetmeter.bench.files import medians as file_medians
-from fleetmeter.bench.fleet import AGES, Request, Traffic, requests, transactions
-from fleetmeter.bench.history import empty_history
-from fleetmeter.bench.ingest import Ingest
-from fleetmeter.bench.measured import Measured
-from fleetmeter.bench.options import (
+from fleetmeter_benchmark.answers import Answered, medians
+from fleetmeter_benchmark.columnstore import CLOCKS
+from fleetmeter_benchmark.file_results import Moved
+from fleetmeter_benchmark.file_results import medians as file_medians
+from fleetmeter_benchmark.fleet import AGES, Request, Traffic, requests, transactions
+from fleetmeter_benchmark.history import empty_history
+from fleetmeter_benchmark.ingest import Ingest
+from fleetmeter_benchmark.ingest_result import Measured
+from fleetmeter_benchmark.options import (
     COMPARED,
     AnomalyOptions,
     AnswersOptions,
     ColumnstoreOptions,
     Options,
 )
-from fleetmeter.database.sql import queries
-from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.decode import BatchDecoder, Format
-from fleetmeter.readings.model import microseconds, time_of
-from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
-from fleetmeter.settings import Settings
-from fleetmeter.transfer.parquet import ParquetMissingError
+from fleetmeter_benchmark.realistic_day import MINUTES, Day, minutes
 from tests.conftest import Db, Server, hours_ago
 
 pytestmark = pytest.mark.slow
@@ -125,7 +125,7 @@ def test_answers_are_timed_beside_their_limits(
         ),
     )
     out = tmp_path / "result.json"
-    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
     document = json.loads(out.read_text())
     lines = {line["scenario"]: line for line in document["answers"]}
     assert {name: (line["readings"], line["runs"]) for name, line in lines.items()} == {
@@ -236,7 +236,7 @@ def test_a_day_is_packed_and_no_reading_is_lost_or_stored_twice(
     before = Db(server.url).value(DATABASES)
     options = Options(only=("columnstore",), columnstore=ColumnstoreOptions(devices=10))
     out = tmp_path / "result.json"
-    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
     document = json.loads(out.read_text())
     lines = {line["scenario"]: line for line in document["columnstore"]}
     assert {name: line["readings"] for name, line in lines.items()} == {
@@ -271,7 +271,7 @@ def test_late_readings_that_are_not_stored_end_the_benchmark(
     monkeypatch.setattr(columnstore, "_LATE_BY_US", 60_000_000)  # when the next one came
     options = Options(only=("columnstore",), columnstore=ColumnstoreOptions(devices=2))
     with pytest.raises(FleetMeterError, match="exact minutes: of 60 readings 0 were stored as new"):
-        command.measure(server.url, Settings(), options, rounds=1, out=tmp_path / "none.json")
+        run.measure(server.url, Settings(), options, rounds=1, out=tmp_path / "none.json")
 
 
 def test_more_bytes_than_the_limit_are_shown_plainly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,7 +321,7 @@ def test_a_file_is_imported_whole_and_compared_with_the_faster_bulk(
     monkeypatch.setattr(Ingest, "bulk", bulk)  # measured by the scenarios above
     options = Options(only=("import",), devices=1000, readings=20_000)
     out = tmp_path / "result.json"
-    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
     small, whole = json.loads(out.read_text())["files"]
     assert (small["scenario"], small["readings"]) == ("import, 2,000", 2000)
     assert (whole["scenario"], whole["readings"]) == ("import, 20,000", 20_000)
@@ -354,7 +354,7 @@ def test_history_is_exported_whole_in_each_format(
     before = Db(server.url).value(DATABASES)
     options = Options(only=("export",), devices=1000, readings=10_000)
     out = tmp_path / "result.json"
-    command.measure(server.url, Settings(), options, rounds=1, out=out)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
     document = json.loads(out.read_text())
     lines = {line["scenario"]: line for line in document["files"]}
     assert {name: line["readings"] for name, line in lines.items()} == {
@@ -542,7 +542,7 @@ def test_two_versions_are_measured_in_turn_and_nothing_is_left(
         columnstore=ColumnstoreOptions(devices=10),
     )
     out = tmp_path / "compare.json"
-    command.measure_against("HEAD", server.url, options, rounds=1, out=out)
+    run.measure_against("HEAD", server.url, options, rounds=1, out=out)
     document = json.loads(out.read_text())
     lines = {line["figure"]: line for line in document["compared"]}
     assert lines.keys() >= {figure for name in options.only for figure in figures[name]}

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from fleetmeter import __version__, cli
+from fleetmeter.cli.shared import database
 from tests.conftest import COMMAND
 from tests.support.processes import fleetmeter
 
@@ -26,7 +27,7 @@ def test_a_wrong_setting_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_DATABASE_WAIT_S", 0)
+    monkeypatch.setattr(database, "_DATABASE_WAIT_S", 0)
     monkeypatch.setenv("FLEETMETER_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/fleet")
     failed = CliRunner().invoke(cli.main, ["migrate"])
     assert failed.exit_code == 1

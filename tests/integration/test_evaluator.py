@@ -12,11 +12,12 @@ import httpx
 import msgspec
 import pytest
 
-from fleetmeter.anomalies import evaluator, folding, late, observations, store
-from fleetmeter.anomalies.evaluate import evaluate
-from fleetmeter.anomalies.evaluator import Evaluator, Ran
+from fleetmeter.anomalies.evaluation import isolate, late, reader, runner
+from fleetmeter.anomalies.evaluation.decide import evaluate
+from fleetmeter.anomalies.evaluation.runner import Evaluator, Ran
+from fleetmeter.anomalies.incidents import store
+from fleetmeter.anomalies.incidents.reconcile import FOUND_LATE, SHOWN_LATE
 from fleetmeter.anomalies.model import Hour
-from fleetmeter.anomalies.reconcile import FOUND_LATE, SHOWN_LATE
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.settings import Settings
 from tests.conftest import (
@@ -311,7 +312,7 @@ def test_so_do_restarts_at_any_time(
     place: Place, all_along: dict[str, list[Any]], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(seed)  # noqa: S311
-    monkeypatch.setattr(folding, "_DEVICE_HOURS", 9 * chance.randint(1, 40))
+    monkeypatch.setattr(isolate, "_DEVICE_HOURS", 9 * chance.randint(1, 40))
     place.begin()
     hours = sorted(chance.sample(range(1, DAYS * 24), 5))
     for hour in hours:
@@ -324,7 +325,7 @@ def test_what_fails_in_the_middle_leaves_nothing_half_done(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.begin()
-    monkeypatch.setattr(folding, "_DEVICE_HOURS", 9 * 24)
+    monkeypatch.setattr(isolate, "_DEVICE_HOURS", 9 * 24)
     apply = store.apply
     days = 0
 
@@ -583,7 +584,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> N
             raise ZeroDivisionError
         return outcome
 
-    monkeypatch.setattr(folding, "evaluate", fail)
+    monkeypatch.setattr(isolate, "evaluate", fail)
 
 
 def test_a_rule_that_fails_with_a_device_fails_with_that_one_alone(
@@ -617,8 +618,8 @@ def test_a_rule_that_fails_with_everybody_stops_nothing(
 def test_who_waits_for_the_evaluation_waits_for_a_turn_of_it(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folding, "_DEVICE_HOURS", 9 * 24)
-    monkeypatch.setattr(evaluator, "_TURN_S", 0.0)
+    monkeypatch.setattr(isolate, "_DEVICE_HOURS", 9 * 24)
+    monkeypatch.setattr(runner, "_TURN_S", 0.0)
     place.begin()
     waiting: list[asyncio.Task[datetime]] = []
     apply = store.apply
@@ -717,7 +718,7 @@ def test_a_late_device_that_was_not_there_before_is_not_missed(
     there, held = without(("V1", START, END))
     place.begin(there)
     place.db.run("update live_state set removed_at = now() where device = 1")
-    evaluate_hours = evaluator._evaluate_hours
+    evaluate_hours = runner._evaluate_hours
 
     async def takes_long(*args: Any) -> datetime:
         until = await evaluate_hours(*args)
@@ -726,7 +727,7 @@ def test_a_late_device_that_was_not_there_before_is_not_missed(
         )
         return until
 
-    monkeypatch.setattr(evaluator, "_evaluate_hours", takes_long)
+    monkeypatch.setattr(runner, "_evaluate_hours", takes_long)
     place.comes_late(held)
     place.evaluate(END)
     assert "battery_hot" in {a[0] for a in place.anomalies()}
@@ -787,12 +788,12 @@ def test_hours_wait_for_writers_that_would_not_count_as_late(place: Place) -> No
         async with database.connection() as mine, database.connection() as writer:
             async with writer.transaction():
                 await writer.execute("update accounting set session_gap_s = session_gap_s")
-                waits = await evaluator._closed_until(mine, soon)
-            return waits, await evaluator._closed_until(mine, soon)
+                waits = await runner._closed_until(mine, soon)
+            return waits, await runner._closed_until(mine, soon)
 
     waits, after = place.run(closed)
     assert waits <= datetime.now(UTC)
-    assert after == evaluator.closed_until(soon)
+    assert after == runner.closed_until(soon)
 
 
 def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
@@ -802,7 +803,7 @@ def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
         return
     place.begin()
     place.evaluate(END)
-    around, turns = observations.around, 0
+    around, turns = reader.around, 0
 
     async def grow(*args: Any) -> Any:
         nonlocal turns
@@ -814,7 +815,7 @@ def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
             )
         return await around(*args)
 
-    monkeypatch.setattr(observations, "around", grow)
+    monkeypatch.setattr(reader, "around", grow)
     place.comes_late([late_row("V1", at(3, 1) + MINUTE)])
     assert place.evaluate(END) == [Ran(0, 1)]
     assert turns == 2

@@ -18,10 +18,10 @@ from pyarrow import parquet
 
 from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
+from fleetmeter.files.columns import EXPORTED
+from fleetmeter.files.exports import encode
+from fleetmeter.files.exports.encode import PAGE, Export, Selection
 from fleetmeter.settings import Settings
-from fleetmeter.transfer import exporting
-from fleetmeter.transfer.columns import EXPORTED
-from fleetmeter.transfer.exporting import PAGE, Export, Selection
 from tests.conftest import Db, Server, eventually, migrated_database
 from tests.support.processes import Forked, fleetmeter
 
@@ -193,7 +193,7 @@ def test_pages_of_any_size_make_the_same_file(history: Db, monkeypatch: pytest.M
         '"late, ""too""",,2026-01-01T10:00:00.5Z,,0.000001,,0.01,0.01' + "," * (len(EXPORTED) - 8)
     ]
     for size in (1, 7, 60, 61, 62):
-        monkeypatch.setattr(exporting, "PAGE", size)
+        monkeypatch.setattr(encode, "PAGE", size)
         assert asyncio.run(exported()) == whole
 
 

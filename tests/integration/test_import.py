@@ -17,10 +17,10 @@ import pytest
 
 from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.files.imports import lines, parquet
+from fleetmeter.files.imports.ledger import Ledger
+from fleetmeter.files.imports.run import Stop, prepared, run
 from fleetmeter.settings import Settings
-from fleetmeter.transfer import lines, parquet_rows
-from fleetmeter.transfer.command import Stop, prepared, run
-from fleetmeter.transfer.ledger import Ledger
 from tests.conftest import (
     RETENTION_DAYS,
     Db,
@@ -225,7 +225,7 @@ def fleetmeter_import(database_url: str, path: Path) -> Forked:
         ["import", str(path)],
         {"FLEETMETER_DATABASE_URL": database_url},
         path.parent,
-        patches={"fleetmeter.transfer.lines.BLOCK_BYTES": 20_000},
+        patches={"fleetmeter.files.imports.lines.BLOCK_BYTES": 20_000},
     )
 
 
@@ -233,7 +233,7 @@ def fleetmeter_import(database_url: str, path: Path) -> Forked:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a small file has many."""
     monkeypatch.setattr(lines, "BLOCK_BYTES", 20_000)
-    monkeypatch.setattr(parquet_rows, "_ROWS", 400)
+    monkeypatch.setattr(parquet, "_ROWS", 400)
 
 
 def counts(said: str) -> list[int]:
@@ -491,7 +491,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.delitem(sys.modules, "fleetmeter.transfer.parquet_rows", raising=False)
+    monkeypatch.delitem(sys.modules, "fleetmeter.files.imports.parquet", raising=False)
     path = tmp_path / "readings.parquet"
     path.write_bytes(b"PAR1")
     assert imported(database_url, path) == 1

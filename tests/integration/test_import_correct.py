@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from fleetmeter.cli import main
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.files.imports.run import Stop, corrections, prepared, run
 from fleetmeter.settings import Settings
-from fleetmeter.transfer.command import Stop, corrections, prepared, run
 from tests.api.test_corrections import MINUTE, correct, history
 from tests.conftest import Db, eventually, hours_ago, meter_reading, post, rfc3339
 from tests.consistency import rollup_differences

@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from fleetmeter.cli import main
 from fleetmeter.database.migrations import migrate
+from fleetmeter.files.imports.ledger import Ledger
+from fleetmeter.files.imports.mapping import source
+from fleetmeter.files.imports.mapping.asked import asked
+from fleetmeter.files.imports.run import Stop, prepared, run
 from fleetmeter.settings import Settings
-from fleetmeter.transfer.command import Stop, prepared, run
-from fleetmeter.transfer.ledger import Ledger
-from fleetmeter.transfer.mapping import source
-from fleetmeter.transfer.mapping.asked import asked
 from tests.conftest import RETENTION_DAYS, Db, hours_ago, rfc3339
 
 pytestmark = pytest.mark.either

@@ -15,8 +15,8 @@ import pytest
 
 from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.purge import purge
 from fleetmeter.intake.door import open_door
-from fleetmeter.purge import purge
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.settings import Settings
 from tests.conftest import Db, Server, migrated_database

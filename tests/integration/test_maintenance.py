@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from fleetmeter.database.pool import connect
-from fleetmeter.maintenance import _tell_failing_jobs
+from fleetmeter.operations.maintenance import _tell_failing_jobs
 from fleetmeter.settings import Settings
 from tests.api.test_main_job import materialise
 from tests.conftest import Db, Server, eventually, hours_ago, meter_reading, post

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fleetmeter import cli
-from fleetmeter.anomalies import store
+from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Anomaly
 from tests.api.test_main_job import materialise
 from tests.conftest import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleetmeter.anomalies.evaluator import Evaluator
+from fleetmeter.anomalies.evaluation.runner import Evaluator
 from fleetmeter.database.pool import connect
 from fleetmeter.settings import Settings
 from tests.conftest import Db, Server, migrated_database

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import pytest
 
-from fleetmeter.storage import Job, Relation, Storage, read_storage, show
+from fleetmeter.operations.storage import Job, Relation, Storage, read_storage, show
 from tests.conftest import START_JOBS, Db, Server, eventually, migrated_database
 from tests.support.processes import fleetmeter
 

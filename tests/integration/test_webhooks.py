@@ -26,10 +26,10 @@ from click.testing import CliRunner, Result
 from fleetmeter import cli
 from fleetmeter.database.pool import connect
 from fleetmeter.networks import Networks
+from fleetmeter.notifications.webhooks import worker as delivery_module
+from fleetmeter.notifications.webhooks.attempt import Sender, _trusted
+from fleetmeter.notifications.webhooks.worker import Delivery, Pace
 from fleetmeter.settings import Settings
-from fleetmeter.telling import delivery as delivery_module
-from fleetmeter.telling.delivery import Delivery, Pace
-from fleetmeter.telling.sending import Sender, _trusted
 from tests.api.test_stream import happen
 from tests.conftest import Db, Server, eventually, migrated_database, running_service
 

@@ -22,12 +22,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from fleetmeter.anomalies import lifecycle, store
-from fleetmeter.anomalies.evaluate import Condition, Memory
-from fleetmeter.anomalies.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
+from fleetmeter.anomalies.incidents import lifecycle, store
+from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
+from fleetmeter.anomalies.incidents.reconcile import reconciled
 from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject
-from fleetmeter.anomalies.reconcile import reconciled
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.rules.shared.state import Condition, Memory
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.conftest import EXAMPLES, Server, migrated_database, new_uid
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from fleetmeter.readings.model import kwh, time_of
-from fleetmeter.simulate.announcing import exchange_of, settings_of
-from fleetmeter.simulate.fleet import Fleet
-from fleetmeter.simulate.profiles import bays
-from fleetmeter.simulate.register_profiles import RegisterProfile
-from fleetmeter.simulate.service import Service as Connection
-from fleetmeter.simulate.wire import CONTENT_TYPE, body
+from fleetmeter_simulator.client.msgpack import CONTENT_TYPE, body
+from fleetmeter_simulator.client.service import Service as Connection
+from fleetmeter_simulator.client.setup import exchange_of, settings_of
+from fleetmeter_simulator.devices.profiles import bays
+from fleetmeter_simulator.devices.register_profiles import RegisterProfile
+from fleetmeter_simulator.fleet import Fleet
 from tests.conftest import Service, rfc3339
 from tests.support.fleet_registers import told
 

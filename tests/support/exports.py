@@ -11,7 +11,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from fleetmeter.transfer.presets.dsmr import _crc16
+from fleetmeter.files.imports.presets.dsmr import _crc16
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 

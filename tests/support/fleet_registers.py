@@ -4,9 +4,9 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import NamedTuple
 
-from fleetmeter.simulate.fleet import Fleet
-from fleetmeter.simulate.link import Arrival
-from fleetmeter.simulate.registers import Counted, Exchange
+from fleetmeter_simulator.client.link import Arrival
+from fleetmeter_simulator.devices.registers import Counted, Exchange
+from fleetmeter_simulator.fleet import Fleet
 
 
 class Told(NamedTuple):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from fleetmeter.files.blocks import Position
+from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.source import MappedSource
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
-from fleetmeter.transfer.blocks import Position
-from fleetmeter.transfer.mapping.asked import Asked
-from fleetmeter.transfer.mapping.source import MappedSource
 
 
 class Imported:

@@ -7,13 +7,13 @@ import pytest
 
 from fleetmeter.errors import FleetMeterError, SettingsError
 from fleetmeter.networks import Networks
-from fleetmeter.settings import load_settings
-from fleetmeter.telling.addresses import (
+from fleetmeter.notifications.webhooks.addresses import (
     ForbiddenAddressError,
     UnresolvedError,
     addresses_of,
     check_url,
 )
+from fleetmeter.settings import load_settings
 
 PUBLIC = Networks("public")
 

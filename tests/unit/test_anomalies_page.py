@@ -6,10 +6,10 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.catalogue import RULES
-from fleetmeter.anomalies.judgement import cold_allowance, expected
 from fleetmeter.anomalies.model import Cause, Kind
-from fleetmeter.anomalies.parameters import EXPECTED, EfficiencyLow
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.rules.efficiency.baseline import cold_allowance, expected
+from fleetmeter.anomalies.thresholds.parameters import EXPECTED, EfficiencyLow
 
 PAGE = (Path(__file__).parents[2] / "docs" / "anomalies.md").read_text()
 

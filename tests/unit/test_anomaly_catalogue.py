@@ -8,12 +8,12 @@ from typing import get_args
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.catalogue import RULES
 from fleetmeter.anomalies.model import Kind
-from fleetmeter.bench.scoring import evident_at, score
-from fleetmeter.simulate.faults import KINDS, VARIANTS, Fault, per_kind
-from fleetmeter.simulate.fleet import Fleet
-from fleetmeter.simulate.magnitudes import NEEDS
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter_benchmark.scoring import evident_at, score
+from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Fault, per_kind
+from fleetmeter_simulator.faults.magnitudes import NEEDS
+from fleetmeter_simulator.fleet import Fleet
 from tests.unit.simulate.fleets import START
 from tests.unit.test_anomalies_page import PAGE
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fleetmeter.bench import compare, report, versions
-from fleetmeter.bench.fleet import AGES, STEP, Age, requests
-from fleetmeter.bench.ingest import bulk_job, measure_load, singles_job
-from fleetmeter.bench.load import Job
-from fleetmeter.bench.options import Options
-from fleetmeter.bench.pairs import Compared, Pairs, Target
 from fleetmeter.errors import FleetMeterError
+from fleetmeter_benchmark import compare, report, versions
+from fleetmeter_benchmark.fleet import AGES, STEP, Age, requests
+from fleetmeter_benchmark.ingest import bulk_job, measure_load, singles_job
+from fleetmeter_benchmark.load import Job
+from fleetmeter_benchmark.options import Options
+from fleetmeter_benchmark.pairs import Compared, Pairs, Target
 
 ON = dict.fromkeys(("timescaledb", "postgresql", "python", "cores", "cpu", "old", "new"), "")
 

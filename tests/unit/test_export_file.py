@@ -10,7 +10,7 @@ import pytest
 
 from fleetmeter.database.pool import translated
 from fleetmeter.errors import FleetMeterError, NotPermittedError
-from fleetmeter.transfer.export_file import destination
+from fleetmeter.files.exports.to_file import destination
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from litestar import get
 from litestar.params import FromPath, PathParameter
 
-from fleetmeter.api.paths import EncodedPaths, decode_parameters, encoded_path
-from fleetmeter.problems import problem_details
+from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters, encoded_path
+from fleetmeter.http.shared.problems import problem_details
 from fleetmeter.readings.ids import (
     DEVICE_ID,
     DEVICE_ID_PATTERN,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fleetmeter.transfer.blocks import Position
-from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.ledger import Ledger, identity
+from fleetmeter.files.blocks import Position
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.ledger import Ledger, identity
 
 HERE = "0b7e1b9e"
 """The id of a database."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from litestar.plugins.problem_details import ProblemDetailsException
 
-from fleetmeter.api.parameters import after_id, from_time, page, parse_time, window
+from fleetmeter.http.shared.parameters import after_id, from_time, page, parse_time, window
 
 NOW = datetime(2026, 2, 9, 10, 17, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fleetmeter.anomalies.model import Subject
-from fleetmeter.bench.scoring import Found, Scored, evident_at, score, together
-from fleetmeter.simulate.faults import Acceptable, Charged, Fault
+from fleetmeter_benchmark.scoring import Found, Scored, evident_at, score, together
+from fleetmeter_simulator.faults.kinds import Acceptable, Charged, Fault
 
 BEGIN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from fleetmeter.anomalies.model import Anomaly, Event
-from fleetmeter.telling.events import AnomalyEvent
-from fleetmeter.telling.payloads import Format, fingerprint, payload
-from fleetmeter.telling.signing import headers, new_secret
+from fleetmeter.notifications.events import AnomalyEvent
+from fleetmeter.notifications.webhooks.payloads import Format, fingerprint, payload
+from fleetmeter.notifications.webhooks.signing import headers, new_secret
 
 AT = datetime(2026, 2, 9, 11, 5, 3, tzinfo=UTC)
 PUBLIC = "https://fleet.example"

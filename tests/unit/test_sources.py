@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetmeter.files.blocks import Position
+from fleetmeter.files.imports import lines, parquet
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.lines import BLOCK_BYTES, MAX_LINE
+from fleetmeter.files.imports.sources import Format, format_of, open_source
 from fleetmeter.readings.telemetry import FIELDS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
-from fleetmeter.transfer import lines, parquet_rows
-from fleetmeter.transfer.blocks import Position
-from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.lines import BLOCK_BYTES, MAX_LINE
-from fleetmeter.transfer.sources import Format, format_of, open_source
 
 HEADER = "vehicleId,timestamp,soc,kwhDeliveredDc,batteryTemp"
 TIME = "2026-11-23T10:00:00Z"
@@ -331,7 +331,7 @@ def test_ndjson_that_is_cut_off_is_told_so() -> None:
     assert read.details[2].endswith("; the file seems to be cut off here")
 
 
-def parquet(columns: dict[str, Any], row_group: int = 1000) -> bytes:
+def parquet_file(columns: dict[str, Any], row_group: int = 1000) -> bytes:
     sink = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(columns), sink, row_group_size=row_group)
     return sink.getvalue()
@@ -360,12 +360,12 @@ def vehicle_columns(times: Any, **other: Any) -> dict[str, Any]:
     ],
 )
 def test_parquet_has_times_as_text_or_with_a_zone(times: Any) -> None:
-    assert Read(parquet(vehicle_columns(times)), "parquet").readings == {1: EV_1, 2: EV_1}
+    assert Read(parquet_file(vehicle_columns(times)), "parquet").readings == {1: EV_1, 2: EV_1}
 
 
 def test_a_bad_row_of_parquet_is_told_with_its_number() -> None:
     columns = vehicle_columns([TIME, "yesterday", 'x","y', TIME], note=["", "", "", ""])
-    read = Read(parquet(columns), "parquet")
+    read = Read(parquet_file(columns), "parquet")
     assert read.ignored == ["note"]
     assert read.readings == {1: EV_1, 4: EV_1}
     assert {error.code for error in read.errors.values()} == {"invalid_timestamp"}
@@ -402,7 +402,7 @@ AT = 1_795_428_000
 def test_a_row_that_python_cannot_hold_costs_no_other(
     change: Any, wrong: str, shown: dict[str, str]
 ) -> None:
-    read = Read(parquet(vehicle_columns([TIME, TIME]) | change), "parquet")
+    read = Read(parquet_file(vehicle_columns([TIME, TIME]) | change), "parquet")
     assert read.readings == {1: EV_1}
     assert read.errors[2].code == wrong
     assert json.loads(read.texts[2]).items() >= shown.items()
@@ -419,7 +419,7 @@ def test_a_row_that_python_cannot_hold_costs_no_other(
 )
 def test_any_row_of_parquet_can_be_shown(unit: str, zone: str, at: int | None, shown: Any) -> None:
     times = pyarrow.array([at], pyarrow.timestamp(unit, zone))
-    body = parquet(vehicle_columns(times))
+    body = parquet_file(vehicle_columns(times))
     [block] = open_source(io.BytesIO(body), "parquet", len(body)).blocks(BEGINNING)
     assert json.loads(block.text(0))["timestamp"] == shown
 
@@ -443,7 +443,7 @@ def test_a_column_that_is_there_twice_is_an_error_of_the_file() -> None:
 )
 def test_a_column_of_another_type_is_an_error_of_the_file(change: Any, said: str) -> None:
     with pytest.raises(SourceError, match=said):
-        Read(parquet(vehicle_columns([TIME]) | change), "parquet")
+        Read(parquet_file(vehicle_columns([TIME]) | change), "parquet")
 
 
 def test_what_is_no_parquet_is_told_so() -> None:
@@ -451,7 +451,7 @@ def test_what_is_no_parquet_is_told_so() -> None:
         Read(b"PAR1 or not", "parquet")
     columns = vehicle_columns([TIME])
     del columns["timestamp"]
-    body = parquet(columns)
+    body = parquet_file(columns)
     with pytest.raises(SourceError, match="lacks the columns timestamp"):
         Read(body, "parquet")
 
@@ -531,7 +531,7 @@ def test_readings_written_as_parquet_come_back(
         "intervalStart": pyarrow.timestamp("us", "UTC"),
         "timestamp": pyarrow.timestamp("us", "UTC"),
     }
-    body = parquet(
+    body = parquet_file(
         {
             name: pyarrow.array(column, kinds[name])
             for name, column in zip(FIELDS, columns, strict=True)
@@ -577,11 +577,11 @@ def test_garbage_never_costs_a_good_line(
 
 
 def test_parquet_goes_on_in_the_middle_of_a_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_rows, "_ROWS", 3)
+    monkeypatch.setattr(parquet, "_ROWS", 3)
     times = [
         (datetime(2026, 11, 23, tzinfo=UTC) + timedelta(minutes=n)).isoformat() for n in range(20)
     ]
-    body = parquet(vehicle_columns(times), row_group=7)
+    body = parquet_file(vehicle_columns(times), row_group=7)
     whole = Read(body, "parquet")
     assert list(whole.readings) == list(range(1, 21))
     for end in whole.ends:

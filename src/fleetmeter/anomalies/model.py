@@ -1,5 +1,6 @@
 """The words of anomalies: what rules look at, what they find, and what people see of it."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -258,3 +259,11 @@ class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
     resolved_at: datetime | None
     resolved_by: Annotated[str | None, Meta(description="Null: a rule found that it was over.")]
     reopened: Annotated[int, Meta(description="How often it came back.")]
+
+
+def columns_of(subjects: Collection[Subject]) -> dict[str, list[str]]:
+    """Subjects as the named queries take them."""
+    return {
+        "device_kinds": [subject.device_kind for subject in subjects],
+        "device_ids": [subject.device_id for subject in subjects],
+    }

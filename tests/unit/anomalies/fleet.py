@@ -9,15 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
-from fleetmeter.anomalies.asked import (
-    Falls,
-    Known,
-    MeterPoint,
-    Needs,
-    PeakPoint,
-    VehiclePoint,
-)
-from fleetmeter.anomalies.evaluate import SILENCE_KNOWN, Memory, evaluate, needs
+from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import (
     Change,
     Device,
@@ -28,7 +20,17 @@ from fleetmeter.anomalies.model import (
     VehicleHour,
     Voltage,
 )
-from fleetmeter.anomalies.rules import Rulebook
+from fleetmeter.anomalies.rules.shared.needs import (
+    Falls,
+    Known,
+    MeterPoint,
+    Needs,
+    PeakPoint,
+    VehiclePoint,
+)
+from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

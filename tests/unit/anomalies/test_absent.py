@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fleetmeter.anomalies.asked import VehiclePoint
 from fleetmeter.anomalies.model import Change
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.rules.shared.needs import VehiclePoint
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import MILLISECOND, Fleet, Values, at, between, of
 
 MINUTE = 1 / 60

@@ -5,14 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from fleetmeter.anomalies.evaluate import Memory, evaluate_clocks
+from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
 from fleetmeter.anomalies.model import (
     Change,
     ClockSample,
     Device,
     Subject,
 )
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import START, meter
 
 DEVICE = Device(meter("M"), "S", 60)

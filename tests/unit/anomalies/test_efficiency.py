@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from fleetmeter.anomalies.evaluate import Memory
-from fleetmeter.anomalies.judgement import cold_allowance, expected
 from fleetmeter.anomalies.model import Change, Device, Subject
-from fleetmeter.anomalies.parameters import EXPECTED, EfficiencyLow
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.rules.efficiency.baseline import cold_allowance, expected
+from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.thresholds.parameters import EXPECTED, EfficiencyLow
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, between, of, vehicle
 
 

@@ -7,10 +7,10 @@ from random import Random
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.excess import exceeding
 from fleetmeter.anomalies.model import Change
-from fleetmeter.anomalies.observed import Observed
-from fleetmeter.anomalies.rules import Rulebook
+from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import exceeding
+from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, between, meter, of, vehicle
 
 SESSION = (10.4, 14.2)

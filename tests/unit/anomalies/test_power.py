@@ -3,7 +3,7 @@
 import pytest
 
 from fleetmeter.anomalies.model import Change, Kind
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, Values, at, between, meter, of, vehicle
 
 KIND: Kind = "power_implausible"

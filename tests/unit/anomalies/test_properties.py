@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetmeter.anomalies.asked import Known
-from fleetmeter.anomalies.evaluate import MEMORY_DAYS, Memory, evaluate, needs
+from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import (
     Change,
     Hour,
@@ -19,7 +18,9 @@ from fleetmeter.anomalies.model import (
     Subject,
     VehicleHour,
 )
-from fleetmeter.anomalies.rules import Rulebook
+from fleetmeter.anomalies.rules.shared.needs import Known
+from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, Memory
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.conftest import EXAMPLES
 from tests.unit.anomalies.fleet import HOUR, Fleet, at
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetmeter.anomalies.model import Subject
-from fleetmeter.anomalies.refused import Lasting, Refused, judge
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.rules.readings_refused import Lasting, Refused, judge
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 
 AT = datetime(2026, 11, 29, 11, 20, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from fleetmeter.anomalies.asked import Falls
-from fleetmeter.anomalies.evaluate import Memory
 from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.rules.shared.needs import Falls
+from fleetmeter.anomalies.rules.shared.state import Memory
 from tests.unit.anomalies.fleet import Fleet, at, meter, of
 
 

@@ -5,10 +5,10 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.catalogue import RULES
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.parameters import StandbyLoss
-from fleetmeter.anomalies.rules import Override, Rulebook, merged
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.thresholds.parameters import StandbyLoss
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, merged
 
 METER = Subject("meter", "M")
 

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.evaluate import Memory, needs
+from fleetmeter.anomalies.evaluation.decide import needs
 from fleetmeter.anomalies.model import Subject
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, meter, vehicle
 
 SITE = Subject("site", "S")

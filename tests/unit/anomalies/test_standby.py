@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from fleetmeter.anomalies.evaluate import Memory
 from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.rules.shared.state import Memory
 from tests.unit.anomalies.fleet import Fleet, at, between, meter, of
 
 

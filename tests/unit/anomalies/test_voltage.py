@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from fleetmeter.anomalies.evaluate import Memory
 from fleetmeter.anomalies.model import Change, Subject
-from fleetmeter.anomalies.nominal import nearest
-from fleetmeter.anomalies.rules import Override, Rulebook
+from fleetmeter.anomalies.rules.nominal_voltage import nearest
+from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, Values, at, between, meter
 
 

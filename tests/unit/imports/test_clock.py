@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetmeter.files.imports.mapping.clock import Clock, Length
+from fleetmeter.files.imports.mapping.model import MappingError
 from fleetmeter.readings.validate import Invalid
-from fleetmeter.transfer.mapping.clock import Clock, Length
-from fleetmeter.transfer.mapping.model import MappingError
 
 BERLIN = "Europe/Berlin"
 SUMMER_ENDS = datetime(2026, 10, 25, 1, tzinfo=UTC)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.mapping.guess import guess
-from fleetmeter.transfer.mapping.samples import sample_of
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.mapping.guess import guess
+from fleetmeter.files.imports.mapping.samples import sample_of
 from tests.support.imports import Imported
 from tests.unit.imports.test_tables import workbook
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fleetmeter.files.blocks import Position
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.mapping.asked import Asked, asked
+from fleetmeter.files.imports.mapping.model import Bound, MappingError
 from fleetmeter.readings.telemetry import Telemetry
-from fleetmeter.transfer.blocks import Position
-from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.mapping.asked import Asked, asked
-from fleetmeter.transfer.mapping.model import Bound, MappingError
 from tests.support.imports import Imported, csv
 
 METER = """

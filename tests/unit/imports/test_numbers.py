@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetmeter.files.imports.mapping.model import ABSENT
+from fleetmeter.files.imports.mapping.numbers import number_reader
+from fleetmeter.files.imports.mapping.units import conversion, dimension_of, known_units
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.validate import Invalid
-from fleetmeter.transfer.mapping.model import ABSENT
-from fleetmeter.transfer.mapping.numbers import number_reader
-from fleetmeter.transfer.mapping.units import conversion, dimension_of, known_units
 
 
 @pytest.mark.parametrize(

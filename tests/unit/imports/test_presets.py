@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.presets import green_button, presets
 from fleetmeter.readings.telemetry import Telemetry
-from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.presets import green_button, presets
 from tests.support import exports
 from tests.support.exports import Interval
 from tests.support.imports import Imported

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetmeter.transfer.blocks import Position
-from fleetmeter.transfer.csv_lines import SourceError
-from fleetmeter.transfer.mapping.asked import Asked
-from fleetmeter.transfer.mapping.model import MappingError
-from fleetmeter.transfer.mapping.source import MappedSource
-from fleetmeter.transfer.tables import spreadsheet, table
+from fleetmeter.files.blocks import Position
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.model import MappingError
+from fleetmeter.files.imports.mapping.source import MappedSource
+from fleetmeter.files.imports.tables import spreadsheet, table
 from tests.support.imports import Imported, csv
 
 MAPPING = """

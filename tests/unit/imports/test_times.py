@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from fleetmeter.files.imports.mapping.model import MappingError
+from fleetmeter.files.imports.mapping.times import parser, time_reader
 from fleetmeter.readings.validate import Invalid
-from fleetmeter.transfer.mapping.model import MappingError
-from fleetmeter.transfer.mapping.times import parser, time_reader
 
 AT = datetime(2026, 2, 9, 10, 5, tzinfo=UTC)
 WALL = AT.replace(tzinfo=None)

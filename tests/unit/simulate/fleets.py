@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from fleetmeter.readings.model import EPOCH, MICROSECOND
-from fleetmeter.simulate.faults import Fault, parse_wanted
-from fleetmeter.simulate.fleet import Fleet
+from fleetmeter_simulator.faults.kinds import Fault, parse_wanted
+from fleetmeter_simulator.fleet import Fleet
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday in winter."""

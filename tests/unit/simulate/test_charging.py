@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetmeter.simulate.charging import ac_kw, efficiency, heating_k
+from fleetmeter_simulator.devices.charging import ac_kw, efficiency, heating_k
 
 
 @pytest.mark.parametrize(

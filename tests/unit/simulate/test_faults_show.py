@@ -9,7 +9,7 @@ import pytest
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.readings.kinds import MAX_REGISTER_KWH
-from fleetmeter.simulate.faults import Fault
+from fleetmeter_simulator.faults.kinds import Fault
 from tests.unit.simulate.fleets import Sent, healthy, us, with_fault
 
 STANDBY_MWH = 450

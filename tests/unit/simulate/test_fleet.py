@@ -10,11 +10,11 @@ import pytest
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, checked
-from fleetmeter.simulate.faults import KINDS, parse_wanted, per_kind
-from fleetmeter.simulate.fleet import Fleet
-from fleetmeter.simulate.profiles import bays
-from fleetmeter.simulate.readings import Kind
-from fleetmeter.simulate.wire import body
+from fleetmeter_simulator.client.msgpack import body
+from fleetmeter_simulator.devices.profiles import bays
+from fleetmeter_simulator.devices.readings import Kind
+from fleetmeter_simulator.faults.kinds import KINDS, parse_wanted, per_kind
+from fleetmeter_simulator.fleet import Fleet
 from tests.unit.simulate.fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
 
 

@@ -4,10 +4,10 @@ from datetime import timedelta
 from itertools import pairwise
 
 from fleetmeter.readings.model import EPOCH, time_of
-from fleetmeter.simulate.counting import Counting
-from fleetmeter.simulate.fleet import Fleet
-from fleetmeter.simulate.register_profiles import RegisterProfile
-from fleetmeter.simulate.registers import Register, SessionCounter
+from fleetmeter_simulator.devices.counting import Counting
+from fleetmeter_simulator.devices.register_profiles import RegisterProfile
+from fleetmeter_simulator.devices.registers import Register, SessionCounter
+from fleetmeter_simulator.fleet import Fleet
 from tests.property.registers import Exchange, Rule, derive
 from tests.support.fleet_registers import told
 from tests.unit.simulate.fleets import START

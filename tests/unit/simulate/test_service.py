@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.simulate.link import Arrival
-from fleetmeter.simulate.pace import Pace
-from fleetmeter.simulate.sending import Sender
-from fleetmeter.simulate.service import check
+from fleetmeter_simulator.client.link import Arrival
+from fleetmeter_simulator.client.pace import Pace
+from fleetmeter_simulator.client.sending import Sender
+from fleetmeter_simulator.client.service import check
 
 TAKEN = b'{"accepted":1,"duplicates":0,"rejected":[]}'
 ARRIVALS: list[Arrival] = [(0, "meters", (f"M{n}", 0, 1, 230_000, None)) for n in range(10)]

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from fleetmeter.simulate.durations import parse_duration
-from fleetmeter.simulate.faults import KINDS, VARIANTS, Wanted, parse_wanted, per_kind
+from fleetmeter_simulator.durations import parse_duration
+from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Wanted, parse_wanted, per_kind
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""One hour: what the rules need to know of it is read, and they are asked.
+
+In threads, so that the service answers meanwhile. Where a rule fails (a defect, shown by something
+that nobody has thought of), nothing of the hour is said of the devices with which it does, and
+everybody else's is evaluated.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from fleetmeter.anomalies.evaluation import reader
+from fleetmeter.anomalies.evaluation.decide import evaluate, needs
+from fleetmeter.anomalies.model import Hour, Subject
+from fleetmeter.anomalies.rules.shared.context import Outcome
+from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
+from fleetmeter.database.pool import Connection
+
+_DEVICE_HOURS = 50_000
+"""Devices × hours that are read at once."""
+
+_ALL_ALIKE = 16
+"""Where so many devices fail one by one, it is by none of them, and the others fail as well."""
+
+T = TypeVar("T")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Memory).decode
+
+_log = structlog.get_logger()
+
+
+class _RuleFailsError(Exception):
+    """A rule has raised something."""
+
+
+async def fold(
+    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+) -> Outcome:
+    """What an hour changes for its devices; brings `memories` to its end."""
+    before = await asyncio.to_thread(_encoded, memories)
+    try:
+        return await _fold(connection, hour, memories, rulebook)
+    except _RuleFailsError as error:
+        subjects = _subjects(hour, before)
+        failing = await _failing(connection, hour, subjects, before, rulebook)
+        _log.error(
+            "a rule fails, so an hour of these devices is not evaluated",
+            hour=hour.starts.isoformat(),
+            devices=len(failing),
+            first=[subject.device_id for subject in failing[:3]],
+            exc_info=error.__cause__,
+        )
+    sound = set(subjects).difference(failing)
+    outcome, remembered = Outcome(), _part(before, sound)
+    if sound:
+        try:
+            outcome = await _fold(connection, _hour_of(hour, sound), remembered, rulebook)
+        except _RuleFailsError:  # with several together
+            remembered = _part(before, sound)
+    memories.clear()
+    memories.update(remembered | _part(before, failing, with_sites=False))
+    return outcome
+
+
+async def _failing(
+    connection: Connection,
+    hour: Hour,
+    subjects: list[Subject],
+    before: Mapping[Subject, bytes],
+    rulebook: Rulebook,
+) -> list[Subject]:
+    """With which of these a rule fails, when it looks at nobody else."""
+    try:
+        await _fold(connection, _hour_of(hour, subjects), _part(before, subjects), rulebook)
+        return []
+    except _RuleFailsError:
+        half = len(subjects) // 2
+        if not half:
+            return subjects
+    found = await _failing(connection, hour, subjects[:half], before, rulebook)
+    if len(found) == half >= _ALL_ALIKE:
+        return subjects
+    found += await _failing(connection, hour, subjects[half:], before, rulebook)
+    return found or subjects
+
+
+async def _fold(
+    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+) -> Outcome:
+    needed = await _asked(lambda: needs(hour, memories, rulebook))
+    known = await reader.known(connection, needed, hour.ends)
+    outcome = await _asked(lambda: evaluate(hour, known, memories, rulebook))
+    # nothing is said of devices that have been removed
+    gone = {s for s in outcome.touched if s.device_kind != "site" and s not in hour.devices}
+    if gone:
+        for subject in gone:
+            memories.pop(subject, None)
+        outcome.touched -= gone
+        outcome.changes = [c for c in outcome.changes if c.subject not in gone]
+    return outcome
+
+
+async def _asked(rules: Callable[[], T]) -> T:
+    """What the rules say. Raises _RuleFailsError."""
+    try:
+        return await asyncio.to_thread(rules)
+    except Exception as error:
+        raise _RuleFailsError from error
+
+
+def _encoded(memories: Mapping[Subject, Memory]) -> dict[Subject, bytes]:
+    return {subject: _encode(memory) for subject, memory in memories.items()}
+
+
+def _part(
+    before: Mapping[Subject, bytes], subjects: Collection[Subject], *, with_sites: bool = True
+) -> dict[Subject, Memory]:
+    """What was remembered of some devices, and of sites."""
+    some = set(subjects)
+    return {
+        subject: _decode(memory)
+        for subject, memory in before.items()
+        if subject in some or (with_sites and subject.device_kind == "site")
+    }
+
+
+def _subjects(hour: Hour, before: Mapping[Subject, bytes]) -> list[Subject]:
+    """Everybody of whom the hour says something; vehicles beside the meter where they are."""
+    found = {subject for subject in before if subject.device_kind != "site"} | hour.devices.keys()
+    found |= {Subject("vehicle", row.vehicle_id) for row in hour.vehicles}
+    found |= {Subject("meter", row.meter_id) for row in hour.meters}
+
+    def meter(subject: Subject) -> tuple[str, Subject]:
+        device = hour.devices.get(subject)
+        return (device and device.meter_id) or subject.device_id, subject
+
+    return sorted(found, key=meter)
+
+
+def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
+    """The hour as if there were these devices alone."""
+    some = set(subjects)
+    return msgspec.structs.replace(
+        hour,
+        vehicles=[row for row in hour.vehicles if Subject("vehicle", row.vehicle_id) in some],
+        meters=[row for row in hour.meters if Subject("meter", row.meter_id) in some],
+        devices={subject: hour.devices[subject] for subject in some & hour.devices.keys()},
+    )
+
+
+def hours_at_once(devices: int) -> int:
+    """How many hours of so many devices may be in memory."""
+    return max(1, _DEVICE_HOURS // max(1, devices))

@@ -1,0 +1,266 @@
+"""What the rules look at, read from the database: devices, hours, readings, clocks."""
+
+import asyncio
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import NamedTuple
+
+from asyncpg import Record
+
+from fleetmeter.anomalies.model import (
+    ClockSample,
+    Device,
+    Hour,
+    MeterHour,
+    Subject,
+    VehicleHour,
+    Voltage,
+)
+from fleetmeter.anomalies.rules.shared.needs import (
+    Falls,
+    Known,
+    MeterPoint,
+    Needs,
+    PeakPoint,
+    VehiclePoint,
+)
+from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
+from fleetmeter.anomalies.thresholds.device_parameters import ClockSkew
+from fleetmeter.anomalies.thresholds.rulebook import Override
+from fleetmeter.database.pool import LONG_S, Connection
+from fleetmeter.database.sql import queries
+from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.model import MICROSECOND
+
+HOUR = timedelta(hours=1)
+
+
+class Around(NamedTuple):
+    """Late devices, and what changes with them."""
+
+    changed: set[Subject]
+    """Whose hours change: of vehicles and meters that share energy with them."""
+
+    vehicle_ids: list[str]
+    meter_ids: list[str]
+    """Who must be looked at, so that those hours are whole."""
+
+
+def floor_hour(time: datetime) -> datetime:
+    """The whole hour of UTC that a time is in."""
+    return time.replace(minute=0, second=0, microsecond=0)
+
+
+def hour_of(time: datetime) -> datetime:
+    """When the hour began that a reading belongs to: one on the hour belongs to the one before."""
+    return floor_hour(time - MICROSECOND)
+
+
+async def roster(connection: Connection) -> dict[Subject, Device]:
+    """The devices that are there."""
+    devices = (_device(row) async for row in queries.roster(connection))
+    return {device.subject: device async for device in devices}
+
+
+async def around(connection: Connection, late: set[Subject], since: datetime) -> Around:
+    """Late devices, and what changes with them; of energy that is shared since then."""
+    found = await _around(connection, late)
+    rows = queries.charging_elsewhere(connection, meter_ids=found.meter_ids, since=since)
+    elsewhere = {Subject("vehicle", row["device_id"]) async for row in rows}
+    return await _around(connection, late | elsewhere) if elsewhere - found.changed else found
+
+
+async def _around(connection: Connection, late: Collection[Subject]) -> Around:
+    row = await queries.around_late_devices(
+        connection, vehicle_ids=_ids("vehicle", late), meter_ids=_ids("meter", late)
+    )
+    return Around(
+        {Subject("vehicle", id_) for id_ in row["changed_vehicle_ids"]}
+        | {Subject("meter", id_) for id_ in row["changed_meter_ids"]},
+        row["vehicle_ids"],
+        row["meter_ids"],
+    )
+
+
+async def hours(
+    connection: Connection,
+    start: datetime,
+    end: datetime,
+    devices: dict[Subject, Device],
+    vehicle_ids: list[str] | None = None,
+    meter_ids: list[str] | None = None,
+) -> list[Hour]:
+    """Each whole hour of (start, end], of `devices`: all that there are, or of those named.
+
+    Those must be named with all that share meters with them.
+    """
+    # of a large fleet, or of devices that report every few seconds, it may take long
+    rows = await connection.fetch(
+        queries.observed_hours.sql, vehicle_ids, meter_ids, start, end, timeout=LONG_S
+    )
+    is_fleet = vehicle_ids is None
+    return await asyncio.to_thread(_hours, start, end, devices, is_fleet, rows)
+
+
+async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
+    """The answer to what the rules need to know of the time up to the end of an hour."""
+    found = Known()
+    since = end - SILENCE_KNOWN
+    for kind in KINDS:
+        if ids := _ids(kind.name, needs.last_times):
+            rows = queries.newest_times(connection, kind=kind.name, ids=ids, since=since, until=end)
+            async for row in rows:
+                found.last_times[Subject(kind.name, row["id"])] = row["time"]
+    if ids := _ids("vehicle", needs.readings):
+        starts = [needs.readings[Subject("vehicle", id_)] for id_ in ids]
+        found.vehicle_readings = {id_: [] for id_ in ids}
+        rows = queries.vehicle_points(connection, ids=ids, starts=starts, end=end)
+        async for row in rows:
+            id_, *point = row
+            found.vehicle_readings[id_].append(VehiclePoint(*point))
+    if ids := _ids("meter", needs.readings):
+        starts = [needs.readings[Subject("meter", id_)] for id_ in ids]
+        found.meter_readings = {id_: [] for id_ in ids}
+        rows = queries.meter_points(connection, ids=ids, starts=starts, end=end)
+        async for row in rows:
+            id_, time, energy_mwh, span_ms, voltage_mv, reset, *phases = row
+            point = MeterPoint(time, energy_mwh, span_ms, voltage_mv, reset, tuple(phases))
+            found.meter_readings[id_].append(point)
+    for kind in KINDS:
+        if ids := _ids(kind.name, needs.peaks):
+            peaks = [needs.peaks[Subject(kind.name, id_)] for id_ in ids]
+            rows = queries.peaks(
+                connection,
+                kind=kind.name,
+                ids=ids,
+                starts=[peak.since for peak in peaks],
+                limits_w=[peak.limit_w for peak in peaks],
+                end=end,
+            )
+            async for id_, *point in rows:
+                found.peaks.setdefault(Subject(kind.name, id_), []).append(PeakPoint(*point))
+    if needs.falls is None or needs.falls:
+        falls = needs.falls
+        rows = queries.register_falls(
+            connection,
+            vehicle_ids=None if falls is None else _ids("vehicle", falls),
+            meter_ids=None if falls is None else _ids("meter", falls),
+            start=end - HOUR,
+            end=end,
+        )
+        async for kind_name, id_, *counts in rows:
+            found.falls[Subject(kind_name, id_)] = Falls(*counts)
+    return found
+
+
+async def clock_samples(
+    connection: Connection,
+    overrides: Iterable[Override],
+    since: datetime,
+    remembered: Collection[Subject],
+) -> list[ClockSample]:
+    """Clocks of devices that reported since then and may be wrong, and of `remembered` ones."""
+    defaults = ClockSkew()
+    own = [override.parameters for override in overrides if override.kind == "clock_skew"]
+    return [
+        ClockSample(_device(row), row["time"], row["last_seen"])
+        async for row in queries.clock_samples(
+            connection,
+            behind_s=min([defaults.behind_s, *(p["behindS"] for p in own if "behindS" in p)]),
+            ahead_s=min([defaults.ahead_s, *(p["aheadS"] for p in own if "aheadS" in p)]),
+            since=since,
+            vehicle_ids=_ids("vehicle", remembered),
+            meter_ids=_ids("meter", remembered),
+        )
+    ]
+
+
+def _ids(device_kind: str, subjects: Iterable[Subject]) -> list[str]:
+    return sorted(subject.device_id for subject in subjects if subject.device_kind == device_kind)
+
+
+def _device(row: Record) -> Device:
+    return Device(
+        Subject(row["kind"], row["id"]),
+        row["site"],
+        row["reporting_interval_s"],
+        row["battery_capacity_wh"],
+        row["meter_id"],
+        row["rated_power_w"],
+        row["role"],
+        row["reports"],
+        bool(row["counts_sessions"]),
+        row["time"],
+        row["last_seen"],
+    )
+
+
+def _hours(
+    start: datetime,
+    end: datetime,
+    devices: dict[Subject, Device],
+    is_fleet: bool,
+    rows: Iterable[Record],
+) -> list[Hour]:
+    found = [
+        Hour(start + n * HOUR, start + (n + 1) * HOUR, [], [], devices, is_fleet)
+        for n in range((end - start) // HOUR)
+    ]
+    by_start = {hour.starts: hour for hour in found}
+    for row in rows:
+        hour = by_start[row["hour"]]
+        if row["vehicle_id"] is None:
+            hour.meters.append(_meter_hour(row))
+        else:
+            hour.vehicles.append(_vehicle_hour(row))
+    for hour in found:
+        # in one order, however they were read
+        hour.vehicles.sort(key=lambda each: (each.vehicle_id, each.meter_id or ""))
+        hour.meters.sort(key=attrgetter("meter_id"))
+    return found
+
+
+def _vehicle_hour(row: Record) -> VehicleHour:
+    return VehicleHour(
+        hour=row["hour"],
+        vehicle_id=row["vehicle_id"],
+        meter_id=row["meter_id"],
+        dc_mwh=row["dc_mwh"],
+        ac_mwh=row["ac_mwh"],
+        comparable=row["comparable"],
+        covered_dc_s=row["covered_dc_s"],
+        covered_ac_s=row["covered_ac_s"],
+        readings=row["readings"],
+        resets=row["resets"],
+        soc_bp_min=row["soc_bp_min"],
+        soc_bp_max=row["soc_bp_max"],
+        battery_temp_cdeg_count=row["battery_temp_cdeg_count"],
+        battery_temp_cdeg_sum=row["battery_temp_cdeg_sum"],
+        battery_temp_cdeg_min=row["battery_temp_cdeg_min"],
+        battery_temp_cdeg_max=row["battery_temp_cdeg_max"],
+    )
+
+
+def _meter_hour(row: Record) -> MeterHour:
+    return MeterHour(
+        hour=row["hour"],
+        meter_id=row["meter_id"],
+        unattributed_mwh=row["ac_mwh"],
+        covered_dc_s=row["covered_dc_s"],
+        covered_ac_s=row["covered_ac_s"],
+        readings=row["readings"],
+        resets=row["resets"],
+        voltage_mv_count=row["voltage_mv_count"],
+        voltage_mv_sum=row["voltage_mv_sum"],
+        voltage_mv_min=row["voltage_mv_min"],
+        voltage_mv_max=row["voltage_mv_max"],
+        phases=tuple(
+            voltage
+            for phase in (1, 2, 3)
+            for voltage in Voltage.measured(
+                f"L{phase}",
+                *(row[f"voltage_l{phase}_mv_{part}"] for part in ("count", "sum", "min", "max")),
+            )
+        ),
+    )

@@ -1,0 +1,209 @@
+"""The evaluation: every hour that is over, once; late devices anew; clocks every minute.
+
+One replica at a time evaluates, in one session that holds an advisory lock. Hours, what the rules
+remember, what they found and how far they are are stored in one transaction, so that whatever
+interrupts it, the next run goes on where the last one ended. History is read before that, in no
+transaction: its locks would make the database's policies wait, and all ingest behind them.
+
+An hour is evaluated five minutes after its end. A change of history that comes later is noted with
+it (late_devices), by a transaction that goes by the time when it began: four minutes after the end
+of an hour, a change of it counts as late. A transaction that began before and is not over would be
+missed, so hours wait for those that have written something already, half an hour at most. What
+remains is one that takes longer than a minute from its beginning to its first write.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import NamedTuple
+
+import structlog
+from asyncpg import Record
+
+from fleetmeter.anomalies.evaluation import reader
+from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
+from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
+from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
+from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
+from fleetmeter.anomalies.evaluation.refusals import evaluate_refusals
+from fleetmeter.anomalies.evaluation.state_store import memories, remember
+from fleetmeter.anomalies.incidents import store
+from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
+from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.sql import queries
+
+CLOSED_AFTER = timedelta(minutes=5)
+"""How long after its end an hour is evaluated."""
+
+LATE_AFTER = timedelta(minutes=4)
+"""How long after the end of an hour a change of it counts as late; evaluated_before() in SQL."""
+
+CLOCKS_EVERY = timedelta(minutes=1)
+"""How often clocks are looked at, and who is not there any more."""
+
+_TURN_S = 5.0
+"""After so long, hours that are left wait for the next turn, seconds."""
+
+_log = structlog.get_logger()
+
+
+class Ran(NamedTuple):
+    """What a run did."""
+
+    hours: int = 0
+    """Evaluated for the first time."""
+
+    late_devices: int = 0
+    """Evaluated anew."""
+
+
+def closed_until(now: datetime) -> datetime:
+    """Up to where hours are over for the rules."""
+    return floor_hour(now - CLOSED_AFTER)
+
+
+class Evaluator:
+    """Evaluates when it is asked to; remembers when it looked at clocks and how long it rests."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._clocks_at: datetime | None = None
+        self._rests_until = 0.0
+
+    async def run(self, now: datetime | None = None) -> Ran | None:
+        """Evaluate whatever there is to evaluate; None: somebody else is at it.
+
+        `now` is the time in a simulation. Raises DatabaseUnavailableError: what was not committed
+        is done by the next run.
+        """
+        done = Ran()
+        while True:
+            if now is None:
+                await asyncio.sleep(self._rests_until - perf_counter())
+            async with self._database.connection() as connection:
+                progress = await queries.evaluation_progress(connection)
+            # of each turn: hours that are over meanwhile do not wait for a backlog
+            at = now or progress["now"]
+            if not self._is_due(progress, at):
+                return done
+            began = perf_counter()
+            async with self._database.session() as connection:  # which frees the lock at its end
+                if not await queries.begin_evaluation(connection):
+                    return None if done == Ran() else done
+                ran, is_last = await self._run(connection, at)
+                took_s = perf_counter() - began
+                took = timedelta(seconds=took_s)
+                await queries.evaluation_ran(connection, at=at, took=took)
+            # half of the time is everybody else's, and whoever waits for the lock goes first
+            self._rests_until = perf_counter() + took_s
+            done = Ran(done.hours + ran.hours, done.late_devices + ran.late_devices)
+            if is_last:
+                return done
+
+    async def look_at_clocks(self, at: datetime) -> None:
+        """Look at clocks alone, in a simulation. Raises DatabaseUnavailableError."""
+        async with self._database.session() as connection:
+            await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
+        self._clocks_at = at
+
+    def _is_due(self, progress: Record, at: datetime) -> bool:
+        until = progress["evaluated_until"]
+        is_closed = until is None or until < closed_until(at)
+        return is_closed or progress["is_late"] or self._clocks_are_due(at)
+
+    def _clocks_are_due(self, at: datetime) -> bool:
+        before = self._clocks_at
+        return before is None or not timedelta() <= at - before < CLOCKS_EVERY
+
+    async def _run(self, connection: Connection, at: datetime) -> tuple[Ran, bool]:
+        """Hours that are over, then late devices, of both as much as a turn holds, and clocks.
+
+        Whether nothing is left.
+        """
+        progress = await queries.evaluation_progress(connection)
+        until, closed = progress["evaluated_until"], await _closed_until(connection, at)
+        if until is None:
+            first = await queries.first_hour(connection, since=floor_hour(at - WARMUP))
+            until = closed if first is None else min(first, closed)
+            await queries.evaluated(connection, until=until)
+        clocks_are_due = self._clocks_are_due(at)
+        if clocks_are_due or until < closed:
+            await _retire(connection, at)
+        start, late = until, Late(0, [], True)
+        if until < closed:
+            until = await _evaluate_hours(connection, until, closed)
+        if until >= closed and progress["is_late"]:
+            late = await evaluate_late(connection, until)
+            await _tell(connection, late.events)
+        if clocks_are_due:
+            await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
+            self._clocks_at = at
+        return Ran((until - start) // HOUR, late.devices), until >= closed and late.is_last
+
+
+async def _closed_until(connection: Connection, at: datetime) -> datetime:
+    """Up to where hours are over, and whatever else comes for them will count as late."""
+    closed = closed_until(at)
+    oldest = await queries.oldest_write(connection)
+    return closed if oldest is None else min(closed, floor_hour(oldest - LATE_AFTER))
+
+
+async def _retire(connection: Connection, at: datetime) -> None:
+    """End what is wrong with devices that are not there any more, and forget them."""
+    gone = {Subject(*row) async for row in queries.gone_subjects(connection)}
+    if gone:
+        async with connection.transaction():
+            await remember(connection, "hours", {}, gone)
+            await remember(connection, "clock", {}, gone)
+            await store.close_removed(connection, gone, at)
+
+
+async def _evaluate_hours(connection: Connection, start: datetime, closed: datetime) -> datetime:
+    """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes."""
+    turn_ends = perf_counter() + _TURN_S
+    devices = await reader.roster(connection)
+    remembered = await memories(connection, "hours")
+    step = hours_at_once(len(devices)) * HOUR
+    until = start
+    while until < closed:
+        end = min(closed, until + step)
+        changes: list[Change] = []
+        touched: set[Subject] = set()
+        rulebook = await store.rulebook(connection)
+        for hour in await reader.hours(connection, until, end, devices):
+            outcome = await fold(connection, hour, remembered, rulebook)
+            changes += outcome.changes
+            touched |= outcome.touched
+        async with connection.transaction():
+            await remember(connection, "hours", remembered, touched)
+            events = await store.apply(connection, changes, rulebook)
+            await queries.evaluated(connection, until=end)
+        await _tell(connection, events)
+        until = end
+        if perf_counter() > turn_ends:
+            break
+    return until
+
+
+async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:
+    """Look at the clocks of the devices that reported since then, and at what was refused."""
+    async with connection.transaction():
+        overrides = await store.overrides(connection)
+        rulebook = Rulebook(overrides)
+        remembered = await memories(connection, "clock")
+        samples = await reader.clock_samples(connection, overrides, since, remembered)
+        outcome = evaluate_clocks(samples, at, remembered, rulebook)
+        await remember(connection, "clock", remembered, outcome.touched)
+        events = await store.apply(connection, outcome.changes, rulebook)
+        events += await evaluate_refusals(connection, at, rulebook)
+    await _tell(connection, events)
+
+
+async def _tell(connection: Connection, events: Sequence[int]) -> None:
+    """Log how much was found wrong, by kind."""
+    if events:
+        rows = queries.kinds_found(connection, ids=events)
+        if found := {row["kind"]: row["anomalies"] async for row in rows}:
+            _log.info("anomalies found", **found)

@@ -1,0 +1,207 @@
+"""Anomalies and their events in the database: what rules find, and what people say to it.
+
+Whoever changes an anomaly holds one lock until the end of its transaction: what it has read is as
+it stands, and events become visible in the order of their ids.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
+from asyncpg import Record
+
+from fleetmeter.anomalies.incidents import lifecycle
+from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
+from fleetmeter.anomalies.incidents.reconcile import reconciled
+from fleetmeter.anomalies.model import Anomaly, Change, Subject, columns_of
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
+from fleetmeter.database.pool import Connection
+from fleetmeter.database.sql import queries
+
+__all__ = [
+    "AlreadyResolvedError",
+    "acknowledge",
+    "anomaly_of",
+    "apply",
+    "close_removed",
+    "lasting",
+    "overrides",
+    "reconcile",
+    "resolve",
+    "rulebook",
+]
+
+_REOPENABLE = timedelta(days=62)
+"""What was over longer than this before late readings can neither overlap nor come back."""
+
+REMOVED = "the device was removed"
+
+
+async def apply(connection: Connection, changes: Sequence[Change], rulebook: Rulebook) -> list[int]:
+    """What follows from changes that come in the order of time; the ids of the events."""
+    if not changes:
+        return []
+    now = await queries.begin_anomaly_events(connection)
+    keys = list({key_of(change) for change in changes})
+    stored = [
+        anomaly_of(row)
+        async for row in queries.current_anomalies(
+            connection,
+            kinds=[key.kind for key in keys],
+            **columns_of([key.subject for key in keys]),
+        )
+    ]
+    steps = lifecycle.steps_of(changes, stored, partial(_terms, rulebook), now)
+    return await _record(connection, steps, now)
+
+
+async def reconcile(
+    connection: Connection,
+    subjects: Collection[Subject],
+    since: datetime,
+    changes: Sequence[Change],
+    memories: Mapping[Subject, Memory],
+    rulebook: Rulebook,
+) -> list[int]:
+    """What follows from hours of `subjects` that were evaluated anew; the ids of the events.
+
+    `changes` and `memories` are what came out. What was over before `since` stays.
+    """
+    now = await queries.begin_anomaly_events(connection)
+    stored = [
+        anomaly_of(row)
+        async for row in queries.anomalies_since(
+            connection, since=since - _REOPENABLE, **columns_of(subjects)
+        )
+    ]
+
+    def is_wrong(key: Key) -> bool:
+        memory = memories.get(key.subject)
+        return (
+            memory is not None
+            and key.kind in memory.conditions
+            and (memory.conditions[key.kind].open)
+        )
+
+    steps = reconciled(stored, changes, since, is_wrong, partial(_terms, rulebook), now)
+    return await _record(connection, steps, now)
+
+
+async def lasting(connection: Connection, subjects: Collection[Subject]) -> list[Anomaly]:
+    """What is not over with these devices."""
+    rows = queries.lasting_anomalies(connection, **columns_of(subjects))
+    return [anomaly_of(row) async for row in rows]
+
+
+async def close_removed(
+    connection: Connection, subjects: Collection[Subject], at: datetime
+) -> list[int]:
+    """Ends what is wrong with devices that are not there any more; the ids of the events."""
+    now = await queries.begin_anomaly_events(connection)
+    steps = [
+        lifecycle.over(anomaly, max(at, anomaly.started_at), now, REMOVED)
+        for anomaly in await lasting(connection, subjects)
+    ]
+    return await _record(connection, steps, now)
+
+
+async def acknowledge(
+    connection: Connection, anomaly_id: int, who: str, note: str | None
+) -> Anomaly | None:
+    """Somebody sees to an anomaly; as it is then, None: there is none.
+
+    Raises AlreadyResolvedError. Acknowledging again changes nothing.
+    """
+    return await _act(connection, anomaly_id, partial(lifecycle.acknowledged, who=who, note=note))
+
+
+async def resolve(
+    connection: Connection, anomaly_id: int, who: str, note: str | None
+) -> Anomaly | None:
+    """A person settles an anomaly; as it is then, None: there is none.
+
+    Resolving again changes nothing.
+    """
+    return await _act(connection, anomaly_id, partial(lifecycle.resolved, who=who, note=note))
+
+
+async def overrides(connection: Connection) -> list[Override]:
+    """What is set for the rules now."""
+    return [
+        Override(
+            kind=row["kind"],
+            scope=row["scope"],
+            target=row["target"],
+            parameters=msgspec.json.decode(row["parameters"]),
+        )
+        async for row in queries.all_overrides(connection)
+    ]
+
+
+async def rulebook(connection: Connection) -> Rulebook:
+    """The rules as they are set now."""
+    return Rulebook(await overrides(connection))
+
+
+def anomaly_of(row: Record) -> Anomaly:
+    """The anomaly in a row of the table."""
+    fields = dict(row)
+    fields["evidence"] = msgspec.json.decode(row["evidence"])
+    return Anomaly(severity=RULES[row["kind"]].severity, **fields)
+
+
+def _terms(rulebook: Rulebook, change: Change) -> Terms:
+    parameters = rulebook.of(change.kind, change.subject, change.site)
+    return Terms(RULES[change.kind].severity, timedelta(hours=parameters.reopen_within_h))
+
+
+async def _act(
+    connection: Connection, anomaly_id: int, step_of: Callable[..., Step | None]
+) -> Anomaly | None:
+    now = await queries.begin_anomaly_events(connection)
+    row = await queries.anomaly(connection, anomaly_id=anomaly_id)
+    if row is None:
+        return None
+    anomaly = anomaly_of(row)
+    step = step_of(anomaly, now=now)
+    if step is None:
+        return anomaly
+    await _record(connection, [step], now)
+    return step.anomaly
+
+
+async def _record(connection: Connection, steps: Sequence[Step], now: datetime) -> list[int]:
+    """Store what steps lead to, and each as an event; the ids of the events."""
+    if not steps:
+        return []
+    new = [step.anomaly.id for step in steps if step.event == "opened"]
+    rows = queries.new_anomaly_ids(connection, most=len(new))
+    ids = dict(zip(new, [row["id"] async for row in rows], strict=True))
+    anomalies = [
+        msgspec.structs.replace(step.anomaly, id=ids.get(step.anomaly.id, step.anomaly.id))
+        for step in steps
+    ]
+    last = {anomaly.id: msgspec.structs.asdict(anomaly) for anomaly in anomalies}
+    events = [
+        {
+            "number": number,
+            "anomaly_id": anomaly.id,
+            "event": step.event,
+            "who": step.who,
+            "note": step.note,
+            "anomaly": anomaly,
+        }
+        for number, (step, anomaly) in enumerate(zip(steps, anomalies, strict=True))
+    ]
+    await queries.save_anomalies(connection, anomalies=_json(list(last.values())))
+    return [
+        row["id"]
+        async for row in queries.record_anomaly_events(connection, at=now, events=_json(events))
+    ]
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

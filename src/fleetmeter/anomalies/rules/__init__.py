@@ -1,0 +1,1 @@
+"""The rules: one module decides whether one kind of anomaly is there. Pure."""

@@ -1,0 +1,149 @@
+"""What may explain an excess of DC: readings of all that may have to do with it, and their
+curves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from math import gcd
+from typing import Any, NamedTuple
+
+from fleetmeter.anomalies.model import Cause, Subject
+from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
+    Curve,
+    Interval,
+    curve,
+    less,
+    silences,
+)
+from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
+from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+
+_FINE_MWH, _COARSE_MWH = 50_000, 1_000_000
+"""The least and the most step of a register that is coarse."""
+
+OTHERS_EFFICIENCY = 0.9
+"""Assumed of the other vehicles at a meter, to see what is left for one."""
+
+
+class Evidence(NamedTuple):
+    """Energy of a meter, of the vehicles there, and of other meters, over the same time."""
+
+    start: datetime
+    """A whole hour."""
+
+    minutes: int
+    meter_id: str
+    meter_points: Sequence[Interval]
+    meter_interval_s: int
+    vehicle_points: Mapping[str, Sequence[Interval]]
+    vehicle_interval_s: Mapping[str, int]
+    begins: Mapping[str, datetime]
+    """Vehicles (of `vehicle_points`) that charged at the meter, and since when."""
+
+    other_points: Mapping[str, Sequence[Interval]]
+    other_interval_s: Mapping[str, int]
+    taken_there: Mapping[str, Sequence[str]]
+    """By other meter: vehicles (of `vehicle_points`) that charged there by their own account."""
+
+    near: datetime
+    """Before it, readings count only where a clock may be hours off."""
+
+    neighbours: Sequence[str] = ()
+    """Vehicles (of `vehicle_points`) that may have charged at the meter before."""
+
+    behind_s: Mapping[Subject, float] = {}
+    """How far the newest timestamps of the meter and of vehicles are behind their arrival, of those
+    that have reported."""
+
+    is_covered: bool = True
+    """The meter reported while DC was delivered. False: nothing is said of that time itself."""
+
+
+def intervals(points: Iterable[VehiclePoint | MeterPoint], start: datetime) -> list[Interval]:
+    """The readings from a time on that tell energy."""
+    return [
+        Interval(
+            point.time,
+            point.energy_mwh,
+            point.span_ms,
+            isinstance(point, MeterPoint) and point.reset,
+        )
+        for point in points
+        if point.time >= start and point.energy_mwh is not None
+    ]
+
+
+class Found(NamedTuple):
+    """Which vehicle does not fit, and why."""
+
+    vehicle_id: str
+    cause: Cause
+    evidence: dict[str, Any]
+
+
+class Curves:
+    """All of them, by the minute."""
+
+    def __init__(self, given: Evidence) -> None:
+        self.ac = curve(given.meter_points, given.start, given.minutes, given.meter_interval_s)
+        self.near = round((given.near - given.start).total_seconds() / 60)
+        """The minute before which only far offsets look."""
+
+        self.dc: dict[str, list[float]] = {
+            id_: curve(points, given.start, given.minutes, given.vehicle_interval_s[id_]).mwh
+            for id_, points in given.vehicle_points.items()
+        }
+        self.claimed = [self.dc[id_] for id_ in given.neighbours]
+        """DC that was delivered at the meter beside and before the sessions that are looked at."""
+
+        self.whole: dict[str, list[float]] = {}
+        """DC of those sessions, also of when the meter was silent."""
+
+        self.silences = silent = [
+            (max(first, self.near), last)
+            for first, last in silences(self.ac.covered_s)
+            if last > self.near
+        ]
+        for id_, begins in given.begins.items():
+            # the first reading's energy came before it
+            since_s = (begins - given.start).total_seconds() - given.vehicle_interval_s[id_]
+            before = max(0, round(since_s / 60))
+            dc = self.dc[id_]
+            self.claimed.append([*dc[:before], *([0.0] * (len(dc) - before))])
+            dc[:before] = [0.0] * before
+            self.whole[id_] = list(dc)
+            for first, last in silent if given.is_covered else ():
+                dc[first:last] = [0.0] * (last - first)
+        self.others: dict[str, Curve] = {
+            id_: curve(points, given.start, given.minutes, given.other_interval_s[id_])
+            for id_, points in given.other_points.items()
+        }
+
+    def sum_of(self, ids: Sequence[str]) -> list[float]:
+        """DC of several vehicles together."""
+        if not ids:
+            return [0.0] * len(self.ac.mwh)
+        return [sum(values) for values in zip(*(self.dc[id_] for id_ in ids), strict=True)]
+
+    def unclaimed(self, others: Sequence[str]) -> list[float]:
+        """What the meter's curve leaves when all but one took theirs from it, and that one what it
+        took before."""
+        taken = [*self.claimed, *(self.whole[id_] for id_ in others)]
+        return less(self.ac.mwh, taken, OTHERS_EFFICIENCY)
+
+    def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
+        """What a meter's curve leaves when these vehicles took theirs from it."""
+        return less(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
+
+
+def step_mwh(points: Iterable[Interval]) -> int:
+    """By which steps a coarse register counts: what it has used beyond the last is not shown yet.
+
+    0: it shows less than 50 Wh, or no step of up to 1 kWh fits all that it shows.
+    """
+    step = gcd(*(point.energy_mwh for point in points))
+    return step if _FINE_MWH <= step <= _COARSE_MWH else 0
+
+
+def tolerance_mwh(parameters: DcExceedsAc, dc_mwh: float) -> float:
+    """By how much DC may exceed AC."""
+    return max(parameters.excess_kwh * 1e6, parameters.excess_share * dc_mwh)

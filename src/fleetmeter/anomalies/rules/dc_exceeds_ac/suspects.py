@@ -1,0 +1,259 @@
+"""Where an hour has more DC than AC, and whose readings may say why."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, cast
+
+from fleetmeter.anomalies.model import (
+    Kind,
+    MeterHour,
+    Subject,
+    VehicleHour,
+)
+from fleetmeter.anomalies.rules.dc_exceeds_ac.candidates import (
+    EFFICIENCY,
+    candidates,
+    surpluses,
+)
+from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import tolerance_mwh
+from fleetmeter.anomalies.rules.shared.context import interval_s
+from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.state import Suspicion, Unexplained
+from fleetmeter.anomalies.rules.silence.pauses import only_while_charging
+from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
+
+KIND: Kind = "dc_exceeds_ac"
+
+_UNCLAIMED_MWH = 400_000
+"""More in an hour than standby and losses: it may be somebody's charging."""
+
+LONGEST = timedelta(hours=13)
+"""So much later or earlier, a meter may show what a vehicle took whose clock is 12 hours off."""
+
+_LONG_S = 1800
+"""Energy of longer than the readings of an hour tell: of a register, since one before it."""
+
+
+class Group(NamedTuple):
+    """A meter and the vehicles there, to be explained by readings."""
+
+    meter_id: str
+    since: datetime
+    """From when vehicles' readings count."""
+
+    begins: dict[str, datetime]
+    """By vehicle: when its session at the meter began."""
+
+    suspects: list[str]
+    """Vehicles that are not known to exceed."""
+
+    candidates: list[str]
+    """Other meters."""
+
+    takers: dict[str, list[str]]
+    """By other meter: vehicles that charge there."""
+
+    dc_mwh: int
+    ac_mwh: int
+    """DC and AC of the hour with the largest excess."""
+
+    is_covered: bool
+    """The meter reported in that hour."""
+
+
+class Excess(NamedTuple):
+    """More DC than AC in an hour of a meter."""
+
+    meter_id: str
+    mwh: int
+    dc_mwh: int
+    ac_mwh: int
+    is_covered: bool
+
+
+def _parameters(observed: Observed, rulebook: Rulebook, vehicle_id: str) -> DcExceedsAc:
+    subject = Subject("vehicle", vehicle_id)
+    device = observed.hour.devices.get(subject)
+    return cast(DcExceedsAc, rulebook.of(KIND, subject, device.site if device else None))
+
+
+def exceeding(observed: Observed, rulebook: Rulebook) -> dict[str, Excess]:
+    """Meters at which more DC was delivered in this hour than AC was metered.
+
+    Where the meter did not report, that alone says nothing.
+    """
+    found = {}
+    for meter_id, rows in observed.at_meter.items():
+        dc_mwh = sum(row.dc_mwh for row in rows)
+        meter = observed.meters.get(meter_id)
+        ac_mwh = 0 if meter is None else observed.metered_mwh(meter_id)
+        excess = dc_mwh - ac_mwh
+        if excess <= 0 or any(
+            _is_of_before(observed, row) or _is_of_silence(observed, row) for row in rows
+        ):
+            continue
+        parameters = _parameters(observed, rulebook, max(rows, key=lambda r: r.dc_mwh).vehicle_id)
+        interval = _longest_interval_s(observed, meter_id, rows)
+        if _is_much(excess, dc_mwh, interval, parameters):
+            is_covered = _is_covered(meter, rows, parameters)
+            found[meter_id] = Excess(meter_id, excess, dc_mwh, ac_mwh, is_covered)
+    return found
+
+
+def _is_covered(
+    meter: MeterHour | None, rows: Sequence[VehicleHour], parameters: DcExceedsAc
+) -> bool:
+    """Whether the meter reported in the hour, or in as much of it as the vehicles there."""
+    if meter is None or not meter.readings:  # when its energy came is not known
+        return False
+    return meter.covered_ac_s >= parameters.coverage * 3600 or all(row.comparable for row in rows)
+
+
+def _is_of_before(observed: Observed, row: VehicleHour) -> bool:
+    """Whether a reading tells the energy of a time in which the vehicle reported nothing."""
+    interval = interval_s(observed.hour, Subject("vehicle", row.vehicle_id))
+    return row.covered_dc_s > row.readings * interval + _LONG_S
+
+
+def _is_of_silence(observed: Observed, row: VehicleHour) -> bool:
+    """Whether a vehicle that was silent has a counter that may have begun again in the meantime:
+    all that it shows is then of its first reading."""
+    subject = Subject("vehicle", row.vehicle_id)
+    device = observed.hour.devices.get(subject)
+    return device is not None and device.counts_sessions and subject in observed.were_silent
+
+
+def _is_much(excess: int, dc_mwh: int, interval: int, parameters: DcExceedsAc) -> bool:
+    """What the readings of a longer interval have at the edges of the hour may be missing."""
+    edges = dc_mwh * interval / 3600
+    return excess > max(tolerance_mwh(parameters, dc_mwh), edges)
+
+
+def _longest_interval_s(observed: Observed, meter_id: str, rows: Sequence[VehicleHour]) -> int:
+    """Of a meter and the vehicles there."""
+    hour = observed.hour
+    of_vehicles = [interval_s(hour, Subject("vehicle", row.vehicle_id)) for row in rows]
+    return max(interval_s(hour, Subject("meter", meter_id)), *of_vehicles)
+
+
+def groups(observed: Observed, rulebook: Rulebook) -> Iterator[Group]:
+    """Meters whose excess is not explained by vehicles that are known to exceed, and those that
+    were not sure before."""
+    excesses = exceeding(observed, rulebook)
+    suspicions = {subject.device_id: memory.suspicion for subject, memory in observed.suspected}
+    if not excesses and not suspicions:
+        return
+    metered = {other: observed.metered_mwh(other) for other in observed.at_meter}
+    surplus = surpluses(observed, metered)
+    for meter_id in sorted(excesses.keys() | suspicions.keys()):
+        suspicion, excess = suspicions.get(meter_id), excesses.get(meter_id)
+        is_covered = bool((excess and excess.is_covered) or (suspicion and suspicion.is_covered))
+        if not is_covered and not _may_fit(observed, meter_id):
+            continue
+        rows = observed.at_meter.get(meter_id, [])
+        if excess is not None and suspicion is None and not _is_new(observed, rulebook, excess):
+            continue
+        suspects, begins = _who(observed, rulebook, meter_id, rows, suspicion)
+        if not suspects:
+            continue
+        most = _parameters(observed, rulebook, suspects[0]).other_meters
+        others = (
+            candidates(observed, most, meter_id, suspects, surplus, metered, suspicion)
+            if is_covered or _is_quiet_when_idle(observed, meter_id)
+            else []
+        )
+        yield Group(
+            meter_id,
+            min(begins.values()),
+            begins,
+            suspects,
+            others,
+            {
+                other: [row.vehicle_id for row in observed.at_meter[other]]
+                for other in others
+                if other in observed.at_meter
+            },
+            *largest(excess, suspicion),
+            is_covered,
+        )
+
+
+def _is_new(observed: Observed, rulebook: Rulebook, excess: Excess) -> bool:
+    """Whether vehicles that are known to exceed do not explain it."""
+    rows = observed.at_meter[excess.meter_id]
+    of_known = sum(row.dc_mwh for row in rows if exceeds(observed, row.vehicle_id))
+    biggest = max(rows, key=lambda r: r.dc_mwh).vehicle_id
+    return _is_much(
+        excess.mwh - of_known,
+        excess.dc_mwh - of_known,
+        _longest_interval_s(observed, excess.meter_id, rows),
+        _parameters(observed, rulebook, biggest),
+    )
+
+
+def _who(
+    observed: Observed,
+    rulebook: Rulebook,
+    meter_id: str,
+    rows: Sequence[VehicleHour],
+    suspicion: Suspicion | None,
+) -> tuple[list[str], dict[str, datetime]]:
+    """Vehicles that may be the cause; and since when each vehicle there counts."""
+    ids = sorted({row.vehicle_id for row in rows} | set(suspicion.vehicles if suspicion else ()))
+    suspects = [
+        id_
+        for id_ in ids
+        if _parameters(observed, rulebook, id_).enabled and not exceeds(observed, id_)
+    ]
+    begins = {id_: _begin(observed, id_, meter_id, suspicion) for id_ in ids}
+    for id_ in suspects:
+        memory = observed.memories.get(Subject("vehicle", id_))
+        if memory and memory.session and memory.session.meter == meter_id:
+            for other in memory.session.others:
+                begins.setdefault(other, begins[id_])
+    return suspects, begins
+
+
+def largest(excess: Excess | None, before: Suspicion | Unexplained | None) -> tuple[int, int]:
+    """DC and AC, mWh, of the hour with the largest excess, of this one and those before."""
+    hours = [(each.dc_mwh, each.ac_mwh) for each in (excess, before) if each is not None]
+    return max(hours, key=lambda hour: hour[0] - hour[1], default=(0, 0))
+
+
+def has_surplus(observed: Observed, meter_id: str) -> bool:
+    """Whether a meter metered more than the vehicles there took, by far."""
+    taken = observed.delivered_mwh(meter_id) / EFFICIENCY
+    return observed.metered_mwh(meter_id) - taken >= _UNCLAIMED_MWH
+
+
+def _may_fit(observed: Observed, meter_id: str) -> bool:
+    """Whether a meter metered, in this hour or lately, what no vehicle took."""
+    if has_surplus(observed, meter_id):
+        return True
+    memory = observed.memories.get(Subject("meter", meter_id))
+    before = None if memory is None else memory.unclaimed
+    return before is not None and observed.hour.ends - before <= LONGEST
+
+
+def _is_quiet_when_idle(observed: Observed, meter_id: str) -> bool:
+    """Whether a meter that did not report had nobody there, as far as is known of it."""
+    subject = Subject("meter", meter_id)
+    return only_while_charging(observed.hour.devices.get(subject), observed.memories.get(subject))
+
+
+def exceeds(observed: Observed, vehicle_id: str) -> bool:
+    """Whether a vehicle is known to."""
+    return Subject("vehicle", vehicle_id) in observed.opened.get(KIND, ())
+
+
+def _begin(
+    observed: Observed,
+    vehicle_id: str,
+    meter_id: str,
+    suspicion: Suspicion | None,
+) -> datetime:
+    memory = observed.memories.get(Subject("vehicle", vehicle_id))
+    if memory and memory.session and memory.session.meter == meter_id:
+        return memory.session.hours[0].hour
+    return suspicion.since if suspicion else observed.hour.starts

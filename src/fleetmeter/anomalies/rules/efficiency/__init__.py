@@ -1,0 +1,1 @@
+"""Sessions that deliver too little DC for their AC."""

@@ -1,0 +1,101 @@
+"""The nominal voltage of a meter: what is set, or what its first day shows.
+
+The first day's median decides for good, and until then the median of the hours so far. Where
+another meter of the site is known and its nominal voltage is about as far away, that one is taken:
+a weak supply of 212 V in a building of 230 V is not one of 208 V. A meter with the same role is
+asked first: a main meter or an inverter may be behind a transformer, or measure between phases.
+"""
+
+from datetime import timedelta
+from statistics import fmean, median
+
+from fleetmeter.anomalies.model import ABSENT_MV, MeterHour, Subject
+from fleetmeter.anomalies.rules.shared.context import HourTurn
+from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.state import Nominal
+from fleetmeter.anomalies.thresholds.device_parameters import VoltageOutOfRange
+
+STANDARD_V = (120, 208, 230, 277, 400, 480)
+
+_FARTHEST = 1.2
+"""A voltage that differs by a larger factor from all of these has no nominal one."""
+
+_OF_SITE = 1.15
+"""By at most this factor may a meter differ from what its site has."""
+
+_DAY = timedelta(hours=24)
+
+
+def nearest(volts: float, of_site: int | None = None) -> int | None:
+    """The standard voltage that one is probably meant to be; None: there is none near it."""
+    if of_site is not None and _factor(volts, of_site) <= _OF_SITE:
+        return of_site
+    found = min(STANDARD_V, key=lambda standard: _factor(volts, standard))
+    return found if _factor(volts, found) <= _FARTHEST else None
+
+
+def _factor(volts: float, standard: int) -> float:
+    return max(volts / standard, standard / volts)
+
+
+def nominal_v(observed: Observed, row: MeterHour, parameters: VoltageOutOfRange) -> float | None:
+    """The nominal voltage of a meter that measured voltages in this hour."""
+    if parameters.nominal_v is not None:
+        return parameters.nominal_v
+    memory = observed.memories.get(Subject("meter", row.meter_id))
+    if memory is not None and memory.nominal is not None:
+        return memory.nominal.volts
+    return nearest(_mean_v(row), _of_others(observed, row.meter_id))
+
+
+def learn(turn: HourTurn, observed: Observed) -> None:
+    """Take this hour's voltages into the first day of meters that are not known yet."""
+    for row in turn.hour.meters:
+        subject = Subject("meter", row.meter_id)
+        memory = observed.memories.get(subject)
+        known = None if memory is None else memory.nominal
+        if (known is not None and known.since is None) or not row.voltages:
+            continue
+        means = [*(known.means if known else ()), round(_mean_v(row), 1)]
+        volts = nearest(median(means), _of_others(observed, row.meter_id))
+        if volts is None:
+            continue
+        since = known.since if known and known.since else turn.hour.starts
+        memory = turn.remembered(subject)
+        if turn.ends - since < _DAY:
+            memory.nominal = Nominal(volts, since, means)
+            continue
+        memory.nominal = Nominal(volts, None)
+        site = turn.site(subject)
+        if site is not None:
+            of = turn.remembered(Subject("site", site))
+            of.nominal = of.nominal or Nominal(volts, None)
+            role = _role(observed, row.meter_id)
+            of.nominal_of_role = {role: volts} | of.nominal_of_role
+
+
+def _mean_v(row: MeterHour) -> float:
+    # what was absent at times is in the mean as nothing
+    return (
+        fmean(
+            voltage.highest if voltage.lowest < ABSENT_MV else voltage.mean
+            for voltage in row.voltages
+        )
+        / 1000
+    )
+
+
+def _of_others(observed: Observed, meter_id: str) -> int | None:
+    """What the site has: a meter with the same role, or else any."""
+    device = observed.hour.devices.get(Subject("meter", meter_id))
+    if device is None or device.site is None:
+        return None
+    memory = observed.memories.get(Subject("site", device.site))
+    if memory is None or memory.nominal is None:
+        return None
+    return memory.nominal_of_role.get(_role(observed, meter_id), memory.nominal.volts)
+
+
+def _role(observed: Observed, meter_id: str) -> str:
+    device = observed.hour.devices.get(Subject("meter", meter_id))
+    return (device and device.role) or "charger"

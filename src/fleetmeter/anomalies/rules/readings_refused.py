@@ -1,0 +1,105 @@
+"""Devices whose readings are refused: what the rejections say, looked at every minute."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+
+from fleetmeter.anomalies.model import Change, DeviceKind, Kind, Subject
+from fleetmeter.anomalies.thresholds.device_parameters import ReadingsRefused
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
+
+_KIND: Kind = "readings_refused"
+
+MOST = 200
+"""Devices that are told of at once: ids that are refused may be made up."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A device whose readings are being refused."""
+
+    kind: DeviceKind
+    id: str
+    site: str | None
+    since: datetime
+    last_at: datetime
+    refused: int
+    code: str
+    detail: str
+    """Of the last one."""
+
+    accepted_at: datetime | None
+    """When the newest reading that was accepted arrived; None: none ever was."""
+
+
+class Lasting(msgspec.Struct, frozen=True):
+    """An anomaly that is not over, and what has happened since."""
+
+    device_kind: DeviceKind
+    device_id: str
+    site: str | None
+    started_at: datetime
+    last_at: datetime | None
+    accepted_at: datetime | None
+    is_over: bool | None
+    """None: nothing is known of refusals any more."""
+
+
+def judge(
+    refused: Iterable[Refused], lasting: Iterable[Lasting], at: datetime, rulebook: Rulebook
+) -> list[Change]:
+    """Return what began and what is over; pure."""
+    told = {Subject(each.device_kind, each.device_id): each for each in lasting}
+    changes = [_over(each, at) for each in told.values() if each.is_over is not False]
+    for subject, each in told.items():
+        if each.is_over is False and not _parameters(rulebook, subject, each.site).enabled:
+            changes.append(_closed(each, at, at, "the rule was switched off"))
+    room = MOST - len(told)
+    for device in refused:
+        subject = Subject(device.kind, device.id)
+        parameters = _parameters(rulebook, subject, device.site)
+        lasts = device.last_at - device.since >= timedelta(minutes=parameters.minutes)
+        if parameters.enabled and lasts and subject not in told and room > 0:
+            changes.append(_opened(device, at))
+            room -= 1
+    return changes
+
+
+def _parameters(rulebook: Rulebook, subject: Subject, site: str | None) -> ReadingsRefused:
+    return cast(ReadingsRefused, rulebook.of(_KIND, subject, site))
+
+
+def _opened(device: Refused, at: datetime) -> Change:
+    minutes = (device.last_at - device.since).total_seconds() / 60
+    none = "" if device.accepted_at and device.accepted_at > device.since else ", none accepted"
+    evidence: Mapping[str, Any] = {
+        "code": device.code,
+        "detail": device.detail,
+        "refused": device.refused,
+        "lastAt": device.last_at,
+        "acceptedAt": device.accepted_at,
+    }
+    return Change(
+        _KIND,
+        Subject(device.kind, device.id),
+        device.site,
+        at,
+        device.since,
+        None,
+        f"{device.refused} readings of {device.id} were refused in {minutes:.0f} minutes{none}: "
+        f"{device.detail}",
+        dict(evidence),
+    )
+
+
+def _over(each: Lasting, at: datetime) -> Change:
+    if each.accepted_at and each.last_at and each.accepted_at > each.last_at:
+        return _closed(each, each.last_at, at, "its readings are accepted again")
+    return _closed(each, each.last_at or at, at, "nothing was refused for 25 hours")
+
+
+def _closed(each: Lasting, ended_at: datetime, at: datetime, why: str) -> Change:
+    subject = Subject(each.device_kind, each.device_id)
+    ended_at = max(ended_at, each.started_at)
+    return Change(_KIND, subject, each.site, at, each.started_at, ended_at, why, {})

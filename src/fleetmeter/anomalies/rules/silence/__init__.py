@@ -1,0 +1,1 @@
+"""Devices and sites that stopped reporting."""

@@ -1,0 +1,58 @@
+"""Silences that lie between two charges: the habit of a device that reports only while it charges.
+
+Such a silence begins with readings of charging and ends with them. Three in a row make the habit;
+one that does not ends it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from fleetmeter.anomalies.model import Device
+from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
+from fleetmeter.anomalies.rules.shared.state import Memory
+
+HABIT = 3
+"""Silences in a row that make it one."""
+
+_CHARGES_W = 500
+"""A mean power of less is standby, or conditioning at its end."""
+
+_AROUND = timedelta(minutes=15)
+_INTERVALS = 3
+"""Before and after a silence, a reading of charging is looked for so long."""
+
+Points = Iterable[VehiclePoint | MeterPoint]
+
+
+def around(device: Device) -> timedelta:
+    """How long before and after a silence readings say whether the device charged."""
+    return max(_AROUND, _INTERVALS * timedelta(seconds=device.reporting_interval_s))
+
+
+def only_while_charging(device: Device | None, memory: Memory | None) -> bool:
+    """Whether a device is set, or else was found, to report only while it charges."""
+    if device is not None and device.reports is not None:
+        return device.reports == "while_charging"
+    return memory is not None and memory.pauses >= HABIT
+
+
+def charged_before(points: Points, last: datetime, device: Device) -> bool:
+    """Whether a device charged when it sent its last reading."""
+    return _charged(points, last - around(device), last)
+
+
+def charged_after(points: Points, first: datetime, until: datetime, device: Device) -> bool | None:
+    """Whether a device charged when it was back; None: too little of it has passed by `until`."""
+    if _charged(points, first - timedelta.resolution, first + around(device)):
+        return True
+    return False if until - first >= around(device) else None
+
+
+def _charged(points: Points, after: datetime, until: datetime) -> bool:
+    return any(
+        after < point.time <= until
+        and point.energy_mwh is not None
+        and point.span_ms
+        and point.energy_mwh * 3600 >= _CHARGES_W * point.span_ms
+        for point in points
+    )

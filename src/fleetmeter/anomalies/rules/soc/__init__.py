@@ -1,0 +1,1 @@
+"""States of charge that do not fit the energy."""

@@ -1,0 +1,192 @@
+"""What is set for the rules: in the fleet, at a site, for a device; and who changed it when."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from asyncpg import Record
+
+from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.rules.catalogue import RULES, Scope
+from fleetmeter.anomalies.thresholds.parameters import Parameters
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, merged
+from fleetmeter.database.pool import Connection
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import FleetMeterError
+
+MOST_OVERRIDES = 10_000
+"""Places that a rule has parameters of its own for: every evaluation has all of them at hand."""
+
+
+class InvalidParametersError(FleetMeterError):
+    """Parameters that a rule cannot go by; `field` is the one that is wrong, if it is one."""
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+
+class OverridesConflictError(FleetMeterError):
+    """A change that does not go with what is set already."""
+
+
+class Place(NamedTuple):
+    """Where parameters hold. The target is a site or a device; '' is the fleet's."""
+
+    scope: Scope
+    target: str = ""
+
+    def __str__(self) -> str:
+        return "the fleet" if self.scope == "fleet" else f"the {self.scope} {self.target}"
+
+
+FLEET = Place("fleet")
+
+
+async def site_of(connection: Connection, place: Place) -> str | None:
+    """The site that a place lies at."""
+    site: str | None = None
+    if place.scope == "site":
+        site = place.target
+    elif place.scope != "fleet":
+        site = await queries.site_of(connection, kind=place.scope, device_id=place.target)
+    return site
+
+
+async def overrides_at(
+    connection: Connection, kinds: list[Kind], place: Place, site: str | None
+) -> dict[Kind, list[Record]]:
+    """What is set for these rules at a place and around it, the widest scope first."""
+    found: dict[Kind, list[Record]] = {kind: [] for kind in kinds}
+    async for row in queries.overrides_at(
+        connection, kinds=kinds, scope=place.scope, target=place.target, site=site
+    ):
+        found[row["kind"]].append(row)
+    return found
+
+
+def in_force(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Parameters:
+    """What a rule goes by at a place, by the rows of `overrides_at`."""
+    device_kind = RULES[kind].device_kinds[0] if place.scope == "fleet" else place.scope
+    return Rulebook([override(row) for row in rows]).of(
+        kind, Subject(device_kind, place.target), site
+    )
+
+
+def override(row: Record) -> Override:
+    """What a row of rule_overrides says."""
+    return Override(
+        kind=row["kind"],
+        scope=row["scope"],
+        target=row["target"],
+        parameters=msgspec.json.decode(row["parameters"]),
+    )
+
+
+async def change(
+    connection: Connection,
+    kind: Kind,
+    place: Place,
+    parameters: Mapping[str, Any],
+    who: str,
+    note: str | None,
+) -> None:
+    """Set what a rule goes by at a place, instead of what was set there; {} removes it.
+
+    In the caller's transaction, until whose end other changes of the rule wait. Keeps what was
+    before; nothing changes and nothing is kept when it is set so already.
+    Raises InvalidParametersError and OverridesConflictError.
+    """
+    await queries.begin_rule_change(connection, kind=kind)
+    rows = [row async for row in queries.overrides_of_rule(connection, kind=kind)]
+    stored = {
+        Place(row["scope"], row["target"]): msgspec.json.decode(row["parameters"]) for row in rows
+    }
+    sites = {Place(row["scope"], row["target"]): row["site"] for row in rows}
+    sites[place] = await site_of(connection, place)
+    replaced = stored.get(place)
+    wanted = stored | {place: dict(parameters)}
+    wanted[place] = _checked(kind, wanted, place, sites[place])
+    if wanted[place] == (replaced or {}):
+        return
+    if replaced is None and len(stored) >= MOST_OVERRIDES:
+        raise OverridesConflictError(
+            f"{kind} is set for {MOST_OVERRIDES} places already; remove some first, and set it for "
+            "sites rather than for each device"
+        )
+    for other in stored:
+        if _lies_in(other, sites[other], place):
+            _check_narrower(kind, wanted, other, sites[other], place)
+    key = {"kind": kind, "scope": place.scope, "target": place.target}
+    encoded = _encoded(wanted[place])
+    if wanted[place]:
+        await queries.set_override(connection, **key, parameters=encoded, who=who)
+    else:
+        await queries.remove_override(connection, **key)
+    await queries.record_rule_change(
+        connection,
+        **key,
+        parameters=encoded,
+        replaced=None if replaced is None else _encoded(replaced),
+        who=who,
+        note=note,
+    )
+
+
+def _lies_in(place: Place, site: str | None, wider: Place) -> bool:
+    """Whether what is set for `wider` holds at a narrower place too."""
+    if wider.scope == "fleet":
+        return place != FLEET
+    return wider.scope == "site" and place.scope != "site" and site == wider.target
+
+
+def _combined(
+    overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
+) -> dict[str, Any]:
+    """What is set at a place: parameter by parameter, the narrowest scope wins."""
+    around = (FLEET, Place("site", site or ""), place)
+    return {name: value for at in around for name, value in overrides.get(at, {}).items()}
+
+
+def _checked(
+    kind: Kind, overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
+) -> dict[str, Any]:
+    """The parameters of a place as they are stored, once they are valid with what is around.
+
+    Raises InvalidParametersError.
+    """
+    known = [field.encode_name for field in msgspec.structs.fields(RULES[kind].parameters)]
+    for name in overrides[place]:
+        if name not in known:
+            raise InvalidParametersError(
+                f"is no parameter of {kind}, which has {', '.join(known)}", name
+            )
+    try:
+        parameters = merged(kind, _combined(overrides, place, site))
+    except (msgspec.ValidationError, OverflowError) as error:
+        detail, _, path = str(error).partition(" - at `$.")
+        raise InvalidParametersError(detail, path.rstrip("`") or None) from None
+    plain = msgspec.json.decode(msgspec.json.encode(parameters))
+    return {name: plain[name] for name in overrides[place]}
+
+
+def _check_narrower(
+    kind: Kind,
+    overrides: Mapping[Place, dict[str, Any]],
+    place: Place,
+    site: str | None,
+    changed: Place,
+) -> None:
+    try:
+        _checked(kind, overrides, place, site)
+    except InvalidParametersError as error:
+        about = f"{error.field}: {error.detail}" if error.field else error.detail
+        raise OverridesConflictError(
+            f"set for {changed}, this would not go with what is set for {place} ({about}); "
+            f"change {place} first"
+        ) from None
+
+
+def _encoded(parameters: dict[str, Any]) -> str:
+    return msgspec.json.encode(parameters).decode()

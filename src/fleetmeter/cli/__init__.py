@@ -1,0 +1,57 @@
+"""The command line: one module per command."""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from keyword import iskeyword
+from pkgutil import iter_modules
+
+import click
+
+from fleetmeter import __version__
+from fleetmeter.errors import FleetMeterError, NotMigratedError
+
+_BESIDE = "fleetmeter.commands"
+"""Entry points of packages that bring commands of their own: the simulator and the benchmark."""
+
+
+class _Commands(click.Group):
+    """A command for each module of this package, and for each package beside it that brings one.
+
+    A module is loaded when its `command` is asked for. Our own errors are shown as one line,
+    without a traceback.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*_own_commands(), *entry_points(group=_BESIDE).names])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in _own_commands():
+            module = import_module(
+                f"{__name__}.{name}_" if iskeyword(name) else f"{__name__}.{name}"
+            )
+            command: click.Command = module.command
+            return command
+        return next((beside.load() for beside in entry_points(group=_BESIDE, name=name)), None)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except NotMigratedError as error:
+            raise click.ClickException(
+                f"the database is not migrated ({error}); run: fleetmeter migrate"
+            ) from error
+        except FleetMeterError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fleetmeter")
+def main() -> None:
+    """FleetMeter: energy accounting for electric fleets.
+
+    Settings are environment variables, FLEETMETER_…; the README lists them.
+    """
+
+
+def _own_commands() -> list[str]:
+    return [module.name.rstrip("_") for module in iter_modules(__path__) if not module.ispkg]

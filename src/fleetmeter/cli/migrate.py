@@ -1,0 +1,17 @@
+"""`fleetmeter migrate`: the schema of this version."""
+
+import click
+
+from fleetmeter.cli.shared.database import database_url, migrate_when_reachable
+from fleetmeter.settings import load_settings
+
+
+@click.command("migrate")
+def command() -> None:
+    """Bring the database to this version's schema; safe to repeat and to run at the same time."""
+    settings = load_settings()
+    with database_url(settings) as url:
+        done = migrate_when_reachable(url, settings)
+    for name in done.applied:
+        click.echo(f"applied {name}")
+    click.echo(f"the database is up to date (engine: {done.engine})")

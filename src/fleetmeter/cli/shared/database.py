@@ -1,0 +1,93 @@
+"""The database that a command works on: the configured one, or an embedded one."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+
+import structlog
+
+from fleetmeter.database.embedded import embedded_postgresql
+from fleetmeter.database.migrations import Accounting, Migrated, migrate, missing_from
+from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.settings import Settings
+
+_DATABASE_WAIT_S = 30.0
+"""How long a start waits for a database that is still starting itself."""
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[str]:
+    """The configured database, or the embedded one for the length of the block."""
+    if settings.database_url is not None:
+        yield settings.database_url
+    else:
+        with embedded_postgresql(settings.data_dir) as url:
+            yield url
+
+
+@contextmanager
+def throwaway_server(settings: Settings) -> Iterator[str]:
+    """The configured server, or an embedded one that is thrown away."""
+    if settings.database_url is not None:
+        yield settings.database_url
+    else:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with (
+            TemporaryDirectory(prefix="bench-", dir=settings.data_dir) as folder,
+            embedded_postgresql(Path(folder)) as url,
+        ):
+            yield url
+
+
+def migrate_when_reachable(url: str, settings: Settings) -> Migrated:
+    """Migrate, waiting for a database that is still starting."""
+    deadline = monotonic() + _DATABASE_WAIT_S
+    told = False
+    accounting = Accounting(
+        settings.reporting_interval_s, settings.coverage_tolerance, settings.session_gap_s
+    )
+    while True:
+        try:
+            return asyncio.run(migrate(url, settings.retention_days, accounting))
+        except DatabaseUnavailableError as error:
+            unreachable = _unreachable(url, error)
+            if monotonic() > deadline:
+                raise unreachable from error
+            if not told:
+                structlog.get_logger().warning("waiting for the database", reason=str(unreachable))
+                told = True
+            sleep(0.5)
+
+
+def migrate_when_new(url: str, settings: Settings) -> None:
+    """A database that serves somebody is not configured by what this command happens to have set.
+
+    Raises FleetMeterError when it is not of this version.
+    """
+    try:
+        missing = asyncio.run(missing_from(url))
+    except DatabaseUnavailableError as error:
+        raise _unreachable(url, error) from error
+    if missing == ["all"]:
+        migrate_when_reachable(url, settings)
+    elif missing:
+        raise FleetMeterError(
+            f"the database lacks {', '.join(missing)}; run: fleetmeter migrate (with the settings "
+            "of its service)"
+        )
+
+
+def _unreachable(url: str, error: DatabaseUnavailableError) -> DatabaseUnavailableError:
+    return DatabaseUnavailableError(
+        f"the database at {_without_password(url)} cannot be reached: {error}; "
+        "check FLEETMETER_DATABASE_URL"
+    )
+
+
+def _without_password(url: str) -> str:
+    """A database URL that may be shown."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,25 @@
+"""`fleetmeter welcome`: where a running service can be reached, and what to try."""
+
+import click
+
+_WELCOME = """
+FleetMeter is running at {url}
+  API reference  {url}/docs
+  Try            curl -X POST {url}/v1/ingest -H 'Content-Type: application/json' -d '{reading}'
+"""
+_READING = (
+    '{"meterId": "MTR-1", "kwhConsumedAc": 1.5, "voltage": 230, '
+    '"timestamp": "\'$(date -u +%Y-%m-%dT%H:%M:%SZ)\'"}'
+)
+
+
+@click.command("welcome", hidden=True)
+@click.argument("url")
+def command(url: str) -> None:
+    """Print where a running service can be reached, and what to try."""
+    show_welcome(url)
+
+
+def show_welcome(url: str) -> None:
+    """Print where the service at `url` can be reached, and a command to try."""
+    click.echo(_WELCOME.format(url=url, reading=_READING))

@@ -1,0 +1,1 @@
+"""History out of the database, as CSV or Parquet."""

@@ -1,0 +1,161 @@
+"""Readings out: as CSV that PostgreSQL writes, or as Parquet that is made from it block by block.
+
+History is read a page at a time and held nowhere. A page is read at the speed of the database and
+sent at that of the client: a slow client keeps a connection, but no lock on a chunk.
+"""
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from fleetmeter.database.pool import LONG_S, Connection, Database
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.files.columns import EXPORTED
+from fleetmeter.files.exports.parquet import ParquetMaker, require_parquet
+from fleetmeter.readings.kinds import KindName
+from fleetmeter.readings.model import MICROSECOND
+
+Format = Literal["csv", "parquet"]
+
+BLOCK_BYTES = 256 * 1024
+"""What is handed out at once, about."""
+
+PAGE = 50_000
+"""Readings that are asked for at once: about 3 MB of CSV."""
+
+_HEADER = ",".join(EXPORTED).encode() + b"\n"
+
+_NEWEST_DEVICE = (1 << 31) - 1
+"""Above the number of any device."""
+
+
+_Key = tuple[int, datetime]
+"""Device and time: history's primary key."""
+
+
+class ExportsBusyError(FleetMeterError):
+    """As many exports run as may."""
+
+
+class UnknownDeviceError(FleetMeterError):
+    """The device has neither reported nor been assigned."""
+
+    def __init__(self, kind: KindName, device_id: str) -> None:
+        super().__init__(f"the {kind} {device_id} has never reported")
+        self.kind = kind
+        self.device_id = device_id
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which readings: start ≤ t < end, of all devices, of one vehicle or of one meter."""
+
+    start: datetime
+    end: datetime
+    vehicle_id: str | None = None
+    meter_id: str | None = None
+
+    @property
+    def device(self) -> tuple[KindName, str] | None:
+        """The only device that it is about, by kind and id."""
+        if self.vehicle_id is not None:
+            return "vehicle", self.vehicle_id
+        return None if self.meter_id is None else ("meter", self.meter_id)
+
+
+class Export:
+    """One export. Take its blocks once; close their generator to stop before the end."""
+
+    def __init__(self, database: Database, selection: Selection, format_: Format) -> None:
+        self.readings = 0
+        """How many the database has given so far."""
+        self._database = database
+        self._selection = selection
+        self._format = format_
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The file, in blocks of about BLOCK_BYTES.
+
+        In parts, as export_parts has them, and within a part device after device, in the order in
+        which they became known, each by time. Before the first block, raises ExportsBusyError,
+        UnknownDeviceError, ParquetMissingError; at any time, DatabaseUnavailableError.
+        """
+        if self._format == "csv":
+            async with aclosing(self._pages()) as pages:
+                for block in _pieces(_HEADER + await anext(pages, b"")):
+                    yield block
+                async for page in pages:
+                    for block in _pieces(page):
+                        yield block
+        else:
+            await asyncio.to_thread(require_parquet)
+            maker = ParquetMaker()
+            async with aclosing(self._pages()) as pages:
+                async for page in pages:
+                    for block in _pieces(await asyncio.to_thread(maker.feed, page)):
+                        yield block
+            for block in _pieces(await asyncio.to_thread(maker.finish)):
+                yield block
+
+    async def _pages(self) -> AsyncGenerator[bytes, None]:
+        """Whole lines of CSV, of about PAGE readings at most."""
+        if self._database.exports.locked():
+            raise ExportsBusyError("as many exports run as may at the same time")
+        # a session, because what begin_export sets must not stay
+        async with self._database.exports, self._database.session() as connection:
+            first, last = await self._devices(connection)
+            await queries.begin_export(connection)
+            parts = [
+                (row["starts"], row["ends"])
+                async for row in queries.export_parts(
+                    connection, start=self._selection.start, end=self._selection.end
+                )
+            ]
+            for start, end in parts:
+                after: _Key | None = (first, start - MICROSECOND)
+                while after is not None:
+                    page, after = await self._page(connection, start, end, after, last)
+                    if page:
+                        self.readings += page.count(b"\n")
+                        yield page
+
+    async def _page(
+        self, connection: Connection, start: datetime, end: datetime, after: _Key, last: int
+    ) -> tuple[bytes, _Key | None]:
+        """The page behind a key of a part, and the key that it ends with; None: it is the last."""
+        end_of_page = await connection.fetchrow(
+            queries.export_page_end.sql,
+            *(start, end, after[0], last, after[1], PAGE),
+            timeout=LONG_S,
+        )
+        key = (end_of_page["device"], end_of_page["time"]) if end_of_page else None
+        until = key or (last, end)
+        page = io.BytesIO()
+        await connection.copy_from_query(
+            queries.export_page.sql,
+            *(start, end, after[0], until[0], after[1], until[1]),
+            output=page,
+            format="csv",
+            timeout=LONG_S,
+        )
+        return page.getvalue(), key
+
+    async def _devices(self, connection: Connection) -> tuple[int, int]:
+        """The first and the last number of the devices that may be in it."""
+        if (device := self._selection.device) is None:
+            return 0, _NEWEST_DEVICE
+        kind, device_id = device
+        known = await queries.device_known(connection, kind=kind, device_id=device_id)
+        number = await queries.device_number(connection, kind=kind, device_id=device_id)
+        if not known or number is None:
+            raise UnknownDeviceError(*device)
+        return number, number
+
+
+def _pieces(block: bytes) -> list[bytes]:
+    return [block[at : at + BLOCK_BYTES] for at in range(0, len(block), BLOCK_BYTES)]

@@ -1,0 +1,1 @@
+"""Files of readings, in many layouts, into the database."""

@@ -1,0 +1,114 @@
+"""The rules over the time of imported files, however long ago it was."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from fleetmeter.anomalies.evaluation.late import evaluate_again
+from fleetmeter.anomalies.evaluation.runner import Evaluator
+from fleetmeter.anomalies.model import Subject
+from fleetmeter.database.pool import Database
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import DatabaseUnavailableError
+from fleetmeter.files.blocks import Position
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.run import Import
+from fleetmeter.files.imports.sources import UNREADABLE
+from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.telemetry import Telemetry, attribute
+from fleetmeter.settings import Settings
+
+_PAUSE_S = 0.5
+"""Between looks at whether rollups have followed, or the lock is free, seconds."""
+
+_IDS = [(kind.name, attribute(kind.id_field)) for kind in KINDS]
+
+
+async def evaluate_files(
+    database: Database, imports: Sequence[Import], settings: Settings, stopping: Callable[[], bool]
+) -> None:
+    """Evaluate the devices of files from their first reading on."""
+    async with database.connection() as connection:
+        kept: datetime = await queries.kept_since(connection)
+    oldest = max(kept, datetime.now(UTC) - timedelta(days=settings.retention_days))
+    since: dict[Subject, datetime] = {}
+    for each in imports:
+        for subject, first in begins(each, oldest).items():
+            since[subject] = min(first, since.get(subject, first))
+    if not since:
+        return
+    await _settled(database, stopping)
+    await Evaluator(database).run()  # what is over and was not looked at yet
+    events: list[int] | None = None
+    while events is None and not stopping():
+        events = await _evaluated(database, since, stopping)
+        await asyncio.sleep(0 if events is not None else _PAUSE_S)
+    if events is not None:
+        await _tell(database, since, events)
+
+
+def begins(each: Import, oldest: datetime) -> dict[Subject, datetime]:
+    """Return when the readings of each device of a file begin, of those that are kept."""
+    found: dict[Subject, datetime] = {}
+    try:
+        with each.path.open("rb") as file:
+            _, source = each.opened(file)
+            for block in source.blocks(Position()):
+                for item in block.items:
+                    if isinstance(item, Telemetry):
+                        _note(found, item, oldest)
+    except (SourceError, *UNREADABLE, OSError):
+        pass  # what could not be read was told by the import, and is not stored
+    return found
+
+
+def _note(found: dict[Subject, datetime], item: Telemetry, oldest: datetime) -> None:
+    time = item.timestamp
+    if time is None or time.tzinfo is None or time < oldest:
+        return
+    start = item.interval_start
+    first = time if start is None or start.tzinfo is None else min(time, max(start, oldest))
+    for kind, id_ in _IDS:
+        device = getattr(item, id_)
+        if device is not None:
+            subject = Subject(kind, device)
+            if first < found.get(subject, datetime.max.replace(tzinfo=UTC)):
+                found[subject] = first
+            return
+
+
+async def _settled(database: Database, stopping: Callable[[], bool]) -> None:
+    """Wait until the rollups hold what was imported."""
+    while not stopping():
+        with suppress(DatabaseUnavailableError):  # somebody refreshes the same at this moment
+            await database.run(queries.refresh_late_hours.sql)
+        async with database.connection() as connection:
+            if not await queries.are_rollups_late(connection):
+                return
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def _evaluated(
+    database: Database, since: dict[Subject, datetime], stopping: Callable[[], bool]
+) -> list[int] | None:
+    """Return the events of an evaluation; None: somebody else is at it."""
+    async with database.session() as connection:
+        if not await queries.begin_evaluation(connection):
+            return None
+        progress = await queries.evaluation_progress(connection)
+        until = progress["evaluated_until"]
+        return [] if until is None else await evaluate_again(connection, since, until, stopping)
+
+
+async def _tell(database: Database, since: dict[Subject, datetime], events: list[int]) -> None:
+    async with database.connection() as connection:
+        rows = queries.kinds_found(connection, ids=events)
+        found = [f"{row['kind']} {row['anomalies']}" async for row in rows]
+    first = min(since.values())
+    click.echo(
+        f"{len(since):,} devices evaluated from {first:%Y-%m-%dT%H:%MZ} on: "
+        f"{', '.join(found) or 'nothing new is wrong'}"
+    )

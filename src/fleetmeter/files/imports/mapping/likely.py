@@ -1,0 +1,110 @@
+"""What a column of numbers may be, by its name and by what is in it."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+from fleetmeter.files.imports.mapping.model import ABSENT
+from fleetmeter.files.imports.mapping.numbers import number_reader
+from fleetmeter.files.imports.mapping.samples import Sample
+from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
+from fleetmeter.readings.validate import Invalid
+
+_ENERGY_WORDS = (
+    r"[kKmM]?Wh\b|energ|consum|usage|verbrauch|verbruik|import|charged|delivered|stand|regist"
+)
+_EXPORT_WORDS = r"export|return|feed.?in|einspeis|terug|lever|inject|discharg"
+_POWER_WORDS = r"\bk?W\b|power|leistung|vermogen"
+_UNIT = re.compile(
+    r"(?<![A-Za-z])(GWh|MWh|kWh|KWH|kwh|Wh|WH|MW|kW|KW|W|°F|°C|mV|V|%|km|mi|miles)(?![A-Za-z])"
+)
+_LIKE_UNIT = {"KWH": "kWh", "kwh": "kWh", "WH": "Wh", "KW": "kW", "miles": "mi"}
+
+MOST = 0.8
+"""The share of a column that has to be of a kind: sums and remarks are none."""
+
+T = TypeVar("T")
+
+
+class Likely(NamedTuple):
+    """What a column may be."""
+
+    name: str
+    column: int
+    unit: str | None
+    comment: str = ""
+
+
+def or_none(read: Callable[[Any, str], T | None], cell: Any) -> T | None:
+    """Return a cell as it is read; None, when it cannot be."""
+    try:
+        return read(cell, "")
+    except Invalid:
+        return None
+
+
+def likely_fields(
+    sample: Sample, kind: DeviceKind, times: set[int], decimal: str | None
+) -> list[Likely]:
+    """Return what the columns of a file may be, but those of times."""
+    number = number_reader(decimal, ABSENT, None)
+    found: list[Likely] = []
+    of_column: dict[int, list[float]] = {}
+    for place, name in enumerate(sample.names):
+        cells = [] if place in times else sample.values(place)
+        numbers = [value for cell in cells if (value := or_none(number, cell)) is not None]
+        if numbers and len(numbers) >= MOST * len(cells):
+            of_column[place] = numbers
+            found += _field(place, name, numbers, kind)
+    if any(field.name.endswith("Total") for field in found):  # what did not move is one too
+        found = [
+            field._replace(name=f"{field.name}Total")
+            if field.name.startswith("kwh")
+            and not field.name.endswith("Total")
+            and len({*of_column[field.column]}) == 1
+            else field
+            for field in found
+        ]
+    if not found:
+        found = [_energy(place, each, kind, None, False) for place, each in of_column.items()]
+    return found
+
+
+def _field(place: int, name: str, numbers: Sequence[float], kind: DeviceKind) -> Iterator[Likely]:
+    """Yield what a column of numbers may be."""
+
+    def says(words: str) -> bool:
+        return re.search(words, name.replace("_", " "), re.IGNORECASE) is not None
+
+    match = _UNIT.search(name.replace("_", " "))
+    unit = _LIKE_UNIT.get(match[1], match[1]) if match else None
+    if says(r"cost|price|tariff$|eur|usd|temp.*out|outside"):
+        return
+    if kind is VEHICLE and says(r"\bsoc\b|state of charge|battery.?(level|%)|^battery$"):
+        yield Likely("soc", place, "ratio" if max(numbers) <= 1 else None)
+    elif kind is VEHICLE and says(r"temp"):
+        yield Likely("batteryTemp", place, unit if unit in ("°F", "°C") else None)
+    elif kind is VEHICLE and says(r"odo|mileage"):
+        yield Likely("odometerKm", place, unit if unit in ("km", "mi") else None)
+    elif (unit or "").endswith("Wh") or (says(_ENERGY_WORDS) and unit is None):
+        yield _energy(place, numbers, kind, unit, says(_EXPORT_WORDS))
+    elif unit in ("W", "kW", "MW") or says(_POWER_WORDS):
+        if not says(r"max|min|peak"):
+            yield Likely("powerKw", place, unit, "" if unit else "in which unit?")
+    elif kind is METER and (unit == "V" or says("volt|spannung")) and not says("max|min"):
+        phase = re.search(r"[lL]?([123])\b", name)
+        yield Likely(f"voltageL{phase[1]}" if phase else "voltage", place, None)
+
+
+def _energy(
+    place: int, numbers: Sequence[float], kind: DeviceKind, unit: str | None, exported: bool
+) -> Likely:
+    rises = all(before <= after for before, after in pairwise(numbers))
+    falls = all(before >= after for before, after in pairwise(numbers))
+    is_register = len(numbers) > 2 and (rises or falls) and len({*numbers}) > 1
+    field = kind.energy.field
+    if exported:
+        field = "kwhReturnedDc" if kind is VEHICLE else "kwhExportedAc"
+    comment = "" if unit else "in which unit?"
+    return Likely(f"{field}Total" if is_register else field, place, unit or "kWh", comment)

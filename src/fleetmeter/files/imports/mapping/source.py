@@ -1,0 +1,105 @@
+"""A file with a mapping as a source of an import."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import BinaryIO
+
+import msgspec
+
+from fleetmeter.files.blocks import Block, Position
+from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.columns import Columns
+from fleetmeter.files.imports.mapping.model import Bound
+from fleetmeter.files.imports.mapping.reader import RowReader
+from fleetmeter.files.imports.tables.opening import open_first
+from fleetmeter.files.imports.tables.table import Row, Table
+from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.readings.validate import Invalid
+
+_BLOCK = 5000
+"""Readings of a block, or those of one row more."""
+
+_LOOKED_AT = 300
+"""Rows by which it is found out whether the newest come first."""
+
+
+class MappedSource:
+    """Reads a file by a mapping; offsets are rows, and are reached from the beginning.
+
+    For what a row means may hang on those before it: clocks that were put back, and differences.
+    """
+
+    def __init__(self, file: BinaryIO, asked: Asked, default: str, size: int) -> None:
+        """Raises SourceError and MappingError."""
+        self.layout, self.bound, self._table, columns = open_first(
+            file, asked.candidates(), default
+        )
+        self.size = size
+        self.ignored: Sequence[str] = ()
+        self.notes: list[str] = list(self._table.notes)
+        self._columns = columns
+        self._reader = _reader(self.bound, self._table, columns)
+
+    @property
+    def left_out(self) -> int:
+        """How many rows had nothing that is wanted, of those that have been read."""
+        return self._reader.left_out
+
+    def blocks(self, begin: Position) -> Iterator[Block]:
+        """Yield what comes after so many rows. Raises SourceError."""
+        self._reader = reader = _reader(self.bound, self._table, self._columns)
+        items: list[Telemetry | Invalid] = []
+        rows: list[Row] = []  # one for each item
+        count, row = 0, None
+        for row in self._table.rows():
+            count += 1
+            found: list[Telemetry | Invalid]
+            found = [row.cells] if isinstance(row.cells, Invalid) else reader.readings(row.cells)
+            if count <= begin.offset:
+                continue
+            items += found
+            rows += [row] * len(found)
+            if len(items) >= _BLOCK:
+                yield _block(items, rows, Position(count, row.number))
+                items, rows = [], []
+        if row is not None and count > begin.offset:
+            yield _block(items, rows, Position(count, row.number))
+
+
+def _block(items: list[Telemetry | Invalid], rows: list[Row], end: Position) -> Block:
+    return Block(items, [row.number for row in rows], lambda index: rows[index].text, end)
+
+
+def _reader(bound: Bound, table: Table, columns: Columns) -> RowReader:
+    return RowReader(bound, columns, newest_first=_is_newest_first(bound, table, columns))
+
+
+def _is_newest_first(bound: Bound, table: Table, columns: Columns) -> bool:
+    """Whether times go back in the first rows, of each device by itself."""
+    reader = RowReader(bound, columns)
+    last: dict[str | None, datetime] = {}
+    steps = 0
+    for row in islice(table.rows(), _LOOKED_AT):
+        if isinstance(row.cells, Invalid):
+            continue
+        for item in reader.readings(row.cells):
+            if isinstance(item, Telemetry) and item.timestamp is not None:
+                device = item.vehicle_id or item.meter_id
+                before = last.get(device)
+                steps += 0 if before is None else _sign(before, item.timestamp)
+                last[device] = item.timestamp
+    return steps < 0
+
+
+def _sign(before: datetime, after: datetime) -> int:
+    return int(after > before) - int(after < before)
+
+
+def fingerprint(asked: Asked) -> str:
+    """Return what tells a mapping from what it was before, for an import that goes on."""
+    said = [
+        (name, each.mapping) for name, each in asked.candidates().items() if isinstance(each, Bound)
+    ]
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()

@@ -1,0 +1,291 @@
+"""The whole import, as `fleetmeter import` runs it."""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import click
+import msgspec
+
+from fleetmeter.database.pool import connect
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.files.imports.correct import CorrectingStore, Corrections, Store
+from fleetmeter.files.imports.csv_lines import SourceError
+from fleetmeter.files.imports.ledger import OWN, Ledger, identity
+from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.source import MappedSource, fingerprint
+from fleetmeter.files.imports.progress import progress
+from fleetmeter.files.imports.sources import (
+    UNREADABLE,
+    Format,
+    Source,
+    format_of,
+    open_source,
+    unpacked,
+)
+from fleetmeter.files.imports.store import import_blocks
+from fleetmeter.files.imports.tables.opening import reader_of
+from fleetmeter.intake.door import open_door
+from fleetmeter.settings import Settings
+
+_PATIENCE_S = 86400.0
+"""How long a block waits for its commit: a file can wait, unlike a device."""
+
+_COMMIT_READINGS = 50_000
+"""In one transaction: of a device that has several, live state advances once."""
+
+_GO_ON = "run it again to go on"
+
+_MAYBE_TWICE = "resumed; readings that were stored before the interruption may count as duplicates"
+
+
+class Import(NamedTuple):
+    """One file, and where what is said about it goes."""
+
+    path: Path
+    format: str
+    ledger: Ledger
+    asked: Asked | None = None
+    """How it is to be understood, when not by the API's own names."""
+
+    def opened(self, file: BinaryIO) -> tuple[BinaryIO, Source]:
+        """The content, unpacked, and what is read of it. Raises SourceError and MappingError."""
+        content = file if self.format == "parquet" else unpacked(file, self.path.name)
+        size = os.fstat(file.fileno()).st_size
+        if self.asked is not None:
+            return content, MappedSource(content, self.asked, self.format, size)
+        return content, open_source(content, cast(Format, self.format), size)
+
+
+def prepared(
+    paths: Sequence[Path],
+    format_: str | None,
+    folder: Path | None,
+    asked: Asked | None = None,
+) -> list[Import]:
+    """What is to be imported, once everything that can be known before is right.
+
+    Raises FleetMeterError.
+    """
+    files = _to_import(paths)
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FleetMeterError(f"--out {folder} cannot be used: {error.strerror}") from None
+    if format_ == "xlsx" and asked is None:
+        raise FleetMeterError("a workbook needs --map, --preset or --guess")
+    by_ending = format_of if asked is None else reader_of
+    imports = [
+        Import(path, format_ or by_ending(path.name), Ledger(path, folder), asked) for path in files
+    ]
+    taken: dict[Path, Path] = {}
+    for each in imports:
+        rejects = each.ledger.rejects.resolve()
+        if rejects in taken:
+            raise FleetMeterError(
+                f"{taken[rejects]} and {each.path} would both write {each.ledger.rejects}; "
+                "import them one after the other"
+            )
+        taken[rejects] = each.path
+        each.ledger.check()
+    return imports
+
+
+def _to_import(paths: Sequence[Path]) -> list[Path]:
+    """Without what an import has written itself, which a glob finds. Raises FleetMeterError."""
+    own = [path for path in paths if path.name.endswith(OWN)]
+    if own:
+        _say(f"skipped, as an import writes them: {', '.join(map(str, own))}")
+    files = [path for path in paths if path not in own]
+    if not files:
+        raise FleetMeterError("there is nothing to import")
+    for path in files:
+        if (path.exists() and not path.is_file()) or path.parent == Path("/dev"):
+            raise FleetMeterError(
+                f"{path} is no regular file, and an import that is interrupted could not go on "
+                "with it; save it to a file first, and import that"
+            )
+    return files
+
+
+def corrections(paths: Sequence[Path], who: str | None, reason: str | None) -> Corrections:
+    """Return who corrects what is stored, and why. Raises FleetMeterError."""
+    names = ", ".join(path.name for path in paths)
+    found = Corrections(who or "fleetmeter import", reason or f"imported from {names}"[:1000])
+    for option, text, most in (("--who", found.who, 200), ("--reason", found.reason, 1000)):
+        if not text.isprintable() or len(text) > most:
+            raise FleetMeterError(f"{option} must be at most {most} characters that can be shown")
+    return found
+
+
+class Stop:
+    """Which signal asked to stop, if any did."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.importing = False
+        """From then on a stop has something to finish first."""
+
+    def __call__(self) -> bool:
+        """Whether it is time to stop."""
+        return self.number != 0
+
+    def ask(self, number: int, frame: object = None) -> None:
+        """What was begun is finished first, so a second signal changes nothing."""
+        self.number = self.number or number
+        if not self.importing:
+            raise SystemExit(128 + number)
+
+    @contextmanager
+    def on_signals(self) -> Iterator["Stop"]:
+        """SIGINT and SIGTERM ask for it."""
+        handlers = {n: signal.signal(n, self.ask) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def run(
+    imports: Sequence[Import],
+    url: str,
+    settings: Settings,
+    stop: Stop,
+    corrections: Corrections | None = None,
+    *,
+    evaluate: bool = False,
+) -> int:
+    """Import one file after the other; the exit status. Raises FleetMeterError.
+
+    With `corrections`, what is stored with other values is corrected. With `evaluate` the rules
+    look at the time of the files then, however long ago it was.
+    """
+    patient = msgspec.structs.replace(
+        settings,
+        commit_wait_s=_PATIENCE_S,
+        commit_readings=_COMMIT_READINGS,
+        queue_readings=10_000_000,
+    )
+    stop.importing = True
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # a block makes many objects, and no cycles
+    return asyncio.run(_import_all(imports, url, patient, stop, corrections, evaluate))
+
+
+async def _import_all(
+    imports: Sequence[Import],
+    url: str,
+    settings: Settings,
+    stop: Stop,
+    corrections: Corrections | None,
+    evaluate: bool,
+) -> int:
+    database = await connect(url, settings)
+    try:
+        async with database.connection() as connection:
+            days = await queries.retention_days(connection)
+            database_id = str(await queries.installation_id(connection))
+        settings = msgspec.structs.replace(settings, retention_days=days)
+        async with open_door(database, settings) as door:
+            store = CorrectingStore(door, database, corrections) if corrections else door
+            status = 0
+            for each in imports:
+                if stop():
+                    return 128 + stop.number
+                outcome = await _import_one(each, database_id, store, stop)
+                if outcome is None:
+                    return 128 + stop.number
+                status |= not outcome
+        if evaluate:
+            from fleetmeter.files.imports.evaluate import evaluate_files  # rules are large
+
+            await evaluate_files(database, imports, settings, stop)
+        return 128 + stop.number if stop() else status
+    finally:
+        await database.close()
+
+
+async def _import_one(
+    each: Import,
+    database_id: str,
+    store: Store,
+    stop: Stop,
+) -> bool | None:
+    """Whether everything in it was right; None when it was stopped before its end."""
+    ledger = each.ledger
+    try:
+        with ledger.held(), each.path.open("rb") as file:
+            mapping = "" if each.asked is None else fingerprint(each.asked)
+            known = identity(file, each.format, mapping)
+            content, source = each.opened(file)
+            for note in notes_of(source):
+                _say(f"{each.path}: {note}")
+            if why := ledger.begin(known, database_id):
+                _say(f"{each.path}: an earlier import of it was stopped, but {why}; starting over")
+
+            def read_bytes() -> int:
+                if content is not file or each.asked is not None:
+                    return file.tell()
+                return known.size * ledger.position.offset // max(source.size, 1)
+
+            with progress(each.path.name, known.size, ledger, read_bytes) as tell:
+                whole = await import_blocks(source, ledger, store, stop, tell)
+            if whole:
+                ledger.finish()
+                if left_out := getattr(source, "left_out", 0):
+                    _say(f"{each.path}: {left_out:,} rows left out, as nothing in them is wanted")
+    except SourceError as error:
+        _say(f"{each.path}: {error}")
+        return False
+    except UNREADABLE as error:
+        _say(f"{each.path}: after line {ledger.position.lines:,} it cannot be unpacked: {error}")
+        return False
+    except OSError as error:
+        raise FleetMeterError(
+            f"{error.filename or each.path} cannot be used: {error.strerror or error}; {_GO_ON}"
+        ) from error
+    except DatabaseUnavailableError as error:
+        raise DatabaseUnavailableError(
+            f"{each.path}: the database was lost after line {ledger.position.lines:,}: {error}; "
+            f"{_GO_ON}"
+        ) from error
+    finally:
+        ledger.close()
+    if not whole:
+        _say(f"{each.path}: stopped after line {ledger.position.lines:,}; {_GO_ON}")
+        return None
+    click.echo(_summary(each))
+    return not ledger.counts.rejected
+
+
+def notes_of(source: Source) -> list[str]:
+    """What somebody should know of how a file is read."""
+    notes = [*getattr(source, "notes", ())]
+    if source.ignored:
+        notes.append(f"columns that mean nothing here: {', '.join(source.ignored)}")
+    return notes
+
+
+def _summary(each: Import) -> str:
+    counts = each.ledger.counts
+    rejects = f" ({each.ledger.rejects})" if counts.rejected or counts.dropped else ""
+    dropped = f", {counts.dropped:,} values left out" if counts.dropped else ""
+    corrected = f"{counts.corrected:,} corrected, " if counts.corrected else ""
+    return (
+        f"{each.path}: {counts.accepted:,} accepted, {corrected}{counts.duplicates:,} duplicates, "
+        f"{counts.rejected:,} rejected{dropped}{rejects}"
+        f"{f' ({_MAYBE_TWICE})' * each.ledger.resumed}"
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

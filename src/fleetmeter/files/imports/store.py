@@ -1,0 +1,87 @@
+"""Blocks of a file into the commit queue, several in flight, noted in the order of the file."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from fleetmeter.files.blocks import Block
+from fleetmeter.files.imports.correct import Store
+from fleetmeter.files.imports.ledger import Ledger
+from fleetmeter.files.imports.sources import Source
+from fleetmeter.intake.door import IngestOutcome
+
+_IN_FLIGHT = 8
+"""Blocks that are being committed: enough for each writer to fill its transactions."""
+
+_SAVE_S = 1.0
+"""How often the progress is written, seconds."""
+
+_InFlight = tuple[Block, "asyncio.Task[IngestOutcome]"]
+
+
+async def import_blocks(
+    source: Source,
+    ledger: Ledger,
+    store: Store,
+    stopping: Callable[[], bool],
+    tell: Callable[[Ledger], None],
+) -> bool:
+    """Store what the ledger does not know as committed; False when it was asked to stop.
+
+    What is in flight is committed and noted first, whatever happens. Raises SourceError and
+    DatabaseUnavailableError; importing again goes on from there.
+    """
+    pipeline = _Pipeline(ledger, store, tell)
+    try:
+        for block in source.blocks(ledger.position):
+            if stopping():
+                return False
+            await pipeline.put(block)
+        return True
+    finally:
+        try:
+            await pipeline.drain()
+        finally:
+            ledger.save()
+
+
+class _Pipeline:
+    def __init__(self, ledger: Ledger, store: Store, tell: Callable[[Ledger], None]) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._tell = tell
+        self._in_flight: deque[_InFlight] = deque()
+        self._failed = False
+        self._save_at = 0.0
+
+    async def put(self, block: Block) -> None:
+        """Let it be committed; waits while too many are."""
+        self._in_flight.append((block, asyncio.create_task(self._store.store(block.items))))
+        await asyncio.sleep(0)
+        while len(self._in_flight) >= _IN_FLIGHT or self._first_is_done():
+            await self._settle()
+
+    async def drain(self) -> None:
+        """Wait for all of them; after a failure none is noted any more."""
+        try:
+            while self._in_flight and not self._failed:
+                await self._settle()
+        finally:
+            await asyncio.gather(*(task for _, task in self._in_flight), return_exceptions=True)
+
+    def _first_is_done(self) -> bool:
+        return bool(self._in_flight) and self._in_flight[0][1].done()
+
+    async def _settle(self) -> None:
+        """Note the first of them once it is committed."""
+        block, task = self._in_flight.popleft()
+        try:
+            self._ledger.committed(block, await task)
+            self._tell(self._ledger)
+            if (now := monotonic()) >= self._save_at:
+                self._ledger.save()
+                self._save_at = now + _SAVE_S
+        except BaseException:
+            self._failed = True
+            raise

@@ -1,0 +1,118 @@
+"""Assignments: which vehicle charges at which meter, from when."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from litestar import Router, get, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Meta
+
+from fleetmeter.database.pool import Database
+from fleetmeter.database.sql import queries
+from fleetmeter.devices.assignments import assign
+from fleetmeter.http.shared.existing import require_vehicle
+from fleetmeter.http.shared.parameters import (
+    Cursor,
+    DeviceIdPath,
+    Limit,
+    Page,
+    check_device_id,
+    check_time,
+    from_time,
+    page,
+    refuse_unknown_parameters,
+)
+from fleetmeter.readings.model import DeviceId, Timestamp
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+class AssignmentChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """From `since` on, the vehicle charges at this meter."""
+
+    meter_id: Annotated[DeviceId | None, Meta(description="Null: at none.", examples=["MTR-1"])]
+    since: Annotated[
+        Timestamp | None,
+        Meta(description="Now by default; in the past, stored readings follow the change."),
+    ] = None
+
+
+class Assignment(msgspec.Struct, rename="camel", kw_only=True):
+    """A meter that a vehicle charges at, for a span of time."""
+
+    vehicle_id: str
+    meter_id: str | None
+    since: Annotated[datetime, Meta(description="Inclusive.")]
+    until: Annotated[
+        datetime | None, Meta(description="Exclusive: the next assignment; null while in force.")
+    ]
+
+
+class AssignmentChanged(Assignment, kw_only=True):
+    """The assignment as recorded."""
+
+    restamped: Annotated[
+        int, Meta(description="Stored readings whose meter changed, and their rollups with them.")
+    ]
+
+
+@put("/{vehicle_id:str}/meter", summary="Assign a vehicle to a meter")
+async def assign_meter(
+    database: NamedDependency[Database], vehicle_id: DeviceIdPath, data: JSONBody[AssignmentChange]
+) -> AssignmentChanged:
+    """Holds until the vehicle's next assignment. Sending it again changes nothing."""
+    check_device_id("vehicle_id", vehicle_id)
+    if data.meter_id is not None:
+        check_device_id("$.meterId", data.meter_id)
+    if data.since is not None:
+        check_time("$.since", data.since)
+    assigned = await assign(database, vehicle_id, data.meter_id, data.since)
+    return AssignmentChanged(
+        vehicle_id=vehicle_id,
+        meter_id=data.meter_id,
+        since=assigned.since,
+        until=assigned.until,
+        restamped=assigned.restamped,
+    )
+
+
+@get("/{vehicle_id:str}/assignments", summary="A vehicle's assignments, oldest first")
+async def list_assignments(
+    database: NamedDependency[Database],
+    vehicle_id: DeviceIdPath,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Assignment]:
+    """Where it charged, and until when."""
+    async with database.connection() as connection:
+        rows = [
+            row
+            async for row in queries.assignments(
+                connection,
+                vehicle_id=vehicle_id,
+                start=from_time(cursor, _BEGINNING),
+                limit=limit + 1,
+            )
+        ]
+        if not rows:
+            await require_vehicle(connection, vehicle_id)
+    items = [
+        Assignment(
+            vehicle_id=vehicle_id,
+            meter_id=row["meter_id"],
+            since=row["since"],
+            until=row["until"],
+        )
+        for row in rows
+    ]
+    return page(items, limit, key=lambda item: item.since + timedelta(microseconds=1))
+
+
+assignments = Router(
+    "/v1/vehicles",
+    tags=["Assignments"],
+    before_request=refuse_unknown_parameters,
+    route_handlers=[assign_meter, list_assignments],
+)

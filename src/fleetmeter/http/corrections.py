@@ -1,0 +1,250 @@
+"""POST /v1/corrections: gives stored readings other values or voids them; what they had stays."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import msgspec
+from litestar import Response, Router, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from litestar.plugins.problem_details import ProblemDetailsException
+from litestar.status_codes import (
+    HTTP_200_OK,
+    HTTP_207_MULTI_STATUS,
+    HTTP_404_NOT_FOUND,
+    HTTP_409_CONFLICT,
+    HTTP_422_UNPROCESSABLE_ENTITY,
+)
+from msgspec import UNSET, Meta, UnsetType
+
+from fleetmeter.database.pool import Database
+from fleetmeter.devices.corrections import (
+    Correction,
+    CorrectionError,
+    UnknownReadingError,
+    correct,
+)
+from fleetmeter.errors import BatchTooLargeError
+from fleetmeter.http.shared.parameters import check_printable, check_time, refuse_unknown_parameters
+from fleetmeter.http.shared.problems import invalid_parameter, problem
+from fleetmeter.intake.outcomes import invalid_item
+from fleetmeter.readings.kinds import KINDS, METER, SESSION
+from fleetmeter.readings.model import DeviceId, Rejection, SessionId, Timestamp
+from fleetmeter.readings.stored import attribute, reading_fields
+from fleetmeter.readings.telemetry import NUMBERS
+from fleetmeter.readings.validate import Invalid
+from fleetmeter.readings.wire import READINGS, Struct, struct
+
+Who = Annotated[str, Meta(min_length=1, max_length=200, examples=["anna@example.com"])]
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=1000, examples=["the meter's factor was set wrong"])
+]
+_MeterId = Annotated[
+    DeviceId | None,
+    Meta(
+        description="Without vehicleId, whose reading it is. With it, the meter that the "
+        "vehicle charged from; null: the assigned one."
+    ),
+]
+_IntervalStart = Annotated[
+    Timestamp | None,
+    Meta(description="When the interval of its energy began; null: as if it had not been sent."),
+]
+_Void = Annotated[
+    bool,
+    Meta(
+        description="True takes the reading out: it counts nowhere, and what it had stays as a "
+        "version. False brings it back."
+    ),
+]
+_IDS = {attribute(kind.id_field): _MeterId if kind is METER else DeviceId for kind in KINDS}
+
+_CORRECTION = struct(
+    "Correction",
+    "Which reading, its new values (what is absent stays as it is), by whom and why.",
+    [
+        *((name, type_ | UnsetType, UNSET) for name, type_ in _IDS.items()),
+        ("timestamp", Timestamp),
+        *((attribute(field), float | UnsetType, UNSET) for field in NUMBERS),
+        (attribute(SESSION.field), SessionId | UnsetType, UNSET),
+        ("interval_start", _IntervalStart | UnsetType, UNSET),
+        ("void", _Void | UnsetType, UNSET),
+        ("who", Who),
+        ("reason", Reason),
+    ],
+    module=__name__,
+    forbid_unknown_fields=True,
+)
+
+CORRECTED: dict[str, Struct] = {
+    kind.name: struct(
+        f"Corrected{kind.name.title()}",
+        f"What a correction did, and a {kind.name}'s reading as it stands now.",
+        [
+            (
+                "version",
+                Annotated[
+                    int,
+                    Meta(description="Of this reading; 1 is what the device sent.", examples=[2]),
+                ],
+            ),
+            (
+                "changed",
+                Annotated[
+                    bool,
+                    Meta(
+                        description="False when it had these values already: nothing was replaced."
+                    ),
+                ],
+            ),
+            (
+                "reading",
+                Annotated[READINGS[kind.name] | None, Meta(description="Null when it is voided.")],
+            ),
+        ],
+        module=__name__,
+    )
+    for kind in KINDS
+}
+"""CorrectedVehicle and so on, by the name of the kind."""
+
+
+MOST_CORRECTIONS = 1000
+"""How many corrections one request may bring."""
+
+
+class CorrectedItem(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What became of one correction of several."""
+
+    index: Annotated[int, Meta(description="Position in the array, from 0.")]
+    version: Annotated[int, Meta(description="Of this reading; 1 is what the device sent.")]
+    changed: Annotated[
+        bool, Meta(description="False when it had these values already: nothing was replaced.")
+    ]
+
+
+class CorrectedMany(msgspec.Struct, rename="camel"):
+    """What became of each correction of an array."""
+
+    corrected: list[CorrectedItem]
+    rejected: list[Rejection]
+
+
+if TYPE_CHECKING:
+    AnyCorrection: TypeAlias = Any
+    AnyOutcome: TypeAlias = Any
+else:
+    AnyCorrection = _CORRECTION | list[dict[str, Any]]
+    AnyOutcome = reduce(or_, CORRECTED.values()) | CorrectedMany
+
+
+@post(
+    "/",
+    status_code=200,
+    summary="Replace the values of stored readings, or void them",
+    operation_id="V1CorrectionsCorrect",
+)
+async def correct_readings(
+    database: NamedDependency[Database], data: JSONBody[AnyCorrection]
+) -> Response[AnyOutcome]:
+    """What they had stays as a version; live state and rollups follow. Sending it again is safe.
+
+    Each correction of an array has its own outcome: 200 when all were done, 207 when some were
+    rejected, 422 when all were.
+    """
+    if isinstance(data, list):
+        return await _correct_many(database, data)
+    wanted = _wanted(data)
+    try:
+        done = await correct(database, wanted)
+    except Invalid as invalid:
+        raise invalid_parameter(invalid.path or "$", invalid.detail) from None
+    except CorrectionError as error:
+        unknown = isinstance(error, UnknownReadingError)
+        raise problem(
+            HTTP_404_NOT_FOUND if unknown else HTTP_409_CONFLICT,
+            str(error),
+            kind=error.code.replace("_", "-"),
+        ) from None
+    kind, stored = wanted.kind, done.reading
+    reading = None if stored is None else READINGS[kind.name](**reading_fields(kind, stored))
+    return Response(
+        CORRECTED[kind.name](version=done.version, changed=done.changed, reading=reading)
+    )
+
+
+async def _correct_many(
+    database: Database, items: Sequence[dict[str, Any]]
+) -> Response[CorrectedMany]:
+    """Make corrections one after the other; none keeps another from being made."""
+    if len(items) > MOST_CORRECTIONS:
+        raise BatchTooLargeError(
+            f"more than {MOST_CORRECTIONS} corrections; send them in smaller arrays"
+        )
+    answer = CorrectedMany([], [])
+    for index, item in enumerate(items):
+        try:
+            done = await correct(database, _wanted(_decoded(item)))
+        except Invalid as invalid:
+            answer.rejected.append(invalid_item(index, invalid))
+        except CorrectionError as error:
+            answer.rejected.append(Rejection(index, error.code, str(error)))
+        except ProblemDetailsException as error:
+            answer.rejected.append(_rejection(index, error))
+        else:
+            answer.corrected.append(CorrectedItem(index, done.version, done.changed))
+    if answer.rejected and not answer.corrected:
+        raise problem(
+            HTTP_422_UNPROCESSABLE_ENTITY,
+            f"all {len(items)} corrections were rejected",
+            kind="all-rejected",
+            corrected=[],
+            rejected=answer.rejected,
+        )
+    return Response(answer, status_code=HTTP_207_MULTI_STATUS if answer.rejected else HTTP_200_OK)
+
+
+def _rejection(index: int, error: ProblemDetailsException) -> Rejection:
+    """Return what a request for one correction alone would be answered with, as an outcome."""
+    fault = dict(error.extra or {})["errors"][0]
+    return Rejection(index, "invalid_parameter", fault["detail"], fault["path"])
+
+
+def _decoded(item: dict[str, Any]) -> msgspec.Struct:
+    """Return one of several corrections. Raises Invalid."""
+    try:
+        return msgspec.convert(item, _CORRECTION)
+    except msgspec.ValidationError as error:
+        detail, _, path = str(error).partition(" - at `")
+        raise Invalid("invalid_parameter", detail, path.rstrip("`") or "$") from None
+
+
+def _wanted(data: Any) -> Correction:
+    """Return what a correction asks for. Raises 400."""
+    check_printable("$.who", data.who)
+    check_printable("$.reason", data.reason)
+    time = check_time("$.timestamp", data.timestamp)
+    if data.interval_start not in (UNSET, None):
+        check_time("$.intervalStart", data.interval_start)
+    ids = {kind: getattr(data, attribute(kind.id_field)) for kind in KINDS}
+    kind = next((kind for kind in KINDS if isinstance(ids[kind], str)), None)
+    if kind is None:
+        raise invalid_parameter("$", f"has neither {' nor '.join(k.id_field for k in KINDS)}")
+    own = attribute(kind.id_field)
+    values = {
+        name: value
+        for name in (*_IDS, *map(attribute, (*NUMBERS, SESSION.field)), "interval_start")
+        if name != own and (value := getattr(data, name)) is not UNSET
+    }
+    void = None if data.void is UNSET else data.void
+    return Correction(kind, ids[kind], time, values, data.who, data.reason, void)
+
+
+corrections = Router(
+    "/v1/corrections",
+    tags=["Corrections"],
+    before_request=refuse_unknown_parameters,
+    route_handlers=[correct_readings],
+)

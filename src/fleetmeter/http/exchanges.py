@@ -1,0 +1,150 @@
+"""Exchanges of meters: /v1/meters/{meter_id}/exchanges."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
+from msgspec import Meta
+
+from fleetmeter.database.pool import Database
+from fleetmeter.devices.exchanges import Exchange, OtherExchangeError, state, stated, withdraw
+from fleetmeter.http.shared.existing import require_meter
+from fleetmeter.http.shared.parameters import (
+    Cursor,
+    DeviceIdPath,
+    Limit,
+    Page,
+    after,
+    check_device_id,
+    check_time,
+    page,
+    takes,
+)
+from fleetmeter.http.shared.problems import invalid_parameter, problem
+from fleetmeter.readings.kinds import MAX_REGISTER_KWH
+from fleetmeter.readings.model import MAX_AHEAD_S, Timestamp, rfc3339
+from fleetmeter.readings.validate import MWH
+
+Register = Literal["kwhConsumedAcTotal", "kwhExportedAcTotal"]
+_REGISTERS: tuple[Register, Register] = ("kwhConsumedAcTotal", "kwhExportedAcTotal")
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_Kwh = Annotated[float, Meta(ge=0, le=MAX_REGISTER_KWH)]
+
+
+class ExchangeStatement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """What the old meter showed at the end, and the new one at the beginning."""
+
+    at: Annotated[Timestamp, Meta(description="When; readings up to it are of the old meter.")]
+    last_kwh: Annotated[_Kwh, Meta(description="Of the old meter.", examples=[8412.7])]
+    first_kwh: Annotated[_Kwh, Meta(description="Of the new one.", examples=[0])]
+    register: Annotated[Register, Meta(description="Which of its registers.")] = (
+        "kwhConsumedAcTotal"
+    )
+
+
+class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
+    """An exchange of a meter, as it is stated."""
+
+    meter_id: str
+    at: datetime
+    last_kwh: float
+    first_kwh: float
+    register: Register
+    stated_at: datetime | None
+
+
+@post(
+    "/{meter_id:str}/exchanges",
+    status_code=200,
+    summary="State that a meter was exchanged",
+    operation_id="V1MetersExchangesState",
+)
+async def state_exchange(
+    database: NamedDependency[Database],
+    meter_id: DeviceIdPath,
+    data: JSONBody[ExchangeStatement],
+) -> MeterExchange:
+    """Energy goes on from the new meter's first value; stored readings follow at once.
+
+    Sending it again changes nothing.
+    """
+    check_device_id("meter_id", meter_id)
+    at = check_time("$.at", data.at)
+    if at > datetime.now(UTC) + timedelta(seconds=MAX_AHEAD_S):
+        raise invalid_parameter("$.at", "is in the future; state it when it has been done")
+    exchange = Exchange(
+        at,
+        data.register == _REGISTERS[1],
+        round(data.last_kwh * MWH),
+        round(data.first_kwh * MWH),
+    )
+    try:
+        return _shown(meter_id, await state(database, meter_id, exchange))
+    except OtherExchangeError as error:
+        raise problem(HTTP_409_CONFLICT, str(error), kind="other-exchange") from None
+
+
+@get(
+    "/{meter_id:str}/exchanges",
+    summary="List a meter's exchanges, oldest first",
+    operation_id="V1MetersExchangesList",
+)
+async def list_exchanges(
+    database: NamedDependency[Database],
+    meter_id: DeviceIdPath,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[MeterExchange]:
+    """As they are stated."""
+    async with database.connection() as connection:
+        behind = after(cursor, tuple[datetime, Register]) or (_BEGINNING, _REGISTERS[0])
+        found = await stated(connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1)
+        if not found:
+            await require_meter(connection, meter_id)
+    return page(
+        [_shown(meter_id, each) for each in found],
+        limit,
+        key=lambda item: (item.at, item.register),
+    )
+
+
+@delete(
+    "/{meter_id:str}/exchanges",
+    summary="Withdraw the statement that a meter was exchanged",
+    operation_id="V1MetersExchangesWithdraw",
+    before_request=takes("at", "register"),
+)
+async def withdraw_exchange(
+    database: NamedDependency[Database],
+    meter_id: DeviceIdPath,
+    at: Annotated[datetime, QueryParameter(description="When it was said to be.")],
+    register: Annotated[
+        Register, QueryParameter(required=False, description="Which of its registers.")
+    ] = "kwhConsumedAcTotal",
+) -> None:
+    """Stored readings follow at once."""
+    time = check_time("at", at)
+    if not await withdraw(database, meter_id, time, is_reverse=register == _REGISTERS[1]):
+        raise problem(
+            HTTP_404_NOT_FOUND,
+            f"no exchange of {meter_id} is stated for {rfc3339(time)}",
+            kind="unknown-exchange",
+        )
+
+
+def _shown(meter_id: str, exchange: Exchange) -> MeterExchange:
+    return MeterExchange(
+        meter_id=meter_id,
+        at=exchange.at,
+        last_kwh=exchange.last_mwh / MWH,
+        first_kwh=exchange.first_mwh / MWH,
+        register=_REGISTERS[exchange.is_reverse],
+        stated_at=exchange.stated_at,
+    )
+
+
+EXCHANGES = [state_exchange, list_exchanges, withdraw_exchange]

@@ -1,0 +1,200 @@
+"""POST /v1/ingest: readings of both kinds, each with its own outcome.
+
+A raw ASGI route: for a device that posts one reading, what a handler costs beside its work
+(arguments resolved, a request and a response built) would be more than the work itself.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from litestar import asgi
+from litestar.exceptions import MethodNotAllowedException
+from litestar.status_codes import (
+    HTTP_200_OK,
+    HTTP_207_MULTI_STATUS,
+    HTTP_408_REQUEST_TIMEOUT,
+    HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+    HTTP_422_UNPROCESSABLE_ENTITY,
+)
+from litestar.types import Receive, Scope, Send
+
+from fleetmeter.errors import BodyTooLargeError, QueueFullError
+from fleetmeter.http.shared.problems import problem
+from fleetmeter.intake.door import Door, IngestOutcome
+from fleetmeter.readings.compression import Unpacker, unpacker
+from fleetmeter.readings.decode import BatchDecoder, Format
+from fleetmeter.readings.model import Rejection
+from fleetmeter.settings import Settings
+
+_FORMATS: dict[str, Format] = {
+    "": "json",
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/msgpack": "msgpack",
+    "application/x-msgpack": "msgpack",
+    "application/vnd.msgpack": "msgpack",
+}
+
+_encode = msgspec.json.Encoder().encode
+
+_DISCARD_S = 0.5
+"""How long the body of a refused request is read, for the answer's sake."""
+
+
+@asgi("/v1/ingest", copy_scope=False)
+async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
+    """Decode, validate, commit, answer."""
+    if scope.get("method") != "POST":
+        raise MethodNotAllowedException(headers={"Allow": "POST"})
+    state = scope["litestar_app"].state
+    door: Door = state.door
+    settings: Settings = state.settings
+    headers = dict(scope["headers"])
+    decoder = BatchDecoder(_format(headers), settings.max_batch)
+    unpack = _unpacker(headers, settings)
+    body = _Body(receive, headers, settings)
+    try:
+        with door.admitted() as count_bytes:
+            with _Deadline(settings.body_timeout_s):
+                while not body.complete:
+                    for piece in unpack.feed(await body.read()):
+                        count_bytes(len(piece))
+                        decoder.feed(piece)
+            unpack.finish()
+            outcome = await door.store(decoder.finish())
+    except QueueFullError:
+        await body.discard()
+        raise
+    except TimeoutError:
+        raise problem(
+            HTTP_408_REQUEST_TIMEOUT,
+            f"the body did not arrive within {settings.body_timeout_s:g} s; nothing was stored",
+            headers={"Connection": "close"},
+        ) from None
+    except _ClientGoneError:
+        return  # nobody is there to be answered
+    if outcome.rejected and not outcome.accepted and not outcome.duplicates:
+        raise _all_rejected(outcome.rejected)
+    await _answer(send, outcome)
+
+
+def _format(headers: dict[bytes, bytes]) -> Format:
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    format_ = _FORMATS.get(content_type) or _FORMATS.get(
+        content_type.partition(";")[0].strip().lower()
+    )
+    if format_ is None:
+        raise problem(
+            HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Type is {content_type}; send application/json, application/x-ndjson or "
+            "application/msgpack",
+        )
+    return format_
+
+
+def _unpacker(headers: dict[bytes, bytes], settings: Settings) -> Unpacker:
+    encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+    unpack = unpacker(encoding, settings.max_body_bytes)
+    if unpack is None:
+        raise problem(
+            HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Encoding is {encoding}; send gzip, zstd or none",
+            kind="unsupported-encoding",
+        )
+    return unpack
+
+
+class _ClientGoneError(Exception):
+    """The connection was closed before the body was complete."""
+
+
+class _Body:
+    """A request's body as it comes in."""
+
+    __slots__ = ("_left", "_receive", "complete")
+
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes], settings: Settings) -> None:
+        """Raises BodyTooLargeError, as does reading."""
+        self._receive = receive
+        self._left = settings.max_body_bytes
+        self.complete = False
+        if int(headers.get(b"content-length", b"0")) > self._left:
+            raise _too_large()
+
+    async def read(self) -> bytes:
+        """The next piece. Raises _ClientGoneError."""
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise _ClientGoneError
+        chunk = message.get("body", b"")
+        self.complete = not message.get("more_body", False)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise _too_large()
+        return chunk
+
+    async def discard(self) -> None:
+        """Read what is there: to close a connection before could take the answer with it."""
+        with suppress(TimeoutError, _ClientGoneError, BodyTooLargeError), _Deadline(_DISCARD_S):
+            while not self.complete:
+                await self.read()
+
+
+class _Deadline:
+    """What asyncio.timeout does, at a fraction of its cost: nearly every body is there at once."""
+
+    __slots__ = ("_passed", "_seconds", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None  # noqa: S101 - a request is one
+        self._task = task
+        self._passed = False
+        self._timer = loop.call_later(self._seconds, self._cancel)
+
+    def _cancel(self) -> None:
+        self._passed = True
+        self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._passed and kind is asyncio.CancelledError and not self._task.uncancel():
+            raise TimeoutError
+
+
+def _too_large() -> BodyTooLargeError:
+    return BodyTooLargeError("the body is larger than FLEETMETER_MAX_BODY_BYTES")
+
+
+def _all_rejected(rejected: list[Rejection]) -> Exception:
+    count = len(rejected)
+    return problem(
+        HTTP_422_UNPROCESSABLE_ENTITY,
+        rejected[0].detail if count == 1 else f"all {count} readings were rejected",
+        kind="all-rejected",
+        accepted=0,
+        duplicates=0,
+        rejected=rejected,
+    )
+
+
+async def _answer(send: Send, outcome: IngestOutcome) -> None:
+    body = _encode(outcome)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": HTTP_207_MULTI_STATUS if outcome.rejected else HTTP_200_OK,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,141 @@
+"""GET /v1/rejections: the readings that were refused, counted by device and code."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from asyncpg import Record
+from litestar import Router, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+from msgspec import Meta
+
+from fleetmeter.database.pool import Database
+from fleetmeter.database.sql import queries
+from fleetmeter.http.shared.parameters import (
+    Cursor,
+    Limit,
+    Page,
+    after,
+    check_printable,
+    page,
+    takes,
+)
+from fleetmeter.intake.refusals import MOST_ID
+from fleetmeter.readings.kinds import KindName
+
+DeviceIs = Annotated[
+    str | None,
+    QueryParameter(
+        name="deviceId",
+        required=False,
+        max_length=MOST_ID,
+        description="Of this id alone, as the items have it.",
+    ),
+]
+KindIs = Annotated[
+    KindName | None,
+    QueryParameter(name="kind", required=False, description="Of this kind of device alone."),
+]
+CodeIs = Annotated[
+    str | None,
+    QueryParameter(
+        name="code",
+        required=False,
+        max_length=64,
+        description="Of this code alone.",
+        schema_extra={"examples": ["in_future"]},
+    ),
+]
+
+
+class RefusalExample(msgspec.Struct):
+    """A reading that was refused, and why."""
+
+    detail: Annotated[str, Meta(description="A sentence, for people.")]
+    path: Annotated[str, Meta(description="JSON path of the field; empty: it was not one.")]
+    reading: Annotated[str, Meta(description="As it was sent, cut to 500 characters.")]
+
+
+class Refusal(msgspec.Struct, rename="camel", kw_only=True):
+    """What was refused of one device for one reason."""
+
+    device_id: Annotated[
+        str | None,
+        Meta(
+            description="As it was sent, cut to 64 characters. Null: the readings had none, or "
+            "there was no more room for ids of unknown devices."
+        ),
+    ]
+    kind: KindName | None
+    code: Annotated[str, Meta(examples=["in_future"])]
+    count: Annotated[int, Meta(description="Since `firstAt`.")]
+    first_at: datetime
+    last_at: Annotated[datetime, Meta(description="When the last one arrived.")]
+    since: Annotated[
+        datetime,
+        Meta(
+            description="Since when it goes on: until nothing was refused for a quarter of an "
+            "hour while readings were accepted, or for 25 hours."
+        ),
+    ]
+    example: Annotated[RefusalExample, Meta(description="One of the last ones.")]
+
+
+class _Key(msgspec.Struct, array_like=True):
+    """What a page goes on behind."""
+
+    id: str = ""
+    kind: str = ""
+    code: str = ""
+
+
+@get(
+    "/",
+    summary="List readings that were refused, by device and code",
+    before_request=takes("deviceId", "kind", "code", "limit", "cursor"),
+)
+async def list_rejections(
+    database: NamedDependency[Database],
+    device_id: DeviceIs = None,
+    kind: KindIs = None,
+    code: CodeIs = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Refusal]:
+    """In the order of ids; a service adds what it refuses within seconds."""
+    check_printable("deviceId", device_id)
+    check_printable("code", code)
+    behind = after(cursor, _Key) or _Key()
+    for part in (behind.id, behind.kind, behind.code):
+        check_printable("cursor", part)
+    async with database.connection() as connection:
+        rows = [
+            row
+            async for row in queries.rejections(
+                connection,
+                after_id=behind.id,
+                after_kind=behind.kind,
+                after_code=behind.code,
+                device_id=device_id,
+                kind=kind,
+                code=code,
+                limit=limit + 1,
+            )
+        ]
+    items = [_refusal(row) for row in rows]
+    return page(
+        items, limit, key=lambda item: _Key(item.device_id or "", item.kind or "", item.code)
+    )
+
+
+def _refusal(row: Record) -> Refusal:
+    return Refusal(
+        device_id=row["id"] or None,
+        kind=row["kind"] or None,
+        **{name: row[name] for name in ("code", "count", "first_at", "last_at", "since")},
+        example=RefusalExample(row["detail"], row["path"], row["example"]),
+    )
+
+
+rejections = Router("/v1/rejections", tags=["Ingest"], route_handlers=[list_rejections])

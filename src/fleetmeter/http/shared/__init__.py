@@ -1,0 +1,1 @@
+"""What several endpoints need: parameters, paths, problems, the OpenAPI document."""

@@ -1,0 +1,257 @@
+"""What several endpoints take: device ids, windows of time, pages."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from litestar import Request
+from litestar.params import PathParameter, QueryParameter
+from msgspec import Meta
+
+from fleetmeter.energy import buckets
+from fleetmeter.http.shared.problems import invalid_parameter
+from fleetmeter.readings.ids import (
+    DEVICE_ID_PATTERN,
+    DEVICE_ID_RULE,
+    SITE_PATTERN,
+    SITE_RULE,
+    is_device_id,
+    is_site,
+)
+from fleetmeter.readings.model import DeviceId, Timestamp
+
+MAX_WINDOW = timedelta(days=400)
+DEFAULT_WINDOW = timedelta(hours=24)
+MAX_LIMIT = 1000
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+DeviceIdPath = Annotated[
+    str,
+    PathParameter(
+        pattern=DEVICE_ID_PATTERN,
+        min_length=1,
+        max_length=64,
+        description="Percent-encoded: a `/` as %2F, a space as %20.",
+    ),
+]
+SitePath = Annotated[str, PathParameter(pattern=SITE_PATTERN, min_length=1, max_length=64)]
+From = Annotated[
+    str | None,
+    QueryParameter(
+        name="from",
+        required=False,
+        description="Start of the window, RFC 3339; 24 hours before `to` by default. "
+        "Energy counts that was used after it; lists have what is stamped then or later.",
+        schema_extra={"format": "date-time"},
+    ),
+]
+To = Annotated[
+    str | None,
+    QueryParameter(
+        name="to",
+        required=False,
+        description="End of the window, RFC 3339; now by default. "
+        "Energy counts that was used up to it; lists have what is stamped before it.",
+        schema_extra={"format": "date-time"},
+    ),
+]
+Limit = Annotated[
+    int, QueryParameter(ge=1, le=MAX_LIMIT, required=False, description="Items of a page at most.")
+]
+Cursor = Annotated[
+    str | None,
+    QueryParameter(
+        required=False,
+        max_length=400,
+        description="`nextCursor` of the page before; keep the other parameters the same.",
+    ),
+]
+
+Bucket = Annotated[
+    buckets.Bucket,
+    QueryParameter(
+        required=False, description="Quarter hours or hours of UTC, or days of a time zone."
+    ),
+]
+TimeZone = Annotated[
+    str | None,
+    QueryParameter(
+        name="tz",
+        required=False,
+        max_length=64,
+        description="IANA time zone whose days `bucket=day` has, as Europe/Berlin; by default the "
+        "device's, else UTC.",
+    ),
+]
+
+MAX_ID = 2**63 - 1
+Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+"""What the database counts rows by."""
+
+Note = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+T = TypeVar("T")
+
+
+def takes(*names: str) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """400 for a query parameter that does not exist: a misspelt one would change the question."""
+
+    async def refuse_others(request: Request[Any, Any, Any]) -> None:
+        for name in request.query_params:
+            if name not in names:
+                raise invalid_parameter(name, "is no parameter of this request")
+
+    return refuse_others
+
+
+refuse_unknown_parameters = takes(
+    "from", "to", "bucket", "tz", "sort", "limit", "cursor", "versions"
+)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A span of time, UTC."""
+
+    start: datetime
+    end: datetime
+
+
+class Page(msgspec.Struct, Generic[T], rename="camel"):
+    """A page of a list; `nextCursor` is null on the last one."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+def window(from_: str | None, to: str | None, now: datetime | None = None) -> Window:
+    """The window that a request asks for; the 24 hours up to now by default. Raises 400."""
+    end = parse_time("to", to) if to else (now or datetime.now(UTC))
+    start = parse_time("from", from_) if from_ else end - DEFAULT_WINDOW
+    if start >= end:
+        raise invalid_parameter("from", "must be before to")
+    if end - start > MAX_WINDOW:
+        raise invalid_parameter("from", f"the window is longer than {MAX_WINDOW.days} days")
+    return Window(start, end)
+
+
+def bounds_of(
+    span: Window, bucket: buckets.Bucket, tz: str | None, device_tz: str | None = None
+) -> list[datetime]:
+    """Where the buckets of a series begin and end; days are those of `tz`. Raises 400."""
+    if tz and bucket != "day":
+        raise invalid_parameter("tz", "goes with bucket=day; hours are those of UTC")
+    zone = time_zone("tz", tz or device_tz or "UTC")
+    return buckets.bounds(span.start, span.end, bucket, zone)
+
+
+async def first_rows(
+    bounds: list[datetime], limit: int, ask: Callable[[list[datetime], int], AsyncIterator[T]]
+) -> list[T]:
+    """Rows of the buckets between bounds, one more than `limit` at most.
+
+    Asks for as many buckets as could do, and for more and more while most are empty.
+    """
+    rows: list[T] = []
+    at, buckets_at_once = 0, limit + 1
+    while at < len(bounds) - 1 and len(rows) <= limit:
+        part = bounds[at : at + buckets_at_once + 1]
+        rows += [row async for row in ask(part, limit + 1 - len(rows))]
+        at += buckets_at_once
+        buckets_at_once *= 2
+    return rows
+
+
+def time_zone(name: str, key: str) -> ZoneInfo:
+    """The IANA time zone of that name. Raises 400."""
+    if key not in _time_zones():
+        raise invalid_parameter(name, f"{key} is no IANA time zone such as Europe/Berlin")
+    return ZoneInfo(key)
+
+
+@cache
+def _time_zones() -> set[str]:
+    return available_timezones() - {"Factory", "localtime", "posixrules"}  # no places
+
+
+def parse_time(name: str, text: str) -> datetime:
+    """An RFC 3339 time with an offset, in UTC. Raises 400."""
+    try:
+        # a + that was not percent-encoded arrives as a space
+        time = msgspec.convert(text.replace(" ", "+"), datetime)
+    except msgspec.ValidationError:
+        raise invalid_parameter(
+            name, "is not an RFC 3339 time such as 2026-02-09T10:00:00Z"
+        ) from None
+    return check_time(name, time)
+
+
+def check_time(name: str, time: datetime) -> datetime:
+    """The time in UTC, when it has an offset and lies in our days. Raises 400."""
+    if time.tzinfo is None:
+        raise invalid_parameter(name, "has no offset; end it with Z or ±hh:mm")
+    if not _EARLIEST <= time <= _LATEST:
+        raise invalid_parameter(name, f"must be from {_EARLIEST.year} to {_LATEST.year}")
+    return time.astimezone(UTC)
+
+
+def check_device_id(name: str, value: str) -> str:
+    """The id, for paths and bodies that store it. Raises 400."""
+    if not is_device_id(value):
+        raise invalid_parameter(name, DEVICE_ID_RULE)
+    return value
+
+
+def check_site(name: str, value: str) -> str:
+    """The name of a site, for bodies that store it. Raises 400."""
+    if not is_site(value):
+        raise invalid_parameter(name, SITE_RULE)
+    return value
+
+
+def check_printable(name: str, text: str | None) -> None:
+    """400 for text with characters that cannot be shown."""
+    if text is not None and not text.isprintable():
+        raise invalid_parameter(name, "has characters that cannot be shown")
+
+
+def page(items: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:
+    """A page of `limit` items; ask the database for one more, to know whether there is a next.
+
+    `key` gives where the next page begins: behind an id, or at a time.
+    """
+    kept = list(items[:limit])
+    more = len(items) > limit
+    return Page(kept, _encode(key(kept[-1])) if more else None)
+
+
+def after(cursor: str | None, kind: type[T]) -> T | None:
+    """What a cursor of another key than an id or a time points behind. Raises 400."""
+    found: T | None = _decode(cursor, kind) if cursor else None
+    return found
+
+
+def after_id(cursor: str | None) -> str:
+    """The id that a cursor points behind; before all ids without one. Raises 400."""
+    return _decode(cursor, DeviceId) if cursor else ""
+
+
+def from_time(cursor: str | None, start: datetime) -> datetime:
+    """The time that a cursor points at, never before `start`. Raises 400."""
+    return max(start, check_time("cursor", _decode(cursor, Timestamp))) if cursor else start
+
+
+def _encode(key: Any) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+def _decode(cursor: str, kind: Any) -> Any:
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(text, type=kind)
+    except (ValueError, msgspec.MsgspecError):  # binascii's error is a ValueError
+        raise invalid_parameter("cursor", "is not one that this list gave") from None

@@ -1,0 +1,1 @@
+"""Notifies people and programs: the live stream, and webhooks."""

@@ -1,0 +1,198 @@
+"""The live stream: what one process reads of the database once, for all who listen to it.
+
+A listener has a bounded queue. Whoever does not take what is in it, once it is full, is dropped:
+the stream can be resumed, and others need not wait for the slowest.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import msgspec
+import structlog
+
+from fleetmeter.database.pool import Database
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.notifications.events import Numbered, events_after
+from fleetmeter.notifications.stream.live_state import Sampler
+
+Only = Literal["anomalies", "states"]
+End = Literal["dropped", "stopped"]
+
+QUEUE_MESSAGES = 256
+QUEUE_BYTES = 256 * 1024
+"""What may wait for one listener; and one message more."""
+
+_POLL_S = 1.0
+_PAGE = 100
+
+_PATIENCE_S = 2.0
+"""Longest that a listener may be behind while others wait for more: many events at once make
+nobody slow."""
+
+_LOOK_S = 0.02
+
+_SPARE = 20
+"""A look at live state that takes long is followed by a pause so many times as long."""
+
+_LONGEST_PAUSE_S = 60.0
+
+_encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger()
+
+
+class StreamFullError(FleetMeterError):
+    """As many listen to this process as may, or it stops."""
+
+
+class Listener:
+    """Somebody who listens, and what waits to be sent."""
+
+    def __init__(self, only: Only | None) -> None:
+        self.only = only
+        self.over: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        """Done when no more will come."""
+
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+
+    @property
+    def behind(self) -> bool:
+        """Whether its queue is full: the next message must wait until it takes some."""
+        return len(self._waiting) >= QUEUE_MESSAGES or self._bytes >= QUEUE_BYTES
+
+    def put(self, message: bytes, event_id: int = 0) -> None:
+        """Let a message wait."""
+        self._waiting.append((event_id, message))
+        self._bytes += len(message)
+        self._filled.set()
+
+    async def take(self, after: int) -> bytes:
+        """All that waits, as soon as something does, but for events up to an id."""
+        await self._filled.wait()
+        self._filled.clear()
+        taken = b"".join(
+            message for event_id, message in self._waiting if not 0 < event_id <= after
+        )
+        self._waiting.clear()
+        self._bytes = 0
+        return taken
+
+    def end(self, how: End) -> None:
+        """No more will come, and what waits is forgotten."""
+        self._waiting.clear()
+        self._bytes = 0
+        if not self.over.done():
+            self.over.set_result(how)
+
+
+class Hub:
+    """The listeners of this process, and what they are told."""
+
+    def __init__(self, database: Database, most: int, states_per_s: int) -> None:
+        """`most`: listeners at the same time; `states_per_s`: live states that each is sent."""
+        self._database = database
+        self._most = most
+        self._sampler = Sampler(database, states_per_s)
+        self._listeners: set[Listener] = set()
+        self._reading: list[asyncio.Task[None]] = []
+        self._begins = asyncio.Lock()
+        self._last_event_id = 0
+        self._stopped = False
+
+    @asynccontextmanager
+    async def listening(self, only: Only | None) -> AsyncIterator[Listener]:
+        """Somebody who listens for the length of the block, and is told all that happens in it.
+
+        Raises StreamFullError and DatabaseUnavailableError.
+        """
+        if self._stopped:
+            raise StreamFullError("this service is about to stop")
+        if len(self._listeners) >= self._most:
+            raise StreamFullError(f"{self._most} clients listen to this process already")
+        listener = Listener(only)
+        self._listeners.add(listener)
+        _log.debug("somebody listens", listeners=len(self._listeners))
+        try:
+            async with self._begins:
+                if not self._reading:
+                    await self._begin_reading()
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+            if not self._listeners:
+                self._end_reading()
+            _log.debug("somebody listens no more", listeners=len(self._listeners))
+
+    def stop(self) -> None:
+        """End every stream, and let none begin."""
+        self._stopped = True
+        for listener in self._listeners:
+            listener.end("stopped")
+
+    async def _begin_reading(self) -> None:
+        async with self._database.connection() as connection:
+            self._last_event_id = await queries.newest_event(connection)
+        self._sampler.begin()
+        rounds = (self._tell_events, self._tell_states)
+        self._reading = [asyncio.create_task(_repeat(each)) for each in rounds]
+
+    def _end_reading(self) -> None:
+        for task in self._reading:
+            task.cancel()
+        self._reading = []
+
+    async def _tell_events(self) -> float:
+        """Tell what happened since the last time; when to look again, seconds."""
+        async with self._database.connection() as connection:
+            events = await events_after(connection, self._last_event_id, _PAGE)
+        for event in events:
+            await self._tell(event_message(event), "states", event.id)
+            self._last_event_id = event.id
+        return _POLL_S if len(events) < _PAGE else 0
+
+    async def _tell_states(self) -> float:
+        if all(listener.only == "anomalies" for listener in self._listeners):
+            return _POLL_S
+        messages, took_s = await self._sampler.round()
+        for message in messages:
+            await self._tell(message, "anomalies")
+        return max(_POLL_S, _SPARE * took_s)
+
+    async def _tell(self, message: bytes, not_for: Only, event_id: int = 0) -> None:
+        """Hand a message out, and wait for those that are behind, or drop them."""
+        for listener in self._listeners:
+            if listener.only != not_for and not listener.over.done():
+                listener.put(message, event_id)
+        for _ in range(round(_PATIENCE_S / _LOOK_S)):
+            if not any(listener.behind for listener in self._listeners):
+                return
+            await asyncio.sleep(_LOOK_S)
+        for listener in self._listeners:
+            if listener.behind:
+                listener.end("dropped")
+                _log.info("a listener reads too slowly, and is dropped")
+
+
+def event_message(event: Numbered) -> bytes:
+    """An event as the stream sends it."""
+    return b"event: anomaly\nid: %d\ndata: %s\n\n" % (event.id, _encode(event.event))
+
+
+async def _repeat(work: Callable[[], Awaitable[float]]) -> None:
+    """For ever, with the pauses that it asks for."""
+    failing_s = _POLL_S
+    while True:
+        try:
+            pause_s = await work()
+            failing_s = _POLL_S
+        except DatabaseUnavailableError:  # requests tell of it already
+            pause_s = _POLL_S
+        except Exception:
+            pause_s = failing_s = min(failing_s * 2, _LONGEST_PAUSE_S)
+            _log.warning("the stream cannot be read", exc_info=True, again_in_s=pause_s)
+        await asyncio.sleep(pause_s)

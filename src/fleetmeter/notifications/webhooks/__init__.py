@@ -1,0 +1,1 @@
+"""Webhooks: signed messages about anomalies, delivered in order and at least once."""

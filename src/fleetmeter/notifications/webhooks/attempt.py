@@ -1,0 +1,153 @@
+"""One attempt to send one message to a webhook: to a checked address, within a bounded time."""
+
+import asyncio
+import logging
+import ssl
+from contextlib import suppress
+from http import HTTPStatus
+from time import time
+
+import httpx
+import msgspec
+
+from fleetmeter import __version__
+from fleetmeter.networks import Address, Networks
+from fleetmeter.notifications.webhooks.addresses import (
+    ForbiddenAddressError,
+    UnresolvedError,
+    addresses_of,
+)
+from fleetmeter.notifications.webhooks.signing import headers
+
+TOTAL_S = 15.0
+"""Longest that an attempt takes, seconds."""
+
+_CONNECT_S = 5.0
+_MANNERS_S = 1.0
+"""How long the body of an answer is read: to close before can look like a fault to the receiver."""
+
+_MANNERS_BYTES = 4096
+_LONGEST_RETRY_AFTER_S = 3600
+
+_LOG_NOTHING = ("httpx", "httpcore")
+"""They log whole URLs, and some of those are secrets."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an attempt; an error is one line that can be shown."""
+
+    status: int | None = None
+    error: str | None = None
+    retry_after_s: float = 0.0
+    """What the receiver asks for, at least."""
+
+    @property
+    def gone(self) -> bool:
+        """It says that it wants no more messages."""
+        return self.status == HTTPStatus.GONE
+
+
+class Sender:
+    """Sends messages; no proxy, no redirect, certificates are verified."""
+
+    def __init__(self, networks: Networks, total_s: float = TOTAL_S) -> None:
+        for name in _LOG_NOTHING:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._networks = networks
+        self._total_s = total_s
+        self._client = httpx.AsyncClient(
+            trust_env=False,
+            verify=_trusted(),
+            follow_redirects=False,
+            timeout=httpx.Timeout(total_s, connect=_CONNECT_S),
+            # an address is checked for every message
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={
+                "user-agent": f"FleetMeter/{__version__}",
+                "accept-encoding": "identity",
+                "content-type": "application/json",
+            },
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    async def send(self, url: str, secret: str, message_id: str, body: bytes) -> Outcome:
+        """Send a message, signed. Never raises for what the receiver or the network does."""
+        signed = headers(secret, message_id, int(time()), body)
+        try:
+            async with asyncio.timeout(self._total_s):
+                return await self._send(httpx.URL(url), signed, body)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            connecting = isinstance(error, httpx.ConnectTimeout)
+            did = f"no connection within {_CONNECT_S:g} s" if connecting else "no answer in time"
+            return Outcome(error=did)
+        except (ForbiddenAddressError, UnresolvedError) as error:
+            return Outcome(error=str(error))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            return Outcome(error=_said(error))
+
+    async def _send(self, url: httpx.URL, signed: dict[str, str], body: bytes) -> Outcome:
+        port = url.port or (443 if url.scheme == "https" else 80)
+        addresses = await addresses_of(url.raw_host.decode(), port, self._networks)
+        for address in addresses[:-1]:
+            with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await self._send_to(address, url, signed, body)
+        return await self._send_to(addresses[-1], url, signed, body)
+
+    async def _send_to(
+        self, address: Address, url: httpx.URL, signed: dict[str, str], body: bytes
+    ) -> Outcome:
+        """To the very address that was checked; the name is for TLS and for the Host header."""
+        async with self._client.stream(
+            "POST",
+            url.copy_with(host=str(address)),
+            content=body,
+            headers={**signed, "host": url.netloc.decode()},
+            extensions={"sni_hostname": url.raw_host.decode()},
+        ) as answer:
+            with suppress(TimeoutError, httpx.HTTPError):
+                async with asyncio.timeout(_MANNERS_S):
+                    await _read_some(answer)
+            return _outcome(answer)
+
+
+async def _read_some(answer: httpx.Response) -> None:
+    size = 0
+    async for chunk in answer.aiter_raw():
+        size += len(chunk)
+        if size > _MANNERS_BYTES:
+            return
+
+
+def _outcome(answer: httpx.Response) -> Outcome:
+    if answer.is_success:
+        return Outcome(answer.status_code)
+    error = f"it answered {answer.status_code}{_phrase(answer.status_code)}"
+    if answer.is_redirect:
+        error += "; redirects are not followed: add the URL that it leads to"
+    retry_after = answer.headers.get("retry-after", "")
+    asked_s = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else 0
+    return Outcome(answer.status_code, error, float(min(asked_s, _LONGEST_RETRY_AFTER_S)))
+
+
+def _phrase(status: int) -> str:
+    """Ours: what the receiver says is not shown, or it could be used to look into networks."""
+    return f" {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else ""
+
+
+def _said(error: BaseException) -> str:
+    """The cause in one line, without anything that the receiver said."""
+    if isinstance(error, httpx.ConnectError):
+        return f"no connection: {str(error) or 'refused'}".splitlines()[0][:200]
+    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | OSError):
+        return "the connection broke before an answer in HTTP came"
+    return f"it cannot be sent ({type(error).__name__})"
+
+
+def _trusted() -> ssl.SSLContext:
+    """Certificates of Mozilla's list, and of the system (SSL_CERT_FILE)."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context

@@ -1,0 +1,151 @@
+"""Who is told: webhooks added, listed, tried and removed, as the command line does it."""
+
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+
+from fleetmeter.database.pool import translated
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.notifications.webhooks.addresses import addresses_of, check_url
+from fleetmeter.notifications.webhooks.attempt import Outcome, Sender
+from fleetmeter.notifications.webhooks.payloads import Format, test_payload
+from fleetmeter.notifications.webhooks.signing import new_secret
+from fleetmeter.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    AnyConnection = asyncpg.Connection[asyncpg.Record]
+
+MOST = 100
+"""Webhooks of a database."""
+
+
+class Added(msgspec.Struct):
+    """A new webhook; its secret is shown this once."""
+
+    id: int
+    secret: str
+
+
+class Listed(msgspec.Struct, kw_only=True):
+    """A webhook as it is shown: without its secret."""
+
+    id: int
+    url: str
+    format: Format
+    kinds: list[str] | None
+    created_at: datetime
+    last_event_id: int
+    last_success_at: datetime | None
+    failures: int
+    next_attempt_at: datetime
+    last_error: str | None
+    disabled_at: datetime | None
+    waiting: int
+    """Events that it has not been told; counted to 10,000."""
+
+    @property
+    def shown_url(self) -> str:
+        """Without its query, which may be a secret."""
+        parts = urlsplit(self.url)
+        return parts._replace(query="…" if parts.query else "").geturl()
+
+    @property
+    def state(self) -> str:
+        """In a few words."""
+        if self.disabled_at:
+            return f"disabled since {_time(self.disabled_at)}"
+        if self.failures:
+            times = "once" if self.failures == 1 else f"{self.failures} times in a row"
+            return f"failed {times}, next attempt {_time(self.next_attempt_at)}"
+        return f"last took one {_time(self.last_success_at)}" if self.last_success_at else "new"
+
+
+async def add(
+    url: str, settings: Settings, target: str, kinds: Sequence[str], format_: Format
+) -> Added:
+    """Tell `target` what happens from now on, of some kinds or (none given) of all.
+
+    Raises FleetMeterError when it may not be sent to, or is there already.
+    """
+    parts = urlsplit(check_url(target))
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    await addresses_of(parts.hostname or "", port, settings.webhook_networks)
+    secret = new_secret()
+    async with _connected(url) as connection:
+        if await queries.count_webhooks(connection) >= MOST:
+            raise FleetMeterError(f"there are {MOST} webhooks already; remove one first")
+        webhook_id = await queries.add_webhook(
+            connection,
+            url=target,
+            secret=secret,
+            format=format_,
+            kinds=sorted(set(kinds)) or None,
+        )
+    if webhook_id is None:
+        raise FleetMeterError("there is a webhook for this URL already; remove it first")
+    return Added(webhook_id, secret)
+
+
+async def all_webhooks(url: str) -> list[Listed]:
+    """All of them, oldest first."""
+    async with _connected(url) as connection:
+        return [Listed(**row) async for row in queries.webhooks(connection)]
+
+
+async def remove(url: str, which: str) -> None:
+    """Forget the webhook of an id or a URL. Raises FleetMeterError when there is none."""
+    webhook_id = int(which) if which.isdecimal() and len(which) < 19 else None
+    async with _connected(url) as connection:
+        removed = await queries.remove_webhook(connection, webhook_id=webhook_id, url=which)
+    if removed is None:
+        raise _unknown(which)
+
+
+async def enable(url: str, webhook_id: int, from_now: bool) -> None:
+    """Tell a webhook again, or at once. Raises FleetMeterError when there is none."""
+    async with _connected(url) as connection:
+        enabled = await queries.enable_webhook(connection, webhook_id=webhook_id, from_now=from_now)
+    if enabled is None:
+        raise _unknown(webhook_id)
+
+
+async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
+    """Send a test message from here. Raises FleetMeterError when there is no such webhook."""
+    async with _connected(url) as connection:
+        row = await queries.webhook(connection, webhook_id=webhook_id)
+    if row is None:
+        raise _unknown(webhook_id)
+    message_id = f"test-{token_hex(8)}"
+    body = test_payload(row["format"], message_id, datetime.now(UTC), settings.public_url)
+    sender = Sender(settings.webhook_networks)
+    try:
+        return await sender.send(row["url"], row["secret"], message_id, body)
+    finally:
+        await sender.close()
+
+
+@asynccontextmanager
+async def _connected(url: str) -> "AsyncIterator[AnyConnection]":
+    async with translated():
+        connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+def _unknown(which: str | int) -> FleetMeterError:
+    return FleetMeterError(f"there is no webhook {which}; fleetmeter webhook list shows all")
+
+
+def _time(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

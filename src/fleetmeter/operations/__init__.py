@@ -1,0 +1,1 @@
+"""Keeps the service and its database in shape."""

@@ -1,0 +1,95 @@
+"""The versions that are compared: each with databases of its own, copies of one that is in use."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import psutil
+
+from fleetmeter.errors import FleetMeterError
+from fleetmeter_benchmark.client import ask_all, request
+from fleetmeter_benchmark.fleet import meter_id, meter_of, vehicle_id
+from fleetmeter_benchmark.jobs import quiet, roll_up_earlier
+from fleetmeter_benchmark.options import Progress
+from fleetmeter_benchmark.processes import Running, Version, made_template, new_database, service
+
+_ASSIGNED_SINCE = "2020-01-01T00:00:00Z"
+_READINGS = ("vehicle_readings", "meter_readings", "readings")
+"""What `fleetmeter storage` calls history, in one version or another."""
+
+
+class Stored(msgspec.Struct, rename="camel"):
+    """A line of `fleetmeter storage --json`, as far as any version has it."""
+
+    relation: str
+    bytes: int
+    columnstore_rows: int | None = None
+    columnstore_bytes: int | None = None
+
+
+class _Storage(msgspec.Struct):
+    relations: list[Stored]
+
+
+class Contender:
+    """A version with a database to copy: its fleet is known, and its rollups are up to date."""
+
+    def __init__(self, version: Version, server_url: str, template: str, workers: int) -> None:
+        self.version = version
+        self._server_url = server_url
+        self._template = template
+        self._workers = workers
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """A copy of its database, dropped afterwards."""
+        async with new_database(self._server_url, self._template) as url:
+            yield url
+
+    @asynccontextmanager
+    async def running(self, url: str) -> AsyncIterator[Running]:
+        """Its service, on a database."""
+        async with service(url, self._workers, self.version) as running:
+            yield running
+
+    async def history(self, url: str) -> list[Stored]:
+        """What `fleetmeter storage` says of the readings. Raises FleetMeterError."""
+        said = await self.version.run(url, "storage", "--json")
+        relations = msgspec.json.decode(said, type=_Storage).relations
+        history = [each for each in relations if each.relation in _READINGS]
+        if not history:
+            names = ", ".join(each.relation for each in relations)
+            raise FleetMeterError(f"{self.version.name}: none of these are readings: {names}")
+        return history
+
+
+@asynccontextmanager
+async def prepared(
+    version: Version,
+    server_url: str,
+    database: psutil.Process | None,
+    vehicles: int,
+    workers: int,
+    progress: Progress,
+) -> AsyncIterator[Contender]:
+    """A version whose database knows so many vehicles and their meters. Raises FleetMeterError."""
+    name = f"the fleet of {version.name}"
+    progress(name, 0, 3)
+    async with new_database(server_url) as url:
+        async with service(url, workers, version) as running:
+            await roll_up_earlier(url, running)
+            progress(name, 1, 3)
+            await ask_all(running.target, map(_assignment, range(vehicles)))
+            progress(name, 2, 3)
+            await quiet([running.process], database)
+        template = await made_template(server_url, url)
+        progress(name, 3, 3)
+        yield Contender(version, server_url, template, workers)
+
+
+def _assignment(number: int) -> bytes:
+    return request(
+        "PUT",
+        f"/v1/vehicles/{vehicle_id(number)}/meter",
+        {"meterId": meter_id(meter_of(number)), "since": _ASSIGNED_SINCE},
+    )

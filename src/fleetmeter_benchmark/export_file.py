@@ -1,0 +1,197 @@
+"""How fast history is exported by HTTP, and that it takes no more memory when there is more of it.
+
+The database writes a few days of a fleet by SQL; where it has a columnstore, all days but the
+newest are in it. A client asks a running service for a tenth of the time and then for all of it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from time import perf_counter
+from urllib.parse import urlencode
+
+import msgspec
+import psutil
+
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.files.exports.encode import Format
+from fleetmeter.files.exports.parquet import ParquetMissingError, require_parquet
+from fleetmeter_benchmark.client import Client
+from fleetmeter_benchmark.file_results import SAMPLE_S, Moved, compared, grown
+from fleetmeter_benchmark.history import History, empty_history
+from fleetmeter_benchmark.options import Options, Progress
+from fleetmeter_benchmark.processes import Running, Usage, service
+
+_DAY = timedelta(days=1)
+_SPAN = 3 * _DAY
+"""What the readings fill at most, unless a reading a minute fills more."""
+
+_STEPS = [timedelta(minutes=m) for m in (60, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)]
+"""Between the readings of a device: history is written by the hour."""
+
+_NAMES: dict[Format, str] = {"csv": "CSV", "parquet": "Parquet"}
+_TELL_LINES = 100_000
+_TAIL_BYTES = 16 * 1024 * 1024
+"""Kept of the end of a Parquet file, which says how many readings it has."""
+
+
+async def measure(
+    server_url: str, database: psutil.Process | None, options: Options, progress: Progress
+) -> list[Moved]:
+    """The lines of each format. Raises FleetMeterError when a file has not every reading."""
+    times = max(1, options.exported * options.readings // options.devices)
+    every = next((step for step in _STEPS if step * times <= _SPAN), _STEPS[-1])
+    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+    start = midnight - ((every * times) // _DAY + 2) * _DAY
+    async with empty_history(server_url, options.devices // 2, progress) as history:
+        await history.fill("export: history", start, start + every * times, every)
+        await history.finish("export: rollups", start + every * times, account=False)
+        exporting = _Exporting(history, database, options.workers, progress)
+        exporting.windows = [
+            (2 * history.devices * some, start, start + every * some)
+            for some in (max(1, times // 10), times)
+        ]
+        note = await _to_columnstore(history)
+        lines = await exporting.lines("csv")
+        try:
+            require_parquet()
+        except ParquetMissingError as error:
+            note = f"{note} Not measured: {error}.".strip()
+        else:
+            csv = lines[-1]
+            small, whole = await exporting.lines("parquet")
+            lines += [small, compared(whole, csv.scenario, csv.rate)]
+    return [*lines[:-1], msgspec.structs.replace(lines[-1], note=note)]
+
+
+async def _to_columnstore(history: History) -> str:
+    """Convert all days but the newest; what can be said of it."""
+    if not history.rolls_up:
+        return ""
+    chunks = await history.connection.fetch(_CHUNKS)
+    old = [chunk for chunk, newest in chunks if not newest]
+    for chunk in old:
+        await history.connection.execute(_CONVERT, chunk)
+    return f"Of the exported history, {len(old)} of {len(chunks)} chunks are in the columnstore."
+
+
+class _Exporting:
+    """Asks for files and takes the time."""
+
+    windows: list[tuple[int, datetime, datetime]]
+    """How many readings, from when, to when."""
+
+    def __init__(
+        self, history: History, database: psutil.Process | None, workers: int, progress: Progress
+    ) -> None:
+        self._url = history.url
+        self._database = database
+        self._workers = workers
+        self._progress = progress
+
+    async def lines(self, format_: Format) -> list[Moved]:
+        """A tenth and the whole, from one service."""
+        async with service(self._url, self._workers) as running:
+            small, whole = [await self._line(running, format_, *each) for each in self.windows]
+        return grown(small, whole)
+
+    async def _line(
+        self, running: Running, format_: Format, readings: int, start: datetime, end: datetime
+    ) -> Moved:
+        name = f"export {_NAMES[format_]}, {readings:,}"
+        self._progress(name, 0, readings)
+        query = urlencode({"format": format_, "from": _rfc3339(start), "to": _rfc3339(end)})
+        wire = f"GET /v1/export?{query} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+
+        def tell(lines: int) -> None:
+            self._progress(name, min(lines, readings), readings)
+
+        target = running.target
+        async with (
+            Usage(self._database) as database,
+            Usage(running.process, SAMPLE_S) as used,
+            _Download(target, None if format_ == "parquet" else tell) as download,
+        ):
+            started = perf_counter()
+            try:
+                answer = await download.send(wire)
+            except OSError as error:
+                raise FleetMeterError(f"{name}: the export was cut: {error}") from error
+            seconds = perf_counter() - started
+        if answer.status != 200:
+            raise FleetMeterError(f"{name}: {answer.status}, {download.tail.decode()}")
+        found = download.lines - 1 if format_ == "csv" else _parquet_readings(download.tail)
+        if found != readings:
+            raise FleetMeterError(
+                f"{name}: the file has {found:,} readings; {readings - found:,} are MISSING"
+            )
+        self._progress(name, readings, readings)
+        million = readings / 1_000_000
+        return Moved(
+            scenario=name,
+            readings=readings,
+            bytes=download.bytes,
+            rate=readings / seconds,
+            rss_mib=max(used.rss_mib, default=0.0),
+            process_cpu_s=used.cpu_s / million,
+            database_cpu_s=database.cpu_s / million if self._database else None,
+        )
+
+
+def _rfc3339(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+class _Download(Client):
+    """Counts what comes, and lets go of it."""
+
+    def __init__(self, target: str, tell: Callable[[int], None] | None) -> None:
+        """`tell`: told the lines so far, where there are lines; otherwise the end is kept."""
+        host, _, port = target.rpartition(":")
+        super().__init__(host, int(port))
+        self.bytes = self.lines = 0
+        self._tell = tell
+        self._told = 0
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+        self._keep_bytes = _TAIL_BYTES if tell is None else 0
+
+    @property
+    def tail(self) -> bytes:
+        """The last of it, one piece at least."""
+        return b"".join(self._kept)
+
+    def on_body(self, body: bytes) -> None:
+        self.bytes += len(body)
+        self._kept.append(body)
+        self._kept_bytes += len(body)
+        while self._kept_bytes - len(self._kept[0]) > self._keep_bytes:
+            self._kept_bytes -= len(self._kept.popleft())
+        if self._tell is not None:
+            self.lines += body.count(b"\n")
+            if self.lines >= self._told + _TELL_LINES:
+                self._told = self.lines
+                self._tell(self.lines)
+
+
+def _parquet_readings(tail: bytes) -> int:
+    """How many a file has, by its end."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        readings: int = parquet.read_metadata(pyarrow.BufferReader(tail)).num_rows
+    except pyarrow.ArrowInvalid as error:
+        raise FleetMeterError(f"the export is no whole Parquet file: {error}") from error
+    return readings
+
+
+_CHUNKS = """
+select
+    format('%I.%I', chunk_schema, chunk_name),
+    range_end = max(range_end) over ()
+from timescaledb_information.chunks
+where hypertable_name = 'readings'
+"""
+
+_CONVERT = "call convert_to_columnstore($1::text::regclass)"

@@ -1,0 +1,313 @@
+"""The scenarios of ingest: each on a fresh database, with a service of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+import psutil
+
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.settings import Settings
+from fleetmeter_benchmark.fleet import AGES, FRESH, STEP, Age, Traffic
+from fleetmeter_benchmark.ingest_result import Measured, quantile
+from fleetmeter_benchmark.jobs import roll_up_earlier
+from fleetmeter_benchmark.load import WARM_UP, Job
+from fleetmeter_benchmark.options import Options, Progress
+from fleetmeter_benchmark.processes import (
+    SAMPLE_S,
+    Running,
+    Usage,
+    empty_handler,
+    fresh_database,
+    load,
+    service,
+    stored,
+)
+
+_IN_FLIGHT = 40_000
+"""Readings that the clients of a closed loop wait for together."""
+
+SINGLE_CONNECTIONS = 64
+_KNOWN = 1_000_000
+"""Devices that a service knows at most, and a hundred for each that sends otherwise."""
+
+_LONGEST = timedelta(minutes=4)
+"""Of data time: what is newer is fresh, whatever the minute of the hour."""
+
+
+def bulk_job(options: Options, batch: int, age: Age = FRESH) -> Job:
+    """Requests of so many readings, as fast as answers come."""
+    traffic = Traffic(
+        devices=options.devices,
+        groups=_IN_FLIGHT // batch,
+        batch=batch,
+        start=datetime.now(UTC),
+    )
+    return _aged(Job(target="", traffic=traffic, readings=options.readings), age)
+
+
+def singles_job(options: Options, age: Age = FRESH) -> Job:
+    """A reading a request, as fast as answers come."""
+    job = bulk_job(options, 1000)
+    return _aged(
+        msgspec.structs.replace(
+            job,
+            traffic=msgspec.structs.replace(job.traffic, groups=SINGLE_CONNECTIONS, batch=1),
+            readings=max(options.readings // 20, 4 * options.devices),
+        ),
+        age,
+    )
+
+
+def _paced(job: Job, *, rate: float, seconds: float, connections: int) -> Job:
+    """The same at a steady rate."""
+    return _aged(
+        msgspec.structs.replace(job, rate=rate, seconds=seconds, connections=connections), FRESH
+    )
+
+
+def _aged(job: Job, age: Age) -> Job:
+    """The same, so that its last reading is of that age when it is sent, or not much older."""
+    start = datetime.now(UTC) - age.ago - _lead(job)
+    return msgspec.structs.replace(
+        job, traffic=msgspec.structs.replace(job.traffic, start=start.replace(microsecond=0))
+    )
+
+
+def _lead(job: Job) -> timedelta:
+    """How old its first reading must be when it is sent, so that none is of the future."""
+    readings = job.rate * job.seconds * (1 + WARM_UP) if job.rate else job.readings
+    span = readings / job.traffic.devices * STEP
+    return max(span - timedelta(seconds=job.seconds), timedelta(0))
+
+
+def at(job: Job, running: Running) -> Job:
+    """The same for a server that runs."""
+    return msgspec.structs.replace(job, target=running.target)
+
+
+class Ingest:
+    """Measures one scenario after another, each once."""
+
+    def __init__(
+        self,
+        server_url: str,
+        database: psutil.Process | None,
+        settings: Settings,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        """`database`: the server's process, when it runs on this machine."""
+        self._server_url = server_url
+        self._database = database
+        self._settings = settings
+        self._options = options
+        self._progress = progress
+        self._done: dict[str, Measured] = {}
+
+    @property
+    def lines(self) -> list[Measured]:
+        """What has been measured, in that order."""
+        return list(self._done.values())
+
+    async def measure(self, scenario: str) -> None:
+        """One of the scenarios of ingest, and what it is compared with."""
+        await getattr(self, f"_measure_{scenario}")()
+
+    async def _measure_bulk(self) -> None:
+        for batch in (1000, 5000):
+            await self._limit(batch)
+            await self.bulk(batch)
+
+    async def _limit(self, batch: int) -> Measured:
+        """The same rows through bare asyncpg, with as many connections as there are writers."""
+        name = f"limit, batches of {batch:,}"
+        if name not in self._done:
+            job = msgspec.structs.replace(
+                bulk_job(self._options, batch),
+                transaction=self._settings.commit_readings,
+                connections=min(
+                    self._settings.writers * self._options.workers, _IN_FLIGHT // batch
+                ),
+            )
+            async with fresh_database(self._server_url, self._options.devices) as url:
+                await self._measure(name, url, msgspec.structs.replace(job, target=url))
+        return self._done[name]
+
+    async def bulk(self, batch: int) -> Measured:
+        """What requests of so many readings reach; measured once."""
+        name = f"bulk, batches of {batch:,}"
+        if name not in self._done:
+            limit = await self._limit(batch)
+            await self._on_service(name, bulk_job(self._options, batch), limit)
+        return self._done[name]
+
+    async def singles(self) -> Measured:
+        """What a reading a request reaches; measured once."""
+        name = f"singles, {SINGLE_CONNECTIONS} connections"
+        if name not in self._done:
+            job = singles_job(self._options)
+            async with empty_handler() as running:
+                empty = await self._measure(
+                    f"empty handler, {SINGLE_CONNECTIONS} connections",
+                    "",
+                    at(job, running),
+                    running.process,
+                )
+            await self._on_service(name, job, empty)
+        return self._done[name]
+
+    async def _measure_formats(self) -> None:
+        bulk = await self.bulk(5000)
+        job = bulk_job(self._options, 5000)
+        for name, traffic in (
+            ("NDJSON", msgspec.structs.replace(job.traffic, format="ndjson")),
+            ("MessagePack", msgspec.structs.replace(job.traffic, format="msgpack")),
+            ("JSON, gzip", msgspec.structs.replace(job.traffic, encoding="gzip")),
+        ):
+            varied = msgspec.structs.replace(job, traffic=traffic)
+            await self._on_service(f"{name}, batches of 5,000", varied, bulk)
+
+    async def _measure_singles(self) -> None:
+        await self.singles()
+
+    async def _measure_ages(self) -> None:
+        bulk, singles = await self.bulk(5000), await self.singles()
+        for age in AGES[1:]:
+            job = bulk_job(self._options, 5000, age)
+            await self._on_service(f"bulk, {age.name}, batches of 5,000", job, bulk)
+            job = singles_job(self._options, age)
+            await self._on_service(f"singles, {age.name}", job, singles)
+
+    async def _measure_resend(self) -> None:
+        bulk = await self.bulk(1000)
+        job = bulk_job(self._options, 1000)
+        async with self._running() as (url, running):
+            await load(at(job, running), lambda _: None)
+            await self._measure("resend", url, at(job, running), running.process, bulk)
+
+    async def _measure_late(self) -> None:
+        bulk = await self.bulk(1000)
+        for share in (0.01, 0.2):
+            job = bulk_job(self._options, 1000)
+            traffic = msgspec.structs.replace(job.traffic, late=share)
+            varied = msgspec.structs.replace(job, traffic=traffic)
+            await self._on_service(f"{share:.0%} late", varied, bulk)
+
+    async def _measure_overload(self) -> None:
+        bulk = await self.bulk(1000)
+        seconds = self._options.seconds
+        job = _paced(
+            bulk_job(self._options, 1000), rate=3 * bulk.rate, seconds=seconds, connections=400
+        )
+        await self._on_service("overload, 3 × bulk", job, bulk)
+
+    async def _measure_latency(self) -> None:
+        await self._half_load("half load, batches of 1,000", self._options.seconds)
+        if (singles := self._done.get(f"singles, {SINGLE_CONNECTIONS} connections")) is not None:
+            job = _paced(
+                singles_job(self._options),
+                rate=singles.rate / 2,
+                seconds=self._options.seconds,
+                connections=SINGLE_CONNECTIONS,
+            )
+            await self._on_service("half load, singles", job, singles)
+
+    async def _measure_known(self) -> None:
+        known = min(100 * self._options.devices, _KNOWN)
+        options = msgspec.structs.replace(self._options, devices=known, readings=2 * known)
+        job = bulk_job(options, 5000)
+        async with self._running(known) as (url, running):
+            name = f"{known:,} known devices, batches of 5,000"
+            await self._measure(name, url, at(job, running), running.process)
+
+    async def _measure_soak(self) -> None:
+        seconds = self._options.soak_s
+        await self._half_load(f"soak at half load, {seconds:.0f} s", seconds)
+
+    async def _half_load(self, name: str, seconds: float) -> None:
+        bulk = await self.bulk(1000)
+        job = bulk_job(self._options, 1000)
+        paced = _paced(job, rate=bulk.rate / 2, seconds=seconds, connections=100)
+        await self._on_service(name, paced, bulk)
+
+    @asynccontextmanager
+    async def _running(self, devices: int = 0) -> AsyncIterator[tuple[str, Running]]:
+        async with (
+            fresh_database(self._server_url, devices or self._options.devices) as url,
+            service(url, self._options.workers) as running,
+        ):
+            await roll_up_earlier(url, running)
+            yield url, running
+
+    async def _on_service(self, name: str, job: Job, compared: Measured) -> None:
+        async with self._running() as (url, running):
+            await self._measure(name, url, at(job, running), running.process, compared)
+
+    async def _measure(
+        self,
+        name: str,
+        url: str,
+        job: Job,
+        process: psutil.Process | None = None,
+        compared: Measured | None = None,
+    ) -> Measured:
+        before = await stored(url) if url else 0
+        database = self._database if url else None
+        line, _, accepted = await measure_load(name, job, process, database, self._progress)
+        missing = before + accepted - await stored(url) if url else 0
+        self._done[name] = msgspec.structs.replace(
+            line,
+            compared_with=compared.scenario if compared else "",
+            ratio=line.rate / compared.rate if compared else None,
+            missing=max(missing, 0),
+            unacknowledged=max(-missing, 0),
+        )
+        return self._done[name]
+
+
+class Loaded(NamedTuple):
+    """What a load came to; how many readings were acknowledged, and how many of them as new."""
+
+    line: Measured
+    handled: int
+    accepted: int
+
+
+async def measure_load(
+    name: str,
+    job: Job,
+    service_process: psutil.Process | None,
+    database_process: psutil.Process | None,
+    progress: Progress,
+) -> Loaded:
+    """Do a job and see what the processes use. Raises FleetMeterError."""
+    if _lead(job) > _LONGEST:
+        raise FleetMeterError(
+            f"{name}: so many readings of {job.traffic.devices:,} devices reach more than "
+            f"{_LONGEST.total_seconds() / 60:g} minutes back; take more devices or fewer readings"
+        )
+    total = round(job.rate * job.seconds) if job.rate else job.readings
+    progress(name, 0, total)
+    async with Usage(service_process) as used, Usage(database_process) as database:
+        result = await load(job, lambda done: progress(name, done, total))
+    if not result.latencies_ms:
+        raise FleetMeterError(f"{name}: nothing was acknowledged: {result.answers}")
+    progress(name, total, total)
+    million = result.handled / 1_000_000
+    per_minute = round(60 / SAMPLE_S)
+    line = Measured(
+        scenario=name,
+        rate=result.readings / result.seconds,
+        p50_ms=quantile(result, 50),
+        p99_ms=quantile(result, 99),
+        answers=result.answers,
+        rss_mib=max(used.rss_mib, default=0.0),
+        rss_by_minute_mib=used.rss_mib[per_minute - 1 :: per_minute],
+        service_cpu_s=used.cpu_s / million,
+        database_cpu_s=database.cpu_s / million if database_process else None,
+        load_cpu_s=result.cpu_s / result.readings * 1_000_000,
+    )
+    return Loaded(line, result.handled, result.accepted)

@@ -1,0 +1,132 @@
+"""The database's own jobs: paused while we measure, and run when we say so.
+
+Where there is TimescaleDB, whatever its tables are called; nothing is done elsewhere.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import psutil
+
+from fleetmeter_benchmark.client import ask, client_of, request
+from fleetmeter_benchmark.fleet import rfc3339
+from fleetmeter_benchmark.processes import Running, Usage
+
+_ATTEMPTS = 60
+"""How often a job is tried, a second apart, that meets one of the database's or the service's."""
+
+_EARLIER_MINUTES = 2 * 24 * 60
+_QUIET_SHARE = 0.1
+"""Of a core: what a service and its database take that have nothing to do is less."""
+
+_QUIET_S = 6
+"""Longer than the service waits between the turns of its own jobs."""
+
+_LONGEST_S = 900
+
+
+async def pause_jobs(url: str) -> bool:
+    """Keep a database from refreshing, packing and dropping by itself; False: it never does."""
+    async with connected(url) as connection:
+        has_jobs: bool = await connection.fetchval(
+            "select exists (select from pg_extension where extname = 'timescaledb')"
+        )
+        if has_jobs:
+            await connection.execute(_PAUSE_JOBS)
+        return has_jobs
+
+
+async def refresh_rollups(url: str) -> None:
+    """Roll up what the policies would, in the order in which they were made."""
+    await _run_jobs(url, "%refresh%")
+
+
+async def convert_to_columnstore(url: str) -> None:
+    """Convert what the policies would."""
+    await _run_jobs(url, "%compression%")
+
+
+async def roll_up_earlier(url: str, running: Running) -> None:
+    """Bring a database into the state of one that is in use: its rollups have come up to now.
+
+    They do with readings of two devices of the last two days, which nothing else is measured by.
+    """
+    if not await pause_jobs(url):
+        return
+    now = datetime.now(UTC)
+    readings = [
+        device | {"timestamp": rfc3339(now - minutes * timedelta(minutes=1))}
+        for minutes in reversed(range(_EARLIER_MINUTES))
+        for device in _DEVICES
+    ]
+    async with client_of(running.target) as client:
+        await ask(client, request("POST", "/v1/ingest", readings))
+    await refresh_rollups(url)
+
+
+_DEVICES = (
+    {"vehicleId": "EV-earlier", "soc": 50, "kwhDeliveredDc": 0.1, "batteryTemp": 20},
+    {"meterId": "MTR-earlier", "kwhConsumedAc": 0.1, "voltage": 230},
+)
+
+
+async def quiet(services: Sequence[psutil.Process], database: psutil.Process | None) -> None:
+    """Wait until they have had nothing to do for some seconds, or for a quarter of an hour."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + _LONGEST_S
+    seconds = 0
+    while seconds < _QUIET_S and loop.time() < ends:
+        async with AsyncExitStack() as stack:
+            usages = [
+                await stack.enter_async_context(Usage(each)) for each in (*services, database)
+            ]
+            await asyncio.sleep(1)
+        used_s = sum(usage.cpu_s for usage in usages)
+        seconds = seconds + 1 if used_s < _QUIET_SHARE else 0
+
+
+async def _run_jobs(url: str, name: str) -> None:
+    async with connected(url) as connection:
+        if not await connection.fetchval("select to_regclass('timescaledb_information.jobs')"):
+            return
+        for (job,) in await connection.fetch(_JOBS, name):
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    await connection.execute(f"call run_job({job})")
+                    break
+                except asyncpg.ObjectNotInPrerequisiteStateError:
+                    # one that had started before it could be paused holds the same hours
+                    if attempt == _ATTEMPTS:
+                        raise
+                    await asyncio.sleep(1)
+
+
+@asynccontextmanager
+async def connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A connection to a database, for the length of the block."""
+    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+# A refresh of the database's own would collide with ours, or work while we measure.
+_PAUSE_JOBS = """
+select alter_job(job_id, scheduled => false)
+from timescaledb_information.jobs
+where proc_name like 'policy\\_%'
+    and hypertable_name is not null
+"""
+
+_JOBS = """
+select job_id
+from timescaledb_information.jobs
+where proc_name like 'policy\\_%'
+    and proc_name like $1
+    and hypertable_name is not null
+order by job_id
+"""

@@ -1,0 +1,289 @@
+"""What a benchmark starts, each a process of its own, and what they use."""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+import psutil
+
+from fleetmeter.database.migrations import migrate
+from fleetmeter.errors import FleetMeterError
+from fleetmeter_benchmark.load import Job, Result
+
+SAMPLE_S = 0.5
+_LONGEST_LINE = 1 << 28
+"""Bytes: a Result has the latency of every request."""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """An installation of FleetMeter, and how its command line is started."""
+
+    name: str
+    python: str = sys.executable
+    environ: dict[str, str] = {}
+    """What differs from the environment of this process."""
+
+    folder: Path | None = None
+    """Where it is started, when not here."""
+
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
+        """What its processes have, with what differs for one of them."""
+        return os.environ | self.environ | more
+
+    async def start(
+        self,
+        arguments: Sequence[str],
+        environ: dict[str, str],
+        *,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> asyncio.subprocess.Process:
+        """Start its Python, with more in its environment."""
+        return await asyncio.create_subprocess_exec(
+            self.python,
+            *arguments,
+            env=self.environment(environ),
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+    async def run(self, url: str, *arguments: str) -> bytes:
+        """What a command says on standard output, on a database. Raises FleetMeterError."""
+        process = await self.start(
+            ["-m", "fleetmeter", *arguments],
+            {"FLEETMETER_DATABASE_URL": url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, error = await process.communicate()
+        if process.returncode:
+            text = (error or said).decode(errors="replace").strip()
+            raise FleetMeterError(f"{self.name}: fleetmeter {arguments[0]} failed: {text}")
+        return said
+
+
+THIS = Version("this version")
+
+
+class Running(msgspec.Struct):
+    """A server that answers HTTP."""
+
+    target: str
+    process: psutil.Process
+
+
+@asynccontextmanager
+async def new_database(server_url: str, template: str | None = None) -> AsyncIterator[str]:
+    """A database, empty or a copy of another, dropped afterwards."""
+    name = f"fleetmeter_bench_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(
+            f"create database {name}" + (f" template {template}" if template else "")
+        )
+        try:
+            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+        finally:
+            await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+async def made_template(server_url: str, url: str) -> str:
+    """The name of a database that nobody can connect to any more, so that it can be copied."""
+    name = urlsplit(url).path.removeprefix("/")
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"alter database {name} allow_connections false")
+        await admin.execute(_DISCONNECT, name)
+        while await admin.fetchval(_CONNECTED, name):  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.1)
+        return name
+    finally:
+        await admin.close()
+
+
+# also a worker that a database's own jobs wait in
+_DISCONNECT = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
+_CONNECTED = "select count(*) from pg_stat_activity where datname = $1"
+
+
+@asynccontextmanager
+async def fresh_database(server_url: str, devices: int) -> AsyncIterator[str]:
+    """A migrated database with every vehicle assigned to its meter, dropped afterwards."""
+    async with new_database(server_url) as url:
+        await migrate(url, retention_days=400)
+        connection = await asyncpg.connect(url)
+        await connection.execute(_ASSIGN, devices // 2)
+        await connection.close()
+        yield url
+
+
+_ASSIGN = """
+insert into assignments (vehicle, since, meter, restamped_at)
+select
+    number_device('vehicle', 'EV-' || lpad(number::text, 6, '0')),
+    '2000-01-01 00:00:00+00',
+    number_device('meter', 'MTR-' || lpad(number::text, 6, '0')),
+    now()
+from generate_series(0, $1::integer - 1) as number
+"""
+
+
+async def stored(url: str) -> int:
+    """Readings in history."""
+    connection = await asyncpg.connect(url)
+    try:
+        count: int = await connection.fetchval("select count(*) from readings")
+        return count
+    finally:
+        await connection.close()
+
+
+async def database_process(server_url: str) -> psutil.Process | None:
+    """The server's first process, when it runs on this machine."""
+    connection = await asyncpg.connect(server_url)
+    try:
+        with suppress(psutil.Error):
+            backend = psutil.Process(await connection.fetchval("select pg_backend_pid()"))
+            if backend.name() == "postgres" and (server := backend.parent()) is not None:
+                return server
+        return None
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def service(url: str, workers: int, version: Version = THIS) -> AsyncIterator[Running]:
+    """`fleetmeter serve` on a database, with the settings of this environment."""
+    settings = {
+        "FLEETMETER_DATABASE_URL": url,
+        "FLEETMETER_HOST": "127.0.0.1",
+        "FLEETMETER_PORT": "0",
+        "FLEETMETER_LOG_FORMAT": "json",
+        "FLEETMETER_LOG_LEVEL": "info",
+    }
+    command = ["-m", "fleetmeter", "serve", "--workers", str(workers)]
+    async with _server(command, settings, version) as running:
+        yield running
+
+
+@asynccontextmanager
+async def empty_handler() -> AsyncIterator[Running]:
+    """A Litestar handler that does nothing."""
+    async with _server(["-m", "fleetmeter_benchmark.baseline_app"], {}) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _server(
+    command: Sequence[str], environ: dict[str, str], version: Version = THIS
+) -> AsyncIterator[Running]:
+    """A Python process that logs JSON and tells its URL; stopped at the end of the block."""
+    process = await version.start(command, environ, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None  # noqa: S101 - it was asked for
+    log = process.stderr
+    last = b""
+    try:
+        while line := await log.readline():
+            last = line
+            if line.startswith(b"{") and (url := msgspec.json.decode(line).get("url")):
+                break
+        else:
+            said = last.decode(errors="replace").strip()
+            raise FleetMeterError(f"the benchmark's server ended ({version.name}): {said}")
+        reading = asyncio.create_task(_forward(log))
+        yield Running(urlsplit(url).netloc, psutil.Process(process.pid))
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+    await reading
+
+
+async def _forward(log: asyncio.StreamReader) -> None:
+    """What a server has to say while it is measured is worth seeing."""
+    while line := await log.readline():
+        sys.stderr.write(line.decode(errors="replace"))
+
+
+async def load(job: Job, progress: Callable[[int], None]) -> Result:
+    """Do a job in a process of its own; tells the progress in readings."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "fleetmeter_benchmark.load",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+    )
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+    try:
+        process.stdin.write(msgspec.json.encode(job))
+        process.stdin.close()
+        while line := await process.stdout.readline():
+            if line.startswith(b'{"done"'):
+                progress(msgspec.json.decode(line)["done"])
+            else:
+                return msgspec.json.decode(line, type=Result)
+        raise FleetMeterError("the benchmark's load failed; its message is above")
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+        await process.wait()
+
+
+class Usage:
+    """CPU and memory of a process and its children over the length of a block."""
+
+    def __init__(self, process: psutil.Process | None, every_s: float = SAMPLE_S) -> None:
+        """`every_s`: how often memory is looked at."""
+        self._process = process
+        self._every_s = every_s
+        self.cpu_s = 0.0
+        self.rss_mib: list[float] = []
+
+    async def __aenter__(self) -> "Usage":
+        self._before = self._cpu()
+        self._sampling = asyncio.create_task(self._sample())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._sampling.cancel()
+        self.cpu_s = self._cpu() - self._before
+
+    async def _sample(self) -> None:
+        while True:
+            total = 0
+            for process in self._tree():
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+            self.rss_mib.append(total / (1 << 20))
+            await asyncio.sleep(self._every_s)
+
+    def _tree(self) -> list[psutil.Process]:
+        if self._process is None:
+            return []
+        with suppress(psutil.NoSuchProcess):
+            return [self._process, *self._process.children(recursive=True)]
+        return []  # it has ended
+
+    def _cpu(self) -> float:
+        """Also of children that have ended, as far as their parent has waited for them."""
+        total = 0.0
+        for process in self._tree():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+                total += getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
+        return total

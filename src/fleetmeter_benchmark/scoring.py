@@ -1,0 +1,247 @@
+"""What of a simulated fleet's faults the rules found, how soon, and what was none. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from statistics import median
+
+import msgspec
+
+from fleetmeter.anomalies.evaluation.reader import floor_hour
+from fleetmeter.anomalies.model import Cause, Kind, Subject
+from fleetmeter_simulator.faults.kinds import KINDS, Acceptable, Charged, Fault
+
+HOUR = timedelta(hours=1)
+_SLACK = HOUR
+"""Hours are judged whole: what begins or ends within one may be told at its edge."""
+
+RECALL = PRECISION = 0.95
+CAUSES_RIGHT = 0.9
+DELAY = timedelta(hours=2)
+
+_CONSEQUENCES: dict[Kind, set[Kind]] = {
+    # the same loss, measured against what is expected and against itself
+    "efficiency_low": {"efficiency_drop"},
+    "efficiency_drop": {"efficiency_low"},
+    # a counter of the vehicle that is wrong is wrong against the meter as well
+    "soc_mismatch": {"efficiency_low", "efficiency_drop", "dc_exceeds_ac"},
+}
+"""What else is true of a vehicle that has a fault: neither right nor wrong when it is found."""
+
+_SILENT_INTERVALS = 30
+_FALLS = 4
+
+_EVIDENT_AFTER: dict[Kind, timedelta] = {
+    "site_silent": timedelta(minutes=30),
+    "voltage_out_of_range": timedelta(minutes=10),
+    "battery_hot": timedelta(minutes=10),
+    "clock_skew": timedelta(minutes=30),
+    "readings_refused": timedelta(minutes=60),
+}
+"""How long a fault must last, by the rules' defaults, before anybody can know."""
+
+_STANDBY_HOURS = 6
+
+_NAMES_CAUSES: frozenset[Kind] = frozenset({"dc_exceeds_ac", "power_implausible"})
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An anomaly that a rule opened."""
+
+    kind: Kind
+    subject: Subject
+    cause: Cause | None
+    started_at: datetime
+    detected_at: datetime
+    ended_at: datetime | None
+
+
+class Scored(msgspec.Struct, kw_only=True):
+    """One kind's line of the table."""
+
+    kind: Kind
+    faults: int
+    recalled: int
+    """Faults that an anomaly was opened for."""
+
+    anomalies: int
+    """That were opened, but for those that are true for another reason."""
+
+    right: int
+    """Of them, those that a fault explains."""
+
+    causes: int | None = None
+    """Faults that were found and have a cause; None: the rule names none."""
+
+    causes_right: int | None = None
+    delays_h: list[float]
+    """From when the evidence was complete to when the rule was sure, of each that was found."""
+
+    missed: list[str]
+    wrong: list[str]
+
+    @property
+    def recall(self) -> float:
+        """Of the faults, those that were found."""
+        return self.recalled / self.faults if self.faults else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Of what was found, that which is so."""
+        return self.right / self.anomalies if self.anomalies else 1.0
+
+    @property
+    def delay_h(self) -> float:
+        """The median, hours."""
+        return median(self.delays_h) if self.delays_h else 0.0
+
+    @property
+    def in_time(self) -> float:
+        """Of the faults that were found, those within two hours."""
+        hours = DELAY / HOUR
+        found = len(self.delays_h)
+        return sum(delay <= hours for delay in self.delays_h) / found if found else 1.0
+
+
+def score(
+    faults: Sequence[Fault],
+    acceptable: Sequence[Acceptable],
+    found: Sequence[Found],
+    intervals: Mapping[str, int],
+) -> list[Scored]:
+    """A line for each kind, in the order of the rules. `intervals`: seconds, by device."""
+    return [
+        _of_kind(kind, faults, acceptable, [one for one in found if one.kind == kind], intervals)
+        for kind in KINDS
+    ]
+
+
+def together(rounds: Iterable[Sequence[Scored]]) -> list[Scored]:
+    """Several fleets as one."""
+    return [_added(same) for same in zip(*rounds, strict=True)]
+
+
+def evident_at(fault: Fault, interval_s: int) -> datetime | None:
+    """When the evidence of a fault was complete; None: it never was long enough to be one.
+
+    By the rules' defaults, and by what the devices really did: a loss shows in what was charged.
+    """
+    match fault.kind:
+        case "standby_loss":
+            return next(_idle_hours(fault, _STANDBY_HOURS), None)
+        case "vehicle_silent" | "meter_silent":
+            return fault.start + _SILENT_INTERVALS * timedelta(seconds=interval_s)
+        case "efficiency_low" | "efficiency_drop":
+            return _first_charged(fault, lambda s: s.dc_kwh >= 5 and s.end - s.begin >= 2.5 * HOUR)
+        case "dc_exceeds_ac":
+            return _first_charged(fault, lambda session: session.dc_kwh >= 5)
+        case "power_implausible":
+            return _first_charged(fault, lambda session: session.dc_kwh >= 5)
+        case "soc_stuck" | "soc_scale":
+            return _first_charged(fault, lambda s: s.dc_kwh >= 6 and s.soc_gain >= 12)
+        case "register_unstable":
+            return fault.start + _FALLS * timedelta(minutes=fault.numbers["everyMin"])
+        case "soc_mismatch":
+            return _first_charged(fault, lambda session: session.soc_gain >= 20)
+        case "battery_cold_charging":
+            return _first_charged(fault, lambda session: session.end - session.begin >= HOUR / 4)
+        case _:
+            return fault.start + _EVIDENT_AFTER[fault.kind]
+
+
+def _first_charged(fault: Fault, enough: Callable[[Charged], bool]) -> datetime | None:
+    whole = (s for s in fault.charged if s.begin >= fault.start and s.end <= fault.end)
+    return next((session.end for session in whole if enough(session)), None)
+
+
+def _idle_hours(fault: Fault, needed: int) -> Iterator[datetime]:
+    """The end of the hour in which so many whole ones have passed without charging."""
+    hour = floor_hour(fault.start) + HOUR
+    idle = 0
+    while hour + HOUR <= fault.end:
+        if not any(s.begin < hour + HOUR and s.end > hour for s in fault.charged):
+            idle += 1
+        if idle >= needed:
+            yield hour + HOUR
+        hour += HOUR
+
+
+def _of_kind(
+    kind: Kind,
+    faults: Sequence[Fault],
+    acceptable: Sequence[Acceptable],
+    found: Sequence[Found],
+    intervals: Mapping[str, int],
+) -> Scored:
+    own = [fault for fault in faults if fault.kind == kind]
+    neutral = [
+        *(a for a in acceptable if a.kind == kind),
+        *(
+            Acceptable(kind, fault.subject, fault.start, fault.end, "")
+            for fault in faults
+            if kind in _CONSEQUENCES.get(fault.kind, ())
+        ),
+    ]
+    of_fault = [[one for one in found if _explains(fault, one)] for fault in own]
+    right = [one for one in found if any(_explains(fault, one) for fault in own)]
+    rest = [one for one in found if one not in right]
+    wrong = [one for one in rest if not any(_explains(a, one) for a in neutral)]
+    recalled = [(f, its) for f, its in zip(own, of_fault, strict=True) if its]
+    causes = [(f.cause, {one.cause for one in its}) for f, its in recalled if f.cause]
+    return Scored(
+        kind=kind,
+        faults=len(own),
+        recalled=len(recalled),
+        anomalies=len(right) + len(wrong),
+        right=len(right),
+        causes=len(causes) if kind in _NAMES_CAUSES else None,
+        causes_right=(
+            sum(cause in named for cause, named in causes) if kind in _NAMES_CAUSES else None
+        ),
+        delays_h=[
+            (min(one.detected_at for one in its) - at) / HOUR
+            for fault, its in recalled
+            if (at := evident_at(fault, intervals.get(fault.subject.device_id, 60))) is not None
+        ],
+        missed=[_told(f) for f, its in zip(own, of_fault, strict=True) if not its],
+        wrong=[_told(one) for one in wrong],
+    )
+
+
+def _explains(truth: Fault | Acceptable, one: Found) -> bool:
+    """Whether an anomaly is about this, at that time."""
+    return (
+        truth.subject == one.subject
+        and one.started_at <= truth.end + _SLACK
+        and (one.ended_at is None or one.ended_at >= truth.start - _SLACK)
+    )
+
+
+def _told(what: Fault | Found) -> str:
+    if isinstance(what, Found):
+        ended = f"{what.ended_at:%m-%d %H:%M}" if what.ended_at else "now"
+        return (
+            f"{what.subject.device_id} {what.started_at:%m-%d %H:%M} to {ended} {what.cause or ''}"
+        )
+    return (
+        f"{what.subject.device_id} {what.start:%m-%d %H:%M} to {what.end:%m-%d %H:%M} "
+        f"{what.variant or ''} {what.numbers}"
+    )
+
+
+def _added(same: Sequence[Scored]) -> Scored:
+    def known(name: str) -> int | None:
+        values = [getattr(line, name) for line in same]
+        return None if None in values else sum(values)
+
+    return Scored(
+        kind=same[0].kind,
+        faults=sum(line.faults for line in same),
+        recalled=sum(line.recalled for line in same),
+        anomalies=sum(line.anomalies for line in same),
+        right=sum(line.right for line in same),
+        causes=known("causes"),
+        causes_right=known("causes_right"),
+        delays_h=[delay for line in same for delay in line.delays_h],
+        missed=[told for line in same for told in line.missed],
+        wrong=[told for line in same for told in line.wrong],
+    )

@@ -1,0 +1,1 @@
+"""Sends readings to a running service, as devices do."""

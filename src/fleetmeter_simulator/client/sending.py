@@ -1,0 +1,231 @@
+"""Sends what arrives over several connections, each device's readings over the same one, in order.
+
+What is not acknowledged is sent again, so nothing is lost, and the service stores it once.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import Empty, Full, Queue
+from zlib import crc32
+
+import msgspec
+
+from fleetmeter.errors import FleetMeterError
+from fleetmeter_simulator.client.link import Arrival
+from fleetmeter_simulator.client.msgpack import CONTENT_TYPE, body
+from fleetmeter_simulator.client.service import Service, StoppedError
+from fleetmeter_simulator.client.setup import Setting
+
+_QUEUED = 2
+"""Batches that wait for a connection."""
+_STEP_S = 0.2
+
+
+class Tally(msgspec.Struct):
+    """What came of it."""
+
+    sent: int = 0
+    """Readings that were answered."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    again: int = 0
+    """Requests that had to be sent again."""
+
+    unsent: int = 0
+    """Readings that were not acknowledged when it was stopped."""
+
+    codes: Counter[str] = msgspec.field(default_factory=Counter)
+    """Rejections by code."""
+
+    example: str = ""
+    """What the service said of one of them."""
+
+    waiting: str = ""
+    """Why something is being sent again, now."""
+
+
+class _Rejection(msgspec.Struct):
+    code: str
+    detail: str
+
+
+class _Outcome(msgspec.Struct):
+    """What became of a request's readings; of one of which all were rejected, a problem says it."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[_Rejection] = []
+
+
+_outcome = msgspec.json.Decoder(_Outcome)
+
+
+class Sender:
+    """The connections."""
+
+    def __init__(self, url: str, connections: int, batch: int) -> None:
+        self.tally = Tally()
+        self._url = url
+        self._batch = batch
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._failed: Exception | None = None
+        self._queues: list[Queue[Sequence[Arrival] | None]] = [
+            Queue(_QUEUED) for _ in range(connections)
+        ]
+        self._share: dict[str, int] = {}
+
+    @contextmanager
+    def running(self) -> Iterator["Sender"]:
+        """Until the end of the block everything has been sent, or stop() was called.
+
+        Raises FleetMeterError when the service refuses what it is sent.
+        """
+        threads = [
+            threading.Thread(target=self._run, args=(queue,), daemon=True) for queue in self._queues
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+            for queue in self._queues:
+                self._put(queue, None)
+        except StoppedError:
+            pass
+        finally:
+            if not all(self._ends(thread) for thread in threads):
+                self._stop.set()
+            for thread in threads:
+                thread.join()
+            self._count_unsent()
+        if self._failed is not None:
+            raise self._failed
+
+    def stop(self) -> None:
+        """What is on its way is answered, nothing more is sent."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was."""
+        return self._stop.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless it is stopped. Raises StoppedError when it is."""
+        if self._stop.wait(seconds):
+            raise StoppedError
+
+    def announce(self, known: Iterable[list[Setting]]) -> None:
+        """Tell what is known of devices, such as their settings; what a list has, in its order.
+
+        Raises FleetMeterError, StoppedError.
+        """
+        count = len(self._queues)
+        settings = list(known)
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(self._announce, (settings[n::count] for n in range(count))))
+
+    def _announce(self, settings: Sequence[list[Setting]]) -> None:
+        service = self._service()
+        try:
+            for device in settings:
+                for method, path, document in device:
+                    if self.stopped:
+                        raise StoppedError
+                    service.put_json(method, path, document)
+        finally:
+            service.close()
+
+    def send(self, arrivals: Sequence[Arrival]) -> None:
+        """Hand over what has arrived; waits while the service is slower. Raises StoppedError."""
+        count = len(self._queues)
+        shares: list[list[Arrival]] = [[] for _ in range(count)]
+        known = self._share
+        for arrival in arrivals:
+            device_id = arrival[2][0]
+            share = known.get(device_id)
+            if share is None:
+                share = known[device_id] = crc32(device_id.encode()) % count
+            shares[share].append(arrival)
+        for at in range(0, max(map(len, shares), default=0), self._batch):
+            for queue, mine in zip(self._queues, shares, strict=True):
+                if batch := mine[at : at + self._batch]:
+                    self._put(queue, batch)
+
+    def _put(
+        self, queue: "Queue[Sequence[Arrival] | None]", batch: Sequence[Arrival] | None
+    ) -> None:
+        while not self._stop.is_set():
+            try:
+                queue.put(batch, timeout=_STEP_S)
+                return
+            except Full:
+                continue
+        self.tally.unsent += len(batch or ())
+        raise StoppedError
+
+    def _ends(self, thread: threading.Thread) -> bool:
+        while thread.is_alive() and not self._stop.is_set():
+            thread.join(_STEP_S)
+        return not thread.is_alive()
+
+    def _run(self, queue: "Queue[Sequence[Arrival] | None]") -> None:
+        service = self._service()
+        try:
+            while not self._stop.is_set():
+                try:
+                    batch = queue.get(timeout=_STEP_S)
+                except Empty:
+                    continue
+                if batch is None:
+                    return
+                try:
+                    self._send(service, batch)
+                except StoppedError:
+                    with self._lock:
+                        self.tally.unsent += len(batch)
+                except Exception as error:  # raised again where the others are waited for
+                    self._failed = error
+                    self._stop.set()
+        finally:
+            service.close()
+
+    def _send(self, service: Service, batch: Sequence[Arrival]) -> None:
+        answer = service.until_answered("POST", "/v1/ingest", body(batch), CONTENT_TYPE)
+        if answer.status == 413 and len(batch) > 1:
+            half = len(batch) // 2
+            self._send(service, batch[:half])
+            self._send(service, batch[half:])
+        elif answer.status in (200, 207, 422):
+            self._count(_outcome.decode(answer.body), len(batch))
+        else:
+            raise FleetMeterError(f"the service refuses the readings, {answer.said}")
+
+    def _count(self, outcome: _Outcome, readings: int) -> None:
+        with self._lock:
+            tally = self.tally
+            tally.sent += readings
+            tally.accepted += outcome.accepted
+            tally.duplicates += outcome.duplicates
+            tally.rejected += len(outcome.rejected)
+            for rejection in outcome.rejected:
+                tally.codes[rejection.code] += 1
+                tally.example = rejection.detail
+
+    def _count_unsent(self) -> None:
+        for queue in self._queues:
+            while not queue.empty():
+                self.tally.unsent += len(queue.get_nowait() or ())
+
+    def _service(self) -> Service:
+        return Service(self._url, self._stop.is_set, self._wait)
+
+    def _wait(self, why: str) -> None:
+        with self._lock:
+            self.tally.waiting = why
+            self.tally.again += bool(why)

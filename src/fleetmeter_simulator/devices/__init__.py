@@ -1,0 +1,1 @@
+"""Vehicles and meters: what they do, what they measure, what they report."""

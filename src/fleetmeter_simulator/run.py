@@ -1,0 +1,227 @@
+"""A whole simulation, as `fleetmeter simulate` runs it."""
+
+import signal
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import click
+import msgspec
+
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.readings.ids import is_site
+from fleetmeter.readings.model import EPOCH, MICROSECOND, rfc3339
+from fleetmeter_simulator.client.pace import Pace
+from fleetmeter_simulator.client.sending import Sender, Tally
+from fleetmeter_simulator.client.service import StoppedError, check
+from fleetmeter_simulator.client.setup import exchange_of, settings_of
+from fleetmeter_simulator.devices.climate import Season
+from fleetmeter_simulator.devices.registers import Exchange
+from fleetmeter_simulator.display import Tell, counts, display, name_of
+from fleetmeter_simulator.faults.kinds import Wanted, per_kind
+from fleetmeter_simulator.faults.truth import write_truth
+from fleetmeter_simulator.fleet import Fleet
+
+_HOUR = timedelta(hours=1)
+_SPEEDY_BACK = timedelta(hours=24)
+"""How far back it begins when only a speed is given."""
+_ENDLESS = timedelta(days=1)
+"""What is added to the time in which faults find their places when no end is given."""
+_TICK_S = 0.5
+_BATCH = 5000
+_SLICE = 20_000
+"""Arrivals that are handed over at a time, so that the display stays alive."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asks for."""
+
+    url: str
+    vehicles: int
+    seed: int
+    backfill: timedelta | None
+    speed: float | None
+    start: datetime | None
+    duration: timedelta | None
+    season: Season | None
+    faults: Sequence[Wanted]
+    faults_per_kind: int
+    truth: Path | None
+    prefix: str
+    connections: int
+
+
+def simulate(options: Options) -> None:
+    """Drive the service until the duration is over, or a signal asks to stop.
+
+    Raises FleetMeterError.
+    """
+    if options.prefix and not is_site(f"{options.prefix}SITE-100000"):
+        raise FleetMeterError("--prefix: at most 40 of the characters A–Z a–z 0–9 . _ : -")
+    now = datetime.now(UTC)
+    start = _start(options, now)
+    span = now - start + (_ENDLESS if options.duration is None else options.duration)
+    check(options.url)
+    fleet = _fleet(options, start, span)
+    for wanted in fleet.unplaced:
+        variant = f":{wanted.variant}" if wanted.variant else ""
+        _say(f"no place for {wanted.kind}{variant}: too few vehicles or days for it to show")
+    if options.truth is not None:
+        write_truth(options.truth, fleet, options.seed, fleet.start)
+    _say(
+        f"{len(fleet.devices.vehicles):,} vehicles and {len(fleet.devices.meters):,} meters from "
+        f"{rfc3339(fleet.start)} on, {len(fleet.faults)} faults, to {options.url}"
+    )
+    sender = Sender(options.url, options.connections, _BATCH)
+    began = monotonic()
+    drive = _Drive(fleet, sender, options)
+    with _stop_on_signals(sender), suppress(StoppedError):
+        sender.announce(settings_of(fleet.devices))
+        with display(sender.tally) as tell, sender.running():
+            drive.run(tell)
+    if options.truth is not None:
+        write_truth(options.truth, fleet, options.seed, drive.until)
+    click.echo(_summary(sender.tally, fleet, drive.until, monotonic() - began))
+
+
+def _start(options: Options, now: datetime) -> datetime:
+    """The full hour at which it begins. Raises FleetMeterError."""
+    back = options.backfill
+    if options.start is not None:
+        if back is not None:
+            raise FleetMeterError("--start and --backfill both say when it begins; give one")
+        if options.start > now:
+            raise FleetMeterError(f"--start {rfc3339(options.start)} is in the future")
+        start = options.start
+    else:
+        if back is None:
+            back = timedelta() if options.speed is None else _SPEEDY_BACK
+        start = now - back
+    return start.replace(minute=0, second=0, microsecond=0)
+
+
+def _fleet(options: Options, start: datetime, span: timedelta) -> Fleet:
+    wanted = [*_prefixed(options), *per_kind(options.faults_per_kind)]
+    try:
+        return Fleet(
+            options.seed,
+            options.vehicles,
+            start,
+            span / timedelta(days=1),
+            season=options.season,
+            faults=wanted,
+            prefix=options.prefix,
+        )
+    except ValueError as error:
+        raise FleetMeterError(str(error)) from error
+
+
+def _prefixed(options: Options) -> Iterator[Wanted]:
+    for wanted in options.faults:
+        if wanted.device is not None and not wanted.device.startswith(options.prefix):
+            wanted = msgspec.structs.replace(wanted, device=options.prefix + wanted.device)
+        yield wanted
+
+
+class _Drive:
+    """Hands over what arrives when it does."""
+
+    def __init__(self, fleet: Fleet, sender: Sender, options: Options) -> None:
+        self._fleet = fleet
+        self._sender = sender
+        self._speed = options.speed
+        self._duration = options.duration
+        self._ends: datetime | None = None
+        self._stated: set[Exchange] = set()
+        self.until = fleet.start
+        """Up to when everything was handed over."""
+
+    def run(self, tell: Tell) -> None:
+        """Until the duration after the present was reached is over. Raises StoppedError."""
+        pace = Pace(self._fleet.start, self._speed)
+        hour = self._fleet.start
+        while self._ends is None or hour < self._ends:
+            self._hour(hour, pace, tell)
+            hour += _HOUR
+
+    def _hour(self, hour: datetime, pace: Pace, tell: Tell) -> None:
+        fleet, sender = self._fleet, self._sender
+        arrivals = fleet.arrivals(hour)
+        sent = 0
+        while True:
+            now = pace.now()
+            until = min(now, hour + _HOUR, self._ends or now)
+            due = bisect_right(
+                arrivals, (until - EPOCH) // MICROSECOND, lo=sent, key=lambda each: each[0]
+            )
+            while sent < due:
+                some = arrivals[sent : min(sent + _SLICE, due)]
+                sender.send(some)
+                sent += len(some)
+                self.until = EPOCH + timedelta(microseconds=some[-1][0])
+                tell(self.until, self._ends is not None, list(fleet.active(self.until)))
+            self.until = until
+            self._state_exchanges()
+            if now >= hour + _HOUR or until == self._ends:
+                return
+            if self._ends is None and self._duration is not None and pace.caught_up():
+                self._ends = now + self._duration
+            tell(until, pace.caught_up(), list(fleet.active(until)))
+            sender.pause(_TICK_S)
+
+    def _state_exchanges(self) -> None:
+        """What somebody has stated by now of meters that were exchanged."""
+        now = (self.until - EPOCH) // MICROSECOND
+        due = [
+            each
+            for each in self._fleet.exchanges
+            if each.stated_us is not None and each.stated_us <= now and each not in self._stated
+        ]
+        if due:
+            self._sender.announce([exchange_of(each)] for each in due)
+            self._stated.update(due)
+
+
+@contextmanager
+def _stop_on_signals(sender: Sender) -> Iterator[None]:
+    """The first one stops it cleanly, the next one at once."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(number: int, frame: object) -> None:
+        sender.stop()
+        for each in numbers:
+            signal.signal(each, signal.default_int_handler)
+
+    handlers = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _summary(tally: Tally, fleet: Fleet, until: datetime, seconds: float) -> str:
+    rate = tally.sent / max(seconds, 1e-3)
+    lines = [
+        f"simulated {rfc3339(fleet.start)} to {rfc3339(until.replace(microsecond=0))} in "
+        f"{seconds:,.0f} s: {counts(tally)}, {rate:,.0f}/s"
+    ]
+    if tally.rejected:
+        codes = ", ".join(f"{code} {count:,}" for code, count in tally.codes.most_common())
+        lines.append(f"rejected: {codes}; for example: {tally.example}")
+    if tally.again:
+        lines.append(f"{tally.again:,} requests had to be sent again")
+    if tally.unsent:
+        lines.append(f"{tally.unsent:,} readings were not acknowledged when it was stopped")
+    begun = [fault for fault in fleet.faults if fault.start < until]
+    if begun:
+        named = ", ".join(map(name_of, begun[:10])) + (", …" if len(begun) > 10 else "")
+        lines.append(f"{len(begun)} faults: {named}")
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
