@@ -51,3 +51,16 @@ class BodyTooLargeError(FleetMeterError):
 
 class BatchTooLargeError(FleetMeterError):
     """A batch has more readings than one request may bring."""
+
+
+class UnknownDeviceError(FleetMeterError):
+    """The device has neither reported nor been assigned, or has not reported since its removal."""
+
+    def __init__(self, kind: str, device_id: str, *, removed: bool = False) -> None:
+        never = "has not reported since it was removed" if removed else "has never reported"
+        super().__init__(f"the {kind} {device_id} {never}")
+        self.kind = kind
+
+
+class UnknownSiteError(FleetMeterError):
+    """No device belongs to the site."""

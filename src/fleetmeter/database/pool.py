@@ -13,7 +13,9 @@ from fleetmeter.errors import DatabaseUnavailableError, NotMigratedError, NotPer
 from fleetmeter.settings import Settings
 
 if TYPE_CHECKING:
-    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Connection = (
+        asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]
+    )
     _Base = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.pool.PoolConnectionProxy
@@ -134,7 +136,7 @@ class Database:
     async def session(self) -> AsyncIterator["Connection"]:
         """A connection for procedures that commit as they go and hold locks all the while."""
         async with self.connection() as connection:
-            connection.will_hold_locks()  # type: ignore[attr-defined]
+            connection.will_hold_locks()  # type: ignore[union-attr]
             yield connection
 
     async def run(self, statement: str) -> None:

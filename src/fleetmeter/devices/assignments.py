@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from fleetmeter.database.pool import LONG_S, Database, retried
+from fleetmeter.database.pool import LONG_S, Connection, Database, retried
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.state import require_device
+from fleetmeter.readings.kinds import VEHICLE
 
 
 class Assigned(NamedTuple):
@@ -13,6 +15,15 @@ class Assigned(NamedTuple):
     since: datetime
     until: datetime | None
     restamped: int
+
+
+class Assignment(NamedTuple):
+    """The meter that a vehicle charges at (None: at none) for a span of time."""
+
+    meter_id: str | None
+    since: datetime
+    until: datetime | None
+    """When the next assignment begins; None: this one is in force."""
 
 
 async def assign(
@@ -38,3 +49,14 @@ async def assign(
 
     async with database.long_work:
         return await retried(restamp)
+
+
+async def assignments_of(
+    connection: Connection, vehicle_id: str, start: datetime, most: int
+) -> list[Assignment]:
+    """Return a vehicle's assignments from a time on, oldest first. Raises UnknownDeviceError."""
+    rows = queries.assignments(connection, vehicle_id=vehicle_id, start=start, limit=most)
+    found = [Assignment(row["meter_id"], row["since"], row["until"]) async for row in rows]
+    if not found:
+        await require_device(connection, VEHICLE.name, vehicle_id)
+    return found

@@ -7,6 +7,7 @@ from asyncpg import Record
 
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.state import require_device
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.kinds import METER
 from fleetmeter.readings.validate import MWH
@@ -67,8 +68,11 @@ async def withdraw(database: Database, meter_id: str, at: datetime, *, is_revers
 async def stated(
     connection: Connection, meter_id: str, at: datetime, is_reverse: bool, limit: int
 ) -> list[Exchange]:
-    """Return what is stated of a meter, oldest first, behind one of its exchanges."""
-    return [
+    """Return what is stated of a meter behind one of its exchanges, oldest first.
+
+    Raises UnknownDeviceError.
+    """
+    found = [
         _exchange(row)
         async for row in queries.exchanges(
             connection,
@@ -79,6 +83,9 @@ async def stated(
             limit=limit,
         )
     ]
+    if not found:
+        await require_device(connection, METER.name, meter_id)
+    return found
 
 
 async def _begin(connection: Connection, meter_id: str) -> int:

@@ -1,1 +1,1 @@
-"""Energy accounting: from sums to answers. Pure: no I/O."""
+"""Energy accounting: `answers` asks the database for sums, all else is pure arithmetic."""

@@ -47,6 +47,15 @@ class MeterSums(Compared, kw_only=True):
     expected_ac_s: float = 0.0
 
 
+class MeterSumsWithVoltage(MeterSums, kw_only=True):
+    """What `meters_energy` returns of a bucket of one meter."""
+
+    voltage_mv_count: int | None
+    voltage_mv_sum: int | None
+    voltage_mv_min: int | None
+    voltage_mv_max: int | None
+
+
 class FleetSums(MeterSums, kw_only=True):
     """What the query `fleet` returns of the whole window."""
 

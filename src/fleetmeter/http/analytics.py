@@ -1,21 +1,21 @@
 """Analytics: where the energy went, of one vehicle, of one meter, of the fleet and its sites."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from asyncpg import Record
 from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from fleetmeter.database.pool import Connection, Database
-from fleetmeter.database.sql import queries
+from fleetmeter.anomalies.incidents.reports import anomaly_counts
+from fleetmeter.database.pool import Database
+from fleetmeter.energy import answers
+from fleetmeter.energy.answers import Part, Rank
 from fleetmeter.energy.fleet import (
     EnergyBalance,
-    FleetSums,
     MeterSums,
-    RankedSums,
     RankedVehicle,
     SiteBalance,
     SiteSums,
@@ -24,11 +24,9 @@ from fleetmeter.energy.fleet import (
     VehicleShare,
     balance,
     ranked,
-    share,
 )
-from fleetmeter.energy.performance import Performance, VehicleSums, summarise
-from fleetmeter.http.anomalies import AnomalyCounts, anomaly_counts
-from fleetmeter.http.shared.existing import require_meter, require_vehicle
+from fleetmeter.energy.performance import Performance
+from fleetmeter.http.anomalies import AnomalyCounts
 from fleetmeter.http.shared.parameters import (
     Bucket,
     Cursor,
@@ -41,15 +39,13 @@ from fleetmeter.http.shared.parameters import (
     To,
     Window,
     after,
-    bounds_of,
     check_time,
-    first_rows,
     from_time,
     page,
     refuse_unknown_parameters,
     window,
+    zone_of_days,
 )
-from fleetmeter.http.shared.problems import not_found
 from fleetmeter.readings.model import DeviceId
 
 SortBy = Annotated[
@@ -102,16 +98,7 @@ async def get_performance(
     """
     span = window(from_, to)
     async with database.answering() as connection:
-        rows = [
-            row
-            async for row in queries.vehicle_energy(
-                connection, vehicle_id=vehicle_id, bounds=[span.start, span.end], limit=1
-            )
-        ]
-        if not rows:
-            await require_vehicle(connection, vehicle_id)
-    sums = msgspec.convert(dict(rows[0]), VehicleSums) if rows else VehicleSums()
-    return summarise(vehicle_id, span.start, span.end, sums)
+        return await answers.performance(connection, vehicle_id, span.start, span.end)
 
 
 @get("/meters/{meter_id:str}", summary="What one meter metered, who got it, what was left")
@@ -126,33 +113,17 @@ async def get_meter_balance(
     """The shares of its vehicles and what stayed unattributed add up to it."""
     first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
-    bounds = [span.start, span.end]
     async with database.answering() as connection:
-        sums = [
-            msgspec.convert(dict(row), MeterSums)
-            async for row in queries.meters_energy(
-                connection, meter_ids=[meter_id], bounds=bounds, limit=1
-            )
-        ]
-        if not sums:
-            await require_meter(connection, meter_id)
-        shares = [
-            share(dict(row))
-            async for row in queries.meter_shares(
-                connection,
-                meter_id=meter_id,
-                bounds=bounds,
-                after=first[2] if first else "",
-                limit=limit + 1,
-            )
-        ]
+        sums, shares = await answers.meter_balance(
+            connection, meter_id, span.start, span.end, first[2] if first else "", limit + 1
+        )
     return balance(
         MeterBalance,
         span.start,
         span.end,
-        sums[0] if sums else MeterSums(),
+        sums,
         meter_id=meter_id,
-        vehicles=page(shares, limit, key=lambda item: (*bounds, item.vehicle_id)),
+        vehicles=page(shares, limit, key=lambda item: (span.start, span.end, item.vehicle_id)),
     )
 
 
@@ -173,11 +144,18 @@ async def get_fleet(
     rank = after(cursor, _Rank)
     span = _window_of((rank.start, rank.end)) if rank else window(from_, to)
     async with database.answering() as connection:
-        row = await _report(connection, span, sort=sort, rank=rank, sites=limit, vehicles=limit)
+        report = await answers.fleet_report(
+            connection,
+            span.start,
+            span.end,
+            sites=limit + 1,
+            vehicles=limit + 1,
+            sort=sort,
+            after=Rank(rank.value, rank.vehicle_id) if rank else None,
+        )
         counts = await anomaly_counts(connection)
-    sums = msgspec.json.decode(row["totals"], type=FleetSums)
-    vehicles = msgspec.json.decode(row["vehicles"], type=list[RankedSums])
-    values = {item.vehicle_id: item.value for item in vehicles}
+    sums = report.totals
+    values = {item.vehicle_id: item.value for item in report.vehicles}
     silent = max(sums.vehicles - sums.vehicles_reporting, 0)
     return balance(
         Fleet,
@@ -189,10 +167,10 @@ async def get_fleet(
         vehicles_silent=silent,
         meters_reporting=sums.meters_reporting,
         meters_silent=max(sums.meters - sums.meters_reporting, 0),
-        anomalies=counts,
-        sites=_sites(row, span, limit),
+        anomalies=AnomalyCounts(**counts._asdict()),
+        sites=_sites(report.sites, span, limit),
         vehicles=page(
-            [ranked(item) for item in vehicles],
+            [ranked(item) for item in report.vehicles],
             limit,
             key=lambda item: _Rank(span.start, span.end, values[item.vehicle_id], item.vehicle_id),
         ),
@@ -211,10 +189,15 @@ async def list_sites(
     first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
     async with database.answering() as connection:
-        row = await _report(
-            connection, span, after_site=first[2] if first else None, sites=limit, vehicles=-1
+        report = await answers.fleet_report(
+            connection,
+            span.start,
+            span.end,
+            sites=limit + 1,
+            vehicles=0,
+            after_site=first[2] if first else None,
         )
-    return _sites(row, span, limit)
+    return _sites(report.sites, span, limit)
 
 
 @get("/fleet/energy", summary="The fleet's energy by quarter hour, hour or day")
@@ -230,13 +213,10 @@ async def list_fleet_energy(
     """Exact at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
+    zone = zone_of_days(bucket, tz)
     async with database.answering() as connection:
-        rows = await first_rows(
-            bounds_of(Window(start, span.end), bucket, tz),
-            limit,
-            lambda bounds, most: queries.fleet_energy(connection, bounds=bounds, limit=most),
-        )
-    return page([_balance(row) for row in rows], limit, key=lambda item: item.to)
+        parts = await answers.fleet_series(connection, start, span.end, bucket, zone, limit + 1)
+    return page([_balance(part) for part in parts], limit, key=lambda item: item.to)
 
 
 @get("/sites/{site:str}/energy", summary="A site's energy by quarter hour, hour or day")
@@ -253,46 +233,15 @@ async def list_site_energy(
     """The energy of the meters that belong to the site now; exact at both edges."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
+    zone = zone_of_days(bucket, tz)
     async with database.answering() as connection:
-        meter_ids = await queries.site_meters(connection, site=site)
-        if meter_ids is None:
-            raise not_found("site", site)
-        rows = await first_rows(
-            bounds_of(Window(start, span.end), bucket, tz),
-            limit,
-            lambda bounds, most: queries.meters_energy(
-                connection, meter_ids=meter_ids, bounds=bounds, limit=most
-            ),
+        parts = await answers.site_series(
+            connection, site, start, span.end, bucket, zone, limit + 1
         )
-    return page([_balance(row) for row in rows], limit, key=lambda item: item.to)
+    return page([_balance(part) for part in parts], limit, key=lambda item: item.to)
 
 
-async def _report(
-    connection: Connection,
-    span: Window,
-    *,
-    sort: str = "vehicleId",
-    rank: _Rank | None = None,
-    after_site: str | None = None,
-    sites: int,
-    vehicles: int,
-) -> Record:
-    row: Record = await queries.fleet(
-        connection,
-        start=span.start,
-        end=span.end,
-        after_site=after_site,
-        sites=sites + 1,
-        sort=sort.removeprefix("-"),
-        descending=sort.startswith("-"),
-        after_value=rank.value if rank else None,
-        after_id=rank.vehicle_id if rank else None,
-        vehicles=vehicles + 1,
-    )
-    return row
-
-
-def _sites(row: Record, span: Window, limit: int) -> Page[SiteBalance]:
+def _sites(found: Sequence[SiteSums], span: Window, limit: int) -> Page[SiteBalance]:
     sites = [
         balance(
             SiteBalance,
@@ -303,14 +252,13 @@ def _sites(row: Record, span: Window, limit: int) -> Page[SiteBalance]:
             meters=sums.meters,
             vehicles=sums.vehicles,
         )
-        for sums in msgspec.json.decode(row["sites"], type=list[SiteSums])
+        for sums in found
     ]
     return page(sites, limit, key=lambda item: (span.start, span.end, item.site))
 
 
-def _balance(row: Record) -> EnergyBalance:
-    sums = msgspec.convert(dict(row), MeterSums)
-    return balance(EnergyBalance, row["starts"], row["ends"], sums)
+def _balance(part: Part[MeterSums]) -> EnergyBalance:
+    return balance(EnergyBalance, part.start, part.end, part.sums)
 
 
 def _window_of(edges: tuple[datetime, datetime]) -> Window:

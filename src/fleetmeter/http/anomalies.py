@@ -1,22 +1,19 @@
 """Anomalies: what is wrong, since when, and why; and what people say to it."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from litestar import Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
-from litestar.plugins.problem_details import ProblemDetailsException
-from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
+from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
-from fleetmeter.anomalies.incidents import store
+from fleetmeter.anomalies.incidents import reports
+from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError
 from fleetmeter.anomalies.model import Anomaly, Event, Kind
-from fleetmeter.database.pool import Connection, Database, retried
-from fleetmeter.database.sql import queries
-from fleetmeter.http.corrections import Who
+from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.parameters import (
     MAX_ID,
     Cursor,
@@ -24,6 +21,7 @@ from fleetmeter.http.shared.parameters import (
     Limit,
     Note,
     Page,
+    Who,
     after,
     check_device_id,
     check_printable,
@@ -37,7 +35,7 @@ from fleetmeter.readings.ids import DEVICE_ID_PATTERN, SITE_PATTERN
 
 AnomalyId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 StatusIs = Annotated[
-    Literal["open", "acknowledged", "resolved", "active"] | None,
+    reports.Status | None,
     QueryParameter(
         name="status", required=False, description="`active`: open or acknowledged. All by default."
     ),
@@ -144,21 +142,18 @@ async def list_anomalies(
         raise invalid_parameter("from", "must be before to")
     before = after(cursor, Id)
     async with database.answering() as connection:
-        rows = [
-            row
-            async for row in queries.anomalies(
-                connection,
-                status=status,
-                kind=kind,
-                device_id=device_id,
-                site=site,
-                start=start,
-                end=end,
-                before=before,
-                limit=limit + 1,
-            )
-        ]
-    return page([store.anomaly_of(row) for row in rows], limit, key=lambda item: item.id)
+        found = await reports.anomalies(
+            connection,
+            status=status,
+            kind=kind,
+            device_id=device_id,
+            site=site,
+            start=start,
+            end=end,
+            before=before,
+            most=limit + 1,
+        )
+    return page(found, limit, key=lambda item: item.id)
 
 
 @get(
@@ -175,18 +170,12 @@ async def get_anomaly(
     """`limit` and `cursor` are of its `events`."""
     before = after(cursor, Id)
     async with database.connection() as connection:
-        row = await queries.anomaly(connection, anomaly_id=anomaly_id)
-        if row is None:
-            raise _unknown(anomaly_id)
-        events = [
-            AnomalyEvent(**event)
-            async for event in queries.events_of_anomaly(
-                connection, anomaly_id=anomaly_id, before=before, limit=limit + 1
-            )
-        ]
+        anomaly, happened = await reports.anomaly_with_events(
+            connection, anomaly_id, before, limit + 1
+        )
+    events = [AnomalyEvent(**event._asdict()) for event in happened]
     return AnomalyWithEvents(
-        **msgspec.structs.asdict(store.anomaly_of(row)),
-        events=page(events, limit, key=lambda item: item.id),
+        **msgspec.structs.asdict(anomaly), events=page(events, limit, key=lambda item: item.id)
     )
 
 
@@ -195,9 +184,10 @@ async def acknowledge_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
     """It stays until it is over. The first to acknowledge counts; again changes nothing."""
+    _check(data)
     try:
-        return await _state(database, store.acknowledge, anomaly_id, data)
-    except store.AlreadyResolvedError:
+        return await reports.acknowledge(database, anomaly_id, data.who, data.note)
+    except AlreadyResolvedError:
         raise problem(
             HTTP_409_CONFLICT,
             f"the anomaly {anomaly_id} is resolved already; there is nothing to acknowledge, "
@@ -211,41 +201,14 @@ async def resolve_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
     """It stays settled until it was over and comes back. Resolving again changes nothing."""
-    return await _state(database, store.resolve, anomaly_id, data)
+    _check(data)
+    return await reports.resolve(database, anomaly_id, data.who, data.note)
 
 
-async def anomaly_counts(connection: Connection) -> AnomalyCounts:
-    """How many are open and acknowledged now."""
-    rows = [row async for row in queries.active_anomalies(connection)]
-    return AnomalyCounts(
-        open=sum(row["open"] for row in rows),
-        acknowledged=sum(row["acknowledged"] for row in rows),
-        by_kind={row["kind"]: row["open"] + row["acknowledged"] for row in rows},
-    )
-
-
-async def _state(
-    database: Database,
-    act: Callable[[Connection, int, str, str | None], Awaitable[Anomaly | None]],
-    anomaly_id: int,
-    said: Statement,
-) -> Anomaly:
-    """Do what somebody says, in a transaction; the anomaly as it is then. Raises 400 and 404."""
+def _check(said: Statement) -> None:
+    """Raise 400 for text that cannot be shown."""
     check_printable("$.who", said.who)
     check_printable("$.note", said.note)
-
-    async def run() -> Anomaly | None:
-        async with database.transaction() as connection:
-            return await act(connection, anomaly_id, said.who, said.note)
-
-    anomaly = await retried(run)
-    if anomaly is None:
-        raise _unknown(anomaly_id)
-    return anomaly
-
-
-def _unknown(anomaly_id: int) -> ProblemDetailsException:
-    return problem(HTTP_404_NOT_FOUND, f"there is no anomaly {anomaly_id}", kind="unknown-anomaly")
 
 
 anomalies = Router(

@@ -10,9 +10,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from fleetmeter.database.pool import Database
-from fleetmeter.database.sql import queries
-from fleetmeter.devices.assignments import assign
-from fleetmeter.http.shared.existing import require_vehicle
+from fleetmeter.devices.assignments import assign, assignments_of
 from fleetmeter.http.shared.parameters import (
     Cursor,
     DeviceIdPath,
@@ -87,26 +85,10 @@ async def list_assignments(
 ) -> Page[Assignment]:
     """Where it charged, and until when."""
     async with database.connection() as connection:
-        rows = [
-            row
-            async for row in queries.assignments(
-                connection,
-                vehicle_id=vehicle_id,
-                start=from_time(cursor, _BEGINNING),
-                limit=limit + 1,
-            )
-        ]
-        if not rows:
-            await require_vehicle(connection, vehicle_id)
-    items = [
-        Assignment(
-            vehicle_id=vehicle_id,
-            meter_id=row["meter_id"],
-            since=row["since"],
-            until=row["until"],
+        found = await assignments_of(
+            connection, vehicle_id, from_time(cursor, _BEGINNING), limit + 1
         )
-        for row in rows
-    ]
+    items = [Assignment(vehicle_id=vehicle_id, **each._asdict()) for each in found]
     return page(items, limit, key=lambda item: item.since + timedelta(microseconds=1))
 
 

@@ -27,7 +27,12 @@ from fleetmeter.devices.corrections import (
     correct,
 )
 from fleetmeter.errors import BatchTooLargeError
-from fleetmeter.http.shared.parameters import check_printable, check_time, refuse_unknown_parameters
+from fleetmeter.http.shared.parameters import (
+    Who,
+    check_printable,
+    check_time,
+    refuse_unknown_parameters,
+)
 from fleetmeter.http.shared.problems import invalid_parameter, problem
 from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.readings.kinds import KINDS, METER, SESSION
@@ -37,7 +42,6 @@ from fleetmeter.readings.telemetry import NUMBERS
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.readings.wire import READINGS, Struct, struct
 
-Who = Annotated[str, Meta(min_length=1, max_length=200, examples=["anna@example.com"])]
 Reason = Annotated[
     str, Meta(min_length=1, max_length=1000, examples=["the meter's factor was set wrong"])
 ]

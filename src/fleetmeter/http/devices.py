@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from asyncpg import Record
 from litestar import delete, get, patch
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
@@ -11,24 +10,16 @@ from litestar.params import JSONBody
 from msgspec import UNSET
 
 from fleetmeter.anomalies.rules.silence.pauses import HABIT
-from fleetmeter.database.pool import Connection, Database
-from fleetmeter.database.sql import queries
-from fleetmeter.devices.settings import (
-    CHANGES,
-    SETTINGS_OF,
-    STATES_WITH_SETTINGS,
-    contradicts,
-    device_state,
-    set_device,
-)
-from fleetmeter.http.shared.existing import require_device
+from fleetmeter.database.pool import Database
+from fleetmeter.devices import state as devices
+from fleetmeter.devices.history import history, history_with_versions
+from fleetmeter.devices.settings import CHANGES, SETTINGS_OF, STATES_WITH_SETTINGS, set_device
 from fleetmeter.http.shared.parameters import (
     Cursor,
     From,
     Limit,
     Page,
     To,
-    Window,
     after_id,
     check_device_id,
     check_printable,
@@ -38,7 +29,6 @@ from fleetmeter.http.shared.parameters import (
     time_zone,
     window,
 )
-from fleetmeter.http.shared.problems import not_found
 from fleetmeter.http.shared.versions import STORED, Versions, readings_page, versions_page
 from fleetmeter.readings.kinds import DeviceKind
 from fleetmeter.readings.stored import attribute
@@ -73,18 +63,7 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
     ) -> Page[state]:
         """Keyset-paged: stable while devices come and go."""
         async with database.connection() as connection:
-            rows = [
-                row
-                async for row in queries.devices(
-                    connection,
-                    kind=name,
-                    after=after_id(cursor),
-                    last=None,
-                    since=None,
-                    limit=limit + 1,
-                )
-            ]
-        states = [device_state(kind, row) for row in rows]
+            states = await devices.live_states(connection, kind, after_id(cursor), limit + 1)
         return page(states, limit, key=lambda item: getattr(item, id_name))
 
     @get(
@@ -97,11 +76,7 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
     ) -> state:
         """Its newest reading, and what is set for it."""
         async with database.connection() as connection:
-            row = await device_row(connection, kind, device_id)
-            if row is None or row["removed_at"]:
-                raise not_found(name, device_id, removed=row is not None)
-            habits = await _habits(connection, kind, device_id, row["reports"])
-        return device_state(kind, row, **habits)
+            return await devices.live_state(connection, kind, device_id, HABIT)
 
     @patch(
         path,
@@ -127,9 +102,7 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         database: NamedDependency[Database], device_id: NamedDependency[str]
     ) -> None:
         """Its history and what is set for it stay; it comes back with its next reading."""
-        async with database.transaction() as connection:
-            if not await queries.remove_device(connection, kind=name, device_id=device_id):
-                raise not_found(name, device_id)
+        await devices.remove_device(database, kind, device_id)
 
     @get(
         f"{path}/readings",
@@ -149,45 +122,15 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         span = window(from_, to)
         start = from_time(cursor, span.start)
         async with database.connection() as connection:
-            rows = [
-                row
-                async for row in queries.device_history(
-                    connection,
-                    kind=name,
-                    device_id=device_id,
-                    start=start,
-                    end=span.end,
-                    limit=limit + 1,
+            if versions:
+                readings, complete = await history_with_versions(
+                    connection, kind, device_id, start, span.end, limit
                 )
-            ]
-            if not rows:
-                await require_device(connection, name, device_id)
-            if not versions:
-                return readings_page(kind, rows, limit)
-            return await versions_page(
-                connection, kind, device_id, rows, Window(start, span.end), limit
-            )
+                return versions_page(kind, readings, complete)
+            readings = await history(connection, kind, device_id, start, span.end, limit + 1)
+            return readings_page(kind, readings, limit)
 
     return [list_devices, get_device, patch_device, remove_device, list_readings]
-
-
-async def device_row(connection: Connection, kind: DeviceKind, device_id: str) -> Record | None:
-    """Return the live state and the settings of a device; None when it has never reported."""
-    row: Record | None = await queries.device(connection, kind=kind.name, device_id=device_id)
-    return row
-
-
-async def _habits(
-    connection: Connection, kind: DeviceKind, device_id: str, reports: str | None
-) -> dict[str, Any]:
-    """Return how a device reports, where nothing or something else is set."""
-    row = await queries.device_habits(connection, kind=kind.name, device_id=device_id)
-    found: dict[str, Any] = {}
-    if contradicts(row["observed_interval_s"], row["reporting_interval_s"]):
-        found["observed_interval_s"] = row["observed_interval_s"]
-    if reports is None and row["pauses"] >= HABIT:
-        found["observed_reports"] = "while_charging"
-    return found
 
 
 def _checked(data: msgspec.Struct) -> dict[str, Any]:

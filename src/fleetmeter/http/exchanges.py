@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.exchanges import Exchange, OtherExchangeError, state, stated, withdraw
-from fleetmeter.http.shared.existing import require_meter
 from fleetmeter.http.shared.parameters import (
     Cursor,
     DeviceIdPath,
@@ -103,8 +102,6 @@ async def list_exchanges(
     async with database.connection() as connection:
         behind = after(cursor, tuple[datetime, Register]) or (_BEGINNING, _REGISTERS[0])
         found = await stated(connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1)
-        if not found:
-            await require_meter(connection, meter_id)
     return page(
         [_shown(meter_id, each) for each in found],
         limit,

@@ -9,10 +9,10 @@ import re
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
-from litestar import Request, get
+from litestar import get
 from litestar.di import NamedDependency
 from litestar.openapi.spec import (
     OpenAPIMediaType,
@@ -33,16 +33,17 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from fleetmeter.database.pool import Database
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.columns import EXPORTED
-from fleetmeter.files.exports.encode import (
-    Export,
-    ExportsBusyError,
-    Format,
-    Selection,
-    UnknownDeviceError,
-)
+from fleetmeter.files.exports.encode import Export, ExportsBusyError, Format, Selection
 from fleetmeter.files.exports.parquet import ParquetMissingError
-from fleetmeter.http.shared.parameters import DEFAULT_WINDOW, From, To, check_device_id, parse_time
-from fleetmeter.http.shared.problems import invalid_parameter, not_found, problem
+from fleetmeter.http.shared.parameters import (
+    DEFAULT_WINDOW,
+    From,
+    To,
+    check_device_id,
+    parse_time,
+    takes,
+)
+from fleetmeter.http.shared.problems import invalid_parameter, problem
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN
 
 STALL_S = 60.0
@@ -119,19 +120,12 @@ class _Operation(Operation):
             )
 
 
-async def _refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
-    """400 for any that an export does not have: a page's `limit` would promise what is not done."""
-    for name in request.query_params:
-        if name not in ("from", "to", "format", "vehicleId", "meterId"):
-            raise invalid_parameter(name, "is no parameter of this request")
-
-
 @get(
     "/v1/export",
     summary="History as a CSV or Parquet file",
     tags=["Export"],
     operation_class=_Operation,
-    before_request=_refuse_unknown_parameters,
+    before_request=takes("from", "to", "format", "vehicleId", "meterId"),
 )
 async def export(
     database: NamedDependency[Database],
@@ -252,8 +246,6 @@ def _as_problem(error: BaseException) -> BaseException:
                 kind="exports-busy",
                 headers={"Retry-After": str(_RETRY_AFTER_S)},
             )
-        case UnknownDeviceError():
-            return not_found(error.kind, error.device_id)
         case ParquetMissingError():
             return problem(HTTP_501_NOT_IMPLEMENTED, str(error), kind="parquet-not-installed")
     return error

@@ -2,19 +2,16 @@
 
 from typing import Annotated
 
-import msgspec
-from asyncpg import Record
 from litestar import Router, get
 from litestar.di import NamedDependency, Provide
 from msgspec import Meta
 
 from fleetmeter.database.pool import Database
-from fleetmeter.database.sql import queries
-from fleetmeter.energy.fleet import EnergyBalance, MeterSums, balance
+from fleetmeter.energy.answers import Part, meter_series
+from fleetmeter.energy.fleet import EnergyBalance, MeterSumsWithVoltage, balance
 from fleetmeter.energy.performance import known, mean
-from fleetmeter.http.devices import device_handlers, device_row
+from fleetmeter.http.devices import device_handlers
 from fleetmeter.http.exchanges import EXCHANGES
-from fleetmeter.http.shared.existing import require_meter
 from fleetmeter.http.shared.parameters import (
     Bucket,
     Cursor,
@@ -24,13 +21,11 @@ from fleetmeter.http.shared.parameters import (
     Page,
     TimeZone,
     To,
-    Window,
-    bounds_of,
-    first_rows,
     from_time,
     page,
     refuse_unknown_parameters,
     window,
+    zone_of_days,
 )
 from fleetmeter.readings.kinds import METER
 from fleetmeter.readings.model import volts
@@ -59,34 +54,23 @@ async def list_meter_energy(
     """Exact at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
+    zone = zone_of_days(bucket, tz)
     async with database.answering() as connection:
-        device_tz = None
-        if bucket == "day" and not tz and (row := await device_row(connection, METER, meter_id)):
-            device_tz = row["time_zone"]
-        rows = await first_rows(
-            bounds_of(Window(start, span.end), bucket, tz, device_tz),
-            limit,
-            lambda bounds, most: queries.meters_energy(
-                connection, meter_ids=[meter_id], bounds=bounds, limit=most
-            ),
-        )
-        if not rows:
-            await require_meter(connection, meter_id)
-    return page([_energy(row) for row in rows], limit, key=lambda item: item.to)
+        parts = await meter_series(connection, meter_id, start, span.end, bucket, zone, limit + 1)
+    return page([_energy(part) for part in parts], limit, key=lambda item: item.to)
 
 
-def _energy(row: Record) -> MeterEnergy:
-    sums = msgspec.convert(dict(row), MeterSums)
-    total, lowest, highest = (row[f"voltage_mv_{name}"] for name in ("sum", "min", "max"))
+def _energy(part: Part[MeterSumsWithVoltage]) -> MeterEnergy:
+    sums = part.sums
     return balance(
         MeterEnergy,
-        row["starts"],
-        row["ends"],
+        part.start,
+        part.end,
         sums,
         readings=sums.meter_readings,
-        avg_voltage=mean(total, row["voltage_mv_count"], scale=1000),
-        min_voltage=known(lowest, volts),
-        max_voltage=known(highest, volts),
+        avg_voltage=mean(sums.voltage_mv_sum, sums.voltage_mv_count, scale=1000),
+        min_voltage=known(sums.voltage_mv_min, volts),
+        max_voltage=known(sums.voltage_mv_max, volts),
     )
 
 

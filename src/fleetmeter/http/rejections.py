@@ -4,14 +4,12 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from asyncpg import Record
 from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from msgspec import Meta
 
 from fleetmeter.database.pool import Database
-from fleetmeter.database.sql import queries
 from fleetmeter.http.shared.parameters import (
     Cursor,
     Limit,
@@ -21,6 +19,7 @@ from fleetmeter.http.shared.parameters import (
     page,
     takes,
 )
+from fleetmeter.intake import rejections as refused
 from fleetmeter.intake.refusals import MOST_ID
 from fleetmeter.readings.kinds import KindName
 
@@ -110,31 +109,30 @@ async def list_rejections(
     for part in (behind.id, behind.kind, behind.code):
         check_printable("cursor", part)
     async with database.connection() as connection:
-        rows = [
-            row
-            async for row in queries.rejections(
-                connection,
-                after_id=behind.id,
-                after_kind=behind.kind,
-                after_code=behind.code,
-                device_id=device_id,
-                kind=kind,
-                code=code,
-                limit=limit + 1,
-            )
-        ]
+        rows = await refused.rejections(
+            connection,
+            after=(behind.id, behind.kind, behind.code),
+            device_id=device_id,
+            kind=kind,
+            code=code,
+            most=limit + 1,
+        )
     items = [_refusal(row) for row in rows]
     return page(
         items, limit, key=lambda item: _Key(item.device_id or "", item.kind or "", item.code)
     )
 
 
-def _refusal(row: Record) -> Refusal:
+def _refusal(row: refused.Refused) -> Refusal:
     return Refusal(
-        device_id=row["id"] or None,
-        kind=row["kind"] or None,
-        **{name: row[name] for name in ("code", "count", "first_at", "last_at", "since")},
-        example=RefusalExample(row["detail"], row["path"], row["example"]),
+        device_id=row.id or None,
+        kind=row.kind or None,
+        code=row.code,
+        count=row.count,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        since=row.since,
+        example=RefusalExample(row.detail, row.path, row.example),
     )
 
 

@@ -7,28 +7,26 @@ import msgspec
 from litestar import Router, get, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
-from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
+from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
 from fleetmeter.anomalies.model import Kind
 from fleetmeter.anomalies.rules.catalogue import RULES, Scope
+from fleetmeter.anomalies.thresholds import in_force
 from fleetmeter.anomalies.thresholds.overrides import (
     FLEET,
     InvalidParametersError,
     OverridesConflictError,
     Place,
-    change,
 )
-from fleetmeter.database.pool import Connection, Database, retried
-from fleetmeter.database.sql import queries
-from fleetmeter.http.corrections import Who
-from fleetmeter.http.shared.existing import require_meter, require_vehicle
+from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.parameters import (
     Cursor,
     Id,
     Limit,
     Note,
     Page,
+    Who,
     after,
     check_device_id,
     check_printable,
@@ -42,7 +40,7 @@ from fleetmeter.http.shared.rule_in_force import (
     SetParameters,
     SomeParameters,
     Target,
-    rules_in_force,
+    rule_in_force,
     set_parameters,
 )
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN
@@ -101,7 +99,8 @@ class RuleChanged(msgspec.Struct, rename="camel", kw_only=True):
 async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
     """Every kind of anomaly, on one page."""
     async with database.connection() as connection:
-        return Page(await rules_in_force(connection, list(RULES), FLEET), None)
+        found = await in_force.rules_in_force(connection, list(RULES), FLEET)
+    return Page([rule_in_force(each) for each in found], None)
 
 
 @get(
@@ -118,8 +117,8 @@ async def get_rule(
     """Parameter by parameter: the device's, else its site's, else the fleet's, else the default."""
     place = _place(kind, scope_, target)
     async with database.connection() as connection:
-        await _require(connection, place)
-        return (await rules_in_force(connection, [kind], place))[0]
+        found = await in_force.rules_in_force(connection, [kind], place)
+    return rule_in_force(found[0])
 
 
 @put("/{kind:str}", summary="Set what a rule goes by, in the fleet, at a site or for a device")
@@ -134,15 +133,10 @@ async def set_rule(
     check_printable("$.note", data.note)
     place = _place(kind, data.scope, data.target, "$.")
 
-    async def run() -> RuleInForce:
-        async with database.transaction() as connection:
-            if data.parameters:
-                await _require(connection, place)
-            await change(connection, kind, place, data.parameters, data.who, data.note)
-            return (await rules_in_force(connection, [kind], place))[0]
-
     try:
-        return await retried(run)
+        return rule_in_force(
+            await in_force.set_rule(database, kind, place, data.parameters, data.who, data.note)
+        )
     except InvalidParametersError as error:
         path = f"$.parameters.{error.field}" if error.field else "$.parameters"
         raise invalid_parameter(path, error.detail) from None
@@ -164,18 +158,9 @@ async def list_overrides(
     """The fleet's, then those of meters, sites and vehicles, each in the order of their ids."""
     scope, target = after(cursor, tuple[Scope, DeviceId | None]) or ("", "")
     async with database.connection() as connection:
-        rows = [
-            row
-            async for row in queries.override_page(
-                connection,
-                kind=kind,
-                after_scope=scope,
-                after_target=target or "",
-                limit=limit + 1,
-            )
-        ]
+        found = await in_force.overrides_of(connection, kind, scope, target or "", limit + 1)
     return page(
-        [set_parameters(row) for row in rows], limit, key=lambda item: (item.scope, item.target)
+        [set_parameters(each) for each in found], limit, key=lambda item: (item.scope, item.target)
     )
 
 
@@ -193,25 +178,8 @@ async def list_rule_changes(
     """In the fleet, at sites and for devices."""
     before = after(cursor, Id)
     async with database.connection() as connection:
-        rows = [
-            row
-            async for row in queries.rule_changes(
-                connection, kind=kind, before=before, limit=limit + 1
-            )
-        ]
-    items = [
-        RuleChanged(
-            id=row["id"],
-            scope=row["scope"],
-            target=row["target"] or None,
-            parameters=msgspec.json.decode(row["parameters"]),
-            replaced=msgspec.json.decode(row["replaced"]) if row["replaced"] else None,
-            changed_at=row["changed_at"],
-            changed_by=row["changed_by"],
-            note=row["note"],
-        )
-        for row in rows
-    ]
+        found = await in_force.changes_of(connection, kind, before, limit + 1)
+    items = [RuleChanged(**each._asdict()) for each in found]
     return page(items, limit, key=lambda item: item.id)
 
 
@@ -230,18 +198,6 @@ def _place(kind: Kind, scope: Scope, target: str | None, prefix: str = "") -> Pl
         raise invalid_parameter(f"{prefix}target", f"names the {scope}; it is missing")
     check = check_site if scope == "site" else check_device_id
     return Place(scope, check(f"{prefix}target", target))
-
-
-async def _require(connection: Connection, place: Place) -> None:
-    """404 for a place that is not known."""
-    if place.scope == "vehicle":
-        await require_vehicle(connection, place.target)
-    elif place.scope == "meter":
-        await require_meter(connection, place.target)
-    elif place.scope == "site" and not await queries.site_known(connection, site=place.target):
-        raise problem(
-            HTTP_404_NOT_FOUND, f"no device belongs to the site {place.target}", kind="unknown-site"
-        )
 
 
 rules = Router(

@@ -1,16 +1,14 @@
 """Vehicles: what every device has, energy series and charging sessions."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import msgspec
-from asyncpg import Record
 from litestar import Router, get
 from litestar.di import NamedDependency, Provide
 from msgspec import Meta
 
 from fleetmeter.database.pool import Database
-from fleetmeter.database.sql import queries
+from fleetmeter.energy.answers import Part, charging_sessions, vehicle_series
 from fleetmeter.energy.performance import (
     ConsumedAc,
     Efficiency,
@@ -23,9 +21,8 @@ from fleetmeter.energy.performance import (
     vehicle_quality,
 )
 from fleetmeter.energy.quality import Quality
-from fleetmeter.energy.sessions import Session, SessionSums, session
-from fleetmeter.http.devices import device_handlers, device_row
-from fleetmeter.http.shared.existing import require_vehicle
+from fleetmeter.energy.sessions import Session
+from fleetmeter.http.devices import device_handlers
 from fleetmeter.http.shared.parameters import (
     Bucket,
     Cursor,
@@ -35,19 +32,14 @@ from fleetmeter.http.shared.parameters import (
     Page,
     TimeZone,
     To,
-    Window,
-    bounds_of,
-    first_rows,
     from_time,
     page,
     refuse_unknown_parameters,
     window,
+    zone_of_days,
 )
 from fleetmeter.readings.kinds import VEHICLE
 from fleetmeter.readings.model import kwh
-
-SESSIONS_AT_ONCE = timedelta(days=31)
-"""Sessions are looked for in windows of this length, from the newest back."""
 
 
 class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
@@ -82,24 +74,12 @@ async def list_vehicle_energy(
     """Exact at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
+    zone = zone_of_days(bucket, tz)
     async with database.answering() as connection:
-        device_tz = None
-        if (
-            bucket == "day"
-            and not tz
-            and (row := await device_row(connection, VEHICLE, vehicle_id))
-        ):
-            device_tz = row["time_zone"]
-        rows = await first_rows(
-            bounds_of(Window(start, span.end), bucket, tz, device_tz),
-            limit,
-            lambda bounds, most: queries.vehicle_energy(
-                connection, vehicle_id=vehicle_id, bounds=bounds, limit=most
-            ),
+        parts = await vehicle_series(
+            connection, vehicle_id, start, span.end, bucket, zone, limit + 1
         )
-        if not rows:
-            await require_vehicle(connection, vehicle_id)
-    return page([_energy(row) for row in rows], limit, key=lambda item: item.to)
+    return page([_energy(part) for part in parts], limit, key=lambda item: item.to)
 
 
 @get("/{vehicle_id:str}/sessions", summary="A vehicle's charging sessions, newest first")
@@ -114,32 +94,16 @@ async def list_sessions(
     """Those that begin in the window, each whole; derived from runs of readings with energy."""
     span = window(from_, to)
     end = min(from_time(cursor, span.start), span.end) if cursor else span.end
-    rows: list[Record] = []
     async with database.answering() as connection:
-        while end > span.start and len(rows) <= limit:
-            start = max(span.start, end - SESSIONS_AT_ONCE)
-            rows += [
-                row
-                async for row in queries.sessions(
-                    connection,
-                    vehicle_id=vehicle_id,
-                    start=start,
-                    end=end,
-                    limit=limit + 1 - len(rows),
-                )
-            ]
-            end = start
-        if not rows:
-            await require_vehicle(connection, vehicle_id)
-    items = [session(msgspec.convert(dict(row), SessionSums)) for row in rows]
-    return page(items, limit, key=lambda item: item.from_)
+        found = await charging_sessions(connection, vehicle_id, span.start, end, limit + 1)
+    return page(found, limit, key=lambda item: item.from_)
 
 
-def _energy(row: Record) -> VehicleEnergy:
-    sums = msgspec.convert(dict(row), VehicleSums)
+def _energy(part: Part[VehicleSums]) -> VehicleEnergy:
+    sums = part.sums
     return VehicleEnergy(
-        from_=row["starts"],
-        to=row["ends"],
+        from_=part.start,
+        to=part.end,
         energy_delivered_dc=kwh(sums.dc_mwh),
         energy_consumed_ac=kwh_or_null(sums.ac_mwh),
         efficiency_ratio=sums.efficiency_ratio,

@@ -15,7 +15,8 @@ import msgspec
 
 from fleetmeter.database.pool import LONG_S, Connection, Database
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import FleetMeterError
+from fleetmeter.devices.state import require_device
+from fleetmeter.errors import FleetMeterError, UnknownDeviceError
 from fleetmeter.files.columns import EXPORTED
 from fleetmeter.files.exports.parquet import ParquetMaker, require_parquet
 from fleetmeter.readings.kinds import KindName
@@ -41,15 +42,6 @@ _Key = tuple[int, datetime]
 
 class ExportsBusyError(FleetMeterError):
     """As many exports run as may."""
-
-
-class UnknownDeviceError(FleetMeterError):
-    """The device has neither reported nor been assigned."""
-
-    def __init__(self, kind: KindName, device_id: str) -> None:
-        super().__init__(f"the {kind} {device_id} has never reported")
-        self.kind = kind
-        self.device_id = device_id
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,10 +142,10 @@ class Export:
         if (device := self._selection.device) is None:
             return 0, _NEWEST_DEVICE
         kind, device_id = device
-        known = await queries.device_known(connection, kind=kind, device_id=device_id)
-        number = await queries.device_number(connection, kind=kind, device_id=device_id)
-        if not known or number is None:
-            raise UnknownDeviceError(*device)
+        await require_device(connection, kind, device_id)
+        number: int | None = await queries.device_number(connection, kind=kind, device_id=device_id)
+        if number is None:  # forgotten meanwhile
+            raise UnknownDeviceError(kind, device_id)
         return number, number
 
 

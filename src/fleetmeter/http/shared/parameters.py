@@ -1,7 +1,7 @@
 """What several endpoints take: device ids, windows of time, pages."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -93,6 +93,7 @@ MAX_ID = 2**63 - 1
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 """What the database counts rows by."""
 
+Who = Annotated[str, Meta(min_length=1, max_length=200, examples=["anna@example.com"])]
 Note = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 T = TypeVar("T")
@@ -139,31 +140,11 @@ def window(from_: str | None, to: str | None, now: datetime | None = None) -> Wi
     return Window(start, end)
 
 
-def bounds_of(
-    span: Window, bucket: buckets.Bucket, tz: str | None, device_tz: str | None = None
-) -> list[datetime]:
-    """Where the buckets of a series begin and end; days are those of `tz`. Raises 400."""
+def zone_of_days(bucket: buckets.Bucket, tz: str | None) -> ZoneInfo | None:
+    """The time zone whose days a series is asked for by. Raises 400."""
     if tz and bucket != "day":
         raise invalid_parameter("tz", "goes with bucket=day; hours are those of UTC")
-    zone = time_zone("tz", tz or device_tz or "UTC")
-    return buckets.bounds(span.start, span.end, bucket, zone)
-
-
-async def first_rows(
-    bounds: list[datetime], limit: int, ask: Callable[[list[datetime], int], AsyncIterator[T]]
-) -> list[T]:
-    """Rows of the buckets between bounds, one more than `limit` at most.
-
-    Asks for as many buckets as could do, and for more and more while most are empty.
-    """
-    rows: list[T] = []
-    at, buckets_at_once = 0, limit + 1
-    while at < len(bounds) - 1 and len(rows) <= limit:
-        part = bounds[at : at + buckets_at_once + 1]
-        rows += [row async for row in ask(part, limit + 1 - len(rows))]
-        at += buckets_at_once
-        buckets_at_once *= 2
-    return rows
+    return time_zone("tz", tz) if tz else None
 
 
 def time_zone(name: str, key: str) -> ZoneInfo:

@@ -27,6 +27,7 @@ from litestar.status_codes import (
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
+from fleetmeter.anomalies.incidents.reports import UnknownAnomalyError
 from fleetmeter.errors import (
     BatchTooLargeError,
     BodyTooLargeError,
@@ -35,6 +36,8 @@ from fleetmeter.errors import (
     MalformedBodyError,
     NotMigratedError,
     QueueFullError,
+    UnknownDeviceError,
+    UnknownSiteError,
 )
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATTERN, SITE_RULE
 
@@ -78,12 +81,6 @@ def problem(
         headers=headers,
         extra=extra,
     )
-
-
-def not_found(kind: str, device_id: str, *, removed: bool = False) -> ProblemDetailsException:
-    """404 for a device that has never reported, or not since it was removed."""
-    never = "has not reported since it was removed" if removed else "has never reported"
-    return problem(HTTP_404_NOT_FOUND, f"the {kind} {device_id} {never}", kind=f"unknown-{kind}")
 
 
 def invalid_parameter(name: str, detail: str) -> ProblemDetailsException:
@@ -198,6 +195,18 @@ def _from_undecodable(error: Exception) -> ProblemDetailsException:
     return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {said}"))
 
 
+def _from_unknown_device(error: UnknownDeviceError) -> ProblemDetailsException:
+    return problem(HTTP_404_NOT_FOUND, str(error), kind=f"unknown-{error.kind}")
+
+
+def _from_unknown_site(error: UnknownSiteError) -> ProblemDetailsException:
+    return problem(HTTP_404_NOT_FOUND, str(error), kind="unknown-site")
+
+
+def _from_unknown_anomaly(error: UnknownAnomalyError) -> ProblemDetailsException:
+    return problem(HTTP_404_NOT_FOUND, str(error), kind="unknown-anomaly")
+
+
 def _from_defect(error: Exception) -> ProblemDetailsException:
     _log.error("request failed", exc_info=error)
     return problem(HTTP_500_INTERNAL_SERVER_ERROR, "an error inside FleetMeter; it has been logged")
@@ -216,6 +225,9 @@ problem_details = ProblemDetailsPlugin(
             CommitTimeoutError: _from_timeout,
             UnicodeDecodeError: _from_undecodable,
             RecursionError: _from_undecodable,
+            UnknownDeviceError: _from_unknown_device,
+            UnknownSiteError: _from_unknown_site,
+            UnknownAnomalyError: _from_unknown_anomaly,
             Exception: _from_defect,
         }
     )

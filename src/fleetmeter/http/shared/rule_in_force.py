@@ -5,13 +5,11 @@ from functools import cache
 from typing import Annotated, Any
 
 import msgspec
-from asyncpg import Record
 from msgspec import Meta
 
 from fleetmeter.anomalies.model import DeviceKind, Kind, Severity
 from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds.overrides import Place, in_force, overrides_at, site_of
-from fleetmeter.database.pool import Connection
+from fleetmeter.anomalies.thresholds.in_force import InForce, SetThere
 
 Target = Annotated[str | None, Meta(description="The site or device; of the fleet, null.")]
 SomeParameters = Annotated[
@@ -54,16 +52,9 @@ class RuleInForce(msgspec.Struct, rename="camel", kw_only=True):
     ]
 
 
-async def rules_in_force(
-    connection: Connection, kinds: list[Kind], place: Place
-) -> list[RuleInForce]:
-    """Rules, and what they go by at a place."""
-    site = await site_of(connection, place)
-    overrides = await overrides_at(connection, kinds, place, site)
-    return [_rule(kind, overrides[kind], place, site) for kind in kinds]
-
-
-def _rule(kind: Kind, rows: list[Record], place: Place, site: str | None) -> RuleInForce:
+def rule_in_force(found: InForce) -> RuleInForce:
+    """Return a rule as the API shows it."""
+    kind, place, parameters, overrides = found
     rule = RULES[kind]
     return RuleInForce(
         kind=kind,
@@ -74,8 +65,8 @@ def _rule(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Rul
         device_kinds=list(rule.device_kinds),
         scope=place.scope,
         target=place.target or None,
-        parameters=msgspec.to_builtins(in_force(kind, rows, place, site)),
-        overrides=[set_parameters(row) for row in rows],
+        parameters=msgspec.to_builtins(parameters),
+        overrides=[set_parameters(each) for each in overrides],
         defaults=msgspec.to_builtins(rule.parameters()),
         schema=_schema(kind),
     )
@@ -90,12 +81,6 @@ def _schema(kind: Kind) -> dict[str, Any]:
     return schema
 
 
-def set_parameters(row: Record) -> SetParameters:
-    """What a row of rule_overrides says."""
-    return SetParameters(
-        scope=row["scope"],
-        target=row["target"] or None,
-        parameters=msgspec.json.decode(row["parameters"]),
-        changed_at=row["changed_at"],
-        changed_by=row["changed_by"],
-    )
+def set_parameters(found: SetThere) -> SetParameters:
+    """Return what is set in one place as the API shows it."""
+    return SetParameters(**found._asdict())

@@ -1,0 +1,150 @@
+"""What rules go by at a place, what is set for them, and who changed it when."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from asyncpg import Record
+
+from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.rules.catalogue import Scope
+from fleetmeter.anomalies.thresholds.overrides import (
+    Place,
+    change,
+    in_force,
+    overrides_at,
+    site_of,
+)
+from fleetmeter.anomalies.thresholds.parameters import Parameters
+from fleetmeter.database.pool import Connection, Database, retried
+from fleetmeter.database.sql import queries
+from fleetmeter.devices.state import require_device
+from fleetmeter.errors import UnknownSiteError
+
+
+class SetThere(NamedTuple):
+    """What is set for a rule in one place, by whom and when."""
+
+    scope: Scope
+    target: str | None
+    """None: the fleet."""
+
+    parameters: dict[str, Any]
+    changed_at: datetime
+    changed_by: str
+
+
+class InForce(NamedTuple):
+    """What a rule goes by at a place, and what is set there and around it, widest scope first."""
+
+    kind: Kind
+    place: Place
+    parameters: Parameters
+    overrides: list[SetThere]
+
+
+class Changed(NamedTuple):
+    """A change of what is set for a rule in one place."""
+
+    id: int
+    scope: Scope
+    target: str | None
+    parameters: dict[str, Any]
+    replaced: dict[str, Any] | None
+    changed_at: datetime
+    changed_by: str
+    note: str | None
+
+
+async def rules_in_force(
+    connection: Connection, kinds: Sequence[Kind], place: Place
+) -> list[InForce]:
+    """Return what rules go by at a place. Raises UnknownDeviceError and UnknownSiteError."""
+    await _require(connection, place)
+    return await _in_force(connection, kinds, place)
+
+
+async def set_rule(
+    database: Database,
+    kind: Kind,
+    place: Place,
+    parameters: Mapping[str, Any],
+    who: str,
+    note: str | None,
+) -> InForce:
+    """Set what a rule goes by at a place, instead of what was set there; {} removes it.
+
+    Returns what it goes by there now. Raises InvalidParametersError, OverridesConflictError,
+    UnknownDeviceError and UnknownSiteError.
+    """
+
+    async def run() -> InForce:
+        async with database.transaction() as connection:
+            if parameters:
+                await _require(connection, place)
+            await change(connection, kind, place, parameters, who, note)
+            return (await _in_force(connection, [kind], place))[0]
+
+    return await retried(run)
+
+
+async def overrides_of(
+    connection: Connection, kind: Kind, after_scope: str, after_target: str, most: int
+) -> list[SetThere]:
+    """Return what is set for a rule behind a place: of the fleet, meters, sites, vehicles."""
+    rows = queries.override_page(
+        connection, kind=kind, after_scope=after_scope, after_target=after_target, limit=most
+    )
+    return [_set_there(row) async for row in rows]
+
+
+async def changes_of(
+    connection: Connection, kind: Kind, before: int | None, most: int
+) -> list[Changed]:
+    """Return the changes of a rule, newest first, with ids below `before`."""
+    rows = queries.rule_changes(connection, kind=kind, before=before, limit=most)
+    return [
+        Changed(
+            id=row["id"],
+            scope=row["scope"],
+            target=row["target"] or None,
+            parameters=msgspec.json.decode(row["parameters"]),
+            replaced=msgspec.json.decode(row["replaced"]) if row["replaced"] else None,
+            changed_at=row["changed_at"],
+            changed_by=row["changed_by"],
+            note=row["note"],
+        )
+        async for row in rows
+    ]
+
+
+async def _in_force(connection: Connection, kinds: Sequence[Kind], place: Place) -> list[InForce]:
+    site = await site_of(connection, place)
+    rows = await overrides_at(connection, list(kinds), place, site)
+    return [
+        InForce(
+            kind,
+            place,
+            in_force(kind, rows[kind], place, site),
+            [_set_there(row) for row in rows[kind]],
+        )
+        for kind in kinds
+    ]
+
+
+async def _require(connection: Connection, place: Place) -> None:
+    if place.scope in ("vehicle", "meter"):
+        await require_device(connection, place.scope, place.target)
+    elif place.scope == "site" and not await queries.site_known(connection, site=place.target):
+        raise UnknownSiteError(f"no device belongs to the site {place.target}")
+
+
+def _set_there(row: Record) -> SetThere:
+    return SetThere(
+        scope=row["scope"],
+        target=row["target"] or None,
+        parameters=msgspec.json.decode(row["parameters"]),
+        changed_at=row["changed_at"],
+        changed_by=row["changed_by"],
+    )

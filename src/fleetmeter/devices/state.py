@@ -1,0 +1,67 @@
+"""Live state: the newest known values of each device, and what is set for it with them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from asyncpg import Record
+
+from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.sql import queries
+from fleetmeter.devices.settings import contradicts, device_state
+from fleetmeter.errors import UnknownDeviceError
+from fleetmeter.readings.kinds import DeviceKind, KindName
+
+
+async def require_device(connection: Connection, kind: KindName, device_id: str) -> None:
+    """Raise UnknownDeviceError for a device that has neither reported nor been assigned."""
+    if not await queries.device_known(connection, kind=kind, device_id=device_id):
+        raise UnknownDeviceError(kind, device_id)
+
+
+async def live_states(
+    connection: Connection, kind: DeviceKind, after: str, most: int
+) -> Sequence[msgspec.Struct]:
+    """Return the states of the devices of a kind whose ids come after one, in their order."""
+    rows = queries.devices(
+        connection, kind=kind.name, after=after, last=None, since=None, limit=most
+    )
+    return [device_state(kind, row) async for row in rows]
+
+
+async def live_state(
+    connection: Connection, kind: DeviceKind, device_id: str, habit: int
+) -> msgspec.Struct:
+    """Return the state of one device, and how it reports where that differs from what is set.
+
+    After `habit` pauses in a row between charges it counts as reporting only while it charges.
+    Raises UnknownDeviceError.
+    """
+    row = await _row(connection, kind, device_id)
+    if row is None or row["removed_at"]:
+        raise UnknownDeviceError(kind.name, device_id, removed=row is not None)
+    habits = await queries.device_habits(connection, kind=kind.name, device_id=device_id)
+    observed: dict[str, Any] = {}
+    if contradicts(habits["observed_interval_s"], habits["reporting_interval_s"]):
+        observed["observed_interval_s"] = habits["observed_interval_s"]
+    if row["reports"] is None and habits["pauses"] >= habit:
+        observed["observed_reports"] = "while_charging"
+    return device_state(kind, row, **observed)
+
+
+async def time_zone_of(connection: Connection, kind: DeviceKind, device_id: str) -> str | None:
+    """Return the time zone that is set for a device; None when none is, or it is not known."""
+    row = await _row(connection, kind, device_id)
+    return None if row is None else row["time_zone"]
+
+
+async def remove_device(database: Database, kind: DeviceKind, device_id: str) -> None:
+    """Take a device out of live state until its next reading. Raises UnknownDeviceError."""
+    async with database.transaction() as connection:
+        if not await queries.remove_device(connection, kind=kind.name, device_id=device_id):
+            raise UnknownDeviceError(kind.name, device_id)
+
+
+async def _row(connection: Connection, kind: DeviceKind, device_id: str) -> Record | None:
+    row: Record | None = await queries.device(connection, kind=kind.name, device_id=device_id)
+    return row

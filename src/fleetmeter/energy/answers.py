@@ -1,0 +1,277 @@
+"""Energy answers: asks the database for sums of exact windows, for whoever shows them.
+
+Sums are in stored units; what turns them into answers (`performance`, `fleet`, `sessions`) is pure.
+Windows are start < t ≤ end of the energy used, any length, exact at both edges.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Generic, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+from asyncpg import Record
+
+from fleetmeter.database.pool import Connection
+from fleetmeter.database.sql import queries
+from fleetmeter.devices.state import require_device, time_zone_of
+from fleetmeter.energy.buckets import Bucket, bounds
+from fleetmeter.energy.fleet import (
+    FleetSums,
+    MeterSums,
+    MeterSumsWithVoltage,
+    RankedSums,
+    SiteSums,
+    Sort,
+    VehicleShare,
+    share,
+)
+from fleetmeter.energy.performance import Performance, VehicleSums, summarise
+from fleetmeter.energy.sessions import Session, SessionSums, session
+from fleetmeter.errors import UnknownSiteError
+from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
+
+SESSIONS_AT_ONCE = timedelta(days=31)
+"""Sessions are looked for in windows of this length, from the newest back."""
+
+_UTC = ZoneInfo("UTC")
+
+Sums = TypeVar("Sums", bound=msgspec.Struct)
+
+
+class Part(NamedTuple, Generic[Sums]):
+    """One bucket of a series."""
+
+    start: datetime
+    end: datetime
+    sums: Sums
+
+
+class FleetReport(NamedTuple):
+    """The fleet over one window: its totals, a page of sites and a page of ranked vehicles."""
+
+    totals: FleetSums
+    sites: list[SiteSums]
+    vehicles: list[RankedSums]
+
+
+class Rank(NamedTuple):
+    """A place among ranked vehicles: the value that they are ranked by, and the id."""
+
+    value: float | None
+    vehicle_id: str
+
+
+async def performance(
+    connection: Connection, vehicle_id: str, start: datetime, end: datetime
+) -> Performance:
+    """Return the energy summary of one vehicle. Raises UnknownDeviceError."""
+    rows = queries.vehicle_energy(connection, vehicle_id=vehicle_id, bounds=[start, end], limit=1)
+    found = [msgspec.convert(dict(row), VehicleSums) async for row in rows]
+    if not found:
+        await require_device(connection, VEHICLE.name, vehicle_id)
+    return summarise(vehicle_id, start, end, found[0] if found else VehicleSums())
+
+
+async def vehicle_series(
+    connection: Connection,
+    vehicle_id: str,
+    start: datetime,
+    end: datetime,
+    bucket: Bucket,
+    zone: ZoneInfo | None,
+    most: int,
+) -> list[Part[VehicleSums]]:
+    """Return one vehicle's energy by buckets that have any, oldest first.
+
+    Days are those of `zone`, by default of the vehicle's own, else of UTC. Raises
+    UnknownDeviceError.
+    """
+    edges = await _edges(connection, VEHICLE, vehicle_id, start, end, bucket, zone)
+    parts = await _series(
+        VehicleSums,
+        edges,
+        most,
+        lambda some, limit: queries.vehicle_energy(
+            connection, vehicle_id=vehicle_id, bounds=some, limit=limit
+        ),
+    )
+    if not parts:
+        await require_device(connection, VEHICLE.name, vehicle_id)
+    return parts
+
+
+async def meter_series(
+    connection: Connection,
+    meter_id: str,
+    start: datetime,
+    end: datetime,
+    bucket: Bucket,
+    zone: ZoneInfo | None,
+    most: int,
+) -> list[Part[MeterSumsWithVoltage]]:
+    """Return one meter's energy by buckets that have any, oldest first.
+
+    Days are those of `zone`, by default of the meter's own, else of UTC. Raises UnknownDeviceError.
+    """
+    edges = await _edges(connection, METER, meter_id, start, end, bucket, zone)
+    parts = await _series(
+        MeterSumsWithVoltage,
+        edges,
+        most,
+        lambda some, limit: queries.meters_energy(
+            connection, meter_ids=[meter_id], bounds=some, limit=limit
+        ),
+    )
+    if not parts:
+        await require_device(connection, METER.name, meter_id)
+    return parts
+
+
+async def charging_sessions(
+    connection: Connection, vehicle_id: str, start: datetime, end: datetime, most: int
+) -> list[Session]:
+    """Return the sessions that begin in a window, newest first. Raises UnknownDeviceError."""
+    found: list[Session] = []
+    until = end
+    while until > start and len(found) < most:
+        since = max(start, until - SESSIONS_AT_ONCE)
+        rows = queries.sessions(
+            connection, vehicle_id=vehicle_id, start=since, end=until, limit=most - len(found)
+        )
+        found += [session(msgspec.convert(dict(row), SessionSums)) async for row in rows]
+        until = since
+    if not found:
+        await require_device(connection, VEHICLE.name, vehicle_id)
+    return found
+
+
+async def meter_balance(
+    connection: Connection, meter_id: str, start: datetime, end: datetime, after: str, most: int
+) -> tuple[MeterSums, list[VehicleShare]]:
+    """Return what one meter metered, and the shares of the vehicles whose ids come after one.
+
+    Raises UnknownDeviceError.
+    """
+    edges = [start, end]
+    rows = queries.meters_energy(connection, meter_ids=[meter_id], bounds=edges, limit=1)
+    sums = [msgspec.convert(dict(row), MeterSums) async for row in rows]
+    if not sums:
+        await require_device(connection, METER.name, meter_id)
+    shares = queries.meter_shares(
+        connection, meter_id=meter_id, bounds=edges, after=after, limit=most
+    )
+    return sums[0] if sums else MeterSums(), [share(dict(row)) async for row in shares]
+
+
+async def fleet_report(
+    connection: Connection,
+    start: datetime,
+    end: datetime,
+    *,
+    sites: int,
+    vehicles: int,
+    sort: Sort = "vehicleId",
+    after_site: str | None = None,
+    after: Rank | None = None,
+) -> FleetReport:
+    """Return the fleet's totals, its `sites` first sites and its `vehicles` first vehicles.
+
+    A `-` before what vehicles are ranked by puts the largest first.
+    """
+    row = await queries.fleet(
+        connection,
+        start=start,
+        end=end,
+        after_site=after_site,
+        sites=sites,
+        sort=sort.removeprefix("-"),
+        descending=sort.startswith("-"),
+        after_value=after.value if after else None,
+        after_id=after.vehicle_id if after else None,
+        vehicles=vehicles,
+    )
+    return FleetReport(
+        msgspec.json.decode(row["totals"], type=FleetSums),
+        msgspec.json.decode(row["sites"], type=list[SiteSums]),
+        msgspec.json.decode(row["vehicles"], type=list[RankedSums]),
+    )
+
+
+async def fleet_series(
+    connection: Connection,
+    start: datetime,
+    end: datetime,
+    bucket: Bucket,
+    zone: ZoneInfo | None,
+    most: int,
+) -> list[Part[MeterSums]]:
+    """Return the whole fleet's energy by buckets that have any, oldest first."""
+    return await _series(
+        MeterSums,
+        bounds(start, end, bucket, zone or _UTC),
+        most,
+        lambda some, limit: queries.fleet_energy(connection, bounds=some, limit=limit),
+    )
+
+
+async def site_series(
+    connection: Connection,
+    site: str,
+    start: datetime,
+    end: datetime,
+    bucket: Bucket,
+    zone: ZoneInfo | None,
+    most: int,
+) -> list[Part[MeterSums]]:
+    """Return the energy of the meters that belong to a site now. Raises UnknownSiteError."""
+    meter_ids = await queries.site_meters(connection, site=site)
+    if meter_ids is None:
+        raise UnknownSiteError(f"no charger belongs to the site {site}")
+    return await _series(
+        MeterSums,
+        bounds(start, end, bucket, zone or _UTC),
+        most,
+        lambda some, limit: queries.meters_energy(
+            connection, meter_ids=meter_ids, bounds=some, limit=limit
+        ),
+    )
+
+
+async def _edges(
+    connection: Connection,
+    kind: DeviceKind,
+    device_id: str,
+    start: datetime,
+    end: datetime,
+    bucket: Bucket,
+    zone: ZoneInfo | None,
+) -> list[datetime]:
+    if zone is None and bucket == "day":
+        own = await time_zone_of(connection, kind, device_id)
+        zone = ZoneInfo(own) if own else None
+    return bounds(start, end, bucket, zone or _UTC)
+
+
+async def _series(
+    kind: type[Sums],
+    edges: Sequence[datetime],
+    most: int,
+    ask: Callable[[Sequence[datetime], int], AsyncIterator[Record]],
+) -> list[Part[Sums]]:
+    """Return the first `most` buckets between edges that have rows.
+
+    Asks for as many buckets as could do, and for more and more while most are empty.
+    """
+    rows: list[Record] = []
+    at, buckets_at_once = 0, most
+    while at < len(edges) - 1 and len(rows) < most:
+        some = edges[at : at + buckets_at_once + 1]
+        rows += [row async for row in ask(some, most - len(rows))]
+        at += buckets_at_once
+        buckets_at_once *= 2
+    return [Part(row["starts"], row["ends"], _sums(kind, row)) for row in rows]
+
+
+def _sums(kind: type[Sums], row: Any) -> Sums:
+    return msgspec.convert(dict(row), kind)

@@ -1,0 +1,50 @@
+"""The readings that were refused, as `refusals` has counted them, by device and code."""
+
+from datetime import datetime
+
+import msgspec
+
+from fleetmeter.database.pool import Connection
+from fleetmeter.database.sql import queries
+from fleetmeter.readings.kinds import KindName
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """What was refused of one device for one reason; '' is no id, or no kind."""
+
+    id: str
+    kind: KindName | None
+    code: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    since: datetime
+    detail: str
+    path: str
+    example: str
+
+
+async def rejections(
+    connection: Connection,
+    *,
+    after: tuple[str, str, str],
+    device_id: str | None,
+    kind: KindName | None,
+    code: str | None,
+    most: int,
+) -> list[Refused]:
+    """Return what was refused and fits all that is given, in the order of id, kind and code.
+
+    `after` is where to go on: an id, a kind and a code.
+    """
+    rows = queries.rejections(
+        connection,
+        after_id=after[0],
+        after_kind=after[1],
+        after_code=after[2],
+        device_id=device_id,
+        kind=kind,
+        code=code,
+        limit=most,
+    )
+    return [Refused(*(row[name] for name in Refused.__struct_fields__)) async for row in rows]
