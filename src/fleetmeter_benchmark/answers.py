@@ -1,4 +1,4 @@
-"""How long the energy answers take in the database: the service's own queries, one after another.
+"""How long the energy answers take: what the service asks the database, one after another.
 
 One database has a day of a whole fleet; another has a small fleet whose history grows to ten times
 as long, which must not matter to an answer about a day. Without HTTP: what the service adds to an
@@ -14,8 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from fleetmeter.database.sql import queries
-from fleetmeter.energy.buckets import bounds
+from fleetmeter.energy import answers
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.history import HOUR, History, empty_history
 from fleetmeter_benchmark.options import AnswersOptions, Progress
@@ -143,33 +142,48 @@ class _Watch:
 
     def __init__(self, history: History, progress: Progress) -> None:
         self.history = history
+        self._connection = history.connection
         self._progress = progress
         self._random = Random(0)  # noqa: S311 - the same vehicles each time, and nothing secret
 
     async def performance(self, name: str, window: Sequence[datetime], runs: int) -> Answered:
         """The energy summary of one vehicle."""
-        return await self._energy(name, list(window), 1, runs, PERFORMANCE_MS)
+        start, end = window
+
+        async def ask() -> int:
+            found = await answers.performance(self._connection, self._vehicle(), start, end)
+            return int(found.quality.status != "no_data")
+
+        return await self._time(name, ask, runs, PERFORMANCE_MS)
 
     async def daily_series(self, days: int, until: datetime, runs: int) -> Answered:
         """The newest whole days of a zone."""
         end = datetime.combine(until.astimezone(_ZONE).date(), time(), _ZONE)
-        midnights = bounds((end - days * _DAY).astimezone(UTC), end.astimezone(UTC), "day", _ZONE)
-        name = f"{_days(days)} by day, one vehicle"
-        return await self._energy(name, midnights, _PAGE + 1, runs, DAILY_SERIES_MS)
+        start = end - days * _DAY
+
+        async def ask() -> int:
+            found = await answers.vehicle_series(
+                self._connection,
+                self._vehicle(),
+                start.astimezone(UTC),
+                end.astimezone(UTC),
+                "day",
+                _ZONE,
+                _PAGE + 1,
+            )
+            return len(found)
+
+        return await self._time(f"{_days(days)} by day, one vehicle", ask, runs, DAILY_SERIES_MS)
 
     async def sessions(self, name: str, window: Sequence[datetime], runs: int) -> Answered:
         """The charging sessions of one vehicle."""
         start, end = window
 
         async def ask() -> int:
-            rows = queries.sessions(
-                self.history.connection,
-                vehicle_id=self._vehicle(),
-                start=start,
-                end=end,
-                limit=_PAGE + 1,
+            found = await answers.charging_sessions(
+                self._connection, self._vehicle(), start, end, _PAGE + 1
             )
-            return len([row async for row in rows])
+            return len(found)
 
         return await self._time(name, ask, runs, None)
 
@@ -180,30 +194,15 @@ class _Watch:
         start, end = window
 
         async def ask() -> int:
-            row = await queries.fleet(
-                self.history.connection,
-                start=start,
-                end=end,
-                after_site=None,
+            report = await answers.fleet_report(
+                self._connection,
+                start,
+                end,
                 sites=_PAGE + 1,
-                sort="loss",
-                descending=True,
-                after_value=None,
-                after_id=None,
                 vehicles=_PAGE + 1,
+                sort="-loss",
             )
-            return len(msgspec.json.decode(row["vehicles"]))
-
-        return await self._time(name, ask, runs, limit_ms)
-
-    async def _energy(
-        self, name: str, bounds_: list[datetime], limit: int, runs: int, limit_ms: float
-    ) -> Answered:
-        async def ask() -> int:
-            rows = queries.vehicle_energy(
-                self.history.connection, vehicle_id=self._vehicle(), bounds=bounds_, limit=limit
-            )
-            return len([row async for row in rows])
+            return len(report.vehicles)
 
         return await self._time(name, ask, runs, limit_ms)
 
