@@ -7,16 +7,13 @@ which files go where.
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import asyncpg
 
-from fleetmeter.database.pool import Connection, translated
+from fleetmeter.database.pool import Connection, connected
 from fleetmeter.database.sql import SQL
 from fleetmeter.errors import MigrationError
-
-if TYPE_CHECKING:
-    AnyConnection = asyncpg.Connection[asyncpg.Record] | Connection
 
 Engine = Literal["timescaledb", "postgresql"]
 
@@ -68,30 +65,14 @@ async def migrate(
     """Bring the database to this version's schema, all of it or nothing.
 
     Raises MigrationError: a file that was applied has changed or is gone, the server is too old, or
-    it has TimescaleDB but cannot use it. Raises DatabaseUnavailableError.
+    it has TimescaleDB but cannot use it. Raises SettingsError and DatabaseUnavailableError.
     """
-    async with translated():
-        connection = await _connect(url)
-        try:
-            async with connection.transaction():
-                return await _migrate(connection, retention_days, accounting, sql)
-        finally:
-            await connection.close()
-
-
-async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
-    try:
-        return await asyncpg.connect(url, server_settings={"timezone": "UTC"}, timeout=10)
-    except (
-        ValueError,  # a URL that makes no sense
-        asyncpg.InvalidCatalogNameError,
-        asyncpg.InvalidAuthorizationSpecificationError,  # and its child, a wrong password
-    ) as error:
-        raise MigrationError(f"FLEETMETER_DATABASE_URL cannot be used: {error}") from error
+    async with connected(url) as connection, connection.transaction():
+        return await _migrate(connection, retention_days, accounting, sql)
 
 
 async def _migrate(
-    connection: "asyncpg.Connection[asyncpg.Record]",
+    connection: Connection,
     retention_days: int,
     accounting: Accounting,
     sql: Path,
@@ -140,7 +121,7 @@ async def _migrate(
     return Migrated(engine, applied)
 
 
-async def missing_migrations(connection: "AnyConnection", sql: Path = SQL) -> list[str]:
+async def missing_migrations(connection: Connection, sql: Path = SQL) -> list[str]:
     """The names of the migrations that the database still lacks."""
     if not await connection.fetchval("select to_regclass('schema_migrations') is not null"):
         return ["all"]
@@ -153,13 +134,9 @@ async def missing_migrations(connection: "AnyConnection", sql: Path = SQL) -> li
 
 
 async def missing_from(url: str) -> list[str]:
-    """The same for a database that is not connected to. Raises DatabaseUnavailableError."""
-    async with translated():
-        connection = await _connect(url)
-        try:
-            return await missing_migrations(connection)
-        finally:
-            await connection.close()
+    """Return the same for the database of a URL. Raises SettingsError, DatabaseUnavailableError."""
+    async with connected(url) as connection:
+        return await missing_migrations(connection)
 
 
 def _files(folder: Path, engine: Engine) -> list[_File]:
@@ -172,7 +149,7 @@ def _files(folder: Path, engine: Engine) -> list[_File]:
     ]
 
 
-async def _detect_engine(connection: "asyncpg.Connection[asyncpg.Record]") -> Engine:
+async def _detect_engine(connection: Connection) -> Engine:
     """TimescaleDB where the server has it under the licence that has continuous aggregates."""
     if not await connection.fetchval(
         "select exists (select from pg_available_extensions where name = 'timescaledb')"

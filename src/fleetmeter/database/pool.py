@@ -9,7 +9,12 @@ import asyncpg
 import structlog
 
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import DatabaseUnavailableError, NotMigratedError, NotPermittedError
+from fleetmeter.errors import (
+    DatabaseUnavailableError,
+    NotMigratedError,
+    NotPermittedError,
+    SettingsError,
+)
 from fleetmeter.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,8 +33,17 @@ _LONG_WORKERS = 2
 
 _EXPORTS = 2
 
+_CONNECT_S = 10
+"""How long a server may take to accept a connection, seconds."""
+
 LONG_S = 3600
 """For statements that commit as they go, seconds."""
+
+_SERVER_SETTINGS = {
+    "application_name": "fleetmeter",
+    "timezone": "UTC",
+    "jit": "off",  # compiling takes longer than any of our queries
+}
 
 _log = structlog.get_logger()
 
@@ -50,6 +64,11 @@ _UNAVAILABLE = (
     asyncpg.InvalidAuthorizationSpecificationError,  # role or password changed
 )
 
+_REFUSED = (
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # and its child, a wrong password
+)
+
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
@@ -60,7 +79,7 @@ async def translated() -> AsyncIterator[None]:
     try:
         yield
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError) as error:
-        raise NotMigratedError(str(error)) from error
+        raise NotMigratedError(str(error).partition("\n")[0]) from error  # without its hint
     except asyncpg.InsufficientPrivilegeError as error:
         raise NotPermittedError(
             f"the role of FLEETMETER_DATABASE_URL lacks a privilege: {error}"
@@ -165,15 +184,46 @@ async def connect(url: str, settings: Settings) -> Database:
             url,
             min_size=2,
             max_size=settings.pool_size,
-            timeout=min(settings.database_timeout_s, 10),
+            timeout=min(settings.database_timeout_s, _CONNECT_S),
             command_timeout=settings.database_timeout_s,
             init=queries.prepare_session,
             reset=_Connection.reset_when_needed,  # type: ignore[arg-type]
             connection_class=_Connection,
-            server_settings={
-                "application_name": "fleetmeter",
-                "timezone": "UTC",
-                "jit": "off",  # compiling takes longer than any of our queries
-            },
+            server_settings=_SERVER_SETTINGS,
         )
     return Database(pool, settings.database_timeout_s, settings.pool_size)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator["Connection"]:
+    """Connect a command to the database for the length of the block; statements may take long.
+
+    Raises SettingsError when the URL cannot be used, and what `translated` raises.
+    """
+    try:
+        async with translated():
+            connection = await asyncpg.connect(
+                url, server_settings=_SERVER_SETTINGS, timeout=_CONNECT_S
+            )
+    except ValueError as error:
+        raise SettingsError(f"FLEETMETER_DATABASE_URL cannot be used: {error}") from error
+    except DatabaseUnavailableError as error:
+        if isinstance(error.__cause__, _REFUSED):
+            raise SettingsError(
+                f"FLEETMETER_DATABASE_URL cannot be used: {error.__cause__}"
+            ) from error
+        raise DatabaseUnavailableError(
+            f"the database at {_without_password(url)} cannot be reached: {error}; "
+            "check FLEETMETER_DATABASE_URL"
+        ) from error
+    async with translated():
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+def _without_password(url: str) -> str:
+    """Return a database URL that may be shown."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,19 +1,12 @@
 """Forgetting a device: everything that is stored of it goes, and the rollups follow."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import asyncpg
-
-from fleetmeter.database.pool import retried, translated
+from fleetmeter.database.pool import Connection, connected, retried, translated
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.kinds import KINDS, KindName
-
-if TYPE_CHECKING:
-    AnyConnection = asyncpg.Connection[asyncpg.Record]
-
-T = TypeVar("T")
 
 Kind = KindName
 
@@ -35,13 +28,11 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
     Raises FleetMeterError when devices of several kinds have it.
     """
 
-    async def ask(connection: "AnyConnection") -> list[Kind]:
+    async with connected(url) as connection:
         rows = queries.kinds_of_device(
             connection, kinds=[kind.name for kind in KINDS], device_id=device_id
         )
-        return [row["kind"] async for row in rows]
-
-    kinds = await _with_connection(url, ask)
+        kinds: list[Kind] = [row["kind"] async for row in rows]
     if len(kinds) > 1:
         names = " and ".join(f"a {kind} {device_id}" for kind in kinds)
         raise FleetMeterError(f"there is {names}; say which with --kind")
@@ -50,7 +41,8 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
 
 async def count(url: str, kind: Kind, device_id: str) -> list[Stored]:
     """What is stored of a device."""
-    return await _with_connection(url, lambda connection: _purge(connection, kind, device_id, True))
+    async with connected(url) as connection:
+        return await _purge(connection, kind, device_id, True)
 
 
 async def purge(url: str, kind: Kind, device_id: str) -> list[Stored]:
@@ -59,24 +51,25 @@ async def purge(url: str, kind: Kind, device_id: str) -> list[Stored]:
     Readings, rollups and settings go all or none; run it again when it is interrupted.
     """
 
-    async def run(connection: "AnyConnection") -> list[Stored]:
+    async with connected(url) as connection:
+
+        async def run(query: Callable[..., Awaitable[object]]) -> None:
+            async with translated():
+                await query(connection, kind=kind, device_id=device_id)
+
         left: list[Stored] = []
         for _ in range(_PASSES):
-            await retried(
-                lambda: queries.purge_assignments(connection, kind=kind, device_id=device_id)
-            )
+            await retried(lambda: run(queries.purge_assignments))
             await retried(lambda: _purge(connection, kind, device_id, False))
-            await retried(lambda: queries.forget_device(connection, kind=kind, device_id=device_id))
+            await retried(lambda: run(queries.forget_device))
             left = await _purge(connection, kind, device_id, True)
             if not left:
                 break
         return left
 
-    return await _with_connection(url, run)
-
 
 async def _purge(
-    connection: "AnyConnection", kind: Kind, device_id: str, count_only: bool
+    connection: Connection, kind: Kind, device_id: str, count_only: bool
 ) -> list[Stored]:
     async with translated(), connection.transaction():
         return [
@@ -85,12 +78,3 @@ async def _purge(
                 connection, kind=kind, device_id=device_id, count_only=count_only
             )
         ]
-
-
-async def _with_connection(url: str, run: Callable[["AnyConnection"], Awaitable[T]]) -> T:
-    async with translated():
-        connection = await asyncpg.connect(url, timeout=10)
-        try:
-            return await run(connection)
-        finally:
-            await connection.close()

@@ -4,16 +4,13 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from fleetmeter.database.pool import translated
+from fleetmeter.database.pool import connected
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError, NotMigratedError
 
-_TIMEOUT_S = 60
 _PIPED_WIDTH = 200
 _MANY = 1000
 """Rows from which their size says more than that of an empty table does."""
@@ -83,32 +80,12 @@ class Storage(msgspec.Struct, rename="camel", kw_only=True):
 
 async def read_storage(url: str) -> Storage:
     """Ask the database. Raises FleetMeterError."""
-    try:
-        async with translated():
-            connection = await asyncpg.connect(
-                url,
-                server_settings={"timezone": "UTC", "jit": "off"},
-                timeout=10,
-                command_timeout=_TIMEOUT_S,
-            )
-            try:
-                return Storage(
-                    relations=[
-                        Relation(**row) async for row in queries.stored_relations(connection)
-                    ],
-                    database_bytes=await queries.database_bytes(connection),
-                    jobs=[Job(**row) async for row in queries.storage_jobs(connection)],
-                )
-            finally:
-                await connection.close()
-    except NotMigratedError as error:
-        raise FleetMeterError(
-            "the database has not been migrated to this version; run fleetmeter migrate"
-        ) from error
-    except DatabaseUnavailableError as error:
-        raise FleetMeterError(f"the database cannot be used: {error}") from error
-    except ValueError as error:
-        raise FleetMeterError(f"FLEETMETER_DATABASE_URL cannot be used: {error}") from error
+    async with connected(url) as connection:
+        return Storage(
+            relations=[Relation(**row) async for row in queries.stored_relations(connection)],
+            database_bytes=await queries.database_bytes(connection),
+            jobs=[Job(**row) async for row in queries.storage_jobs(connection)],
+        )
 
 
 def show(storage: Storage) -> None:

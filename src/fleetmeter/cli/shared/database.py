@@ -45,7 +45,7 @@ def throwaway_server(settings: Settings) -> Iterator[str]:
 def migrate_when_reachable(url: str, settings: Settings) -> Migrated:
     """Migrate, waiting for a database that is still starting."""
     deadline = monotonic() + _DATABASE_WAIT_S
-    told = False
+    logged = False
     accounting = Accounting(
         settings.reporting_interval_s, settings.coverage_tolerance, settings.session_gap_s
     )
@@ -53,12 +53,11 @@ def migrate_when_reachable(url: str, settings: Settings) -> Migrated:
         try:
             return asyncio.run(migrate(url, settings.retention_days, accounting))
         except DatabaseUnavailableError as error:
-            unreachable = _unreachable(url, error)
             if monotonic() > deadline:
-                raise unreachable from error
-            if not told:
-                structlog.get_logger().warning("waiting for the database", reason=str(unreachable))
-                told = True
+                raise
+            if not logged:
+                structlog.get_logger().warning("waiting for the database", reason=str(error))
+                logged = True
             sleep(0.5)
 
 
@@ -67,10 +66,7 @@ def migrate_when_new(url: str, settings: Settings) -> None:
 
     Raises FleetMeterError when it is not of this version.
     """
-    try:
-        missing = asyncio.run(missing_from(url))
-    except DatabaseUnavailableError as error:
-        raise _unreachable(url, error) from error
+    missing = asyncio.run(missing_from(url))
     if missing == ["all"]:
         migrate_when_reachable(url, settings)
     elif missing:
@@ -78,16 +74,3 @@ def migrate_when_new(url: str, settings: Settings) -> None:
             f"the database lacks {', '.join(missing)}; run: fleetmeter migrate (with the settings "
             "of its service)"
         )
-
-
-def _unreachable(url: str, error: DatabaseUnavailableError) -> DatabaseUnavailableError:
-    return DatabaseUnavailableError(
-        f"the database at {_without_password(url)} cannot be reached: {error}; "
-        "check FLEETMETER_DATABASE_URL"
-    )
-
-
-def _without_password(url: str) -> str:
-    """A database URL that may be shown."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,16 +1,13 @@
 """Who is told: webhooks added, listed, tried and removed, as the command line does it."""
 
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from secrets import token_hex
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import asyncpg
 import msgspec
 
-from fleetmeter.database.pool import translated
+from fleetmeter.database.pool import connected
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.notifications.webhooks.addresses import addresses_of, check_url
@@ -18,11 +15,6 @@ from fleetmeter.notifications.webhooks.attempt import Outcome, Sender
 from fleetmeter.notifications.webhooks.payloads import Format, test_payload
 from fleetmeter.notifications.webhooks.signing import new_secret
 from fleetmeter.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    AnyConnection = asyncpg.Connection[asyncpg.Record]
 
 MOST = 100
 """Webhooks of a database."""
@@ -80,7 +72,7 @@ async def add(
     port = parts.port or (443 if parts.scheme == "https" else 80)
     await addresses_of(parts.hostname or "", port, settings.webhook_networks)
     secret = new_secret()
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         if await queries.count_webhooks(connection) >= MOST:
             raise FleetMeterError(f"there are {MOST} webhooks already; remove one first")
         webhook_id = await queries.add_webhook(
@@ -97,14 +89,14 @@ async def add(
 
 async def all_webhooks(url: str) -> list[Listed]:
     """All of them, oldest first."""
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         return [Listed(**row) async for row in queries.webhooks(connection)]
 
 
 async def remove(url: str, which: str) -> None:
     """Forget the webhook of an id or a URL. Raises FleetMeterError when there is none."""
     webhook_id = int(which) if which.isdecimal() and len(which) < 19 else None
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         removed = await queries.remove_webhook(connection, webhook_id=webhook_id, url=which)
     if removed is None:
         raise _unknown(which)
@@ -112,7 +104,7 @@ async def remove(url: str, which: str) -> None:
 
 async def enable(url: str, webhook_id: int, from_now: bool) -> None:
     """Tell a webhook again, or at once. Raises FleetMeterError when there is none."""
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         enabled = await queries.enable_webhook(connection, webhook_id=webhook_id, from_now=from_now)
     if enabled is None:
         raise _unknown(webhook_id)
@@ -120,7 +112,7 @@ async def enable(url: str, webhook_id: int, from_now: bool) -> None:
 
 async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
     """Send a test message from here. Raises FleetMeterError when there is no such webhook."""
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         row = await queries.webhook(connection, webhook_id=webhook_id)
     if row is None:
         raise _unknown(webhook_id)
@@ -131,16 +123,6 @@ async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
         return await sender.send(row["url"], row["secret"], message_id, body)
     finally:
         await sender.close()
-
-
-@asynccontextmanager
-async def _connected(url: str) -> "AsyncIterator[AnyConnection]":
-    async with translated():
-        connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
-        try:
-            yield connection
-        finally:
-            await connection.close()
 
 
 def _unknown(which: str | int) -> FleetMeterError:
