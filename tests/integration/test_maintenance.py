@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from fleetmeter.database.pool import connect
-from fleetmeter.operations.maintenance import _tell_failing_jobs
+from fleetmeter.operations.maintenance import _log_failing_jobs
 from fleetmeter.settings import Settings
 from tests.api.test_main_job import materialise
 from tests.conftest import Db, Server, eventually, hours_ago, meter_reading, post
@@ -80,7 +80,7 @@ def test_a_failing_job_of_the_database_is_told(migrated_database_url: str, serve
     async def tell() -> None:
         database = await connect(migrated_database_url, Settings())
         try:
-            await _tell_failing_jobs(database)
+            await _log_failing_jobs(database)
         finally:
             await database.close()
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from fleetmeter.background import repeat, running
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
@@ -95,26 +96,14 @@ class Refusals:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Refusals"]:
         """Flush every two seconds for the length of the block, and at its end."""
-        task = asyncio.create_task(self._repeat())
         try:
-            yield self
+            async with running(repeat("refusals", self.flush, FLUSH_S, first_pause_s=FLUSH_S)):
+                yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await self._try_to_flush()
-
-    async def _repeat(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            await self._try_to_flush()
-
-    async def _try_to_flush(self) -> None:
-        try:
-            await self.flush()
-        except DatabaseUnavailableError as error:
-            _log.debug("refusals wait for the database", error=str(error))
-        except Exception:
-            _log.warning("refusals could not be stored", exc_info=True)
+            try:
+                await self.flush()
+            except Exception:
+                _log.warning("refusals could not be stored", exc_info=True)
 
     async def flush(self) -> None:
         """Add what was counted to the table, and log it. Raises DatabaseUnavailableError."""

@@ -6,16 +6,17 @@ the stream can be resumed, and others need not wait for the slowest.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
 import msgspec
 import structlog
 
+from fleetmeter.background import repeat
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
+from fleetmeter.errors import FleetMeterError
 from fleetmeter.notifications.events import Numbered, events_after
 from fleetmeter.notifications.stream.live_state import Sampler
 
@@ -36,9 +37,7 @@ nobody slow."""
 _LOOK_S = 0.02
 
 _SPARE = 20
-"""A look at live state that takes long is followed by a pause so many times as long."""
-
-_LONGEST_PAUSE_S = 60.0
+"""After a slow look at live state, the pause is this many times as long as it took."""
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
@@ -138,32 +137,40 @@ class Hub:
         async with self._database.connection() as connection:
             self._last_event_id = await queries.newest_event(connection)
         self._sampler.begin()
-        rounds = (self._tell_events, self._tell_states)
-        self._reading = [asyncio.create_task(_repeat(each)) for each in rounds]
+        self._reading = [
+            asyncio.create_task(repeat(name, work, _POLL_S))
+            for name, work in (
+                ("stream of anomalies", self._send_events),
+                ("stream of states", self._send_states),
+            )
+        ]
 
     def _end_reading(self) -> None:
         for task in self._reading:
             task.cancel()
         self._reading = []
 
-    async def _tell_events(self) -> float:
-        """Tell what happened since the last time; when to look again, seconds."""
-        async with self._database.connection() as connection:
-            events = await events_after(connection, self._last_event_id, _PAGE)
-        for event in events:
-            await self._tell(event_message(event), "states", event.id)
-            self._last_event_id = event.id
-        return _POLL_S if len(events) < _PAGE else 0
+    async def _send_events(self) -> None:
+        """Send what has happened since the last round."""
+        while True:
+            async with self._database.connection() as connection:
+                events = await events_after(connection, self._last_event_id, _PAGE)
+            for event in events:
+                await self._send(event_message(event), "states", event.id)
+                self._last_event_id = event.id
+            if len(events) < _PAGE:
+                return
 
-    async def _tell_states(self) -> float:
+    async def _send_states(self) -> None:
+        """Send a sample of the states that have changed, and spare the database."""
         if all(listener.only == "anomalies" for listener in self._listeners):
-            return _POLL_S
+            return
         messages, took_s = await self._sampler.round()
         for message in messages:
-            await self._tell(message, "anomalies")
-        return max(_POLL_S, _SPARE * took_s)
+            await self._send(message, "anomalies")
+        await asyncio.sleep(max(0.0, _SPARE * took_s - _POLL_S))
 
-    async def _tell(self, message: bytes, not_for: Only, event_id: int = 0) -> None:
+    async def _send(self, message: bytes, not_for: Only, event_id: int = 0) -> None:
         """Hand a message out, and wait for those that are behind, or drop them."""
         for listener in self._listeners:
             if listener.only != not_for and not listener.over.done():
@@ -181,18 +188,3 @@ class Hub:
 def event_message(event: Numbered) -> bytes:
     """An event as the stream sends it."""
     return b"event: anomaly\nid: %d\ndata: %s\n\n" % (event.id, _encode(event.event))
-
-
-async def _repeat(work: Callable[[], Awaitable[float]]) -> None:
-    """For ever, with the pauses that it asks for."""
-    failing_s = _POLL_S
-    while True:
-        try:
-            pause_s = await work()
-            failing_s = _POLL_S
-        except DatabaseUnavailableError:  # requests tell of it already
-            pause_s = _POLL_S
-        except Exception:
-            pause_s = failing_s = min(failing_s * 2, _LONGEST_PAUSE_S)
-            _log.warning("the stream cannot be read", exc_info=True, again_in_s=pause_s)
-        await asyncio.sleep(pause_s)

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from asyncpg import Record
 
+from fleetmeter.background import repeat, running, stopped
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
@@ -33,8 +34,6 @@ _AT_ONCE = 8
 
 _PAGE = 50
 """Events that are read at a time."""
-
-_LONGEST_PAUSE_S = 60.0
 
 _log = structlog.get_logger()
 
@@ -92,27 +91,15 @@ class Delivery:
         self._pace = pace or Pace()
         self._lease = timedelta(seconds=self._pace.lease_s)
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._telling: set[asyncio.Task[None]] = set()
+        self._delivering: set[asyncio.Task[None]] = set()
         self._installation: str | None = None
 
     async def run(self) -> None:
-        """For ever; until it is cancelled, which gives claimed webhooks back."""
-        pause_s = self._pace.interval_s
+        """Deliver for ever; when cancelled, give claimed webhooks back."""
         try:
-            while True:
-                try:
-                    await self._claim_all()
-                    pause_s = self._pace.interval_s
-                except DatabaseUnavailableError:
-                    pass  # requests tell of it already
-                except Exception:
-                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-                    _log.warning("webhooks cannot be told", exc_info=True, again_in_s=pause_s)
-                await asyncio.sleep(pause_s)
+            await repeat("webhooks", self._claim_all, self._pace.interval_s)
         finally:
-            for task in self._telling:
-                task.cancel()
-            await asyncio.gather(*self._telling, return_exceptions=True)
+            await stopped(list(self._delivering))
 
     async def _claim_all(self) -> None:
         """Begin to tell every webhook whose time has come."""
@@ -126,12 +113,12 @@ class Delivery:
                     self._slots.release()
             if claimed is None:
                 return
-            task = asyncio.create_task(self._tell(claimed))
-            self._telling.add(task)
+            task = asyncio.create_task(self._deliver(claimed))
+            self._delivering.add(task)
             task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._telling.discard(task)
+        self._delivering.discard(task)
         self._slots.release()
 
     async def _claim(self) -> _Webhook | None:
@@ -141,10 +128,10 @@ class Delivery:
             row: Record | None = await queries.claim_webhook(connection, lease=self._lease)
         return None if row is None else _Webhook(**row)
 
-    async def _tell(self, webhook: _Webhook) -> None:
+    async def _deliver(self, webhook: _Webhook) -> None:
         with suppress(DatabaseUnavailableError):  # the claim runs out by itself
             try:
-                if await self._tell_page(webhook):
+                if await self._deliver_page(webhook):
                     await self._release(webhook)
             except asyncio.CancelledError:
                 await self._release(webhook)
@@ -155,7 +142,7 @@ class Delivery:
                 _log.error("a webhook cannot be told", webhook=webhook.id, exc_info=True)
                 await self._failed(webhook, Outcome(error="an error inside FleetMeter"))
 
-    async def _tell_page(self, webhook: _Webhook) -> bool:
+    async def _deliver_page(self, webhook: _Webhook) -> bool:
         """Whether it took the next events, as many as its turn had time for, and is still ours."""
         async with self._database.connection() as connection:
             events = await events_after(connection, webhook.last_event_id, _PAGE)
@@ -165,11 +152,11 @@ class Delivery:
                 break
             if webhook.kinds is not None and event.kind not in webhook.kinds:
                 webhook.last_event_id = event.id
-            elif not await self._tell_one(webhook, event):
+            elif not await self._deliver_one(webhook, event):
                 return False
         return True
 
-    async def _tell_one(self, webhook: _Webhook, event: Numbered) -> bool:
+    async def _deliver_one(self, webhook: _Webhook, event: Numbered) -> bool:
         """Whether it took the event, and is still ours."""
         message_id = f"{self._installation}-{event.id}"
         body = payload(webhook.format, message_id, event.event, self._public_url)
@@ -239,11 +226,8 @@ class Delivery:
 async def delivering(database: Database, settings: Settings) -> AsyncIterator[None]:
     """Tell webhooks for the length of the block."""
     sender = Sender(settings.webhook_networks)
-    running = asyncio.create_task(Delivery(database, sender, settings).run())
     try:
-        yield
+        async with running(Delivery(database, sender, settings).run()):
+            yield
     finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
         await sender.close()
