@@ -1,14 +1,12 @@
 """Values that several commands take: times and ids of devices."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 import msgspec
 
 from fleetmeter.readings.ids import DEVICE_ID_RULE, is_device_id
-
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+from fleetmeter.readings.times import in_utc
 
 
 def parse_time(text: str) -> datetime:
@@ -20,11 +18,10 @@ def parse_time(text: str) -> datetime:
         raise click.BadParameter(
             f"{text} is neither like 2026-01-31 nor like 2026-01-31T10:00:00Z"
         ) from None
-    if time.tzinfo is None:
-        raise click.BadParameter(f"{text} has no offset; end it with Z or ±hh:mm")
-    if not _EARLIEST <= time <= _LATEST:
-        raise click.BadParameter(f"must be from {_EARLIEST.year} to {_LATEST.year}")
-    return time.astimezone(UTC)
+    try:
+        return in_utc(time)
+    except ValueError as error:
+        raise click.BadParameter(f"{text} {error}") from None
 
 
 def parse_device_id(text: str) -> str:

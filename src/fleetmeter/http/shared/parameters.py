@@ -23,12 +23,11 @@ from fleetmeter.readings.ids import (
     is_site,
 )
 from fleetmeter.readings.model import DeviceId, Timestamp
+from fleetmeter.readings.times import in_utc
 
 MAX_WINDOW = timedelta(days=400)
 DEFAULT_WINDOW = timedelta(hours=24)
 MAX_LIMIT = 1000
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 DeviceIdPath = Annotated[
     str,
@@ -172,12 +171,11 @@ def parse_time(name: str, text: str) -> datetime:
 
 
 def check_time(name: str, time: datetime) -> datetime:
-    """The time in UTC, when it has an offset and lies in our days. Raises 400."""
-    if time.tzinfo is None:
-        raise invalid_parameter(name, "has no offset; end it with Z or ±hh:mm")
-    if not _EARLIEST <= time <= _LATEST:
-        raise invalid_parameter(name, f"must be from {_EARLIEST.year} to {_LATEST.year}")
-    return time.astimezone(UTC)
+    """Return the time in UTC. Raises 400 when it has no offset or is not of our days."""
+    try:
+        return in_utc(time)
+    except ValueError as error:
+        raise invalid_parameter(name, str(error)) from None
 
 
 def check_device_id(name: str, value: str) -> str:
