@@ -21,6 +21,7 @@ from pyarrow import parquet
 from fleetmeter import app
 from fleetmeter.files.columns import DERIVED, EXPORTED
 from fleetmeter.http import export
+from fleetmeter.http.shared import streaming
 from fleetmeter.settings import Settings
 from tests.conftest import (
     Db,
@@ -428,7 +429,7 @@ def test_a_client_that_stops_reading_is_dropped(
     monkeypatch.setattr(app, "_spare_the_collector", lambda: None)
     window = {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
     log = Mock()
-    monkeypatch.setattr(export, "_log", log)
+    monkeypatch.setattr(streaming, "_log", log)
     with served(large.url) as url, slow_client(url) as client:
         with (  # noqa: PT012
             pytest.raises(httpx.TransportError),

@@ -14,6 +14,7 @@ from fleetmeter.anomalies.incidents import reports
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError
 from fleetmeter.anomalies.model import Anomaly, Event, Kind
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.operations import described, problem_response
 from fleetmeter.http.shared.parameters import (
     MAX_ID,
     Cursor,
@@ -179,7 +180,12 @@ async def get_anomaly(
     )
 
 
-@post("/{anomaly_id:int}/acknowledge", status_code=200, summary="Say that somebody sees to it")
+@post(
+    "/{anomaly_id:int}/acknowledge",
+    status_code=200,
+    summary="Say that somebody sees to it",
+    operation_class=described({"409": problem_response("The anomaly is resolved already.")}),
+)
 async def acknowledge_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:

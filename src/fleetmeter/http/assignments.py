@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.assignments import assign, assignments_of
+from fleetmeter.http.shared.operations import NEVER_UNKNOWN
 from fleetmeter.http.shared.parameters import (
     Cursor,
     DeviceIdPath,
@@ -56,7 +57,11 @@ class AssignmentChanged(Assignment, kw_only=True):
     ]
 
 
-@put("/{vehicle_id:str}/meter", summary="Assign a vehicle to a meter")
+@put(
+    "/{vehicle_id:str}/meter",
+    summary="Assign a vehicle to a meter",
+    opt={NEVER_UNKNOWN: True},
+)
 async def assign_meter(
     database: NamedDependency[Database], vehicle_id: DeviceIdPath, data: JSONBody[AssignmentChange]
 ) -> AssignmentChanged:

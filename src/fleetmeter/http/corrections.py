@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import msgspec
 from litestar import Response, Router, post
 from litestar.di import NamedDependency
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, RequestBody, Schema
 from litestar.params import JSONBody
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.status_codes import (
@@ -27,6 +28,12 @@ from fleetmeter.devices.corrections import (
     correct,
 )
 from fleetmeter.errors import BatchTooLargeError
+from fleetmeter.http.shared.operations import (
+    component,
+    described,
+    problem_response,
+    response,
+)
 from fleetmeter.http.shared.parameters import (
     Who,
     check_printable,
@@ -144,11 +151,41 @@ else:
     AnyOutcome = reduce(or_, CORRECTED.values()) | CorrectedMany
 
 
+_ONE = component("Correction")
+_BODY = RequestBody(
+    required=True,
+    description=f"One correction, or an array of up to {MOST_CORRECTIONS:,}, each with its own "
+    "outcome.",
+    content={
+        "application/json": OpenAPIMediaType(
+            schema=Schema(one_of=[_ONE, Schema(type=OpenAPIType.ARRAY, items=_ONE)])
+        )
+    },
+)
+"""Each item of an array is decoded by itself, which a signature cannot show."""
+
+_RESPONSES = {
+    "207": response(
+        "Some corrections of the array were rejected.",
+        {"application/json": component("CorrectedMany")},
+    ),
+    "404": problem_response("What is asked for is not known."),
+    "409": problem_response(
+        "The reading has been corrected as often as it may be, or it is voided."
+    ),
+    "413": problem_response("The body or the batch is too large; nothing was stored."),
+    "422": problem_response(
+        "All corrections of the array were rejected; a problem document that also has `rejected`."
+    ),
+}
+
+
 @post(
     "/",
     status_code=200,
     summary="Replace the values of stored readings, or void them",
     operation_id="V1CorrectionsCorrect",
+    operation_class=described(_RESPONSES, _BODY),
 )
 async def correct_readings(
     database: NamedDependency[Database], data: JSONBody[AnyCorrection]

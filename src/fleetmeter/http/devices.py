@@ -1,10 +1,12 @@
-"""What every kind of device has: live state, settings and history."""
+"""What every kind of device has: live state, settings, history and energy by buckets."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
-from litestar import delete, get, patch
-from litestar.di import NamedDependency
+from litestar import Router, delete, get, patch
+from litestar.di import NamedDependency, Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from msgspec import UNSET
@@ -14,11 +16,15 @@ from fleetmeter.database.pool import Database
 from fleetmeter.devices import state as devices
 from fleetmeter.devices.history import history, history_with_versions
 from fleetmeter.devices.settings import CHANGES, SETTINGS_OF, STATES_WITH_SETTINGS, set_device
+from fleetmeter.energy.answers import Part
+from fleetmeter.http.shared.operations import NEVER_UNKNOWN
 from fleetmeter.http.shared.parameters import (
+    Bucket,
     Cursor,
     From,
     Limit,
     Page,
+    TimeZone,
     To,
     after_id,
     check_device_id,
@@ -26,23 +32,53 @@ from fleetmeter.http.shared.parameters import (
     check_site,
     from_time,
     page,
+    refuse_unknown_parameters,
     time_zone,
     window,
+    zone_of_days,
 )
 from fleetmeter.http.shared.versions import STORED, Versions, readings_page, versions_page
 from fleetmeter.readings.kinds import DeviceKind
 from fleetmeter.readings.stored import attribute
 
 
-def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
-    """Return the handlers of a kind; the id of its paths is the dependency `device_id`."""
+class Series(NamedTuple):
+    """A kind's energy by quarter hour, hour or day."""
+
+    answer: type[Any]
+    """One bucket on the wire; it has `to`, its end."""
+
+    ask: Callable[..., Awaitable[Sequence[Part[Any]]]]
+    """What gives the sums, as `energy.answers.vehicle_series`."""
+
+    show: Callable[[Part[Any]], Any]
+    """Turns the sums of a bucket into the answer."""
+
+
+def device_router(
+    kind: DeviceKind,
+    series: Series,
+    device_id: Callable[[str], str],
+    own: Sequence[HTTPRouteHandler],
+) -> Router:
+    """Return what every kind has below its path, and `own` handlers of this kind.
+
+    `device_id` returns the id that is in a path, by the name that it has there.
+    """
+    return Router(
+        f"/v1/{kind.plural}",
+        tags=[kind.plural.title()],
+        before_request=refuse_unknown_parameters,
+        dependencies={"device_id": Provide(device_id, sync_to_thread=False)},
+        route_handlers=[*_handlers(kind), _energy_handler(kind, series), *own],
+    )
+
+
+def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
+    """Return the handlers of state, settings and history."""
     name, id_name = kind.name, attribute(kind.id_field)
     path = f"/{{{id_name}:str}}"
-    titles = {"name": name.title(), "names": kind.plural.title(), "id": id_name.title()}
-
-    def operation(text: str) -> str:
-        """Return an operation's id as it would be of handlers written out for the kind."""
-        return text.format(**titles).replace("_", "")
+    operation = partial(_operation, kind)
 
     if TYPE_CHECKING:
         state: TypeAlias = msgspec.Struct
@@ -82,6 +118,7 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         path,
         summary=f"Set what is known of a {name}",
         operation_id=operation("V1{names}{id}Patch{name}"),
+        opt={NEVER_UNKNOWN: True},  # it may be set before the device has ever reported
     )
     async def patch_device(
         database: NamedDependency[Database],
@@ -131,6 +168,50 @@ def device_handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
             return readings_page(kind, readings, limit)
 
     return [list_devices, get_device, patch_device, remove_device, list_readings]
+
+
+def _energy_handler(kind: DeviceKind, series: Series) -> HTTPRouteHandler:
+    if TYPE_CHECKING:
+        energy: TypeAlias = Any
+    else:
+        energy = series.answer
+
+    @get(
+        f"/{{{attribute(kind.id_field)}:str}}/energy",
+        summary=f"A {kind.name}'s energy by quarter hour, hour or day",
+        operation_id=_operation(kind, "V1{names}{id}EnergyList{name}Energy"),
+    )
+    async def list_energy(
+        database: NamedDependency[Database],
+        device_id: NamedDependency[str],
+        from_: From = None,
+        to: To = None,
+        bucket: Bucket = "hour",
+        tz: TimeZone = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Page[energy]:
+        """Exact at both edges; empty buckets are left out."""
+        span = window(from_, to)
+        start = from_time(cursor, span.start)
+        zone = zone_of_days(bucket, tz)
+        async with database.answering() as connection:
+            parts = await series.ask(
+                connection, device_id, start, span.end, bucket, zone, limit + 1
+            )
+        return page([series.show(part) for part in parts], limit, key=lambda item: item.to)
+
+    return list_energy
+
+
+def _operation(kind: DeviceKind, text: str) -> str:
+    """Return an operation's id as it would be of handlers written out for the kind."""
+    titles = {
+        "name": kind.name.title(),
+        "names": kind.plural.title(),
+        "id": attribute(kind.id_field).title(),
+    }
+    return text.format(**titles).replace("_", "")
 
 
 def _checked(data: msgspec.Struct) -> dict[str, Any]:

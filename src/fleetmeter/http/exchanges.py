@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.exchanges import Exchange, OtherExchangeError, state, stated, withdraw
+from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
 from fleetmeter.http.shared.parameters import (
     Cursor,
     DeviceIdPath,
@@ -61,6 +62,8 @@ class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
     status_code=200,
     summary="State that a meter was exchanged",
     operation_id="V1MetersExchangesState",
+    operation_class=described({"409": problem_response("Something else is stated of that time.")}),
+    opt={NEVER_UNKNOWN: True},
 )
 async def state_exchange(
     database: NamedDependency[Database],

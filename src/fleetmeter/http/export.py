@@ -1,40 +1,21 @@
-"""GET /v1/export: history as a file, streamed.
+"""GET /v1/export: history as a file, streamed."""
 
-A response of its own kind: it notices a client that goes away or stops reading, and a file that
-cannot be finished is cut so that nobody takes it for a whole one.
-"""
-
-import asyncio
 import re
-from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-import structlog
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.openapi.spec import (
-    OpenAPIMediaType,
-    OpenAPIResponse,
-    OpenAPIType,
-    Operation,
-    Reference,
-    Schema,
-)
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import QueryParameter
-from litestar.status_codes import (
-    HTTP_200_OK,
-    HTTP_501_NOT_IMPLEMENTED,
-    HTTP_503_SERVICE_UNAVAILABLE,
-)
+from litestar.status_codes import HTTP_501_NOT_IMPLEMENTED, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from fleetmeter.database.pool import Database
-from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.columns import EXPORTED
 from fleetmeter.files.exports.encode import Export, ExportsBusyError, Format, Selection
 from fleetmeter.files.exports.parquet import ParquetMissingError
+from fleetmeter.http.shared.operations import described, problem_response, response
 from fleetmeter.http.shared.parameters import (
     DEFAULT_WINDOW,
     From,
@@ -44,6 +25,7 @@ from fleetmeter.http.shared.parameters import (
     takes,
 )
 from fleetmeter.http.shared.problems import invalid_parameter, problem
+from fleetmeter.http.shared.streaming import send_pieces
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN
 
 STALL_S = 60.0
@@ -86,45 +68,26 @@ MeterId = Annotated[
 ]
 FileFormat = Annotated[Format, QueryParameter(required=False)]
 
-_log = structlog.get_logger()
 
+_CSV = Schema(
+    type=OpenAPIType.STRING,
+    description="A header, then a line for each reading.",
+    examples=[f"{','.join(EXPORTED)}\n{','.join(_EXAMPLE.get(name, '') for name in EXPORTED)}"],
+)
+_PARQUET = Schema(type=OpenAPIType.STRING, format="binary")  # type: ignore[arg-type]
 
-@dataclass
-class _Operation(Operation):
-    """The answers are files, which a signature cannot tell."""
-
-    def __post_init__(self) -> None:
-        problem_document = Reference(ref="#/components/schemas/Problem")
-        csv = Schema(
-            type=OpenAPIType.STRING,
-            description="A header, then a line for each reading.",
-            examples=[f"{','.join(EXPORTED)}\n{','.join(_EXAMPLE.get(n, '') for n in EXPORTED)}"],
-        )
-        parquet = Schema(type=OpenAPIType.STRING, format="binary")  # type: ignore[arg-type]
-        self.responses = {
-            "200": OpenAPIResponse(
-                description="The file.",
-                content={
-                    "text/csv": OpenAPIMediaType(schema=csv),
-                    _MEDIA_TYPES["parquet"]: OpenAPIMediaType(schema=parquet),
-                },
-            )
-        }
-        for status, description in (
-            ("404", "The device is not known."),
-            ("501", "Parquet is not installed with this service."),
-        ):
-            self.responses[status] = OpenAPIResponse(
-                description=description,
-                content={"application/problem+json": OpenAPIMediaType(schema=problem_document)},
-            )
+_RESPONSES = {
+    "200": response("The file.", {"text/csv": _CSV, _MEDIA_TYPES["parquet"]: _PARQUET}),
+    "404": problem_response("The device is not known."),
+    "501": problem_response("Parquet is not installed with this service."),
+}
 
 
 @get(
     "/v1/export",
     summary="History as a CSV or Parquet file",
     tags=["Export"],
-    operation_class=_Operation,
+    operation_class=described(_RESPONSES),
     before_request=takes("from", "to", "format", "vehicleId", "meterId"),
 )
 async def export(
@@ -160,95 +123,34 @@ async def export(
     return _Download(Export(database, selection, format), headers)
 
 
-class _StalledError(FleetMeterError):
-    """The client has stopped reading."""
-
-
 class _Download:
-    """Sends an export for as long as somebody reads it. Raises problems before the first byte."""
+    """Sends an export. Raises problems before the first byte."""
 
     def __init__(self, export_: Export, headers: list[tuple[bytes, bytes]]) -> None:
         self._export = export_
         self._headers = headers
-        self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.create_task(self._send(send))
-        gone = asyncio.create_task(_until_gone(receive))
         try:
-            await asyncio.wait([sending, gone], return_when=asyncio.FIRST_COMPLETED)
-            sending.cancel()
-            await asyncio.wait([sending])
-            error = None if sending.cancelled() else sending.exception()
-            if error is not None:
-                if not self._started:
-                    raise _as_problem(error)
-                await self._cut(error, receive, gone)
-        finally:
-            sending.cancel()
-            gone.cancel()
-            await asyncio.wait([sending, gone])
-
-    async def _send(self, send: Send) -> None:
-        async with aclosing(self._export.blocks()) as blocks:
-            async for block in blocks:
-                try:
-                    async with asyncio.timeout(STALL_S):
-                        await self._start(send)
-                        await send({"type": "http.response.body", "body": block, "more_body": True})
-                except TimeoutError:
-                    raise _StalledError(f"the client took nothing for {STALL_S:g} s") from None
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _start(self, send: Send) -> None:
-        if not self._started:
-            self._started = True
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": HTTP_200_OK,
-                    "headers": self._headers,
-                }
+            await send_pieces(
+                self._export.blocks(),
+                receive,
+                send,
+                name="an export",
+                headers=self._headers,
+                stall_s=STALL_S,
             )
-
-    async def _cut(
-        self, error: BaseException, receive: Receive, gone: "asyncio.Task[None]"
-    ) -> None:
-        """End the connection, without the chunk that would say that the file is whole."""
-        known = isinstance(error, FleetMeterError)
-        _log.log(
-            30 if known else 40,
-            "an export was cut",
-            error=str(error),
-            readings=self._export.readings,
-            exc_info=None if known else error,
-        )
-        # ASGI has no word for it, and a server would first wait for the client to read the rest;
-        # what `receive` belongs to in uvicorn knows the connection
-        transport = getattr(getattr(receive, "__self__", None), "transport", None)
-        if transport is None:
-            raise error
-        transport.abort()
-        await asyncio.wait([gone], timeout=1)
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _as_problem(error: BaseException) -> BaseException:
-    match error:
-        case ExportsBusyError():
-            return problem(
+        except ExportsBusyError as error:
+            raise problem(
                 HTTP_503_SERVICE_UNAVAILABLE,
                 f"{error}; try again later",
                 kind="exports-busy",
                 headers={"Retry-After": str(_RETRY_AFTER_S)},
-            )
-        case ParquetMissingError():
-            return problem(HTTP_501_NOT_IMPLEMENTED, str(error), kind="parquet-not-installed")
-    return error
+            ) from None
+        except ParquetMissingError as error:
+            raise problem(
+                HTTP_501_NOT_IMPLEMENTED, str(error), kind="parquet-not-installed"
+            ) from None
 
 
 def _name(selection: Selection) -> str:

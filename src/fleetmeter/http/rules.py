@@ -20,6 +20,7 @@ from fleetmeter.anomalies.thresholds.overrides import (
     Place,
 )
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
 from fleetmeter.http.shared.parameters import (
     Cursor,
     Id,
@@ -121,7 +122,13 @@ async def get_rule(
     return rule_in_force(found[0])
 
 
-@put("/{kind:str}", summary="Set what a rule goes by, in the fleet, at a site or for a device")
+@put(
+    "/{kind:str}",
+    summary="Set what a rule goes by, in the fleet, at a site or for a device",
+    operation_class=described(
+        {"409": problem_response("It does not go with what is set for other places.")}
+    ),
+)
 async def set_rule(
     database: NamedDependency[Database], kind: KindPath, data: JSONBody[RuleChange]
 ) -> RuleInForce:
@@ -147,6 +154,7 @@ async def set_rule(
 @get(
     "/{kind:str}/overrides",
     summary="All that is set for a rule, by scope and target",
+    opt={NEVER_UNKNOWN: True},
     before_request=takes("limit", "cursor"),
 )
 async def list_overrides(
@@ -167,6 +175,7 @@ async def list_overrides(
 @get(
     "/{kind:str}/changes",
     summary="Who changed what of a rule, newest first",
+    opt={NEVER_UNKNOWN: True},
     before_request=takes("limit", "cursor"),
 )
 async def list_rule_changes(

@@ -4,23 +4,23 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-import structlog
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, Schema
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import HeaderParameter, QueryParameter
-from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from fleetmeter.database.pool import Database
-from fleetmeter.errors import DatabaseUnavailableError
+from fleetmeter.http.shared.operations import described, response
 from fleetmeter.http.shared.parameters import MAX_ID, takes
 from fleetmeter.http.shared.problems import invalid_parameter, problem
+from fleetmeter.http.shared.streaming import send_pieces
 from fleetmeter.notifications.stream.hub import Hub, Listener, Only, StreamFullError
 from fleetmeter.notifications.stream.resume import Beginning, beginning, replay
 
@@ -29,9 +29,6 @@ KEEP_ALIVE_S = 15.0
 
 STALL_S = 30.0
 """A client that takes nothing for so long is dropped."""
-
-_GOODBYE_S = 1.0
-"""How long a client may take to read the end of its stream."""
 
 _RETRY_AFTER_S = 5
 
@@ -74,28 +71,20 @@ event: vehicle
 data: {"vehicleId":"EV-1","soc":72.0,"kwhDeliveredDc":1.2,"batteryTemp":36.0}
 """
 
-_log = structlog.get_logger()
-
-
-@dataclass
-class _Operation(Operation):
-    """The answer is a stream, which a signature cannot tell."""
-
-    def __post_init__(self) -> None:
-        events = Schema(type=OpenAPIType.STRING, description="Events.", examples=[_EXAMPLE])
-        self.responses = {
-            "200": OpenAPIResponse(
-                description="The stream, which ends when the client goes or does not read it.",
-                content={"text/event-stream": OpenAPIMediaType(schema=events)},
-            )
-        }
+_EVENTS = Schema(type=OpenAPIType.STRING, description="Events.", examples=[_EXAMPLE])
+_RESPONSES = {
+    "200": response(
+        "The stream, which ends when the client goes or does not read it.",
+        {"text/event-stream": _EVENTS},
+    )
+}
 
 
 @get(
     "/v1/stream",
     summary="What happens, as server-sent events",
     tags=["Stream"],
-    operation_class=_Operation,
+    operation_class=described(_RESPONSES),
     before_request=takes("only", "lastEventId"),
 )
 async def stream(
@@ -140,7 +129,15 @@ class _Stream:
                 begins = await beginning(self._database, self._seen)
                 if listener.over.done():
                     raise StreamFullError("this service is about to stop")
-                await self._run(listener, begins, receive, send)
+                await send_pieces(
+                    self._messages(listener, begins),
+                    receive,
+                    send,
+                    name="a stream",
+                    headers=_HEADERS,
+                    stall_s=STALL_S,
+                    over=listener.over,
+                )
         except StreamFullError as error:
             raise problem(
                 HTTP_503_SERVICE_UNAVAILABLE,
@@ -149,79 +146,23 @@ class _Stream:
                 headers={"Retry-After": str(_RETRY_AFTER_S)},
             ) from None
 
-    async def _run(
-        self, listener: Listener, begins: Beginning, receive: Receive, send: Send
-    ) -> None:
-        sending = asyncio.create_task(self._send(listener, begins, send))
-        gone = asyncio.create_task(_until_gone(receive))
-        try:
-            first: list[asyncio.Future[Any]] = [sending, gone, listener.over]
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            if not gone.done():
-                sending.cancel()
-                await asyncio.wait([sending])
-                await _end(listener, sending, receive, send)
-        finally:
-            sending.cancel()
-            gone.cancel()
-            await asyncio.wait([sending, gone])
-
-    async def _send(self, listener: Listener, begins: Beginning, send: Send) -> None:
-        """For ever. Raises TimeoutError when the client takes nothing."""
-        await send({"type": "http.response.start", "status": HTTP_200_OK, "headers": _HEADERS})
+    async def _messages(self, listener: Listener, begins: Beginning) -> AsyncGenerator[bytes, None]:
+        """Yield what the client is to be sent, for ever."""
         # a client that has the id from the first bytes on misses nothing when it connects again
         id_ = b"" if self._only == "states" else b"id: %d\n" % begins.after
         missed = b""
         if begins.missed and self._only != "states":
             told = msgspec.json.encode({"events": begins.missed, "since": self._seen})
             missed = b"event: missed\ndata: %b\n" % told
-        start = b": what happens, as it happens\nretry: 3000\n%b%b\n" % (id_, missed)
-        await _send_some(send, start)
+        yield b": what happens, as it happens\nretry: 3000\n%b%b\n" % (id_, missed)
         if self._only != "states":
             async with aclosing(replay(self._database, begins)) as pages:
                 async for page in pages:
-                    await _send_some(send, page)
+                    yield page
         while True:
             messages = b": nothing new\n\n"
             with suppress(TimeoutError):
                 async with asyncio.timeout(KEEP_ALIVE_S):
                     messages = await listener.take(begins.until)
             if messages:
-                await _send_some(send, messages)
-
-
-async def _send_some(send: Send, body: bytes) -> None:
-    async with asyncio.timeout(STALL_S):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _end(
-    listener: Listener, sending: "asyncio.Task[None]", receive: Receive, send: Send
-) -> None:
-    """End a stream that the client did not end: with a last chunk, or without when it reads none.
-
-    ASGI has no word for the second, and a server would wait for the client to read the rest; what
-    `receive` belongs to in uvicorn knows the connection.
-    """
-    transport = getattr(getattr(receive, "__self__", None), "transport", None)
-    error = None if sending.cancelled() else sending.exception()
-    if error is None and listener.over.result() == "stopped":
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        if transport is not None:  # what it has not read by then does not hold up the stop
-            asyncio.get_running_loop().call_later(_GOODBYE_S, transport.abort)
-        return
-    if error is not None:
-        known = isinstance(error, TimeoutError | DatabaseUnavailableError)
-        why = "the client reads too slowly" if isinstance(error, TimeoutError) else str(error)
-        _log.log(20 if known else 40, "a stream was cut", why=why, exc_info=not known and error)
-    if transport is None:
-        raise error or TimeoutError("the client reads too slowly")
-    transport.abort()
-    await asyncio.sleep(0)  # that the server knows before this request ends
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+                yield messages

@@ -1,10 +1,10 @@
-"""Vehicles: what every device has, energy series and charging sessions."""
+"""Vehicles: what every device has, and charging sessions."""
 
 from typing import Annotated
 
 import msgspec
-from litestar import Router, get
-from litestar.di import NamedDependency, Provide
+from litestar import get
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from fleetmeter.database.pool import Database
@@ -22,21 +22,17 @@ from fleetmeter.energy.performance import (
 )
 from fleetmeter.energy.quality import Quality
 from fleetmeter.energy.sessions import Session
-from fleetmeter.http.devices import device_handlers
+from fleetmeter.http.devices import Series, device_router
 from fleetmeter.http.shared.parameters import (
-    Bucket,
     Cursor,
     DeviceIdPath,
     From,
     Limit,
     Page,
-    TimeZone,
     To,
     from_time,
     page,
-    refuse_unknown_parameters,
     window,
-    zone_of_days,
 )
 from fleetmeter.readings.kinds import VEHICLE
 from fleetmeter.readings.model import kwh
@@ -58,28 +54,6 @@ class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
     max_soc: Annotated[float | None, Meta(description="%")]
     meter_ids: list[str]
     quality: Quality
-
-
-@get("/{vehicle_id:str}/energy", summary="A vehicle's energy by quarter hour, hour or day")
-async def list_vehicle_energy(
-    database: NamedDependency[Database],
-    vehicle_id: DeviceIdPath,
-    from_: From = None,
-    to: To = None,
-    bucket: Bucket = "hour",
-    tz: TimeZone = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Page[VehicleEnergy]:
-    """Exact at both edges; empty buckets are left out."""
-    span = window(from_, to)
-    start = from_time(cursor, span.start)
-    zone = zone_of_days(bucket, tz)
-    async with database.answering() as connection:
-        parts = await vehicle_series(
-            connection, vehicle_id, start, span.end, bucket, zone, limit + 1
-        )
-    return page([_energy(part) for part in parts], limit, key=lambda item: item.to)
 
 
 @get("/{vehicle_id:str}/sessions", summary="A vehicle's charging sessions, newest first")
@@ -115,15 +89,10 @@ def _energy(part: Part[VehicleSums]) -> VehicleEnergy:
     )
 
 
-def provide_id(vehicle_id: DeviceIdPath) -> str:
-    """Return the id of the path, for what every device has."""
+def _id(vehicle_id: DeviceIdPath) -> str:
     return vehicle_id
 
 
-vehicles = Router(
-    "/v1/vehicles",
-    tags=["Vehicles"],
-    before_request=refuse_unknown_parameters,
-    dependencies={"device_id": Provide(provide_id, sync_to_thread=False)},
-    route_handlers=[*device_handlers(VEHICLE), list_vehicle_energy, list_sessions],
+vehicles = device_router(
+    VEHICLE, Series(VehicleEnergy, vehicle_series, _energy), _id, [list_sessions]
 )

@@ -1,8 +1,11 @@
 """The OpenAPI document, and what it says beyond the signatures of handlers: ingest, and errors."""
 
 import asyncio
+from collections.abc import Iterator
+from http import HTTPStatus
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIResponse,
@@ -13,8 +16,10 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
+from litestar.routes import HTTPRoute
 from litestar.serialization import encode_json
 
+from fleetmeter.http.shared.operations import NEVER_UNKNOWN, problem_response, response
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.wire import READINGS
 
@@ -47,24 +52,8 @@ _PROBLEM = Schema(
 _DESCRIPTIONS = {
     "400": "The request is not valid.",
     "404": "What is asked for is not known.",
-    "408": "The body did not arrive in time; nothing was stored.",
-    "413": "The body or the batch is too large; nothing was stored.",
-    "415": "The body's type or encoding is not supported; nothing was stored.",
     "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
 }
-_CONFLICTS = {
-    "/v1/meters/{meter_id}/exchanges": "Something else is stated of that time.",
-    "/v1/corrections": "The reading has been corrected as often as it may be, or it is voided.",
-    "/v1/anomalies/{anomaly_id}/acknowledge": "The anomaly is resolved already.",
-    "/v1/rules/{kind}": "It does not go with what is set for other places.",
-}
-"""What 409 means, of the operation there that takes a body."""
-_NEVER_UNKNOWN = (
-    "/v1/vehicles/{vehicle_id}/meter",
-    "/v1/rules/{kind}/overrides",
-    "/v1/rules/{kind}/changes",
-)
-
 
 _READING = Schema(
     one_of=[Reference(ref=f"#/components/schemas/{READINGS[kind.name].__name__}") for kind in KINDS]
@@ -134,19 +123,21 @@ _INGEST = Operation(
         },
     ),
     responses={
-        status: OpenAPIResponse(
-            description=description,
-            content={media_type: OpenAPIMediaType(schema=_OUTCOME_REF)},
-        )
-        for status, media_type, description in (
-            ("200", "application/json", "Every reading is stored, now or before."),
-            ("207", "application/json", "Some were rejected."),
-            (
-                "422",
-                "application/problem+json",
-                "All were rejected; a problem document that also has these fields.",
-            ),
-        )
+        "200": response(
+            "Every reading is stored, now or before.", {"application/json": _OUTCOME_REF}
+        ),
+        "207": response("Some were rejected.", {"application/json": _OUTCOME_REF}),
+        "422": response(
+            "All were rejected; a problem document that also has these fields.",
+            {"application/problem+json": _OUTCOME_REF},
+        ),
+        "400": problem_response(_DESCRIPTIONS["400"]),
+        "408": problem_response("The body did not arrive in time; nothing was stored."),
+        "413": problem_response("The body or the batch is too large; nothing was stored."),
+        "415": problem_response(
+            "The body's type or encoding is not supported; nothing was stored."
+        ),
+        "503": problem_response(_DESCRIPTIONS["503"]),
     },
 )
 
@@ -163,82 +154,44 @@ async def document(app: Litestar) -> bytes:
 
 
 def _made(app: Litestar) -> bytes:
-    _describe_ingest(app)
-    _describe_corrections(app)
-    _describe_problems(app)
-    return encode_json(app.openapi_schema.to_schema())
-
-
-def _describe_ingest(app: Litestar) -> None:
-    """A raw route has no signature to tell it."""
     document = app.openapi_schema
-    document.components.schemas |= {"IngestOutcome": _OUTCOME, "Rejection": _REJECTION}
-    document.paths = {"/v1/ingest": PathItem(post=_INGEST), **(document.paths or {})}
-
-
-def _describe_corrections(app: Litestar) -> None:
-    """Say what the items of an array are, and what becomes of them: each is decoded by itself."""
-    post = (app.openapi_schema.paths or {})["/v1/corrections"].post
-    assert post is not None  # noqa: S101 - it is the only thing there
-    one = Reference(ref="#/components/schemas/Correction")
-    many = Schema(type=OpenAPIType.ARRAY, items=one)
-    post.request_body = RequestBody(
-        required=True,
-        description="One correction, or an array of up to 1,000, each with its own outcome.",
-        content={"application/json": OpenAPIMediaType(schema=Schema(one_of=[one, many]))},
-    )
-    outcome = Reference(ref="#/components/schemas/CorrectedMany")
-    problem = Reference(ref="#/components/schemas/Problem")
-    post.responses = (post.responses or {}) | {
-        "207": OpenAPIResponse(
-            description="Some corrections of the array were rejected.",
-            content={"application/json": OpenAPIMediaType(schema=outcome)},
-        ),
-        "422": OpenAPIResponse(
-            description="All corrections of the array were rejected; a problem document that also "
-            "has `rejected`.",
-            content={"application/problem+json": OpenAPIMediaType(schema=problem)},
-        ),
+    document.components.schemas |= {
+        "IngestOutcome": _OUTCOME,
+        "Rejection": _REJECTION,
+        "Problem": _PROBLEM,
     }
+    for path, item, method, handler in _operations(app):
+        operation: Operation | None = getattr(item, method.lower())
+        if operation is not None:
+            _describe(path, operation, handler)
+    document.paths = {"/v1/ingest": PathItem(post=_INGEST), **(document.paths or {})}
+    return encode_json(document.to_schema())
 
 
-def _describe_problems(app: Litestar) -> None:
-    """Give every operation the problems that it can answer with."""
-    document = app.openapi_schema
-    document.components.schemas["Problem"] = _PROBLEM
-    for path, item in (document.paths or {}).items():
-        for operation in (item.get, item.put, item.patch, item.post, item.delete):
-            if operation is not None:
-                # what is set may be set before a device has ever reported
-                unknown = "{" in path and path not in _NEVER_UNKNOWN and operation is not item.patch
-                unknown &= not (path.endswith("/exchanges") and operation is item.post)
-                _describe(path, operation, unknown=unknown)
+def _operations(app: Litestar) -> Iterator[tuple[str, PathItem, str, HTTPRouteHandler]]:
+    """Yield every operation of the document with its path and its handler."""
+    paths = app.openapi_schema.paths or {}
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and (item := paths.get(route.path_format)):
+            for method, (handler, _) in route.route_handler_map.items():
+                yield route.path_format, item, method, handler
 
 
-def _describe(path: str, operation: Operation, *, unknown: bool) -> None:
-    responses = operation.responses or {}
-    for status in ("200", "201", "204"):
-        if path not in ("/v1/ingest", "/v1/stream") and isinstance(
-            answer := responses.get(status), OpenAPIResponse
-        ):
+def _describe(path: str, operation: Operation, handler: HTTPRouteHandler) -> None:
+    """Add the problems that an operation can answer with, and what its success means."""
+    responses = {**(operation.responses or {})}
+    for status, answer in responses.items():
+        if isinstance(answer, OpenAPIResponse) and answer.description == _default(status):
             answer.description = "Done."
-    statuses = []
     if operation.parameters or operation.request_body:
-        statuses.append("400")
-    if unknown or path == "/v1/corrections":
-        statuses.append("404")
-    if operation.request_body and path in _CONFLICTS:
-        statuses.append("409")
-    if path == "/v1/ingest":
-        statuses += ["408", "413", "415"]
-    if path == "/v1/corrections":
-        statuses.append("413")
+        responses["400"] = problem_response(_DESCRIPTIONS["400"])
+    if "{" in path and not handler.opt.get(NEVER_UNKNOWN):
+        responses.setdefault("404", problem_response(_DESCRIPTIONS["404"]))
     if path.startswith("/v1/") or path == "/health/ready":
-        statuses.append("503")
-    problem = Reference(ref="#/components/schemas/Problem")
-    for status in statuses:
-        responses[status] = OpenAPIResponse(
-            description=_CONFLICTS[path] if status == "409" else _DESCRIPTIONS[status],
-            content={"application/problem+json": OpenAPIMediaType(schema=problem)},
-        )
+        responses.setdefault("503", problem_response(_DESCRIPTIONS["503"]))
     operation.responses = responses
+
+
+def _default(status: str) -> str:
+    """Return what the framework says of a status."""
+    return HTTPStatus(int(status)).description
