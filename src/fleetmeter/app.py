@@ -1,4 +1,4 @@
-"""create_app(): the only place where everything meets."""
+"""create_app(): puts the service together."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ from fleetmeter.settings import Settings
 
 
 def create_app(url: str, settings: Settings) -> Litestar:
-    """The service on the database at `url`, which must be migrated before it can be ready."""
+    """Create the service for a database, which must be migrated before the service is ready."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -105,7 +105,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
 
 
 def _spare_the_collector() -> None:
-    """What stands now lives for ever; a batch makes many objects, and no cycles."""
+    """Exempt what exists now from garbage collection; a batch makes many objects but no cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

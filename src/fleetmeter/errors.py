@@ -1,4 +1,4 @@
-"""What can go wrong. Each exception's text is for the person who has to act on it."""
+"""FleetMeter's errors. Each text is for the person who has to act on it."""
 
 
 class FleetMeterError(Exception):
@@ -18,7 +18,7 @@ class EmbeddedServerError(FleetMeterError):
 
 
 class DatabaseUnavailableError(FleetMeterError):
-    """The database cannot be reached, or went away during the work. Nothing was acknowledged."""
+    """The database cannot be reached, or was lost during the work. Nothing was acknowledged."""
 
 
 class NotMigratedError(DatabaseUnavailableError):
@@ -26,11 +26,11 @@ class NotMigratedError(DatabaseUnavailableError):
 
 
 class NotPermittedError(FleetMeterError):
-    """The database does not let the role of FLEETMETER_DATABASE_URL do that."""
+    """The role of FLEETMETER_DATABASE_URL lacks a privilege."""
 
 
 class QueueFullError(FleetMeterError):
-    """More waits to be committed than may; nothing of this request was stored."""
+    """Too many readings wait to be committed; nothing of this request was stored."""
 
 
 class CommitTimeoutError(FleetMeterError):
@@ -42,15 +42,15 @@ class CommitTimeoutError(FleetMeterError):
 
 
 class MalformedBodyError(FleetMeterError):
-    """A request body is not what its content type says."""
+    """A request body does not match its content type."""
 
 
 class BodyTooLargeError(FleetMeterError):
-    """A body is larger than may be, as it is or unpacked."""
+    """A body is too large, compressed or unpacked."""
 
 
 class BatchTooLargeError(FleetMeterError):
-    """A batch has more readings than one request may bring."""
+    """A batch has too many items for one request."""
 
 
 class UnknownDeviceError(FleetMeterError):

@@ -1,4 +1,4 @@
-"""Answering HTTP, with one process or several, until a signal."""
+"""Serves HTTP with one process or several, until a signal."""
 
 import os
 import socket as socket_module
@@ -25,11 +25,11 @@ UVICORN: dict[str, Any] = {
 }
 
 _SILENT_MS = 60_000
-"""A peer that does not take what was sent for so long, or is not there any more, is given up."""
+"""How long a peer may leave sent data unacknowledged before it is given up."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, that tells when it listens."""
+    """A uvicorn server that reports when it listens."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
-    """Answer HTTP until a signal; requests in flight are finished first."""
+    """Serve HTTP until a signal; requests in flight are finished first."""
     options = UVICORN | _grace(settings)
     server = _Server(uvicorn.Config(create_app(url, settings), **options), listening)
     server.run(sockets=[listener])
@@ -51,7 +51,7 @@ def serve(url: str, settings: Settings, listener: socket, listening: Callable[[s
 
 
 def serve_with_workers(url: str, settings: Settings, workers: int, listener: socket) -> None:
-    """Answer HTTP with several processes on one socket; one that dies is started again."""
+    """Serve HTTP with several processes on one socket; one that dies is restarted."""
     os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
     options = UVICORN | _grace(settings) | {"workers": workers}
     config = uvicorn.Config("fleetmeter.serving:worker_app", factory=True, **options)
@@ -59,26 +59,26 @@ def serve_with_workers(url: str, settings: Settings, workers: int, listener: soc
 
 
 def _grace(settings: Settings) -> dict[str, Any]:
-    """How long a stop waits for requests: longer than any of them may take."""
+    """Return how long a stop waits for requests: longer than any of them may take."""
     longest = max(settings.body_timeout_s + settings.commit_wait_s, settings.database_timeout_s)
     return {"timeout_graceful_shutdown": ceil(longest) + 2}
 
 
 def worker_app() -> Litestar:
-    """The application of one of several processes."""
+    """Create the application of one of several processes."""
     settings = load_settings()
     configure_logging(settings)
     return create_app(settings.database_url or "", settings)
 
 
 def url_of(listener: socket) -> str:
-    """Where it can be reached."""
+    """Return the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def listening_socket(settings: Settings) -> socket:
-    """Taken first: whether the address is free is known before anything else is started."""
+    """Listen on the configured address, before anything else is started."""
     try:
         family = AF_INET6 if ":" in settings.host else AF_INET
         listener = create_server((settings.host, settings.port), family=family, backlog=2048)

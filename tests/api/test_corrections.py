@@ -220,7 +220,7 @@ def test_a_corrected_register_moves_energy_between_its_neighbours(
         ({"soc": 50}, "$", "vehicle's fields"),
         ({"kwhConsumedAcTotal": 5}, "$.kwhConsumedAcTotal", "sends interval energy"),
         ({"reason": ""}, "$.reason", "length >= 1"),
-        ({"reason": "a\x00b"}, "$.reason", "cannot be shown"),
+        ({"reason": "a\x00b"}, "$.reason", "unprintable"),
         ({"who": None}, "$.who", "str"),
         ({"kWh": 3}, "$", "unknown field"),
         ({"voltage": None}, "$.voltage", "float"),

@@ -241,23 +241,23 @@ class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
     kind: Kind
     severity: Severity
     device_kind: DeviceKind
-    device_id: Annotated[str, Meta(description="Of a site, its name.")]
+    device_id: Annotated[str, Meta(description="For a site, its name.")]
     site: str | None
     status: Status
     cause: Annotated[
         Cause | None,
-        Meta(description="The likeliest, of `dc_exceeds_ac` and `power_implausible`."),
+        Meta(description="Most likely cause of `dc_exceeds_ac` and `power_implausible`."),
     ]
     summary: str
-    evidence: Annotated[dict[str, Any], Meta(description="The numbers that decided.")]
-    started_at: Annotated[datetime, Meta(description="When it began, by the readings.")]
-    detected_at: Annotated[datetime, Meta(description="When a rule was sure, by the readings.")]
-    ended_at: Annotated[datetime | None, Meta(description="When it was over, by the readings.")]
-    opened_at: Annotated[datetime, Meta(description="When it was noticed first, by the clock.")]
+    evidence: Annotated[dict[str, Any], Meta(description="The figures that led to it.")]
+    started_at: Annotated[datetime, Meta(description="Start, by the readings' times.")]
+    detected_at: Annotated[datetime, Meta(description="Detection, by the readings' times.")]
+    ended_at: Annotated[datetime | None, Meta(description="End, by the readings' times.")]
+    opened_at: Annotated[datetime, Meta(description="When it was first recorded.")]
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     resolved_at: datetime | None
-    resolved_by: Annotated[str | None, Meta(description="Null: a rule found that it was over.")]
+    resolved_by: Annotated[str | None, Meta(description="Null if a rule found that it had ended.")]
     reopened: Annotated[int, Meta(description="How often it came back.")]
 
 

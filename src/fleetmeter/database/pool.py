@@ -27,7 +27,7 @@ else:
     _Base = asyncpg.Connection
 
 _ATTEMPTS = 4
-"""How often a transaction is tried that collides with another."""
+"""How often to try a transaction that collides with another."""
 
 _LONG_WORKERS = 2
 
@@ -37,7 +37,7 @@ _CONNECT_S = 10
 """How long a server may take to accept a connection, seconds."""
 
 LONG_S = 3600
-"""For statements that commit as they go, seconds."""
+"""Timeout of statements that commit as they go, seconds."""
 
 _SERVER_SETTINGS = {
     "application_name": "fleetmeter",
@@ -72,9 +72,10 @@ _REFUSED = (
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Raise DatabaseUnavailableError for whatever means that the database is away or overloaded.
+    """Translate the driver's errors.
 
-    And NotPermittedError for what the role may not do.
+    Raises DatabaseUnavailableError when the database is away or overloaded, NotMigratedError when
+    it lacks a table or routine, and NotPermittedError when the role lacks a privilege.
     """
     try:
         yield

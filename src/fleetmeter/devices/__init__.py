@@ -1,1 +1,1 @@
-"""Devices: their live state, what is set for them, their assignments, and corrections."""
+"""Devices: live state, history, settings, assignments, exchanges, corrections and purging."""

@@ -1,4 +1,4 @@
-"""Assigning a vehicle to a meter: the change, and the readings that follow it."""
+"""Assigning vehicles to meters, and updating the readings that a change concerns."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from fleetmeter.readings.kinds import VEHICLE
 
 
 class Assigned(NamedTuple):
-    """An assignment as recorded, and how many stored readings were stamped with it."""
+    """A recorded assignment, and how many stored readings were updated."""
 
     since: datetime
     until: datetime | None
@@ -18,20 +18,20 @@ class Assigned(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """The meter that a vehicle charges at (None: at none) for a span of time."""
+    """The meter that a vehicle charges at for a span of time, or None."""
 
     meter_id: str | None
     since: datetime
     until: datetime | None
-    """When the next assignment begins; None: this one is in force."""
+    """When the next assignment begins; None while this one is in force."""
 
 
 async def assign(
     database: Database, vehicle_id: str, meter_id: str | None, since: datetime | None
 ) -> Assigned:
-    """Record that a vehicle charges at a meter, None: at none, from now on when `since` is None.
+    """Assign a vehicle to a meter (None unassigns it), by default from now on.
 
-    Returns when the readings that were there already have followed.
+    Returns once stored readings have been updated.
     """
     async with database.connection() as connection:
         recorded = await queries.assign_meter(

@@ -1,4 +1,4 @@
-"""Correcting a stored reading: it gets other values or is voided, and what it had stays."""
+"""Correcting a stored reading: values are replaced or it is voided, and versions are kept."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -16,14 +16,14 @@ from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 
 MOST_VERSIONS = 100
-"""How often one reading can be corrected."""
+"""Maximum number of corrections of one reading."""
 
 
 class CorrectionError(FleetMeterError):
-    """A correction that cannot be made."""
+    """The correction cannot be made."""
 
     code: str
-    """Stable, for programs."""
+    """Stable identifier for programs."""
 
 
 class UnknownReadingError(CorrectionError):
@@ -33,7 +33,7 @@ class UnknownReadingError(CorrectionError):
 
 
 class VoidedReadingError(CorrectionError):
-    """The reading is voided, and the correction does not say that it is to come back."""
+    """The reading is voided, and the correction does not ask to restore it."""
 
     code = "voided_reading"
 
@@ -45,33 +45,33 @@ class TooManyVersionsError(CorrectionError):
 
 
 class Correction(NamedTuple):
-    """What is to become of one reading."""
+    """What to change about one reading."""
 
     kind: DeviceKind
     device_id: str
     time: datetime
     values: Mapping[str, Any]
-    """New ones, by attributes of Telemetry; what is absent stays."""
+    """New values by attributes of Telemetry; absent ones stay."""
 
     who: str
     reason: str
     void: bool | None = None
-    """True takes the reading out, False brings it back."""
+    """True voids the reading, False restores it."""
 
 
 class Corrected(NamedTuple):
-    """The version that is in force, whether it is a new one, and the reading as it is stored."""
+    """The version now in force, whether it is new, and the reading as stored."""
 
     version: int
     changed: bool
     reading: Record | None
-    """None: it is voided."""
+    """None when it is voided."""
 
 
 async def correct(database: Database, correction: Correction) -> Corrected:
     """Correct one reading, in a transaction of its own.
 
-    Raises CorrectionError, and Invalid for what a device may not send.
+    Raises CorrectionError, and Invalid for values that a device may not send.
     """
 
     async def run() -> Corrected:
@@ -93,7 +93,7 @@ async def _correct(connection: Connection, correction: Correction) -> Corrected:
         if sent:
             raise Invalid(
                 "contradictory",
-                "void takes the whole reading out; send it without values",
+                "void applies to the whole reading; send it without values",
                 "$.void",
             )
         _check_versions(stored)
@@ -112,7 +112,7 @@ async def _correct(connection: Connection, correction: Correction) -> Corrected:
 
 
 async def _correct_voided(connection: Connection, correction: Correction) -> Corrected:
-    """Bring a voided reading back, with other values where the correction has some."""
+    """Restore a voided reading, with the values that the correction has."""
     kind, device_id, time, sent, _, _, void = correction
     key = {"kind": kind.name, "device_id": device_id, "time": time}
     voided = await queries.voided_reading(connection, **key)
@@ -122,7 +122,7 @@ async def _correct_voided(connection: Connection, correction: Correction) -> Cor
         return Corrected(voided["replaced"] + 1, False, None)
     if void is None:
         raise VoidedReadingError(
-            f"the reading of {rfc3339(time)} is voided; to bring it back, send void: false"
+            f"the reading of {rfc3339(time)} is voided; to restore it, send void: false"
         )
     _check_versions(voided)
     was = msgspec.structs.asdict(telemetry_of(kind, voided))
@@ -138,7 +138,7 @@ async def _correct_voided(connection: Connection, correction: Correction) -> Cor
 async def _give(
     connection: Connection, correction: Correction, values: Mapping[str, Any]
 ) -> Corrected:
-    """Give a reading other values, by columns of history."""
+    """Replace values of a reading, by columns of history."""
     kind, device_id, time, _, who, reason, _ = correction
     key = {"kind": kind.name, "device_id": device_id, "time": time}
     version = await queries.correct_reading(
@@ -152,7 +152,7 @@ def _wanted(kind: DeviceKind, stored: Record, time: datetime, sent: Mapping[str,
     wanted = checked(
         msgspec.structs.replace(telemetry_of(kind, stored), **sent), Bounds(time, time)
     )
-    if wanted.dropped:  # who corrects a value is told; devices are not asked again
+    if wanted.dropped:  # devices cannot be asked again, but whoever corrects a value can
         raise wanted.dropped[0]
     return wanted
 
@@ -165,12 +165,12 @@ def _check_versions(stored: Record) -> None:
 
 
 def _sends_register(stored: Record) -> bool | None:
-    """Return whether the device of a reading sends a register; None: it has sent no energy."""
+    """Return whether a reading's device sends a register, or None before it sent energy."""
     return stored["sends_register"] if stored["has_sent_energy"] else None
 
 
 def _check_energy(kind: DeviceKind, sends_register: bool | None, given: Collection[str]) -> None:
-    """Raise Invalid for what would turn interval energy into a register, or back."""
+    """Raise Invalid for a change from interval energy to a register, or back."""
     if sends_register is None:
         return
     wrong, right = kind.energy.field, kind.energy.register_field

@@ -1,4 +1,4 @@
-"""Exchanges of meters: what the old one showed at the end, and the new one at the beginning."""
+"""Meter exchanges: the last value of the old meter and the first value of the new one."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -14,22 +14,22 @@ from fleetmeter.readings.validate import MWH
 
 
 class OtherExchangeError(FleetMeterError):
-    """Something else was stated of that time before."""
+    """A different exchange is recorded for that time."""
 
 
 class Exchange(NamedTuple):
-    """What is stated of a register of a meter."""
+    """A recorded exchange, for one register of a meter."""
 
     at: datetime
     is_reverse: bool
-    """Of the register of exported energy."""
+    """Whether it is the register of exported energy."""
     last_mwh: int
     first_mwh: int
     stated_at: datetime | None = None
 
 
 async def state(database: Database, meter_id: str, exchange: Exchange) -> Exchange:
-    """State that a meter was exchanged; readings behind it are derived again when it returns.
+    """Record a meter exchange; returns once later readings have been derived again.
 
     Raises OtherExchangeError, DatabaseUnavailableError.
     """
@@ -45,14 +45,14 @@ async def state(database: Database, meter_id: str, exchange: Exchange) -> Exchan
     stated = await retried(run)
     if stated[:4] != exchange[:4]:
         raise OtherExchangeError(
-            f"an exchange is stated for that time already, with {stated.last_mwh / MWH} kWh of the "
-            f"old meter and {stated.first_mwh / MWH} kWh of the new one; delete it first"
+            f"a different exchange is recorded for that time ({stated.last_mwh / MWH} kWh of the "
+            f"old meter, {stated.first_mwh / MWH} kWh of the new one); delete it first"
         )
     return stated
 
 
 async def withdraw(database: Database, meter_id: str, at: datetime, *, is_reverse: bool) -> bool:
-    """Take the statement back; return whether there was one. Raises DatabaseUnavailableError."""
+    """Delete a recorded exchange; return whether there was one."""
 
     async def run() -> bool:
         async with database.transaction() as connection:
@@ -68,7 +68,7 @@ async def withdraw(database: Database, meter_id: str, at: datetime, *, is_revers
 async def stated(
     connection: Connection, meter_id: str, at: datetime, is_reverse: bool, limit: int
 ) -> list[Exchange]:
-    """Return what is stated of a meter behind one of its exchanges, oldest first.
+    """Return a meter's exchanges after one of them, oldest first.
 
     Raises UnknownDeviceError.
     """

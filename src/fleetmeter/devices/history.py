@@ -1,4 +1,4 @@
-"""History of a device: its readings as they stand, and the versions that corrections replaced."""
+"""History of a device: its readings, and the versions that corrections replaced."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -17,7 +17,7 @@ MOST_VERSIONS = 1000
 
 
 class Version(NamedTuple):
-    """What a reading was until a correction, and who replaced it when and why."""
+    """A reading before a correction, and who replaced it, when and why."""
 
     fields: dict[str, Any]
     version: int
@@ -63,9 +63,9 @@ async def history_with_versions(
     end: datetime,
     limit: int,
 ) -> tuple[list[Stored], int]:
-    """Return the same with all versions, and voided readings among them.
+    """Return the same with all versions, and with voided readings among them.
 
-    Up to one more than `limit`; the number says how many of them have all of their versions.
+    Returns one more reading than `limit` if there is one, and how many have all their versions.
     Raises UnknownDeviceError.
     """
     key = {"kind": kind.name, "device_id": device_id}

@@ -1,4 +1,4 @@
-"""Forgetting a device: everything that is stored of it goes, and the rollups follow."""
+"""Purging a device: removes everything stored about it; rollups follow."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from fleetmeter.readings.kinds import KINDS, KindName
 Kind = KindName
 
 _PASSES = 2
-"""What comes in while a device is purged is purged too, once."""
+"""Readings that arrive during a purge are purged too, once."""
 
 
 class Stored(NamedTuple):
-    """Rows of a relation, and what is forgotten in them where they are others' (else: all)."""
+    """Rows of a relation; `change` says what is cleared in rows of other devices, None: removed."""
 
     relation: str
     change: str | None
@@ -23,7 +23,7 @@ class Stored(NamedTuple):
 
 
 async def kind_of(url: str, device_id: str) -> Kind | None:
-    """What has that id, or None.
+    """Return the kind of the device with an id, or None.
 
     Raises FleetMeterError when devices of several kinds have it.
     """
@@ -40,15 +40,15 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
 
 
 async def count(url: str, kind: Kind, device_id: str) -> list[Stored]:
-    """What is stored of a device."""
+    """Count what is stored about a device."""
     async with connected(url) as connection:
         return await _purge(connection, kind, device_id, True)
 
 
 async def purge(url: str, kind: Kind, device_id: str) -> list[Stored]:
-    """Remove all that is stored of a device; what has come in of it meanwhile.
+    """Remove everything stored about a device; return what has arrived meanwhile.
 
-    Readings, rollups and settings go all or none; run it again when it is interrupted.
+    Readings, rollups and settings go all or none; run it again after an interruption.
     """
 
     async with connected(url) as connection:

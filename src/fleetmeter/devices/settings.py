@@ -1,4 +1,4 @@
-"""What can be set for a device beside its readings, and its live state with it."""
+"""Device settings: what can be set beside readings, and live state with settings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
@@ -15,26 +15,26 @@ from fleetmeter.readings.stored import state_fields
 from fleetmeter.readings.wire import STATES, Struct, struct
 
 _MODULE = "fleetmeter.devices"
-"""Where the structs are from, as OpenAPI names them."""
+"""Module of the structs in OpenAPI's names."""
 
 
 class Setting(NamedTuple):
-    """Something that can be set: a field on the wire, a column of devices."""
+    """A setting: a field on the wire, a column of devices."""
 
     name: str
     type: Any
     column: str
     scale: int | None = None
-    """How many stored units are one unit of the wire; None: it is stored as it is."""
+    """Stored units per unit on the wire; None when it is stored as it is."""
 
     only: DeviceKind | None = None
-    """The kind that has it; None: all."""
+    """The only kind that has it, or None for all."""
 
 
 SETTINGS = (
     Setting(
         "label",
-        Annotated[str, Meta(min_length=1, max_length=200, description="For people.")],
+        Annotated[str, Meta(min_length=1, max_length=200, description="Name for people.")],
         "label",
     ),
     Setting(
@@ -45,7 +45,7 @@ SETTINGS = (
                 pattern=SITE_PATTERN,
                 min_length=1,
                 max_length=64,
-                description="Where it belongs: 1–64 of A–Z a–z 0–9 . _ : - except . and ..",
+                description="Site it belongs to: 1–64 of A–Z a–z 0–9 . _ : - except . and ..",
                 examples=["BER-1"],
             ),
         ],
@@ -53,9 +53,7 @@ SETTINGS = (
     ),
     Setting(
         "reporting_interval_s",
-        Annotated[
-            int, Meta(ge=1, le=86400, description="How often it is expected to report, seconds.")
-        ],
+        Annotated[int, Meta(ge=1, le=86400, description="Expected reporting interval, seconds.")],
         "reporting_interval_s",
     ),
     Setting(
@@ -63,8 +61,8 @@ SETTINGS = (
         Annotated[
             Literal["always", "while_charging"],
             Meta(
-                description="When it reports; always unless it is set. Of a device that reports "
-                "only while it charges, silence between charges is no fault."
+                description="When it reports; `always` by default. For a device that reports only "
+                "while it charges, silence between charges is not a fault."
             ),
         ],
         "reports",
@@ -100,8 +98,8 @@ SETTINGS = (
         Annotated[
             Literal["charger", "site", "solar", "storage", "other"],
             Meta(
-                description="What a meter meters; a charger unless it is set. Only chargers are "
-                "shared out to vehicles and counted for fleets and sites."
+                description="What the meter measures; a charger by default. Only the energy of "
+                "chargers is shared out to vehicles and counted for fleets and sites."
             ),
         ],
         "role",
@@ -113,8 +111,8 @@ SETTINGS = (
         Annotated[
             bool,
             Meta(
-                description="Whether a reading whose time cannot be (too old, or more than five "
-                "minutes ahead) is stamped by its arrival, instead of being rejected."
+                description="Whether to stamp a reading with its arrival time when its own is "
+                "impossible (too old, or over five minutes ahead), instead of rejecting it."
             ),
         ],
         "stamp_by_arrival",
@@ -124,8 +122,8 @@ SETTINGS = (
         Annotated[
             Literal["lifetime", "session"],
             Meta(
-                description="What its registers are: totals that only grow (lifetime, the "
-                "default), or counters that begin again with each session (session: after a "
+                description="Kind of its registers: totals that only grow (`lifetime`, the "
+                "default), or counters that restart with each session (`session`: after a "
                 "decrease, the new value counts from 0)."
             ),
         ],
@@ -138,7 +136,7 @@ SETTINGS = (
             Meta(
                 ge=0.001,
                 le=1_000_000_000,
-                description="Where its registers turn over to zero, kWh.",
+                description="Value at which its registers roll over to zero, kWh.",
                 examples=[99999.9],
             ),
         ],
@@ -154,25 +152,25 @@ _OF: dict[str, tuple[Setting, ...]] = {
 SETTINGS_OF: dict[str, Struct] = {
     kind.name: struct(
         f"{kind.name.title()}Settings",
-        f"What is set for a {kind.name}; null: nothing.",
+        f"Settings of a {kind.name}; null where nothing is set.",
         [(each.name, each.type | None, None) for each in _OF[kind.name]],
         module=_MODULE,
     )
     for kind in KINDS
 }
-"""VehicleSettings and so on, by the name of the kind."""
+"""VehicleSettings and its like, by the name of the kind."""
 
 CHANGES: dict[str, Struct] = {
     kind.name: struct(
         f"{kind.name.title()}Change",
-        f"What to set for a {kind.name}; what is absent stays, null unsets.",
+        f"Settings to change for a {kind.name}; absent fields stay, null unsets.",
         [(each.name, each.type | UnsetType | None, UNSET) for each in _OF[kind.name]],
         module=_MODULE,
         forbid_unknown_fields=True,
     )
     for kind in KINDS
 }
-"""VehicleChange and so on, by the name of the kind."""
+"""VehicleChange and its like, by the name of the kind."""
 
 _HABITS: tuple[tuple[str, Any], ...] = (
     (
@@ -180,8 +178,8 @@ _HABITS: tuple[tuple[str, Any], ...] = (
         Annotated[
             int,
             Meta(
-                description="How often it reports, seconds, by its newest readings: where that is "
-                "not what is expected of it, and of one device alone."
+                description="Reporting interval of its newest readings, seconds; only where it "
+                "differs from what is expected, and only for a single device."
             ),
         ],
     ),
@@ -190,8 +188,8 @@ _HABITS: tuple[tuple[str, Any], ...] = (
         Annotated[
             Literal["while_charging"],
             Meta(
-                description="It seems to report only while it charges, and is not set to; of one "
-                "device alone."
+                description="Present when it seems to report only while it charges and `reports` "
+                "is not set; only for a single device."
             ),
         ],
     ),
@@ -200,7 +198,7 @@ _HABITS: tuple[tuple[str, Any], ...] = (
 STATES_WITH_SETTINGS: dict[str, Struct] = {
     kind.name: struct(
         f"{kind.name.title()}WithSettings",
-        f"A {kind.name}'s newest reading, and what is set for it, if anything is.",
+        f"A {kind.name}'s newest reading, and its settings, if there are any.",
         [
             ("settings", SETTINGS_OF[kind.name] | UnsetType, UNSET),
             *((name, of | UnsetType, UNSET) for name, of in _HABITS),
@@ -210,7 +208,7 @@ STATES_WITH_SETTINGS: dict[str, Struct] = {
     )
     for kind in KINDS
 }
-"""VehicleWithSettings and so on, by the name of the kind."""
+"""VehicleWithSettings and its like, by the name of the kind."""
 
 
 def device_settings(kind: DeviceKind, row: Record) -> msgspec.Struct:
@@ -231,20 +229,20 @@ def device_state(kind: DeviceKind, row: Record, **habits: Any) -> msgspec.Struct
 
 
 def contradicts(observed_s: int | None, expected_s: int) -> bool:
-    """Whether a device reports by far more or less often than is expected of it."""
+    """Return whether a device reports far more or far less often than expected."""
     return observed_s is not None and not 1 / _ABOUT < observed_s / expected_s < _ABOUT
 
 
 _ABOUT = 1.5
-"""Intervals that differ by a smaller factor are the same."""
+"""Intervals that differ by a smaller factor count as equal."""
 
 
 async def set_device(
     database: Database, kind: DeviceKind, device_id: str, changes: Mapping[str, Any]
 ) -> msgspec.Struct:
-    """Set what `changes` has for a device, which may never have reported; return all that is set.
+    """Change settings of a device, which may never have reported; return all of them.
 
-    Returns when the readings that were there already have followed. Raises
+    Returns once stored readings have been derived again where needed. Raises
     DatabaseUnavailableError.
     """
     columns = {

@@ -1,4 +1,4 @@
-"""Live state: the newest known values of each device, and what is set for it with them."""
+"""Live state: the newest known values of each device, with its settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ async def require_device(connection: Connection, kind: KindName, device_id: str)
 async def live_states(
     connection: Connection, kind: DeviceKind, after: str, most: int
 ) -> Sequence[msgspec.Struct]:
-    """Return the states of the devices of a kind whose ids come after one, in their order."""
+    """Return the states of a kind's devices after an id, sorted by id."""
     rows = queries.devices(
         connection, kind=kind.name, after=after, last=None, since=None, limit=most
     )
@@ -32,9 +32,9 @@ async def live_states(
 async def live_state(
     connection: Connection, kind: DeviceKind, device_id: str, habit: int
 ) -> msgspec.Struct:
-    """Return the state of one device, and how it reports where that differs from what is set.
+    """Return the state of one device, and how it reports where that differs from its settings.
 
-    After `habit` pauses in a row between charges it counts as reporting only while it charges.
+    After `habit` pauses in a row between charges it is taken to report only while it charges.
     Raises UnknownDeviceError.
     """
     row = await _row(connection, kind, device_id)
@@ -50,7 +50,7 @@ async def live_state(
 
 
 async def time_zone_of(connection: Connection, kind: DeviceKind, device_id: str) -> str | None:
-    """Return the time zone that is set for a device; None when none is, or it is not known."""
+    """Return the time zone set for a device, or None."""
     row = await _row(connection, kind, device_id)
     return None if row is None else row["time_zone"]
 

@@ -1,1 +1,1 @@
-"""Energy accounting: `answers` asks the database for sums, all else is pure arithmetic."""
+"""Energy accounting: `answers` asks the database for sums; the rest is pure arithmetic."""

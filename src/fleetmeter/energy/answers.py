@@ -1,7 +1,7 @@
-"""Energy answers: asks the database for sums of exact windows, for whoever shows them.
+"""Energy answers: asks the database for exact sums over windows, for any protocol to show.
 
-Sums are in stored units; what turns them into answers (`performance`, `fleet`, `sessions`) is pure.
-Windows are start < t ≤ end of the energy used, any length, exact at both edges.
+Sums are in stored units; `performance`, `fleet` and `sessions` turn them into answers. A window
+counts the energy used in start < t ≤ end; it may have any length and is exact at both edges.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,7 +32,7 @@ from fleetmeter.errors import UnknownSiteError
 from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
 
 SESSIONS_AT_ONCE = timedelta(days=31)
-"""Sessions are looked for in windows of this length, from the newest back."""
+"""Sessions are searched in windows of this length, newest first."""
 
 _UTC = ZoneInfo("UTC")
 
@@ -56,7 +56,7 @@ class FleetReport(NamedTuple):
 
 
 class Rank(NamedTuple):
-    """A place among ranked vehicles: the value that they are ranked by, and the id."""
+    """A place in a ranking of vehicles: the value they are ranked by, and the id."""
 
     value: float | None
     vehicle_id: str
@@ -82,9 +82,9 @@ async def vehicle_series(
     zone: ZoneInfo | None,
     most: int,
 ) -> list[Part[VehicleSums]]:
-    """Return one vehicle's energy by buckets that have any, oldest first.
+    """Return one vehicle's energy by bucket, oldest first, without empty buckets.
 
-    Days are those of `zone`, by default of the vehicle's own, else of UTC. Raises
+    Days are those of `zone`, by default of the vehicle's time zone, else of UTC. Raises
     UnknownDeviceError.
     """
     edges = await _edges(connection, VEHICLE, vehicle_id, start, end, bucket, zone)
@@ -110,9 +110,10 @@ async def meter_series(
     zone: ZoneInfo | None,
     most: int,
 ) -> list[Part[MeterSumsWithVoltage]]:
-    """Return one meter's energy by buckets that have any, oldest first.
+    """Return one meter's energy by bucket, oldest first, without empty buckets.
 
-    Days are those of `zone`, by default of the meter's own, else of UTC. Raises UnknownDeviceError.
+    Days are those of `zone`, by default of the meter's time zone, else of UTC. Raises
+    UnknownDeviceError.
     """
     edges = await _edges(connection, METER, meter_id, start, end, bucket, zone)
     parts = await _series(
@@ -177,7 +178,7 @@ async def fleet_report(
 ) -> FleetReport:
     """Return the fleet's totals, its `sites` first sites and its `vehicles` first vehicles.
 
-    A `-` before what vehicles are ranked by puts the largest first.
+    `sort` is what vehicles are ranked by; a `-` before it puts the largest first.
     """
     row = await queries.fleet(
         connection,
@@ -206,7 +207,7 @@ async def fleet_series(
     zone: ZoneInfo | None,
     most: int,
 ) -> list[Part[MeterSums]]:
-    """Return the whole fleet's energy by buckets that have any, oldest first."""
+    """Return the whole fleet's energy by bucket, oldest first, without empty buckets."""
     return await _series(
         MeterSums,
         bounds(start, end, bucket, zone or _UTC),
@@ -261,7 +262,7 @@ async def _series(
 ) -> list[Part[Sums]]:
     """Return the first `most` buckets between edges that have rows.
 
-    Asks for as many buckets as could do, and for more and more while most are empty.
+    Asks for as many buckets as could suffice, then for more and more while most are empty.
     """
     rows: list[Record] = []
     at, buckets_at_once = 0, most

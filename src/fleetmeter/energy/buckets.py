@@ -1,4 +1,4 @@
-"""Where the buckets of a series begin and end: quarter hours and hours of UTC, or local days."""
+"""The edges of the buckets of a series: UTC quarter hours or hours, or local days."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -10,7 +10,7 @@ _LENGTHS = {"15min": timedelta(minutes=15), "hour": timedelta(hours=1)}
 
 
 def bounds(start: datetime, end: datetime, bucket: Bucket, zone: ZoneInfo) -> list[datetime]:
-    """The window's edges and every quarter hour, hour or local midnight between, oldest first, UTC.
+    """Return a window's edges and the quarter hours, hours or local midnights between, in UTC.
 
     A local day has 23, 24 or 25 hours where daylight saving changes, and begins when its date does:
     at the first midnight if there are two, and with the change where it skips midnight.

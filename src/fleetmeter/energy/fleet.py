@@ -1,4 +1,4 @@
-"""Energy of meters, sites and the whole fleet: what was metered, who got it, what was left."""
+"""Energy balances of meters, sites and the fleet: what was metered, who got it, what was left."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,21 +23,21 @@ from fleetmeter.energy.quality import (
     comparison,
     coverage,
     quality,
-    resets_told,
+    reset_reasons,
 )
 from fleetmeter.readings.model import kwh
 
-MeteredAc = Annotated[float | None, Meta(description="What the meters metered, kWh.")]
+MeteredAc = Annotated[float | None, Meta(description="Energy that the meters metered, kWh.")]
 Unattributed = Annotated[
     float | None,
-    Meta(description="AC in quarter hours without a vehicle charging: standby, losses; kWh."),
+    Meta(description="AC in quarter hours without a charging vehicle: standby, losses; kWh."),
 ]
 
 Sort = Literal["-loss", "loss", "-efficiency", "efficiency", "vehicleId", "-vehicleId"]
 
 
 class MeterSums(Compared, kw_only=True):
-    """What `meters_energy` and `fleet_energy` return of a bucket, in stored units."""
+    """A bucket as `meters_energy` and `fleet_energy` return it, in stored units."""
 
     meter_readings: int = 0
     vehicle_readings: int = 0
@@ -48,7 +48,7 @@ class MeterSums(Compared, kw_only=True):
 
 
 class MeterSumsWithVoltage(MeterSums, kw_only=True):
-    """What `meters_energy` returns of a bucket of one meter."""
+    """A bucket of one meter as `meters_energy` returns it."""
 
     voltage_mv_count: int | None
     voltage_mv_sum: int | None
@@ -57,7 +57,7 @@ class MeterSumsWithVoltage(MeterSums, kw_only=True):
 
 
 class FleetSums(MeterSums, kw_only=True):
-    """What the query `fleet` returns of the whole window."""
+    """The whole window as the query `fleet` returns it."""
 
     vehicles: int
     meters: int
@@ -66,7 +66,7 @@ class FleetSums(MeterSums, kw_only=True):
 
 
 class SiteSums(MeterSums, kw_only=True):
-    """What the query `fleet` returns of one site."""
+    """One site as the query `fleet` returns it."""
 
     site: str | None
     meters: int
@@ -74,7 +74,7 @@ class SiteSums(MeterSums, kw_only=True):
 
 
 class RankedSums(VehicleSums, kw_only=True):
-    """What the query `fleet` returns of one vehicle; `value` is what it is ranked by."""
+    """One vehicle as the query `fleet` returns it; it is ranked by `value`."""
 
     vehicle_id: str
     label: str | None
@@ -83,7 +83,7 @@ class RankedSums(VehicleSums, kw_only=True):
 
 
 class EnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
-    """What meters metered in a bucket, and where it went."""
+    """What meters metered in a bucket, and where the energy went."""
 
     from_: WindowStart = msgspec.field(name="from")
     to: WindowEnd
@@ -96,7 +96,7 @@ class EnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class TotalEnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
-    """What meters metered in the whole window, and where it went."""
+    """What meters metered in the whole window, and where the energy went."""
 
     from_: WindowStart = msgspec.field(name="from")
     to: WindowEnd
@@ -109,7 +109,7 @@ class TotalEnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class VehicleShare(msgspec.Struct, rename="camel", kw_only=True):
-    """What one vehicle got of a meter."""
+    """A vehicle's share of a meter's energy."""
 
     vehicle_id: str
     energy_consumed_ac: ConsumedAc
@@ -118,16 +118,16 @@ class VehicleShare(msgspec.Struct, rename="camel", kw_only=True):
     energy_loss: Loss
     readings: int
     reasons: Annotated[
-        list[str], Meta(description="What efficiency and loss leave out, or why they cannot be.")
+        list[str], Meta(description="What efficiency and loss leave out, or why they are null.")
     ]
 
 
 class SiteBalance(EnergyBalance, kw_only=True):
     """The meters of one site together."""
 
-    site: Annotated[str | None, Meta(description="Null: meters without a site.")]
-    meters: Annotated[int, Meta(description="That reported, or were charged at.")]
-    vehicles: Annotated[int, Meta(description="That charged or stood there.")]
+    site: Annotated[str | None, Meta(description="Null for meters without a site.")]
+    meters: Annotated[int, Meta(description="Meters that reported or that vehicles charged at.")]
+    vehicles: Annotated[int, Meta(description="Vehicles that charged or stood there.")]
 
 
 class RankedVehicle(msgspec.Struct, rename="camel", kw_only=True):
@@ -154,7 +154,7 @@ def balance(
     about: Sequence[str] = (),
     **more: Any,
 ) -> Answer:
-    """Turn sums in stored units into an answer in kWh; `about` is what else its quality says."""
+    """Turn sums in stored units into an answer in kWh; `about` are reasons that come first."""
     total = "total_" if issubclass(kind, TotalEnergyBalance) else ""
     figures: dict[str, Any] = {
         f"{total}energy_consumed_ac": kwh_or_null(sums.ac_mwh),
@@ -175,7 +175,7 @@ def balance(
 
 
 def share(row: dict[str, Any]) -> VehicleShare:
-    """What a row of the query `meter_shares` says."""
+    """Turn a row of the query `meter_shares` into a share in kWh."""
     sums = msgspec.convert(row, VehicleSums)
     return VehicleShare(
         vehicle_id=row["vehicle_id"],
@@ -189,7 +189,7 @@ def share(row: dict[str, Any]) -> VehicleShare:
 
 
 def ranked(sums: RankedSums) -> RankedVehicle:
-    """One vehicle's line."""
+    """Turn a vehicle's sums into its line in the ranking."""
     return RankedVehicle(
         vehicle_id=sums.vehicle_id,
         label=sums.label,
@@ -203,7 +203,7 @@ def ranked(sums: RankedSums) -> RankedVehicle:
 
 
 def balance_quality(sums: MeterSums, about: list[str]) -> Quality:
-    """Coverage of both sides, the status that follows, and the reasons in sentences."""
+    """Return the coverage of both sides, the status that follows, and reasons as sentences."""
     # an interval may go through a window in which no reading is stamped
     has_meters = bool(sums.meter_readings or sums.covered_ac_s)
     has_vehicles = bool(sums.vehicle_readings or sums.covered_dc_s)
@@ -224,7 +224,7 @@ def balance_quality(sums: MeterSums, about: list[str]) -> Quality:
         coverage(sums, sums.expected_dc_s, sums.expected_ac_s),
         has_vehicles=has_vehicles,
         has_meters=has_meters,
-        about=about + resets_told(sums.resets),
+        about=about + reset_reasons(sums.resets),
     )
     if not has_meters and not has_vehicles:
         found.status = "no_data"

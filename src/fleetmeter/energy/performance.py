@@ -7,23 +7,23 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from fleetmeter.energy.quality import Compared, Quality, coverage, quality, resets_told
+from fleetmeter.energy.quality import Compared, Quality, coverage, quality, reset_reasons
 from fleetmeter.readings.model import celsius, kwh, percent
 
-WindowStart = Annotated[datetime, Meta(description="Energy used after this time counts.")]
-WindowEnd = Annotated[datetime, Meta(description="Energy used up to this time counts.")]
+WindowStart = Annotated[datetime, Meta(description="Counts energy used after this time.")]
+WindowEnd = Annotated[datetime, Meta(description="Counts energy used up to this time.")]
 ConsumedAc = Annotated[
-    float | None, Meta(description="Its share of the meters' AC, kWh; null when unknown.")
+    float | None, Meta(description="The vehicle's share of the meters' AC, kWh; null when unknown.")
 ]
 Efficiency = Annotated[
     float | None,
-    Meta(description="DC ÷ AC over the time that both sides cover; null if there is none."),
+    Meta(description="DC ÷ AC over the time that both sides cover; null if there is no such time."),
 ]
 Loss = Annotated[float | None, Meta(description="AC − DC over the same time, kWh.")]
 
 
 class VehicleSums(Compared, kw_only=True):
-    """What the query `vehicle_energy` returns of a bucket, in stored units."""
+    """A bucket as the query `vehicle_energy` returns it, in stored units."""
 
     readings: int = 0
     readings_without_meter: int = 0
@@ -72,7 +72,7 @@ def summarise(vehicle_id: str, start: datetime, end: datetime, sums: VehicleSums
 
 
 def battery(sums: VehicleSums) -> dict[str, float | None]:
-    """Return the fields about temperature and state of charge; null where nothing was measured."""
+    """Return the temperature and state-of-charge fields; null where nothing was measured."""
     return {
         "avg_battery_temp": mean(
             sums.battery_temp_cdeg_sum, sums.battery_temp_cdeg_count, scale=100
@@ -84,22 +84,22 @@ def battery(sums: VehicleSums) -> dict[str, float | None]:
 
 
 def kwh_or_null(energy_mwh: int | None) -> float | None:
-    """Energy in kWh, when it is known."""
+    """Return energy in kWh, or None when it is unknown."""
     return None if energy_mwh is None else kwh(energy_mwh)
 
 
 def known(value: int | None, unit: Callable[[int], float]) -> float | None:
-    """A stored value in the natural unit, when it is known."""
+    """Return a stored value in the natural unit, or None when it is unknown."""
     return None if value is None else unit(value)
 
 
 def mean(total: int | None, count: int | None, scale: int) -> float | None:
-    """Mean of `count` fixed-point values in the natural unit, from their exact sum."""
+    """Return the mean of `count` fixed-point values in the natural unit, from their exact sum."""
     return total / (count * scale) if total is not None and count else None
 
 
 def vehicle_quality(sums: VehicleSums) -> Quality:
-    """Coverage of both sides, the status that follows, and the reasons in sentences."""
+    """Return the coverage of both sides, the status that follows, and reasons as sentences."""
     about = []
     # an interval may go through a window in which no reading is stamped
     reported = bool(sums.readings or sums.covered_dc_s)
@@ -117,7 +117,7 @@ def vehicle_quality(sums: VehicleSums) -> Quality:
         coverage(sums, sums.expected_s, sums.expected_s),
         has_vehicles=reported,
         has_meters=bool(sums.meter_ids),
-        about=about + resets_told(sums.resets),
+        about=about + reset_reasons(sums.resets),
     )
     if not reported:
         found.status = "no_data"

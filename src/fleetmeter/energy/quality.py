@@ -1,4 +1,4 @@
-"""How much of an answer was really measured, and what may be compared."""
+"""Data quality of an answer: how much was measured, and what can be compared."""
 
 from typing import Annotated, Literal
 
@@ -20,19 +20,19 @@ class Coverage(msgspec.Struct):
     ac: Annotated[float, Meta(description="Meter readings.")]
     compared: Annotated[
         float,
-        Meta(description="Time that both sides cover: what efficiency and loss are taken of."),
+        Meta(description="Time that both sides cover; efficiency and loss are based on it."),
     ]
     charging: Annotated[
         float | None,
         Meta(
-            description="Time that both sides cover ÷ charging time: that in which either side "
-            "measured 500 W or more. Null: neither did."
+            description="Time that both sides cover ÷ charging time, in which either side "
+            "measured 500 W or more. Null if neither did."
         ),
     ]
 
 
 class Quality(msgspec.Struct):
-    """How far the figures can be trusted, and why not further."""
+    """How far the figures can be trusted, and what limits them."""
 
     status: Status
     coverage: Coverage
@@ -40,12 +40,12 @@ class Quality(msgspec.Struct):
 
 
 class Compared(msgspec.Struct, kw_only=True):
-    """Energy, and what of it both sides covered the time of, stored units; part of all sums."""
+    """Energy, and the part of it that both sides cover, in stored units; in all sums."""
 
     dc_mwh: int = 0
     ac_mwh: int | None = None
     unattributed_mwh: int = 0
-    """Of the AC, what no vehicle took."""
+    """AC that no vehicle took."""
 
     compared_dc_mwh: int = 0
     compared_ac_mwh: int | None = None
@@ -55,10 +55,10 @@ class Compared(msgspec.Struct, kw_only=True):
     charging_s: float | None = None
     charging_compared_s: float | None = None
     dc_while_charging: bool | None = False
-    """All vehicles report only while they charge."""
+    """Whether all vehicles report only while they charge."""
 
     ac_while_charging: bool | None = False
-    """All meters do, or all vehicles: time without charging need not be covered."""
+    """Whether all meters or all vehicles do: time without charging need not be covered."""
 
     @property
     def efficiency_ratio(self) -> float | None:
@@ -72,7 +72,7 @@ class Compared(msgspec.Struct, kw_only=True):
 
 
 def coverage(sums: Compared, expected_dc_s: float, expected_ac_s: float) -> Coverage:
-    """Of what could have been covered, to four digits."""
+    """Return coverage as shares of what could have been covered, to four digits."""
     return Coverage(
         dc=_share(sums.covered_dc_s, expected_dc_s),
         ac=_share(sums.covered_ac_s, expected_ac_s),
@@ -86,7 +86,7 @@ def coverage(sums: Compared, expected_dc_s: float, expected_ac_s: float) -> Cove
 def quality(
     sums: Compared, cover: Coverage, *, has_vehicles: bool, has_meters: bool, about: list[str]
 ) -> Quality:
-    """The status that follows from coverage, and the reasons, those of `about` first."""
+    """Return the status that follows from coverage, and the reasons, those in `about` first."""
     lacks_dc, lacks_ac = cover.dc < COMPLETE, cover.ac < COMPLETE
     reasons = list(about)
     if cover.charging is not None and (sums.dc_while_charging or sums.ac_while_charging):
@@ -105,7 +105,7 @@ def quality(
 
 
 def comparison(sums: Compared, *, has_both: bool) -> list[str]:
-    """What there is to say about efficiency and loss: what they leave out, and what cannot be."""
+    """Return reasons about efficiency and loss: what they leave out, and what is impossible."""
     dc, ac = sums.compared_dc_mwh, sums.compared_ac_mwh
     if ac is None:
         none = "vehicle and meter cover no time in common; there is nothing to compare"
@@ -131,8 +131,8 @@ def comparison(sums: Compared, *, has_both: bool) -> list[str]:
     return reasons
 
 
-def resets_told(resets: int) -> list[str]:
-    """A sentence about registers that did more than rise."""
+def reset_reasons(resets: int) -> list[str]:
+    """Return a sentence about registers that did more than rise, if any did."""
     if not resets:
         return []
     times = "once" if resets == 1 else f"{resets} times"

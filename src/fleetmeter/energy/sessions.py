@@ -1,4 +1,4 @@
-"""Charging sessions, as the database derives them from a vehicle's readings."""
+"""Charging sessions, which the database derives from a vehicle's readings."""
 
 from datetime import datetime
 from typing import Annotated
@@ -20,7 +20,7 @@ from fleetmeter.readings.model import celsius, kwh, percent
 
 
 class SessionSums(VehicleSums, kw_only=True):
-    """What the query `sessions` returns of a session, in stored units."""
+    """A session as the query `sessions` returns it, in stored units."""
 
     begins: datetime
     finishes: datetime
@@ -35,21 +35,19 @@ class SessionSums(VehicleSums, kw_only=True):
 
 
 class Session(msgspec.Struct, rename="camel", kw_only=True):
-    """A run of a vehicle's readings with energy whose intervals follow each other."""
+    """A charging session: consecutive readings of a vehicle with energy."""
 
-    from_: Annotated[datetime, Meta(description="Begin of its first interval.")] = msgspec.field(
+    from_: Annotated[datetime, Meta(description="Start of its first interval.")] = msgspec.field(
         name="from"
     )
-    to: Annotated[datetime, Meta(description="The last reading with energy so far.")]
-    open: Annotated[bool, Meta(description="It may still go on.")]
-    session_id: Annotated[str | None, Meta(description="As its readings say.")]
+    to: Annotated[datetime, Meta(description="Time of the last reading with energy so far.")]
+    open: Annotated[bool, Meta(description="True while it may still continue.")]
+    session_id: Annotated[str | None, Meta(description="The id that its readings carry.")]
     meter_id: str | None
     meter_start: Annotated[
-        float | None, Meta(description="What the vehicle's register showed at its begin, kWh.")
+        float | None, Meta(description="The vehicle's register at its start, kWh.")
     ]
-    meter_end: Annotated[
-        float | None, Meta(description="What the vehicle's register showed at its end, kWh.")
-    ]
+    meter_end: Annotated[float | None, Meta(description="The vehicle's register at its end, kWh.")]
     energy_consumed_ac: ConsumedAc
     energy_delivered_dc: Annotated[float, Meta(description="kWh")]
     efficiency_ratio: Efficiency
@@ -57,7 +55,9 @@ class Session(msgspec.Struct, rename="camel", kw_only=True):
     soc_from: Annotated[float | None, Meta(description="%")]
     soc_to: Annotated[float | None, Meta(description="%")]
     mean_power: Annotated[float, Meta(description="DC, kW")]
-    peak_power: Annotated[float, Meta(description="DC, kW: the highest mean of one interval.")]
+    peak_power: Annotated[
+        float, Meta(description="DC, kW; the highest mean power of one interval.")
+    ]
     max_battery_temp: Annotated[float | None, Meta(description="°C")]
     quality: Quality
 

@@ -1,1 +1,1 @@
-"""The HTTP API, one module per area: parse, call, present."""
+"""The HTTP API, one module per area. A handler parses, calls one function and presents."""

@@ -1,4 +1,4 @@
-"""Analytics: where the energy went, of one vehicle, of one meter, of the fleet and its sites."""
+"""Analytics: where the energy went, for one vehicle, one meter, the fleet and its sites."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -52,25 +52,25 @@ SortBy = Annotated[
     Sort,
     QueryParameter(
         required=False,
-        description="What the vehicles are ranked by; with - the largest first. "
-        "Vehicles that it is not known of come last.",
+        description="What to rank vehicles by; `-` puts the largest first. "
+        "Vehicles for which it is unknown come last.",
     ),
 ]
 
 
 class MeterBalance(TotalEnergyBalance, kw_only=True):
-    """What one meter metered, who got it, what was left."""
+    """A meter's energy balance: what it metered, who got it, what was left over."""
 
     meter_id: str
     vehicles: Page[VehicleShare]
 
 
 class Fleet(TotalEnergyBalance, kw_only=True):
-    """What the whole fleet took, and the vehicles ranked."""
+    """The fleet's energy balance, and its vehicles ranked."""
 
     vehicles_reporting: int
     vehicles_silent: int
-    """Known, and no reading in the window."""
+    """Known vehicles without a reading in the window."""
 
     meters_reporting: int
     meters_silent: int
@@ -80,7 +80,7 @@ class Fleet(TotalEnergyBalance, kw_only=True):
 
 
 class _Rank(msgspec.Struct, array_like=True):
-    """Where a page of ranked vehicles begins: behind a value and id, in the first page's window."""
+    """A cursor of ranked vehicles: the window, and the value and id of the last item."""
 
     start: datetime
     end: datetime
@@ -88,20 +88,20 @@ class _Rank(msgspec.Struct, array_like=True):
     vehicle_id: DeviceId
 
 
-@get("/performance/{vehicle_id:str}", summary="The energy summary of one vehicle")
+@get("/performance/{vehicle_id:str}", summary="Get a vehicle's energy summary")
 async def get_performance(
     database: NamedDependency[Database], vehicle_id: DeviceIdPath, from_: From = None, to: To = None
 ) -> Performance:
-    """AC taken, DC delivered, the loss between, and how much of it was measured.
+    """Shows the AC consumed, the DC delivered, the loss between them, and the coverage.
 
-    The last 24 hours by default; any window up to 400 days, exact at both edges.
+    The window is the last 24 hours by default, up to 400 days, and exact at both edges.
     """
     span = window(from_, to)
     async with database.answering() as connection:
         return await answers.performance(connection, vehicle_id, span.start, span.end)
 
 
-@get("/meters/{meter_id:str}", summary="What one meter metered, who got it, what was left")
+@get("/meters/{meter_id:str}", summary="Get a meter's energy balance")
 async def get_meter_balance(
     database: NamedDependency[Database],
     meter_id: DeviceIdPath,
@@ -110,7 +110,7 @@ async def get_meter_balance(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> MeterBalance:
-    """The shares of its vehicles and what stayed unattributed add up to it."""
+    """Shows the meter's energy and each vehicle's share; shares and unattributed energy add up."""
     first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
     async with database.answering() as connection:
@@ -127,7 +127,7 @@ async def get_meter_balance(
     )
 
 
-@get("/fleet", summary="What the fleet took, by site, and its vehicles ranked")
+@get("/fleet", summary="Get the fleet's energy balance, by site and ranked by vehicle")
 async def get_fleet(
     database: NamedDependency[Database],
     from_: From = None,
@@ -136,10 +136,10 @@ async def get_fleet(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Fleet:
-    """Totals, efficiency, loss and what stayed unattributed; and what is wrong now.
+    """Shows totals, efficiency, loss, unattributed energy, and the number of anomalies now.
 
-    The cursor of `vehicles` is for this request, and keeps its window; that of `sites` is for
-    `/v1/analytics/sites`.
+    The cursor of `vehicles` continues this request with the same window; the cursor of `sites`
+    continues at `/v1/analytics/sites`.
     """
     rank = after(cursor, _Rank)
     span = _window_of((rank.start, rank.end)) if rank else window(from_, to)
@@ -177,7 +177,7 @@ async def get_fleet(
     )
 
 
-@get("/sites", summary="What the meters of each site metered, and where it went")
+@get("/sites", summary="List sites with their energy balance")
 async def list_sites(
     database: NamedDependency[Database],
     from_: From = None,
@@ -185,7 +185,7 @@ async def list_sites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[SiteBalance]:
-    """In the order of their names; meters without a site come last."""
+    """Sites are sorted by name; meters without a site come last."""
     first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
     async with database.answering() as connection:
@@ -200,7 +200,7 @@ async def list_sites(
     return _sites(report.sites, span, limit)
 
 
-@get("/fleet/energy", summary="The fleet's energy by quarter hour, hour or day")
+@get("/fleet/energy", summary="List the fleet's energy by quarter hour, hour or day")
 async def list_fleet_energy(
     database: NamedDependency[Database],
     from_: From = None,
@@ -210,7 +210,7 @@ async def list_fleet_energy(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[EnergyBalance]:
-    """Exact at both edges; empty buckets are left out."""
+    """The series is exact at both edges; empty buckets are left out."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
     zone = zone_of_days(bucket, tz)
@@ -219,7 +219,7 @@ async def list_fleet_energy(
     return page([_balance(part) for part in parts], limit, key=lambda item: item.to)
 
 
-@get("/sites/{site:str}/energy", summary="A site's energy by quarter hour, hour or day")
+@get("/sites/{site:str}/energy", summary="List a site's energy by quarter hour, hour or day")
 async def list_site_energy(
     database: NamedDependency[Database],
     site: SitePath,
@@ -230,7 +230,7 @@ async def list_site_energy(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[EnergyBalance]:
-    """The energy of the meters that belong to the site now; exact at both edges."""
+    """Counts the meters that belong to the site now; exact at both edges."""
     span = window(from_, to)
     start = from_time(cursor, span.start)
     zone = zone_of_days(bucket, tz)
@@ -262,7 +262,7 @@ def _balance(part: Part[MeterSums]) -> EnergyBalance:
 
 
 def _window_of(edges: tuple[datetime, datetime]) -> Window:
-    """The window that a cursor keeps. Raises 400."""
+    """Return the window that a cursor carries. Raises 400."""
     start, end = (check_time("cursor", edge) for edge in edges)
     return window(start.isoformat(), end.isoformat())
 

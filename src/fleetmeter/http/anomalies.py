@@ -1,4 +1,4 @@
-"""Anomalies: what is wrong, since when, and why; and what people say to it."""
+"""Anomalies: lists them, shows their events, acknowledges and resolves them."""
 
 from datetime import datetime
 from typing import Annotated
@@ -38,11 +38,13 @@ AnomalyId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 StatusIs = Annotated[
     reports.Status | None,
     QueryParameter(
-        name="status", required=False, description="`active`: open or acknowledged. All by default."
+        name="status",
+        required=False,
+        description="`active` means open or acknowledged. All by default.",
     ),
 ]
 KindIs = Annotated[
-    Kind | None, QueryParameter(name="kind", required=False, description="Of this kind alone.")
+    Kind | None, QueryParameter(name="kind", required=False, description="Only this kind.")
 ]
 DeviceIs = Annotated[
     str | None,
@@ -50,7 +52,7 @@ DeviceIs = Annotated[
         name="deviceId",
         required=False,
         schema_extra={"pattern": DEVICE_ID_PATTERN},
-        description="Of the vehicle or meter of this id; of `site_silent`, the site's name.",
+        description="Only this vehicle or meter; for `site_silent`, the site's name.",
     ),
 ]
 SiteIs = Annotated[
@@ -59,7 +61,7 @@ SiteIs = Annotated[
         name="site",
         required=False,
         schema_extra={"pattern": SITE_PATTERN},
-        description="Of devices that belonged to this site when it was noticed.",
+        description="Only devices that belonged to this site when the anomaly was detected.",
     ),
 ]
 Since = Annotated[
@@ -67,7 +69,7 @@ Since = Annotated[
     QueryParameter(
         name="from",
         required=False,
-        description="Only what lasted until this time or longer, or lasts yet; RFC 3339.",
+        description="Only anomalies that had not ended before this time; RFC 3339.",
         schema_extra={"format": "date-time"},
     ),
 ]
@@ -76,49 +78,49 @@ Until = Annotated[
     QueryParameter(
         name="to",
         required=False,
-        description="Only what began before this time; RFC 3339.",
+        description="Only anomalies that began before this time; RFC 3339.",
         schema_extra={"format": "date-time"},
     ),
 ]
 
 
 class AnomalyEvent(msgspec.Struct, rename="camel", kw_only=True):
-    """Something that happened to an anomaly."""
+    """An event in the life of an anomaly."""
 
     id: int
     event: Event
-    at: Annotated[datetime, Meta(description="By the clock.")]
-    who: Annotated[str | None, Meta(description="Null: a rule.")]
+    at: Annotated[datetime, Meta(description="When it was recorded.")]
+    who: Annotated[str | None, Meta(description="Null for a rule.")]
     note: str | None
 
 
 class AnomalyWithEvents(Anomaly, kw_only=True):
-    """An anomaly, and what happened to it."""
+    """An anomaly and its events."""
 
     events: Annotated[Page[AnomalyEvent], Meta(description="Newest first.")]
 
 
 class Statement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """Who says it, and what else there is to say."""
+    """Who acknowledges or resolves, and a note."""
 
     who: Who
     note: Annotated[Note | None, Meta(examples=["the cable is being replaced"])] = None
 
 
 class AnomalyCounts(msgspec.Struct, rename="camel", kw_only=True):
-    """What is wrong now."""
+    """The number of anomalies now."""
 
     open: int
     acknowledged: int
     by_kind: Annotated[
         dict[str, int],
-        Meta(description="Open and acknowledged ones; kinds without any are left out."),
+        Meta(description="Open and acknowledged together; kinds without any are left out."),
     ]
 
 
 @get(
     "/",
-    summary="What is and was wrong, newest first",
+    summary="List anomalies",
     before_request=takes("status", "kind", "deviceId", "site", "from", "to", "limit", "cursor"),
 )
 async def list_anomalies(
@@ -132,7 +134,7 @@ async def list_anomalies(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Anomaly]:
-    """Of all times without `from` and `to`; with them, what lasted at some time of that window."""
+    """Newest first. Without `from` and `to`, all ever; with them, those that overlap the window."""
     if device_id is not None:
         check_device_id("deviceId", device_id)
     if site is not None:
@@ -159,7 +161,7 @@ async def list_anomalies(
 
 @get(
     "/{anomaly_id:int}",
-    summary="One anomaly, and what happened to it",
+    summary="Get an anomaly and its events",
     before_request=takes("limit", "cursor"),
 )
 async def get_anomaly(
@@ -168,7 +170,7 @@ async def get_anomaly(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> AnomalyWithEvents:
-    """`limit` and `cursor` are of its `events`."""
+    """`limit` and `cursor` page through its `events`."""
     before = after(cursor, Id)
     async with database.connection() as connection:
         anomaly, happened = await reports.anomaly_with_events(
@@ -183,36 +185,36 @@ async def get_anomaly(
 @post(
     "/{anomaly_id:int}/acknowledge",
     status_code=200,
-    summary="Say that somebody sees to it",
-    operation_class=described({"409": problem_response("The anomaly is resolved already.")}),
+    summary="Acknowledge an anomaly",
+    operation_class=described({"409": problem_response("The anomaly is already resolved.")}),
 )
 async def acknowledge_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
-    """It stays until it is over. The first to acknowledge counts; again changes nothing."""
+    """It stays active until it ends. The first acknowledgement counts, later ones do nothing."""
     _check(data)
     try:
         return await reports.acknowledge(database, anomaly_id, data.who, data.note)
     except AlreadyResolvedError:
         raise problem(
             HTTP_409_CONFLICT,
-            f"the anomaly {anomaly_id} is resolved already; there is nothing to acknowledge, "
-            "unless it comes back",
+            f"anomaly {anomaly_id} is already resolved; there is nothing to acknowledge unless it "
+            "comes back",
             kind="already-resolved",
         ) from None
 
 
-@post("/{anomaly_id:int}/resolve", status_code=200, summary="Say that it is settled")
+@post("/{anomaly_id:int}/resolve", status_code=200, summary="Resolve an anomaly")
 async def resolve_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
-    """It stays settled until it was over and comes back. Resolving again changes nothing."""
+    """It stays resolved unless it ends and comes back. Resolving again changes nothing."""
     _check(data)
     return await reports.resolve(database, anomaly_id, data.who, data.note)
 
 
 def _check(said: Statement) -> None:
-    """Raise 400 for text that cannot be shown."""
+    """Raise 400 for unprintable characters."""
     check_printable("$.who", said.who)
     check_printable("$.note", said.note)
 

@@ -1,4 +1,4 @@
-"""Assignments: which vehicle charges at which meter, from when."""
+"""Assignments: which vehicle charges at which meter, and since when."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -29,23 +29,26 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class AssignmentChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """From `since` on, the vehicle charges at this meter."""
+    """The meter that the vehicle charges at from `since` on."""
 
-    meter_id: Annotated[DeviceId | None, Meta(description="Null: at none.", examples=["MTR-1"])]
+    meter_id: Annotated[
+        DeviceId | None, Meta(description="Null unassigns the vehicle.", examples=["MTR-1"])
+    ]
     since: Annotated[
         Timestamp | None,
-        Meta(description="Now by default; in the past, stored readings follow the change."),
+        Meta(description="Now by default; if it is in the past, stored readings are updated."),
     ] = None
 
 
 class Assignment(msgspec.Struct, rename="camel", kw_only=True):
-    """A meter that a vehicle charges at, for a span of time."""
+    """The meter that a vehicle charges at for a span of time."""
 
     vehicle_id: str
     meter_id: str | None
     since: Annotated[datetime, Meta(description="Inclusive.")]
     until: Annotated[
-        datetime | None, Meta(description="Exclusive: the next assignment; null while in force.")
+        datetime | None,
+        Meta(description="Exclusive: when the next assignment begins; null while in force."),
     ]
 
 
@@ -53,7 +56,7 @@ class AssignmentChanged(Assignment, kw_only=True):
     """The assignment as recorded."""
 
     restamped: Annotated[
-        int, Meta(description="Stored readings whose meter changed, and their rollups with them.")
+        int, Meta(description="Number of stored readings whose meter changed; rollups follow.")
     ]
 
 
@@ -65,7 +68,7 @@ class AssignmentChanged(Assignment, kw_only=True):
 async def assign_meter(
     database: NamedDependency[Database], vehicle_id: DeviceIdPath, data: JSONBody[AssignmentChange]
 ) -> AssignmentChanged:
-    """Holds until the vehicle's next assignment. Sending it again changes nothing."""
+    """The assignment holds until the next one. Sending it again changes nothing."""
     check_device_id("vehicle_id", vehicle_id)
     if data.meter_id is not None:
         check_device_id("$.meterId", data.meter_id)
@@ -81,14 +84,14 @@ async def assign_meter(
     )
 
 
-@get("/{vehicle_id:str}/assignments", summary="A vehicle's assignments, oldest first")
+@get("/{vehicle_id:str}/assignments", summary="List a vehicle's assignments")
 async def list_assignments(
     database: NamedDependency[Database],
     vehicle_id: DeviceIdPath,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Assignment]:
-    """Where it charged, and until when."""
+    """Lists where the vehicle charged and until when, oldest first."""
     async with database.connection() as connection:
         found = await assignments_of(
             connection, vehicle_id, from_time(cursor, _BEGINNING), limit + 1

@@ -1,4 +1,4 @@
-"""POST /v1/corrections: gives stored readings other values or voids them; what they had stays."""
+"""POST /v1/corrections: replaces values of stored readings or voids them, and keeps versions."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -55,26 +55,26 @@ Reason = Annotated[
 _MeterId = Annotated[
     DeviceId | None,
     Meta(
-        description="Without vehicleId, whose reading it is. With it, the meter that the "
-        "vehicle charged from; null: the assigned one."
+        description="Without vehicleId, the meter whose reading it is. With it, the meter that the "
+        "vehicle charged from; null for the assigned one."
     ),
 ]
 _IntervalStart = Annotated[
     Timestamp | None,
-    Meta(description="When the interval of its energy began; null: as if it had not been sent."),
+    Meta(description="When the interval of its energy began; null as if it had never been sent."),
 ]
 _Void = Annotated[
     bool,
     Meta(
-        description="True takes the reading out: it counts nowhere, and what it had stays as a "
-        "version. False brings it back."
+        description="True voids the reading: it no longer counts, and its values stay as a "
+        "version. False restores it."
     ),
 ]
 _IDS = {attribute(kind.id_field): _MeterId if kind is METER else DeviceId for kind in KINDS}
 
 _CORRECTION = struct(
     "Correction",
-    "Which reading, its new values (what is absent stays as it is), by whom and why.",
+    "Which reading to correct, its new values (absent fields stay as they are), who and why.",
     [
         *((name, type_ | UnsetType, UNSET) for name, type_ in _IDS.items()),
         ("timestamp", Timestamp),
@@ -92,13 +92,15 @@ _CORRECTION = struct(
 CORRECTED: dict[str, Struct] = {
     kind.name: struct(
         f"Corrected{kind.name.title()}",
-        f"What a correction did, and a {kind.name}'s reading as it stands now.",
+        f"The result of a correction, and the {kind.name}'s reading as it stands now.",
         [
             (
                 "version",
                 Annotated[
                     int,
-                    Meta(description="Of this reading; 1 is what the device sent.", examples=[2]),
+                    Meta(
+                        description="Version now in force; 1 is what the device sent.", examples=[2]
+                    ),
                 ],
             ),
             (
@@ -106,7 +108,7 @@ CORRECTED: dict[str, Struct] = {
                 Annotated[
                     bool,
                     Meta(
-                        description="False when it had these values already: nothing was replaced."
+                        description="False when it already had these values: nothing was replaced."
                     ),
                 ],
             ),
@@ -119,25 +121,25 @@ CORRECTED: dict[str, Struct] = {
     )
     for kind in KINDS
 }
-"""CorrectedVehicle and so on, by the name of the kind."""
+"""CorrectedVehicle and its like, by the name of the kind."""
 
 
 MOST_CORRECTIONS = 1000
-"""How many corrections one request may bring."""
+"""Maximum number of corrections in one request."""
 
 
 class CorrectedItem(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What became of one correction of several."""
+    """The result of one correction in an array."""
 
     index: Annotated[int, Meta(description="Position in the array, from 0.")]
-    version: Annotated[int, Meta(description="Of this reading; 1 is what the device sent.")]
+    version: Annotated[int, Meta(description="Version now in force; 1 is what the device sent.")]
     changed: Annotated[
-        bool, Meta(description="False when it had these values already: nothing was replaced.")
+        bool, Meta(description="False when it already had these values: nothing was replaced.")
     ]
 
 
 class CorrectedMany(msgspec.Struct, rename="camel"):
-    """What became of each correction of an array."""
+    """The result of each correction in an array."""
 
     corrected: list[CorrectedItem]
     rejected: list[Rejection]
@@ -169,10 +171,8 @@ _RESPONSES = {
         "Some corrections of the array were rejected.",
         {"application/json": component("CorrectedMany")},
     ),
-    "404": problem_response("What is asked for is not known."),
-    "409": problem_response(
-        "The reading has been corrected as often as it may be, or it is voided."
-    ),
+    "404": problem_response("The reading is not known."),
+    "409": problem_response("The reading is voided, or has reached the limit of corrections."),
     "413": problem_response("The body or the batch is too large; nothing was stored."),
     "422": problem_response(
         "All corrections of the array were rejected; a problem document that also has `rejected`."
@@ -183,16 +183,16 @@ _RESPONSES = {
 @post(
     "/",
     status_code=200,
-    summary="Replace the values of stored readings, or void them",
+    summary="Correct or void stored readings",
     operation_id="V1CorrectionsCorrect",
     operation_class=described(_RESPONSES, _BODY),
 )
 async def correct_readings(
     database: NamedDependency[Database], data: JSONBody[AnyCorrection]
 ) -> Response[AnyOutcome]:
-    """What they had stays as a version; live state and rollups follow. Sending it again is safe.
+    """Replaced values are kept as versions; live state and rollups follow. Repeating it is safe.
 
-    Each correction of an array has its own outcome: 200 when all were done, 207 when some were
+    Each correction in an array has its own outcome: 200 when all were made, 207 when some were
     rejected, 422 when all were.
     """
     if isinstance(data, list):
@@ -219,7 +219,7 @@ async def correct_readings(
 async def _correct_many(
     database: Database, items: Sequence[dict[str, Any]]
 ) -> Response[CorrectedMany]:
-    """Make corrections one after the other; none keeps another from being made."""
+    """Make corrections one after the other; one that fails does not stop the others."""
     if len(items) > MOST_CORRECTIONS:
         raise BatchTooLargeError(
             f"more than {MOST_CORRECTIONS} corrections; send them in smaller arrays"
@@ -248,13 +248,13 @@ async def _correct_many(
 
 
 def _rejection(index: int, error: ProblemDetailsException) -> Rejection:
-    """Return what a request for one correction alone would be answered with, as an outcome."""
+    """Return the problem of a single correction as an outcome."""
     fault = dict(error.extra or {})["errors"][0]
     return Rejection(index, "invalid_parameter", fault["detail"], fault["path"])
 
 
 def _decoded(item: dict[str, Any]) -> msgspec.Struct:
-    """Return one of several corrections. Raises Invalid."""
+    """Decode one correction of an array. Raises Invalid."""
     try:
         return msgspec.convert(item, _CORRECTION)
     except msgspec.ValidationError as error:
@@ -263,7 +263,7 @@ def _decoded(item: dict[str, Any]) -> msgspec.Struct:
 
 
 def _wanted(data: Any) -> Correction:
-    """Return what a correction asks for. Raises 400."""
+    """Return a correction for the devices area. Raises 400."""
     check_printable("$.who", data.who)
     check_printable("$.reason", data.reason)
     time = check_time("$.timestamp", data.timestamp)

@@ -46,10 +46,10 @@ class Series(NamedTuple):
     """A kind's energy by quarter hour, hour or day."""
 
     answer: type[Any]
-    """One bucket on the wire; it has `to`, its end."""
+    """Type of one bucket in the answer; it has `to`, its end."""
 
     ask: Callable[..., Awaitable[Sequence[Part[Any]]]]
-    """What gives the sums, as `energy.answers.vehicle_series`."""
+    """Returns the sums, like `energy.answers.vehicle_series`."""
 
     show: Callable[[Part[Any]], Any]
     """Turns the sums of a bucket into the answer."""
@@ -61,9 +61,9 @@ def device_router(
     device_id: Callable[[str], str],
     own: Sequence[HTTPRouteHandler],
 ) -> Router:
-    """Return what every kind has below its path, and `own` handlers of this kind.
+    """Build the router of a kind: what all kinds have, and the `own` handlers of this one.
 
-    `device_id` returns the id that is in a path, by the name that it has there.
+    `device_id` returns the id in a path; its parameter is named as in the path.
     """
     return Router(
         f"/v1/{kind.plural}",
@@ -91,32 +91,32 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
 
     @get(
         "/",
-        summary=f"Live state of all {kind.plural}, in the order of their ids",
+        summary=f"List the live state of all {kind.plural}",
         operation_id=operation("V1{names}List{names}"),
     )
     async def list_devices(
         database: NamedDependency[Database], limit: Limit = 100, cursor: Cursor = None
     ) -> Page[state]:
-        """Keyset-paged: stable while devices come and go."""
+        """Devices are sorted by id; pages stay stable while devices come and go."""
         async with database.connection() as connection:
             states = await devices.live_states(connection, kind, after_id(cursor), limit + 1)
         return page(states, limit, key=lambda item: getattr(item, id_name))
 
     @get(
         path,
-        summary=f"Live state of one {name}",
+        summary=f"Get a {name}'s live state",
         operation_id=operation("V1{names}{id}Get{name}"),
     )
     async def get_device(
         database: NamedDependency[Database], device_id: NamedDependency[str]
     ) -> state:
-        """Its newest reading, and what is set for it."""
+        """Shows the newest reading and the settings."""
         async with database.connection() as connection:
             return await devices.live_state(connection, kind, device_id, HABIT)
 
     @patch(
         path,
-        summary=f"Set what is known of a {name}",
+        summary=f"Change a {name}'s settings",
         operation_id=operation("V1{names}{id}Patch{name}"),
         opt={NEVER_UNKNOWN: True},  # it may be set before the device has ever reported
     )
@@ -125,25 +125,25 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         device_id: NamedDependency[str],
         data: JSONBody[change],
     ) -> settings:
-        """What is absent stays, null unsets. Answers with all that is set."""
+        """Absent fields stay, null unsets. Returns all settings."""
         check_device_id(id_name, device_id)
         changes = _checked(data)
         return await set_device(database, kind, device_id, changes)
 
     @delete(
         path,
-        summary=f"Take a {name} out of live state and lists",
+        summary=f"Remove a {name} from live state and lists",
         operation_id=operation("V1{names}{id}Remove{name}"),
     )
     async def remove_device(
         database: NamedDependency[Database], device_id: NamedDependency[str]
     ) -> None:
-        """Its history and what is set for it stay; it comes back with its next reading."""
+        """Its history and settings stay; it comes back with its next reading."""
         await devices.remove_device(database, kind, device_id)
 
     @get(
         f"{path}/readings",
-        summary=f"A {name}'s history, oldest first",
+        summary=f"List a {name}'s readings",
         operation_id=operation("V1{names}{id}ReadingsList{name}Readings"),
     )
     async def list_readings(
@@ -155,7 +155,7 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[stored]:
-        """Every stored reading of the window."""
+        """Lists every stored reading of the window, oldest first."""
         span = window(from_, to)
         start = from_time(cursor, span.start)
         async with database.connection() as connection:
@@ -178,7 +178,7 @@ def _energy_handler(kind: DeviceKind, series: Series) -> HTTPRouteHandler:
 
     @get(
         f"/{{{attribute(kind.id_field)}:str}}/energy",
-        summary=f"A {kind.name}'s energy by quarter hour, hour or day",
+        summary=f"List a {kind.name}'s energy by quarter hour, hour or day",
         operation_id=_operation(kind, "V1{names}{id}EnergyList{name}Energy"),
     )
     async def list_energy(
@@ -191,7 +191,7 @@ def _energy_handler(kind: DeviceKind, series: Series) -> HTTPRouteHandler:
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[energy]:
-        """Exact at both edges; empty buckets are left out."""
+        """The series is exact at both edges; empty buckets are left out."""
         span = window(from_, to)
         start = from_time(cursor, span.start)
         zone = zone_of_days(bucket, tz)
@@ -205,7 +205,7 @@ def _energy_handler(kind: DeviceKind, series: Series) -> HTTPRouteHandler:
 
 
 def _operation(kind: DeviceKind, text: str) -> str:
-    """Return an operation's id as it would be of handlers written out for the kind."""
+    """Return the operation id that a handler written for this kind alone would have."""
     titles = {
         "name": kind.name.title(),
         "names": kind.plural.title(),
@@ -215,7 +215,7 @@ def _operation(kind: DeviceKind, text: str) -> str:
 
 
 def _checked(data: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields that are to change. Raises 400 for what the types do not see."""
+    """Return the fields to change. Raises 400 for what their types cannot check."""
     changes = {
         name: value
         for name in data.__struct_fields__

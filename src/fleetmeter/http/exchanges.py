@@ -1,4 +1,4 @@
-"""Exchanges of meters: /v1/meters/{meter_id}/exchanges."""
+"""Meter exchanges: /v1/meters/{meter_id}/exchanges."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -36,18 +36,23 @@ _Kwh = Annotated[float, Meta(ge=0, le=MAX_REGISTER_KWH)]
 
 
 class ExchangeStatement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What the old meter showed at the end, and the new one at the beginning."""
+    """The last value of the old meter and the first value of the new one."""
 
-    at: Annotated[Timestamp, Meta(description="When; readings up to it are of the old meter.")]
-    last_kwh: Annotated[_Kwh, Meta(description="Of the old meter.", examples=[8412.7])]
-    first_kwh: Annotated[_Kwh, Meta(description="Of the new one.", examples=[0])]
-    register: Annotated[Register, Meta(description="Which of its registers.")] = (
-        "kwhConsumedAcTotal"
-    )
+    at: Annotated[
+        Timestamp,
+        Meta(description="Time of the exchange; readings up to it are from the old meter."),
+    ]
+    last_kwh: Annotated[
+        _Kwh, Meta(description="Last register value of the old meter, kWh.", examples=[8412.7])
+    ]
+    first_kwh: Annotated[
+        _Kwh, Meta(description="First register value of the new meter, kWh.", examples=[0])
+    ]
+    register: Annotated[Register, Meta(description="Which register.")] = "kwhConsumedAcTotal"
 
 
 class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
-    """An exchange of a meter, as it is stated."""
+    """A meter exchange as it was recorded."""
 
     meter_id: str
     at: datetime
@@ -60,9 +65,11 @@ class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
 @post(
     "/{meter_id:str}/exchanges",
     status_code=200,
-    summary="State that a meter was exchanged",
+    summary="Record a meter exchange",
     operation_id="V1MetersExchangesState",
-    operation_class=described({"409": problem_response("Something else is stated of that time.")}),
+    operation_class=described(
+        {"409": problem_response("A different exchange is recorded for that time.")}
+    ),
     opt={NEVER_UNKNOWN: True},
 )
 async def state_exchange(
@@ -70,14 +77,16 @@ async def state_exchange(
     meter_id: DeviceIdPath,
     data: JSONBody[ExchangeStatement],
 ) -> MeterExchange:
-    """Energy goes on from the new meter's first value; stored readings follow at once.
+    """Energy continues from the new meter's first value; stored readings are updated at once.
 
     Sending it again changes nothing.
     """
     check_device_id("meter_id", meter_id)
     at = check_time("$.at", data.at)
     if at > datetime.now(UTC) + timedelta(seconds=MAX_AHEAD_S):
-        raise invalid_parameter("$.at", "is in the future; state it when it has been done")
+        raise invalid_parameter(
+            "$.at", "is in the future; record the exchange once it has happened"
+        )
     exchange = Exchange(
         at,
         data.register == _REGISTERS[1],
@@ -92,7 +101,7 @@ async def state_exchange(
 
 @get(
     "/{meter_id:str}/exchanges",
-    summary="List a meter's exchanges, oldest first",
+    summary="List a meter's exchanges",
     operation_id="V1MetersExchangesList",
 )
 async def list_exchanges(
@@ -101,7 +110,7 @@ async def list_exchanges(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[MeterExchange]:
-    """As they are stated."""
+    """Lists the recorded exchanges, oldest first."""
     async with database.connection() as connection:
         behind = after(cursor, tuple[datetime, Register]) or (_BEGINNING, _REGISTERS[0])
         found = await stated(connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1)
@@ -114,24 +123,24 @@ async def list_exchanges(
 
 @delete(
     "/{meter_id:str}/exchanges",
-    summary="Withdraw the statement that a meter was exchanged",
+    summary="Delete a meter exchange",
     operation_id="V1MetersExchangesWithdraw",
     before_request=takes("at", "register"),
 )
 async def withdraw_exchange(
     database: NamedDependency[Database],
     meter_id: DeviceIdPath,
-    at: Annotated[datetime, QueryParameter(description="When it was said to be.")],
+    at: Annotated[datetime, QueryParameter(description="Time of the recorded exchange.")],
     register: Annotated[
-        Register, QueryParameter(required=False, description="Which of its registers.")
+        Register, QueryParameter(required=False, description="Which register.")
     ] = "kwhConsumedAcTotal",
 ) -> None:
-    """Stored readings follow at once."""
+    """Stored readings are updated at once."""
     time = check_time("at", at)
     if not await withdraw(database, meter_id, time, is_reverse=register == _REGISTERS[1]):
         raise problem(
             HTTP_404_NOT_FOUND,
-            f"no exchange of {meter_id} is stated for {rfc3339(time)}",
+            f"no exchange of {meter_id} is recorded for {rfc3339(time)}",
             kind="unknown-exchange",
         )
 

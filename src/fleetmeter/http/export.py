@@ -29,10 +29,10 @@ from fleetmeter.http.shared.streaming import send_pieces
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN
 
 STALL_S = 60.0
-"""A client that does not take a block (256 KiB) for so long is dropped, seconds."""
+"""A client that takes no block (256 KiB) for this long is dropped, seconds."""
 
 _RETRY_AFTER_S = 10
-"""What a client is asked to wait when other exports run."""
+"""Retry-After while other exports run, seconds."""
 
 _MEDIA_TYPES: dict[Format, str] = {
     "csv": "text/csv; charset=utf-8",
@@ -71,7 +71,7 @@ FileFormat = Annotated[Format, QueryParameter(required=False)]
 
 _CSV = Schema(
     type=OpenAPIType.STRING,
-    description="A header, then a line for each reading.",
+    description="A header, then one line per reading.",
     examples=[f"{','.join(EXPORTED)}\n{','.join(_EXAMPLE.get(name, '') for name in EXPORTED)}"],
 )
 _PARQUET = Schema(type=OpenAPIType.STRING, format="binary")  # type: ignore[arg-type]
@@ -79,13 +79,13 @@ _PARQUET = Schema(type=OpenAPIType.STRING, format="binary")  # type: ignore[arg-
 _RESPONSES = {
     "200": response("The file.", {"text/csv": _CSV, _MEDIA_TYPES["parquet"]: _PARQUET}),
     "404": problem_response("The device is not known."),
-    "501": problem_response("Parquet is not installed with this service."),
+    "501": problem_response("This service has no Parquet support installed."),
 }
 
 
 @get(
     "/v1/export",
-    summary="History as a CSV or Parquet file",
+    summary="Export history as CSV or Parquet",
     tags=["Export"],
     operation_class=described(_RESPONSES),
     before_request=takes("from", "to", "format", "vehicleId", "meterId"),
@@ -98,16 +98,18 @@ async def export(
     vehicle_id: VehicleId = None,
     meter_id: MeterId = None,
 ) -> ASGIApp:
-    """Every reading of a window of any length, as it was sent, so that it can be imported again.
+    """Exports every reading of a window of any length, as it was sent, ready to be imported again.
 
-    The last three columns are derived: the meter that an assignment gave, a register's interval
-    energy, and whether the register was reset. Readings come in parts (a day of UTC after the other
-    on TimescaleDB; all at once on PostgreSQL), and within a part device after device, in the order
-    in which they became known, each by time. Two exports run at a time. A file that could not be
-    finished ends without the last chunk of its response.
+    The last columns are derived: the meter by assignment, a register's interval energy, whether
+    the register was reset, and the time that was sent. Readings come in parts (one per UTC day on
+    TimescaleDB, a single one on PostgreSQL); within a part, device by device in the order in which
+    they became known, each sorted by time. At most two exports run at a time. A file that could not
+    be completed ends without the last chunk of its response.
     """
     if vehicle_id is not None and meter_id is not None:
-        raise invalid_parameter("meterId", "goes without vehicleId: ask for one device, or for all")
+        raise invalid_parameter(
+            "meterId", "cannot be combined with vehicleId; ask for one device or for all"
+        )
     for name, device_id in (("vehicleId", vehicle_id), ("meterId", meter_id)):
         if device_id is not None:
             check_device_id(name, device_id)
@@ -154,7 +156,7 @@ class _Download:
 
 
 def _name(selection: Selection) -> str:
-    """A file name that every system takes: what the file is about."""
+    """Return a file name that every system accepts, with the device and the window."""
     device = re.sub(r"[^\w.-]", "-", selection.vehicle_id or selection.meter_id or "")
     times = [
         time.strftime("%Y-%m-%d" if time.time() == datetime.min.time() else "%Y-%m-%dT%H%M%SZ")

@@ -1,7 +1,7 @@
 """POST /v1/ingest: readings of both kinds, each with its own outcome.
 
-A raw ASGI route: for a device that posts one reading, what a handler costs beside its work
-(arguments resolved, a request and a response built) would be more than the work itself.
+It is a raw ASGI route: for a device that posts one reading, resolving a handler's arguments and
+building its request and response would cost more than the work itself.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ _FORMATS: dict[str, Format] = {
 _encode = msgspec.json.Encoder().encode
 
 _DISCARD_S = 0.5
-"""How long the body of a refused request is read, for the answer's sake."""
+"""How long the body of a refused request is still read, so that the answer arrives; seconds."""
 
 
 @asgi("/v1/ingest", copy_scope=False)
 async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
-    """Decode, validate, commit, answer."""
+    """Decode, validate and commit readings, and answer with each one's outcome."""
     if scope.get("method") != "POST":
         raise MethodNotAllowedException(headers={"Allow": "POST"})
     state = scope["litestar_app"].state
@@ -112,7 +112,7 @@ class _ClientGoneError(Exception):
 
 
 class _Body:
-    """A request's body as it comes in."""
+    """A request's body as it arrives."""
 
     __slots__ = ("_left", "_receive", "complete")
 
@@ -125,7 +125,7 @@ class _Body:
             raise _too_large()
 
     async def read(self) -> bytes:
-        """The next piece. Raises _ClientGoneError."""
+        """Return the next piece. Raises _ClientGoneError and BodyTooLargeError."""
         message = await self._receive()
         if message["type"] != "http.request":
             raise _ClientGoneError
@@ -137,14 +137,14 @@ class _Body:
         return chunk
 
     async def discard(self) -> None:
-        """Read what is there: to close a connection before could take the answer with it."""
+        """Read the rest of the body: closing the connection before could lose the answer."""
         with suppress(TimeoutError, _ClientGoneError, BodyTooLargeError), _Deadline(_DISCARD_S):
             while not self.complete:
                 await self.read()
 
 
 class _Deadline:
-    """What asyncio.timeout does, at a fraction of its cost: nearly every body is there at once."""
+    """Does what asyncio.timeout does at a fraction of its cost: most bodies are there at once."""
 
     __slots__ = ("_passed", "_seconds", "_task", "_timer")
 

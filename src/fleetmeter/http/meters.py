@@ -17,9 +17,9 @@ from fleetmeter.readings.model import volts
 
 
 class MeterEnergy(EnergyBalance, kw_only=True):
-    """One meter's energy in one quarter hour, hour or day, cut to the window, and where it went."""
+    """A meter's energy balance in one quarter hour, hour or day, cut to the window."""
 
-    readings: Annotated[int, Meta(description="Of the meter.")]
+    readings: Annotated[int, Meta(description="Number of the meter's readings.")]
     avg_voltage: Annotated[float | None, Meta(description="V")]
     min_voltage: Annotated[float | None, Meta(description="V")]
     max_voltage: Annotated[float | None, Meta(description="V")]

@@ -1,4 +1,4 @@
-"""GET /v1/rejections: the readings that were refused, counted by device and code."""
+"""GET /v1/rejections: the readings that were rejected, counted by device and code."""
 
 from datetime import datetime
 from typing import Annotated
@@ -29,12 +29,12 @@ DeviceIs = Annotated[
         name="deviceId",
         required=False,
         max_length=MOST_ID,
-        description="Of this id alone, as the items have it.",
+        description="Only this id, as shown in the items.",
     ),
 ]
 KindIs = Annotated[
     KindName | None,
-    QueryParameter(name="kind", required=False, description="Of this kind of device alone."),
+    QueryParameter(name="kind", required=False, description="Only this kind of device."),
 ]
 CodeIs = Annotated[
     str | None,
@@ -42,28 +42,30 @@ CodeIs = Annotated[
         name="code",
         required=False,
         max_length=64,
-        description="Of this code alone.",
+        description="Only this code.",
         schema_extra={"examples": ["in_future"]},
     ),
 ]
 
 
 class RefusalExample(msgspec.Struct):
-    """A reading that was refused, and why."""
+    """A rejected reading, and why it was rejected."""
 
     detail: Annotated[str, Meta(description="A sentence, for people.")]
-    path: Annotated[str, Meta(description="JSON path of the field; empty: it was not one.")]
+    path: Annotated[
+        str, Meta(description="JSON path of the field; empty if no single field is at fault.")
+    ]
     reading: Annotated[str, Meta(description="As it was sent, cut to 500 characters.")]
 
 
 class Refusal(msgspec.Struct, rename="camel", kw_only=True):
-    """What was refused of one device for one reason."""
+    """The readings of one device that were rejected for one reason."""
 
     device_id: Annotated[
         str | None,
         Meta(
-            description="As it was sent, cut to 64 characters. Null: the readings had none, or "
-            "there was no more room for ids of unknown devices."
+            description="As it was sent, cut to 64 characters. Null if the readings had none, or "
+            "if too many ids of unknown devices were counted."
         ),
     ]
     kind: KindName | None
@@ -74,15 +76,15 @@ class Refusal(msgspec.Struct, rename="camel", kw_only=True):
     since: Annotated[
         datetime,
         Meta(
-            description="Since when it goes on: until nothing was refused for a quarter of an "
-            "hour while readings were accepted, or for 25 hours."
+            description="When the current run of rejections began. A run ends when nothing was "
+            "rejected for 15 minutes while readings were accepted, or for 25 hours."
         ),
     ]
-    example: Annotated[RefusalExample, Meta(description="One of the last ones.")]
+    example: Annotated[RefusalExample, Meta(description="One of the most recent.")]
 
 
 class _Key(msgspec.Struct, array_like=True):
-    """What a page goes on behind."""
+    """The last item of a page."""
 
     id: str = ""
     kind: str = ""
@@ -91,7 +93,7 @@ class _Key(msgspec.Struct, array_like=True):
 
 @get(
     "/",
-    summary="List readings that were refused, by device and code",
+    summary="List rejected readings by device and code",
     before_request=takes("deviceId", "kind", "code", "limit", "cursor"),
 )
 async def list_rejections(
@@ -102,7 +104,7 @@ async def list_rejections(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Refusal]:
-    """In the order of ids; a service adds what it refuses within seconds."""
+    """Sorted by id; new rejections appear within seconds."""
     check_printable("deviceId", device_id)
     check_printable("code", code)
     behind = after(cursor, _Key) or _Key()

@@ -1,4 +1,4 @@
-"""The rules of anomalies: what each goes by in the fleet, at a site, for a device; and changes."""
+"""Anomaly rules: their thresholds for the fleet, a site or a device, and who changed them."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -49,7 +49,8 @@ from fleetmeter.readings.model import DeviceId
 
 KindPath = Annotated[Kind, PathParameter()]
 AtScope = Annotated[
-    Scope, QueryParameter(name="scope", required=False, description="Where it is asked for.")
+    Scope,
+    QueryParameter(name="scope", required=False, description="The scope whose thresholds to show."),
 ]
 AtTarget = Annotated[
     str | None,
@@ -57,23 +58,23 @@ AtTarget = Annotated[
         name="target",
         required=False,
         schema_extra={"pattern": DEVICE_ID_PATTERN},
-        description="The site, vehicle or meter that `scope` speaks of.",
+        description="The site, vehicle or meter; required unless `scope` is `fleet`.",
     ),
 ]
 
 
 class RuleChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What to set in one place, instead of what is set there."""
+    """The thresholds to set in one place, replacing those set there."""
 
     scope: Annotated[Scope, Meta(examples=["vehicle"])]
     target: Annotated[
         DeviceId | None,
-        Meta(description="The site, vehicle or meter; of the fleet, none.", examples=["EV-1"]),
+        Meta(description="The site, vehicle or meter; none for the fleet.", examples=["EV-1"]),
     ] = None
     parameters: Annotated[
         dict[str, Any],
         Meta(
-            description="All that is to differ there from the wider scopes; {}: nothing.",
+            description="Everything that differs there from the wider scopes; {} for nothing.",
             examples=[{"enabled": False}],
         ),
     ]
@@ -82,23 +83,23 @@ class RuleChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
 
 
 class RuleChanged(msgspec.Struct, rename="camel", kw_only=True):
-    """A change of what is set for a rule in one place."""
+    """A change of a rule's thresholds in one place."""
 
     id: int
     scope: Scope
     target: Target
     parameters: SomeParameters
     replaced: Annotated[
-        dict[str, Any] | None, Meta(description="What was set there before; null: nothing.")
+        dict[str, Any] | None, Meta(description="What was set there before; null if nothing was.")
     ]
     changed_at: datetime
     changed_by: str
     note: str | None
 
 
-@get("/", summary="What the rules of anomalies go by in the fleet")
+@get("/", summary="List rules and thresholds")
 async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
-    """Every kind of anomaly, on one page."""
+    """Lists the rule of every kind of anomaly with the fleet's thresholds, on one page."""
     async with database.connection() as connection:
         found = await in_force.rules_in_force(connection, list(RULES), FLEET)
     return Page([rule_in_force(each) for each in found], None)
@@ -106,7 +107,7 @@ async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
 
 @get(
     "/{kind:str}",
-    summary="What a rule goes by, in the fleet, at a site or for a device",
+    summary="Get a rule's thresholds for the fleet, a site or a device",
     before_request=takes("scope", "target"),
 )
 async def get_rule(
@@ -115,7 +116,7 @@ async def get_rule(
     scope_: AtScope = "fleet",
     target: AtTarget = None,
 ) -> RuleInForce:
-    """Parameter by parameter: the device's, else its site's, else the fleet's, else the default."""
+    """For each parameter: the device's value, else its site's, the fleet's, or the default."""
     place = _place(kind, scope_, target)
     async with database.connection() as connection:
         found = await in_force.rules_in_force(connection, [kind], place)
@@ -124,17 +125,17 @@ async def get_rule(
 
 @put(
     "/{kind:str}",
-    summary="Set what a rule goes by, in the fleet, at a site or for a device",
+    summary="Set a rule's thresholds for the fleet, a site or a device",
     operation_class=described(
-        {"409": problem_response("It does not go with what is set for other places.")}
+        {"409": problem_response("It conflicts with what is set elsewhere.")}
     ),
 )
 async def set_rule(
     database: NamedDependency[Database], kind: KindPath, data: JSONBody[RuleChange]
 ) -> RuleInForce:
-    """From the next hour that is evaluated on. Answers with what it goes by there now.
+    """Applies from the next hour that is evaluated. Returns the thresholds now in force there.
 
-    What the wider scopes set, and is not set here, stays in force.
+    Parameters that are not set here keep the values of the wider scopes.
     """
     check_printable("$.who", data.who)
     check_printable("$.note", data.note)
@@ -153,7 +154,7 @@ async def set_rule(
 
 @get(
     "/{kind:str}/overrides",
-    summary="All that is set for a rule, by scope and target",
+    summary="List a rule's overrides",
     opt={NEVER_UNKNOWN: True},
     before_request=takes("limit", "cursor"),
 )
@@ -163,7 +164,7 @@ async def list_overrides(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[SetParameters]:
-    """The fleet's, then those of meters, sites and vehicles, each in the order of their ids."""
+    """Lists the fleet's override, then those of meters, sites and vehicles, each sorted by id."""
     scope, target = after(cursor, tuple[Scope, DeviceId | None]) or ("", "")
     async with database.connection() as connection:
         found = await in_force.overrides_of(connection, kind, scope, target or "", limit + 1)
@@ -174,7 +175,7 @@ async def list_overrides(
 
 @get(
     "/{kind:str}/changes",
-    summary="Who changed what of a rule, newest first",
+    summary="List the changes of a rule's thresholds",
     opt={NEVER_UNKNOWN: True},
     before_request=takes("limit", "cursor"),
 )
@@ -184,7 +185,7 @@ async def list_rule_changes(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[RuleChanged]:
-    """In the fleet, at sites and for devices."""
+    """Lists changes for the fleet, sites and devices, newest first."""
     before = after(cursor, Id)
     async with database.connection() as connection:
         found = await in_force.changes_of(connection, kind, before, limit + 1)
@@ -193,18 +194,18 @@ async def list_rule_changes(
 
 
 def _place(kind: Kind, scope: Scope, target: str | None, prefix: str = "") -> Place:
-    """Where a request speaks of. Raises 400."""
+    """Return the place that a request names. Raises 400."""
     if scope == "fleet":
         if target is not None:
             raise invalid_parameter(
-                f"{prefix}target", "goes with the scopes site, vehicle and meter"
+                f"{prefix}target", "is only allowed with the scopes site, vehicle and meter"
             )
         return FLEET
     scopes = dict.fromkeys(("fleet", "site", *RULES[kind].device_kinds))
     if scope not in scopes:
-        raise invalid_parameter(f"{prefix}scope", f"of {kind} is one of {', '.join(scopes)}")
+        raise invalid_parameter(f"{prefix}scope", f"must be one of {', '.join(scopes)} for {kind}")
     if target is None:
-        raise invalid_parameter(f"{prefix}target", f"names the {scope}; it is missing")
+        raise invalid_parameter(f"{prefix}target", f"is missing; name the {scope}")
     check = check_site if scope == "site" else check_device_id
     return Place(scope, check(f"{prefix}target", target))
 

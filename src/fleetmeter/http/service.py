@@ -1,4 +1,4 @@
-"""The service itself: that it runs, whether it can work, and its documentation."""
+"""The service itself: liveness, readiness and documentation."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -25,22 +25,22 @@ SWAGGER_UI = Path(str(files("swagger_ui"))) / "static"
 
 
 class Health(msgspec.Struct):
-    """A probe's answer."""
+    """The answer to a health check."""
 
     status: str
 
 
 class Welcome(msgspec.Struct):
-    """What `GET /` says to programs."""
+    """The answer of `GET /`."""
 
     message: str
     version: str
     links: dict[str, str]
 
 
-@get("/", summary="That FleetMeter is running", tags=["Service"])
+@get("/", summary="Get version and links", tags=["Service"])
 async def index() -> Welcome:
-    """The version and where to go from here."""
+    """Shows the version and where to go from here."""
     return Welcome(
         message="FleetMeter is running",
         version=__version__,
@@ -54,15 +54,15 @@ async def index() -> Welcome:
     )
 
 
-@get("/health/live", summary="Whether the process answers", tags=["Service"])
+@get("/health/live", summary="Liveness check", tags=["Service"])
 async def live() -> Health:
-    """Restart the service when this does not answer."""
+    """Answers while the process runs; restart the service if it does not."""
     return Health("alive")
 
 
-@get("/health/ready", summary="Whether readings can be stored", tags=["Service"])
+@get("/health/ready", summary="Readiness check", tags=["Service"])
 async def ready(database: NamedDependency[Database]) -> Health:
-    """200 when the database is reachable and migrated, else 503."""
+    """Answers 200 when the database is reachable and migrated, else 503."""
     async with database.connection() as connection:
         missing = await missing_migrations(connection)
     if missing:
@@ -72,17 +72,17 @@ async def ready(database: NamedDependency[Database]) -> Health:
 
 @get("/openapi.json", include_in_schema=False, media_type=MediaType.JSON)
 async def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     return Response(await document(request.app), media_type=MediaType.JSON)
 
 
 async def _have_document(request: Request[Any, Any, Any]) -> None:
-    """The page has it in it."""
+    """Make the document first: the page contains it."""
     await document(request.app)
 
 
 def _no_page(response: Response[Any]) -> Response[Any]:
-    """Paths below /docs that do not exist are problems like everywhere, not a page."""
+    """Answer unknown paths below /docs with a problem document, not with a page."""
     if response.status_code == HTTP_404_NOT_FOUND:
         raise problem(HTTP_404_NOT_FOUND, "the API reference is at /docs")
     return response
@@ -94,6 +94,7 @@ openapi_config = OpenAPIConfig(
     summary="Energy accounting for electric fleets",
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
     path="/docs",
+    use_handler_docstrings=True,
     openapi_router=Router(
         "/docs",
         route_handlers=[],

@@ -1,4 +1,4 @@
-"""GET /v1/stream: what happens, as server-sent events, for as long as somebody reads them.
+"""GET /v1/stream: anomalies and live states as server-sent events.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -25,10 +25,10 @@ from fleetmeter.notifications.stream.hub import Hub, Listener, Only, StreamFullE
 from fleetmeter.notifications.stream.resume import Beginning, beginning, replay
 
 KEEP_ALIVE_S = 15.0
-"""How long a stream is silent, at most."""
+"""Longest silence of a stream, seconds."""
 
 STALL_S = 30.0
-"""A client that takes nothing for so long is dropped."""
+"""A client that takes nothing for this long is dropped, seconds."""
 
 _RETRY_AFTER_S = 5
 
@@ -40,15 +40,19 @@ _HEADERS = [
 
 OnlyWhat = Annotated[
     Only | None,
-    QueryParameter(name="only", required=False, description="One of both; all by default."),
+    QueryParameter(
+        name="only",
+        required=False,
+        description="Only anomalies or only live states; both by default.",
+    ),
 ]
-_SEEN = "The `id` of the last event that has been seen: those after it come first."
+_SEEN = "The `id` of the last event seen: the stream starts with those after it."
 LastEventId = Annotated[
     str | None,
     HeaderParameter(
         name="Last-Event-ID",
         required=False,
-        description=f"{_SEEN} Browsers send it when they connect again.",
+        description=f"{_SEEN} Browsers send it when they reconnect.",
     ),
 ]
 LastEventIdParameter = Annotated[
@@ -56,7 +60,7 @@ LastEventIdParameter = Annotated[
     QueryParameter(
         name="lastEventId",
         required=False,
-        description=f"{_SEEN} For who cannot set the header, which counts before it.",
+        description=f"{_SEEN} For clients that cannot set the header, which takes precedence.",
     ),
 ]
 
@@ -74,7 +78,7 @@ data: {"vehicleId":"EV-1","soc":72.0,"kwhDeliveredDc":1.2,"batteryTemp":36.0}
 _EVENTS = Schema(type=OpenAPIType.STRING, description="Events.", examples=[_EXAMPLE])
 _RESPONSES = {
     "200": response(
-        "The stream, which ends when the client goes or does not read it.",
+        "The stream; it ends when the client disconnects or stops reading.",
         {"text/event-stream": _EVENTS},
     )
 }
@@ -82,7 +86,7 @@ _RESPONSES = {
 
 @get(
     "/v1/stream",
-    summary="What happens, as server-sent events",
+    summary="Stream anomalies and live states as server-sent events",
     tags=["Stream"],
     operation_class=described(_RESPONSES),
     before_request=takes("only", "lastEventId"),
@@ -94,10 +98,11 @@ async def stream(
     last_event_id: LastEventId = None,
     last_event_id_parameter: LastEventIdParameter = None,
 ) -> ASGIApp:
-    """`anomaly`: something that happened to an anomaly, each once and in order, with the anomaly as
-    it stood then. `vehicle`, `meter`: the live state of a device that reported, a sample of all.
-    `missed`: more happened since Last-Event-ID than the 1,000 events that are told anew; how many
-    `events` are left out, `since` which. A client that reads too slowly is dropped; it may resume.
+    """Sends `anomaly` for each event of an anomaly, once and in order, with the anomaly as it was.
+
+    `vehicle` and `meter` are the live states of devices that reported, sampled. `missed` says that
+    more than the 1,000 events that are sent again happened since Last-Event-ID: how many `events`
+    are left out, and `since` which id. A client that reads too slowly is dropped and may resume.
     """
     seen = _seen("Last-Event-ID", last_event_id)
     if seen is None:
@@ -106,16 +111,16 @@ async def stream(
 
 
 def _seen(name: str, text: str | None) -> int | None:
-    """The id of an event, 0 being before all; None without one. Raises 400."""
+    """Return the id of an event (0 comes before all), or None without one. Raises 400."""
     if not text:
         return None
     if not (text.isascii() and text.isdecimal()) or len(text) > 19 or int(text) > MAX_ID:
-        raise invalid_parameter(name, "is not an id that this stream gave")
+        raise invalid_parameter(name, "is not an id of this stream")
     return int(text)
 
 
 class _Stream:
-    """Sends to one client. Raises problems before the first byte."""
+    """The stream of one client. Raises problems before the first byte."""
 
     def __init__(self, hub: Hub, database: Database, only: Only | None, seen: int | None) -> None:
         self._hub = hub
@@ -128,7 +133,7 @@ class _Stream:
             async with self._hub.listening(self._only) as listener:
                 begins = await beginning(self._database, self._seen)
                 if listener.over.done():
-                    raise StreamFullError("this service is about to stop")
+                    raise StreamFullError("this service is stopping")
                 await send_pieces(
                     self._messages(listener, begins),
                     receive,
@@ -147,13 +152,13 @@ class _Stream:
             ) from None
 
     async def _messages(self, listener: Listener, begins: Beginning) -> AsyncGenerator[bytes, None]:
-        """Yield what the client is to be sent, for ever."""
+        """Yield what to send to the client, for ever."""
         # a client that has the id from the first bytes on misses nothing when it connects again
         id_ = b"" if self._only == "states" else b"id: %d\n" % begins.after
         missed = b""
         if begins.missed and self._only != "states":
-            told = msgspec.json.encode({"events": begins.missed, "since": self._seen})
-            missed = b"event: missed\ndata: %b\n" % told
+            gap = msgspec.json.encode({"events": begins.missed, "since": self._seen})
+            missed = b"event: missed\ndata: %b\n" % gap
         yield b": what happens, as it happens\nretry: 3000\n%b%b\n" % (id_, missed)
         if self._only != "states":
             async with aclosing(replay(self._database, begins)) as pages:

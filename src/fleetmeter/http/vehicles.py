@@ -39,7 +39,7 @@ from fleetmeter.readings.model import kwh
 
 
 class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
-    """One vehicle's energy in one quarter hour, hour or day, cut to the window."""
+    """A vehicle's energy in one quarter hour, hour or day, cut to the window."""
 
     from_: WindowStart = msgspec.field(name="from")
     to: WindowEnd
@@ -56,7 +56,7 @@ class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
     quality: Quality
 
 
-@get("/{vehicle_id:str}/sessions", summary="A vehicle's charging sessions, newest first")
+@get("/{vehicle_id:str}/sessions", summary="List a vehicle's charging sessions")
 async def list_sessions(
     database: NamedDependency[Database],
     vehicle_id: DeviceIdPath,
@@ -65,7 +65,7 @@ async def list_sessions(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Session]:
-    """Those that begin in the window, each whole; derived from runs of readings with energy."""
+    """Lists sessions that begin in the window, newest first, derived from readings with energy."""
     span = window(from_, to)
     end = min(from_time(cursor, span.start), span.end) if cursor else span.end
     async with database.answering() as connection:

@@ -1,4 +1,4 @@
-"""The readings that were refused, as `refusals` has counted them, by device and code."""
+"""Rejected readings as `refusals` has counted them, by device and code."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from fleetmeter.readings.kinds import KindName
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """What was refused of one device for one reason; '' is no id, or no kind."""
+    """The readings of one device that were rejected for one reason; '' for no id, or no kind."""
 
     id: str
     kind: KindName | None
@@ -33,9 +33,9 @@ async def rejections(
     code: str | None,
     most: int,
 ) -> list[Refused]:
-    """Return what was refused and fits all that is given, in the order of id, kind and code.
+    """Return the rejections that match everything given, sorted by id, kind and code.
 
-    `after` is where to go on: an id, a kind and a code.
+    `after` is the id, kind and code of the last one already seen.
     """
     rows = queries.rejections(
         connection,

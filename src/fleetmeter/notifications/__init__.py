@@ -1,1 +1,1 @@
-"""Notifies people and programs: the live stream, and webhooks."""
+"""Notifications for people and programs: the live stream and webhooks."""

@@ -1,4 +1,4 @@
-"""What happened to anomalies, as listeners of the stream and webhooks are told."""
+"""Events of anomalies, as the stream and webhooks send them."""
 
 from datetime import datetime
 
@@ -11,20 +11,20 @@ from fleetmeter.database.sql import queries
 
 
 class AnomalyEvent(msgspec.Struct, kw_only=True):
-    """Something that happened to an anomaly."""
+    """An event in the life of an anomaly."""
 
     event: Event
     at: datetime
     who: str | None
-    """Null: a rule."""
+    """None for a rule."""
 
     note: str | None
     anomaly: msgspec.Raw
-    """As it stood then, in JSON, as GET /v1/anomalies/{id} shows it."""
+    """The anomaly as it was then, in JSON, as GET /v1/anomalies/{id} shows it."""
 
 
 class Numbered(msgspec.Struct):
-    """An event with its place in the order of all; its kind is the anomaly's."""
+    """An event with its id, which orders all events, and its anomaly's kind."""
 
     id: int
     kind: str
@@ -34,7 +34,7 @@ class Numbered(msgspec.Struct):
 async def events_after(
     connection: Connection, after: int, limit: int, until: int = 2**63 - 1
 ) -> list[Numbered]:
-    """The next events after an id, `limit` at most."""
+    """Return the next events after an id, at most `limit`."""
     rows = queries.events_after(connection, after=after, until=until, limit=limit)
     return [_numbered(row) async for row in rows]
 

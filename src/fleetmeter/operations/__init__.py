@@ -1,1 +1,1 @@
-"""Keeps the service and its database in shape."""
+"""Operations: background maintenance and storage figures."""

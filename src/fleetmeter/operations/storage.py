@@ -1,4 +1,4 @@
-"""What is stored, how large it is, and what the database last did to keep it in shape."""
+"""Storage figures: what is stored, how large it is, and how the database's jobs went."""
 
 import sys
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from fleetmeter.database.sql import queries
 
 _PIPED_WIDTH = 200
 _MANY = 1000
-"""Rows from which their size says more than that of an empty table does."""
+"""Rows from which the size of a row is meaningful."""
 
 
 class Relation(msgspec.Struct, rename="camel", kw_only=True):
-    """What is told of together. Of chunks only where it has some: columns are null otherwise."""
+    """A table or rollup; the figures of chunks are null where it has none."""
 
     relation: str
     about_rows: int
@@ -27,10 +27,10 @@ class Relation(msgspec.Struct, rename="camel", kw_only=True):
     chunks: int | None
     columnstore_chunks: int | None
     columnstore_rows: int | None
-    """When they were converted."""
+    """Rows of those chunks when they were converted."""
 
     columnstore_bytes_before: int | None
-    """Of those chunks, before they were converted."""
+    """Size of those chunks before they were converted."""
 
     columnstore_bytes: int | None
     oldest: datetime | None
@@ -41,7 +41,7 @@ class Relation(msgspec.Struct, rename="camel", kw_only=True):
 
     columnstore_bytes_per_row: float | None = None
     bytes_per_row: float | None = None
-    """Of what is not in the columnstore."""
+    """Bytes per row outside the columnstore."""
 
     def __post_init__(self) -> None:
         packed_rows, packed_bytes = self.columnstore_rows or 0, self.columnstore_bytes or 0
@@ -50,7 +50,7 @@ class Relation(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Job(msgspec.Struct, rename="camel", kw_only=True):
-    """Work on what is stored, and how it went last; null: it never ran, or nobody can say."""
+    """A job on stored data and its last run; null when it never ran or is unknown."""
 
     job: str
     relation: str
@@ -60,26 +60,26 @@ class Job(msgspec.Struct, rename="camel", kw_only=True):
     """succeeded, failed or running."""
 
     error: str | None
-    """The newest, when it failed."""
+    """The newest error, when it failed."""
 
     took: timedelta | None
     next_run: datetime | None
     readings: int | None
-    """That retention moved into kept quarter hours, where the service does it."""
+    """Readings that retention moved into kept quarter hours, where the service does it."""
 
 
 class Storage(msgspec.Struct, rename="camel", kw_only=True):
-    """Everything that is stored, in the order in which it is shown."""
+    """Everything that is stored, in the order of display."""
 
     relations: list[Relation]
     database_bytes: int
-    """More than the relations together: with the catalogue."""
+    """Size of the database with its catalogue: more than the relations together."""
 
     jobs: list[Job]
 
 
 async def read_storage(url: str) -> Storage:
-    """Ask the database. Raises FleetMeterError."""
+    """Read the figures from the database. Raises FleetMeterError."""
     async with connected(url) as connection:
         return Storage(
             relations=[Relation(**row) async for row in queries.stored_relations(connection)],
@@ -89,7 +89,7 @@ async def read_storage(url: str) -> Storage:
 
 
 def show(storage: Storage) -> None:
-    """Tables on standard output; plain columns where nobody looks."""
+    """Print tables, or plain columns when standard output is not a terminal."""
     _print(_relations(storage))
     if chunked := [each for each in storage.relations if each.columnstore_chunks]:
         _print(_columnstore(chunked))

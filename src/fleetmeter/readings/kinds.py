@@ -218,7 +218,7 @@ def _reverse(field: str, description: str) -> tuple[Measurement, Measurement]:
         field=f"{field}Total",
         column="reverse_register_mwh",
         high=MAX_REGISTER_KWH,
-        description=f"{description}: instead, a total that grows",
+        description=f"{description}: an ever-growing total, instead",
     )
     return interval, register
 

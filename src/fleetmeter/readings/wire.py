@@ -23,16 +23,16 @@ Struct = type[msgspec.Struct]
 Reset = Annotated[
     bool,
     Meta(
-        description="The register began again: it showed far less than before, or impossibly more. "
-        "Energy counts on from there."
+        description="The register was reset: it showed far less than before, or impossibly more. "
+        "Energy continues from its new value."
     ),
 ]
 
 IntervalStart = Annotated[
     Timestamp,
     Meta(
-        description="When the interval began, RFC 3339 with an offset, instead of one reporting "
-        "interval or the previous reading before `timestamp`.",
+        description="Start of the interval, RFC 3339 with an offset; by default one reporting "
+        "interval before `timestamp`, or the previous reading.",
         examples=["2026-02-09T09:00:00Z"],
     ),
 ]
@@ -40,15 +40,15 @@ IntervalStart = Annotated[
 SentTimestamp = Annotated[
     datetime,
     Meta(
-        description="What the device's clock said, which cannot be: `timestamp` is when the "
-        "reading arrived, as `stampByArrival` of the device asks for."
+        description="The impossible time that the device sent; `timestamp` is when the reading "
+        "arrived, because the device's `stampByArrival` is set."
     ),
 ]
 
 AsOf = Annotated[
     dict[str, datetime],
     Meta(
-        description="Of the fields that are older than `timestamp`: when they were measured.",
+        description="Time of measurement of the fields that are older than `timestamp`.",
         examples=[{"soc": "2026-02-09T09:58:00Z"}],
     ),
 ]
@@ -83,7 +83,7 @@ def _fields(kind: DeviceKind) -> list[tuple[Any, ...]]:
         Meta(
             ge=0,
             description=f"{energy.description} since the previous reading, 0–{MAX_INTERVAL_KWH} "
-            "kWh; in an answer derived from the register, null for its first reading.",
+            "kWh; derived from the register where that is sent, null for its first reading.",
             examples=[energy.example],
         ),
     ]
@@ -93,7 +93,7 @@ def _fields(kind: DeviceKind) -> list[tuple[Any, ...]]:
         Meta(
             ge=0,
             le=MAX_REGISTER_KWH,
-            description=f"Instead: a total that grows for ever, kWh{as_ocpp}.",
+            description=f"Instead of interval energy: an ever-growing total, kWh{as_ocpp}.",
         ),
     ]
     timestamp = Annotated[
@@ -104,7 +104,8 @@ def _fields(kind: DeviceKind) -> list[tuple[Any, ...]]:
         ),
     ]
     charged_from = Annotated[
-        DeviceId, Meta(description="The meter it charges from; wins over the assignment.")
+        DeviceId,
+        Meta(description="The meter it charges from; takes precedence over the assignment."),
     ]
     session_id = Annotated[
         SessionId, Meta(description=f"{SESSION.description}.", examples=[SESSION.example])

@@ -1,4 +1,4 @@
-"""What people ask about anomalies and say to them: lists, counts, acknowledging, resolving."""
+"""Lists and counts anomalies, and acknowledges or resolves them for people."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -11,7 +11,7 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 
 Status = Literal["open", "acknowledged", "resolved", "active"]
-"""What to list: `active` anomalies are open or acknowledged."""
+"""Which anomalies to list: `active` ones are open or acknowledged."""
 
 
 class UnknownAnomalyError(FleetMeterError):
@@ -51,7 +51,7 @@ async def anomalies(
     before: int | None,
     most: int,
 ) -> list[Anomaly]:
-    """Return the anomalies that fit all that is given, newest first, with ids below `before`."""
+    """Return the anomalies that match everything given, newest first, with ids below `before`."""
     rows = queries.anomalies(
         connection,
         status=status,
@@ -91,7 +91,7 @@ async def anomaly_counts(connection: Connection) -> Counts:
 
 
 async def acknowledge(database: Database, anomaly_id: int, who: str, note: str | None) -> Anomaly:
-    """Acknowledge an anomaly; return it as it is then. Again changes nothing.
+    """Acknowledge an anomaly and return it. Repeating changes nothing.
 
     Raises UnknownAnomalyError, and AlreadyResolvedError.
     """
@@ -99,7 +99,7 @@ async def acknowledge(database: Database, anomaly_id: int, who: str, note: str |
 
 
 async def resolve(database: Database, anomaly_id: int, who: str, note: str | None) -> Anomaly:
-    """Resolve an anomaly; return it as it is then. Again changes nothing.
+    """Resolve an anomaly and return it. Repeating changes nothing.
 
     Raises UnknownAnomalyError.
     """

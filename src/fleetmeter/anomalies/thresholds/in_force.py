@@ -1,4 +1,4 @@
-"""What rules go by at a place, what is set for them, and who changed it when."""
+"""Thresholds in force at a place, what is set for them, and who changed them when."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from fleetmeter.errors import UnknownSiteError
 
 
 class SetThere(NamedTuple):
-    """What is set for a rule in one place, by whom and when."""
+    """The thresholds set for a rule in one place, by whom and when."""
 
     scope: Scope
     target: str | None
@@ -36,7 +36,7 @@ class SetThere(NamedTuple):
 
 
 class InForce(NamedTuple):
-    """What a rule goes by at a place, and what is set there and around it, widest scope first."""
+    """A rule's thresholds at a place, and what is set there and in wider scopes, widest first."""
 
     kind: Kind
     place: Place
@@ -45,7 +45,7 @@ class InForce(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A change of what is set for a rule in one place."""
+    """A change of a rule's thresholds in one place."""
 
     id: int
     scope: Scope
@@ -60,7 +60,7 @@ class Changed(NamedTuple):
 async def rules_in_force(
     connection: Connection, kinds: Sequence[Kind], place: Place
 ) -> list[InForce]:
-    """Return what rules go by at a place. Raises UnknownDeviceError and UnknownSiteError."""
+    """Return rules' thresholds at a place. Raises UnknownDeviceError and UnknownSiteError."""
     await _require(connection, place)
     return await _in_force(connection, kinds, place)
 
@@ -73,9 +73,9 @@ async def set_rule(
     who: str,
     note: str | None,
 ) -> InForce:
-    """Set what a rule goes by at a place, instead of what was set there; {} removes it.
+    """Set a rule's thresholds at a place, replacing what was set there; {} removes them.
 
-    Returns what it goes by there now. Raises InvalidParametersError, OverridesConflictError,
+    Returns those now in force there. Raises InvalidParametersError, OverridesConflictError,
     UnknownDeviceError and UnknownSiteError.
     """
 
@@ -92,7 +92,7 @@ async def set_rule(
 async def overrides_of(
     connection: Connection, kind: Kind, after_scope: str, after_target: str, most: int
 ) -> list[SetThere]:
-    """Return what is set for a rule behind a place: of the fleet, meters, sites, vehicles."""
+    """Return a rule's overrides after a place: of the fleet, meters, sites, vehicles."""
     rows = queries.override_page(
         connection, kind=kind, after_scope=after_scope, after_target=after_target, limit=most
     )

@@ -1,1 +1,1 @@
-"""What several endpoints need: parameters, paths, problems, the OpenAPI document."""
+"""Shared by endpoints: parameters, paths, problems, streaming, the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and what it says beyond the signatures of handlers: ingest, and errors."""
+"""The OpenAPI document, with what signatures cannot show: ingest, and problems."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,15 +30,17 @@ _PROBLEM = Schema(
     properties={
         "type": Schema(
             type=OpenAPIType.STRING,
-            description="Stable, for programs.",
+            description="Stable identifier for programs.",
             examples=["urn:fleetmeter:problem:invalid-parameter"],
         ),
         "title": Schema(type=OpenAPIType.STRING),
         "status": Schema(type=OpenAPIType.INTEGER),
-        "detail": Schema(type=OpenAPIType.STRING, description="What to do, for people."),
+        "detail": Schema(
+            type=OpenAPIType.STRING, description="What went wrong and what to do, for people."
+        ),
         "errors": Schema(
             type=OpenAPIType.ARRAY,
-            description="The parameters or fields that are wrong.",
+            description="The invalid parameters or fields.",
             items=Schema(
                 type=OpenAPIType.OBJECT,
                 properties={
@@ -50,9 +52,9 @@ _PROBLEM = Schema(
     },
 )
 _DESCRIPTIONS = {
-    "400": "The request is not valid.",
-    "404": "What is asked for is not known.",
-    "503": "The database is away or too much is waiting; try again after Retry-After seconds.",
+    "400": "The request is invalid.",
+    "404": "Not found.",
+    "503": "The database is unavailable or the service overloaded; see Retry-After.",
 }
 
 _READING = Schema(
@@ -70,13 +72,13 @@ _EXAMPLE = [
 ]
 _REJECTION = Schema(
     type=OpenAPIType.OBJECT,
-    description="Why one item was not taken.",
+    description="Why one item was rejected.",
     required=["index", "code", "detail"],
     properties={
         "index": Schema(type=OpenAPIType.INTEGER, description="Position in the batch, from 0."),
         "code": Schema(
             type=OpenAPIType.STRING,
-            description="Stable, for programs.",
+            description="Stable identifier for programs.",
             examples=["out_of_range"],
         ),
         "detail": Schema(type=OpenAPIType.STRING, description="A sentence, for people."),
@@ -87,7 +89,7 @@ _REJECTION = Schema(
 )
 _OUTCOME = Schema(
     type=OpenAPIType.OBJECT,
-    description="What became of each item of a batch.",
+    description="The outcome of a batch, item by item.",
     required=["accepted", "duplicates", "rejected"],
     properties={
         "accepted": Schema(
@@ -96,12 +98,12 @@ _OUTCOME = Schema(
         "duplicates": Schema(
             type=OpenAPIType.INTEGER,
             minimum=0,
-            description="Same device and time as a reading that was there already.",
+            description="Same device and time as a reading already stored.",
         ),
         "rejected": Schema(
             type=OpenAPIType.ARRAY,
             items=Reference(ref="#/components/schemas/Rejection"),
-            description="Not stored; sending again is useless.",
+            description="Not stored; do not send them again.",
         ),
     },
 )
@@ -110,12 +112,13 @@ _INGEST = Operation(
     operation_id="Ingest",
     tags=["Ingest"],
     summary="Store readings",
-    description="Answers when the readings are committed. A device may drop from its buffer what "
-    "got 200, 207 or 422, and sends it again on 503 or no answer: a reading is stored once.",
+    description="Answers once the readings are committed. A device may drop readings that were "
+    "answered with 200, 207 or 422, and should resend on 408, 429, 503 or no answer; each reading "
+    "is stored only once.",
     request_body=RequestBody(
         required=True,
-        description="One reading, or an array of readings of both kinds; as NDJSON, a reading "
-        "a line. Content-Encoding may be gzip or zstd.",
+        description="One reading, or an array of readings of both kinds; in NDJSON, one reading "
+        "per line. Content-Encoding may be gzip or zstd.",
         content={
             "application/json": OpenAPIMediaType(schema=_ONE_OR_MANY, example=_EXAMPLE),
             "application/x-ndjson": OpenAPIMediaType(schema=_READING),
@@ -124,11 +127,12 @@ _INGEST = Operation(
     ),
     responses={
         "200": response(
-            "Every reading is stored, now or before.", {"application/json": _OUTCOME_REF}
+            "All readings are stored, by this request or before.",
+            {"application/json": _OUTCOME_REF},
         ),
-        "207": response("Some were rejected.", {"application/json": _OUTCOME_REF}),
+        "207": response("Some readings were rejected.", {"application/json": _OUTCOME_REF}),
         "422": response(
-            "All were rejected; a problem document that also has these fields.",
+            "All readings were rejected; a problem document with these fields.",
             {"application/problem+json": _OUTCOME_REF},
         ),
         "400": problem_response(_DESCRIPTIONS["400"]),
@@ -143,9 +147,9 @@ _INGEST = Operation(
 
 
 async def document(app: Litestar) -> bytes:
-    """The document as JSON: made once, when it is first asked for, beside the requests.
+    """Return the document as JSON; it is made once, on first use, in a thread.
 
-    It takes longer than all else that is done at the start.
+    Making it takes longer than the rest of the start.
     """
     if "document" not in app.state:
         app.state.document = asyncio.get_running_loop().run_in_executor(None, _made, app)
@@ -193,5 +197,5 @@ def _describe(path: str, operation: Operation, handler: HTTPRouteHandler) -> Non
 
 
 def _default(status: str) -> str:
-    """Return what the framework says of a status."""
+    """Return the framework's description of a status."""
     return HTTPStatus(int(status)).description

@@ -1,4 +1,4 @@
-"""What several endpoints take: device ids, windows of time, pages."""
+"""Parameters that several endpoints share: device ids, windows of time, pages."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
@@ -35,7 +35,7 @@ DeviceIdPath = Annotated[
         pattern=DEVICE_ID_PATTERN,
         min_length=1,
         max_length=64,
-        description="Percent-encoded: a `/` as %2F, a space as %20.",
+        description="Percent-encoded: `/` as %2F, a space as %20.",
     ),
 ]
 SitePath = Annotated[str, PathParameter(pattern=SITE_PATTERN, min_length=1, max_length=64)]
@@ -45,7 +45,7 @@ From = Annotated[
         name="from",
         required=False,
         description="Start of the window, RFC 3339; 24 hours before `to` by default. "
-        "Energy counts that was used after it; lists have what is stamped then or later.",
+        "Counts energy used after it; lists items stamped at or after it.",
         schema_extra={"format": "date-time"},
     ),
 ]
@@ -55,26 +55,29 @@ To = Annotated[
         name="to",
         required=False,
         description="End of the window, RFC 3339; now by default. "
-        "Energy counts that was used up to it; lists have what is stamped before it.",
+        "Counts energy used up to it; lists items stamped before it.",
         schema_extra={"format": "date-time"},
     ),
 ]
 Limit = Annotated[
-    int, QueryParameter(ge=1, le=MAX_LIMIT, required=False, description="Items of a page at most.")
+    int,
+    QueryParameter(
+        ge=1, le=MAX_LIMIT, required=False, description="Maximum number of items per page."
+    ),
 ]
 Cursor = Annotated[
     str | None,
     QueryParameter(
         required=False,
         max_length=400,
-        description="`nextCursor` of the page before; keep the other parameters the same.",
+        description="`nextCursor` of the previous page; keep the other parameters the same.",
     ),
 ]
 
 Bucket = Annotated[
     buckets.Bucket,
     QueryParameter(
-        required=False, description="Quarter hours or hours of UTC, or days of a time zone."
+        required=False, description="UTC quarter hours or hours, or days of a time zone."
     ),
 ]
 TimeZone = Annotated[
@@ -83,14 +86,14 @@ TimeZone = Annotated[
         name="tz",
         required=False,
         max_length=64,
-        description="IANA time zone whose days `bucket=day` has, as Europe/Berlin; by default the "
-        "device's, else UTC.",
+        description="IANA time zone of the days of `bucket=day`, such as Europe/Berlin; by default "
+        "the device's, else UTC.",
     ),
 ]
 
 MAX_ID = 2**63 - 1
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
-"""What the database counts rows by."""
+"""A row id in the database."""
 
 Who = Annotated[str, Meta(min_length=1, max_length=200, examples=["anna@example.com"])]
 Note = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -99,12 +102,12 @@ T = TypeVar("T")
 
 
 def takes(*names: str) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
-    """400 for a query parameter that does not exist: a misspelt one would change the question."""
+    """Return a guard that answers 400 to other query parameters, which may be misspelt ones."""
 
     async def refuse_others(request: Request[Any, Any, Any]) -> None:
         for name in request.query_params:
             if name not in names:
-                raise invalid_parameter(name, "is no parameter of this request")
+                raise invalid_parameter(name, "unknown query parameter")
 
     return refuse_others
 
@@ -122,14 +125,14 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, Generic[T], rename="camel"):
-    """A page of a list; `nextCursor` is null on the last one."""
+    """A page of a list; `nextCursor` is null on the last page."""
 
     items: list[T]
     next_cursor: str | None
 
 
 def window(from_: str | None, to: str | None, now: datetime | None = None) -> Window:
-    """The window that a request asks for; the 24 hours up to now by default. Raises 400."""
+    """Return the requested window, by default the last 24 hours. Raises 400."""
     end = parse_time("to", to) if to else (now or datetime.now(UTC))
     start = parse_time("from", from_) if from_ else end - DEFAULT_WINDOW
     if start >= end:
@@ -140,16 +143,16 @@ def window(from_: str | None, to: str | None, now: datetime | None = None) -> Wi
 
 
 def zone_of_days(bucket: buckets.Bucket, tz: str | None) -> ZoneInfo | None:
-    """The time zone whose days a series is asked for by. Raises 400."""
+    """Return the time zone of a series by days, or None by default. Raises 400."""
     if tz and bucket != "day":
-        raise invalid_parameter("tz", "goes with bucket=day; hours are those of UTC")
+        raise invalid_parameter("tz", "is only allowed with bucket=day; hours are UTC hours")
     return time_zone("tz", tz) if tz else None
 
 
 def time_zone(name: str, key: str) -> ZoneInfo:
-    """The IANA time zone of that name. Raises 400."""
+    """Return the IANA time zone of a name. Raises 400."""
     if key not in _time_zones():
-        raise invalid_parameter(name, f"{key} is no IANA time zone such as Europe/Berlin")
+        raise invalid_parameter(name, f"{key} is not an IANA time zone such as Europe/Berlin")
     return ZoneInfo(key)
 
 
@@ -159,7 +162,7 @@ def _time_zones() -> set[str]:
 
 
 def parse_time(name: str, text: str) -> datetime:
-    """An RFC 3339 time with an offset, in UTC. Raises 400."""
+    """Parse an RFC 3339 time with an offset; return it in UTC. Raises 400."""
     try:
         # a + that was not percent-encoded arrives as a space
         time = msgspec.convert(text.replace(" ", "+"), datetime)
@@ -171,7 +174,7 @@ def parse_time(name: str, text: str) -> datetime:
 
 
 def check_time(name: str, time: datetime) -> datetime:
-    """Return the time in UTC. Raises 400 when it has no offset or is not of our days."""
+    """Return the time in UTC. Raises 400 when it has no offset or is out of range."""
     try:
         return in_utc(time)
     except ValueError as error:
@@ -179,29 +182,29 @@ def check_time(name: str, time: datetime) -> datetime:
 
 
 def check_device_id(name: str, value: str) -> str:
-    """The id, for paths and bodies that store it. Raises 400."""
+    """Return the id of a device, checked for paths and bodies that store it. Raises 400."""
     if not is_device_id(value):
         raise invalid_parameter(name, DEVICE_ID_RULE)
     return value
 
 
 def check_site(name: str, value: str) -> str:
-    """The name of a site, for bodies that store it. Raises 400."""
+    """Return the name of a site, checked for bodies that store it. Raises 400."""
     if not is_site(value):
         raise invalid_parameter(name, SITE_RULE)
     return value
 
 
 def check_printable(name: str, text: str | None) -> None:
-    """400 for text with characters that cannot be shown."""
+    """Raise 400 for text with unprintable characters."""
     if text is not None and not text.isprintable():
-        raise invalid_parameter(name, "has characters that cannot be shown")
+        raise invalid_parameter(name, "contains unprintable characters")
 
 
 def page(items: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:
-    """A page of `limit` items; ask the database for one more, to know whether there is a next.
+    """Return a page of `limit` items; pass one more if there are more, to get a cursor.
 
-    `key` gives where the next page begins: behind an id, or at a time.
+    `key` returns where the next page begins: after an id, or at a time.
     """
     kept = list(items[:limit])
     more = len(items) > limit
@@ -209,18 +212,18 @@ def page(items: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:
 
 
 def after(cursor: str | None, kind: type[T]) -> T | None:
-    """What a cursor of another key than an id or a time points behind. Raises 400."""
+    """Return the key in a cursor, if there is a cursor; the page comes after it. Raises 400."""
     found: T | None = _decode(cursor, kind) if cursor else None
     return found
 
 
 def after_id(cursor: str | None) -> str:
-    """The id that a cursor points behind; before all ids without one. Raises 400."""
+    """Return the id in a cursor, by default one before all others. Raises 400."""
     return _decode(cursor, DeviceId) if cursor else ""
 
 
 def from_time(cursor: str | None, start: datetime) -> datetime:
-    """The time that a cursor points at, never before `start`. Raises 400."""
+    """Return the time in a cursor, by default and at least `start`. Raises 400."""
     return max(start, check_time("cursor", _decode(cursor, Timestamp))) if cursor else start
 
 
@@ -233,4 +236,4 @@ def _decode(cursor: str, kind: Any) -> Any:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return msgspec.json.decode(text, type=kind)
     except (ValueError, msgspec.MsgspecError):  # binascii's error is a ValueError
-        raise invalid_parameter("cursor", "is not one that this list gave") from None
+        raise invalid_parameter("cursor", "is not a cursor of this list") from None

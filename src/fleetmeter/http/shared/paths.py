@@ -1,7 +1,7 @@
-"""Paths with ids in them, percent-encoded: a `/` in an id splits no path.
+"""Percent-encoded ids in paths: a `/` in an id does not split the path.
 
-A server hands over the path decoded, where `EV%2F1` has become two segments. So routing gets the
-path as it came, and what routing has found in it is decoded, once.
+A server hands over the decoded path, in which `EV%2F1` has become two segments. So routing gets
+the path as it was sent, and the parameters that it finds are decoded once.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""How HTTP says what went wrong: application/problem+json (RFC 9457), one shape everywhere."""
+"""Errors as HTTP problems: application/problem+json (RFC 9457), one shape everywhere."""
 
 from typing import Any
 
@@ -42,23 +42,23 @@ from fleetmeter.errors import (
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATTERN, SITE_RULE
 
 RETRY_AFTER_S = 1
-"""What a 503 asks the client to wait; the pool reconnects with the next request."""
+"""Retry-After of a 503, seconds; the pool reconnects with the next request."""
 
 _TITLES = {
-    HTTP_400_BAD_REQUEST: ("bad-request", "The request is not valid"),
-    HTTP_404_NOT_FOUND: ("not-found", "There is nothing here"),
-    HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "This path has no such method"),
+    HTTP_400_BAD_REQUEST: ("bad-request", "The request is invalid"),
+    HTTP_404_NOT_FOUND: ("not-found", "Not found"),
+    HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "Method not allowed"),
     HTTP_408_REQUEST_TIMEOUT: ("body-timeout", "The body did not arrive in time"),
-    HTTP_409_CONFLICT: ("conflict", "The request does not fit what is there"),
+    HTTP_409_CONFLICT: ("conflict", "Conflict with the current state"),
     HTTP_413_REQUEST_ENTITY_TOO_LARGE: ("too-large", "The request is too large"),
-    HTTP_415_UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "The body's type is not supported"),
-    HTTP_422_UNPROCESSABLE_ENTITY: ("unprocessable", "The content cannot be used"),
-    HTTP_500_INTERNAL_SERVER_ERROR: ("internal", "FleetMeter failed"),
-    HTTP_503_SERVICE_UNAVAILABLE: ("unavailable", "FleetMeter cannot do this right now"),
+    HTTP_415_UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "Unsupported media type"),
+    HTTP_422_UNPROCESSABLE_ENTITY: ("unprocessable", "The content cannot be processed"),
+    HTTP_500_INTERNAL_SERVER_ERROR: ("internal", "Internal error"),
+    HTTP_503_SERVICE_UNAVAILABLE: ("unavailable", "Temporarily unavailable"),
 }
 
 _RULES = {repr(DEVICE_ID_PATTERN): DEVICE_ID_RULE, repr(SITE_PATTERN): SITE_RULE}
-"""What patterns mean, in words."""
+"""Patterns explained in words."""
 
 _log = structlog.get_logger()
 
@@ -71,7 +71,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **extra: Any,
 ) -> ProblemDetailsException:
-    """A problem to raise. `kind` makes the stable type urn:fleetmeter:problem:<kind>."""
+    """Return a problem to raise; its stable type is urn:fleetmeter:problem:<kind>."""
     default_kind, title = _TITLES.get(status, (f"http-{status}", "The request failed"))
     return ProblemDetailsException(
         status_code=status,
@@ -84,7 +84,7 @@ def problem(
 
 
 def invalid_parameter(name: str, detail: str) -> ProblemDetailsException:
-    """400 for one query parameter or body field."""
+    """Return a 400 for one query parameter or body field."""
     return problem(
         HTTP_400_BAD_REQUEST,
         f"{name}: {detail}",
@@ -116,7 +116,7 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
 
 
 def _detail(item: dict[str, Any]) -> str:
-    """For people: Litestar shows a pattern, and names its own argument when there is no body."""
+    """Replace patterns by words, and the framework's name of a missing body."""
     message: str = item["message"]
     for pattern, rule in _RULES.items():
         if pattern in message:
@@ -125,7 +125,7 @@ def _detail(item: dict[str, Any]) -> str:
 
 
 def _path(item: dict[str, Any]) -> str:
-    """A parameter's name, or the JSON path of a field of the body."""
+    """Return a parameter's name, or the JSON path of a body field."""
     key: str = item.get("key", "")
     if item.get("source") != "body":
         return key.removesuffix("_")  # an argument cannot be called from, or scope
@@ -151,7 +151,7 @@ def _from_unavailable(error: DatabaseUnavailableError) -> ProblemDetailsExceptio
 
 
 def not_migrated(missing: str) -> ProblemDetailsException:
-    """503 for a database that lacks something of this version."""
+    """Return a 503 for a database that is not at this version."""
     return problem(
         HTTP_503_SERVICE_UNAVAILABLE,
         f"the database is not migrated ({missing}); run: fleetmeter migrate",
@@ -172,7 +172,7 @@ def _from_not_migrated(error: NotMigratedError) -> ProblemDetailsException:
 def _from_full(error: QueueFullError) -> ProblemDetailsException:
     return problem(
         HTTP_503_SERVICE_UNAVAILABLE,
-        f"{error}; nothing of this request was stored, send it again later",
+        f"{error}; nothing was stored, send the request again later",
         kind="overloaded",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )
@@ -190,7 +190,7 @@ def _from_timeout(error: CommitTimeoutError) -> ProblemDetailsException:
 
 
 def _from_undecodable(error: Exception) -> ProblemDetailsException:
-    """A body of a handler that Litestar decodes: not UTF-8, or nested beyond all measure."""
+    """Map what decoding a body raises when it is not UTF-8 or is nested too deeply."""
     said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {said}"))
 
@@ -209,7 +209,7 @@ def _from_unknown_anomaly(error: UnknownAnomalyError) -> ProblemDetailsException
 
 def _from_defect(error: Exception) -> ProblemDetailsException:
     _log.error("request failed", exc_info=error)
-    return problem(HTTP_500_INTERNAL_SERVER_ERROR, "an error inside FleetMeter; it has been logged")
+    return problem(HTTP_500_INTERNAL_SERVER_ERROR, "an internal error; it has been logged")
 
 
 problem_details = ProblemDetailsPlugin(

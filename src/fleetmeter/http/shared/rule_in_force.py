@@ -1,4 +1,4 @@
-"""A rule as people see it: what it looks for, and what it goes by in one place."""
+"""A rule as the API shows it: what it detects, and its thresholds in one place."""
 
 from datetime import datetime
 from functools import cache
@@ -11,14 +11,14 @@ from fleetmeter.anomalies.model import DeviceKind, Kind, Severity
 from fleetmeter.anomalies.rules.catalogue import RULES, Scope
 from fleetmeter.anomalies.thresholds.in_force import InForce, SetThere
 
-Target = Annotated[str | None, Meta(description="The site or device; of the fleet, null.")]
+Target = Annotated[str | None, Meta(description="The site or device; null for the fleet.")]
 SomeParameters = Annotated[
-    dict[str, Any], Meta(description="Those that are set there; a subset of the rule's.")
+    dict[str, Any], Meta(description="The parameters set there; a subset of the rule's.")
 ]
 
 
 class SetParameters(msgspec.Struct, rename="camel", kw_only=True):
-    """What is set for a rule in one place, by whom, and when."""
+    """The thresholds set for a rule in one place, by whom and when."""
 
     scope: Scope
     target: Target
@@ -28,27 +28,32 @@ class SetParameters(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class RuleInForce(msgspec.Struct, rename="camel", kw_only=True):
-    """A rule, and what it goes by."""
+    """A rule and its thresholds."""
 
     kind: Kind
     title: str
     description: str
     source: Annotated[str, Meta(description="Where its defaults come from.")]
     severity: Severity
-    device_kinds: Annotated[list[DeviceKind], Meta(description="What it looks at.")]
+    device_kinds: Annotated[
+        list[DeviceKind], Meta(description="The kinds of device that it evaluates.")
+    ]
     scope: Scope
     target: Target
     parameters: Annotated[
         dict[str, Any],
-        Meta(description="What it goes by there: of the narrowest scope that sets it."),
+        Meta(description="Thresholds in force there; each from the narrowest scope that sets it."),
     ]
     overrides: Annotated[
-        list[SetParameters], Meta(description="What is set there and around, widest scope first.")
+        list[SetParameters],
+        Meta(description="What is set there and in wider scopes, widest first."),
     ]
     defaults: dict[str, Any]
     schema: Annotated[
         dict[str, Any],
-        Meta(description="JSON Schema of the parameters: meaning, unit, limits, default of each."),
+        Meta(
+            description="JSON Schema of the parameters: meaning, unit, limits and default of each."
+        ),
     ]
 
 
@@ -74,7 +79,7 @@ def rule_in_force(found: InForce) -> RuleInForce:
 
 @cache
 def _schema(kind: Kind) -> dict[str, Any]:
-    """What `parameters` of this rule may be."""
+    """Return the JSON Schema of a rule's parameters."""
     parameters = RULES[kind].parameters
     _, components = msgspec.json.schema_components([parameters])
     schema: dict[str, Any] = components[parameters.__name__]

@@ -1,4 +1,4 @@
-"""History with every version of a reading: what corrections replaced, by whom, when and why."""
+"""History in answers, with the versions that corrections replaced, by whom, when and why."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,8 +17,8 @@ Versions = Annotated[
     Literal["all"] | None,
     QueryParameter(
         required=False,
-        description="`all`: with each reading, the versions that corrections replaced, and voided "
-        "readings too; a page may be shorter than `limit` for it.",
+        description="`all` adds to each reading the versions that corrections replaced, and "
+        "includes voided readings; a page may then be shorter than `limit`.",
     ),
 ]
 
@@ -30,25 +30,25 @@ _TRACE = (
 )
 
 _Voided = Annotated[
-    bool, Meta(description="It was taken out by a correction; what it had is its last version.")
+    bool, Meta(description="A correction voided it; its last version has its values.")
 ]
 
 VERSIONS: dict[str, Struct] = {
     kind.name: struct(
         f"{kind.name.title()}Version",
-        f"What a {kind.name}'s reading was until a correction.",
+        f"A {kind.name}'s reading as it was before a correction.",
         _TRACE,
         module=__name__,
         base=READINGS[kind.name],
     )
     for kind in KINDS
 }
-"""VehicleVersion and so on, by the name of the kind."""
+"""VehicleVersion and its like, by the name of the kind."""
 
 STORED: dict[str, Struct] = {
     kind.name: struct(
         f"Stored{kind.name.title()}Reading",
-        f"A {kind.name}'s reading as it stands, and with `versions=all` what it was before.",
+        f"A {kind.name}'s reading as it stands, with its versions if `versions=all`.",
         [
             ("voided", _Voided | UnsetType, UNSET),
             ("versions", GenericAlias(list, VERSIONS[kind.name]) | UnsetType, UNSET),
@@ -58,7 +58,7 @@ STORED: dict[str, Struct] = {
     )
     for kind in KINDS
 }
-"""StoredVehicleReading and so on, by the name of the kind."""
+"""StoredVehicleReading and its like, by the name of the kind."""
 
 
 def readings_page(kind: DeviceKind, readings: Sequence[Stored], limit: int) -> Page[Any]:

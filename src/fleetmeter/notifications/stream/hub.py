@@ -1,7 +1,7 @@
-"""The live stream: what one process reads of the database once, for all who listen to it.
+"""The live stream: one process reads the database once for all its listeners.
 
-A listener has a bounded queue. Whoever does not take what is in it, once it is full, is dropped:
-the stream can be resumed, and others need not wait for the slowest.
+Each listener has a bounded queue. A listener that does not empty a full queue in time is dropped:
+it can resume the stream, and the others need not wait for the slowest.
 """
 
 import asyncio
@@ -25,14 +25,13 @@ End = Literal["dropped", "stopped"]
 
 QUEUE_MESSAGES = 256
 QUEUE_BYTES = 256 * 1024
-"""What may wait for one listener; and one message more."""
+"""Maximum size of a listener's queue; one more message may exceed it."""
 
 _POLL_S = 1.0
 _PAGE = 100
 
 _PATIENCE_S = 2.0
-"""Longest that a listener may be behind while others wait for more: many events at once make
-nobody slow."""
+"""How long a listener may be behind while others wait: many events at once make nobody slow."""
 
 _LOOK_S = 0.02
 
@@ -44,16 +43,16 @@ _log = structlog.get_logger()
 
 
 class StreamFullError(FleetMeterError):
-    """As many listen to this process as may, or it stops."""
+    """This process has its maximum number of listeners, or is stopping."""
 
 
 class Listener:
-    """Somebody who listens, and what waits to be sent."""
+    """A client of the stream, and the messages that wait to be sent to it."""
 
     def __init__(self, only: Only | None) -> None:
         self.only = only
         self.over: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-        """Done when no more will come."""
+        """Done when no more messages will come."""
 
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._bytes = 0
@@ -61,17 +60,17 @@ class Listener:
 
     @property
     def behind(self) -> bool:
-        """Whether its queue is full: the next message must wait until it takes some."""
+        """Whether its queue is full, so that the next message has to wait."""
         return len(self._waiting) >= QUEUE_MESSAGES or self._bytes >= QUEUE_BYTES
 
     def put(self, message: bytes, event_id: int = 0) -> None:
-        """Let a message wait."""
+        """Add a message to its queue."""
         self._waiting.append((event_id, message))
         self._bytes += len(message)
         self._filled.set()
 
     async def take(self, after: int) -> bytes:
-        """All that waits, as soon as something does, but for events up to an id."""
+        """Wait for messages and take them all, without events up to an id."""
         await self._filled.wait()
         self._filled.clear()
         taken = b"".join(
@@ -82,7 +81,7 @@ class Listener:
         return taken
 
     def end(self, how: End) -> None:
-        """No more will come, and what waits is forgotten."""
+        """Send it no more messages, and drop those that wait."""
         self._waiting.clear()
         self._bytes = 0
         if not self.over.done():
@@ -90,10 +89,10 @@ class Listener:
 
 
 class Hub:
-    """The listeners of this process, and what they are told."""
+    """The listeners of this process, and what feeds them."""
 
     def __init__(self, database: Database, most: int, states_per_s: int) -> None:
-        """`most`: listeners at the same time; `states_per_s`: live states that each is sent."""
+        """Allow `most` listeners at a time, and send each `states_per_s` live states."""
         self._database = database
         self._most = most
         self._sampler = Sampler(database, states_per_s)
@@ -105,17 +104,17 @@ class Hub:
 
     @asynccontextmanager
     async def listening(self, only: Only | None) -> AsyncIterator[Listener]:
-        """Somebody who listens for the length of the block, and is told all that happens in it.
+        """Add a listener for the length of the block; it gets everything that happens meanwhile.
 
         Raises StreamFullError and DatabaseUnavailableError.
         """
         if self._stopped:
-            raise StreamFullError("this service is about to stop")
+            raise StreamFullError("this service is stopping")
         if len(self._listeners) >= self._most:
-            raise StreamFullError(f"{self._most} clients listen to this process already")
+            raise StreamFullError(f"this process already has {self._most} listeners")
         listener = Listener(only)
         self._listeners.add(listener)
-        _log.debug("somebody listens", listeners=len(self._listeners))
+        _log.debug("a listener joined", listeners=len(self._listeners))
         try:
             async with self._begins:
                 if not self._reading:
@@ -125,10 +124,10 @@ class Hub:
             self._listeners.discard(listener)
             if not self._listeners:
                 self._end_reading()
-            _log.debug("somebody listens no more", listeners=len(self._listeners))
+            _log.debug("a listener left", listeners=len(self._listeners))
 
     def stop(self) -> None:
-        """End every stream, and let none begin."""
+        """End every stream and accept no more listeners."""
         self._stopped = True
         for listener in self._listeners:
             listener.end("stopped")
@@ -162,7 +161,7 @@ class Hub:
                 return
 
     async def _send_states(self) -> None:
-        """Send a sample of the states that have changed, and spare the database."""
+        """Send a sample of the states that have changed, without straining the database."""
         if all(listener.only == "anomalies" for listener in self._listeners):
             return
         messages, took_s = await self._sampler.round()
@@ -171,7 +170,7 @@ class Hub:
         await asyncio.sleep(max(0.0, _SPARE * took_s - _POLL_S))
 
     async def _send(self, message: bytes, not_for: Only, event_id: int = 0) -> None:
-        """Hand a message out, and wait for those that are behind, or drop them."""
+        """Queue a message for each listener; wait for those that are behind, or drop them."""
         for listener in self._listeners:
             if listener.only != not_for and not listener.over.done():
                 listener.put(message, event_id)
@@ -182,9 +181,9 @@ class Hub:
         for listener in self._listeners:
             if listener.behind:
                 listener.end("dropped")
-                _log.info("a listener reads too slowly, and is dropped")
+                _log.info("a listener reads too slowly and is dropped")
 
 
 def event_message(event: Numbered) -> bytes:
-    """An event as the stream sends it."""
+    """Return an event as the stream sends it."""
     return b"event: anomaly\nid: %d\ndata: %s\n\n" % (event.id, _encode(event.event))

@@ -1,7 +1,7 @@
-"""Live states that changed, sampled: so many a second, whatever the fleet, and each has its turn.
+"""A sample of changed live states: a fixed number per second, and every device gets its turn.
 
-A cursor goes round all vehicles, then all meters, in the order of their ids, and stops at those
-that reported since the lap before.
+A cursor goes through all vehicles and then all meters, sorted by id, and picks those that reported
+since the previous lap.
 """
 
 from datetime import datetime, timedelta
@@ -15,13 +15,13 @@ from fleetmeter.devices.settings import device_state
 from fleetmeter.readings.kinds import KINDS
 
 _SCANNED = 5000
-"""Rows that a round looks at, at most."""
+"""Maximum number of rows that a round reads."""
 
 _MARGIN = timedelta(seconds=15)
-"""A batch has one time of arrival, and is seen when it has been committed: up to so much later."""
+"""How much later than its time of arrival a batch may be committed and become visible."""
 
 _REMEMBERED = 10_000
-"""States of a lap that are known not to be shown again; in a longer lap all have changed anyway."""
+"""States remembered per lap as sent; in a longer lap all have changed again anyway."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,16 +30,16 @@ _Shown = dict[tuple[str, str], datetime]
 
 
 class Sampler:
-    """Goes round the devices, a round a call."""
+    """Goes through the devices, one round per call."""
 
     def __init__(self, database: Database, most: int) -> None:
-        """`most`: states of a round."""
+        """Return at most `most` states per round."""
         self._database = database
         self._most = most
         self.begin()
 
     def begin(self) -> None:
-        """Begin anew: with what changes from now on."""
+        """Start again, with what changes from now on."""
         self._kind = 0
         self._after = ""
         self._lap: tuple[datetime, datetime] | None = None
@@ -47,7 +47,7 @@ class Sampler:
         self._shown_before: _Shown = {}
 
     async def round(self) -> tuple[list[bytes], float]:
-        """The next states as messages, `most` at most, and the seconds that the database took."""
+        """Return the next states as messages, and the seconds that the database took."""
         messages: list[bytes] = []
         left = _SCANNED
         started = monotonic()
@@ -67,7 +67,7 @@ class Sampler:
     async def _look(
         self, connection: Connection, since: datetime, scan: int, messages: list[bytes]
     ) -> tuple[int, bool]:
-        """Look at devices behind the cursor: how many, and whether they were the last."""
+        """Read devices after the cursor; return how many, and whether they were the last."""
         kind = KINDS[self._kind]
         ahead = await queries.devices_ahead(
             connection, kind=kind.name, after=self._after, scan=scan
@@ -104,7 +104,7 @@ class Sampler:
         return shown
 
     async def _since(self, connection: Connection) -> datetime:
-        """From which arrival on a state has changed since the lap before looked at it."""
+        """Return the arrival from which on a state has changed since the previous lap."""
         if self._lap is None:
             now = await queries.database_time(connection)
             self._lap = now, now

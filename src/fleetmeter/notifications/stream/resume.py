@@ -1,4 +1,4 @@
-"""Where a stream begins: from now on, or after the last event that its client has seen."""
+"""Where a stream starts: now, or after the last event that its client has seen."""
 
 from collections.abc import AsyncGenerator
 
@@ -10,22 +10,22 @@ from fleetmeter.notifications.events import events_after
 from fleetmeter.notifications.stream.hub import event_message
 
 BACKLOG = 1000
-"""Events that are told anew, at most: the newest."""
+"""Maximum number of events that are sent again, the newest ones."""
 
 _PAGE = 100
 
 
 class Beginning(msgspec.Struct, frozen=True):
-    """Events after one, up to the newest, come first; then what happens."""
+    """The stream starts with past events (`after` < id ≤ `until`), then continues live."""
 
     after: int
     until: int
     missed: int = 0
-    """How many before that are left out; counted to 100,000."""
+    """How many earlier events are left out; counted up to 100,000."""
 
 
 async def beginning(database: Database, last_event_id: int | None) -> Beginning:
-    """Where a stream begins whose client has seen `last_event_id`; from now on without one."""
+    """Return where a stream starts for a client that has seen an event, or none."""
     async with database.answering() as connection:
         newest: int = await queries.newest_event(connection)
         if last_event_id is None or last_event_id >= newest:  # or is of another database
@@ -39,7 +39,7 @@ async def beginning(database: Database, last_event_id: int | None) -> Beginning:
 
 
 async def replay(database: Database, begins: Beginning) -> AsyncGenerator[bytes, None]:
-    """The messages of the events that come first, a page at a time."""
+    """Yield the messages of past events, a page at a time."""
     after = begins.after
     while after < begins.until:
         async with database.answering() as connection:

@@ -1,4 +1,4 @@
-"""Streams end when a stop is asked for: the server would wait for them as for any request."""
+"""Ends streams when a stop is requested: the server would wait for them like any request."""
 
 import asyncio
 import signal
@@ -11,9 +11,9 @@ from typing import Any
 
 @contextmanager
 def on_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` in the running loop when SIGINT or SIGTERM comes, then who else handles it.
+    """Call `stop` in the running loop on SIGINT or SIGTERM, then the previous handler.
 
-    The server has set its handlers when its application starts. Elsewhere than in the main thread
+    The server has set its handlers by the time its application starts. Outside the main thread
     there are no signals.
     """
     if threading.current_thread() is not threading.main_thread():

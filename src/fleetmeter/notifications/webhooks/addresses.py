@@ -1,7 +1,7 @@
-"""Where webhooks may be sent to: public addresses, and networks that somebody has allowed.
+"""Addresses that webhooks may be sent to: public ones, and networks that are allowed.
 
-Whoever adds a webhook must not reach by it what only this machine reaches: the database, a
-router's pages, a cloud's metadata service.
+A webhook must not reach what only this machine can reach: the database, a router's pages, a
+cloud's metadata service.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _MAX_URL = 2000
 
 
 class ForbiddenAddressError(FleetMeterError):
-    """A webhook's address is not one that may be sent to."""
+    """A webhook's address is not allowed."""
 
 
 class UnresolvedError(FleetMeterError):
@@ -24,7 +24,7 @@ class UnresolvedError(FleetMeterError):
 
 
 def check_url(url: str) -> str:
-    """The URL, when a webhook can have it. Raises FleetMeterError."""
+    """Return a URL if a webhook can have it. Raises FleetMeterError."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -47,10 +47,10 @@ def check_url(url: str) -> str:
 
 
 async def addresses_of(host: str, port: int, networks: Networks) -> list[Address]:
-    """The addresses of a host, all of them allowed, for a connection to those very addresses.
+    """Return the addresses of a host, all of them allowed; connect to these very addresses.
 
-    Raises UnresolvedError, and ForbiddenAddressError when a single one is not allowed: which one a
-    connection would take is a matter of luck.
+    Raises UnresolvedError, and ForbiddenAddressError when even one is not allowed, since a
+    connection might pick any of them.
     """
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""One attempt to send one message to a webhook: to a checked address, within a bounded time."""
+"""One attempt to send a message to a webhook: to a checked address, in bounded time."""
 
 import asyncio
 import logging
@@ -20,35 +20,35 @@ from fleetmeter.notifications.webhooks.addresses import (
 from fleetmeter.notifications.webhooks.signing import headers
 
 TOTAL_S = 15.0
-"""Longest that an attempt takes, seconds."""
+"""Maximum duration of an attempt, seconds."""
 
 _CONNECT_S = 5.0
 _MANNERS_S = 1.0
-"""How long the body of an answer is read: to close before can look like a fault to the receiver."""
+"""How long to read the body of an answer: closing earlier can look like a fault; seconds."""
 
 _MANNERS_BYTES = 4096
 _LONGEST_RETRY_AFTER_S = 3600
 
 _LOG_NOTHING = ("httpx", "httpcore")
-"""They log whole URLs, and some of those are secrets."""
+"""Loggers that show whole URLs, some of which are secrets."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of an attempt; an error is one line that can be shown."""
+    """The result of an attempt; its error is one line that can be shown."""
 
     status: int | None = None
     error: str | None = None
     retry_after_s: float = 0.0
-    """What the receiver asks for, at least."""
+    """Minimum pause that the receiver asks for."""
 
     @property
     def gone(self) -> bool:
-        """It says that it wants no more messages."""
+        """Whether the receiver wants no more messages."""
         return self.status == HTTPStatus.GONE
 
 
 class Sender:
-    """Sends messages; no proxy, no redirect, certificates are verified."""
+    """Sends messages without proxies or redirects, and verifies certificates."""
 
     def __init__(self, networks: Networks, total_s: float = TOTAL_S) -> None:
         for name in _LOG_NOTHING:
@@ -74,7 +74,7 @@ class Sender:
         await self._client.aclose()
 
     async def send(self, url: str, secret: str, message_id: str, body: bytes) -> Outcome:
-        """Send a message, signed. Never raises for what the receiver or the network does."""
+        """Sign and send a message. Never raises for what the receiver or the network does."""
         signed = headers(secret, message_id, int(time()), body)
         try:
             async with asyncio.timeout(self._total_s):
@@ -99,7 +99,7 @@ class Sender:
     async def _send_to(
         self, address: Address, url: httpx.URL, signed: dict[str, str], body: bytes
     ) -> Outcome:
-        """To the very address that was checked; the name is for TLS and for the Host header."""
+        """Send to the address that was checked; the name is for TLS and the Host header."""
         async with self._client.stream(
             "POST",
             url.copy_with(host=str(address)),
@@ -133,12 +133,12 @@ def _outcome(answer: httpx.Response) -> Outcome:
 
 
 def _phrase(status: int) -> str:
-    """Ours: what the receiver says is not shown, or it could be used to look into networks."""
+    """Return our own phrase: showing the receiver's could be used to probe networks."""
     return f" {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else ""
 
 
 def _said(error: BaseException) -> str:
-    """The cause in one line, without anything that the receiver said."""
+    """Return the cause in one line, without anything that the receiver said."""
     if isinstance(error, httpx.ConnectError):
         return f"no connection: {str(error) or 'refused'}".splitlines()[0][:200]
     if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | OSError):
@@ -147,7 +147,7 @@ def _said(error: BaseException) -> str:
 
 
 def _trusted() -> ssl.SSLContext:
-    """Certificates of Mozilla's list, and of the system (SSL_CERT_FILE)."""
+    """Trust Mozilla's certificates and the system's (SSL_CERT_FILE)."""
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     return context

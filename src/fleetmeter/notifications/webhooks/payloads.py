@@ -1,4 +1,4 @@
-"""What webhooks are sent: our own JSON, or what Prometheus' Alertmanager sends to its receivers."""
+"""Bodies of webhooks: our own JSON, or the format of Prometheus' Alertmanager."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,7 +13,7 @@ _FIRING_ENDS = "0001-01-01T00:00:00Z"
 """How Alertmanager says that an alert has not ended."""
 
 _NOTHING_CHANGES = "acknowledged"
-"""Alertmanager knows no such event: the alert fires on."""
+"""Event that Alertmanager does not know: the alert keeps firing."""
 
 _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class _Alert(msgspec.Struct, rename="camel", kw_only=True):
-    """Of an anomaly, what an alert says."""
+    """The part of an anomaly that an alert shows."""
 
     id: int
     kind: str
@@ -39,7 +39,7 @@ class _Alert(msgspec.Struct, rename="camel", kw_only=True):
 
 
 def payload(format_: Format, message_id: str, event: AnomalyEvent, public_url: str) -> bytes | None:
-    """The body that tells of an event; None when this format has nothing to tell of it."""
+    """Return the body for an event, or None when this format does not report it."""
     if format_ == "alertmanager":
         if event.event == _NOTHING_CHANGES:
             return None
@@ -55,7 +55,7 @@ def payload(format_: Format, message_id: str, event: AnomalyEvent, public_url: s
 
 
 def test_payload(format_: Format, message_id: str, now: datetime, public_url: str) -> bytes:
-    """A body that tells of nothing, to see whether it arrives."""
+    """Return the body of a test message."""
     summary = "A test of this webhook; nothing is wrong."
     if format_ == "alertmanager":
         labels = {"alertname": "FleetMeterTest", "severity": "info"}
@@ -67,8 +67,8 @@ def test_payload(format_: Format, message_id: str, now: datetime, public_url: st
 
 def _alertmanager(event: AnomalyEvent, public_url: str) -> bytes:
     alert = msgspec.json.decode(event.anomaly, type=_Alert)
-    # what tells one alert from another stays the same from its begin to its end: a cause, which
-    # may become clearer, is none of it
+    # labels identify an alert, so they stay the same from start to end: the cause, which may become
+    # clearer, is not one of them
     labels = {
         "alertname": alert.kind,
         "device_kind": alert.device_kind,
@@ -108,7 +108,7 @@ def _message(
     public_url: str,
     generator_url: str = "",
 ) -> dict[str, Any]:
-    """Version 4 of https://prometheus.io/docs/alerting/latest/configuration/#webhook_config."""
+    """Return version 4 of prometheus.io/docs/alerting/latest/configuration/#webhook_config."""
     labels = group_labels | more_labels
     # quotes and backslashes are escaped there as they are in JSON
     group = ", ".join(
@@ -139,7 +139,7 @@ def _message(
 
 
 def fingerprint(labels: dict[str, str]) -> str:
-    """Prometheus' fingerprint of a label set: FNV-1a, 64 bits, of names and values in order."""
+    """Return Prometheus' fingerprint of a label set: 64-bit FNV-1a of sorted names and values."""
     sum_ = _FNV_OFFSET
     for name, value in sorted(labels.items()):
         for byte in (*name.encode(), 255, *value.encode(), 255):

@@ -1,4 +1,4 @@
-"""Who is told: webhooks added, listed, tried and removed, as the command line does it."""
+"""The registered webhooks: added, listed, tested and removed by the command line."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,18 +17,18 @@ from fleetmeter.notifications.webhooks.signing import new_secret
 from fleetmeter.settings import Settings
 
 MOST = 100
-"""Webhooks of a database."""
+"""Maximum number of webhooks in a database."""
 
 
 class Added(msgspec.Struct):
-    """A new webhook; its secret is shown this once."""
+    """A new webhook; its secret is shown only once."""
 
     id: int
     secret: str
 
 
 class Listed(msgspec.Struct, kw_only=True):
-    """A webhook as it is shown: without its secret."""
+    """A webhook as it is listed, without its secret."""
 
     id: int
     url: str
@@ -42,17 +42,17 @@ class Listed(msgspec.Struct, kw_only=True):
     last_error: str | None
     disabled_at: datetime | None
     waiting: int
-    """Events that it has not been told; counted to 10,000."""
+    """Events not yet delivered to it; counted up to 10,000."""
 
     @property
     def shown_url(self) -> str:
-        """Without its query, which may be a secret."""
+        """The URL without its query, which may be a secret."""
         parts = urlsplit(self.url)
         return parts._replace(query="…" if parts.query else "").geturl()
 
     @property
     def state(self) -> str:
-        """In a few words."""
+        """Its state in a few words."""
         if self.disabled_at:
             return f"disabled since {_time(self.disabled_at)}"
         if self.failures:
@@ -64,9 +64,9 @@ class Listed(msgspec.Struct, kw_only=True):
 async def add(
     url: str, settings: Settings, target: str, kinds: Sequence[str], format_: Format
 ) -> Added:
-    """Tell `target` what happens from now on, of some kinds or (none given) of all.
+    """Add a webhook for what happens from now on, for some kinds or (none given) for all.
 
-    Raises FleetMeterError when it may not be sent to, or is there already.
+    Raises FleetMeterError when its address is not allowed or it exists already.
     """
     parts = urlsplit(check_url(target))
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -88,13 +88,13 @@ async def add(
 
 
 async def all_webhooks(url: str) -> list[Listed]:
-    """All of them, oldest first."""
+    """Return all webhooks, oldest first."""
     async with connected(url) as connection:
         return [Listed(**row) async for row in queries.webhooks(connection)]
 
 
 async def remove(url: str, which: str) -> None:
-    """Forget the webhook of an id or a URL. Raises FleetMeterError when there is none."""
+    """Delete the webhook of an id or a URL. Raises FleetMeterError when there is none."""
     webhook_id = int(which) if which.isdecimal() and len(which) < 19 else None
     async with connected(url) as connection:
         removed = await queries.remove_webhook(connection, webhook_id=webhook_id, url=which)
@@ -103,7 +103,7 @@ async def remove(url: str, which: str) -> None:
 
 
 async def enable(url: str, webhook_id: int, from_now: bool) -> None:
-    """Tell a webhook again, or at once. Raises FleetMeterError when there is none."""
+    """Enable a disabled webhook, or retry a failing one now. Raises FleetMeterError."""
     async with connected(url) as connection:
         enabled = await queries.enable_webhook(connection, webhook_id=webhook_id, from_now=from_now)
     if enabled is None:

@@ -10,12 +10,12 @@ _SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A random secret, `whsec_` and 32 bytes in base64: what receivers verify signatures with."""
+    """Return a random secret for receivers to verify signatures: `whsec_`, 32 bytes in base64."""
     return _PREFIX + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """What a message is sent with; `timestamp` is the attempt's, seconds since 1970.
+    """Return the headers of a message; `timestamp` is the attempt's, seconds since 1970.
 
     The signature is `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64.
     """

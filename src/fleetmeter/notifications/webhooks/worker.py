@@ -1,8 +1,8 @@
-"""Delivery of webhooks: each by itself, its events in order, at least once, by one process.
+"""Delivery of webhooks: events in order and at least once, each webhook by one process at a time.
 
-Which process, the database says: whoever has something to send claims the webhook for a while (a
-lease in its row), and moves the claim with every event that is taken. No connection is held while
-a receiver thinks, and what a process leaves behind that dies is claimed by the next one.
+A process claims a webhook in the database for a while (a lease in its row) and extends the claim
+with every delivered event. It holds no connection while a receiver thinks; when it dies, the claim
+runs out and another process takes over.
 """
 
 import asyncio
@@ -27,40 +27,40 @@ from fleetmeter.notifications.webhooks.payloads import Format, payload
 from fleetmeter.settings import Settings
 
 _INTERVAL_S = 1.0
-"""How often is looked for what has to be sent, seconds."""
+"""How often to look for events to send, seconds."""
 
 _AT_ONCE = 8
-"""Webhooks that are told at the same time, by each process."""
+"""Webhooks that each process serves at the same time."""
 
 _PAGE = 50
-"""Events that are read at a time."""
+"""Events read at a time."""
 
 _log = structlog.get_logger()
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things take."""
+    """Durations of the delivery."""
 
     first_backoff_s: float = 1.0
-    """After the first failure; it doubles with each further one."""
+    """Pause after the first failure; it doubles with each further one."""
 
     longest_backoff_s: float = 3600.0
     lease_s: float = 4 * TOTAL_S
-    """How long a webhook is claimed for: longer than an attempt takes."""
+    """Duration of a claim: longer than an attempt takes."""
 
     turn_s: float = TOTAL_S
-    """After this long another webhook has its turn: slow ones must not hold up the others."""
+    """Duration of a webhook's turn: slow ones must not hold up the others."""
 
     interval_s: float = _INTERVAL_S
 
     def backoff(self, failures: int) -> timedelta:
-        """After so many failures in a row; up to a half less, so that no two come together."""
+        """Return the pause after failures in a row, shortened at random by up to half."""
         full_s = min(self.first_backoff_s * 2.0 ** min(failures - 1, 50), self.longest_backoff_s)
         return timedelta(seconds=full_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
 
 class _Webhook(msgspec.Struct):
-    """A claimed webhook; the last event and the claim move on."""
+    """A claimed webhook; its last event and claim move on with each delivery."""
 
     id: int
     url: str
@@ -73,13 +73,13 @@ class _Webhook(msgspec.Struct):
 
     @property
     def place(self) -> str:
-        """What may be logged of its URL: paths and queries may be secrets."""
+        """The part of its URL that may be logged: paths and queries may be secrets."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 
 
 class Delivery:
-    """Sends what happened to anomalies to the webhooks of a database."""
+    """Sends events of anomalies to the webhooks of a database."""
 
     def __init__(
         self, database: Database, sender: Sender, settings: Settings, pace: Pace | None = None
@@ -102,7 +102,7 @@ class Delivery:
             await stopped(list(self._delivering))
 
     async def _claim_all(self) -> None:
-        """Begin to tell every webhook whose time has come."""
+        """Start to deliver to every webhook that is due."""
         while True:
             await self._slots.acquire()
             claimed = None
@@ -139,11 +139,11 @@ class Delivery:
             except DatabaseUnavailableError:
                 raise
             except Exception:
-                _log.error("a webhook cannot be told", webhook=webhook.id, exc_info=True)
+                _log.error("a webhook cannot be served", webhook=webhook.id, exc_info=True)
                 await self._failed(webhook, Outcome(error="an error inside FleetMeter"))
 
     async def _deliver_page(self, webhook: _Webhook) -> bool:
-        """Whether it took the next events, as many as its turn had time for, and is still ours."""
+        """Deliver the next events of its turn; return whether it took them and is still ours."""
         async with self._database.connection() as connection:
             events = await events_after(connection, webhook.last_event_id, _PAGE)
         until = monotonic() + self._pace.turn_s
@@ -157,7 +157,7 @@ class Delivery:
         return True
 
     async def _deliver_one(self, webhook: _Webhook, event: Numbered) -> bool:
-        """Whether it took the event, and is still ours."""
+        """Deliver an event; return whether the webhook took it and is still ours."""
         message_id = f"{self._installation}-{event.id}"
         body = payload(webhook.format, message_id, event.event, self._public_url)
         if body is None:
@@ -196,7 +196,7 @@ class Delivery:
             )
         if disable:
             _log.error(
-                "a webhook is disabled; fleetmeter webhook enable ID tells it again",
+                "a webhook is disabled; fleetmeter webhook enable ID enables it again",
                 webhook=webhook.id,
                 of=webhook.place,
                 failures=failures,
@@ -224,7 +224,7 @@ class Delivery:
 
 @asynccontextmanager
 async def delivering(database: Database, settings: Settings) -> AsyncIterator[None]:
-    """Tell webhooks for the length of the block."""
+    """Deliver to webhooks for the length of the block."""
     sender = Sender(settings.webhook_networks)
     try:
         async with running(Delivery(database, sender, settings).run()):
