@@ -85,7 +85,7 @@ def test_a_dry_run_works_without_a_mapping_too(tmp_path: Path) -> None:
     done = fleetmeter("--dry-run", path)
     assert (done.exit_code, json.loads(done.stdout)["voltage"]) == (0, 1)
     path.write_text("[{}")
-    assert "no JSON array" in fleetmeter("--dry-run", path).stderr
+    assert "not a JSON array" in fleetmeter("--dry-run", path).stderr
 
 
 def test_a_guess_is_a_mapping_that_can_be_used(tmp_path: Path) -> None:

@@ -447,7 +447,7 @@ def test_a_column_of_another_type_is_an_error_of_the_file(change: Any, said: str
 
 
 def test_what_is_no_parquet_is_told_so() -> None:
-    with pytest.raises(SourceError, match="this is no Parquet file"):
+    with pytest.raises(SourceError, match="this is not a Parquet file"):
         Read(b"PAR1 or not", "parquet")
     columns = vehicle_columns([TIME])
     del columns["timestamp"]

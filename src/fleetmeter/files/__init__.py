@@ -1,1 +1,1 @@
-"""Readings in and out as files."""
+"""Imports and exports of readings as files."""

@@ -161,7 +161,7 @@ def test_a_wide_file_has_a_device_in_each_column() -> None:
         if isinstance(each, Telemetry)
     ]
     assert found == [("MTR-Hall", 1.5, None), ("MTR-7", 2.5, 0.9), ("MTR-7", 3, None)]
-    assert read.errors == {3: "Yard [kWh] is x, which is no number"}
+    assert read.errors == {3: "Yard [kWh] is x, which is not a number"}
 
 
 def test_every_other_column_may_be_a_device() -> None:
@@ -305,7 +305,7 @@ def test_the_mappings_of_the_documentation_can_be_used() -> None:
 def test_a_mapping_file_that_is_no_toml_is_told(tmp_path: Path) -> None:
     path = tmp_path / "map.toml"
     path.write_text("time = {")
-    with pytest.raises(MappingError, match=r"map\.toml is no TOML"):
+    with pytest.raises(MappingError, match=r"map\.toml is not TOML"):
         asked(path)
     with pytest.raises(MappingError, match="cannot be read"):
         asked(tmp_path / "none.toml")

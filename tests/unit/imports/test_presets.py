@@ -199,8 +199,8 @@ def test_energy_in_both_directions_stands_in_two_fields() -> None:
         (("<uom>72", "<uom>169"), r"in Wh \(uom 72\); there is uom 169"),
         (("<accumulationBehaviour>4", "<accumulationBehaviour>3"), "there is a register"),
         (("<feed", '<!DOCTYPE feed [<!ENTITY a "b">]><feed'), "declares entities or a DTD"),
-        (("</feed>", ""), "no Green Button XML"),
-        (("<entry>", "<item>"), "no Green Button XML"),
+        (("</feed>", ""), "not Green Button XML"),
+        (("<entry>", "<item>"), "not Green Button XML"),
     ],
 )
 def test_a_feed_without_electricity_is_told(change: tuple[str, str], said: str) -> None:

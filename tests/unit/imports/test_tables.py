@@ -132,7 +132,7 @@ def test_the_header_may_be_said_to_be_a_line() -> None:
         ("09.02.2026;M;1\0", "NUL"),
         ("09.02.2026;M;1;2;3", "5 fields, the header has 3"),
         ("Summe", "ignore ="),
-        ("09.02.2026;M;eins", "Energie is eins, which is no number"),
+        ("09.02.2026;M;eins", "Energie is eins, which is not a number"),
         (";M;1", "Tag, which is the time, is empty"),
     ],
 )
@@ -224,8 +224,8 @@ def test_lines_of_objects_are_rows() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("", "no JSON document"),
-        ("[" * 100_000, "no JSON document"),
+        ("", "not a JSON document"),
+        ("[" * 100_000, "not a JSON document"),
         ('{"a": [1], "b": [2]}', "several arrays, a, b; say which one with records"),
         ("[{}]", "the columns found are"),
     ],
@@ -298,8 +298,8 @@ def test_a_workbook_has_dates_and_times_of_day_apart() -> None:
 @pytest.mark.parametrize(
     ("body", "more", "said"),
     [
-        (b"Tag;Energie\n", "", "no Excel workbook"),
-        (b"PK\x03\x04" + b"\0" * 100, "", "no Excel workbook"),
+        (b"Tag;Energie\n", "", "not an Excel workbook"),
+        (b"PK\x03\x04" + b"\0" * 100, "", "not an Excel workbook"),
         (workbook(["Tag"]), "", "the columns found are"),
         (workbook(["Tag"]), "sheet = 2", "needs the columns Zähler, Energie"),
         (workbook(["Tag", *range(2000)]), "sheet = 2", "more than 1000 columns"),

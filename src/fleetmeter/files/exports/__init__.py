@@ -1,1 +1,1 @@
-"""History out of the database, as CSV or Parquet."""
+"""Exports history as CSV or Parquet."""

@@ -1,7 +1,7 @@
-"""Readings out: as CSV that PostgreSQL writes, or as Parquet that is made from it block by block.
+"""Encodes history as CSV, which PostgreSQL writes, or as Parquet made from it block by block.
 
-History is read a page at a time and held nowhere. A page is read at the speed of the database and
-sent at that of the client: a slow client keeps a connection, but no lock on a chunk.
+History is read a page at a time and never held as a whole. A page is read at the speed of the
+database and sent at that of the client: a slow client keeps a connection, but no lock on a chunk.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from fleetmeter.readings.model import MICROSECOND
 Format = Literal["csv", "parquet"]
 
 BLOCK_BYTES = 256 * 1024
-"""What is handed out at once, about."""
+"""Approximate size of a block."""
 
 PAGE = 50_000
-"""Readings that are asked for at once: about 3 MB of CSV."""
+"""Readings per query: about 3 MB of CSV."""
 
 _HEADER = ",".join(EXPORTED).encode() + b"\n"
 
 _NEWEST_DEVICE = (1 << 31) - 1
-"""Above the number of any device."""
+"""A number above that of any device."""
 
 
 _Key = tuple[int, datetime]
@@ -41,11 +41,11 @@ _Key = tuple[int, datetime]
 
 
 class ExportsBusyError(FleetMeterError):
-    """As many exports run as may."""
+    """The maximum number of exports is running."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which readings: start ≤ t < end, of all devices, of one vehicle or of one meter."""
+    """The readings to export: start ≤ t < end, of all devices, one vehicle or one meter."""
 
     start: datetime
     end: datetime
@@ -54,28 +54,29 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def device(self) -> tuple[KindName, str] | None:
-        """The only device that it is about, by kind and id."""
+        """The only device, by kind and id; None for all."""
         if self.vehicle_id is not None:
             return "vehicle", self.vehicle_id
         return None if self.meter_id is None else ("meter", self.meter_id)
 
 
 class Export:
-    """One export. Take its blocks once; close their generator to stop before the end."""
+    """One export. Iterate over its blocks once; close the generator to stop early."""
 
     def __init__(self, database: Database, selection: Selection, format_: Format) -> None:
         self.readings = 0
-        """How many the database has given so far."""
+        """Number of readings read so far."""
         self._database = database
         self._selection = selection
         self._format = format_
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """The file, in blocks of about BLOCK_BYTES.
+        """Yield the file in blocks of about BLOCK_BYTES.
 
-        In parts, as export_parts has them, and within a part device after device, in the order in
-        which they became known, each by time. Before the first block, raises ExportsBusyError,
-        UnknownDeviceError, ParquetMissingError; at any time, DatabaseUnavailableError.
+        Readings come in the parts of export_parts; within a part, device by device in the order
+        in which they became known, each sorted by time. Raises ExportsBusyError,
+        UnknownDeviceError and ParquetMissingError before the first block, and at any time
+        DatabaseUnavailableError.
         """
         if self._format == "csv":
             async with aclosing(self._pages()) as pages:
@@ -95,9 +96,9 @@ class Export:
                 yield block
 
     async def _pages(self) -> AsyncGenerator[bytes, None]:
-        """Whole lines of CSV, of about PAGE readings at most."""
+        """Yield whole lines of CSV, about PAGE readings at a time."""
         if self._database.exports.locked():
-            raise ExportsBusyError("as many exports run as may at the same time")
+            raise ExportsBusyError("the maximum number of exports is already running")
         # a session, because what begin_export sets must not stay
         async with self._database.exports, self._database.session() as connection:
             first, last = await self._devices(connection)
@@ -119,7 +120,7 @@ class Export:
     async def _page(
         self, connection: Connection, start: datetime, end: datetime, after: _Key, last: int
     ) -> tuple[bytes, _Key | None]:
-        """The page behind a key of a part, and the key that it ends with; None: it is the last."""
+        """Return the page after a key of a part, and its last key, None for the last page."""
         end_of_page = await connection.fetchrow(
             queries.export_page_end.sql,
             *(start, end, after[0], last, after[1], PAGE),
@@ -138,7 +139,7 @@ class Export:
         return page.getvalue(), key
 
     async def _devices(self, connection: Connection) -> tuple[int, int]:
-        """The first and the last number of the devices that may be in it."""
+        """Return the lowest and highest number of the devices to export."""
         if (device := self._selection.device) is None:
             return 0, _NEWEST_DEVICE
         kind, device_id = device

@@ -1,4 +1,4 @@
-"""Parquet from the lines of an exported CSV; pyarrow, which makes it, is an optional extra."""
+"""Makes Parquet from exported CSV lines; it needs pyarrow, an optional extra."""
 
 import io
 from typing import Any
@@ -8,11 +8,11 @@ from fleetmeter.files.columns import EXPORTED
 from fleetmeter.readings.telemetry import TEXTS, TIMES
 
 ROW_GROUP_READINGS = 131_072
-"""A row group is written when it has so many, or a block of lines more: all that is held."""
+"""Readings per row group, or a block of lines more; no more are held in memory."""
 
 
 class ParquetMissingError(FleetMeterError):
-    """Parquet was asked for, and pyarrow is not installed."""
+    """Parquet was requested, but pyarrow is not installed."""
 
 
 def require_parquet() -> None:
@@ -27,7 +27,7 @@ def require_parquet() -> None:
 
 
 class ParquetMaker:
-    """Takes lines, gives the bytes of the file as far as they are made. Slow: for a thread."""
+    """Turns lines into the bytes of a Parquet file. Slow: run it in a thread."""
 
     def __init__(self) -> None:
         import pyarrow
@@ -49,7 +49,7 @@ class ParquetMaker:
         self._readings = 0
 
     def feed(self, lines: bytes) -> bytes:
-        """Take whole lines of CSV."""
+        """Take whole lines of CSV; return the bytes that are ready."""
         table = self._csv.read_csv(
             self._pyarrow.BufferReader(lines),
             read_options=self._read,
@@ -62,7 +62,7 @@ class ParquetMaker:
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """The end of the file."""
+        """Return the end of the file."""
         if self._tables:
             self._write_row_group()
         self._writer.close()
@@ -77,7 +77,7 @@ class ParquetMaker:
 
 
 def _schema(pa: Any) -> Any:
-    """The columns of an export, by type."""
+    """Return the types of an export's columns."""
     text, number = pa.dictionary(pa.int32(), pa.string()), pa.float64()
     types = dict.fromkeys((*TEXTS, "assignedMeterId"), text)
     types |= dict.fromkeys((*TIMES, "sentTimestamp"), pa.timestamp("us", "UTC")) | {
@@ -87,7 +87,7 @@ def _schema(pa: Any) -> Any:
 
 
 class _Sink(io.RawIOBase):
-    """What a file is written to that is taken away as it grows."""
+    """A file whose bytes are taken away as it grows."""
 
     def __init__(self) -> None:
         super().__init__()

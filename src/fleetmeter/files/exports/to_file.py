@@ -1,4 +1,4 @@
-"""An export into a file or a pipe, as `fleetmeter export` runs it."""
+"""Exports into a file or a pipe, as `fleetmeter export` does."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from fleetmeter.settings import Settings
 
 
 def check(selection: Selection, format_: Format, path: Path | None) -> None:
-    """What can be known before a database is asked. Raises click.UsageError."""
+    """Check what needs no database. Raises click.UsageError."""
     if selection.start >= selection.end:
         raise click.UsageError("--from must be before --to")
     if selection.vehicle_id is not None and selection.meter_id is not None:
@@ -33,7 +33,7 @@ def check(selection: Selection, format_: Format, path: Path | None) -> None:
 def export_to(
     path: Path | None, url: str, settings: Settings, selection: Selection, format_: Format
 ) -> None:
-    """Write the readings to `path`, where a file is only when it is whole, or to standard output.
+    """Write the readings to `path`, which exists only once complete, or to standard output.
 
     Raises FleetMeterError.
     """
@@ -46,7 +46,7 @@ def export_to(
 
 @contextmanager
 def destination(path: Path | None) -> Iterator[BinaryIO]:
-    """What to write to. Raises FleetMeterError, and BrokenPipeError when nobody reads any more."""
+    """Open the destination. Raises FleetMeterError, and BrokenPipeError when the reader is gone."""
     try:
         if path is None:  # not sys.stdout, which would keep what a full disk did not take
             with open(sys.stdout.fileno(), "wb", closefd=False) as file:
@@ -66,7 +66,7 @@ def destination(path: Path | None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name at the end, and goes away when it does not come to that."""
+    """Open a file that gets its name at the end, and is deleted when it is not completed."""
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("xb") as file:
@@ -81,17 +81,17 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 async def _write(
     output: BinaryIO, url: str, settings: Settings, selection: Selection, format_: Format
 ) -> tuple[int, int]:
-    """How many readings and bytes were written."""
+    """Write the export; return how many readings and bytes were written."""
     database = await connect(url, settings)
     try:
         export = Export(database, selection, format_)
         size = 0
-        with _progress() as tell:
+        with _progress() as show:
             async with aclosing(export.blocks()) as blocks:
                 async for block in blocks:
                     output.write(block)
                     size += len(block)
-                    tell(export.readings, size)
+                    show(export.readings, size)
     except NotMigratedError as error:
         raise FleetMeterError(
             f"the database is not migrated ({error}); run: fleetmeter migrate"
@@ -103,7 +103,7 @@ async def _write(
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """Yields what tells how far it is, on a terminal."""
+    """Yield a function that shows the progress on a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _readings, _size: None
@@ -111,8 +111,8 @@ def _progress() -> Iterator[Any]:
     began = monotonic()
     with console.status("asking the database") as status:
 
-        def tell(readings: int, size: int) -> None:
+        def show(readings: int, size: int) -> None:
             rate = readings / max(monotonic() - began, 1e-3)
             status.update(f"{readings:,} readings, {size / 1e6:,.1f} MB, {rate:,.0f} readings/s")
 
-        yield tell
+        yield show

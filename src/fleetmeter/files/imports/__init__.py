@@ -1,1 +1,1 @@
-"""Files of readings, in many layouts, into the database."""
+"""Imports files of readings, in many layouts."""

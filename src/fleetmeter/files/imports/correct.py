@@ -1,4 +1,4 @@
-"""`fleetmeter import --correct`: what a file has replaces what is stored with the same key."""
+"""`fleetmeter import --correct`: values of a file replace what is stored."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -17,10 +17,10 @@ from fleetmeter.readings.validate import Invalid
 
 
 class Store(Protocol):
-    """Where the readings of a file go."""
+    """Stores the readings of a file."""
 
     async def store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:
-        """Wait until a block is committed; what became of its items."""
+        """Store a block; return the outcome once it is committed."""
         ...
 
 
@@ -32,13 +32,13 @@ class Corrections(NamedTuple):
 
 
 class CorrectedOutcome(IngestOutcome):
-    """What became of a block whose rows may have replaced stored readings."""
+    """The outcome of a block whose rows may have replaced stored readings."""
 
     corrected: int = 0
 
 
 class CorrectingStore:
-    """Stores readings by a door, and corrects those that are stored with other values."""
+    """Stores readings through the door, and corrects those stored with other values."""
 
     def __init__(self, door: Door, database: Database, corrections: Corrections) -> None:
         self._door = door
@@ -58,7 +58,7 @@ class CorrectingStore:
         return outcome
 
     async def _correct(self, outcome: CorrectedOutcome, index: int, item: Telemetry) -> None:
-        """Replace what is stored by one reading, and count it. Absent values stay."""
+        """Correct one stored reading and count it. Absent values stay."""
         given = {k: v for k, v in msgspec.structs.asdict(item).items() if v is not None}
         kind = next(kind for kind in KINDS if attribute(kind.id_field) in given)
         device_id, time = given.pop(attribute(kind.id_field)), given.pop("timestamp")

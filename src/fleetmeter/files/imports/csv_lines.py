@@ -1,4 +1,4 @@
-"""CSV lines as readings: a block at once when all is well, line by line when something is not.
+"""Turns CSV lines into readings: a whole block if possible, line by line if a line is unusual.
 
 Each physical line is a record, because no value has a line break: a quote that is not closed costs
 its own line, never the rest of the file.
@@ -29,15 +29,15 @@ from fleetmeter.readings.validate import Invalid
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 _UNUSUAL = (b"\\", b"\0", BYTE_ORDER_MARK)
-"""What makes a block be read line by line."""
+"""Matches blocks that have to be read line by line."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 _NOT_AS_JSON = re.compile(r"\+[0-9]*\.?[0-9]+|-?(\.[0-9]+|0[0-9]+(\.[0-9]*)?|[0-9]+\.)")
-"""Numbers to other programs: +5, .5, 05, 5."""
+"""Numbers that other programs write: +5, .5, 05, 5."""
 
 _is_cell = re.compile(r'"[^"]*+"|[^"]*+').fullmatch
-"""Whether the quotes of a cell can be taken away without a look at its neighbours."""
+"""Returns whether a cell's quotes can be removed without looking at its neighbours."""
 
 _numbers = msgspec.json.Decoder(list[float | None])
 _number = msgspec.json.Decoder(float | None)
@@ -53,7 +53,7 @@ class CsvLines:
     """Turns the lines under one header into readings."""
 
     def __init__(self, header: bytes, number: int = 1) -> None:
-        """`number`: the line that the header is in. Raises SourceError."""
+        """Read the header, which is line `number`. Raises SourceError."""
         if b"\r" in header and b"\0" not in header:
             raise SourceError(
                 f"line {number}: the lines end with CR alone; save the file with LF or CRLF line "
@@ -75,10 +75,10 @@ class CsvLines:
         self._width = len(names)
         self._columns = tuple(names.index(name) if name in names else None for name in FIELDS)
         self.ignored: Sequence[str] = ignored(names)
-        """Columns that mean nothing here."""
+        """Columns without a meaning here."""
 
     def block(self, lines: Sequence[bytes]) -> list[Telemetry] | None:
-        """All lines at once; None when one of them needs a closer look."""
+        """Decode all lines at once; return None when one of them needs a closer look."""
         separator = self._separator.encode()
         block = (separator + b"\n" + separator).join(lines)
         if any(unusual in block for unusual in _UNUSUAL) or max(map(len, lines)) > MAX_LINE:
@@ -109,7 +109,7 @@ class CsvLines:
         return [*map(Telemetry, *columns)]
 
     def reading(self, line: bytes) -> Telemetry:
-        """One line. Raises Invalid."""
+        """Decode one line. Raises Invalid."""
         text = text_of(line)
         if text == self._header:
             raise Invalid("malformed", "the line is the header again; remove it")
@@ -154,7 +154,7 @@ def _names(header: str, separator: str) -> list[str]:
 
 
 def _check_columns(names: list[str]) -> None:
-    """Raises SourceError unless a reading of at least one kind can be told from them."""
+    """Raise SourceError unless the columns make readings of at least one kind."""
     known = set(names) & set(FIELDS)
     missing = missing_columns(known)
     if missing and (wrong := misspelled(names)):
@@ -167,7 +167,7 @@ def _check_columns(names: list[str]) -> None:
 
 
 def _is_padded(block: bytes, separator: bytes) -> bool:
-    """Whether there are spaces around a cell."""
+    """Return whether there are spaces around a cell."""
     return (
         block.startswith(b" ")
         or block.endswith(b" ")
@@ -177,7 +177,7 @@ def _is_padded(block: bytes, separator: bytes) -> bool:
 
 
 def _unquoted(cells: list[bytes]) -> list[bytes]:
-    """A column of which all cells are in quotes, or none. Raises DecodeError.
+    """Remove the quotes of a column in which all cells have them, or none. Raises DecodeError.
 
     A string of JSON has no line break, so none goes on in the next cell; and as many strings as
     cells are one each.
@@ -191,7 +191,7 @@ def _unquoted(cells: list[bytes]) -> list[bytes]:
 
 
 def _column(name: str, cells: list[bytes]) -> Iterable[Any]:
-    """A column as JSON takes it, all of it strictly. Raises DecodeError."""
+    """Decode a column strictly, as JSON. Raises DecodeError."""
     if name in TEXTS:
         strings = _strings.decode(b'["' + b'","'.join(cells) + b'"]')
         return [string or None for string in strings] if b"" in cells else strings
@@ -206,13 +206,13 @@ def _column(name: str, cells: list[bytes]) -> Iterable[Any]:
 
 
 def decoded_times(cells: Sequence[bytes]) -> list[datetime | None]:
-    """RFC 3339 times, empty ones absent; they have no quotes. Raises DecodeError."""
+    """Decode RFC 3339 times without quotes; empty ones are absent. Raises DecodeError."""
     block = b'["' + b'","'.join(cells) + b'"]'
     return _times.decode(block.replace(b'""', b"null") if b"" in cells else block)
 
 
 def _value(name: str, cell: str) -> Any:
-    """One cell. Raises Invalid."""
+    """Decode one cell. Raises Invalid."""
     if not cell:
         return None
     if name in TEXTS:
@@ -235,7 +235,7 @@ def _value(name: str, cell: str) -> Any:
 
 
 def invalid_timestamp(name: str = TIMESTAMP) -> Invalid:
-    """In the words of the API."""
+    """Return the error that the API gives for such a time."""
     return Invalid(
         "invalid_timestamp",
         f"{name} must be an RFC 3339 time such as 2026-02-09T10:00:00Z",

@@ -1,4 +1,4 @@
-"""The rules over the time of imported files, however long ago it was."""
+"""Evaluates the rules over the time of imported files, however long ago it was."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from fleetmeter.readings.telemetry import Telemetry, attribute
 from fleetmeter.settings import Settings
 
 _PAUSE_S = 0.5
-"""Between looks at whether rollups have followed, or the lock is free, seconds."""
+"""How often to check whether rollups have followed or the lock is free, seconds."""
 
 _IDS = [(kind.name, attribute(kind.id_field)) for kind in KINDS]
 
@@ -51,7 +51,7 @@ async def evaluate_files(
 
 
 def begins(each: Import, oldest: datetime) -> dict[Subject, datetime]:
-    """Return when the readings of each device of a file begin, of those that are kept."""
+    """Return the time of each device's first reading in a file within retention."""
     found: dict[Subject, datetime] = {}
     try:
         with each.path.open("rb") as file:
@@ -81,7 +81,7 @@ def _note(found: dict[Subject, datetime], item: Telemetry, oldest: datetime) -> 
 
 
 async def _settled(database: Database, stopping: Callable[[], bool]) -> None:
-    """Wait until the rollups hold what was imported."""
+    """Wait until the rollups contain what was imported."""
     while not stopping():
         with suppress(DatabaseUnavailableError):  # somebody refreshes the same at this moment
             await database.run(queries.refresh_late_hours.sql)
@@ -94,7 +94,7 @@ async def _settled(database: Database, stopping: Callable[[], bool]) -> None:
 async def _evaluated(
     database: Database, since: dict[Subject, datetime], stopping: Callable[[], bool]
 ) -> list[int] | None:
-    """Return the events of an evaluation; None: somebody else is at it."""
+    """Return the events of an evaluation, or None while another process evaluates."""
     async with database.session() as connection:
         if not await queries.begin_evaluation(connection):
             return None

@@ -1,4 +1,4 @@
-"""A JSON array of readings, or one reading, as the API takes it."""
+"""Reads a JSON array of readings, or one reading, as the API accepts it."""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -34,7 +34,7 @@ class JsonArray:
                 self._items = [msgspec.json.decode(body, type=msgspec.Raw)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             hint = "; if it has an object in each line, add --format ndjson" * (b"}\n{" in body)
-            raise SourceError(f"it is no JSON array of readings: {error}{hint}") from None
+            raise SourceError(f"this is not a JSON array of readings: {error}{hint}") from None
         self.size = len(self._items)
         keys = _keys(self._items[0]) if self._items else []
         if keys and _FIELDS.isdisjoint(keys):
@@ -43,7 +43,7 @@ class JsonArray:
             )
 
     def blocks(self, begin: Position) -> Iterator[Block]:
-        """Yield all items from there on."""
+        """Yield all items from an offset on."""
         for first in range(begin.offset, self.size, _BLOCK):
             yield self._block(first, min(first + _BLOCK, self.size))
 
@@ -63,7 +63,7 @@ _FIELDS = {field.encode_name for field in msgspec.structs.fields(Telemetry)}
 
 
 def _keys(item: msgspec.Raw) -> list[str]:
-    """Return what an object has."""
+    """Return the keys of an object."""
     try:
         return list(msgspec.json.decode(item, type=dict[str, msgspec.Raw]))
     except msgspec.DecodeError:

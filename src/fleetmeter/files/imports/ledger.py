@@ -1,7 +1,7 @@
-"""What is written beside a file that is imported: its rejected lines, and how far it has come.
+"""Files written beside an imported one: its rejected lines, and its progress.
 
-The progress is only ever about a prefix of the file of which everything is committed, so an import
-that was killed goes on from there: what is sent twice is a duplicate.
+The progress covers only a prefix of the file that is completely committed, so an import that was
+killed continues from there; readings sent twice are duplicates.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from fleetmeter.intake.door import IngestOutcome
 from fleetmeter.readings.model import Rejection
 
 _HEAD_BYTES = 64 * 1024
-"""How much of a file is looked at to know it again."""
+"""Bytes of a file that are hashed to recognize it."""
 
 
 _REJECTS = ".rejected.ndjson"
@@ -31,33 +31,33 @@ _PROGRESS = ".progress.json"
 _LOCK = ".import.lock"
 
 OWN = (_REJECTS, _PROGRESS, f"{_PROGRESS}.new", _LOCK)
-"""How the names of the files end that an import writes beside a file."""
+"""Endings of the files that an import writes beside a file."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What tells a file from what it was before."""
+    """Tells whether a file is still the same."""
 
     size: int
     mtime_ns: int
     head: str
-    """A hash over its first bytes."""
+    """A hash of its first bytes."""
 
     format: str
 
     mapping: str = ""
-    """A hash over the mapping that it is read by."""
+    """A hash of the mapping that it is read with."""
 
 
 class Counts(msgspec.Struct):
-    """What became of the lines so far."""
+    """The outcome of the lines so far."""
 
     accepted: int = 0
     duplicates: int = 0
     rejected: int = 0
     corrected: int = 0
-    """Stored readings that got the values of the file."""
+    """Stored readings corrected with the values of the file."""
     dropped: int = 0
-    """Values that were left out of readings which are stored."""
+    """Values left out of readings that were stored."""
 
 
 class _Progress(msgspec.Struct, rename="camel"):
@@ -77,7 +77,7 @@ class _Reject(msgspec.Struct, omit_defaults=True):
 
 
 def identity(file: BinaryIO, format_: str, mapping: str = "") -> Identity:
-    """Of an open file."""
+    """Return the identity of an open file."""
     file.seek(0)
     head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
     file.seek(0)
@@ -89,7 +89,7 @@ class Ledger:
     """The rejects and the progress of one file."""
 
     def __init__(self, path: Path, folder: Path | None) -> None:
-        """`folder`: where they go instead of beside the file."""
+        """Write into `folder` if given, else beside the file."""
         beside = (folder or path.parent) / path.name
         self.rejects = beside.with_name(path.name + _REJECTS)
         self._progress = beside.with_name(path.name + _PROGRESS)
@@ -98,14 +98,14 @@ class Ledger:
         self.counts = Counts()
         self.position = Position()
         self.resumed = False
-        """Whether it goes on where an earlier import was stopped."""
+        """Whether it continues an import that was stopped."""
         self._identity = Identity(0, 0, "", "csv")
         self._database = ""
         self._rejects_file: BinaryIO | None = None
         self._rejects_bytes = 0
 
     def check(self) -> None:
-        """Raises FleetMeterError when they cannot be written."""
+        """Raise FleetMeterError when the files cannot be written."""
         try:
             TemporaryFile(dir=self.rejects.parent).close()
             for path in (self.rejects, self._progress):
@@ -119,7 +119,7 @@ class Ledger:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """By one import at a time. Raises SourceError when another one has it."""
+        """Hold the ledger for one import. Raises SourceError when another import has it."""
         while True:
             with self._lock.open("ab") as file:
                 try:
@@ -137,9 +137,9 @@ class Ledger:
                 return
 
     def begin(self, identity: Identity, database: str) -> str | None:
-        """Go on where an earlier import of the same file into the same database was stopped.
+        """Continue an earlier import of this file into this database, if there was one.
 
-        Why not, when there was one but it is of no use; the file is imported from its beginning.
+        Returns why its progress is unusable, if it is; then the file is imported from the start.
         """
         self._identity = identity
         self._database = database
@@ -158,7 +158,7 @@ class Ledger:
         return None
 
     def _found(self) -> _Progress | str | None:
-        """The progress of an earlier import, or why it cannot be gone on with."""
+        """Return the progress of an earlier import, or why it cannot be continued."""
         try:
             found = msgspec.json.decode(self._progress.read_bytes(), type=_Progress)
             written = self.rejects.stat().st_size if found.rejects_bytes else 0
@@ -176,7 +176,7 @@ class Ledger:
         return found
 
     def committed(self, block: Block, outcome: IngestOutcome) -> None:
-        """Note the next block and what became of its readings."""
+        """Record the next block and the outcome of its readings."""
         counts = self.counts
         counts.accepted += outcome.accepted
         counts.duplicates += outcome.duplicates
@@ -203,7 +203,7 @@ class Ledger:
             self._rejects_bytes += self._rejects_file.write(msgspec.json.encode(reject) + b"\n")
 
     def save(self) -> None:
-        """Write the progress, so that it is whole whatever happens."""
+        """Write the progress atomically."""
         if self._rejects_file is not None:
             self._rejects_file.flush()
             os.fsync(self._rejects_file.fileno())
@@ -217,12 +217,12 @@ class Ledger:
         self._temporary.replace(self._progress)
 
     def finish(self) -> None:
-        """The whole file is committed."""
+        """Finish once the whole file is committed."""
         self.close()
         self._progress.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the files; what was not saved does not count."""
+        """Close the files; progress that was not saved is lost."""
         if self._rejects_file is not None:
             with suppress(OSError):
                 self._rejects_file.close()
@@ -230,7 +230,7 @@ class Ledger:
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file still has that name."""
+    """Return whether an open file still has a name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The physical lines of a file, a block at a time, in little memory whatever the lines are."""
+"""Reads the physical lines of a file block by block, in little memory however long they are."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -6,10 +6,10 @@ from typing import BinaryIO, NamedTuple
 from fleetmeter.readings.validate import Invalid
 
 MAX_LINE = 64 * 1024
-"""Longest line, bytes."""
+"""Maximum length of a line, bytes."""
 
 BLOCK_BYTES = 384 * 1024
-"""How much is read at a time: some five thousand readings."""
+"""Bytes read at a time: some five thousand readings."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -17,20 +17,20 @@ CUT = "; the file seems to be cut off here"
 
 
 class Lines(NamedTuple):
-    """Lines that follow each other."""
+    """Consecutive lines."""
 
     lines: list[bytes]
-    """Without their ends; one that is too long is cut after MAX_LINE + 1 bytes."""
+    """The lines without their ends; one that is too long is cut after MAX_LINE + 1 bytes."""
 
     end: int
-    """Where the next line begins, bytes."""
+    """Offset of the next line, bytes."""
 
     whole: bool
-    """Whether the last of them has a line end."""
+    """Whether the last line has a line end."""
 
 
 def read_lines(file: BinaryIO, offset: int) -> Iterator[Lines]:
-    """All lines from `offset` on, which is the beginning of one."""
+    """Yield all lines from `offset` on, where a line begins."""
     file.seek(offset)
     begun, pending = b"", 0  # the line that goes on: its first bytes, and how many there are
     while chunk := file.read(BLOCK_BYTES):
@@ -54,7 +54,7 @@ def read_lines(file: BinaryIO, offset: int) -> Iterator[Lines]:
 
 
 def text_of(line: bytes) -> str:
-    """A line as text. Raises Invalid when it is none, or has what no line of readings has."""
+    """Decode a line. Raises Invalid when it is not text, or has characters that no reading has."""
     if len(line) > MAX_LINE:
         raise Invalid("malformed", f"the line is longer than {MAX_LINE // 1024} KiB")
     if b"\0" in line:
@@ -73,7 +73,7 @@ def text_of(line: bytes) -> str:
 
 
 def shown(line: bytes) -> str:
-    """A line for people, and to be put right: whole, unless it was too long."""
+    """Return a line for people to read and correct: complete, unless it was too long."""
     if len(line) > MAX_LINE:
         line = line[:1000] + b"..."
     return line.decode(errors="backslashreplace")

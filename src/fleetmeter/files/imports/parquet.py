@@ -1,4 +1,4 @@
-"""Rows of Parquet files as readings, column by column."""
+"""Reads rows of Parquet files as readings, column by column."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -21,10 +21,10 @@ except ImportError as error:
     raise SourceError("Parquet needs pyarrow: pip install 'fleetmeter[parquet]'") from error
 
 _ROWS = 5000
-"""Rows of a block."""
+"""Rows per block."""
 
 _READ_BYTES = 1 << 20
-"""How much of a column is read at a time: a row group need not fit into memory."""
+"""Bytes of a column read at a time: a row group need not fit into memory."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHEN = pyarrow.timestamp("us", "UTC")
@@ -40,7 +40,7 @@ class ParquetRows:
                 file, buffer_size=_READ_BYTES, pre_buffer=False
             )
         except (pyarrow.ArrowException, OSError) as error:
-            raise SourceError(f"this is no Parquet file: {error}") from None
+            raise SourceError(f"this is not a Parquet file: {error}") from None
         schema = self._file.schema_arrow
         self.size: int = self._file.metadata.num_rows
         self.ignored: Sequence[str] = ignored(schema.names)
@@ -57,7 +57,7 @@ class ParquetRows:
         self._columns = {name: _converter(name, schema.field(name).type) for name in known}
 
     def blocks(self, begin: Position) -> Iterator[Block]:
-        """All rows from there on. Raises SourceError."""
+        """Yield all rows from an offset on. Raises SourceError."""
         metadata = self._file.metadata
         groups: list[int] = []
         row = 0
@@ -88,7 +88,7 @@ class ParquetRows:
         return Block(self._readings(batch), numbers, text, Position(end, end))
 
     def _readings(self, batch: Any) -> list[Telemetry | Invalid]:
-        """All rows at once, or each by itself when that does not go."""
+        """Read all rows at once, or each by itself where that fails."""
         try:
             columns = [
                 self._columns[name](batch.column(name)) if name in self._columns else repeat(None)
@@ -105,7 +105,7 @@ class ParquetRows:
 
 
 def _converter(name: str, kind: Any) -> Callable[[Any], Iterable[Any]]:
-    """How a column becomes values; what raises then is a row's fault. Raises SourceError."""
+    """Return what converts a column; its errors are those of a row. Raises SourceError."""
     types = pyarrow.types
     if types.is_dictionary(kind):
         inner = _converter(name, kind.value_type)
@@ -142,20 +142,20 @@ def _parsed_times(column: Any) -> list[datetime | None]:
 
 
 def _times(column: Any) -> list[datetime | None]:
-    """Exact to the microsecond, which is what is stored; what is finer is cut off."""
+    """Convert times to microseconds, as they are stored, cutting off anything finer."""
     finer = column.type.unit == "ns"
     numbers = column.cast(_WHEN, safe=not finer).cast(pyarrow.int64()).to_pylist()
     return [None if n is None else _EPOCH + timedelta(microseconds=n) for n in numbers]
 
 
 def _numbers(column: Any) -> list[float | None]:
-    """NaN is what data frames have for nothing."""
+    """Convert numbers; NaN stands for a missing value, as in data frames."""
     numbers: list[float | None] = column.cast(pyarrow.float64(), safe=False).to_pylist()
     return [None if number != number else number for number in numbers]
 
 
 def _shown(column: Any) -> Any:
-    """The only value of a column, for people: no value is so wrong that it cannot be told."""
+    """Return the only value of a column for people, however wrong it is."""
     types, kind = pyarrow.types, column.type
     if types.is_dictionary(kind):
         return _shown(column.dictionary_decode())

@@ -1,4 +1,4 @@
-"""What `fleetmeter import` is asked to do, before it needs a database."""
+"""Prepares what `fleetmeter import` is asked to do, without a database."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -23,7 +23,7 @@ from fleetmeter.readings.validate import Invalid
 from fleetmeter.settings import Settings
 
 _HEAD_BYTES = 1024 * 1024
-"""Of a text, enough for a guess."""
+"""Bytes of a text that suffice for a guess."""
 
 
 def prepare(
@@ -40,7 +40,7 @@ def prepare(
     format_: str | None,
     out: Path | None,
 ) -> tuple[list[Import], bool]:
-    """Return what is to be imported, and whether it is evaluated then. Raises FleetMeterError.
+    """Return the imports, and whether to evaluate them afterwards. Raises FleetMeterError.
 
     A guess and a dry run end here, with SystemExit.
     """
@@ -83,7 +83,7 @@ def _show_guesses(
 
 
 def _head(file: BinaryIO, path: Path, reader: str) -> BinaryIO:
-    """Return the first lines of a text; other files are needed whole."""
+    """Return the first lines of a text; other files are needed completely."""
     if reader != "csv" or ".xml" in path.suffixes:
         return file
     head = file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""A dry run: what an import would store, without a database."""
+"""Dry run: shows what an import would store, without a database."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,14 +16,14 @@ from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import MWH, Bounds, Invalid, Reading, checked
 
 _SHOWN = 10
-"""Readings, and wrong lines."""
+"""Maximum number of readings, and of wrong lines, that are shown."""
 
 _MOST_DEVICES = 1000
 _SINCE_2000_US = 946_684_800_000_000
 
 
 class _Device(msgspec.Struct):
-    """What a file has of one device."""
+    """The readings of one device in a file."""
 
     kind: DeviceKind
     readings: int = 0
@@ -32,7 +32,7 @@ class _Device(msgspec.Struct):
     energy_mwh: int | None = None
     """The sum of its interval energy."""
     registers: tuple[int, int] | None = None
-    """What its register showed first and last."""
+    """First and last value of its register."""
 
     def add(self, reading: Reading) -> None:
         """Count a reading."""
@@ -49,7 +49,7 @@ class _Device(msgspec.Struct):
         self.first, self.last = min(self.first, reading.time), max(self.last, reading.time)
 
     def __str__(self) -> str:
-        """Say how much, and from when to when."""
+        """Return the number of readings and their period."""
         said = [f"{self.readings:,} readings from {_rfc3339(self.first)} to {_rfc3339(self.last)}"]
         energy = self.kind.energy
         if self.energy_mwh is not None:
@@ -64,7 +64,7 @@ class _Device(msgspec.Struct):
 
 
 class Preview:
-    """What came out of the files so far."""
+    """Totals of the files so far."""
 
     def __init__(self, retention_days: int) -> None:
         now = datetime.now(UTC)
@@ -108,7 +108,7 @@ class Preview:
                 err=True,
             )
         if not devices:
-            click.echo("there is no reading that would be stored", err=True)
+            click.echo("no reading would be stored", err=True)
         return bool(devices) and not refused
 
     def _checked(self, item: Telemetry | Invalid) -> Reading | Invalid:
@@ -121,7 +121,7 @@ class Preview:
 
 
 def _items(each: Import) -> Iterator[tuple[int, Telemetry | Invalid]]:
-    """Yield what a file has, with line numbers. Raises SourceError and MappingError."""
+    """Yield a file's items with line numbers. Raises SourceError and MappingError."""
     with each.path.open("rb") as file:
         try:
             _, source = each.opened(file)

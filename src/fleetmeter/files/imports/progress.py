@@ -1,4 +1,4 @@
-"""The bar that shows how far the import of a file is, on a terminal."""
+"""Shows the progress of an import on a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from fleetmeter.files.imports.ledger import Ledger
 def progress(
     name: str, file_bytes: int, ledger: Ledger, read_bytes: Callable[[], int]
 ) -> Iterator[Callable[[Ledger], None]]:
-    """Yields what tells it; `read_bytes`: how far it is. Nothing without a terminal."""
+    """Yield a function that shows the progress, by `read_bytes`; without a terminal, nothing."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None

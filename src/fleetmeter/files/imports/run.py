@@ -1,4 +1,4 @@
-"""The whole import, as `fleetmeter import` runs it."""
+"""Runs a whole import, as `fleetmeter import` does."""
 
 import asyncio
 import gc
@@ -38,7 +38,7 @@ _PATIENCE_S = 86400.0
 """How long a block waits for its commit: a file can wait, unlike a device."""
 
 _COMMIT_READINGS = 50_000
-"""In one transaction: of a device that has several, live state advances once."""
+"""Readings per transaction: a device's live state advances once for several of them."""
 
 _GO_ON = "run it again to go on"
 
@@ -46,16 +46,16 @@ _MAYBE_TWICE = "resumed; readings that were stored before the interruption may c
 
 
 class Import(NamedTuple):
-    """One file, and where what is said about it goes."""
+    """One file to import, and where its ledger goes."""
 
     path: Path
     format: str
     ledger: Ledger
     asked: Asked | None = None
-    """How it is to be understood, when not by the API's own names."""
+    """How to read it, if not by the API's own names."""
 
     def opened(self, file: BinaryIO) -> tuple[BinaryIO, Source]:
-        """The content, unpacked, and what is read of it. Raises SourceError and MappingError."""
+        """Open a file, unpacked, with its source. Raises SourceError and MappingError."""
         content = file if self.format == "parquet" else unpacked(file, self.path.name)
         size = os.fstat(file.fileno()).st_size
         if self.asked is not None:
@@ -69,7 +69,7 @@ def prepared(
     folder: Path | None,
     asked: Asked | None = None,
 ) -> list[Import]:
-    """What is to be imported, once everything that can be known before is right.
+    """Return the files to import, after checking everything that needs no database.
 
     Raises FleetMeterError.
     """
@@ -99,7 +99,7 @@ def prepared(
 
 
 def _to_import(paths: Sequence[Path]) -> list[Path]:
-    """Without what an import has written itself, which a glob finds. Raises FleetMeterError."""
+    """Leave out files that imports wrote, which a glob finds. Raises FleetMeterError."""
     own = [path for path in paths if path.name.endswith(OWN)]
     if own:
         _say(f"skipped, as an import writes them: {', '.join(map(str, own))}")
@@ -109,14 +109,14 @@ def _to_import(paths: Sequence[Path]) -> list[Path]:
     for path in files:
         if (path.exists() and not path.is_file()) or path.parent == Path("/dev"):
             raise FleetMeterError(
-                f"{path} is no regular file, and an import that is interrupted could not go on "
+                f"{path} is not a regular file, and an import that is interrupted could not go on "
                 "with it; save it to a file first, and import that"
             )
     return files
 
 
 def corrections(paths: Sequence[Path], who: str | None, reason: str | None) -> Corrections:
-    """Return who corrects what is stored, and why. Raises FleetMeterError."""
+    """Return who corrects stored readings, and why. Raises FleetMeterError."""
     names = ", ".join(path.name for path in paths)
     found = Corrections(who or "fleetmeter import", reason or f"imported from {names}"[:1000])
     for option, text, most in (("--who", found.who, 200), ("--reason", found.reason, 1000)):
@@ -126,26 +126,26 @@ def corrections(paths: Sequence[Path], who: str | None, reason: str | None) -> C
 
 
 class Stop:
-    """Which signal asked to stop, if any did."""
+    """The signal that asked to stop, if any did."""
 
     def __init__(self) -> None:
         self.number = 0
         self.importing = False
-        """From then on a stop has something to finish first."""
+        """Set once there is something to finish before a stop."""
 
     def __call__(self) -> bool:
-        """Whether it is time to stop."""
+        """Return whether to stop."""
         return self.number != 0
 
     def ask(self, number: int, frame: object = None) -> None:
-        """What was begun is finished first, so a second signal changes nothing."""
+        """Ask to stop; what was begun is finished first, so a second signal changes nothing."""
         self.number = self.number or number
         if not self.importing:
             raise SystemExit(128 + number)
 
     @contextmanager
     def on_signals(self) -> Iterator["Stop"]:
-        """SIGINT and SIGTERM ask for it."""
+        """Let SIGINT and SIGTERM ask to stop."""
         handlers = {n: signal.signal(n, self.ask) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
@@ -163,10 +163,10 @@ def run(
     *,
     evaluate: bool = False,
 ) -> int:
-    """Import one file after the other; the exit status. Raises FleetMeterError.
+    """Import one file after the other; return the exit status. Raises FleetMeterError.
 
-    With `corrections`, what is stored with other values is corrected. With `evaluate` the rules
-    look at the time of the files then, however long ago it was.
+    With `corrections`, readings stored with other values are corrected. With `evaluate`, the rules
+    are then evaluated over the time of the files, however long ago it was.
     """
     patient = msgspec.structs.replace(
         settings,
@@ -220,7 +220,7 @@ async def _import_one(
     store: Store,
     stop: Stop,
 ) -> bool | None:
-    """Whether everything in it was right; None when it was stopped before its end."""
+    """Import a file; return whether all of it was right, or None when it was stopped."""
     ledger = each.ledger
     try:
         with ledger.held(), each.path.open("rb") as file:
@@ -268,7 +268,7 @@ async def _import_one(
 
 
 def notes_of(source: Source) -> list[str]:
-    """What somebody should know of how a file is read."""
+    """Return notes about how a file is read."""
     notes = [*getattr(source, "notes", ())]
     if source.ignored:
         notes.append(f"columns that mean nothing here: {', '.join(source.ignored)}")

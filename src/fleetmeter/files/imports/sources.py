@@ -1,4 +1,4 @@
-"""Files of readings, block by block: what each line or row says, or what is wrong with it."""
+"""Reads files block by block: each line or row as a reading, or with what is wrong with it."""
 
 import gzip
 import re
@@ -43,50 +43,50 @@ _ENDINGS: dict[str, Format] = {
 }
 
 _PACKED = (".gz", ".zst")
-"""Endings behind those of lines: read from the beginning wherever an import goes on."""
+"""Endings of compressed files, which are read from the beginning even to continue an import."""
 
 UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
-"""What reading a compressed file may raise at any place."""
+"""Errors that reading a compressed file may raise anywhere."""
 
 _EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=."?\r?\n', re.IGNORECASE)
-"""A first line that tells Excel what is between the fields."""
+"""A first line that tells Excel the separator."""
 
 _json = msgspec.json.Decoder(Telemetry)
 
 
 class Source(Protocol):
-    """One file."""
+    """An open file."""
 
     ignored: Sequence[str]
     """Columns that mean nothing here."""
 
     size: int
-    """The offset of its end."""
+    """Offset of its end."""
 
     def blocks(self, begin: Position) -> Iterator[Block]:
-        """From where an earlier block ended. Raises SourceError."""
+        """Yield blocks from the end of an earlier one on. Raises SourceError."""
         ...
 
 
 def format_of(name: str) -> Format:
-    """By the ending of a file's name. Raises FleetMeterError."""
+    """Return the format by the ending of a file's name. Raises FleetMeterError."""
     for ending, format_ in _ENDINGS.items():
         packed = tuple(ending + each for each in _PACKED if format_ != "parquet")
         if name.lower().endswith((ending, *packed)):
             return format_
     raise FleetMeterError(
-        f"{name}: its ending does not tell the format; add --format csv, ndjson, json or parquet, "
+        f"{name}: its ending does not say the format; add --format csv, ndjson, json or parquet, "
         "or say with --map or --preset what it is"
     )
 
 
 def is_packed(name: str) -> bool:
-    """Whether a file of lines is compressed, by its name."""
+    """Return whether a file of lines is compressed, by its name."""
     return name.lower().endswith(_PACKED)
 
 
 def unpacked(file: BinaryIO, name: str) -> BinaryIO:
-    """What is in a compressed file, or the file; reading it raises what is UNREADABLE."""
+    """Open a file, unpacked if it is compressed; reading it may raise UNREADABLE."""
     if not is_packed(name):
         return file
     if name.lower().endswith(".gz"):
@@ -95,7 +95,7 @@ def unpacked(file: BinaryIO, name: str) -> BinaryIO:
 
 
 def open_source(file: BinaryIO, format_: Format, size: int) -> Source:
-    """A file of so many bytes, read from its beginning. Raises SourceError."""
+    """Open a file as a source, positioned at its beginning. Raises SourceError."""
     if format_ == "csv":
         return _Csv(file, size)
     if format_ == "ndjson":
@@ -157,7 +157,7 @@ def _json_block(lines: Sequence[bytes]) -> list[Telemetry] | None:
 
 
 def _are_objects(block: bytes, lines: int) -> bool:
-    """Whether each line is as an object is at both ends.
+    """Return whether each line begins and ends like an object.
 
     JSON has no value that goes on with { after }, so none can go over a line's end either; and as
     many values as lines are one each.
@@ -176,7 +176,7 @@ def _block(
     all_at_once: Callable[[Sequence[bytes]], list[Telemetry] | None],
     one: Callable[[bytes], Telemetry],
 ) -> Block:
-    """Readings of lines, by the fast way or, when that does not go, each by itself."""
+    """Read lines together if possible, else each by itself."""
     kept: Sequence[bytes] = lines.lines
     end = Position(lines.end, before + len(kept))
     numbers: Sequence[int] = range(before + 1, end.lines + 1)

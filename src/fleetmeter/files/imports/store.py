@@ -1,4 +1,4 @@
-"""Blocks of a file into the commit queue, several in flight, noted in the order of the file."""
+"""Puts blocks of a file into the commit queue, several at a time, and records them in order."""
 
 import asyncio
 from collections import deque
@@ -12,10 +12,10 @@ from fleetmeter.files.imports.sources import Source
 from fleetmeter.intake.door import IngestOutcome
 
 _IN_FLIGHT = 8
-"""Blocks that are being committed: enough for each writer to fill its transactions."""
+"""Blocks committed at the same time: enough for each writer to fill its transactions."""
 
 _SAVE_S = 1.0
-"""How often the progress is written, seconds."""
+"""How often the progress is saved, seconds."""
 
 _InFlight = tuple[Block, "asyncio.Task[IngestOutcome]"]
 
@@ -27,7 +27,7 @@ async def import_blocks(
     stopping: Callable[[], bool],
     tell: Callable[[Ledger], None],
 ) -> bool:
-    """Store what the ledger does not know as committed; False when it was asked to stop.
+    """Store what is not yet committed by the ledger; return False when asked to stop.
 
     What is in flight is committed and noted first, whatever happens. Raises SourceError and
     DatabaseUnavailableError; importing again goes on from there.
@@ -56,14 +56,14 @@ class _Pipeline:
         self._save_at = 0.0
 
     async def put(self, block: Block) -> None:
-        """Let it be committed; waits while too many are."""
+        """Commit a block; wait while too many are in flight."""
         self._in_flight.append((block, asyncio.create_task(self._store.store(block.items))))
         await asyncio.sleep(0)
         while len(self._in_flight) >= _IN_FLIGHT or self._first_is_done():
             await self._settle()
 
     async def drain(self) -> None:
-        """Wait for all of them; after a failure none is noted any more."""
+        """Wait for all blocks; after a failure no more are recorded."""
         try:
             while self._in_flight and not self._failed:
                 await self._settle()
@@ -74,7 +74,7 @@ class _Pipeline:
         return bool(self._in_flight) and self._in_flight[0][1].done()
 
     async def _settle(self) -> None:
-        """Note the first of them once it is committed."""
+        """Record the first block once it is committed."""
         block, task = self._in_flight.popleft()
         try:
             self._ledger.committed(block, await task)

@@ -1,1 +1,1 @@
-"""Mappings: what the columns of a file mean, and the readings that its rows become."""
+"""Mappings: say what the columns of a file mean, and turn its rows into readings."""

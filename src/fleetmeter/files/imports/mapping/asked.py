@@ -1,4 +1,4 @@
-"""What somebody asked an import to understand: a mapping file, a preset, a device, a zone."""
+"""Options of an import: a mapping file, a preset, a device, a time zone."""
 
 import tomllib
 from pathlib import Path
@@ -18,14 +18,14 @@ from fleetmeter.files.imports.presets import layouts_of
 from fleetmeter.readings.kinds import KINDS
 
 _MOST_BYTES = 1024 * 1024
-"""Of a mapping file."""
+"""Maximum size of a mapping file, bytes."""
 
 
 class Asked(NamedTuple):
-    """How files are to be understood."""
+    """How to read files."""
 
     said: dict[str, Any] | None = None
-    """What the mapping file says."""
+    """The content of the mapping file."""
 
     preset: str | None = None
     device: str | None = None
@@ -75,7 +75,7 @@ def asked(
     device: str | None = None,
     zone: str | None = None,
 ) -> Asked | None:
-    """Return what is asked for; None: files have the API's own names. Raises MappingError."""
+    """Return the options, or None when files have the API's own names. Raises MappingError."""
     said = None if mapping is None else _read(mapping)
     if said is not None and "preset" in said:
         if preset not in (None, said["preset"]) or not isinstance(said["preset"], str):
@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise MappingError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MappingError(f"{path} is no TOML: {error}") from None
+        raise MappingError(f"{path} is not TOML: {error}") from None
 
 
 def _bound(said: dict[str, Any]) -> Bound:

@@ -1,4 +1,4 @@
-"""Columns by the names that people give them."""
+"""Finds columns by the names that people give them."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -31,9 +31,9 @@ class Columns:
         return found
 
     def each(self, wanted: str | Sequence[str], used: Iterable[Column] = ()) -> dict[int, str]:
-        """Return the places of the columns that are a device each, with what tells it.
+        """Return the places of the columns that stand for a device each, with its name.
 
-        Of a pattern it is what stands for the *; "*" alone is every column that is not `used`.
+        In a pattern, the name is what stands for the *; "*" alone is every column not `used`.
         """
         if not isinstance(wanted, str):
             places = {name: self.place(name) for name in wanted}
@@ -54,14 +54,14 @@ class Columns:
         return lacking
 
     def near(self, missing: Sequence[str]) -> dict[str, str]:
-        """Return columns that may be meant by what is missing."""
+        """Return columns that may be meant by missing ones."""
         names = {folded(name): name for name in self.names}
         close = {name: get_close_matches(folded(name), names, 1) for name in missing}
         return {name: names[found[0]] for name, found in close.items() if found}
 
 
 def folded(name: str) -> str:
-    """Return a name without what people do not see in it."""
+    """Return a name without differences that people do not see."""
     return " ".join(name.casefold().split())
 
 

@@ -1,4 +1,4 @@
-"""A mapping that may fit a file, from the names of its columns and what is in them."""
+"""Guesses a mapping for a file from the names of its columns and their content."""
 
 import re
 from collections.abc import Iterator, Sequence

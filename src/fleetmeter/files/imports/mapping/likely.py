@@ -1,4 +1,4 @@
-"""What a column of numbers may be, by its name and by what is in it."""
+"""Guesses what a column of numbers is, by its name and its content."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +22,13 @@ _UNIT = re.compile(
 _LIKE_UNIT = {"KWH": "kWh", "kwh": "kWh", "WH": "Wh", "KW": "kW", "miles": "mi"}
 
 MOST = 0.8
-"""The share of a column that has to be of a kind: sums and remarks are none."""
+"""Share of a column's cells that must be of a kind: the rest may be sums or remarks."""
 
 T = TypeVar("T")
 
 
 class Likely(NamedTuple):
-    """What a column may be."""
+    """A guess about a column."""
 
     name: str
     column: int

@@ -1,4 +1,4 @@
-"""What a mapping says, as a TOML file says it; docs/import.md explains each key."""
+"""The keys of a mapping in a TOML file; docs/import.md explains each."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ Where = dict[str, str | list[str]]
 """The values that columns must have, with * for anything."""
 
 ABSENT = ("", "-", "--", "n/a", "na", "nan", "none", "null", "unavailable", "unknown", "#n/a")
-"""What stands for nothing in a file, in lower case."""
+"""Texts that stand for nothing in a file, in lower case."""
 
 
 class MappingError(FleetMeterError):
@@ -26,7 +26,7 @@ class MappingError(FleetMeterError):
 
 
 class Value(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where one field of a reading comes from."""
+    """The source of one field of a reading."""
 
     column: Column | None = None
     constant: str | float | None = None
@@ -45,10 +45,10 @@ class Value(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What an id of the file is called here."""
 
     prefix: str = ""
-    """Put before an id."""
+    """Text put before an id."""
 
     where: Where = {}
-    """Only of rows in which these columns have these values."""
+    """Only rows in which these columns have these values count."""
 
     difference: bool | str = False
     """Interval energy from a counter: since the row before, or the one of its session by column."""
@@ -62,14 +62,14 @@ class Duration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Time(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where a time comes from, and how it is written."""
+    """The source of a time, and how it is written."""
 
     column: Column | None = None
     columns: list[Column] | None = None
-    """Date and time of day, when they are apart."""
+    """Date and time of day, when they are in separate columns."""
 
     otherwise: Column | None = None
-    """A column instead of an empty one."""
+    """A column to use when the first is empty."""
 
     format: str | list[str] = "iso"
     zone: str | None = None
@@ -79,7 +79,7 @@ class Time(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What the columns of a file mean."""
+    """A mapping: what the columns of a file mean."""
 
     time: Time | Column
     fields: dict[str, Value | Column]
@@ -102,17 +102,17 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Where the array is in a JSON document, such as data.items."""
 
     ignore: list[str] = []
-    """How lines begin that are none of the data."""
+    """Beginnings of lines that are not data."""
 
     absent: list[str] = []
-    """What else stands for nothing."""
+    """Further texts that stand for nothing."""
 
     where: Where = {}
     pattern: str | None = None
     """What tells the charge point in a line of a log, with the group chargePoint."""
 
     device: str | None = None
-    """The id of the device, where the file does not tell it."""
+    """The id of the device, where the file does not name it."""
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -226,7 +226,9 @@ def _check_field(name: str, value: Value) -> None:
                 f"{', '.join(known_units(dimension))}, or give a factor to {dimension}"
             )
     elif value.unit is not None or value.factor != 1 or value.sum is not None or value.difference:
-        raise MappingError(f"{name} is no number: unit, factor, sum and difference are for numbers")
+        raise MappingError(
+            f"{name} is not a number: unit, factor, sum and difference are for numbers"
+        )
 
 
 def _sources(value: Value) -> int:

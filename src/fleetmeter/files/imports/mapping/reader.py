@@ -1,4 +1,4 @@
-"""Rows of a table as readings, by a mapping."""
+"""Turns rows of a table into readings, by a mapping."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
@@ -200,7 +200,7 @@ class _TimeTaker:
             def duration(cells: Cells) -> Length:
                 found = number(cells[place], self._names[place])
                 if found is None or not 0 < found * per <= 400 * 86_400:
-                    raise Invalid("out_of_range", f"{self._names[place]} is no length of time")
+                    raise Invalid("out_of_range", f"{self._names[place]} is not a length of time")
                 return Length(round(found * per))
 
             self._duration = duration

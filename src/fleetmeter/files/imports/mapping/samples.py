@@ -1,4 +1,4 @@
-"""The first rows of a file that nobody has described yet, for a guess."""
+"""Samples the first rows of an undescribed file, for a guess."""
 
 import csv
 from collections.abc import Sequence

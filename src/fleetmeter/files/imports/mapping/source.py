@@ -1,4 +1,4 @@
-"""A file with a mapping as a source of an import."""
+"""Reads a file with a mapping as the source of an import."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
 
 _BLOCK = 5000
-"""Readings of a block, or those of one row more."""
+"""Readings per block; one row may exceed it."""
 
 _LOOKED_AT = 300
-"""Rows by which it is found out whether the newest come first."""
+"""Rows that are examined to find out whether the newest come first."""
 
 
 class MappedSource:

@@ -1,4 +1,4 @@
-"""Times as files write them: wall times, times with an offset, and counts since an epoch."""
+"""Reads times as files write them: wall times, times with an offset, counts since an epoch."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -143,7 +143,7 @@ def time_reader(formats: Sequence[str]) -> Callable[[Any, str], datetime | None]
             wanted = " or ".join(formats)
             raise Invalid(
                 "invalid_timestamp",
-                f"{column} is {seen}, which is no time as {wanted} writes it; "
+                f"{column} is {seen}, which is not a time as {wanted} writes it; "
                 "say in the mapping how it is: time = { format = … }",
             )
         return found

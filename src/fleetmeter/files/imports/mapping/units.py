@@ -1,4 +1,4 @@
-"""Units that files have, and what they are in units of the wire."""
+"""Converts the units of files to those of the wire."""
 
 from fleetmeter.readings.kinds import KINDS
 

@@ -1,4 +1,4 @@
-"""What is read of the cells of a row: numbers in units of the wire, ids, differences."""
+"""Reads the cells of a row: numbers in units of the wire, ids, differences."""
 
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime

@@ -27,7 +27,7 @@ _TIME = re.compile(r"(\d{12})([SW])")
 _VALUE = re.compile(r"(\d{1,10}(?:\.\d{1,6})?)(?:\*(\w+))?")
 _KILO = {"kWh": 1.0, "Wh": 0.001, "kW": 1.0, "W": 0.001, "V": 1.0}
 _MOST_LINES = 200
-"""Of a telegram."""
+"""Maximum number of lines of a telegram."""
 
 
 def open_telegrams(file: BinaryIO, bound: Bound) -> Table:
@@ -90,7 +90,7 @@ def _number(text: str | None) -> float | None:
         return None
     match = _VALUE.fullmatch(text)
     if match is None or (match[2] or "V") not in _KILO:
-        raise Invalid("malformed", f"the telegram has {text[:40]}, which is no value")
+        raise Invalid("malformed", f"the telegram has {text[:40]}, which is not a value")
     return float(match[1]) * _KILO[match[2] or "V"]
 
 

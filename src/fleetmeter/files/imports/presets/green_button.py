@@ -23,7 +23,7 @@ _WH = "72"
 """The code of Wh in uom (IEC 61968-9)."""
 
 _MOST_ELEMENTS = 2_000_000
-"""Of an entry, which is in memory as a whole."""
+"""Maximum number of elements of an entry, which is in memory as a whole."""
 
 _REVERSE = "19"
 _CUMULATIVE = ("1", "2", "3", "9")
@@ -179,7 +179,9 @@ def _row(number: int, element: Element, kind: _Type, point: str) -> Row:
         end = int(start) + int(seconds)
         energy = int(value) * 10.0**kind.ten
     except ValueError:
-        return Row(number, Invalid("invalid_type", "start, duration or value is no number"), text)
+        return Row(
+            number, Invalid("invalid_type", "start, duration or value is not a number"), text
+        )
     flows = (None, energy) if kind.reverse else (energy, None)
     return Row(number, [point, int(start), end, *flows], text)
 
@@ -205,9 +207,9 @@ def _entries(file: BinaryIO) -> Iterator[tuple[_Entry, Element]]:
                 root.clear()
                 held = 0
     except (ParseError, DefusedXmlException, UnicodeError) as error:
-        raise SourceError(f"this is no Green Button XML: {_why(error)}") from None
+        raise SourceError(f"this is not Green Button XML: {_why(error)}") from None
     if not places:
-        raise SourceError("this is no Green Button XML: it has no Atom entries")
+        raise SourceError("this is not Green Button XML: it has no Atom entries")
 
 
 def _why(error: Exception) -> str:

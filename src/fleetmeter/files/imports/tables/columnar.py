@@ -23,7 +23,7 @@ def open_parquet(file: BinaryIO, bound: Bound) -> Table:
     try:
         parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
     except (pyarrow.ArrowException, OSError) as error:
-        raise SourceError(f"this is no Parquet file: {error}") from None
+        raise SourceError(f"this is not a Parquet file: {error}") from None
     names = parquet.schema_arrow.names
 
     def rows() -> Iterator[Row]:

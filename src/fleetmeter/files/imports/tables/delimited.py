@@ -21,10 +21,10 @@ _EXCEL = ("sep=", "SEP=")
 
 _SAMPLE_BYTES = 256 * 1024
 _HEADER_LINES = 200
-"""How far down a header is looked for."""
+"""Number of lines in which a header is looked for."""
 
 _QUOTED_LINES = 20
-"""Most lines that one record goes over, in quotes."""
+"""Maximum number of lines of one record in quotes."""
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 
     separator: str
     names: Sequence[str]
-    """Of the columns."""
+    """Names of the columns."""
 
     begin: int
     """The number of the line before the first row."""
@@ -73,7 +73,7 @@ def open_delimited(file: BinaryIO, bound: Bound) -> Table:
 
 
 def encoding_of(file: BinaryIO, said: str | None) -> tuple[str, list[str]]:
-    """Return the encoding of a text, and what is to be told of it. Raises MappingError."""
+    """Return the encoding of a text, and a note about it. Raises MappingError."""
     file.seek(0)
     sample = file.read(_SAMPLE_BYTES)
     if said is not None:
@@ -159,7 +159,7 @@ def text_lines(file: BinaryIO, encoding: str) -> Iterator[Line]:
 
 
 def _is_broken(line: str) -> bool:
-    """Whether bytes of a line are no characters of its encoding."""
+    """Return whether bytes of a line are not valid in its encoding."""
     return any("\udc80" <= character <= "\udcff" for character in line)
 
 

@@ -13,7 +13,7 @@ from fleetmeter.readings.validate import Invalid
 
 _SHOWN = 2000
 _LONGEST = 16 * MAX_LINE
-"""Of a record, bytes."""
+"""Maximum size of a record, bytes."""
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _arrays = msgspec.json.Decoder(list[msgspec.Raw])
@@ -29,7 +29,7 @@ def open_json(file: BinaryIO, bound: Bound) -> Table:
         document = msgspec.json.decode(whole_document(file), type=msgspec.Raw)
         items = list(_items(_at(document, bound.mapping.records)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"it is no JSON document: {error}") from None
+        raise SourceError(f"this is not a JSON document: {error}") from None
 
     def rows() -> Iterator[Row]:
         for number, item in enumerate(items, 1):
@@ -90,7 +90,7 @@ def _decoded(item: bytes) -> Any:
     try:
         return msgspec.json.decode(item)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Invalid("malformed", f"it is no JSON: {error}")
+        return Invalid("malformed", f"this is not JSON: {error}")
 
 
 def _at(document: msgspec.Raw, path: str | None) -> msgspec.Raw:
@@ -167,6 +167,6 @@ def _row(number: int, item: Any, names: list[str]) -> Row:
     text = msgspec.json.encode(item).decode(errors="backslashreplace")
     shown_ = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     if not isinstance(item, dict | list):
-        return Row(number, Invalid("not_an_object", "the item is no object"), shown_)
+        return Row(number, Invalid("not_an_object", "the item is not an object"), shown_)
     record = flat(item)
     return Row(number, [record.get(name) for name in names], shown_)

@@ -59,7 +59,7 @@ def check_archive(file: BinaryIO) -> None:
         with zipfile.ZipFile(file) as archive:
             total = sum(each.file_size for each in archive.infolist())
     except _BROKEN as error:
-        raise SourceError(f"this is no Excel workbook (.xlsx): {error}") from None
+        raise SourceError(f"this is not an Excel workbook (.xlsx): {error}") from None
     if total > MAX_DOCUMENT:
         raise SourceError(
             f"the workbook unpacks to {total // 1024**2} MiB, and "
