@@ -32,22 +32,20 @@ _log = structlog.get_logger()
 @asynccontextmanager
 async def maintenance(database: Database) -> AsyncIterator[None]:
     """Run the background work for the length of the block."""
-    rounds: tuple[tuple[str, Callable[[], Awaitable[object]], float], ...] = (
-        *(
-            (query.__name__, partial(database.run, query.sql), interval_s)
-            for query, interval_s in (
-                (queries.refresh_late_hours, INTERVAL_S),
-                (queries.restamp_pending, INTERVAL_S),
-                (queries.derive_pending, INTERVAL_S),
-                (queries.account_hours, INTERVAL_S),
-                (queries.pack_rollups, RETENTION_INTERVAL_S),
-                (queries.drop_old_history, RETENTION_INTERVAL_S),
-                (queries.forget_register_events, RETENTION_INTERVAL_S),
-            )
-        ),
+    statements = (
+        ("refresh_late_hours", queries.refresh_late_hours.sql, INTERVAL_S),
+        ("restamp_pending", queries.restamp_pending.sql, INTERVAL_S),
+        ("derive_pending", queries.derive_pending.sql, INTERVAL_S),
+        ("account_hours", queries.account_hours.sql, INTERVAL_S),
+        ("pack_rollups", queries.pack_rollups.sql, RETENTION_INTERVAL_S),
+        ("drop_old_history", queries.drop_old_history.sql, RETENTION_INTERVAL_S),
+        ("forget_register_events", queries.forget_register_events.sql, RETENTION_INTERVAL_S),
+    )
+    rounds: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
+        *((name, partial(database.run, sql), interval_s) for name, sql, interval_s in statements),
         ("evaluation", Evaluator(database).run, EVALUATION_INTERVAL_S),
         ("failing_jobs", partial(_log_failing_jobs, database), JOBS_INTERVAL_S),
-    )
+    ]
     async with running(
         *(
             repeat(name, work, interval_s, first_pause_s=INTERVAL_S, rest=_REST)
