@@ -70,7 +70,6 @@ def needs(hour: Hour, memories: Mapping[Subject, Memory], rulebook: Rulebook) ->
     soc.need(observed, rulebook, found)
     soc_stuck.need(observed, rulebook, found)
     power.need(observed, rulebook, found)
-    registers.need(observed, found)
     return found
 
 

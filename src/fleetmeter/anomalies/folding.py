@@ -148,6 +148,7 @@ def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
         vehicles=[row for row in hour.vehicles if Subject("vehicle", row.vehicle_id) in some],
         meters=[row for row in hour.meters if Subject("meter", row.meter_id) in some],
         devices={subject: hour.devices[subject] for subject in some & hour.devices.keys()},
+        falls={subject: hour.falls[subject] for subject in some & hour.falls.keys()},
     )
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from fleetmeter.anomalies.asked import Falls
 from fleetmeter.anomalies.evaluate import Memory
-from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.model import Change, Falls, Subject
 from tests.unit.anomalies.fleet import Fleet, at, meter, of
 
 
