@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from fleetmeter.anomalies import observations
-from fleetmeter.anomalies.evaluate import Memory, Outcome, evaluate, needs
+from fleetmeter.anomalies.evaluate import SILENCE_KNOWN, Memory, Outcome, evaluate, needs
+from fleetmeter.anomalies.heard import Heard
 from fleetmeter.anomalies.model import Hour, Subject
 from fleetmeter.anomalies.rules import Rulebook
 from fleetmeter.database.pool import Connection
@@ -37,12 +38,19 @@ class _RuleFailsError(Exception):
 
 
 async def fold(
-    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+    connection: Connection,
+    hour: Hour,
+    memories: dict[Subject, Memory],
+    rulebook: Rulebook,
+    heard: Heard | None = None,
 ) -> Outcome:
-    """What an hour changes for its devices; brings `memories` to its end."""
+    """What an hour changes for its devices; brings `memories` to its end.
+
+    With `heard`, which goes from hour to hour, history is not asked again what it has answered.
+    """
     before = await asyncio.to_thread(_encoded, memories)
     try:
-        return await _fold(connection, hour, memories, rulebook)
+        return await _fold(connection, hour, memories, rulebook, heard)
     except _RuleFailsError as error:
         subjects = _subjects(hour, before)
         failing = await _failing(connection, hour, subjects, before, rulebook)
@@ -88,10 +96,21 @@ async def _failing(
 
 
 async def _fold(
-    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+    connection: Connection,
+    hour: Hour,
+    memories: dict[Subject, Memory],
+    rulebook: Rulebook,
+    heard: Heard | None = None,
 ) -> Outcome:
     needed = await _asked(lambda: needs(hour, memories, rulebook))
-    known = await observations.known(connection, needed, hour.ends)
+    if heard is None:
+        known = await observations.known(connection, needed, hour.ends)
+    else:
+        heard.turn_to(hour)
+        left = heard.left(needed)
+        known = await observations.known(connection, left, hour.ends)
+        heard.learn(left.last_times, known.last_times)
+        known.last_times = heard.newest(needed.last_times, hour.ends - SILENCE_KNOWN)
     outcome = await _asked(lambda: evaluate(hour, known, memories, rulebook))
     # nothing is said of devices that have been removed
     gone = {s for s in outcome.touched if s.device_kind != "site" and s not in hour.devices}

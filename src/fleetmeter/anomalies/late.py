@@ -13,6 +13,7 @@ from asyncpg import Record
 from fleetmeter.anomalies import observations, store
 from fleetmeter.anomalies.evaluate import MEMORY_DAYS, Condition, Memory
 from fleetmeter.anomalies.folding import fold, hours_at_once
+from fleetmeter.anomalies.heard import Heard
 from fleetmeter.anomalies.lifecycle import key_of
 from fleetmeter.anomalies.model import OF_ARRIVAL, Anomaly, Change, Device, Subject
 from fleetmeter.anomalies.observations import HOUR, Around, floor_hour, hour_of
@@ -187,6 +188,7 @@ async def _fold_span(
     sites = {Subject("site", device.site) for device in there.values() if device.site}
     memories = await memories_of(connection, "hours", sites)
     changes: list[Change] = []
+    heard = Heard()
     step = hours_at_once(len(around.vehicle_ids) + len(around.meter_ids)) * HOUR
     first = await queries.first_hour(connection, since=span.since - WARMUP)
     start = span.since if first is None else min(first, span.since)
@@ -199,7 +201,7 @@ async def _fold_span(
                 [fleet] = await observations.hours(connection, hour.starts, hour.ends, there)
                 hour = msgspec.structs.replace(fleet, whole_fleet=False)
             _hold(held.get(hour.starts, ()), memories)
-            outcome = await fold(connection, hour, memories, rulebook)
+            outcome = await fold(connection, hour, memories, rulebook, heard)
             changes += [change for change in outcome.changes if change.subject in span.changed]
         start = end
     return changes, memories
