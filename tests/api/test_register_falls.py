@@ -10,6 +10,8 @@ from tests.api.test_intervals import midday
 from tests.api.test_registers import register, vehicle_register
 from tests.conftest import Db, post
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
