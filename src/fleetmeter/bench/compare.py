@@ -235,7 +235,7 @@ class _Comparison:
         running: Sequence[Running],
         accounted: tuple[datetime, datetime],
     ) -> None:
-        """What services that have run for a while have: sites, rollups, hours shared out, statistics."""
+        """What services that have run for a while have: sites, rollups, accounts, statistics."""
         name = "answers: rollups"
         self._progress(name, 0, 4)
         for each in running:
