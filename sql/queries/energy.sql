@@ -1,4 +1,5 @@
--- Energy answers. All read slices: rollups for whole hours, history for the two that a window cuts.
+-- Energy answers. They add up hours that are accounted for, where they are about a vehicle or the fleet; the rest is
+-- slices: rollups for whole quarter hours, history for the two that a window cuts.
 
 -- name: vehicle_energy(vehicle_id, bounds, limit)
 -- Sums of one vehicle between neighbouring bounds, oldest first; buckets without readings are left out.

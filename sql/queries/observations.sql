@@ -31,8 +31,9 @@ select id, time, energy_mwh, span_ms, is_jump
 from peaks(:kind, :ids, :starts, :limits_w, :end)
 
 -- name: register_falls(vehicle_ids, meter_ids, start, end)
--- How often registers fell in (start, end], of some devices or of all (null, null), by kind (indexes by time).
-select device_kind, device_id, dips, flutters, resets
+-- How often registers fell in each hour of (start, end], of some devices or of all (null, null), by kind (indexes by
+-- time).
+select hour, device_kind, device_id, dips, flutters, resets
 from register_falls(:vehicle_ids, :meter_ids, :start, :end)
 
 -- name: roster()

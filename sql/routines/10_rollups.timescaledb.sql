@@ -53,7 +53,8 @@ begin
 end;
 $$;
 
--- When the oldest chunk of history begins; null: there is none.
+-- When the oldest chunk of history begins; null: there is none. From the catalogue itself, as watermark(): every answer
+-- asks.
 create or replace function history_begins()
 returns timestamptz
 language plpgsql
@@ -61,10 +62,14 @@ stable
 as $$
 begin
     return (
-        select min(c.range_start)
-        from timescaledb_information.chunks as c
-        where c.hypertable_schema = current_schema()
-            and c.hypertable_name = 'readings'
+        select _timescaledb_functions.to_timestamp(min(s.range_start))
+        from _timescaledb_catalog.hypertable as h
+        join _timescaledb_catalog.dimension as d
+            on d.hypertable_id = h.id
+        join _timescaledb_catalog.dimension_slice as s
+            on s.dimension_id = d.id
+        where h.schema_name = current_schema()
+            and h.table_name = 'readings'
     );
 end;
 $$;

@@ -1,13 +1,53 @@
+-- The part of an interval's energy that a window cuts out. In plpgsql, to be called for the few that are cut: put into
+-- a query, it would take longer to plan than all else.
+create or replace function cut_energy(
+    p_energy_mwh bigint,
+    p_starts timestamptz,
+    p_ends timestamptz,
+    p_from timestamptz,
+    p_to timestamptz
+)
+returns bigint
+language plpgsql
+stable
+parallel safe
+as $$
+begin
+    return energy_within(p_energy_mwh, p_starts, p_ends, p_from, p_to);
+end;
+$$;
+
+-- What is covered of it; evenly, where others cover some of it.
+create or replace function cut_ms(
+    p_covered_ms bigint,
+    p_starts timestamptz,
+    p_ends timestamptz,
+    p_from timestamptz,
+    p_to timestamptz
+)
+returns bigint
+language plpgsql
+stable
+parallel safe
+as $$
+begin
+    return p_covered_ms * ms_within(p_starts, p_ends, p_from, p_to) / greatest(ms_between(p_starts, p_ends), 1);
+end;
+$$;
+
 -- A slice is what one device measured in one quarter hour (of a vehicle, at one meter), cut to the window (p_from,
 -- p_to], as the rollup has it. Here it comes from history, of some devices by the primary key; without a list, of all.
 -- What was measured beside energy belongs to the window that the reading is stamped in; of energy, each gets its part.
+--
+-- With p_energy_only, for whole fleets, what was measured beside energy is null: most of the work is to add that up.
 --
 -- An interval that is not spread lies within one quarter hour: those that end after the window, and began within, end
 -- before its last quarter hour does.
 create or replace function slices_of_history(
     p_devices integer[],
     p_from timestamptz,
-    p_to timestamptz
+    p_to timestamptz,
+    p_energy_only boolean default false
 )
 returns setof quarter_hourly
 language plpgsql
@@ -18,66 +58,112 @@ as $$
 declare
     l_until constant timestamptz := ceil_quarter(p_to);
 begin
-    return query
-    select
-        date_bin('15 minutes', r.at, '2000-01-01 00:00:00.000001+00'),
-        r.device,
-        r.meter,
-        count(*) filter (where r.is_stamped_within),
-        count(*) filter (where r.reset and r.is_stamped_within),
-        coalesce(sum(r.energy_mwh), 0)::bigint,
-        coalesce(sum(r.covered_ms), 0)::bigint,
-        -- each rollup, last: {of_history},
-        min(soc_bp), max(soc_bp), count(battery_temp_cdeg), coalesce(sum(battery_temp_cdeg), 0)::bigint,
-        min(battery_temp_cdeg), max(battery_temp_cdeg), count(power_w), coalesce(sum(power_w), 0)::bigint, min(power_w),
-        max(power_w), count(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))),
-        coalesce(sum(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), 0)::bigint,
-        min(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))),
-        max(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), count(voltage_l1_mv),
-        coalesce(sum(voltage_l1_mv), 0)::bigint, min(voltage_l1_mv), max(voltage_l1_mv), count(voltage_l2_mv),
-        coalesce(sum(voltage_l2_mv), 0)::bigint, min(voltage_l2_mv), max(voltage_l2_mv), count(voltage_l3_mv),
-        coalesce(sum(voltage_l3_mv), 0)::bigint, min(voltage_l3_mv), max(voltage_l3_mv)
-        -- end
-    from (
+    if p_energy_only then
+        return query
         select
-            least(h.time, p_to) as at,
-            h.device,
-            h.meter,
-            h.reset,
-            h.time <= p_to as is_stamped_within,
-            case
-                when h.spread or h.span_ms is null then 0
-                when w.is_whole then h.energy_mwh
-                else energy_within(h.energy_mwh, start_of(h.time, h.span_ms), h.time, p_from, p_to)
-            end as energy_mwh,
-            case
-                when h.spread or h.span_ms is null then 0
-                when w.is_whole then h.span_ms
-                else ms_within(start_of(h.time, h.span_ms), h.time, p_from, p_to)
-            end as covered_ms,
-            -- each measurement, last: case when h.time <= p_to then h.{column} end as {column},
-            case when h.time <= p_to then h.soc_bp end as soc_bp,
-            case when h.time <= p_to then h.battery_temp_cdeg end as battery_temp_cdeg,
-            case when h.time <= p_to then h.power_w end as power_w,
-            case when h.time <= p_to then h.odometer_m end as odometer_m,
-            case when h.time <= p_to then h.reverse_mwh end as reverse_mwh,
-            case when h.time <= p_to then h.reverse_register_mwh end as reverse_register_mwh,
-            case when h.time <= p_to then h.voltage_mv end as voltage_mv,
-            case when h.time <= p_to then h.voltage_l1_mv end as voltage_l1_mv,
-            case when h.time <= p_to then h.voltage_l2_mv end as voltage_l2_mv,
-            case when h.time <= p_to then h.voltage_l3_mv end as voltage_l3_mv,
-            case when h.time <= p_to then h.session end as session
+            date_bin('15 minutes', r.at, '2000-01-01 00:00:00.000001+00'),
+            r.device,
+            r.meter,
+            count(*) filter (where r.is_stamped_within),
+            count(*) filter (where r.reset and r.is_stamped_within),
+            coalesce(sum(r.energy_mwh), 0)::bigint,
+            coalesce(sum(r.covered_ms), 0)::bigint,
+            -- each rollup, last: null::{type},
+            null::smallint, null::smallint, null::bigint, null::bigint, null::smallint, null::smallint, null::bigint,
+            null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer, null::integer,
+            null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer,
+            null::integer, null::bigint, null::bigint, null::integer, null::integer
             -- end
-        from readings as h
-        cross join lateral (
-            select h.time <= p_to and h.time - interval '15 minutes' >= p_from as is_whole
-        ) as w
-        where (p_devices is null or h.device = any(p_devices))
-            and h.time > p_from
-            and h.time <= l_until
-            and (h.time <= p_to or start_of(h.time, h.span_ms) < p_to)
-    ) as r
-    group by 1, 2, 3;
+        from (
+            select
+                least(h.time, p_to) as at,
+                h.device,
+                h.meter,
+                h.reset,
+                h.time <= p_to as is_stamped_within,
+                case
+                    when h.spread or h.span_ms is null then 0
+                    when w.is_whole then h.energy_mwh
+                    else cut_energy(h.energy_mwh, start_of(h.time, h.span_ms), h.time, p_from, p_to)
+                end as energy_mwh,
+                case
+                    when h.spread or h.span_ms is null then 0
+                    when w.is_whole then h.span_ms
+                    else cut_ms(h.span_ms, start_of(h.time, h.span_ms), h.time, p_from, p_to)
+                end as covered_ms
+            from readings as h
+            cross join lateral (
+                select h.time <= p_to and start_of(h.time, h.span_ms) >= p_from as is_whole
+            ) as w
+            where (p_devices is null or h.device = any(p_devices))
+                and h.time > p_from
+                and h.time <= l_until
+                and (h.time <= p_to or start_of(h.time, h.span_ms) < p_to)
+        ) as r
+        group by 1, 2, 3;
+    else
+        return query
+        select
+            date_bin('15 minutes', r.at, '2000-01-01 00:00:00.000001+00'),
+            r.device,
+            r.meter,
+            count(*) filter (where r.is_stamped_within),
+            count(*) filter (where r.reset and r.is_stamped_within),
+            coalesce(sum(r.energy_mwh), 0)::bigint,
+            coalesce(sum(r.covered_ms), 0)::bigint,
+            -- each rollup, last: {of_history},
+            min(soc_bp), max(soc_bp), count(battery_temp_cdeg), coalesce(sum(battery_temp_cdeg), 0)::bigint,
+            min(battery_temp_cdeg), max(battery_temp_cdeg), count(power_w), coalesce(sum(power_w), 0)::bigint,
+            min(power_w), max(power_w),
+            count(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))),
+            coalesce(sum(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), 0)::bigint,
+            min(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))),
+            max(coalesce(voltage_mv, mean_of(voltage_l1_mv, voltage_l2_mv, voltage_l3_mv))), count(voltage_l1_mv),
+            coalesce(sum(voltage_l1_mv), 0)::bigint, min(voltage_l1_mv), max(voltage_l1_mv), count(voltage_l2_mv),
+            coalesce(sum(voltage_l2_mv), 0)::bigint, min(voltage_l2_mv), max(voltage_l2_mv), count(voltage_l3_mv),
+            coalesce(sum(voltage_l3_mv), 0)::bigint, min(voltage_l3_mv), max(voltage_l3_mv)
+            -- end
+        from (
+            select
+                least(h.time, p_to) as at,
+                h.device,
+                h.meter,
+                h.reset,
+                h.time <= p_to as is_stamped_within,
+                case
+                    when h.spread or h.span_ms is null then 0
+                    when w.is_whole then h.energy_mwh
+                    else cut_energy(h.energy_mwh, start_of(h.time, h.span_ms), h.time, p_from, p_to)
+                end as energy_mwh,
+                case
+                    when h.spread or h.span_ms is null then 0
+                    when w.is_whole then h.span_ms
+                    else cut_ms(h.span_ms, start_of(h.time, h.span_ms), h.time, p_from, p_to)
+                end as covered_ms,
+                -- each measurement, last: case when h.time <= p_to then h.{column} end as {column},
+                case when h.time <= p_to then h.soc_bp end as soc_bp,
+                case when h.time <= p_to then h.battery_temp_cdeg end as battery_temp_cdeg,
+                case when h.time <= p_to then h.power_w end as power_w,
+                case when h.time <= p_to then h.odometer_m end as odometer_m,
+                case when h.time <= p_to then h.reverse_mwh end as reverse_mwh,
+                case when h.time <= p_to then h.reverse_register_mwh end as reverse_register_mwh,
+                case when h.time <= p_to then h.voltage_mv end as voltage_mv,
+                case when h.time <= p_to then h.voltage_l1_mv end as voltage_l1_mv,
+                case when h.time <= p_to then h.voltage_l2_mv end as voltage_l2_mv,
+                case when h.time <= p_to then h.voltage_l3_mv end as voltage_l3_mv,
+                case when h.time <= p_to then h.session end as session
+                -- end
+            from readings as h
+            cross join lateral (
+                select h.time <= p_to and start_of(h.time, h.span_ms) >= p_from as is_whole
+            ) as w
+            where (p_devices is null or h.device = any(p_devices))
+                and h.time > p_from
+                and h.time <= l_until
+                and (h.time <= p_to or start_of(h.time, h.span_ms) < p_to)
+        ) as r
+        group by 1, 2, 3;
+    end if;
     return query
     select
         s.bucket,
@@ -85,12 +171,16 @@ begin
         s.meter,
         0::bigint,
         0::bigint,
-        sum(energy_within(s.energy_mwh, s.starts, s.until, p_from, p_to))::bigint,
+        sum(
+            case
+                when s.starts >= p_from and s.until <= p_to then s.energy_mwh
+                else cut_energy(s.energy_mwh, s.starts, s.until, p_from, p_to)
+            end
+        )::bigint,
         sum(
             case
                 when s.starts >= p_from and s.until <= p_to then s.covered_ms
-                else s.covered_ms * ms_within(s.starts, s.until, p_from, p_to)
-                    / greatest(ms_between(s.starts, s.until), 1)
+                else cut_ms(s.covered_ms, s.starts, s.until, p_from, p_to)
             end
         )::bigint,
         -- each rollup, last: null::{type},

@@ -4,7 +4,8 @@ create or replace function slices(
     p_devices integer[],
     p_from timestamptz,
     p_to timestamptz,
-    p_rolled_up timestamptz default rolled_up_until()
+    p_rolled_up timestamptz default rolled_up_until(),
+    p_energy_only boolean default false
 )
 returns setof quarter_hourly
 language plpgsql
@@ -18,7 +19,7 @@ declare
 begin
     return query
     select *
-    from slices_of_history(p_devices, p_from, p_to);
+    from slices_of_history(p_devices, p_from, p_to, p_energy_only);
     if l_first < l_end then
         return query
         select *

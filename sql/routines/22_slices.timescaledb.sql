@@ -3,12 +3,13 @@
 -- one bucket. Of some devices both are asked by device and time; without a list, of all, the rollup by time alone.
 --
 -- Planned once, for any times, since planning would take longer than the rest. A few devices are asked for one by
--- one: for a list of unknown length the planner would rather read the hours of all.
+-- one: for a list of unknown length the planner would rather read the hours of all. A long list is hashed.
 create or replace function slices(
     p_devices integer[],
     p_from timestamptz,
     p_to timestamptz,
-    p_rolled_up timestamptz default rolled_up_until()
+    p_rolled_up timestamptz default rolled_up_until(),
+    p_energy_only boolean default false
 )
 returns setof quarter_hourly
 language plpgsql
@@ -37,29 +38,51 @@ begin
                     and s.bucket < l_end;
             end loop;
         else
-            return query
-            select *
-            from rolled_up_quarter_hours as h
-            where h.bucket >= l_first
-                and h.bucket < l_end
-                and (p_devices is null or h.device = any(p_devices));
+            if p_energy_only then
+                return query
+                select
+                    h.bucket,
+                    h.device,
+                    h.meter,
+                    h.readings,
+                    h.resets,
+                    h.energy_mwh,
+                    h.covered_ms,
+                    -- each rollup, last: null::{type},
+                    null::smallint, null::smallint, null::bigint, null::bigint, null::smallint, null::smallint,
+                    null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer,
+                    null::integer, null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint,
+                    null::integer, null::integer, null::bigint, null::bigint, null::integer, null::integer
+                    -- end
+                from rolled_up_quarter_hours as h
+                where h.bucket >= l_first
+                    and h.bucket < l_end
+                    and (p_devices is null or h.device in (select u.device from unnest(p_devices) as u (device)));
+            else
+                return query
+                select *
+                from rolled_up_quarter_hours as h
+                where h.bucket >= l_first
+                    and h.bucket < l_end
+                    and (p_devices is null or h.device in (select u.device from unnest(p_devices) as u (device)));
+            end if;
             return query
             select *
             from spread_quarters as s
             where s.bucket >= l_first
                 and s.bucket < l_end
-                and (p_devices is null or s.device = any(p_devices));
+                and (p_devices is null or s.device in (select u.device from unnest(p_devices) as u (device)));
         end if;
     end if;
     if p_from < least(l_first, p_to) then
         return query
         select *
-        from slices_of_history(p_devices, p_from, least(l_first, p_to));
+        from slices_of_history(p_devices, p_from, least(l_first, p_to), p_energy_only);
     end if;
     if l_end < p_to then
         return query
         select *
-        from slices_of_history(p_devices, l_end, p_to);
+        from slices_of_history(p_devices, l_end, p_to, p_energy_only);
     end if;
 end;
 $$;

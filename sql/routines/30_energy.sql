@@ -100,7 +100,8 @@ create or replace function energy_slices(
     p_to timestamptz,
     p_unit interval,
     p_least_match double precision,
-    p_rolled_up timestamptz default rolled_up_until()
+    p_rolled_up timestamptz default rolled_up_until(),
+    p_energy_only boolean default false
 )
 returns table (
     bucket timestamptz,
@@ -130,7 +131,7 @@ stable
 begin atomic
     with parts as materialized (
         select *
-        from slices(p_devices, p_from, p_to, p_rolled_up)
+        from slices(p_devices, p_from, p_to, p_rolled_up, p_energy_only)
     )
     select
         g.bucket,
@@ -309,7 +310,8 @@ create or replace function compared_slices(
     p_devices integer[],
     p_from timestamptz,
     p_to timestamptz,
-    p_rolled_up timestamptz default rolled_up_until()
+    p_rolled_up timestamptz default rolled_up_until(),
+    p_energy_only boolean default false
 )
 returns table (
     bucket timestamptz,
@@ -347,7 +349,7 @@ begin atomic
             e.voltage_mv_max
         from accounting as a
         cross join lateral energy_slices(
-            p_devices, p_from, p_to, interval '15 minutes', a.least_match, p_rolled_up
+            p_devices, p_from, p_to, interval '15 minutes', a.least_match, p_rolled_up, p_energy_only
         ) as e
     ),
     partly as (

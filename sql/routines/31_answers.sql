@@ -17,9 +17,278 @@ return case
     else array[p_bounds[1], p_bounds[cardinality(p_bounds)]]
 end;
 
--- One vehicle. Reads rollups and history by device only: the other vehicles of its meters come from
--- meter_vehicles. Its charging time is what its readings show, and at a meter where no other vehicle ever charged, what
--- that shows as well.
+-- Whole hours of a window that are accounted for, but for some: nothing of them has changed since, and all of their
+-- readings are still in history.
+create or replace function accounted_hours_of(
+    p_from timestamptz,
+    p_to timestamptz,
+    p_kept_since timestamptz,
+    p_but timestamptz[]
+)
+returns timestamptz[]
+language plpgsql
+stable
+as $$
+begin
+    return array(
+        select a.hour
+        from accounted_hours as a
+        where a.hour >= greatest(p_from, p_kept_since)
+            and a.hour <= p_to - interval '1 hour'
+            and a.hour <> all(p_but)
+            and not exists (select from late_hours as h where h.hour = a.hour)
+    );
+end;
+$$;
+
+-- What is left of a window beside whole hours.
+create or replace function other_than_hours(p_from timestamptz, p_to timestamptz, p_hours timestamptz[])
+returns setof tstzrange
+language sql
+immutable
+parallel safe
+begin atomic
+    select unnest(
+        tstzmultirange(tstzrange(p_from, p_to)) - coalesce(
+            (
+                select range_agg(tstzrange(h.hour, h.hour + interval '1 hour'))
+                from unnest(p_hours) as h (hour)
+            ),
+            '{}'
+        )
+    );
+end;
+
+-- What a vehicle's answer adds up, in places of p_bounds: rows of the vehicle, and of meters at which no other vehicle
+-- ever charged. Here of hours that are accounted for.
+create or replace function accounted_parts(
+    p_vehicle integer,
+    p_own_meters integer[],
+    p_hours timestamptz[],
+    p_bounds timestamptz[]
+)
+returns table (
+    place integer,
+    vehicle integer,
+    meter integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    compared_dc_mwh bigint,
+    compared_ac_mwh bigint,
+    compared_ms bigint,
+    charging_ms bigint,
+    charging_compared_ms bigint,
+    covered_dc_ms bigint,
+    covered_ac_ms double precision,
+    readings bigint,
+    resets bigint,
+    soc_bp_min smallint,
+    soc_bp_max smallint,
+    battery_temp_cdeg_count bigint,
+    battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_max smallint
+)
+language plpgsql
+stable
+-- it asks by device and hour: planning that anew would take longer than doing it
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    l_first constant timestamptz := (select min(h.hour) from unnest(p_hours) as h (hour));
+    l_last constant timestamptz := (select max(h.hour) from unnest(p_hours) as h (hour));
+    l_is_gapless constant boolean := l_last - l_first = (cardinality(p_hours) - 1) * interval '1 hour';
+    l_device integer;
+begin
+    -- one by one: for a list of unknown length the planner would rather read the hours of all
+    foreach l_device in array p_vehicle || p_own_meters loop
+        return query
+        select
+            width_bucket(a.hour, p_bounds),
+            a.vehicle,
+            a.meter,
+            a.dc_mwh,
+            a.ac_mwh,
+            a.dc_mwh - coalesce(a.left_out_dc_mwh, 0),
+            a.ac_mwh - coalesce(a.left_out_ac_mwh, 0),
+            a.covered_dc_ms - coalesce(a.left_out_ms, 0),
+            coalesce(case when a.meter = any(p_own_meters) then a.meter_charging_ms else a.charging_ms end, 0),
+            coalesce(
+                case
+                    when a.meter = any(p_own_meters) then a.meter_charging_compared_ms
+                    else a.charging_compared_ms
+                end,
+                0
+            ),
+            a.covered_dc_ms,
+            a.covered_ac_ms,
+            a.readings::bigint,
+            coalesce(a.vehicle_resets, 0)::bigint,
+            a.soc_bp_min,
+            a.soc_bp_max,
+            coalesce(a.battery_temp_cdeg_count, 0)::bigint,
+            a.battery_temp_cdeg_sum,
+            a.battery_temp_cdeg_max
+        from accounted_energy as a
+        where coalesce(a.vehicle, a.meter) = l_device
+            and a.hour >= l_first
+            and a.hour <= l_last
+            and (l_is_gapless or a.hour = any(p_hours));
+    end loop;
+end;
+$$;
+
+-- The same of what is not accounted for: shared out here, by device only. The other vehicles of its meters come from
+-- meter_vehicles.
+create or replace function parts_to_share(
+    p_vehicle integer,
+    p_meters integer[],
+    p_own_meters integer[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_bounds timestamptz[]
+)
+returns table (
+    place integer,
+    vehicle integer,
+    meter integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    compared_dc_mwh bigint,
+    compared_ac_mwh bigint,
+    compared_ms bigint,
+    charging_ms bigint,
+    charging_compared_ms bigint,
+    covered_dc_ms bigint,
+    covered_ac_ms double precision,
+    readings bigint,
+    resets bigint,
+    soc_bp_min smallint,
+    soc_bp_max smallint,
+    battery_temp_cdeg_count bigint,
+    battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_max smallint
+)
+language plpgsql
+stable
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    -- all meters that it ever charged at, as long as they are few: a look costs less than a question
+    l_meters constant integer[] := case
+        when cardinality(p_meters) <= 4 then p_meters
+        else array(
+            select distinct s.meter
+            from slices(array[p_vehicle], p_from, p_to) as s
+            where s.meter is not null
+        )
+    end;
+    l_peers constant integer[] := array(
+        select distinct v.vehicle
+        from meter_vehicles as v
+        where v.meter = any(l_meters)
+            and v.vehicle <> p_vehicle
+    );
+begin
+    return query
+    select
+        width_bucket(greatest(s.bucket, p_from), p_bounds),
+        s.vehicle,
+        s.meter,
+        s.dc_mwh,
+        s.ac_mwh,
+        s.compared_dc_mwh,
+        s.compared_ac_mwh,
+        s.compared_ms,
+        case when s.is_of_meter = (s.vehicle is null) then s.charging_ms else 0 end,
+        case when s.is_of_meter = (s.vehicle is null) then s.charging_compared_ms else 0 end,
+        s.covered_dc_ms,
+        s.covered_ac_ms,
+        s.readings,
+        -- its own, and its meters' where it has a part of what they metered
+        s.resets + case when s.dc_mwh > 0 or s.ac_mwh > 0 then coalesce(s.meter_resets, 0) else 0 end::bigint,
+        s.soc_bp_min,
+        s.soc_bp_max,
+        s.battery_temp_cdeg_count,
+        s.battery_temp_cdeg_sum,
+        s.battery_temp_cdeg_max
+    from (
+        select
+            c.*,
+            coalesce(c.meter = any(p_own_meters), false) as is_of_meter,
+            sum(c.resets) filter (where c.vehicle is null) over (partition by c.bucket, c.meter) as meter_resets
+        from compared_slices(l_meters || l_peers || p_vehicle, p_from, p_to) as c
+    ) as s
+    where s.vehicle = p_vehicle
+        or s.vehicle is null and s.is_of_meter;
+end;
+$$;
+
+-- Both together.
+create or replace function vehicle_parts(p_vehicle integer, p_bounds timestamptz[])
+returns table (
+    place integer,
+    vehicle integer,
+    meter integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    compared_dc_mwh bigint,
+    compared_ac_mwh bigint,
+    compared_ms bigint,
+    charging_ms bigint,
+    charging_compared_ms bigint,
+    covered_dc_ms bigint,
+    covered_ac_ms double precision,
+    readings bigint,
+    resets bigint,
+    soc_bp_min smallint,
+    soc_bp_max smallint,
+    battery_temp_cdeg_count bigint,
+    battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_max smallint
+)
+language plpgsql
+stable
+as $$
+declare
+    l_windows constant timestamptz[] := windows_of(p_bounds);
+    -- what is accounted for by the hour does not say where in it another bucket begins
+    l_cut constant timestamptz[] := array(
+        select floor_hour(b.bound)
+        from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
+        where b.bound <> floor_hour(b.bound)
+    );
+    l_kept_since constant timestamptz := kept_since();
+    l_meters constant integer[] := array(select v.meter from meter_vehicles as v where v.vehicle = p_vehicle);
+    l_own_meters constant integer[] := array(
+        select u.meter
+        from unnest(l_meters) as u (meter)
+        where not exists (select from meter_vehicles as v where v.meter = u.meter and v.vehicle <> p_vehicle)
+    );
+    l_hours timestamptz[];
+    l_rest tstzrange;
+begin
+    for l_number in 1 .. cardinality(l_windows) - 1 loop
+        l_hours := accounted_hours_of(l_windows[l_number], l_windows[l_number + 1], l_kept_since, l_cut);
+        if cardinality(l_hours) > 0 then
+            return query
+            select *
+            from accounted_parts(p_vehicle, l_own_meters, l_hours, p_bounds);
+        end if;
+        continue when cardinality(l_hours) * interval '1 hour' = l_windows[l_number + 1] - l_windows[l_number];
+        for l_rest in
+            select *
+            from other_than_hours(l_windows[l_number], l_windows[l_number + 1], l_hours)
+        loop
+            return query
+            select *
+            from parts_to_share(p_vehicle, l_meters, l_own_meters, lower(l_rest), upper(l_rest), p_bounds);
+        end loop;
+    end loop;
+end;
+$$;
+
+-- One vehicle. Its charging time is what its readings show, and at a meter where no other vehicle ever charged, what
+-- that shows as well, while the vehicle has readings there.
 create or replace function vehicle_energy(p_vehicle text, p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -48,100 +317,56 @@ returns table (
 )
 language plpgsql
 stable
--- it asks the rollups by device and bucket: planning that anew would take longer than doing it
-set plan_cache_mode = force_generic_plan
 as $$
 declare
     l_vehicle constant integer := device_of('vehicle', p_vehicle);
-    l_windows constant timestamptz[] := windows_of(p_bounds);
-    l_from timestamptz;
-    l_to timestamptz;
-    l_meters integer[];
-    l_peers integer[];
-    l_own_meters integer[];
     l_while_charging constant boolean := all_report_while_charging(array[l_vehicle]);
 begin
-    for l_number in 1 .. cardinality(l_windows) - 1 loop
-        l_from := l_windows[l_number];
-        l_to := l_windows[l_number + 1];
-        -- all meters that it ever charged at, as long as they are few: a look costs less than a question
-        l_meters := array(select v.meter from meter_vehicles as v where v.vehicle = l_vehicle);
-        if cardinality(l_meters) > 4 then
-            l_meters := array(
-                select distinct s.meter
-                from slices(array[l_vehicle], l_from, l_to) as s
-                where s.meter is not null
-            );
-        end if;
-        l_peers := array(
-            select distinct v.vehicle
-            from meter_vehicles as v
-            where v.meter = any(l_meters)
-                and v.vehicle <> l_vehicle
-        );
-        l_own_meters := array(
-            select u.meter
-            from unnest(l_meters) as u (meter)
-            where not exists (select from meter_vehicles as v where v.meter = u.meter and v.vehicle <> l_vehicle)
-        );
-
-        return query
-        with slices as materialized (
-            select
-                s.*,
-                width_bucket(greatest(s.bucket, l_from), p_bounds) as place,
-                sum(s.resets) filter (where s.vehicle is null) over (partition by s.bucket, s.meter) as meter_resets
-            from compared_slices(l_meters || l_peers || l_vehicle, l_from, l_to) as s
-        ),
-        there as (
-            select distinct s.place, s.meter
-            from slices as s
-            where s.vehicle = l_vehicle
-        ),
-        charging as (
-            select
-                s.place,
-                sum(s.charging_ms) / 1000.0::float8 as seconds,
-                sum(s.charging_compared_ms) / 1000.0::float8 as compared_s
-            from slices as s
-            join there as t
-                on t.place = s.place
-                and t.meter is not distinct from s.meter
-            where case when s.meter = any(l_own_meters) then s.vehicle is null else s.vehicle = l_vehicle end
-            group by s.place
-        )
+    return query
+    with parts as materialized (
+        select *
+        from vehicle_parts(l_vehicle, p_bounds)
+    ),
+    charging as (
         select
-            p_bounds[e.place],
-            p_bounds[e.place + 1],
-            sum(e.dc_mwh)::bigint,
-            sum(e.ac_mwh)::bigint,
-            coalesce(sum(e.compared_dc_mwh), 0)::bigint,
-            case when sum(e.compared_ms) > 0 then sum(e.compared_ac_mwh)::bigint end,
-            sum(e.readings)::bigint,
-            coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
-            -- its own, and its meters' where it has a part of what they metered
-            (sum(e.resets) + coalesce(sum(e.meter_resets) filter (where e.dc_mwh > 0 or e.ac_mwh > 0), 0))::bigint,
-            sum(e.covered_dc_ms) / 1000.0::float8,
-            sum(e.covered_ac_ms) / 1000,
-            sum(e.compared_ms) / 1000.0::float8,
-            max(c.seconds),
-            max(c.compared_s),
-            l_while_charging,
-            l_while_charging or all_report_while_charging(array_agg(e.meter)),
-            elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8,
-            min(e.soc_bp_min),
-            max(e.soc_bp_max),
-            coalesce(sum(e.battery_temp_cdeg_count), 0)::bigint,
-            sum(e.battery_temp_cdeg_sum) filter (where e.battery_temp_cdeg_count > 0)::bigint,
-            max(e.battery_temp_cdeg_max),
-            array(select m.id from devices as m where m.device = any(array_agg(e.meter)) order by m.id)::text[]
-        from slices as e
-        left join charging as c
-            on c.place = e.place
-        where e.vehicle = l_vehicle
-        group by e.place
-        order by e.place;
-    end loop;
+            p.place,
+            sum(p.charging_ms) / 1000.0::float8 as seconds,
+            sum(p.charging_compared_ms) / 1000.0::float8 as compared_s
+        from parts as p
+        where p.vehicle is not null
+            or exists (select from parts as t where t.place = p.place and t.meter = p.meter and t.vehicle is not null)
+        group by p.place
+    )
+    select
+        p_bounds[e.place],
+        p_bounds[e.place + 1],
+        sum(e.dc_mwh)::bigint,
+        sum(e.ac_mwh)::bigint,
+        coalesce(sum(e.compared_dc_mwh), 0)::bigint,
+        case when sum(e.compared_ms) > 0 then sum(e.compared_ac_mwh)::bigint end,
+        sum(e.readings)::bigint,
+        coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
+        sum(e.resets)::bigint,
+        sum(e.covered_dc_ms) / 1000.0::float8,
+        sum(e.covered_ac_ms) / 1000,
+        sum(e.compared_ms) / 1000.0::float8,
+        max(c.seconds),
+        max(c.compared_s),
+        l_while_charging,
+        l_while_charging or all_report_while_charging(array_agg(e.meter)),
+        elapsed_ms(p_bounds[e.place], p_bounds[e.place + 1]) / 1000.0::float8,
+        min(e.soc_bp_min),
+        max(e.soc_bp_max),
+        coalesce(sum(e.battery_temp_cdeg_count), 0)::bigint,
+        sum(e.battery_temp_cdeg_sum) filter (where e.battery_temp_cdeg_count > 0)::bigint,
+        max(e.battery_temp_cdeg_max),
+        array(select m.id from devices as m where m.device = any(array_agg(e.meter)) order by m.id)::text[]
+    from parts as e
+    left join charging as c
+        on c.place = e.place
+    where e.vehicle = l_vehicle
+    group by e.place
+    order by e.place;
 end;
 $$;
 

@@ -22,8 +22,10 @@ as $$
 begin
     return query
     with slices as materialized (
-        select *
-        from compared_slices(null, p_from, p_to)
+        select
+            c.*,
+            sum(c.resets) filter (where c.vehicle is null) over (partition by c.bucket, c.meter) as meter_resets
+        from compared_slices(null, p_from, p_to) as c
     ),
     vehicles as (
         select
@@ -60,7 +62,15 @@ begin
         nullif(sum(v.charging_ms), 0)::bigint,
         nullif(sum(v.charging_compared_ms), 0)::bigint,
         nullif(sum(m.charging_ms), 0)::bigint,
-        nullif(sum(m.charging_compared_ms), 0)::bigint
+        nullif(sum(m.charging_compared_ms), 0)::bigint,
+        nullif(
+            sum(v.resets) + coalesce(sum(v.meter_resets) filter (where v.dc_mwh > 0 or v.ac_mwh > 0), 0), 0
+        )::integer,
+        min(v.soc_bp_min),
+        max(v.soc_bp_max),
+        nullif(sum(v.battery_temp_cdeg_count), 0)::integer,
+        sum(v.battery_temp_cdeg_sum) filter (where v.battery_temp_cdeg_count > 0)::bigint,
+        max(v.battery_temp_cdeg_max)
     from vehicles as v
     full join meters as m
         on m.bucket = v.bucket
@@ -155,6 +165,8 @@ stable
 set plan_cache_mode = force_custom_plan
 set work_mem = '64MB'
 set jit = off
+-- beside others, workers cost more than they save
+set max_parallel_workers_per_gather = 0
 as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
@@ -165,7 +177,8 @@ declare
         from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
         where b.bound <> floor_hour(b.bound)
     );
-    l_rolled_up constant timestamptz := floor_hour(rolled_up_until());
+    l_rolled_up_until constant timestamptz := rolled_up_until();
+    l_rolled_up constant timestamptz := floor_hour(l_rolled_up_until);
     l_kept_since constant timestamptz := kept_since();
     l_unit constant interval := interval '15 minutes';
     l_from timestamptz;
@@ -215,27 +228,46 @@ begin
             sum(e.charging_compared_ms)::bigint,
             sum(e.meter_charging_ms)::bigint,
             sum(e.meter_charging_compared_ms)::bigint
-        from (
-            select *
-            from accounted_energy as a
-            where a.hour >= l_hours_from
-                and a.hour < l_hours_to
-                and (cardinality(l_other) = 0 or a.hour = any(l_accounted))
-            union all
-            -- rolled up, and not accounted for yet: hours that follow each other together
-            select o.*
-            from (
-                select min(h.hour) as first, max(h.hour) as last
-                from unnest(l_other) with ordinality as h (hour, number)
-                group by h.hour - h.number * interval '1 hour'
-            ) as r
-            cross join lateral energy_of_hours(
-                r.first,
-                r.last + interval '1 hour',
-                case when cardinality(l_cut) > 0 then l_unit else interval '1 hour' end
-            ) as o
-        ) as e
+        from accounted_energy as e
+        where e.hour >= l_hours_from
+            and e.hour < l_hours_to
+            and (cardinality(l_other) = 0 or e.hour = any(l_accounted))
         group by 1, 2, 3;
+
+        -- rolled up, and not accounted for yet: hours that follow each other together
+        return query
+        select
+            p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(o.hour, p_bounds) end],
+            o.vehicle,
+            o.meter,
+            o.dc_mwh,
+            o.ac_mwh,
+            o.readings::bigint,
+            o.resets::bigint,
+            o.covered_dc_ms,
+            o.covered_ac_ms,
+            o.unattributed_mwh,
+            o.meter_readings::bigint,
+            o.meter_covered_dc_ms,
+            o.meter_covered_ac_ms,
+            o.left_out_dc_mwh,
+            o.left_out_ac_mwh,
+            o.left_out_ms,
+            o.meter_left_out_ms,
+            o.charging_ms,
+            o.charging_compared_ms,
+            o.meter_charging_ms,
+            o.meter_charging_compared_ms
+        from (
+            select min(h.hour) as first, max(h.hour) as last
+            from unnest(l_other) with ordinality as h (hour, number)
+            group by h.hour - h.number * interval '1 hour'
+        ) as r
+        cross join lateral energy_of_hours(
+            r.first,
+            r.last + interval '1 hour',
+            case when cardinality(l_cut) > 0 then l_unit else interval '1 hour' end
+        ) as o;
 
         -- what is cut or not rolled up, before and after the whole hours
         if l_from < l_hours_from or l_hours_to < l_to then
@@ -256,31 +288,32 @@ begin
                 p_bounds[width_bucket(greatest(e.bucket, l_from), p_bounds)],
                 e.vehicle,
                 e.meter,
-                e.dc_mwh,
-                case when e.vehicle is not null then e.ac_mwh end,
-                case when e.vehicle is not null then e.readings else 0 end,
-                e.resets,
-                case when e.vehicle is not null then e.covered_dc_ms else 0 end,
-                case when e.vehicle is not null then e.covered_ac_ms else 0 end,
-                case when e.vehicle is null then e.ac_mwh end,
-                case when e.vehicle is null then e.readings else 0 end,
-                case when e.vehicle is null then e.covered_dc_ms else 0 end,
-                case when e.vehicle is null then e.covered_ac_ms else 0 end::bigint,
-                e.dc_mwh - coalesce(e.compared_dc_mwh, 0),
-                case when e.vehicle is not null then e.ac_mwh - coalesce(e.compared_ac_mwh, 0) end,
-                case when e.vehicle is not null then e.covered_dc_ms - e.compared_ms end,
-                case when e.vehicle is null then e.covered_ac_ms - e.compared_ms end::bigint,
-                case when e.vehicle is not null then e.charging_ms end,
-                case when e.vehicle is not null then e.charging_compared_ms end,
-                case when e.vehicle is null then e.charging_ms end,
-                case when e.vehicle is null then e.charging_compared_ms end
+                sum(e.dc_mwh)::bigint,
+                case when e.vehicle is not null then sum(e.ac_mwh) end::bigint,
+                case when e.vehicle is not null then sum(e.readings) else 0 end::bigint,
+                sum(e.resets)::bigint,
+                case when e.vehicle is not null then sum(e.covered_dc_ms) else 0 end::bigint,
+                case when e.vehicle is not null then sum(e.covered_ac_ms) else 0 end,
+                case when e.vehicle is null then sum(e.ac_mwh) end::bigint,
+                case when e.vehicle is null then sum(e.readings) else 0 end::bigint,
+                case when e.vehicle is null then sum(e.covered_dc_ms) else 0 end::bigint,
+                case when e.vehicle is null then sum(e.covered_ac_ms) else 0 end::bigint,
+                (sum(e.dc_mwh) - coalesce(sum(e.compared_dc_mwh), 0))::bigint,
+                case when e.vehicle is not null then sum(e.ac_mwh) - coalesce(sum(e.compared_ac_mwh), 0) end::bigint,
+                case when e.vehicle is not null then sum(e.covered_dc_ms) - sum(e.compared_ms) end::bigint,
+                case when e.vehicle is null then sum(e.covered_ac_ms) - sum(e.compared_ms)::float8 end::bigint,
+                case when e.vehicle is not null then sum(e.charging_ms) end::bigint,
+                case when e.vehicle is not null then sum(e.charging_compared_ms) end::bigint,
+                case when e.vehicle is null then sum(e.charging_ms) end::bigint,
+                case when e.vehicle is null then sum(e.charging_compared_ms) end::bigint
             from (
                 select *
-                from compared_slices(l_devices, l_from, l_hours_from)
+                from compared_slices(l_devices, l_from, l_hours_from, l_rolled_up_until, true)
                 union all
                 select *
-                from compared_slices(l_devices, l_hours_to, l_to)
-            ) as e;
+                from compared_slices(l_devices, l_hours_to, l_to, l_rolled_up_until, true)
+            ) as e
+            group by 1, 2, 3;
         end if;
     end loop;
 end;

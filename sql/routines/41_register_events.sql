@@ -1,8 +1,8 @@
 -- What happened to the registers of devices in a window, for the rules of anomalies.
 
--- How often registers fell in a time, those of some devices, or without lists of the fleet: dips (when they are over),
--- resets, and flutter of more than 1 kWh, which no last digit does: runs of readings so far below the highest value of
--- their register, that are not of a dip. By register_events_by_time and readings_far_below.
+-- How often registers fell in each hour of (p_from, p_to], those of some devices, or without lists of the fleet: dips
+-- (when they are over), resets, and flutter of more than 1 kWh, which no last digit does: runs of readings so far below
+-- the highest value of their register, that are not of a dip. By register_events_by_time and readings_far_below.
 create or replace function register_falls(
     p_vehicles text[],
     p_meters text[],
@@ -10,6 +10,7 @@ create or replace function register_falls(
     p_to timestamptz
 )
 returns table (
+    hour timestamptz,
     device_kind text,
     device_id text,
     dips bigint,
@@ -28,20 +29,21 @@ declare
 begin
     return query
     select
+        floor_hour(f.time - interval '1 microsecond'),
         d.kind::text,
         d.id::text,
         count(*) filter (where f.kind = 'dip'),
         count(*) filter (where f.kind = 'flutter'),
         count(*) filter (where f.kind = 'reset')
     from (
-        select e.device, e.kind
+        select e.device, e.kind, coalesce(e.until, e.time) as time
         from register_events as e
         where (e.kind = 'dip' or e.kind = 'reset' and e.value_mwh < e.highest_mwh)
             and coalesce(e.until, e.time) > p_from
             and coalesce(e.until, e.time) <= p_to
             and (l_devices is null or e.device = any(l_devices))
         union all
-        select r.device, 'flutter'
+        select r.device, 'flutter', r.time
         from readings as r
         where r.time > p_from
             and r.time <= p_to
@@ -65,6 +67,7 @@ begin
                     where b.device = r.device
                         and b.time < r.time
                         and b.time > p_from - interval '1 day'
+                        and b.time > r.time - interval '1 day'
                     order by b.time desc
                     limit 1
                 ),
@@ -73,7 +76,7 @@ begin
     ) as f
     join devices as d
         on d.device = f.device
-    group by 1, 2;
+    group by 1, 2, 3;
 end;
 $$;
 

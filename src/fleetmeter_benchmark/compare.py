@@ -30,7 +30,13 @@ from fleetmeter_benchmark.fleet_history import write_history
 from fleetmeter_benchmark.history import HOUR
 from fleetmeter_benchmark.ingest import at, bulk_job, measure_load, singles_job
 from fleetmeter_benchmark.ingest_result import Measured
-from fleetmeter_benchmark.jobs import connected, convert_to_columnstore, quiet, refresh_rollups
+from fleetmeter_benchmark.jobs import (
+    account_hours,
+    connected,
+    convert_to_columnstore,
+    quiet,
+    refresh_rollups,
+)
 from fleetmeter_benchmark.load import Job
 from fleetmeter_benchmark.options import Options, Progress
 from fleetmeter_benchmark.pairs import Compared, Pairs, Target
@@ -192,7 +198,7 @@ class _Comparison:
                 await stack.enter_async_context(each.running(url))
                 for each, url in zip(self._contenders, urls, strict=True)
             ]
-            await self._finish(urls, running)
+            await self._finish(urls, running, whole)
             clients = [await stack.enter_async_context(client_of(each.target)) for each in running]
             runs, fleet_runs = self._options.answers.runs, self._options.answers.fleet_runs
             for name, window in ((f"{hours} h", whole), (f"{hours} h cut", cut)):
@@ -218,21 +224,29 @@ class _Comparison:
                 path.unlink()
         self._progress(name, hours, hours)
 
-    async def _finish(self, urls: Sequence[str], running: Sequence[Running]) -> None:
-        """What services that have run for a while have: sites, rollups, statistics."""
+    async def _finish(
+        self,
+        urls: Sequence[str],
+        running: Sequence[Running],
+        accounted: tuple[datetime, datetime],
+    ) -> None:
+        """What services that have run for a while have: sites, rollups, accounts, statistics."""
         name = "answers: rollups"
-        self._progress(name, 0, 3)
+        self._progress(name, 0, 4)
         for each in running:
             await ask_all(each.target, map(_site, range(self._options.answers.fleet)))
-        self._progress(name, 1, 3)
+        self._progress(name, 1, 4)
         for url in urls:
             await refresh_rollups(url)
+        self._progress(name, 2, 4)
+        for url in urls:
+            await account_hours(url, *accounted)
         await quiet([each.process for each in running], self._database)
-        self._progress(name, 2, 3)
+        self._progress(name, 3, 4)
         for url in urls:
             async with connected(url) as connection:
                 await connection.execute("vacuum (analyze)")
-        self._progress(name, 3, 3)
+        self._progress(name, 4, 4)
 
     async def _time(
         self,

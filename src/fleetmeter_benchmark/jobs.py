@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import psutil
 
+from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.client import ask, client_of, request
 from fleetmeter_benchmark.fleet import rfc3339
 from fleetmeter_benchmark.processes import Running, Usage
@@ -31,9 +32,7 @@ _LONGEST_S = 900
 async def pause_jobs(url: str) -> bool:
     """Keep a database from refreshing, packing and dropping by itself; False: it never does."""
     async with connected(url) as connection:
-        has_jobs: bool = await connection.fetchval(
-            "select exists (select from pg_extension where extname = 'timescaledb')"
-        )
+        has_jobs: bool = await connection.fetchval(_HAS_TIMESCALEDB)
         if has_jobs:
             await connection.execute(_PAUSE_JOBS)
         return has_jobs
@@ -47,6 +46,26 @@ async def refresh_rollups(url: str) -> None:
 async def convert_to_columnstore(url: str) -> None:
     """Convert what the policies would."""
     await _run_jobs(url, "%compression%")
+
+
+async def account_hours(url: str, start: datetime, end: datetime) -> None:
+    """Share out the whole hours of a time that is rolled up. Raises FleetMeterError.
+
+    The service does a few of them and then rests for longer than `quiet` waits.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + _LONGEST_S
+    hours = (end - start) // timedelta(hours=1)
+    async with connected(url) as connection:
+        if not await connection.fetchval(_HAS_TIMESCALEDB):
+            return
+        while loop.time() < ends:
+            await connection.execute(f"call account_hours(35, {hours})")
+            if await connection.fetchval(_ACCOUNTED, start, end) == hours:
+                return
+            # the service is at it, or at readings that came late: one session at a time
+            await asyncio.sleep(1)
+    raise FleetMeterError("hours that are rolled up cannot be accounted for")
 
 
 async def roll_up_earlier(url: str, running: Running) -> None:
@@ -113,6 +132,16 @@ async def connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Recor
     finally:
         await connection.close()
 
+
+_HAS_TIMESCALEDB = "select exists (select from pg_extension where extname = 'timescaledb')"
+
+_ACCOUNTED = """
+select count(*)
+from accounted_hours as a
+where a.hour >= $1
+    and a.hour < $2
+    and not exists (select from late_hours as h where h.hour = a.hour)
+"""
 
 # A refresh of the database's own would collide with ours, or work while we measure.
 _PAUSE_JOBS = """

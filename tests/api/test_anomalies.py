@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import Db, eventually, rfc3339
 
+pytestmark = pytest.mark.either
+
 T0 = datetime(2026, 2, 9, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ANNA = {"who": "anna@example.com", "note": "the cable is being replaced"}

@@ -22,6 +22,8 @@ from tests.conftest import (
 )
 from tests.consistency import rollup_differences, unshared_energy
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 WHO = {"who": "anna@example.com", "reason": "the meter's factor was set wrong"}
 

@@ -19,6 +19,8 @@ from tests.conftest import (
 )
 from tests.consistency import rollup_differences
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 
 

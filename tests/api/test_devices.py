@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import eventually, hours_ago, meter_reading, post, rfc3339, vehicle_reading
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 
 

@@ -10,6 +10,8 @@ from tests.api.test_registers import energies, register
 from tests.conftest import Db, eventually, hours_ago, meter_reading, post, rfc3339
 from tests.consistency import rollup_differences
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 
 

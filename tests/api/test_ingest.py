@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import Db, hours_ago, meter_reading, post, rfc3339, vehicle_reading
 
+pytestmark = pytest.mark.either
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -238,7 +240,7 @@ def test_an_empty_array_is_fine(client: httpx.Client) -> None:
         (b"{}", {"content-encoding": "br"}, 415, "unsupported-encoding"),
         (b"{}", {"content-encoding": "gzip"}, 400, "malformed-body"),
         (gzip.compress(b"[{}]", mtime=0)[:-4], {"content-encoding": "gzip"}, 400, "malformed-body"),
-        (gzip.compress(bytes(1 << 26), mtime=0), {"content-encoding": "gzip"}, 413, "too-large"),
+        (gzip.compress(bytes(1 << 25), mtime=0), {"content-encoding": "gzip"}, 413, "too-large"),
         (b"\xc1", {"content-type": "application/msgpack"}, 400, "malformed-body"),
         (b"[" + b"1," * 1_700_000 + b"1]", {}, 413, "batch-too-large"),
         (b" " * (16 * 1024 * 1024 + 1), {}, 413, "too-large"),

@@ -10,16 +10,27 @@ import pytest
 
 from tests.conftest import EXAMPLES, Db, Service
 
+pytestmark = pytest.mark.either
 
-@pytest.mark.postgresql  # it takes half a minute; each query has tests of its own on both engines
-def test_schemathesis_finds_no_server_error(service: Service, db: Db, tmp_path: Path) -> None:
+
+@pytest.mark.postgresql  # it takes long; each query has tests of its own on both engines
+@pytest.mark.parametrize(
+    "phases",
+    [
+        "examples,coverage",  # every parameter and every limit of it, by itself
+        pytest.param("fuzzing", marks=pytest.mark.slow),  # and at random, together
+    ],
+)
+def test_schemathesis_finds_no_server_error(
+    service: Service, db: Db, tmp_path: Path, phases: str
+) -> None:
     run = subprocess.run(
         [
             *(Path(sys.executable).with_name("schemathesis"), "run"),
             f"{service.base_url}/openapi.json",
             *("--checks", "not_a_server_error"),
             *("--exclude-path", "/v1/stream"),  # has no end
-            *("--mode", "all", "--phases", "examples,coverage,fuzzing"),
+            *("--mode", "all", "--phases", phases),
             *("--max-examples", str(3 * EXAMPLES), "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,
@@ -30,7 +41,7 @@ def test_schemathesis_finds_no_server_error(service: Service, db: Db, tmp_path: 
         },
         capture_output=True,
         text=True,
-        timeout=200 * EXAMPLES,
+        timeout=600 * EXAMPLES,
     )
     db.fetch("delete from rule_overrides")  # it finds out how to switch rules off
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]

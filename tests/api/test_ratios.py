@@ -10,6 +10,8 @@ from fleetmeter.anomalies.rules.silence.pauses import HABIT
 from tests.api.test_intervals import midday
 from tests.conftest import Db, eventually, meter_reading, post, rfc3339, vehicle_reading
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 

@@ -10,22 +10,28 @@ from tests.api.test_intervals import midday
 from tests.api.test_registers import register, vehicle_register
 from tests.conftest import Db, post
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
-def falls(db: Db, device_id: str, start: datetime, hours: int = 1) -> tuple[int, int, int]:
-    """Dips, flutters and resets of one device, the same by its name and in the whole fleet."""
-    window = start, start + hours * HOUR
+def falls(db: Db, device_id: str, start: datetime) -> tuple[int, int, int]:
+    """Dips, flutters and resets of one device in an hour.
+
+    The same by its name and in the whole fleet, and with other hours around it.
+    """
+    window = start, start + HOUR
     by_name = db.fetch(
-        "select device_id, dips, flutters, resets from register_falls($1, $2, $3, $4)",
-        *([device_id], [device_id], *window),
+        "select * from register_falls($1, $2, $3, $4)", *([device_id], [device_id], *window)
     )
-    of_all = db.fetch(
-        "select device_id, dips, flutters, resets from register_falls(null, null, $1, $2)", *window
-    )
-    assert by_name == [row for row in of_all if row["device_id"] == device_id]
-    return tuple(by_name[0])[1:] if by_name else (0, 0, 0)
+    for around in (0 * HOUR, 3 * HOUR):
+        of_all = db.fetch(
+            "select * from register_falls(null, null, $1, $2)",
+            *(window[0] - around, window[1] + around),
+        )
+        assert by_name == [r for r in of_all if (r["device_id"], r["hour"]) == (device_id, start)]
+    return tuple(by_name[0])[3:] if by_name else (0, 0, 0)
 
 
 @pytest.mark.parametrize(

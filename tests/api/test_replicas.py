@@ -32,6 +32,7 @@ def replicas(client: httpx.Client, replica: httpx.Client) -> list[httpx.Client]:
     return [client, replica]
 
 
+@pytest.mark.either
 def test_two_services_store_each_reading_once_with_the_meter_in_force(
     replicas: list[httpx.Client], db: Db, uid: str
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_body_that_arrives_slowly_blocks_nobody(client: httpx.Client, uid: str
     asyncio.run(slowly())
 
 
+@pytest.mark.either
 def test_several_processes_share_one_port_and_one_truth(
     database_url: str, db: Db, tmp_path: Path, uid: str
 ) -> None:

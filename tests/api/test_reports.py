@@ -5,6 +5,8 @@ import pytest
 
 from tests.conftest import Db, hours_ago, meter_reading, post, vehicle_reading
 
+pytestmark = pytest.mark.either
+
 
 @pytest.mark.parametrize("kind", ["vehicles", "meters"])
 def test_when_a_device_reports_is_set_before_its_first_reading(

@@ -13,6 +13,8 @@ import pytest
 from tests.api.test_intervals import midday
 from tests.conftest import post, rfc3339
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 

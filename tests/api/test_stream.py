@@ -36,6 +36,8 @@ from tests.conftest import (
 )
 from tests.proxy import DatabaseProxy
 
+pytestmark = pytest.mark.either
+
 CLIENTS = 4
 STATES_PER_S = 20
 

@@ -121,6 +121,59 @@ def test_series_whose_buckets_end_within_hours_are_the_same_before_and_after(
     assert series() == expected
 
 
+def test_a_vehicle_s_answers_are_the_same_before_and_after(place: Db) -> None:
+    """V1 shares a meter; V4 has one of its own, and lacks readings while that shows charging."""
+    place.run(
+        "insert into devices (device, kind, id) overriding system value"
+        " values (4, 'vehicle', 'V4'), (5, 'meter', 'M5');"
+        " insert into meter_vehicles values (5, 4);"
+    )
+    place.fetch(
+        "insert into readings (device, meter, time, energy_mwh, span_ms, soc_bp, reset)"
+        " select 4, 5, t, 90000, 60000, 1000 + extract(hour from t), extract(minute from t) = 7"
+        " from generate_series($1::timestamptz, $2::timestamptz, interval '1 minute') as t"
+        " where extract(minute from t) < 40 and extract(hour from t)::integer % 3 > 0",
+        start() + MINUTE,
+        start() + 6 * HOUR,
+    )
+    place.fetch(
+        "insert into readings (device, time, energy_mwh, span_ms, reset)"
+        " select 5, t, 100000, 60000, extract(minute from t) in (8, 50)"
+        " from generate_series($1::timestamptz, $2::timestamptz, interval '1 minute') as t",
+        start() + MINUTE,
+        start() + 6 * HOUR,
+    )
+    place.fetch(
+        "insert into late_hours (hour) select start + n * interval '1 hour'"
+        " from generate_series(0, 5) as n, (select $1::timestamptz as start) as s",
+        start(),
+    )
+    call(place, "refresh_late_hours()")
+    windows = [
+        [start(), start() + 6 * HOUR],
+        [start() + 20 * MINUTE, start() + 5 * HOUR + 7 * MINUTE],
+        [start() + n * HOUR for n in range(7)],
+        [start() + n * 30 * MINUTE for n in range(13)],
+    ]
+
+    def answers() -> list[list[tuple[Any, ...]]]:
+        return [
+            [tuple(row) for row in place.fetch("select * from vehicle_energy($1, $2)", v, bounds)]
+            for v in ("V1", "V2", "V4")
+            for bounds in windows
+        ]
+
+    before = answers()
+    assert accounted(place) == 0
+    assert before[8][0][8] > 0, "resets"
+    assert before[8][0][12] > before[8][0][13] > 0, "charging, and what of it both cover"
+    call(place, "account_hours(35, 100)")
+    assert accounted(place) >= 6
+    assert answers() == before
+    place.run(f"insert into late_hours (hour) values ('{start() + 2 * HOUR}')")
+    assert answers() == before
+
+
 def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db) -> None:
     call(place, "account_hours(35, 100)")
     hours = accounted(place)

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest
 
 from tests.conftest import (
     Db,
@@ -19,6 +20,8 @@ from tests.conftest import (
     vehicle_reading,
 )
 from tests.consistency import rollup_differences
+
+pytestmark = pytest.mark.either
 
 MINUTE = timedelta(minutes=1)
 

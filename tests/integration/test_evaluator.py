@@ -299,6 +299,7 @@ def test_each_fault_is_found_once(all_along: dict[str, list[Any]]) -> None:
     assert hot[5] == 1, "the second time, it is the same"
 
 
+@pytest.mark.either
 def test_catching_up_after_a_pause_finds_the_same_as_running_all_along(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -307,6 +308,7 @@ def test_catching_up_after_a_pause_finds_the_same_as_running_all_along(
     assert place.state() == all_along
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("seed", [1, 2])
 def test_so_do_restarts_at_any_time(
     place: Place, all_along: dict[str, list[Any]], seed: int, monkeypatch: pytest.MonkeyPatch
@@ -321,6 +323,7 @@ def test_so_do_restarts_at_any_time(
     assert place.state() == all_along
 
 
+@pytest.mark.either
 def test_what_fails_in_the_middle_leaves_nothing_half_done(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,6 +404,7 @@ def test_late_readings_show_what_was_hidden(place: Place, all_along: dict[str, l
     assert place.db.value("select count(*) from late_devices") == 0
 
 
+@pytest.mark.either
 def test_late_readings_end_what_was_never_wrong(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -422,6 +426,7 @@ def test_late_readings_end_what_was_never_wrong(
     assert place.state()["memories"] == all_along["memories"]
 
 
+@pytest.mark.either
 def test_late_readings_name_a_cause_that_lies_elsewhere(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -466,6 +471,7 @@ def test_after_late_readings_all_is_as_if_they_had_come_in_time(
         assert ended_at in [ended for _, ended in times], (kind, device)
 
 
+@pytest.mark.either
 def test_devices_that_measure_energy_alone_are_evaluated_by_that(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -483,6 +489,7 @@ def test_devices_that_measure_energy_alone_are_evaluated_by_that(
     assert sorted(place.anomalies()) == expected
 
 
+@pytest.mark.either
 def test_a_silence_whose_energy_is_told_afterwards_is_one(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -499,6 +506,7 @@ def test_a_silence_whose_energy_is_told_afterwards_is_one(
     assert sorted(place.anomalies()) == all_along["anomalies"]
 
 
+@pytest.mark.either
 def test_late_marks_of_hours_to_come_need_nothing(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
@@ -512,6 +520,7 @@ def test_late_marks_of_hours_to_come_need_nothing(
     assert place.state() == all_along
 
 
+@pytest.mark.either
 def test_what_was_forgotten_with_a_purged_device_is_remembered_anew(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))
@@ -528,6 +537,7 @@ def test_what_was_forgotten_with_a_purged_device_is_remembered_anew(place: Place
     assert place.notes("vehicle_silent", "V3")[-1] == ("resolved", "V3 reports again")
 
 
+@pytest.mark.either
 def test_a_late_device_whose_meter_feeds_another_vehicle_is_not_blamed(place: Place) -> None:
     """V5 charges at M5, and so does V1 from day 2 on, which says that it charges at M1."""
     rows: list[Row] = []
@@ -587,6 +597,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> N
     monkeypatch.setattr(isolate, "evaluate", fail)
 
 
+@pytest.mark.either
 def test_a_rule_that_fails_with_a_device_fails_with_that_one_alone(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -603,6 +614,7 @@ def test_a_rule_that_fails_with_a_device_fails_with_that_one_alone(
     assert of_others[0] == of_others[1]
 
 
+@pytest.mark.either
 def test_a_rule_that_fails_with_everybody_stops_nothing(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -615,6 +627,7 @@ def test_a_rule_that_fails_with_everybody_stops_nothing(
     assert place.db.value("select count(*) from late_devices") == 0
 
 
+@pytest.mark.either
 def test_who_waits_for_the_evaluation_waits_for_a_turn_of_it(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -669,6 +682,7 @@ def test_hours_that_are_over_do_not_wait_for_a_backlog(place: Place) -> None:
     assert turns == sorted(turns), "each goes by the time when it begins"
 
 
+@pytest.mark.either
 def test_a_device_that_is_very_late_takes_no_others_back(place: Place) -> None:
     place.begin()
     place.db.fetch(
@@ -687,6 +701,7 @@ def test_a_device_that_is_very_late_takes_no_others_back(place: Place) -> None:
     assert "battery_hot" not in {a[0] for a in place.anomalies()}, "its hours did not change"
 
 
+@pytest.mark.either
 def test_late_devices_that_share_a_meter_are_evaluated_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -712,6 +727,7 @@ def test_late_devices_that_share_a_meter_are_evaluated_once(
     assert turns == 1
 
 
+@pytest.mark.either
 def test_a_late_device_that_was_not_there_before_is_not_missed(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -754,6 +770,7 @@ def test_what_has_been_rolled_up_is_evaluated_the_same(
             )
 
 
+@pytest.mark.either
 def test_switching_a_rule_off_ends_what_it_found(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))
@@ -767,6 +784,7 @@ def test_switching_a_rule_off_ends_what_it_found(place: Place) -> None:
     assert place.notes("vehicle_silent", "V3")[-1] == ("resolved", "the rule was switched off")
 
 
+@pytest.mark.either
 def test_a_device_that_is_removed_has_nothing_wrong_any_more(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))

@@ -122,6 +122,7 @@ def test_an_excess_is_over_when_the_missing_readings_of_the_meter_come(
     wait(client, "V", "dc_exceeds_ac", status="resolved")
 
 
+@pytest.mark.either
 def test_watt_hours_of_a_meter_and_of_a_vehicle(client: httpx.Client) -> None:
     client.patch("/v1/meters/M", json={"ratedPowerKw": 22}).raise_for_status()
     sends(client, [meter_reading("M", time, 175) for time in minutes(10, 10.75)])
@@ -132,6 +133,7 @@ def test_watt_hours_of_a_meter_and_of_a_vehicle(client: httpx.Client) -> None:
     wait(client, "V", "power_implausible", cause="unit_wh")
 
 
+@pytest.mark.either
 def test_a_register_in_wh_that_rises_by_what_cannot_be_is_told_by_its_unit(
     client: httpx.Client,
 ) -> None:
@@ -155,6 +157,7 @@ def test_a_register_in_wh_that_rises_by_what_cannot_be_is_told_by_its_unit(
     assert not set(found(client, "N")) & {"register_unstable", "power_implausible"}
 
 
+@pytest.mark.either
 def test_what_reports_only_while_charging_and_what_is_no_charger(client: httpx.Client) -> None:
     assign(client, "V", "M")
     for path in ("/v1/vehicles/V", "/v1/meters/M"):

@@ -22,6 +22,8 @@ from tests.conftest import Db, eventually, rfc3339
 from tests.support import exports
 from tests.support.exports import Interval
 
+pytestmark = pytest.mark.either
+
 BERLIN = ZoneInfo("Europe/Berlin")
 ADELAIDE = ZoneInfo("Australia/Adelaide")
 HOURS = 60

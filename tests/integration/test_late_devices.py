@@ -108,12 +108,36 @@ class Place(NamedTuple):
                 )
 
 
-@pytest.fixture
-def place(server: Server) -> Iterator[Place]:
+@pytest.fixture(scope="module")
+def shared(server: Server) -> Iterator[Db]:
+    """A database for the tests of this module, one after the other."""
     with migrated_database(server, jobs=False) as url:
-        db = Db(url)
-        fresh = datetime.now(UTC).replace(microsecond=0)
-        yield Place(db, server.engine, fresh, fresh.replace(minute=10, second=0) - 6 * HOUR)
+        yield Db(url)
+
+
+@pytest.fixture
+def place(server: Server, shared: Db) -> Place:
+    """The shared database, without what the test before has left."""
+    shared.run(
+        """
+        truncate devices, readings, spread_energy, live_state, replaced_readings,
+            assignments, replaced_assignments, meter_vehicles, late_hours, late_devices,
+            register_events;
+        """
+    )
+    return on(shared, server)
+
+
+@pytest.fixture
+def rolling(server: Server) -> Iterator[Place]:
+    """A database of the test's own: what is rolled up stays so."""
+    with migrated_database(server, jobs=False) as url:
+        yield on(Db(url), server)
+
+
+def on(db: Db, server: Server) -> Place:
+    fresh = datetime.now(UTC).replace(microsecond=0)
+    return Place(db, server.engine, fresh, fresh.replace(minute=10, second=0) - 6 * HOUR)
 
 
 def of(
@@ -332,37 +356,37 @@ def test_a_purge_marks_those_whose_shares_change(place: Place) -> None:
     assert place.marks() == [("vehicle", "A", hour), ("vehicle", "B", hour + HOUR)]
 
 
-def test_a_mark_is_ready_once_the_rollups_have_followed(place: Place) -> None:
-    place.send(of("meter", *(("M", place.long_ago + n * HOUR) for n in range(2))))
-    place.forget()
-    place.roll_up()
-    place.send(of("meter", ("M", place.long_ago + MINUTE)))
-    marked = [("M", place.long_ago)]
-    if place.engine == "timescaledb":
-        assert place.ready() == []
+def test_a_mark_is_ready_once_the_rollups_have_followed(rolling: Place) -> None:
+    rolling.send(of("meter", *(("M", rolling.long_ago + n * HOUR) for n in range(2))))
+    rolling.forget()
+    rolling.roll_up()
+    rolling.send(of("meter", ("M", rolling.long_ago + MINUTE)))
+    marked = [("M", rolling.long_ago)]
+    if rolling.engine == "timescaledb":
+        assert rolling.ready() == []
     else:
-        assert [row[:2] for row in place.ready()] == marked
-    place.db.fetch("call refresh_late_hours()")
-    assert place.db.value("select count(*) from late_hours") == 0
-    assert [row[:2] for row in place.ready()] == marked
+        assert [row[:2] for row in rolling.ready()] == marked
+    rolling.db.fetch("call refresh_late_hours()")
+    assert rolling.db.value("select count(*) from late_hours") == 0
+    assert [row[:2] for row in rolling.ready()] == marked
 
 
-def test_a_mark_of_an_hour_that_is_not_rolled_up_is_ready_at_once(place: Place) -> None:
+def test_a_mark_of_an_hour_that_is_not_rolled_up_is_ready_at_once(rolling: Place) -> None:
     """It is read from history."""
-    place.send(of("meter", ("M", place.long_ago)))
-    place.roll_up()
-    place.db.fetch("call refresh_late_hours()")
-    place.forget()
+    rolling.send(of("meter", ("M", rolling.long_ago)))
+    rolling.roll_up()
+    rolling.db.fetch("call refresh_late_hours()")
+    rolling.forget()
     at = (
-        place.fresh.replace(minute=0, second=0) - MINUTE
+        rolling.fresh.replace(minute=0, second=0) - MINUTE
     )  # of the hour before, maybe not over for long
-    place.db.fetch("insert into late_hours (hour) values (floor_hour($1))", at)
-    place.db.fetch(
+    rolling.db.fetch("insert into late_hours (hour) values (floor_hour($1))", at)
+    rolling.db.fetch(
         "insert into late_devices (device, since, late_hours_until)"
         " select device_of('meter', 'M'), $1, max(id) from late_hours",
         at,
     )
-    assert [row[:2] for row in place.ready()] == [("M", at)]
+    assert [row[:2] for row in rolling.ready()] == [("M", at)]
 
 
 def test_a_device_that_is_often_late_does_not_keep_others_waiting(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -110,12 +111,26 @@ def in_order(rows: Sequence[Row | asyncpg.Record]) -> list[Row]:
 
 @pytest.fixture(params=range(2))
 def place(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
+    """Of the test's own, to be changed."""
+    with filled(server, request.param) as place:
+        yield place
+
+
+@pytest.fixture(scope="module", params=range(2))
+def untouched(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
+    """Shared by the tests that change nothing."""
+    with filled(server, request.param) as place:
+        yield place
+
+
+@contextmanager
+def filled(server: Server, seed: int) -> Iterator[Place]:
+    """A database with random readings of some hours."""
     with migrated_database(server, jobs=False) as url:
-        db = Db(url)
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        random = Random(request.param)  # noqa: S311 - the same each time, and nothing secret
+        random = Random(seed)  # noqa: S311 - the same each time, and nothing secret
         asyncio.run(fill(url, random, end - HOURS * HOUR, end))
-        yield Place(db, server.engine, end)
+        yield Place(Db(url), server.engine, end)
 
 
 async def fill(url: str, random: Random, begin: datetime, end: datetime) -> None:
@@ -231,10 +246,10 @@ def test_devices_that_share_no_meter_with_others_are_as_in_the_fleet(
         place.roll_up(place.end - 3 * HOUR)
 
 
-def test_no_hours_have_no_rows(place: Place) -> None:
-    assert place.observed(None, None, place.end, place.end) == []
-    assert place.observed(None, None, place.end, place.end + HOUR) == []
-    assert place.observed([], [], place.begin, place.end) == []
+def test_no_hours_have_no_rows(untouched: Place) -> None:
+    assert untouched.observed(None, None, untouched.end, untouched.end) == []
+    assert untouched.observed(None, None, untouched.end, untouched.end + HOUR) == []
+    assert untouched.observed([], [], untouched.begin, untouched.end) == []
 
 
 def test_the_first_hour_is_that_of_the_first_reading(place: Place) -> None:
@@ -246,22 +261,28 @@ def test_the_first_hour_is_that_of_the_first_reading(place: Place) -> None:
         place.roll_up(place.end - 3 * HOUR)
 
 
-def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
-    starts = {"V0": place.end - 6 * HOUR, "V2": place.end - 4 * HOUR, "nobody": place.begin}
-    rows = place.ask(
-        queries.vehicle_points, ids=list(starts), starts=list(starts.values()), end=place.end
+def test_readings_of_each_from_a_time_of_its_own(untouched: Place) -> None:
+    starts = {
+        "V0": untouched.end - 6 * HOUR,
+        "V2": untouched.end - 4 * HOUR,
+        "nobody": untouched.begin,
+    }
+    rows = untouched.ask(
+        queries.vehicle_points, ids=list(starts), starts=list(starts.values()), end=untouched.end
     )
-    expected = place.db.fetch(
+    expected = untouched.db.fetch(
         "select vehicle_id, time, energy_mwh, span_ms, soc_bp, battery_temp_cdeg"
         " from vehicle_readings where time <= $3"
         " and (vehicle_id = 'V0' and time >= $1 or vehicle_id = 'V2' and time >= $2)"
         " order by vehicle_id, time",
-        *(starts["V0"], starts["V2"], place.end),
+        *(starts["V0"], starts["V2"], untouched.end),
     )
     assert list(map(tuple, rows)) == list(map(tuple, expected))
     assert {row[0] for row in rows} == {"V0", "V2"}
-    rows = place.ask(queries.meter_points, ids=["M3"], starts=[place.begin], end=place.end)
-    expected = place.db.fetch(
+    rows = untouched.ask(
+        queries.meter_points, ids=["M3"], starts=[untouched.begin], end=untouched.end
+    )
+    expected = untouched.db.fetch(
         "select meter_id, time, energy_mwh, span_ms, voltage_mv, reset,"
         " voltage_l1_mv, voltage_l2_mv, voltage_l3_mv from meter_readings"
         " where meter_id = 'M3' order by time"
@@ -269,24 +290,24 @@ def test_readings_of_each_from_a_time_of_its_own(place: Place) -> None:
     assert list(map(tuple, rows)) == list(map(tuple, expected))
 
 
-def test_readings_above_a_power(place: Place) -> None:
+def test_readings_above_a_power(untouched: Place) -> None:
     limits_w = {"M0": 3000.0, "M1": 0.0, "M2": 1e9}
-    starts = [place.begin + n * HOUR for n in range(3)]
-    rows = place.ask(
+    starts = [untouched.begin + n * HOUR for n in range(3)]
+    rows = untouched.ask(
         queries.peaks,
         kind="meter",
         ids=list(limits_w),
         starts=starts,
         limits_w=list(limits_w.values()),
-        end=place.end - HOUR,
+        end=untouched.end - HOUR,
     )
     expected = [
         (*row, False)
         for id_, since in zip(limits_w, starts, strict=True)
-        for row in place.db.fetch(
+        for row in untouched.db.fetch(
             "select meter_id, time, energy_mwh, span_ms from meter_readings"
             " where meter_id = $1 and time >= $2 and time <= $3 order by time",
-            *(id_, since, place.end - HOUR),
+            *(id_, since, untouched.end - HOUR),
         )
         if row[3] and row[2] is not None and row[2] * 3600 / row[3] > limits_w[id_]
     ]
@@ -294,14 +315,14 @@ def test_readings_above_a_power(place: Place) -> None:
     assert {row[0] for row in rows} == {"M0", "M1"}
 
 
-def test_the_newest_reading_before_a_time(place: Place) -> None:
+def test_the_newest_reading_before_a_time(untouched: Place) -> None:
     for kind in ("vehicle", "meter"):
         ids = [f"{kind[0].upper()}{number}" for number in range(4)]
-        since, until = place.begin + HOUR, place.end - HOUR
-        rows = place.ask(
+        since, until = untouched.begin + HOUR, untouched.end - HOUR
+        rows = untouched.ask(
             queries.newest_times, kind=kind, ids=[*ids, "nobody"], since=since, until=until
         )
-        expected = place.db.fetch(
+        expected = untouched.db.fetch(
             f"select {kind}_id, max(time) from {kind}_readings"
             f" where {kind}_id = any($1) and time > $2 and time <= $3 group by 1",
             *(ids, since, until),
@@ -310,8 +331,8 @@ def test_the_newest_reading_before_a_time(place: Place) -> None:
         assert len(rows) == 4
 
 
-def test_devices_that_are_there(place: Place) -> None:
-    found = {row["id"]: tuple(row)[:5] for row in place.ask(queries.roster)}
+def test_devices_that_are_there(untouched: Place) -> None:
+    found = {row["id"]: tuple(row)[:5] for row in untouched.ask(queries.roster)}
     assert sorted(found) == ["M0", "M1", "M2", "M3", "V0", "V1", "V2", "V3", "V5"]
     assert found["V1"] == ("vehicle", "V1", "north", 120, 60000)
     assert found["M2"] == ("meter", "M2", None, 30, None)

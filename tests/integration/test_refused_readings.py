@@ -13,6 +13,8 @@ from fleetmeter.database.pool import connect
 from fleetmeter.settings import Settings
 from tests.conftest import Db, Server, migrated_database
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
 

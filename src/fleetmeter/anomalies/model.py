@@ -186,6 +186,18 @@ def _mean(total: int | None, count: int | None) -> float | None:
     return total / count if total is not None and count else None
 
 
+class Falls(NamedTuple):
+    """How often a device's registers fell in an hour."""
+
+    dips: int = 0
+    """They came back."""
+
+    flutters: int = 0
+    """They fell by more than 1 kWh, and by less than a tenth."""
+
+    resets: int = 0
+
+
 class Hour(msgspec.Struct):
     """What rules see of an hour that is over, (starts, ends]: the whole fleet, or devices that
     share meters."""
@@ -199,6 +211,9 @@ class Hour(msgspec.Struct):
 
     whole_fleet: bool = True
     """False: of some devices alone; nothing can be said of sites, and little of other meters."""
+
+    falls: dict[Subject, Falls] = msgspec.field(default_factory=dict)
+    """Whose registers fell; missing: they did not."""
 
 
 class ClockSample(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import (
     Change,
     Device,
+    Falls,
     Hour,
     Kind,
     MeterHour,
@@ -21,7 +22,6 @@ from fleetmeter.anomalies.model import (
     Voltage,
 )
 from fleetmeter.anomalies.rules.shared.needs import (
-    Falls,
     Known,
     MeterPoint,
     Needs,
@@ -184,6 +184,7 @@ class Fleet:
             if (parts := _parts(points, _all_at(id_), starts, ends))
         }
         hour = Hour(starts, ends, [], [], self.devices)
+        hour.falls = {subject: f for (subject, begins), f in self.falls.items() if begins == starts}
         for id_, parts in sorted(dc.items()):
             for meter_id in dict.fromkeys(part.meter_id for part in parts):
                 hour.vehicles.append(_vehicle_row(starts, id_, meter_id, dc, ac))
@@ -226,11 +227,6 @@ class Fleet:
                 and point.span_ms
                 and point.energy_mwh * 3600 > limit_w * point.span_ms
             ]
-        known.falls = {
-            subject: falls
-            for (subject, starts), falls in self.falls.items()
-            if starts == ends - HOUR and (wanted.falls is None or subject in wanted.falls)
-        }
         return known
 
     def _times(self, subject: Subject) -> Sequence[datetime]:

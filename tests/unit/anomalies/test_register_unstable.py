@@ -2,8 +2,7 @@
 
 import pytest
 
-from fleetmeter.anomalies.model import Change, Subject
-from fleetmeter.anomalies.rules.shared.needs import Falls
+from fleetmeter.anomalies.model import Change, Falls, Subject
 from fleetmeter.anomalies.rules.shared.state import Memory
 from tests.unit.anomalies.fleet import Fleet, at, meter, of
 

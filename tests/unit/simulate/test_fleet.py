@@ -221,7 +221,7 @@ def test_a_modem_that_sleeps_sends_nothing_or_what_it_kept_when_it_wakes_up() ->
 
 
 def test_a_vehicle_that_has_not_said_when_it_reports_may_be_known_after_its_fourth_charge() -> None:
-    fleet = Fleet(4, 60, START, 9)
+    fleet = Fleet(2, 6, START, 9)
     unsaid = {each.subject.device_id: each.end for each in fleet.acceptable if "nobody" in each.why}
     assert set(unsaid.values()) == {START + timedelta(days=3660)}
     sent = sent_by(fleet, 9 * 24)

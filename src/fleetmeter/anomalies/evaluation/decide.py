@@ -59,7 +59,6 @@ def needs(hour: Hour, memories: Mapping[Subject, Memory], rulebook: Rulebook) ->
     mismatch.need(observed, rulebook, found)
     stuck.need(observed, rulebook, found)
     power_implausible.need(observed, rulebook, found)
-    register_unstable.need(observed, found)
     return found
 
 

@@ -14,9 +14,11 @@ import structlog
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
+from fleetmeter.anomalies.evaluation.heard import Heard
 from fleetmeter.anomalies.model import Hour, Subject
 from fleetmeter.anomalies.rules.shared.context import Outcome
 from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 
@@ -39,12 +41,19 @@ class _RuleFailsError(Exception):
 
 
 async def fold(
-    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+    connection: Connection,
+    hour: Hour,
+    memories: dict[Subject, Memory],
+    rulebook: Rulebook,
+    heard: Heard | None = None,
 ) -> Outcome:
-    """What an hour changes for its devices; brings `memories` to its end."""
+    """What an hour changes for its devices; brings `memories` to its end.
+
+    With `heard`, which goes from hour to hour, history is not asked again what it has answered.
+    """
     before = await asyncio.to_thread(_encoded, memories)
     try:
-        return await _fold(connection, hour, memories, rulebook)
+        return await _fold(connection, hour, memories, rulebook, heard)
     except _RuleFailsError as error:
         subjects = _subjects(hour, before)
         failing = await _failing(connection, hour, subjects, before, rulebook)
@@ -90,10 +99,21 @@ async def _failing(
 
 
 async def _fold(
-    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+    connection: Connection,
+    hour: Hour,
+    memories: dict[Subject, Memory],
+    rulebook: Rulebook,
+    heard: Heard | None = None,
 ) -> Outcome:
     needed = await _asked(lambda: needs(hour, memories, rulebook))
-    known = await reader.known(connection, needed, hour.ends)
+    if heard is None:
+        known = await reader.known(connection, needed, hour.ends)
+    else:
+        heard.turn_to(hour)
+        left = heard.left(needed)
+        known = await reader.known(connection, left, hour.ends)
+        heard.learn(left.last_times, known.last_times)
+        known.last_times = heard.newest(needed.last_times, hour.ends - SILENCE_KNOWN)
     outcome = await _asked(lambda: evaluate(hour, known, memories, rulebook))
     # nothing is said of devices that have been removed
     gone = {s for s in outcome.touched if s.device_kind != "site" and s not in hour.devices}
@@ -150,6 +170,7 @@ def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
         vehicles=[row for row in hour.vehicles if Subject("vehicle", row.vehicle_id) in some],
         meters=[row for row in hour.meters if Subject("meter", row.meter_id) in some],
         devices={subject: hour.devices[subject] for subject in some & hour.devices.keys()},
+        falls={subject: hour.falls[subject] for subject in some & hour.falls.keys()},
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from asyncpg import Record
 
 from fleetmeter.anomalies.evaluation import reader
+from fleetmeter.anomalies.evaluation.heard import Heard
 from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.evaluation.state_store import memories_of, remember
@@ -188,6 +189,7 @@ async def _fold_span(
     sites = {Subject("site", device.site) for device in there.values() if device.site}
     memories = await memories_of(connection, "hours", sites)
     changes: list[Change] = []
+    heard = Heard()
     step = hours_at_once(len(around.vehicle_ids) + len(around.meter_ids)) * HOUR
     first = await queries.first_hour(connection, since=span.since - WARMUP)
     start = span.since if first is None else min(first, span.since)
@@ -200,7 +202,7 @@ async def _fold_span(
                 [fleet] = await reader.hours(connection, hour.starts, hour.ends, there)
                 hour = msgspec.structs.replace(fleet, whole_fleet=False)
             _hold(held.get(hour.starts, ()), memories)
-            outcome = await fold(connection, hour, memories, rulebook)
+            outcome = await fold(connection, hour, memories, rulebook, heard)
             changes += [change for change in outcome.changes if change.subject in span.changed]
         start = end
     return changes, memories

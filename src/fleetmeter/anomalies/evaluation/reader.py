@@ -11,6 +11,7 @@ from asyncpg import Record
 from fleetmeter.anomalies.model import (
     ClockSample,
     Device,
+    Falls,
     Hour,
     MeterHour,
     Subject,
@@ -18,7 +19,6 @@ from fleetmeter.anomalies.model import (
     Voltage,
 )
 from fleetmeter.anomalies.rules.shared.needs import (
-    Falls,
     Known,
     MeterPoint,
     Needs,
@@ -100,7 +100,15 @@ async def hours(
         queries.observed_hours.sql, vehicle_ids, meter_ids, start, end, timeout=LONG_S
     )
     is_fleet = vehicle_ids is None
-    return await asyncio.to_thread(_hours, start, end, devices, is_fleet, rows)
+    found = await asyncio.to_thread(_hours, start, end, devices, is_fleet, rows)
+    by_start = {hour.starts: hour for hour in found}
+    # of all hours at once: to ask hour by hour takes longer than the rules do
+    fallen = queries.register_falls(
+        connection, vehicle_ids=vehicle_ids, meter_ids=meter_ids, start=start, end=end
+    )
+    async for starts, kind, id_, *counts in fallen:
+        by_start[starts].falls[Subject(kind, id_)] = Falls(*counts)
+    return found
 
 
 async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
@@ -140,17 +148,6 @@ async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
             )
             async for id_, *point in rows:
                 found.peaks.setdefault(Subject(kind.name, id_), []).append(PeakPoint(*point))
-    if needs.falls is None or needs.falls:
-        falls = needs.falls
-        rows = queries.register_falls(
-            connection,
-            vehicle_ids=None if falls is None else _ids("vehicle", falls),
-            meter_ids=None if falls is None else _ids("meter", falls),
-            start=end - HOUR,
-            end=end,
-        )
-        async for kind_name, id_, *counts in rows:
-            found.falls[Subject(kind_name, id_)] = Falls(*counts)
     return found
 
 

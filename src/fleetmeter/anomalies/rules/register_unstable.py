@@ -6,27 +6,20 @@ An exchange that was stated, a rollover and the flutter of a last digit are no f
 from datetime import timedelta
 from typing import cast
 
-from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.model import Falls, Kind, Subject
 from fleetmeter.anomalies.rules.shared.context import HourTurn
 from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.needs import Falls, Needs
 from fleetmeter.anomalies.rules.shared.state import Fallen
 from fleetmeter.anomalies.thresholds.device_parameters import RegisterUnstable
 
 _KIND: Kind = "register_unstable"
 
 
-def need(observed: Observed, needs: Needs) -> None:
-    """Ask how often registers fell in the hour."""
-    hour = observed.hour
-    needs.falls = None if hour.whole_fleet else set(hour.devices)
-
-
 def judge(turn: HourTurn, observed: Observed) -> None:
     """Apply the rule."""
     found = {
         subject: falls
-        for subject, falls in turn.known.falls.items()
+        for subject, falls in observed.hour.falls.items()
         if subject in observed.hour.devices
     }
     for subject, falls in sorted(found.items()):

@@ -62,18 +62,6 @@ class PeakPoint(NamedTuple):
     """Its register rose by so much that it counted for nothing."""
 
 
-class Falls(NamedTuple):
-    """How often a device's registers fell in the hour."""
-
-    dips: int = 0
-    """They came back."""
-
-    flutters: int = 0
-    """They fell by more than 1 kWh, and by less than a tenth."""
-
-    resets: int = 0
-
-
 class Needs(msgspec.Struct):
     """Which readings of history decide, where the hour's rollups only suspect something.
 
@@ -89,9 +77,6 @@ class Needs(msgspec.Struct):
     peaks: dict[Subject, Peak] = msgspec.field(default_factory=dict)
     """Devices whose readings above a power limit must be known."""
 
-    falls: set[Subject] | None = msgspec.field(default_factory=set)
-    """Whose registers' falls in the hour must be known; None: the whole fleet's."""
-
 
 class Known(msgspec.Struct):
     """The answer to Needs."""
@@ -102,7 +87,4 @@ class Known(msgspec.Struct):
     vehicle_readings: dict[str, list[VehiclePoint]] = msgspec.field(default_factory=dict)
     meter_readings: dict[str, list[MeterPoint]] = msgspec.field(default_factory=dict)
     peaks: dict[Subject, list[PeakPoint]] = msgspec.field(default_factory=dict)
-    """Missing: none."""
-
-    falls: dict[Subject, Falls] = msgspec.field(default_factory=dict)
     """Missing: none."""
