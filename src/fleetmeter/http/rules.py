@@ -116,7 +116,7 @@ async def get_rule(
     scope_: AtScope = "fleet",
     target: AtTarget = None,
 ) -> RuleInForce:
-    """For each parameter: the device's value, else its site's, the fleet's, or the default."""
+    """Takes each parameter from the device, else its site, else the fleet, else the default."""
     place = _place(kind, scope_, target)
     async with database.connection() as connection:
         found = await in_force.rules_in_force(connection, [kind], place)
