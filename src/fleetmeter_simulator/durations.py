@@ -14,7 +14,7 @@ def parse_duration(text: str) -> timedelta:
     if text == "0":
         return timedelta()
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no length of time; write it like 30d, 2h, 90m or 1d12h")
+        raise ValueError(f"{text!r} is not a length of time; write it like 30d, 2h, 90m or 1d12h")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if seconds > _MOST.total_seconds():
         raise ValueError(f"{text} is longer than {_MOST.days}d")
