@@ -21,7 +21,7 @@ def parse_time(text: str) -> datetime:
             f"{text} is not a date or time; write 2026-01-31 or 2026-01-31T10:00:00Z"
         ) from None
     if time.tzinfo is None:
-        raise click.BadParameter(f"{text} has no offset; append Z or ±hh:mm")
+        raise click.BadParameter(f"{text} has no offset; end it with Z or ±hh:mm")
     if not _EARLIEST <= time <= _LATEST:
         raise click.BadParameter(f"must be from {_EARLIEST.year} to {_LATEST.year}")
     return time.astimezone(UTC)
