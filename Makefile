@@ -108,6 +108,10 @@ lock: ## Lock what pyproject.toml asks for in requirements/, with hashes; UPGRAD
 	@$(LOCK) -c requirements/dev.txt --extra parquet -o requirements/image.txt
 	@build/lock/bin/uv pip compile --group build $(LOCKED) -c requirements/dev.txt -o requirements/build.txt
 
+.PHONY: dist
+dist: .venv/runs ## Build sdist and wheel of TAG (HEAD by default) in dist/, and try both in an empty environment
+	@.ci/dist "$(or $(TAG),HEAD)"
+
 .PHONY: format
 format: .venv/installed ## Format the code
 	@$(BIN)/ruff check --fix .
