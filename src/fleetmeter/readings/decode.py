@@ -112,14 +112,14 @@ def _split_array(body: Body) -> list[Body]:
     Raises MalformedBodyError when they do not make an array.
     """
     if body.lstrip()[:1] != b"[":
-        raise MalformedBodyError("the body is no array")
+        raise MalformedBodyError("the body is not an array")
     items: list[Body] = []
     depth = start = end = 0
     for count, token in enumerate(_TOKEN.finditer(body)):
         if end:
             break
         if count > _MAX_TOKENS or depth > _MAX_DEPTH:
-            raise MalformedBodyError("the body is no array of readings")
+            raise MalformedBodyError("the body is not an array of readings")
         match token[0]:
             case b"[" | b"{":
                 depth += 1
@@ -136,7 +136,7 @@ def _split_array(body: Body) -> list[Body]:
             case b'"':  # a string that never ends
                 break
     if not end or body[end - 1 : end] != b"]" or body[end:].strip():
-        raise MalformedBodyError("the body is no array")
+        raise MalformedBodyError("the body is not an array")
     if len(items) == 1 and not items[0].strip():
         return []
     if any(not item.strip() for item in items):

@@ -161,7 +161,7 @@ def test_a_wide_file_has_a_device_in_each_column() -> None:
         if isinstance(each, Telemetry)
     ]
     assert found == [("MTR-Hall", 1.5, None), ("MTR-7", 2.5, 0.9), ("MTR-7", 3, None)]
-    assert read.errors == {3: "Yard [kWh] is x, which is no number"}
+    assert read.errors == {3: "Yard [kWh] is x, which is not a number"}
 
 
 def test_every_other_column_may_be_a_device() -> None:

@@ -132,7 +132,7 @@ def test_the_header_may_be_said_to_be_a_line() -> None:
         ("09.02.2026;M;1\0", "NUL"),
         ("09.02.2026;M;1;2;3", "5 fields, the header has 3"),
         ("Summe", "ignore ="),
-        ("09.02.2026;M;eins", "Energie is eins, which is no number"),
+        ("09.02.2026;M;eins", "Energie is eins, which is not a number"),
         (";M;1", "Tag, which is the time, is empty"),
     ],
 )

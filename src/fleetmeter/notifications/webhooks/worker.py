@@ -107,7 +107,7 @@ class Delivery:
                     pass  # requests tell of it already
                 except Exception:
                     pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-                    _log.warning("webhooks cannot be told", exc_info=True, again_in_s=pause_s)
+                    _log.warning("webhooks cannot be delivered", exc_info=True, again_in_s=pause_s)
                 await asyncio.sleep(pause_s)
         finally:
             for task in self._telling:
@@ -152,7 +152,7 @@ class Delivery:
             except DatabaseUnavailableError:
                 raise
             except Exception:
-                _log.error("a webhook cannot be told", webhook=webhook.id, exc_info=True)
+                _log.error("a webhook cannot be delivered", webhook=webhook.id, exc_info=True)
                 await self._failed(webhook, Outcome(error="an error inside FleetMeter"))
 
     async def _tell_page(self, webhook: _Webhook) -> bool:
@@ -209,7 +209,7 @@ class Delivery:
             )
         if disable:
             _log.error(
-                "a webhook is disabled; fleetmeter webhook enable ID tells it again",
+                "a webhook is disabled; fleetmeter webhook enable ID re-enables it",
                 webhook=webhook.id,
                 of=webhook.place,
                 failures=failures,

@@ -79,4 +79,4 @@ def _no_number(column: str, text: str, decimal: str | None = None) -> Invalid:
         hint = '; if that is a decimal comma, add decimal = "," to the mapping'
     elif decimal is not None and re.search(r"[.,]", text):
         hint = f'; the mapping says decimal = "{decimal}"'
-    return Invalid("invalid_type", f"{column} is {seen}, which is no number{hint}")
+    return Invalid("invalid_type", f"{column} is {seen}, which is not a number{hint}")

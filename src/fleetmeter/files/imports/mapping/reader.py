@@ -200,7 +200,7 @@ class _TimeTaker:
             def duration(cells: Cells) -> Length:
                 found = number(cells[place], self._names[place])
                 if found is None or not 0 < found * per <= 400 * 86_400:
-                    raise Invalid("out_of_range", f"{self._names[place]} is no length of time")
+                    raise Invalid("out_of_range", f"{self._names[place]} is not a length of time")
                 return Length(round(found * per))
 
             self._duration = duration

@@ -143,7 +143,7 @@ def time_reader(formats: Sequence[str]) -> Callable[[Any, str], datetime | None]
             wanted = " or ".join(formats)
             raise Invalid(
                 "invalid_timestamp",
-                f"{column} is {seen}, which is no time as {wanted} writes it; "
+                f"{column} is {seen}, which is not a time as {wanted} writes it; "
                 "say in the mapping how it is: time = { format = … }",
             )
         return found

@@ -90,7 +90,7 @@ def _number(text: str | None) -> float | None:
         return None
     match = _VALUE.fullmatch(text)
     if match is None or (match[2] or "V") not in _KILO:
-        raise Invalid("malformed", f"the telegram has {text[:40]}, which is no value")
+        raise Invalid("malformed", f"the telegram has {text[:40]}, which is not a value")
     return float(match[1]) * _KILO[match[2] or "V"]
 
 

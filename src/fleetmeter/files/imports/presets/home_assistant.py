@@ -45,7 +45,7 @@ def open_energy_dashboard(file: BinaryIO, bound: Bound) -> Table:
         try:
             kwh = float(value) * _KWH[row.cells[unit]]  # type: ignore[index]
         except ValueError:
-            return Row(row.number, Invalid("invalid_type", f"{value[:40]} is no number"), text)
+            return Row(row.number, Invalid("invalid_type", f"{value[:40]} is not a number"), text)
         return Row(row.number, [*cells, kwh], text)
 
     def place_of(time: object) -> int:

@@ -167,6 +167,6 @@ def _row(number: int, item: Any, names: list[str]) -> Row:
     text = msgspec.json.encode(item).decode(errors="backslashreplace")
     shown_ = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     if not isinstance(item, dict | list):
-        return Row(number, Invalid("not_an_object", "the item is no object"), shown_)
+        return Row(number, Invalid("not_an_object", "the item is not an object"), shown_)
     record = flat(item)
     return Row(number, [record.get(name) for name in names], shown_)
