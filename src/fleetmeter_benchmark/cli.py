@@ -88,7 +88,7 @@ from fleetmeter_benchmark.options import SCENARIOS
     "--only",
     multiple=True,
     metavar="SCENARIO",
-    help=f"Run only this scenario; can be repeated. Scenarios: {', '.join(SCENARIOS)}.",
+    help=f"Run only this scenario; can be repeated. Scenarios: {', '.join(SCENARIOS)}, soak.",
 )
 @click.option(
     "--soak",
