@@ -1,4 +1,4 @@
-# FleetMeter. `make` shows what there is.
+# FleetMeter. `make` lists the targets.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -20,11 +20,11 @@ LOCK := build/lock/bin/uv pip compile pyproject.toml $(LOCKED)
 APPLIED := 0001_baseline.sql 0002_history.timescaledb.sql
 
 .PHONY: help
-help: ## Show this help
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: up
-up: ## Run FleetMeter: the whole stack where Docker answers, else on an embedded PostgreSQL (Ctrl-C stops)
+up: ## Run FleetMeter: the whole stack with Docker, otherwise on an embedded PostgreSQL (Ctrl-C stops it)
 	@if $(DOCKER); then \
 		docker/make-env.sh; \
 		$(COMPOSE) up --detach --build --wait; \
@@ -39,7 +39,7 @@ up: ## Run FleetMeter: the whole stack where Docker answers, else on an embedded
 	fi
 
 .PHONY: down
-down: ## Stop the Docker stack; its data stay
+down: ## Stop the Docker stack; data are kept
 	@if $(DOCKER); then $(COMPOSE) down; else echo "No Docker engine answers; Ctrl-C stops make up."; fi
 
 .PHONY: logs
@@ -47,20 +47,20 @@ logs: ## Follow the logs of the Docker stack
 	@if $(DOCKER); then $(COMPOSE) logs --follow --tail 100; else echo "No Docker engine answers; make up logs to its terminal."; fi
 
 .PHONY: test
-test: .venv/installed ## Run the tests, on the embedded PostgreSQL and on TimescaleDB where there is one
+test: .venv/installed ## Run the tests on the embedded PostgreSQL, and on TimescaleDB if there is one
 	@$(PYTEST) --numprocesses 3 --dist worksteal -m "not slow"
 
 .PHONY: slow
-slow: .venv/installed ## Run what make test leaves out: the benchmark, and the other engine where either will do (some minutes)
+slow: .venv/installed ## Run the tests that make test leaves out: the benchmark, and the other engine for tests of either (some minutes)
 	@$(PYTEST) --numprocesses 2 --dist worksteal -m slow
 
 .PHONY: deep
-deep: .venv/installed ## Try twenty times as many random examples of each property (an hour)
+deep: .venv/installed ## Run the property tests with twenty times as many random examples (an hour)
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/api/test_openapi.py
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/unit tests/integration -m hypothesis
 
 .PHONY: lint
-lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, import-linter, the length of SQL lines)
+lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, import-linter, length of SQL lines)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -70,10 +70,10 @@ lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, imp
 .PHONY: lint-sql
 lint-sql:
 	@if LC_ALL=C.UTF-8 grep --recursive --line-number --extended-regexp '.{121}' --include '*.sql' \
-		$(APPLIED:%=--exclude %) sql; then echo "Lines of SQL have at most 120 characters." >&2; exit 1; fi
+		$(APPLIED:%=--exclude %) sql; then echo "SQL lines must have at most 120 characters." >&2; exit 1; fi
 
 .PHONY: coverage
-coverage: .venv/installed ## Run make test and show which lines and branches of src it covers, also in htmlcov/
+coverage: .venv/installed ## Run make test and report coverage of src, also in htmlcov/
 	@$(BIN)/coverage erase
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(TESTS)
 	@$(BIN)/coverage combine --quiet
@@ -81,26 +81,26 @@ coverage: .venv/installed ## Run make test and show which lines and branches of 
 	@$(BIN)/coverage html --quiet
 
 .PHONY: check
-check: lint test ## Everything that must pass before a change lands
+check: lint test ## Run lint and test: what must pass before a change lands
 
 .PHONY: bench
-bench: .venv/runs ## Measure ingest, answers, files and sizes, on an embedded PostgreSQL or FLEETMETER_DATABASE_URL (most of an hour)
+bench: .venv/runs ## Measure ingest, answers, files and sizes (most of an hour); uses FLEETMETER_DATABASE_URL if set
 	@$(BIN)/fleetmeter bench --rounds 2
 
 .PHONY: compare
-compare: .venv/runs ## Measure this version and an older one in turn; AGAINST=revision, 19b41f4 by default (over an hour)
+compare: .venv/runs ## Measure this version and an older one in turn, AGAINST=19b41f4 by default (over an hour)
 	@$(BIN)/fleetmeter bench --against "$(or $(AGAINST),19b41f4)" --rounds 3 --out compare.json
 
 .PHONY: soak
-soak: .venv/runs ## Five minutes at half load: memory must stay flat
+soak: .venv/runs ## Run five minutes at half load; memory must stay flat
 	@$(BIN)/fleetmeter bench --only soak --soak 300 --out soak.json
 
 .PHONY: lists
-lists: .venv/installed ## Write the lists of columns in sql/ anew, from what src/fleetmeter/readings/kinds.py describes
+lists: .venv/installed ## Rewrite the lists of columns in sql/ from src/fleetmeter/readings/kinds.py
 	@$(BIN)/python -m fleetmeter.readings.lists
 
 .PHONY: lock
-lock: ## Lock what pyproject.toml asks for in requirements/, with hashes; UPGRADE=--upgrade takes the newest of all
+lock: ## Lock the dependencies of pyproject.toml in requirements/, with hashes; UPGRADE=--upgrade takes the newest
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@$(LOCK) --extra dev -o requirements/dev.txt
@@ -108,18 +108,22 @@ lock: ## Lock what pyproject.toml asks for in requirements/, with hashes; UPGRAD
 	@$(LOCK) -c requirements/dev.txt --extra parquet -o requirements/image.txt
 	@build/lock/bin/uv pip compile --group build $(LOCKED) -c requirements/dev.txt -o requirements/build.txt
 
+.PHONY: dist
+dist: .venv/runs ## Build sdist and wheel of TAG (HEAD by default) in dist/, and try both in an empty environment
+	@.ci/dist "$(or $(TAG),HEAD)"
+
 .PHONY: format
 format: .venv/installed ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 .PHONY: clean
-clean: ## Remove what was installed and built here; data/ and .env stay
+clean: ## Remove what was installed and built; keep data/ and .env
 	@rm -rf .venv build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis htmlcov .coverage .coverage.*
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The package in .venv, and with everything for development; again when pyproject.toml changes. A .venv
-# that came here with a renamed or copied folder does not work any more and is made anew.
+# The package in .venv, then everything for development; both again when pyproject.toml changes. A .venv in a
+# folder that was renamed or copied does not work: it is replaced.
 $(shell test ! -e .venv || test "$$(cat .venv/made-in 2>/dev/null)" = "$$PWD" || rm -rf .venv)
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check

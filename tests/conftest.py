@@ -1,8 +1,9 @@
 """The two engines, a migrated database on each, and a real service in front of it.
 
-Tests that ask for `database_url`, `db`, `service` or `client` run twice: on the embedded
-PostgreSQL, and on TimescaleDB. That is the server of FLEETMETER_TEST_DATABASE_URL, or else a local
-PostgreSQL that has the extension, started on a folder of its own. Tests that are marked `either`
+Tests that ask for `database_url`, `db`, `service` or `client` run twice: on plain PostgreSQL, and
+on TimescaleDB. The first is the server of FLEETMETER_TEST_POSTGRESQL_URL, or else the embedded one.
+The second is the server of FLEETMETER_TEST_DATABASE_URL, or else a local PostgreSQL that has the
+extension, started on a folder of its own. Tests that are marked `either`
 are of what both do alike: the second run is part of `make slow`.
 """
 
@@ -71,6 +72,12 @@ SETTINGS = {
     "synchronous_commit": "off",
 }
 """Of servers that are started here: no test cuts the power, and plans do not change by chance."""
+
+_GIVEN = {
+    "postgresql": "FLEETMETER_TEST_POSTGRESQL_URL",
+    "timescaledb": "FLEETMETER_TEST_DATABASE_URL",
+}
+"""Environment variables with the URLs of servers to use, by engine."""
 
 START_JOBS = "select _timescaledb_functions.start_background_workers()"
 
@@ -144,7 +151,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_sep("!", "TimescaleDB WAS NOT TESTED", red=True, bold=True)
         terminalreporter.write_line(
             "No FLEETMETER_TEST_DATABASE_URL, and no local PostgreSQL with the extension: "
-            "these tests ran on the embedded PostgreSQL alone. See the README, 'Tests'.",
+            "these tests ran on the embedded PostgreSQL alone. See CONTRIBUTING.md, 'Two engines'.",
             red=True,
         )
 
@@ -154,14 +161,15 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A server of the engine that the test is run for."""
+    given = os.environ.get(_GIVEN[request.param])
     with ExitStack() as stack:
-        if request.param == "postgresql":
+        if given:
+            url = given
+        elif request.param == "postgresql":
             url = stack.enter_context(embedded_postgresql(tmp_path_factory.mktemp("embedded")))
             for setting, value in SETTINGS.items():
                 Db(url).fetch(f"alter system set {setting} = {value}")
             Db(url).fetch("select pg_reload_conf()")
-        elif given := os.environ.get("FLEETMETER_TEST_DATABASE_URL"):
-            url = given
         elif (binaries := find_timescaledb()) is not None:
             url = stack.enter_context(timescaledb_server(binaries, SETTINGS))
         else:
@@ -182,7 +190,7 @@ def _template(engine: str, url: str) -> Iterator[str]:
             template.fetch("create extension if not exists timescaledb")
             template.fetch("select _timescaledb_functions.stop_background_workers()")
         migrated = asyncio.run(migrate(template_url, RETENTION_DAYS))
-        assert migrated.engine == engine, "FLEETMETER_TEST_DATABASE_URL has no TimescaleDB"
+        assert migrated.engine == engine, f"{_GIVEN[engine]} is a server of {migrated.engine}"
         connections.close(template_url)
         name = urlsplit(template_url).path.removeprefix("/")
         Db(url).fetch(f"alter database {name} allow_connections false")

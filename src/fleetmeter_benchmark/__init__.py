@@ -1,1 +1,1 @@
-"""`fleetmeter bench`: how fast readings are stored and energy is answered for."""
+"""Measures how fast readings are stored and energy questions answered: `fleetmeter bench`."""

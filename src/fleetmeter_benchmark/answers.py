@@ -1,8 +1,8 @@
-"""How long the energy answers take: what the service asks the database, one after another.
+"""Measures how long the energy answers take: what the service asks the database.
 
-One database has a day of a whole fleet; another has a small fleet whose history grows to ten times
-as long, which must not matter to an answer about a day. Without HTTP: what the service adds to an
-answer is the same for each.
+They run one after another, without HTTP, whose cost is the same for each. One database has a day of
+a whole fleet; in another, the history of a small fleet grows to ten times as long, which must not
+matter to an answer about a day.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,43 +27,43 @@ HISTORY_RATIO = 1.2
 
 _DAY = timedelta(days=1)
 _SPARSE = timedelta(minutes=10)
-"""Between the readings of the days that only the daily series is about."""
+"""Time between readings on the days that only the daily series needs."""
 
 _ZONE = ZoneInfo("Europe/Berlin")
 _PAGE = 100
-"""Items, as the service gives by default; it asks for one more, to know whether there are."""
+"""Items per page, the service's default; it asks for one more to learn whether there is one."""
 
 _WARM_UP = 0.1
-"""Share of the runs that come before the clock starts, beside them."""
+"""Share of additional runs before the clock starts."""
 
 _LONGEST_S = 60.0
-"""Of one line; what takes longer than that has shown what it is in fewer runs."""
+"""Longest time for one line; a slow answer gets fewer runs."""
 
 _FEWEST = 3
 
 
 class Answered(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of the table of answers."""
+    """Holds one line of the table of answers."""
 
     scenario: str
     readings: int
-    """In history, of all devices."""
+    """Readings in history, of all devices."""
 
     runs: int
     p50_ms: float
     p99_ms: float
     limit_ms: float | None = None
-    """Of the median."""
+    """Limit of the median."""
 
     compared_with: str = ""
     ratio: float | None = None
-    """Of the medians."""
+    """Ratio of the medians."""
 
     limit_ratio: float | None = None
 
 
 async def measure(server_url: str, options: AnswersOptions, progress: Progress) -> list[Answered]:
-    """Every line, in the order of the table. Raises FleetMeterError when an answer is empty."""
+    """Measure every line, in the order of the table. Raises FleetMeterError for an empty answer."""
     until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     async with empty_history(server_url, options.fleet, progress) as history:
         lines = await _of_the_fleet(_Watch(history, progress), until, options)
@@ -72,7 +72,7 @@ async def measure(server_url: str, options: AnswersOptions, progress: Progress) 
 
 
 def medians(rounds: Sequence[Sequence[Answered]]) -> list[Answered]:
-    """Each line's median over the rounds."""
+    """Return the median of each line over the rounds."""
     return [
         msgspec.structs.replace(
             same[0],
@@ -108,7 +108,7 @@ async def _of_the_fleet(
 async def _of_long_history(
     watch: "_Watch", until: datetime, options: AnswersOptions
 ) -> list[Answered]:
-    """The same day each time, while more and more lies before it."""
+    """Ask about the same day while more and more history lies before it."""
     history, runs = watch.history, options.runs
     short, long, longest = options.history_days
 
@@ -138,7 +138,7 @@ def _days(count: int) -> str:
 
 
 class _Watch:
-    """Asks and takes the time."""
+    """Asks and measures the time."""
 
     def __init__(self, history: History, progress: Progress) -> None:
         self.history = history
@@ -147,7 +147,7 @@ class _Watch:
         self._random = Random(0)  # noqa: S311 - the same vehicles each time, and nothing secret
 
     async def performance(self, name: str, window: Sequence[datetime], runs: int) -> Answered:
-        """The energy summary of one vehicle."""
+        """Ask for the energy summary of one vehicle."""
         start, end = window
 
         async def ask() -> int:
@@ -157,7 +157,7 @@ class _Watch:
         return await self._time(name, ask, runs, PERFORMANCE_MS)
 
     async def daily_series(self, days: int, until: datetime, runs: int) -> Answered:
-        """The newest whole days of a zone."""
+        """Ask for the newest whole days of a time zone."""
         end = datetime.combine(until.astimezone(_ZONE).date(), time(), _ZONE)
         start = end - days * _DAY
 
@@ -176,7 +176,7 @@ class _Watch:
         return await self._time(f"{_days(days)} by day, one vehicle", ask, runs, DAILY_SERIES_MS)
 
     async def sessions(self, name: str, window: Sequence[datetime], runs: int) -> Answered:
-        """The charging sessions of one vehicle."""
+        """Ask for the charging sessions of one vehicle."""
         start, end = window
 
         async def ask() -> int:
@@ -190,7 +190,7 @@ class _Watch:
     async def fleet(
         self, name: str, window: Sequence[datetime], runs: int, limit_ms: float | None = None
     ) -> Answered:
-        """The fleet's totals, the first of its sites, and the vehicles that lose most."""
+        """Ask for the fleet's totals, its first sites, and the vehicles that lose most."""
         start, end = window
 
         async def ask() -> int:

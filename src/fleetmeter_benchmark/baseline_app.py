@@ -1,4 +1,4 @@
-"""What singles are compared with: a Litestar handler that does nothing, served the same way."""
+"""Serves a Litestar handler that does nothing, the same way: the baseline of single readings."""
 
 import sys
 from socket import create_server
@@ -12,7 +12,7 @@ from fleetmeter.serving import UVICORN
 
 @post("/v1/ingest", status_code=HTTP_204_NO_CONTENT)
 async def empty() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 if __name__ == "__main__":

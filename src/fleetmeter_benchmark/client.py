@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 client: the load shares its machine with the service and must cost little."""
+"""Sends HTTP/1.1 requests cheaply: the load shares its machine with the service."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -12,14 +12,14 @@ from fleetmeter.errors import FleetMeterError
 
 
 class Answer(msgspec.Struct):
-    """Of a request that was answered."""
+    """Holds the answer to a request."""
 
     status: int
     body: bytes
 
 
 class Client(asyncio.Protocol):
-    """One kept-alive connection, one request at a time."""
+    """Keeps one connection alive, with one request at a time."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -66,13 +66,13 @@ class Client(asyncio.Protocol):
 
 
 def client_of(target: str) -> Client:
-    """A client of a server at host:port."""
+    """Connect to a server at host:port."""
     host, _, port = target.rpartition(":")
     return Client(host, int(port))
 
 
 def request(method: str, path: str, document: Any = None) -> bytes:
-    """A whole request, with a document as JSON."""
+    """Build a whole request, with a document as JSON."""
     body = b"" if document is None else msgspec.json.encode(document)
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
@@ -82,7 +82,7 @@ def request(method: str, path: str, document: Any = None) -> bytes:
 
 
 async def ask(client: Client, wire: bytes) -> bytes:
-    """The body of the answer to a request. Raises FleetMeterError unless its status is 200."""
+    """Return the body of an answer. Raises FleetMeterError unless its status is 200."""
     answer = await client.send(wire)
     if answer.status != 200:
         line = wire.partition(b"\r\n")[0].decode()

@@ -1,8 +1,9 @@
-"""How small a day of readings becomes, and what late and resent readings cost once it is.
+"""Measures how small a day of readings becomes, and what late and resent readings then cost.
 
-A day of a fleet (`fleetmeter_benchmark.realistic_day`) is copied into history minute by minute as
+A day of a fleet (`fleetmeter_benchmark.realistic_day`) is copied into history minute by minute, as
 a writer does, once on exact minutes and once with jitter. Where the database has a columnstore, its
-own policy converts the day; then 1 % of it comes again, and 1 % late, half a minute after others.
+own policy converts the day; then 1 % is sent again, and 1 % arrives late, half a minute after
+others.
 """
 
 from collections.abc import Sequence
@@ -22,13 +23,13 @@ from fleetmeter_benchmark.options import ColumnstoreOptions, Progress
 from fleetmeter_benchmark.realistic_day import MINUTES, Day, Minute, minutes
 
 CLOCKS = (("exact minutes", 0, 8.0), ("jitter of a second", 1000, 12.0))
-"""Their name, by how many milliseconds a reading comes later at most, most bytes a reading."""
+"""Name, largest delay of a reading in milliseconds, and target in bytes a reading."""
 
 AGE = timedelta(days=10)
-"""The policy converts what is older than a week."""
+"""Age of the day: the policy converts what is older than a week."""
 
 _SHARE = 100
-"""Of so many readings one comes again, and one late."""
+"""One in so many readings is sent again, and one arrives late."""
 
 _LATE_BY_US = 30_000_000
 _BATCH = 1000
@@ -45,12 +46,12 @@ _Row = tuple[int, int | None, datetime, int, int | None, int | None, int | None]
 
 
 class Packed(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of the table of the columnstore: bytes and microseconds a reading."""
+    """Holds one line of the table of the columnstore: bytes and microseconds a reading."""
 
     scenario: str
     readings: int
     rows_bytes: float
-    """Before, as rows: with indexes and what is stored beside them."""
+    """Size as rows, before conversion, with indexes and what is stored beside them."""
 
     rows_resend_us: float
     rows_late_us: float
@@ -59,20 +60,22 @@ class Packed(msgspec.Struct, kw_only=True, omit_defaults=True):
     resend_us: float | None = None
     late_us: float | None = None
     late_bytes: float | None = None
-    """With the late readings beside it."""
+    """Size with the late readings beside it."""
 
     updated_bytes: float | None = None
-    """When the policy has taken them in, and the database has cleaned up."""
+    """Size once the policy has packed them, and the database has cleaned up."""
 
     rewritten_bytes: float | None = None
-    """Converted anew as a whole."""
+    """Size after the whole day was converted again."""
 
 
 _FIGURES = tuple(name for name in Packed.__struct_fields__ if name.endswith(("_bytes", "_us")))
 
 
 async def measure(server_url: str, options: ColumnstoreOptions, progress: Progress) -> list[Packed]:
-    """Every line, in the order of the table. Raises FleetMeterError when a reading is missing."""
+    """Measure every line, in the order of the table. Raises FleetMeterError if a reading is
+    missing.
+    """
     start = datetime.combine(datetime.now(UTC).date(), time(), UTC) - AGE
     lines = []
     for name, jitter_ms, limit in CLOCKS:
@@ -83,7 +86,7 @@ async def measure(server_url: str, options: ColumnstoreOptions, progress: Progre
 
 
 def medians(rounds: Sequence[Sequence[Packed]]) -> list[Packed]:
-    """Each line's median over the rounds."""
+    """Return the median of each line over the rounds."""
     return [
         msgspec.structs.replace(
             same[0],
@@ -98,7 +101,7 @@ def medians(rounds: Sequence[Sequence[Packed]]) -> list[Packed]:
 
 
 class _Packing:
-    """One day on its way into the columnstore."""
+    """Takes one day into the columnstore."""
 
     def __init__(self, history: History, name: str, progress: Progress) -> None:
         self._connection = history.connection
@@ -110,7 +113,7 @@ class _Packing:
         self._readings = 2 * history.devices * MINUTES
 
     async def measure(self, day: Day, limit: float) -> Packed:
-        """Its line."""
+        """Measure its line."""
         await queries.prepare_session(self._connection)
         await self._load(day)
         steps = 9
@@ -158,7 +161,7 @@ class _Packing:
         self._progress(name, self._readings, self._readings)
 
     async def _number(self, minute: Minute) -> None:
-        """Learn the numbers of all devices."""
+        """Look up the numbers of all devices."""
         ids = [("vehicle", row[0]) for row in minute.vehicles]
         ids += [("meter", row[0]) for row in minute.meters]
         rows = queries.number_devices(
@@ -167,7 +170,7 @@ class _Packing:
         self._numbers = {row["id"]: row["device"] async for row in rows}
 
     def _rows(self, minute: Minute) -> list[_Row]:
-        """What comes in at once, in the order of history's key."""
+        """Return the rows that arrive at once, in the order of history's key."""
         numbers = self._numbers
         rows: list[_Row] = [
             (numbers[vehicle_id], numbers[meter_id], time_of(at), energy_mwh, soc_bp, cdeg, None)
@@ -193,7 +196,7 @@ class _Packing:
         self._figures[figure] = seconds * 1_000_000 / len(rows)
 
     async def _stored(self, rows: Sequence[_Row], keep: bool) -> tuple[int, float]:
-        """How many readings were new, and the seconds that took, without the commit."""
+        """Return how many readings were new, and the seconds that took, without the commit."""
         stored, seconds = 0, 0.0
         for at in range(0, len(rows), _BATCH):
             batch = sorted(rows[at : at + _BATCH], key=itemgetter(0, 2))

@@ -1,7 +1,8 @@
-"""Two versions of FleetMeter beside each other, in turn, in one run.
+"""Compares two versions of FleetMeter, measured in turn in one run.
 
-Machines differ and are disturbed; ratios of what was measured one after the other hardly do. Both
-versions are driven as their users do, by HTTP and the command line, with the load of this version.
+Machines differ and are disturbed, but ratios of figures measured one after the other hardly do.
+Both versions are driven as their users do, by HTTP and the command line, with the load of this
+version.
 """
 
 import asyncio
@@ -44,25 +45,25 @@ from fleetmeter_benchmark.processes import Running, Version, database_process, e
 from fleetmeter_benchmark.realistic_day import MINUTES, Day, minutes
 
 BASELINE = "19b41f4"
-"""The last version with a table of readings for each kind of device; the targets are against it."""
+"""The last version with a table of readings for each kind of device; targets are relative to it."""
 
 _BATCH = 5000
 _SITES = 100
 _FILE_READINGS = 1_500_000
-"""Of a file of history, unless an hour of the fleet has more."""
+"""Readings in a file of history, unless an hour of the fleet has more."""
 
 _REQUEST_READINGS = 1000
-"""Of a request of the day that is packed, unless a minute of it has more."""
+"""Readings in a request of the day to be packed, unless a minute of it has more."""
 
 _WARM_UP = 0.1
-"""Share of the questions that come before the clock starts, beside them."""
+"""Share of additional questions before the clock starts."""
 
 _Each = TypeVar("_Each")
 _Result = TypeVar("_Result")
 
 
 def targets(options: Options) -> dict[str, Target]:
-    """What the version after BASELINE is to reach, by figure."""
+    """Return what the version after BASELINE is to reach, by figure."""
     hours = options.answers.hours - 2
     return {
         "bulk, fresh": Target(at_least=1.7),
@@ -114,7 +115,7 @@ async def measure(
 
 
 class _Comparison:
-    """Measures the old and the new in turn; who begins changes from pair to pair."""
+    """Measures the old and the new version in turn; the first one changes from pair to pair."""
 
     def __init__(
         self,
@@ -131,11 +132,11 @@ class _Comparison:
         self._turns: Counter[str] = Counter()
 
     async def bulk(self) -> None:
-        """Batches of readings of each age."""
+        """Measure batches of readings of each age."""
         await self._ages("bulk", partial(bulk_job, self._options, _BATCH))
 
     async def singles(self) -> None:
-        """A reading a request, of each age, beside an empty handler."""
+        """Measure single readings of each age, and an empty handler."""
         async with empty_handler() as running:
             job = at(singles_job(self._options), running)
             empty = (
@@ -146,7 +147,7 @@ class _Comparison:
         self.pairs.add("singles, fresh ÷ empty handler", "", *ratios)
 
     async def _ages(self, scenario: str, job_of: Callable[[Age], Job]) -> list[Measured]:
-        """Fresh readings and old ones; the lines of the fresh ones."""
+        """Measure fresh readings and old ones; return the lines of the fresh ones."""
         fresh: list[Measured] = []
         for age in AGES:
             name = f"{scenario}, {age.name}"
@@ -168,7 +169,7 @@ class _Comparison:
     async def _load(
         self, name: str, job_of: Callable[[Age], Job], age: Age, contender: Contender
     ) -> Measured:
-        """What a load came to."""
+        """Return what a load reached."""
         name = f"{name}: {contender.version.name}"
         async with contender.database() as url, contender.running(url) as running:
             job = at(job_of(age), running)
@@ -180,7 +181,7 @@ class _Comparison:
         return line
 
     async def answers(self) -> None:
-        """The energy of one vehicle and of the fleet, over whole hours and over cut ones."""
+        """Measure the energy of one vehicle and of the fleet, over whole and over cut hours."""
         until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         hours = self._options.answers.hours - 2
         whole = (until - HOUR - hours * HOUR, until - HOUR)
@@ -230,7 +231,7 @@ class _Comparison:
         running: Sequence[Running],
         accounted: tuple[datetime, datetime],
     ) -> None:
-        """What services that have run for a while have: sites, rollups, accounts, statistics."""
+        """Add what services in use have: sites, rollups, accounts, statistics."""
         name = "answers: rollups"
         self._progress(name, 0, 4)
         for each in running:
@@ -269,7 +270,7 @@ class _Comparison:
         self._progress(name, runs, runs)
 
     async def columnstore(self) -> None:
-        """What a day of readings takes as rows and in the columnstore."""
+        """Measure what a day of readings takes as rows and in the columnstore."""
         start = datetime.combine(datetime.now(UTC).date(), time(), UTC) - AGE
         for name, jitter_ms, _ in CLOCKS:
             devices = self._options.columnstore.devices
@@ -279,7 +280,7 @@ class _Comparison:
             self.pairs.add(f"in the columnstore, {name}", "bytes", *(size[1] for size in sizes))
 
     async def _pack(self, name: str, day: Day, contender: Contender) -> tuple[float, float | None]:
-        """Bytes a reading, before and after the policies have converted the day."""
+        """Return bytes a reading, before and after the policies have converted the day."""
         name = f"{name}: {contender.version.name}"
         readings = 2 * day.devices * MINUTES
         async with contender.database() as url:
@@ -307,7 +308,7 @@ class _Comparison:
     async def _in_turn(
         self, name: str, measured: Callable[[_Each], Awaitable[_Result]], both: Sequence[_Each]
     ) -> list[_Result]:
-        """What is measured of the old and of the new."""
+        """Measure the old and the new version, in either order."""
         self._turns[name] += 1
         if self._turns[name] % 2:
             return [await measured(each) for each in both]
@@ -315,7 +316,7 @@ class _Comparison:
 
 
 async def _timed_ms(name: str, wire: bytes, client: Client) -> float:
-    """How long an answer takes, in milliseconds. Raises FleetMeterError when it is empty."""
+    """Return how long an answer takes, in milliseconds. Raises FleetMeterError if it is empty."""
     started = perf_counter()
     body = await ask(client, wire)
     elapsed_ms = (perf_counter() - started) * 1000
@@ -333,7 +334,7 @@ class _Answer(msgspec.Struct):
 
 
 async def _bytes(contender: Contender, url: str) -> int:
-    """What history takes, with its indexes."""
+    """Return the size of history, with its indexes."""
     return sum(each.bytes for each in await contender.history(url))
 
 

@@ -1,4 +1,4 @@
-"""The versions that are compared: each with databases of its own, copies of one that is in use."""
+"""Prepares the versions to compare: each with databases of its own, copied from one in use."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +15,11 @@ from fleetmeter_benchmark.processes import Running, Version, made_template, new_
 
 _ASSIGNED_SINCE = "2020-01-01T00:00:00Z"
 _READINGS = ("vehicle_readings", "meter_readings", "readings")
-"""What `fleetmeter storage` calls history, in one version or another."""
+"""Names that `fleetmeter storage` uses for history, in one version or another."""
 
 
 class Stored(msgspec.Struct, rename="camel"):
-    """A line of `fleetmeter storage --json`, as far as any version has it."""
+    """Holds a line of `fleetmeter storage --json`, as far as every version has it."""
 
     relation: str
     bytes: int
@@ -32,7 +32,7 @@ class _Storage(msgspec.Struct):
 
 
 class Contender:
-    """A version with a database to copy: its fleet is known, and its rollups are up to date."""
+    """Holds a version with a database to copy, which knows its fleet and is rolled up."""
 
     def __init__(self, version: Version, server_url: str, template: str, workers: int) -> None:
         self.version = version
@@ -42,18 +42,18 @@ class Contender:
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
-        """A copy of its database, dropped afterwards."""
+        """Copy its database for the block."""
         async with new_database(self._server_url, self._template) as url:
             yield url
 
     @asynccontextmanager
     async def running(self, url: str) -> AsyncIterator[Running]:
-        """Its service, on a database."""
+        """Run its service on a database."""
         async with service(url, self._workers, self.version) as running:
             yield running
 
     async def history(self, url: str) -> list[Stored]:
-        """What `fleetmeter storage` says of the readings. Raises FleetMeterError."""
+        """Return what `fleetmeter storage` says about the readings. Raises FleetMeterError."""
         said = await self.version.run(url, "storage", "--json")
         relations = msgspec.json.decode(said, type=_Storage).relations
         history = [each for each in relations if each.relation in _READINGS]
@@ -72,7 +72,7 @@ async def prepared(
     workers: int,
     progress: Progress,
 ) -> AsyncIterator[Contender]:
-    """A version whose database knows so many vehicles and their meters. Raises FleetMeterError."""
+    """Prepare a version whose database knows a fleet. Raises FleetMeterError."""
     name = f"the fleet of {version.name}"
     progress(name, 0, 3)
     async with new_database(server_url) as url:

@@ -1,11 +1,12 @@
-"""What the rules find in simulated fleets: each fault that was put in, and nothing else.
+"""Measures what the rules find in simulated fleets: each fault that was put in, and nothing else.
 
 A fleet's readings are stored as they arrive, through the door of the service: late ones, resends
-and clocks that are wrong come as they do in life. Clocks are looked at every ten minutes of its
-time, and so is what was refused. Hours are evaluated day by day, as by a service that had slept,
-which finds the same as one that was awake; what comes still later is evaluated again. Only the
-clock on the wall is simulated: the door refuses by the fleet's time, and when a reading arrived is
-written into live state after it.
+and wrong clocks come as they do in life. Clocks and rejections are checked every ten minutes of the
+fleet's time. Hours are evaluated day by day, as by a service that had been down, which finds the
+same as one that was up; what arrives still later is evaluated again.
+
+Only the clock on the wall is simulated: the door rejects by the fleet's time, and arrival times are
+written into live state afterwards.
 """
 
 import asyncio
@@ -40,17 +41,17 @@ from fleetmeter_simulator.faults.kinds import per_kind
 from fleetmeter_simulator.fleet import Fleet
 
 _STEP = timedelta(minutes=10)
-"""How often clocks are looked at, of the fleet's time."""
+"""How often clocks are checked, in the fleet's time."""
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
-"""From when on history is whole."""
+"""The time from which history is whole."""
 
 _AFTERWARDS = timedelta(minutes=6)
-"""After the last reading: the last hour is evaluated."""
+"""Time after the last reading, in which the last hour is evaluated."""
 
 
 class Detected(msgspec.Struct, kw_only=True):
-    """All fleets together, and what it took."""
+    """Holds the result of all fleets together, and what it took."""
 
     scores: list[Scored]
     seeds: tuple[int, ...]
@@ -64,7 +65,7 @@ class Detected(msgspec.Struct, kw_only=True):
 async def measure(
     server_url: str, settings: Settings, options: AnomalyOptions, progress: Progress
 ) -> Detected:
-    """A fleet for each seed, each in a database of its own, side by side."""
+    """Run a fleet for each seed, each in a database of its own, side by side."""
 
     async def measured(seed: int) -> "tuple[list[Scored], _Watch]":
         async with fresh_database(server_url, 0) as url:
@@ -86,7 +87,7 @@ async def measure(
 
 
 def _fleet(seed: int, options: AnomalyOptions) -> Fleet:
-    """Its month ends today, so that its readings are of an age that a service takes."""
+    """Create a fleet whose month ends today, so that a service accepts its readings."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - timedelta(days=options.days)
     return Fleet(
@@ -130,7 +131,7 @@ class _Clock:
 
 
 class _Watch:
-    """A service's work on a fleet, without HTTP and without the clock on the wall."""
+    """Does a service's work on a fleet, without HTTP and without the clock on the wall."""
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class _Watch:
         self.evaluated_s = 0.0
 
     async def announce(self) -> None:
-        """Settings and assignments of the whole fleet."""
+        """Store settings and assignments of the whole fleet."""
         devices = self._fleet.devices
         async with self._database.transaction() as connection:
             await connection.executemany(
@@ -186,7 +187,7 @@ class _Watch:
             )
 
     async def live(self, name: str, days: int, progress: Progress) -> None:
-        """Days of the fleet."""
+        """Run days of the fleet."""
         start, hours = self._fleet.start, days * 24
         for number in range(hours):
             progress(name, number, hours)
@@ -203,8 +204,7 @@ class _Watch:
         progress(name, hours, hours)
 
     async def _arrive(self, arrivals: Sequence[Arrival], now: datetime) -> None:
-        """Store what arrives in a step; what is stamped ahead of its arrival meets the clock of
-        that moment."""
+        """Store what arrives in a step; the clock of that moment judges readings stamped ahead."""
         ahead = [each for each in arrivals if _is_ahead(each)]
         for each in ahead:
             await self._store([each], time_of(each[0]))
@@ -214,7 +214,7 @@ class _Watch:
         await self._refusals.flush()
 
     async def _state_exchanges(self, now: datetime) -> None:
-        """What somebody has stated by now of meters that were exchanged."""
+        """Store the exchanges that somebody has recorded by now."""
         for each in self._fleet.exchanges:
             stated_us = each.stated_us
             if each in self._stated or stated_us is None or time_of(stated_us) > now:
@@ -247,7 +247,7 @@ class _Watch:
         self.stored_s += perf_counter() - began
 
     async def _roll_up(self, until: datetime) -> None:
-        """As the database's policies do, a day of the fleet's time at once."""
+        """Roll up as the database's policies do, a day of the fleet's time at once."""
         async with self._database.session() as connection:
             for rollup in ("quarter_hourly", "hourly"):
                 await connection.execute(_REFRESH, rollup, until - timedelta(days=1), until)
@@ -260,7 +260,7 @@ class _Watch:
         self.evaluated_s += perf_counter() - began
 
     async def score(self) -> list[Scored]:
-        """What was found, against what was there."""
+        """Score what was found against the faults of the fleet."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_FOUND)
         found = [
@@ -281,7 +281,7 @@ class _Watch:
 
 
 def _is_ahead(arrival: Arrival) -> bool:
-    """Whether it may be refused: its clock is further ahead than a device's may be."""
+    """Return whether a reading may be rejected because its clock is too far ahead."""
     at, _, row = arrival
     return row[1] - at > MAX_AHEAD_S * 1_000_000
 
@@ -289,7 +289,7 @@ def _is_ahead(arrival: Arrival) -> bool:
 def _steps(
     arrivals: Sequence[Arrival], hour: datetime
 ) -> Iterator[tuple[datetime, Sequence[Arrival]]]:
-    """What has arrived by each step of an hour."""
+    """Yield what has arrived by each step of an hour."""
     at = 0
     for number in range(1, HOUR // _STEP + 1):
         now = hour + number * _STEP

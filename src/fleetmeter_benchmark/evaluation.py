@@ -1,6 +1,6 @@
-"""How long the rules take for one hour of a large fleet, from reading it to storing what is found.
+"""Measures how long the rules take for one hour of a large fleet, reading and storing included.
 
-By the service's own evaluator, on a database that has a few hours of every device. An hour that is
+The service's own evaluator runs on a database that has a few hours of every device. An hour that is
 over but not rolled up yet is read device by device through the primary key, one that is rolled up
 from the rollups.
 """
@@ -21,16 +21,16 @@ from fleetmeter_benchmark.options import AnomalyOptions, Progress
 EVALUATION_MS = 5000.0
 
 _HOURS = 4
-"""Of the fleet; the newest of them is not rolled up."""
+"""Hours of the fleet; the newest of them is not rolled up."""
 
 _CLOSED = timedelta(minutes=6)
-"""After the end of an hour, when it is evaluated."""
+"""Time after the end of an hour at which it is evaluated."""
 
 
 async def measure(
     server_url: str, settings: Settings, options: AnomalyOptions, progress: Progress
 ) -> list[Answered]:
-    """A line for each way to read an hour. Raises FleetMeterError when nothing was evaluated."""
+    """Measure each way to read an hour. Raises FleetMeterError if nothing was evaluated."""
     until = floor_hour(datetime.now(UTC))
     async with empty_history(server_url, options.evaluated, progress) as history:
         await history.fill(f"evaluation: {history.devices:,}", until - _HOURS * HOUR, until)
@@ -53,7 +53,7 @@ async def _time(
     runs: int,
     progress: Progress,
 ) -> Answered:
-    """The hour that ends at `end`, again and again."""
+    """Evaluate the hour that ends at `end`, again and again."""
     name = f"an hour of {history.devices:,} vehicles, {how}"
     times_ms: list[float] = []
     database = await connect(history.url, settings)

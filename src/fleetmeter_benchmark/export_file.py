@@ -1,4 +1,4 @@
-"""How fast history is exported by HTTP, and that it takes no more memory when there is more of it.
+"""Measures how fast history is exported by HTTP, and that memory does not grow with it.
 
 The database writes a few days of a fleet by SQL; where it has a columnstore, all days but the
 newest are in it. A client asks a running service for a tenth of the time and then for all of it.
@@ -24,21 +24,21 @@ from fleetmeter_benchmark.processes import Running, Usage, service
 
 _DAY = timedelta(days=1)
 _SPAN = 3 * _DAY
-"""What the readings fill at most, unless a reading a minute fills more."""
+"""Longest time that the readings fill, unless a reading a minute fills more."""
 
 _STEPS = [timedelta(minutes=m) for m in (60, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)]
-"""Between the readings of a device: history is written by the hour."""
+"""Time between the readings of a device: history is written by the hour."""
 
 _NAMES: dict[Format, str] = {"csv": "CSV", "parquet": "Parquet"}
-_TELL_LINES = 100_000
+_REPORT_LINES = 100_000
 _TAIL_BYTES = 16 * 1024 * 1024
-"""Kept of the end of a Parquet file, which says how many readings it has."""
+"""Bytes kept of the end of a Parquet file, which says how many readings it has."""
 
 
 async def measure(
     server_url: str, database: psutil.Process | None, options: Options, progress: Progress
 ) -> list[Moved]:
-    """The lines of each format. Raises FleetMeterError when a file has not every reading."""
+    """Measure the lines of each format. Raises FleetMeterError if a file lacks a reading."""
     times = max(1, options.exported * options.readings // options.devices)
     every = next((step for step in _STEPS if step * times <= _SPAN), _STEPS[-1])
     midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
@@ -65,7 +65,7 @@ async def measure(
 
 
 async def _to_columnstore(history: History) -> str:
-    """Convert all days but the newest; what can be said of it."""
+    """Convert all days but the newest; return what to print about it."""
     if not history.rolls_up:
         return ""
     chunks = await history.connection.fetch(_CHUNKS)
@@ -76,10 +76,10 @@ async def _to_columnstore(history: History) -> str:
 
 
 class _Exporting:
-    """Asks for files and takes the time."""
+    """Asks for files and measures the time."""
 
     windows: list[tuple[int, datetime, datetime]]
-    """How many readings, from when, to when."""
+    """Number of readings, from when, to when."""
 
     def __init__(
         self, history: History, database: psutil.Process | None, workers: int, progress: Progress
@@ -90,7 +90,7 @@ class _Exporting:
         self._progress = progress
 
     async def lines(self, format_: Format) -> list[Moved]:
-        """A tenth and the whole, from one service."""
+        """Export a tenth and the whole, from one service."""
         async with service(self._url, self._workers) as running:
             small, whole = [await self._line(running, format_, *each) for each in self.windows]
         return grown(small, whole)
@@ -103,14 +103,14 @@ class _Exporting:
         query = urlencode({"format": format_, "from": _rfc3339(start), "to": _rfc3339(end)})
         wire = f"GET /v1/export?{query} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
-        def tell(lines: int) -> None:
+        def count(lines: int) -> None:
             self._progress(name, min(lines, readings), readings)
 
         target = running.target
         async with (
             Usage(self._database) as database,
             Usage(running.process, SAMPLE_S) as used,
-            _Download(target, None if format_ == "parquet" else tell) as download,
+            _Download(target, None if format_ == "parquet" else count) as download,
         ):
             started = perf_counter()
             try:
@@ -143,22 +143,22 @@ def _rfc3339(at: datetime) -> str:
 
 
 class _Download(Client):
-    """Counts what comes, and lets go of it."""
+    """Counts what arrives, and drops it."""
 
-    def __init__(self, target: str, tell: Callable[[int], None] | None) -> None:
-        """`tell`: told the lines so far, where there are lines; otherwise the end is kept."""
+    def __init__(self, target: str, progress: Callable[[int], None] | None) -> None:
+        """Start a download; `progress` receives the lines so far; without it, the end is kept."""
         host, _, port = target.rpartition(":")
         super().__init__(host, int(port))
         self.bytes = self.lines = 0
-        self._tell = tell
-        self._told = 0
+        self._progress = progress
+        self._reported = 0
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
-        self._keep_bytes = _TAIL_BYTES if tell is None else 0
+        self._keep_bytes = _TAIL_BYTES if progress is None else 0
 
     @property
     def tail(self) -> bytes:
-        """The last of it, one piece at least."""
+        """Return the end of the download, at least one piece."""
         return b"".join(self._kept)
 
     def on_body(self, body: bytes) -> None:
@@ -167,22 +167,22 @@ class _Download(Client):
         self._kept_bytes += len(body)
         while self._kept_bytes - len(self._kept[0]) > self._keep_bytes:
             self._kept_bytes -= len(self._kept.popleft())
-        if self._tell is not None:
+        if self._progress is not None:
             self.lines += body.count(b"\n")
-            if self.lines >= self._told + _TELL_LINES:
-                self._told = self.lines
-                self._tell(self.lines)
+            if self.lines >= self._reported + _REPORT_LINES:
+                self._reported = self.lines
+                self._progress(self.lines)
 
 
 def _parquet_readings(tail: bytes) -> int:
-    """How many a file has, by its end."""
+    """Return how many readings a Parquet file has, by its end."""
     import pyarrow
     from pyarrow import parquet
 
     try:
         readings: int = parquet.read_metadata(pyarrow.BufferReader(tail)).num_rows
     except pyarrow.ArrowInvalid as error:
-        raise FleetMeterError(f"the export is no whole Parquet file: {error}") from error
+        raise FleetMeterError(f"the export is not a complete Parquet file: {error}") from error
     return readings
 
 

@@ -1,7 +1,7 @@
-"""The fleet of a benchmark: its devices, and the requests and rows that they make.
+"""Makes the fleet of a benchmark: its devices, and their requests and rows.
 
-Half of the devices are vehicles and half meters; a group of them sends through one connection, as
-a depot does through its gateway. Time runs fast: a device sends ten readings for every second, so
+Half of the devices are vehicles and half meters; a group of them sends through one connection, as a
+depot does through its gateway. Time runs fast: a device sends ten readings for every second, so
 that all that a run sends is of one age, whatever the minute of the hour.
 """
 
@@ -15,10 +15,10 @@ import msgspec
 Format = Literal["json", "ndjson", "msgpack"]
 
 STEP = timedelta(milliseconds=100)
-"""Between two readings of a device."""
+"""Time between two readings of a device."""
 
 _TIME = "2000-01-01T00:00:00.000Z"
-"""Stands in the templates for the time of the reading."""
+"""Placeholder in the templates for the time of the reading."""
 
 _CONTENT_TYPES: dict[Format, str] = {
     "json": "application/json",
@@ -28,7 +28,7 @@ _CONTENT_TYPES: dict[Format, str] = {
 
 
 class Age(NamedTuple):
-    """How long ago the readings of a run were taken; a device's come in order all the same."""
+    """Says how old the readings of a run are; each device's come in order all the same."""
 
     name: str
     ago: timedelta
@@ -43,7 +43,7 @@ AGES = (
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fleet sends: requests of `batch` readings, each group of devices its own."""
+    """Describes what a fleet sends: requests of `batch` readings, each group of devices its own."""
 
     devices: int
     groups: int
@@ -52,23 +52,23 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     format: Format = "json"
     encoding: Literal["", "gzip"] = ""
     late: float = 0.0
-    """Share of readings that come minutes or hours after their device's later ones."""
+    """Share of readings that come minutes or hours after later ones of their device."""
 
     @property
     def group_devices(self) -> int:
-        """How many devices send together."""
+        """Return how many devices send together."""
         return self.devices // self.groups
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """An HTTP request as it goes over the wire, and how many readings it has."""
+    """Holds an HTTP request as it goes over the wire, and how many readings it has."""
 
     wire: bytes
     readings: int
 
 
 def requests(traffic: Traffic, group: int) -> Iterator[Request]:
-    """What one group sends, without end, in the order of time."""
+    """Yield what one group sends, without end, in the order of time."""
     devices = _devices(traffic, group)
     encode = msgspec.msgpack.encode if traffic.format == "msgpack" else msgspec.json.encode
     items = [encode(_item(device)) for device in devices]
@@ -96,9 +96,9 @@ def requests(traffic: Traffic, group: int) -> Iterator[Request]:
 
 
 def _behind(traffic: Traffic, group: int) -> timedelta:
-    """By how much a group's late readings are late: every other one's by minutes, or by hours.
+    """Return the delay of a group's late readings: minutes for every other one, hours for the rest.
 
-    Nothing between: such readings would be of an hour that is over in some minutes only.
+    Nothing between: such readings would fall into an hour that is over in some minutes only.
     """
     share = group / traffic.groups
     minutes = 70 + 110 * share if group % 2 else 1 + 2 * share
@@ -126,7 +126,7 @@ CSV_HEADER = b"vehicleId,meterId,timestamp,soc,kwhDeliveredDc,batteryTemp,kwhCon
 
 
 def csv_lines(devices: int, start: datetime, every: timedelta) -> Iterator[bytes]:
-    """A line of each device for one time after another, without end; under CSV_HEADER."""
+    """Yield a line of each device for one time after another, without end; see CSV_HEADER."""
     names = CSV_HEADER.decode().strip().split(",")
     items = [
         _item((vehicle, number)) for number in range(devices // 2) for vehicle in (True, False)
@@ -146,19 +146,19 @@ def _at(page: bytes, time: datetime) -> bytes:
 
 
 def rfc3339(time: datetime) -> str:
-    """As devices send it, in whole milliseconds."""
+    """Format a time as devices send it, in whole milliseconds."""
     return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
 
 
 def _devices(traffic: Traffic, group: int) -> list[tuple[bool, int]]:
-    """(whether it is a vehicle, its number) of each device of a group."""
+    """Return (whether it is a vehicle, its number) of each device of a group."""
     half = traffic.group_devices // 2
     numbers = range(group * half, group * half + half)
     return [(vehicle, number) for number in numbers for vehicle in (True, False)]
 
 
 def _item(device: tuple[bool, int]) -> dict[str, Any]:
-    """A reading as it is sent, its time to be filled in."""
+    """Build a reading as it is sent, its time to be filled in."""
     vehicle, number = device
     if vehicle:
         return {
@@ -177,32 +177,32 @@ def _item(device: tuple[bool, int]) -> dict[str, Any]:
 
 
 def vehicle_id(number: int) -> str:
-    """How a vehicle of the fleet is called."""
+    """Return the id of a vehicle."""
     return f"EV-{number:06}"
 
 
 def meter_id(number: int) -> str:
-    """How a meter of the fleet is called."""
+    """Return the id of a meter."""
     return f"MTR-{number:06}"
 
 
 def meter_of(number: int) -> int:
-    """The number of the meter that a vehicle of a compared fleet charges from.
+    """Return the number of the meter that a vehicle of a compared fleet charges at.
 
-    Every twentieth shares its neighbour's.
+    Every twentieth vehicle shares its neighbour's.
     """
     return number - (number % 20 == 19)
 
 
 class Transaction(msgspec.Struct):
-    """What is stored at once: rows in the order of their keys, times as the driver takes them."""
+    """Holds what is stored at once: rows in key order, times as the driver takes them."""
 
     vehicles: list[tuple[Any, ...]]
     meters: list[tuple[Any, ...]]
 
 
 def transactions(traffic: Traffic, groups: list[int], size: int) -> Iterator[Transaction]:
-    """The rows of some groups' requests, in transactions of `size`, without end."""
+    """Yield the rows of some groups' requests, in transactions of `size`, without end."""
     step = 0
     per_request = max(1, traffic.batch // traffic.group_devices)
     steps = max(per_request, size // (traffic.group_devices * len(groups)))

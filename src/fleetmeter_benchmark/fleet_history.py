@@ -1,7 +1,7 @@
-"""The history of a fleet as a CSV file, for versions that store it in their own way.
+"""Writes the history of a fleet as a CSV file, for versions that store it in their own way.
 
-Like the one that `fleetmeter_benchmark.history` writes by SQL: a reading a minute; vehicles charge
-eight hours of a day, staggered; every meter has a small standby; and values have some noise.
+It is like the one that `fleetmeter_benchmark.history` writes by SQL: a reading a minute; vehicles
+charge eight hours of a day, staggered; every meter has a small standby; and values have some noise.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _CHARGING_HOURS = 8
 
 
 def write_history(path: Path, start: datetime, end: datetime, vehicles: int) -> None:
-    """Write what so many vehicles and as many meters send in a time. Raises OSError."""
+    """Write what a fleet sends between two times. Raises OSError."""
     with path.open("wb") as file:
         file.write(CSV_HEADER)
         while start < end:
@@ -45,5 +45,5 @@ def _lines(time: datetime, vehicles: int) -> Iterator[str]:
 
 
 def _noise(number: int, minute: int) -> int:
-    """As good as random, and the same each time."""
+    """Return a number that looks random, and is the same each time."""
     return (number * 2_654_435_761 + minute * 2_246_822_519 >> 7) & 1023

@@ -1,8 +1,8 @@
-"""The history that answers are asked of: a fleet's readings, written by the database itself.
+"""Fills a database with the history of a fleet, by SQL, for the answers to be asked of.
 
 Vehicles charge eight hours of a day, staggered; each twentieth shares the meter of its neighbour.
 Every meter has a small standby, and there are a hundred sites. Values have some noise: without it,
-files and the columnstore would become as small as those of no real fleet.
+files and the columnstore would be smaller than those of any real fleet.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 _ATTEMPTS = 60
-"""How often a refresh is tried, a second apart, that meets one of the database's own."""
+"""How often a refresh is tried, a second apart, when one of the database's own is in its way."""
 
 
 class History:
-    """A database of its own and one connection to it, opened as the service opens its own."""
+    """Holds a database of its own and one connection to it, opened as the service opens its own."""
 
     def __init__(
         self, url: str, connection: "_Connection", devices: int, rolls_up: bool, progress: Progress
@@ -41,14 +41,14 @@ class History:
         """Whether the database has rollups, and a columnstore."""
 
         self.readings = 0
-        """Counted when the last of them had been written."""
+        """Number of readings, counted after the last one was written."""
 
         self._progress = progress
 
     async def fill(
         self, name: str, start: datetime, end: datetime, every: timedelta = timedelta(minutes=1)
     ) -> None:
-        """Write a reading of each device for every so often, an hour after the other."""
+        """Write readings of every device at regular times, hour by hour."""
         done, total = 0, 2 * self.devices * ((end - start) // every)
         self._progress(name, 0, total)
         while start < end:
@@ -60,7 +60,7 @@ class History:
             start = until
 
     async def finish(self, name: str, end: datetime, *, account: bool) -> None:
-        """What a service that has run for a while has: live state, rollups, statistics.
+        """Add what a service in use has: live state, rollups, statistics.
 
         Only answers about the whole fleet read what is accounted for.
         """
@@ -105,7 +105,7 @@ class History:
 async def empty_history(
     server_url: str, devices: int, progress: Progress
 ) -> AsyncIterator[History]:
-    """A fresh database that knows its devices, dropped afterwards."""
+    """Create a database that knows its devices, and drop it afterwards."""
     async with fresh_database(server_url, 0) as url:
         connection = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
         try:

@@ -1,6 +1,6 @@
-"""How fast a file of yesterday's readings is imported, beside as many by HTTP.
+"""Measures how fast a file of yesterday's readings is imported, beside as many by HTTP.
 
-`fleetmeter import` runs as a process of its own, as for its users, once with a tenth of the
+`fleetmeter import` runs as a process of its own, as it does for users, once with a tenth of the
 readings and once with all. Afterwards the database reads the file by itself and compares.
 """
 
@@ -27,7 +27,7 @@ from fleetmeter_benchmark.processes import Usage, fresh_database
 
 _DAY_S = 86_400
 _LONGEST_EVERY_S = 60
-"""Between the readings of a device: a minute, or less where a day would not do for all."""
+"""Longest time between readings of a device; shorter if a day would not hold them all."""
 
 
 async def measure(
@@ -37,7 +37,7 @@ async def measure(
     progress: Progress,
     bulk: Measured,
 ) -> list[Moved]:
-    """Both lines. Raises FleetMeterError when history is not what the file has."""
+    """Measure both lines. Raises FleetMeterError if history differs from the file."""
     times = max(1, options.readings // options.devices)
     small, whole = [
         await _measure(server_url, database, options.devices, some, progress)
@@ -73,7 +73,7 @@ async def _measure(
 
 
 def _write(path: Path, devices: int, times: int, name: str, progress: Progress) -> None:
-    """All devices' readings of one time after those of another, as a log has them."""
+    """Write the readings of all devices time by time, as a log has them."""
     yesterday = datetime.combine(datetime.now(UTC).date(), time(), UTC) - timedelta(days=1)
     every = timedelta(seconds=min(_LONGEST_EVERY_S, _DAY_S // times))
     try:
@@ -90,7 +90,7 @@ def _write(path: Path, devices: int, times: int, name: str, progress: Progress) 
 
 
 async def _import(url: str, path: Path) -> tuple[float, float, float]:
-    """Seconds, seconds of CPU, and the peak of memory. Raises FleetMeterError."""
+    """Return seconds, seconds of CPU, and peak memory. Raises FleetMeterError."""
     before, started = _children_cpu_s(), perf_counter()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fleetmeter", "import", str(path)),
@@ -114,13 +114,13 @@ async def _import(url: str, path: Path) -> tuple[float, float, float]:
 
 
 def _children_cpu_s() -> float:
-    """Of those that have ended: a process that is gone cannot be asked any more."""
+    """Return the CPU time of children that have ended, since they cannot be asked any more."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 async def _compare(name: str, url: str, path: Path, readings: int) -> None:
-    """Raises FleetMeterError unless history has each reading of the file, and no other."""
+    """Check that history has each reading of the file, and no other. Raises FleetMeterError."""
     connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
     try:
         await connection.execute(_EXPECTED)

@@ -1,4 +1,4 @@
-"""The scenarios of ingest: each on a fresh database, with a service of its own."""
+"""Measures the scenarios of ingest, each on a fresh database with a service of its own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,14 +31,14 @@ _IN_FLIGHT = 40_000
 
 SINGLE_CONNECTIONS = 64
 _KNOWN = 1_000_000
-"""Devices that a service knows at most, and a hundred for each that sends otherwise."""
+"""Most devices that a service knows, and how many of them for each one that sends."""
 
 _LONGEST = timedelta(minutes=4)
-"""Of data time: what is newer is fresh, whatever the minute of the hour."""
+"""Longest data time: what is newer is fresh, whatever the minute of the hour."""
 
 
 def bulk_job(options: Options, batch: int, age: Age = FRESH) -> Job:
-    """Requests of so many readings, as fast as answers come."""
+    """Build requests of so many readings, sent as fast as answers come."""
     traffic = Traffic(
         devices=options.devices,
         groups=_IN_FLIGHT // batch,
@@ -49,7 +49,7 @@ def bulk_job(options: Options, batch: int, age: Age = FRESH) -> Job:
 
 
 def singles_job(options: Options, age: Age = FRESH) -> Job:
-    """A reading a request, as fast as answers come."""
+    """Build requests of one reading, sent as fast as answers come."""
     job = bulk_job(options, 1000)
     return _aged(
         msgspec.structs.replace(
@@ -62,14 +62,14 @@ def singles_job(options: Options, age: Age = FRESH) -> Job:
 
 
 def _paced(job: Job, *, rate: float, seconds: float, connections: int) -> Job:
-    """The same at a steady rate."""
+    """Return the same job at a steady rate."""
     return _aged(
         msgspec.structs.replace(job, rate=rate, seconds=seconds, connections=connections), FRESH
     )
 
 
 def _aged(job: Job, age: Age) -> Job:
-    """The same, so that its last reading is of that age when it is sent, or not much older."""
+    """Return the same job, with its last reading of that age when it is sent, or not much older."""
     start = datetime.now(UTC) - age.ago - _lead(job)
     return msgspec.structs.replace(
         job, traffic=msgspec.structs.replace(job.traffic, start=start.replace(microsecond=0))
@@ -77,14 +77,14 @@ def _aged(job: Job, age: Age) -> Job:
 
 
 def _lead(job: Job) -> timedelta:
-    """How old its first reading must be when it is sent, so that none is of the future."""
+    """Return how old the first reading must be when sent, so that none is in the future."""
     readings = job.rate * job.seconds * (1 + WARM_UP) if job.rate else job.readings
     span = readings / job.traffic.devices * STEP
     return max(span - timedelta(seconds=job.seconds), timedelta(0))
 
 
 def at(job: Job, running: Running) -> Job:
-    """The same for a server that runs."""
+    """Return the same job for a running server."""
     return msgspec.structs.replace(job, target=running.target)
 
 
@@ -99,7 +99,7 @@ class Ingest:
         options: Options,
         progress: Progress,
     ) -> None:
-        """`database`: the server's process, when it runs on this machine."""
+        """Prepare to measure; `database` is the server's process, if it runs on this machine."""
         self._server_url = server_url
         self._database = database
         self._settings = settings
@@ -109,11 +109,11 @@ class Ingest:
 
     @property
     def lines(self) -> list[Measured]:
-        """What has been measured, in that order."""
+        """Return what has been measured, in that order."""
         return list(self._done.values())
 
     async def measure(self, scenario: str) -> None:
-        """One of the scenarios of ingest, and what it is compared with."""
+        """Measure one of the scenarios of ingest, and what it is compared with."""
         await getattr(self, f"_measure_{scenario}")()
 
     async def _measure_bulk(self) -> None:
@@ -122,7 +122,7 @@ class Ingest:
             await self.bulk(batch)
 
     async def _limit(self, batch: int) -> Measured:
-        """The same rows through bare asyncpg, with as many connections as there are writers."""
+        """Send the same rows through bare asyncpg, with as many connections as writers."""
         name = f"limit, batches of {batch:,}"
         if name not in self._done:
             job = msgspec.structs.replace(
@@ -137,7 +137,7 @@ class Ingest:
         return self._done[name]
 
     async def bulk(self, batch: int) -> Measured:
-        """What requests of so many readings reach; measured once."""
+        """Measure requests of so many readings, once."""
         name = f"bulk, batches of {batch:,}"
         if name not in self._done:
             limit = await self._limit(batch)
@@ -145,7 +145,7 @@ class Ingest:
         return self._done[name]
 
     async def singles(self) -> Measured:
-        """What a reading a request reaches; measured once."""
+        """Measure requests of one reading, once."""
         name = f"singles, {SINGLE_CONNECTIONS} connections"
         if name not in self._done:
             job = singles_job(self._options)
@@ -269,7 +269,7 @@ class Ingest:
 
 
 class Loaded(NamedTuple):
-    """What a load came to; how many readings were acknowledged, and how many of them as new."""
+    """Holds the result of a load, and how many readings were acknowledged, and how many as new."""
 
     line: Measured
     handled: int
@@ -283,7 +283,7 @@ async def measure_load(
     database_process: psutil.Process | None,
     progress: Progress,
 ) -> Loaded:
-    """Do a job and see what the processes use. Raises FleetMeterError."""
+    """Do a job and measure what the processes use. Raises FleetMeterError."""
     if _lead(job) > _LONGEST:
         raise FleetMeterError(
             f"{name}: so many readings of {job.traffic.devices:,} devices reach more than "

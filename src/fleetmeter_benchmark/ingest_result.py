@@ -1,4 +1,4 @@
-"""What a scenario of ingest came to, and the median of several rounds."""
+"""Holds the result of an ingest scenario, and the median of several rounds."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from fleetmeter_benchmark.load import Result
 
 
 class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of the table; rates in readings a second, CPU in seconds per million readings."""
+    """Holds one line of the table; rates in readings a second, CPU in seconds per million."""
 
     scenario: str
     rate: float
@@ -20,10 +20,10 @@ class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):
     p99_ms: float
     answers: dict[str, int]
     missing: int = 0
-    """Acknowledged as new, and not in history."""
+    """Readings acknowledged as new but missing from history."""
 
     unacknowledged: int = 0
-    """In history, and not acknowledged: the answer was lost or came too late."""
+    """Readings in history that were not acknowledged: the answer was lost or too late."""
 
     rss_mib: float = 0.0
     """Peak of the service."""
@@ -35,7 +35,7 @@ class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def medians(rounds: Sequence[Sequence[Measured]]) -> list[Measured]:
-    """Each line's median over the rounds; what must not happen is added up, memory is the peak."""
+    """Return each line's median over the rounds; failures are added up, memory is the peak."""
     lines = []
     for same in zip(*rounds, strict=True):
         answers: Counter[str] = Counter()
@@ -63,7 +63,7 @@ _CPU = ("service_cpu_s", "database_cpu_s", "load_cpu_s")
 
 
 def quantile(result: Result, percent: int) -> float:
-    """Of the latencies, in milliseconds."""
+    """Return a quantile of the latencies, in milliseconds."""
     if len(result.latencies_ms) < 2:
         return result.latencies_ms[0]
     return quantiles(result.latencies_ms, n=100, method="inclusive")[percent - 1]

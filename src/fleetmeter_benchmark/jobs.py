@@ -1,6 +1,6 @@
-"""The database's own jobs: paused while we measure, and run when we say so.
+"""Pauses the database's own jobs during measurements, and runs them on demand.
 
-Where there is TimescaleDB, whatever its tables are called; nothing is done elsewhere.
+This works on TimescaleDB, whatever its tables are called; nothing is done elsewhere.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from fleetmeter_benchmark.fleet import rfc3339
 from fleetmeter_benchmark.processes import Running, Usage
 
 _ATTEMPTS = 60
-"""How often a job is tried, a second apart, that meets one of the database's or the service's."""
+"""How often a job is tried, a second apart, when another one is in its way."""
 
 _EARLIER_MINUTES = 2 * 24 * 60
 _QUIET_SHARE = 0.1
-"""Of a core: what a service and its database take that have nothing to do is less."""
+"""Share of a core below which an idle service and its database stay."""
 
 _QUIET_S = 6
-"""Longer than the service waits between the turns of its own jobs."""
+"""Seconds to watch: longer than the service waits between the turns of its own jobs."""
 
 _LONGEST_S = 900
 
 
 async def pause_jobs(url: str) -> bool:
-    """Keep a database from refreshing, packing and dropping by itself; False: it never does."""
+    """Keep a database from refreshing, packing and dropping by itself; False if it never does."""
     async with connected(url) as connection:
         has_jobs: bool = await connection.fetchval(_HAS_TIMESCALEDB)
         if has_jobs:
@@ -69,9 +69,9 @@ async def account_hours(url: str, start: datetime, end: datetime) -> None:
 
 
 async def roll_up_earlier(url: str, running: Running) -> None:
-    """Bring a database into the state of one that is in use: its rollups have come up to now.
+    """Bring a database into the state of one in use: its rollups have come up to now.
 
-    They do with readings of two devices of the last two days, which nothing else is measured by.
+    They do with readings of two devices over the last two days, which no measurement uses.
     """
     if not await pause_jobs(url):
         return
@@ -93,7 +93,7 @@ _DEVICES = (
 
 
 async def quiet(services: Sequence[psutil.Process], database: psutil.Process | None) -> None:
-    """Wait until they have had nothing to do for some seconds, or for a quarter of an hour."""
+    """Wait until they have been idle for some seconds, or for a quarter of an hour."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + _LONGEST_S
     seconds = 0
@@ -125,7 +125,7 @@ async def _run_jobs(url: str, name: str) -> None:
 
 @asynccontextmanager
 async def connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """A connection to a database, for the length of the block."""
+    """Connect to a database for the length of the block."""
     connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
     try:
         yield connection

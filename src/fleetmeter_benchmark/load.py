@@ -1,7 +1,7 @@
-"""The load: a process of its own that drives the service with HTTP, or the bare database.
+"""Generates the load: a process that drives the service with HTTP, or the bare database.
 
-Reads a Job from standard input; writes the number of readings that are done, a line at a time, and
-the Result at the end.
+It reads a Job from standard input, and writes the number of readings done, a line at a time, and
+finally the Result.
 """
 
 import asyncio
@@ -23,54 +23,54 @@ from fleetmeter_benchmark.fleet import Request, Traffic, Transaction, requests, 
 
 _TELL_S = 0.2
 WARM_UP = 0.1
-"""Share of the work that is done before the clock starts; each device has reported by then."""
+"""Share of the work done before the clock starts; each device has reported by then."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do: as fast as answers come, or at a rate."""
+    """Says what to do: as fast as answers come, or at a rate."""
 
     target: str
     """host:port of the service, or the URL of the database."""
 
     traffic: Traffic
     readings: int
-    """How many to send, when there is no rate."""
+    """How many to send if there is no rate."""
 
     rate: float = 0.0
     """Readings a second, whatever becomes of them."""
 
     seconds: float = 0.0
     connections: int = 0
-    """For a rate: those in flight at most; otherwise each group has one."""
+    """At a rate: most requests in flight; otherwise each group has one connection."""
 
     transaction: int = 0
-    """Not over HTTP: straight into the database, so many rows at a time."""
+    """Rows per transaction when sent straight into the database, without HTTP."""
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What came of it."""
+    """Holds the result of a load."""
 
     readings: int
-    """Acknowledged, duplicates included."""
+    """Readings acknowledged, duplicates included."""
 
     handled: int
     """The same with the warm-up."""
 
     accepted: int
-    """Told to be new, with the warm-up."""
+    """Readings reported as new, with the warm-up."""
 
     seconds: float
     latencies_ms: list[float]
-    """Of each request that was acknowledged."""
+    """Latency of each acknowledged request."""
 
     answers: dict[str, int]
-    """Requests by status; `unsent` had no free connection, `lost` no answer."""
+    """Requests by status; `unsent` found no free connection, `lost` got no answer."""
 
     cpu_s: float
 
 
 class _Outcome(msgspec.Struct):
-    """What any version of the service says of a batch, as far as it is counted here."""
+    """Reads what any version of the service says about a batch, as far as it is counted here."""
 
     accepted: int
     duplicates: int
@@ -102,16 +102,16 @@ class _Tally:
         self.latencies.append(seconds * 1000)
 
     def start(self) -> None:
-        """What came before was to warm up."""
+        """Start the clock; what came before was the warm-up."""
         self.readings = 0
         self.latencies.clear()
         self.answers.clear()
 
 
 async def run(job: Job) -> Result:
-    """Do the job, telling how far it is."""
+    """Do the job and report its progress."""
     tally = _Tally()
-    telling = asyncio.create_task(_tell(tally))
+    reporting = asyncio.create_task(_report(tally))
     try:
         if job.transaction:
             seconds, cpu_s = await _bare(job, tally)
@@ -120,7 +120,7 @@ async def run(job: Job) -> Result:
         else:
             seconds, cpu_s = await _closed(job, tally)
     finally:
-        telling.cancel()
+        reporting.cancel()
     return Result(
         readings=tally.readings,
         handled=tally.handled,
@@ -132,14 +132,14 @@ async def run(job: Job) -> Result:
     )
 
 
-async def _tell(tally: _Tally) -> None:
+async def _report(tally: _Tally) -> None:
     while True:
         await asyncio.sleep(_TELL_S)
         print(msgspec.json.encode({"done": tally.readings}).decode(), flush=True)
 
 
 async def _closed(job: Job, tally: _Tally) -> tuple[float, float]:
-    """Each group sends its next request when the last was answered; all were made before."""
+    """Let each group send its next request when the last is answered; all are made before."""
     groups = job.traffic.groups
     prepared = []
     for group in range(groups):
@@ -171,7 +171,7 @@ async def _closed(job: Job, tally: _Tally) -> tuple[float, float]:
 
 
 async def _paced(job: Job, tally: _Tally) -> tuple[float, float]:
-    """Requests at their times, each on a connection that is free; latency counts from its time."""
+    """Send requests when they are due, each on a free connection; latency counts from then."""
     free = [client_of(job.target) for _ in range(job.connections)]
     streams = [requests(job.traffic, group) for group in range(job.traffic.groups)]
     pending: set[asyncio.Task[None]] = set()
@@ -214,7 +214,7 @@ def _in_turn(streams: list[Iterator[Request]]) -> Iterator[Iterator[Request]]:
 
 
 async def _bare(job: Job, tally: _Tally) -> tuple[float, float]:
-    """COPY into history and an update of live state, nothing else; the rows are made before."""
+    """COPY into history and update live state, nothing else; the rows are made before."""
     halves = [
         list(range(job.traffic.groups))[number :: job.connections]
         for number in range(job.connections)
@@ -263,7 +263,7 @@ _COLUMNS = (
 def _arguments(
     transaction: Transaction, numbers: dict[str, int]
 ) -> tuple[list[tuple[Any, ...]], list[Any]]:
-    """The rows of history in the order of its key, and the newest of each device as columns."""
+    """Return the rows of history in key order, and the newest of each device as columns."""
     rows: list[tuple[Any, ...]] = [
         (numbers[vehicle_id], numbers[meter_id], time, energy_mwh, soc_bp, temp_cdeg, None)
         for vehicle_id, time, energy_mwh, soc_bp, temp_cdeg, meter_id, _ in transaction.vehicles
@@ -306,7 +306,7 @@ def _cpu_s() -> float:
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     result = uvloop.run(run(job))
     print(msgspec.json.encode(result).decode(), flush=True)

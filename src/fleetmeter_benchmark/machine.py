@@ -1,4 +1,4 @@
-"""What a benchmark was measured on."""
+"""Describes what a benchmark was measured on."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _PACKAGES = ("asyncpg", "litestar", "msgspec", "uvicorn", "uvloop")
 
 
 async def machine(server_url: str) -> dict[str, Any]:
-    """What was measured on."""
+    """Describe this machine and the software."""
     connection = await asyncpg.connect(server_url)
     try:
         timescaledb = await connection.fetchval(

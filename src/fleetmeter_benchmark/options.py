@@ -1,4 +1,4 @@
-"""What a benchmark measures, and how much of it."""
+"""Defines what a benchmark measures, and how much of it."""
 
 from collections.abc import Callable
 
@@ -10,69 +10,70 @@ SCENARIOS = (
 )
 
 COMPARED = ("bulk", "singles", "answers", "columnstore")
-"""What two versions are compared by."""
+"""Scenarios by which two versions are compared."""
 
 Progress = Callable[[str, int, int], None]
-"""Told the scenario, the readings (or answers) that are done and those that there will be."""
+"""Receives the scenario, and how many readings (or answers) are done and will be."""
 
 
 class AnswersOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How much history the answers are about, and how often each is asked for."""
+    """Says how much history the answers are about, and how often each is asked for."""
 
     fleet: int = 10_000
     """Vehicles, and as many meters."""
 
     hours: int = 26
-    """Of the whole fleet. Windows are two hours shorter, so that either edge can cut an hour."""
+    """Hours of the whole fleet. Windows are two hours shorter, so that either edge can cut an hour.
+    """
 
     history_fleet: int = 500
     """Vehicles of the database whose history grows, and as many meters."""
 
     history_days: tuple[int, int, int] = (1, 10, 31)
-    """What it has at first, what it grows to, and what it has for the daily series."""
+    """Days of history at first, after it has grown, and for the daily series."""
 
     runs: int = 300
-    """Of an answer about one vehicle."""
+    """Runs of an answer about one vehicle."""
 
     fleet_runs: int = 10
 
 
 class ColumnstoreOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How much history is packed."""
+    """Says how much history is packed."""
 
     devices: int = 1000
     """Vehicles, and as many meters, that report for a day."""
 
 
 class AnomalyOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulated fleets whose faults are looked for, and the large one that takes time."""
+    """Describes the simulated fleets with faults, and the large one that is timed."""
 
     vehicles: int = 200
     days: int = 30
     faults: int = 20
-    """Of each kind."""
+    """Faults of each kind."""
 
     seeds: tuple[int, ...] = (101,)
-    """None of those that thresholds were tuned on."""
+    """Seeds of the fleets; thresholds were tuned on none of them."""
 
     evaluated: int = 10_000
-    """Vehicles, and as many meters, of the fleet that takes time."""
+    """Vehicles, and as many meters, of the fleet that is timed."""
 
     runs: int = 9
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to measure."""
+    """Says how much to measure."""
 
     devices: int = 10_000
     readings: int = 1_000_000
-    """Of each scenario that goes as fast as it can."""
+    """Readings in each scenario that runs at full speed."""
 
     exported: int = 10
     """How many times as many readings an export has."""
 
     seconds: float = 30.0
-    """Of each scenario that has a rate."""
+    """Length of each scenario that runs at a given rate."""
 
     soak_s: float = 0.0
     workers: int = 1

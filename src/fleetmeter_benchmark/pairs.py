@@ -1,4 +1,4 @@
-"""Figures of two versions that were measured in turn, and their ratios. Pure."""
+"""Compares figures of two versions that were measured in turn. Pure."""
 
 from collections.abc import Mapping
 from statistics import median
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a figure is to reach."""
+    """Says what a figure is to reach."""
 
     of: Literal["ratio", "new"] = "ratio"
     """New ÷ old, or the new version's figure."""
@@ -17,7 +17,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     at_least: float | None = None
 
     def reached(self, line: "Compared") -> bool:
-        """Whether it is, in the hundredths that are shown."""
+        """Return whether it is reached, in the hundredths that are shown."""
         value = line.new if self.of == "new" else line.ratio
         if value is None:
             return False
@@ -29,7 +29,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of the table: medians over the pairs."""
+    """Holds one line of the table: medians over the pairs."""
 
     figure: str
     unit: str
@@ -37,25 +37,27 @@ class Compared(msgspec.Struct, kw_only=True, omit_defaults=True):
     old: float
     new: float
     ratio: float | None
-    """The median of the pairs' new ÷ old, not the ratio of the medians: what disturbs a machine
-    for a while disturbs both of a pair. None: the old one was nothing."""
+    """Median of the pairs' new ÷ old; None if the old figure was 0.
+
+    It is not the ratio of the medians: what disturbs a machine for a while disturbs both of a pair.
+    """
 
     target: Target | None = None
 
 
 class Pairs:
-    """What was measured of both versions, figure by figure, in the order of the first pairs."""
+    """Collects what was measured of both versions, by figure, in the order of the first pairs."""
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, str], list[tuple[float, float]]] = {}
 
     def add(self, figure: str, unit: str, old: float | None, new: float | None) -> None:
-        """Add a pair; one that only one version has a figure of is left out."""
+        """Add a pair; figures that only one version has are left out."""
         if old is not None and new is not None:
             self._pairs.setdefault((figure, unit), []).append((old, new))
 
     def lines(self, targets: Mapping[str, Target]) -> list[Compared]:
-        """The table."""
+        """Return the table."""
         return [
             Compared(
                 figure=figure,

@@ -1,4 +1,4 @@
-"""What a benchmark starts, each a process of its own, and what they use."""
+"""Starts what a benchmark needs, each a process of its own, and measures what they use."""
 
 import asyncio
 import os
@@ -19,11 +19,11 @@ from fleetmeter_benchmark.load import Job, Result
 
 SAMPLE_S = 0.5
 _LONGEST_LINE = 1 << 28
-"""Bytes: a Result has the latency of every request."""
+"""Bytes; a Result has the latency of every request."""
 
 
 class Version(msgspec.Struct, frozen=True):
-    """An installation of FleetMeter, and how its command line is started."""
+    """Describes an installation of FleetMeter, and how to start its command line."""
 
     name: str
     python: str = sys.executable
@@ -31,10 +31,10 @@ class Version(msgspec.Struct, frozen=True):
     """What differs from the environment of this process."""
 
     folder: Path | None = None
-    """Where it is started, when not here."""
+    """Where it is started, if not here."""
 
     def environment(self, more: dict[str, str]) -> dict[str, str]:
-        """What its processes have, with what differs for one of them."""
+        """Return the environment of its processes, with what differs for one of them."""
         return os.environ | self.environ | more
 
     async def start(
@@ -45,7 +45,7 @@ class Version(msgspec.Struct, frozen=True):
         stdout: int | None = None,
         stderr: int | None = None,
     ) -> asyncio.subprocess.Process:
-        """Start its Python, with more in its environment."""
+        """Start its Python, with additional environment variables."""
         return await asyncio.create_subprocess_exec(
             self.python,
             *arguments,
@@ -57,7 +57,7 @@ class Version(msgspec.Struct, frozen=True):
         )
 
     async def run(self, url: str, *arguments: str) -> bytes:
-        """What a command says on standard output, on a database. Raises FleetMeterError."""
+        """Return what a command prints on a database. Raises FleetMeterError."""
         process = await self.start(
             ["-m", "fleetmeter", *arguments],
             {"FLEETMETER_DATABASE_URL": url},
@@ -75,7 +75,7 @@ THIS = Version("this version")
 
 
 class Running(msgspec.Struct):
-    """A server that answers HTTP."""
+    """Describes a server that answers HTTP."""
 
     target: str
     process: psutil.Process
@@ -83,7 +83,7 @@ class Running(msgspec.Struct):
 
 @asynccontextmanager
 async def new_database(server_url: str, template: str | None = None) -> AsyncIterator[str]:
-    """A database, empty or a copy of another, dropped afterwards."""
+    """Create a database, empty or a copy of another, and drop it afterwards."""
     name = f"fleetmeter_bench_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(server_url)
     try:
@@ -99,13 +99,13 @@ async def new_database(server_url: str, template: str | None = None) -> AsyncIte
 
 
 async def made_template(server_url: str, url: str) -> str:
-    """The name of a database that nobody can connect to any more, so that it can be copied."""
+    """Return the name of a database that nobody can connect to any more, so it can be copied."""
     name = urlsplit(url).path.removeprefix("/")
     admin = await asyncpg.connect(server_url)
     try:
         await admin.execute(f"alter database {name} allow_connections false")
         await admin.execute(_DISCONNECT, name)
-        while await admin.fetchval(_CONNECTED, name):  # noqa: ASYNC110 - only asking tells
+        while await admin.fetchval(_CONNECTED, name):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
         return name
     finally:
@@ -119,7 +119,7 @@ _CONNECTED = "select count(*) from pg_stat_activity where datname = $1"
 
 @asynccontextmanager
 async def fresh_database(server_url: str, devices: int) -> AsyncIterator[str]:
-    """A migrated database with every vehicle assigned to its meter, dropped afterwards."""
+    """Create a migrated database with every vehicle assigned, and drop it afterwards."""
     async with new_database(server_url) as url:
         await migrate(url, retention_days=400)
         connection = await asyncpg.connect(url)
@@ -140,7 +140,7 @@ from generate_series(0, $1::integer - 1) as number
 
 
 async def stored(url: str) -> int:
-    """Readings in history."""
+    """Count the readings in history."""
     connection = await asyncpg.connect(url)
     try:
         count: int = await connection.fetchval("select count(*) from readings")
@@ -150,7 +150,7 @@ async def stored(url: str) -> int:
 
 
 async def database_process(server_url: str) -> psutil.Process | None:
-    """The server's first process, when it runs on this machine."""
+    """Find the server's first process, if it runs on this machine."""
     connection = await asyncpg.connect(server_url)
     try:
         with suppress(psutil.Error):
@@ -164,7 +164,7 @@ async def database_process(server_url: str) -> psutil.Process | None:
 
 @asynccontextmanager
 async def service(url: str, workers: int, version: Version = THIS) -> AsyncIterator[Running]:
-    """`fleetmeter serve` on a database, with the settings of this environment."""
+    """Run `fleetmeter serve` on a database, with the settings of this environment."""
     settings = {
         "FLEETMETER_DATABASE_URL": url,
         "FLEETMETER_HOST": "127.0.0.1",
@@ -179,7 +179,7 @@ async def service(url: str, workers: int, version: Version = THIS) -> AsyncItera
 
 @asynccontextmanager
 async def empty_handler() -> AsyncIterator[Running]:
-    """A Litestar handler that does nothing."""
+    """Run a Litestar handler that does nothing."""
     async with _server(["-m", "fleetmeter_benchmark.baseline_app"], {}) as running:
         yield running
 
@@ -188,7 +188,7 @@ async def empty_handler() -> AsyncIterator[Running]:
 async def _server(
     command: Sequence[str], environ: dict[str, str], version: Version = THIS
 ) -> AsyncIterator[Running]:
-    """A Python process that logs JSON and tells its URL; stopped at the end of the block."""
+    """Run a Python process that logs JSON with its URL; stop it at the end of the block."""
     process = await version.start(command, environ, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None  # noqa: S101 - it was asked for
     log = process.stderr
@@ -211,13 +211,13 @@ async def _server(
 
 
 async def _forward(log: asyncio.StreamReader) -> None:
-    """What a server has to say while it is measured is worth seeing."""
+    """Pass on what a server logs while it is measured."""
     while line := await log.readline():
         sys.stderr.write(line.decode(errors="replace"))
 
 
 async def load(job: Job, progress: Callable[[int], None]) -> Result:
-    """Do a job in a process of its own; tells the progress in readings."""
+    """Do a job in a process of its own, and report its progress in readings."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -244,10 +244,10 @@ async def load(job: Job, progress: Callable[[int], None]) -> Result:
 
 
 class Usage:
-    """CPU and memory of a process and its children over the length of a block."""
+    """Measures CPU and memory of a process and its children over the length of a block."""
 
     def __init__(self, process: psutil.Process | None, every_s: float = SAMPLE_S) -> None:
-        """`every_s`: how often memory is looked at."""
+        """Prepare to measure; `every_s` is the time between samples of memory."""
         self._process = process
         self._every_s = every_s
         self.cpu_s = 0.0
@@ -279,7 +279,7 @@ class Usage:
         return []  # it has ended
 
     def _cpu(self) -> float:
-        """Also of children that have ended, as far as their parent has waited for them."""
+        """Return the CPU time, with children that have ended if their parent waited for them."""
         total = 0.0
         for process in self._tree():
             with suppress(psutil.Error):

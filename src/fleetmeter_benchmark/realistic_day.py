@@ -1,4 +1,4 @@
-"""A day of a fleet as real devices tell it: what the columnstore has to pack.
+"""Makes a realistic day of a fleet for the columnstore to pack.
 
 Each vehicle charges eight hours of the day, drives three and is parked for the rest; each meter has
 one vehicle and a small standby. All of them report once a minute, idle or not. Resolutions: energy
@@ -16,34 +16,34 @@ from fleetmeter_benchmark.fleet import meter_id, rfc3339, vehicle_id
 
 MINUTES = 24 * 60
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""From when the times of rows are counted, as PostgreSQL does."""
+"""Epoch of the times in rows, the same as PostgreSQL's."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _CHARGING = 8 * 60
 _DRIVING = 3 * 60
 _STEP_MWH = 1000
-"""What meters and vehicles resolve: 0.001 kWh."""
+"""Resolution of meters and vehicles: 0.001 kWh."""
 
 _STANDBY_MWH = 83.0
-"""Of a meter in a minute: 5 W."""
+"""Standby of a meter in a minute, at 5 W."""
 
 _CURVE_FROM = 0.8
 """State of charge from which the power falls, down to a tenth at 100 %."""
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose day it is, and how exact the devices' clocks are."""
+    """Says which day it is, and how exact the devices' clocks are."""
 
     devices: int
     """Vehicles, and as many meters."""
 
     start: datetime
     jitter_ms: int = 0
-    """A reading comes up to so many whole milliseconds after its minute, each as likely."""
+    """Largest delay of a reading after its minute, whole milliseconds, evenly distributed."""
 
 
 class VehicleRow(NamedTuple):
-    """As the service stores it: stamped with the meter that the vehicle is assigned to."""
+    """Holds a row as the service stores it: stamped with the vehicle's assigned meter."""
 
     vehicle_id: str
     at_us: int
@@ -54,7 +54,7 @@ class VehicleRow(NamedTuple):
 
 
 class MeterRow(NamedTuple):
-    """As the service stores it."""
+    """Holds a row as the service stores it."""
 
     meter_id: str
     at_us: int
@@ -63,13 +63,13 @@ class MeterRow(NamedTuple):
 
 
 class Minute(NamedTuple):
-    """What comes in at once: rows in the order of their keys."""
+    """Holds what arrives at once: rows in key order."""
 
     vehicles: list[VehicleRow]
     meters: list[MeterRow]
 
     def readings(self) -> list[dict[str, Any]]:
-        """The same as devices send it."""
+        """Return the same as devices send it."""
         return [
             {
                 "vehicleId": row.vehicle_id,
@@ -95,7 +95,7 @@ def _timestamp(at_us: int) -> str:
 
 
 def minutes(day: Day) -> Iterator[Minute]:
-    """The readings of the day, the same at each call, minute after minute."""
+    """Yield the readings of the day minute by minute, the same at each call."""
     pairs = [_Pair(number, Random(number)) for number in range(day.devices)]  # noqa: S311
     clock = Random(day.devices)  # noqa: S311
     for number in range(MINUTES):
@@ -112,7 +112,7 @@ def minutes(day: Day) -> Iterator[Minute]:
 
 
 class _Pair:
-    """A vehicle and the meter that it charges from."""
+    """Simulates a vehicle and the meter that it charges at."""
 
     def __init__(self, number: int, random: Random) -> None:
         self._random = random
@@ -130,7 +130,7 @@ class _Pair:
         self._dc_mwh = self._ac_mwh = 0
 
     def advance(self, minute: int) -> None:
-        """The minute that ends now."""
+        """Simulate the minute that ends now."""
         random = self._random
         since = (minute - self._plugged) % MINUTES
         dc_mwh, heat_c = 0.0, 0.0
@@ -148,7 +148,7 @@ class _Pair:
         self._ac_mwh = self._ac.count(dc_mwh / self._efficiency + _STANDBY_MWH)
 
     def vehicle_row(self, at: int) -> VehicleRow:
-        """What the vehicle measures in the minute that has ended."""
+        """Return what the vehicle measures in the minute that has ended."""
         temp_c = self._temp_c + self._random.gauss(0, 0.1)
         return VehicleRow(
             self._vehicle_id,
@@ -160,19 +160,19 @@ class _Pair:
         )
 
     def meter_row(self, at: int) -> MeterRow:
-        """Voltage with the noise of its measurement on top of the grid's own."""
+        """Return what the meter measures, with noise of its own on top of the grid's voltage."""
         voltage = 230 + self._grid_v + self._random.gauss(0, 0.1)
         return MeterRow(self._meter_id, at, self._ac_mwh, round(voltage * 10) * 100)
 
 
 class _Register:
-    """A total that is shown in whole steps, and what it tells of an interval."""
+    """Shows a total in whole steps, and reports its growth in an interval."""
 
     def __init__(self, total_mwh: float) -> None:
         self._total_mwh = total_mwh
 
     def count(self, energy_mwh: float) -> int:
-        """Add to the total; by how much what it shows has grown, mWh."""
+        """Add to the total; return by how much the shown value grew, mWh."""
         before = self._total_mwh // _STEP_MWH
         self._total_mwh += energy_mwh
         return round(self._total_mwh // _STEP_MWH - before) * _STEP_MWH

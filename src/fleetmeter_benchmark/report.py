@@ -1,4 +1,4 @@
-"""What a benchmark says: progress, its tables, and a JSON file."""
+"""Prints a benchmark's progress and tables, and writes its JSON file."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from rich.table import Table
 from fleetmeter_benchmark import answers, columnstore, detection, file_results, scenarios, scoring
 from fleetmeter_benchmark.ingest_result import Measured
 from fleetmeter_benchmark.options import Options
-from fleetmeter_benchmark.options import Progress as Tell
+from fleetmeter_benchmark.options import Progress as Advance
 from fleetmeter_benchmark.pairs import Compared
 
 
 @contextmanager
-def progress() -> Iterator[Tell]:
-    """A bar a scenario, on standard error."""
+def progress() -> Iterator[Advance]:
+    """Show a progress bar per scenario on standard error."""
     with Progress(
         TextColumn("{task.description:<32}"),
         BarColumn(),
@@ -32,18 +32,18 @@ def progress() -> Iterator[Tell]:
     ) as bars:
         tasks: dict[str, Any] = {}
 
-        def tell(scenario: str, done: int, total: int) -> None:
+        def advance(scenario: str, done: int, total: int) -> None:
             if scenario not in tasks:
                 tasks[scenario] = bars.add_task(scenario, total=total)
             elif done == 0:  # the next round
                 bars.reset(tasks[scenario], total=total)
             bars.update(tasks[scenario], completed=done, total=total)
 
-        yield tell
+        yield advance
 
 
 def show(lines: Sequence[Measured], on: dict[str, Any]) -> None:
-    """The table of ingest, on standard output."""
+    """Print the table of ingest."""
     table = Table(
         title=_title(on),
         caption="CPU: seconds per million readings. RSS: peak of the service.",
@@ -80,7 +80,7 @@ def show(lines: Sequence[Measured], on: dict[str, Any]) -> None:
 
 
 def show_answers(lines: Sequence[answers.Answered], on: dict[str, Any]) -> None:
-    """The table of answers, on standard output."""
+    """Print the table of answers."""
     table = Table(title=_title(on), caption="Limits are of the median; a ratio is of two medians.")
     table.add_column("answers")
     for heading in ("readings in history", "p50 ms", "p99 ms"):
@@ -102,7 +102,7 @@ def show_answers(lines: Sequence[answers.Answered], on: dict[str, Any]) -> None:
 
 
 def show_columnstore(lines: Sequence[columnstore.Packed], on: dict[str, Any]) -> None:
-    """The table of the columnstore, on standard output."""
+    """Print the table of the columnstore."""
     table = Table(
         title=_title(on),
         caption="B: bytes a reading, with indexes. µs: a reading, of 1 % that comes again or late, "
@@ -131,7 +131,7 @@ def show_columnstore(lines: Sequence[columnstore.Packed], on: dict[str, Any]) ->
 
 
 def show_files(lines: Sequence[file_results.Moved], on: dict[str, Any]) -> None:
-    """The table of files, on standard output."""
+    """Print the table of files."""
     table = Table(
         title=_title(on),
         caption=" ".join(
@@ -170,7 +170,7 @@ def show_files(lines: Sequence[file_results.Moved], on: dict[str, Any]) -> None:
 
 
 def show_detected(found: detection.Detected, on: dict[str, Any]) -> None:
-    """The table of anomalies, on standard output."""
+    """Print the table of anomalies."""
     fleets = len(found.seeds)
     table = Table(
         title=_title(on),
@@ -201,7 +201,7 @@ def show_detected(found: detection.Detected, on: dict[str, Any]) -> None:
 
 
 def show_compared(lines: Sequence[Compared], on: dict[str, Any]) -> None:
-    """The table of two versions, on standard output."""
+    """Print the table of two versions."""
     table = Table(
         title=_title(on),
         caption=f"Old: {on['old']}. New: {on['new']}. Medians of pairs that were measured in turn; "
@@ -279,7 +279,7 @@ def _answers(line: Measured) -> str:
 
 
 def write(path: Path, figures: scenarios.Round, on: dict[str, Any], options: Options) -> None:
-    """The same as JSON."""
+    """Write the results as JSON."""
     document = {
         "machine": on,
         "options": options,
@@ -295,7 +295,7 @@ def write(path: Path, figures: scenarios.Round, on: dict[str, Any], options: Opt
 def write_compared(
     path: Path, lines: Sequence[Compared], on: dict[str, Any], options: Options
 ) -> None:
-    """The same of two versions."""
+    """Write the comparison of two versions as JSON."""
     _write(path, {"machine": on, "options": options, "compared": lines})
 
 

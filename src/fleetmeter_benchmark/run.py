@@ -1,4 +1,4 @@
-"""The whole benchmark, as `fleetmeter bench` runs it."""
+"""Runs the whole benchmark, as `fleetmeter bench` does."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ def bench(
     there_are = scenarios if against is not None else (*scenarios, "soak")
     if unknown := set(only) - set(there_are):
         raise FleetMeterError(
-            f"there is no scenario {sorted(unknown)[0]}; there are {', '.join(there_are)}"
+            f"unknown scenario {sorted(unknown)[0]}; choose from {', '.join(there_are)}"
         )
     options = Options(
         devices=devices,

@@ -1,4 +1,4 @@
-"""All of a benchmark, one scenario after another."""
+"""Runs the scenarios of a benchmark, one after another."""
 
 import msgspec
 
@@ -19,7 +19,7 @@ from fleetmeter_benchmark.processes import database_process
 
 
 class Round(msgspec.Struct):
-    """What was measured, in the order of the tables."""
+    """Holds what was measured, in the order of the tables."""
 
     ingest: list[Measured]
     answers: list[answers.Answered]
@@ -31,7 +31,7 @@ class Round(msgspec.Struct):
 async def measure(
     server_url: str, settings: Settings, options: Options, progress: Progress
 ) -> Round:
-    """Everything that was asked for, once. Raises FleetMeterError."""
+    """Measure everything that was asked for, once. Raises FleetMeterError."""
     database = await database_process(server_url)
     ingest = Ingest(server_url, database, settings, options, progress)
     done = Round([], [], [], [])

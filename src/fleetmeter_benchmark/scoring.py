@@ -1,4 +1,4 @@
-"""What of a simulated fleet's faults the rules found, how soon, and what was none. Pure."""
+"""Scores the rules against a simulated fleet's faults: found, how soon, and false alarms. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from fleetmeter_simulator.faults.kinds import KINDS, Acceptable, Charged, Fault
 
 HOUR = timedelta(hours=1)
 _SLACK = HOUR
-"""Hours are judged whole: what begins or ends within one may be told at its edge."""
+"""Tolerance: hours are judged whole, so an anomaly may start or end at the edge of one."""
 
 RECALL = PRECISION = 0.95
 CAUSES_RIGHT = 0.9
@@ -25,7 +25,7 @@ _CONSEQUENCES: dict[Kind, set[Kind]] = {
     # a counter of the vehicle that is wrong is wrong against the meter as well
     "soc_mismatch": {"efficiency_low", "efficiency_drop", "dc_exceeds_ac"},
 }
-"""What else is true of a vehicle that has a fault: neither right nor wrong when it is found."""
+"""Anomalies that a fault also causes in the same vehicle: neither right nor wrong."""
 
 _SILENT_INTERVALS = 30
 _FALLS = 4
@@ -37,7 +37,7 @@ _EVIDENT_AFTER: dict[Kind, timedelta] = {
     "clock_skew": timedelta(minutes=30),
     "readings_refused": timedelta(minutes=60),
 }
-"""How long a fault must last, by the rules' defaults, before anybody can know."""
+"""How long a fault must last, by the rules' defaults, before it can be known."""
 
 _STANDBY_HOURS = 6
 
@@ -45,7 +45,7 @@ _NAMES_CAUSES: frozenset[Kind] = frozenset({"dc_exceeds_ac", "power_implausible"
 
 
 class Found(msgspec.Struct, frozen=True):
-    """An anomaly that a rule opened."""
+    """Holds an anomaly that a rule opened."""
 
     kind: Kind
     subject: Subject
@@ -56,47 +56,47 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Scored(msgspec.Struct, kw_only=True):
-    """One kind's line of the table."""
+    """Holds one kind's line of the table."""
 
     kind: Kind
     faults: int
     recalled: int
-    """Faults that an anomaly was opened for."""
+    """Faults for which an anomaly was opened."""
 
     anomalies: int
-    """That were opened, but for those that are true for another reason."""
+    """Anomalies that were opened, without those that are true for another reason."""
 
     right: int
-    """Of them, those that a fault explains."""
+    """Those of them that a fault explains."""
 
     causes: int | None = None
-    """Faults that were found and have a cause; None: the rule names none."""
+    """Found faults whose cause was named; None if the rule names no cause."""
 
     causes_right: int | None = None
     delays_h: list[float]
-    """From when the evidence was complete to when the rule was sure, of each that was found."""
+    """Hours from complete evidence to the rule's certainty, for each fault that was found."""
 
     missed: list[str]
     wrong: list[str]
 
     @property
     def recall(self) -> float:
-        """Of the faults, those that were found."""
+        """Return the share of faults that were found."""
         return self.recalled / self.faults if self.faults else 1.0
 
     @property
     def precision(self) -> float:
-        """Of what was found, that which is so."""
+        """Return the share of anomalies that are right."""
         return self.right / self.anomalies if self.anomalies else 1.0
 
     @property
     def delay_h(self) -> float:
-        """The median, hours."""
+        """Return the median delay, hours."""
         return median(self.delays_h) if self.delays_h else 0.0
 
     @property
     def in_time(self) -> float:
-        """Of the faults that were found, those within two hours."""
+        """Return the share of found faults that were found within two hours."""
         hours = DELAY / HOUR
         found = len(self.delays_h)
         return sum(delay <= hours for delay in self.delays_h) / found if found else 1.0
@@ -108,7 +108,7 @@ def score(
     found: Sequence[Found],
     intervals: Mapping[str, int],
 ) -> list[Scored]:
-    """A line for each kind, in the order of the rules. `intervals`: seconds, by device."""
+    """Return a line for each kind, in the order of the rules. `intervals`: seconds, by device."""
     return [
         _of_kind(kind, faults, acceptable, [one for one in found if one.kind == kind], intervals)
         for kind in KINDS
@@ -116,14 +116,15 @@ def score(
 
 
 def together(rounds: Iterable[Sequence[Scored]]) -> list[Scored]:
-    """Several fleets as one."""
+    """Add several fleets up."""
     return [_added(same) for same in zip(*rounds, strict=True)]
 
 
 def evident_at(fault: Fault, interval_s: int) -> datetime | None:
-    """When the evidence of a fault was complete; None: it never was long enough to be one.
+    """Return when the evidence of a fault was complete, or None if it never lasted long enough.
 
-    By the rules' defaults, and by what the devices really did: a loss shows in what was charged.
+    It goes by the rules' defaults, and by what the devices really did: a loss shows in what was
+    charged.
     """
     match fault.kind:
         case "standby_loss":
@@ -154,7 +155,7 @@ def _first_charged(fault: Fault, enough: Callable[[Charged], bool]) -> datetime 
 
 
 def _idle_hours(fault: Fault, needed: int) -> Iterator[datetime]:
-    """The end of the hour in which so many whole ones have passed without charging."""
+    """Return the end of the hour in which so many whole ones have passed without charging."""
     hour = floor_hour(fault.start) + HOUR
     idle = 0
     while hour + HOUR <= fault.end:
@@ -202,13 +203,13 @@ def _of_kind(
             for fault, its in recalled
             if (at := evident_at(fault, intervals.get(fault.subject.device_id, 60))) is not None
         ],
-        missed=[_told(f) for f, its in zip(own, of_fault, strict=True) if not its],
-        wrong=[_told(one) for one in wrong],
+        missed=[_described(f) for f, its in zip(own, of_fault, strict=True) if not its],
+        wrong=[_described(one) for one in wrong],
     )
 
 
 def _explains(truth: Fault | Acceptable, one: Found) -> bool:
-    """Whether an anomaly is about this, at that time."""
+    """Return whether an anomaly is about this, at that time."""
     return (
         truth.subject == one.subject
         and one.started_at <= truth.end + _SLACK
@@ -216,7 +217,7 @@ def _explains(truth: Fault | Acceptable, one: Found) -> bool:
     )
 
 
-def _told(what: Fault | Found) -> str:
+def _described(what: Fault | Found) -> str:
     if isinstance(what, Found):
         ended = f"{what.ended_at:%m-%d %H:%M}" if what.ended_at else "now"
         return (
@@ -242,6 +243,6 @@ def _added(same: Sequence[Scored]) -> Scored:
         causes=known("causes"),
         causes_right=known("causes_right"),
         delays_h=[delay for line in same for delay in line.delays_h],
-        missed=[told for line in same for told in line.missed],
-        wrong=[told for line in same for told in line.wrong],
+        missed=[each for line in same for each in line.missed],
+        wrong=[each for line in same for each in line.wrong],
     )

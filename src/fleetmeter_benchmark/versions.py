@@ -1,4 +1,4 @@
-"""Another version of FleetMeter beside this one: from the repository, and made to run."""
+"""Gets another version of FleetMeter from the repository, and makes it run."""
 
 import subprocess
 import sys
@@ -17,16 +17,16 @@ _CHECKOUT = Path(fleetmeter.__file__).resolve().parents[2]
 
 
 def this_revision() -> str:
-    """What is measured as new: its commit, and `-dirty` with what is not committed."""
+    """Name what is measured as new: its commit, with `-dirty` if there are uncommitted changes."""
     return _git("describe", "--always", "--dirty", "--exclude=*")
 
 
 @contextmanager
 def checked_out(revision: str) -> Iterator[Version]:
-    """A revision in a temporary folder, for the length of the block. Raises FleetMeterError.
+    """Check a revision out into a temporary folder for the block. Raises FleetMeterError.
 
-    It runs on this Python's packages where they are all that it needs, so that nothing else
-    differs; otherwise it is installed into a virtual environment.
+    It runs on this Python's packages if they are all it needs, so that nothing else differs;
+    otherwise it is installed into a virtual environment.
     """
     commit = _git("rev-parse", "--verify", "--short", f"{revision}^{{commit}}")
     with TemporaryDirectory(prefix="fleetmeter-bench-") as folder:
@@ -56,7 +56,7 @@ def _installed(source: Path, environment: Path) -> str:
 
 
 def _check(version: Version, folder: Path) -> None:
-    """Raises FleetMeterError when it would be this version that runs, or none."""
+    """Raise FleetMeterError if this version would run instead, or none."""
     found = _run(
         [version.python, "-c", "import fleetmeter; print(fleetmeter.__file__)"],
         version.folder,
@@ -68,14 +68,14 @@ def _check(version: Version, folder: Path) -> None:
 
 def _git(*arguments: str) -> str:
     if not (_CHECKOUT / ".git").exists():
-        raise FleetMeterError(f"versions are compared in a git checkout, and {_CHECKOUT} is none")
+        raise FleetMeterError(f"{_CHECKOUT} is not a git checkout; versions are compared in one")
     return _run(["git", "-C", _CHECKOUT, *arguments])
 
 
 def _run(
     command: Sequence[str | Path], folder: Path | None = None, environ: dict[str, str] | None = None
 ) -> str:
-    """What a command says. Raises FleetMeterError."""
+    """Return what a command prints. Raises FleetMeterError."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environ)  # noqa: S603
     except OSError as error:

@@ -1,1 +1,1 @@
-"""A fleet that behaves like one, and what sends its readings to a running service."""
+"""Simulates a realistic fleet, and sends its readings to a running service."""

@@ -1,7 +1,8 @@
-"""`fleetmeter simulate`, on the command line."""
+"""`fleetmeter simulate`: drives a running service with a simulated fleet."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -9,11 +10,11 @@ import click
 from fleetmeter.cli.shared.parameters import parse_time
 from fleetmeter_simulator import run
 from fleetmeter_simulator.durations import parse_duration
-from fleetmeter_simulator.faults.kinds import Wanted, parse_wanted
+from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Wanted, parse_wanted
 
 
 def _duration(ctx: click.Context, option: click.Parameter, text: str | None) -> timedelta | None:
-    """A length of time. Raises click.BadParameter."""
+    """Parse a length of time. Raises click.BadParameter."""
     try:
         return None if text is None else parse_duration(text)
     except ValueError as error:
@@ -25,40 +26,78 @@ def _time_or_none(ctx: click.Context, option: click.Parameter, text: str | None)
 
 
 def _faults(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> list[Wanted]:
-    """Raises click.BadParameter."""
+    """Parse the faults that are asked for. Raises click.BadParameter."""
     try:
         return [parse_wanted(text) for text in texts]
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
 
-@click.command("simulate")
-@click.option("--url", default="http://127.0.0.1:3000", show_default=True, help="Of the service.")
-@click.option("--vehicles", default=200, type=click.IntRange(1, 100_000), show_default=True)
-@click.option("--seed", default=1, show_default=True, help="Another one is another fleet.")
+def _fault_kinds() -> str:
+    """List every kind of fault with its variants, for the help."""
+    return "\n".join(
+        line
+        for kind in KINDS
+        for line in wrap(
+            f"{kind:<22} {', '.join(VARIANTS.get(kind, ()))}",
+            width=76,
+            initial_indent="  ",
+            subsequent_indent=" " * 25,
+            break_on_hyphens=False,
+        )
+    )
+
+
+_HELP = f"""Drive a running service with a simulated fleet.
+
+Vehicles EV-1, EV-2, … charge at meters MTR-1, … of sites SITE-1, …. Their settings and assignments
+are sent first; then every device reports once a minute. The simulation starts at the full hour
+before --backfill or --start, sends the past as fast as the service accepts it (or at --speed), and
+continues live once it reaches the present. Whatever the service does not acknowledge is sent
+again. Ctrl-C stops it and prints a summary.
+
+\b
+Kinds of faults, and their variants:
+{_fault_kinds()}
+"""
+
+
+@click.command("simulate", help=_HELP)
+@click.option(
+    "--url", default="http://127.0.0.1:3000", show_default=True, help="URL of the service."
+)
+@click.option(
+    "--vehicles",
+    default=200,
+    type=click.IntRange(1, 100_000),
+    show_default=True,
+    help="Number of vehicles.",
+)
+@click.option("--seed", default=1, show_default=True, help="Another seed gives another fleet.")
 @click.option(
     "--backfill",
     callback=_duration,
     metavar="LENGTH",
-    help="How far back it begins, like 30d or 12h; by default 24h with --speed, else now.",
+    help="How far back to start, like 30d or 12h; by default 24h with --speed, otherwise now.",
 )
 @click.option(
     "--start",
     callback=_time_or_none,
     metavar="TIME",
-    help="When it begins instead, RFC 3339 or a date; for the same readings again.",
+    help="Start at this RFC 3339 time or date instead; the same start gives the same readings.",
 )
 @click.option(
     "--speed",
     type=click.FloatRange(min=1),
     metavar="N",
-    help="How many times as fast the past goes by; by default as fast as the service takes it.",
+    help="Send the past at N times real time; by default, as fast as the service accepts it.",
 )
 @click.option(
     "--duration",
     callback=_duration,
     metavar="LENGTH",
-    help="How long it goes on once it has reached the present; 0 stops there, by default Ctrl-C.",
+    help="How long to continue after reaching the present; 0 stops there. By default, until "
+    "Ctrl-C.",
 )
 @click.option(
     "--fault",
@@ -66,48 +105,36 @@ def _faults(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...])
     multiple=True,
     callback=_faults,
     metavar="FAULT",
-    help="KIND[:VARIANT]@DEVICE[+START[/LENGTH]], like dc_exceeds_ac:wrong-meter@EV-7+2d/5d, START "
-    "from the beginning; without it, when the fault shows. Can be given several times.",
+    help="KIND[:VARIANT]@DEVICE[+START[/LENGTH]], like dc_exceeds_ac:wrong-meter@EV-7+2d/5d. START "
+    "counts from the beginning; without it, a time is chosen at which the fault shows. Can be "
+    "repeated.",
 )
 @click.option(
     "--faults-per-kind",
     default=0,
     type=click.IntRange(0, 1000),
-    help="So many of every kind, on devices and at times where they show.",
+    show_default=True,
+    help="Add this many faults of every kind, on devices and at times where they show.",
 )
 @click.option(
     "--truth",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write what is really wrong, as JSON.",
+    help="Write the faults that the fleet really has to FILE, as JSON.",
 )
-@click.option("--prefix", default="", help="Before the ids of all devices and sites.")
+@click.option("--prefix", default="", help="Prefix for the ids of all devices and sites.")
 @click.option(
     "--season",
     type=click.Choice(["winter", "spring", "summer", "autumn"]),
-    help="Whatever the date says.",
+    help="Season to simulate; by default, that of the date.",
 )
-@click.option("--connections", default=4, type=click.IntRange(1, 64), show_default=True)
+@click.option(
+    "--connections",
+    default=4,
+    type=click.IntRange(1, 64),
+    show_default=True,
+    help="Number of connections to the service.",
+)
 def command(**options: Any) -> None:
-    """Drive a running service with a fleet that behaves like one, and with faults.
-
-    Vehicles EV-1, EV-2, … charge at meters MTR-1, … of sites SITE-1, …; they are announced, with
-    their meters and batteries, and then report every minute. It begins at the full hour before
-    --backfill or --start, sends what is past as fast as the service takes it (or --speed times as
-    fast as it was), and goes on live once it has reached the present. What the service does not
-    acknowledge is sent again. Ctrl-C stops it and tells what was done.
-
-    \b
-    Kinds of faults, and their variants:
-      efficiency_low         efficiency_drop     standby_loss
-      vehicle_silent         meter_silent        site_silent
-      battery_hot            battery_cold_charging
-      voltage_out_of_range   sag, swell
-      soc_mismatch           soc, energy
-      clock_skew             behind, ahead
-      power_implausible      wh, double
-      soc_stuck              soc_scale           register_unstable
-      dc_exceeds_ac          wrong-meter, clock-offset, time-zone, missing-ac,
-                             register-reset, reporting-lag
-    """
+    """Run the simulation that the options describe."""
     run.simulate(run.Options(**options))

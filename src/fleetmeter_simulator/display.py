@@ -1,4 +1,4 @@
-"""Shows how far a simulation is: one changing block on a terminal, a line at times without one."""
+"""Shows the progress of a simulation: one live block on a terminal, a line at times elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ _LINE_EVERY_S = 10.0
 _MOST_FAULTS = 6
 _RATE_OVER_S = 5.0
 
-Tell = Callable[[datetime, bool, Sequence[Fault]], None]
-"""Takes simulated time, whether that is the present, and the faults that are there."""
+Show = Callable[[datetime, bool, Sequence[Fault]], None]
+"""Receives simulated time, whether that is the present, and the current faults."""
 
 
 @contextmanager
-def display(tally: Tally) -> Iterator[Tell]:
-    """Yields what tells it."""
+def display(tally: Tally) -> Iterator[Show]:
+    """Yield the function that updates the display."""
     console = Console(stderr=True)
     rate = _Rate(tally)
     if console.is_terminal:
@@ -33,12 +33,12 @@ def display(tally: Tally) -> Iterator[Tell]:
 
             yield show
         return
-    told = monotonic()
+    shown_at = monotonic()
 
     def line(now: datetime, present: bool, faults: Sequence[Fault]) -> None:
-        nonlocal told
-        if monotonic() - told >= _LINE_EVERY_S:
-            told = monotonic()
+        nonlocal shown_at
+        if monotonic() - shown_at >= _LINE_EVERY_S:
+            shown_at = monotonic()
             waiting = f"; waiting: {tally.waiting}" if tally.waiting else ""
             console.print(
                 f"{_time(now, present)}: {counts(tally)}, {rate():,.0f}/s, "
@@ -51,7 +51,7 @@ def display(tally: Tally) -> Iterator[Tell]:
 
 
 def counts(tally: Tally) -> str:
-    """In a line."""
+    """Format the tally in one line."""
     return (
         f"{tally.sent:,} readings sent, {tally.accepted:,} accepted, "
         f"{tally.duplicates:,} duplicates, {tally.rejected:,} rejected"
@@ -59,13 +59,13 @@ def counts(tally: Tally) -> str:
 
 
 def name_of(fault: Fault) -> str:
-    """As it is asked for."""
+    """Format a fault as `--fault` takes it."""
     variant = f":{fault.variant}" if fault.variant else ""
     return f"{fault.kind}{variant}@{fault.subject.device_id}"
 
 
 class _Rate:
-    """Readings a second, of the last seconds."""
+    """Measures readings per second over the last seconds."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally

@@ -1,4 +1,4 @@
-"""Lengths of time as the command line takes them."""
+"""Parses lengths of time of the command line."""
 
 import re
 from datetime import timedelta
@@ -10,11 +10,11 @@ _MOST = timedelta(days=3660)
 
 
 def parse_duration(text: str) -> timedelta:
-    """Like 30d, 2h, 90m, 45s or 1d12h. Raises ValueError, whose text says what would be right."""
+    """Parse a length like 30d, 2h, 90m, 45s or 1d12h. Raises ValueError."""
     if text == "0":
         return timedelta()
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no length of time; write it like 30d, 2h, 90m or 1d12h")
+        raise ValueError(f"{text!r} is not a length of time; write it like 30d, 2h, 90m or 1d12h")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if seconds > _MOST.total_seconds():
         raise ValueError(f"{text} is longer than {_MOST.days}d")

@@ -1,4 +1,4 @@
-"""A fleet: its devices, and what they send, hour by hour, in the order in which it arrives."""
+"""Simulates a fleet: its devices, and what they send hour by hour, in order of arrival."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -22,15 +22,16 @@ from fleetmeter_simulator.faults.placing import Placing
 
 _HOUR = timedelta(hours=1)
 _LEARNED = 4
-"""After so many charges, and the silences between them, anybody may know that a vehicle reports
-only while it charges."""
+"""After this many charges, and the silences between them, a rule can know that a vehicle reports
+only while it charges.
+"""
 _SILENT_INTERVALS = 30
 _ALWAYS = timedelta(days=3660)
 _arrives = itemgetter(0)
 
 
 class VehicleDevice(msgspec.Struct, frozen=True):
-    """A vehicle as it is announced: its settings and its meter."""
+    """Describes a vehicle as its settings describe it, with its meter."""
 
     vehicle_id: str
     site: str
@@ -43,7 +44,7 @@ class VehicleDevice(msgspec.Struct, frozen=True):
 
 
 class MeterDevice(msgspec.Struct, frozen=True):
-    """A meter as it is announced."""
+    """Describes a meter as its settings describe it."""
 
     meter_id: str
     site: str
@@ -55,14 +56,14 @@ class MeterDevice(msgspec.Struct, frozen=True):
 
 
 class Devices(msgspec.Struct, frozen=True):
-    """All of a fleet."""
+    """Lists all devices of a fleet."""
 
     vehicles: list[VehicleDevice]
     meters: list[MeterDevice]
 
 
 class Fleet:
-    """The same readings for the same arguments; a device is the same in a larger fleet."""
+    """Gives the same readings for the same arguments; a device is the same in a larger fleet."""
 
     def __init__(
         self,
@@ -75,8 +76,11 @@ class Fleet:
         faults: Sequence[Wanted] = (),
         prefix: str = "",
     ) -> None:
-        """`start`: a full hour; `days`: in which the faults find their places; `season`: the one of
-        the start by default. Raises ValueError for a start or a fault that cannot be."""
+        """Create the fleet and place its faults.
+
+        `start` is a full hour, `days` the time in which faults are placed, `season` by default that
+        of the start. Raises ValueError for a start or a fault that is not possible.
+        """
         start = start.astimezone(UTC)
         if start != start.replace(minute=0, second=0, microsecond=0):
             raise ValueError(f"a fleet begins at a full hour, not at {start}")
@@ -115,12 +119,12 @@ class Fleet:
         }
         self._late: list[Arrival] = []
         self.exchanges: list[Exchange] = []
-        """The exchanges of meters so far."""
+        """Exchanges of meters so far."""
 
     def arrivals(self, hour: datetime) -> list[Arrival]:
-        """What arrives in an hour, in that order: (microseconds since EPOCH, kind, row).
+        """Return the arrivals of an hour in order: (microseconds since EPOCH, kind, row).
 
-        Ask for one hour after the other, from the start on. Raises ValueError otherwise.
+        Hours must be asked for one after the other, from the start on. Raises ValueError otherwise.
         """
         if hour != self._next:
             raise ValueError(f"the next hour is {self._next}, not {hour}")
@@ -145,13 +149,15 @@ class Fleet:
         return arrivals
 
     def counted(self) -> Iterator[Counted]:
-        """What registers had really counted at readings of the hour that was asked for last,
-        whether or not these come in; but for those that show something else, as in a dip."""
+        """Return what registers had really counted at their readings of the last hour.
+
+        Readings need not arrive; those that show something else, as in a dip, are left out.
+        """
         for bay in self._bays:
             yield from bay.counted()
 
     def active(self, at: datetime) -> Iterator[Fault]:
-        """The faults that are there at a time."""
+        """Return the faults that are active at a time."""
         return (fault for fault in self.faults if fault.start <= at < fault.end)
 
     def _faults_of(self, profile: BayProfile) -> list[Injection]:
@@ -159,7 +165,7 @@ class Fleet:
         return [injection for injection in self._injections if injection.devices & ids]
 
     def _reroute(self, begin: int) -> None:
-        """Vehicles that charge at another meter than the one they are assigned to."""
+        """Let vehicles charge at other meters than their assigned ones."""
         for injection in self._injections:
             if injection.reroutes and injection.lasts(begin, begin + HOUR):
                 moved = [
@@ -192,7 +198,7 @@ class Fleet:
                 )
 
     def _learn(self, vehicle_id: str, session: Ended) -> None:
-        """End what may be taken for silence, once anybody may know better."""
+        """End what may be taken for silence, once a rule can know better."""
         habit = self._habits.get(vehicle_id)
         if habit is None:
             return
@@ -230,12 +236,12 @@ class Fleet:
 
 
 class _Habit(msgspec.Struct):
-    """What is seen of a vehicle that reports only while it charges."""
+    """Holds what can be seen of a vehicle that reports only while it charges."""
 
     silent_min: int
     charges: int = 0
     ended: int | None = None
-    """The last of them, minute."""
+    """Minute in which the last of them ended."""
 
 
 _UNSAID = "it reports seldom, and nobody has said so"
@@ -243,7 +249,7 @@ _SLEEPS = "its modem sleeps; what it kept comes later"
 
 
 def _reports(vehicle: VehicleProfile) -> str | None:
-    """What is announced: a modem that sleeps is said to report only while charging, too."""
+    """Return the `reports` setting; a sleeping modem is said to report only while charging."""
     seldom = vehicle.only_while_charging or vehicle.sleeps == "silent"
     return "while_charging" if seldom and vehicle.says_so else None
 
@@ -253,8 +259,10 @@ def _register(profile: VehicleProfile | MeterProfile) -> str | None:
 
 
 def _unsaid(profiles: Sequence[BayProfile], start: datetime) -> list[Acceptable]:
-    """Silences of vehicles that report seldom, and nobody has said so or can, for ever or until
-    anybody may know."""
+    """Yield silences of vehicles that report seldom without a setting that says so.
+
+    They last until a rule can know better, or forever.
+    """
     return [
         Acceptable(
             "vehicle_silent",

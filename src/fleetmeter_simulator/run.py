@@ -1,4 +1,4 @@
-"""A whole simulation, as `fleetmeter simulate` runs it."""
+"""Runs a whole simulation, as `fleetmeter simulate` does."""
 
 import signal
 from bisect import bisect_right
@@ -20,16 +20,16 @@ from fleetmeter_simulator.client.service import StoppedError, check
 from fleetmeter_simulator.client.setup import exchange_of, settings_of
 from fleetmeter_simulator.devices.climate import Season
 from fleetmeter_simulator.devices.registers import Exchange
-from fleetmeter_simulator.display import Tell, counts, display, name_of
+from fleetmeter_simulator.display import Show, counts, display, name_of
 from fleetmeter_simulator.faults.kinds import Wanted, per_kind
 from fleetmeter_simulator.faults.truth import write_truth
 from fleetmeter_simulator.fleet import Fleet
 
 _HOUR = timedelta(hours=1)
 _SPEEDY_BACK = timedelta(hours=24)
-"""How far back it begins when only a speed is given."""
+"""How far back a simulation starts if only a speed is given."""
 _ENDLESS = timedelta(days=1)
-"""What is added to the time in which faults find their places when no end is given."""
+"""Time added for placing faults if no end is given."""
 _TICK_S = 0.5
 _BATCH = 5000
 _SLICE = 20_000
@@ -37,7 +37,7 @@ _SLICE = 20_000
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
+    """Holds the options of the command line."""
 
     url: str
     vehicles: int
@@ -80,15 +80,15 @@ def simulate(options: Options) -> None:
     drive = _Drive(fleet, sender, options)
     with _stop_on_signals(sender), suppress(StoppedError):
         sender.announce(settings_of(fleet.devices))
-        with display(sender.tally) as tell, sender.running():
-            drive.run(tell)
+        with display(sender.tally) as show, sender.running():
+            drive.run(show)
     if options.truth is not None:
         write_truth(options.truth, fleet, options.seed, drive.until)
     click.echo(_summary(sender.tally, fleet, drive.until, monotonic() - began))
 
 
 def _start(options: Options, now: datetime) -> datetime:
-    """The full hour at which it begins. Raises FleetMeterError."""
+    """Return the full hour at which the simulation starts. Raises FleetMeterError."""
     back = options.backfill
     if options.start is not None:
         if back is not None:
@@ -127,7 +127,7 @@ def _prefixed(options: Options) -> Iterator[Wanted]:
 
 
 class _Drive:
-    """Hands over what arrives when it does."""
+    """Hands arrivals over when they are due."""
 
     def __init__(self, fleet: Fleet, sender: Sender, options: Options) -> None:
         self._fleet = fleet
@@ -137,17 +137,17 @@ class _Drive:
         self._ends: datetime | None = None
         self._stated: set[Exchange] = set()
         self.until = fleet.start
-        """Up to when everything was handed over."""
+        """The time up to which everything was handed over."""
 
-    def run(self, tell: Tell) -> None:
-        """Until the duration after the present was reached is over. Raises StoppedError."""
+    def run(self, show: Show) -> None:
+        """Run until the duration after reaching the present is over. Raises StoppedError."""
         pace = Pace(self._fleet.start, self._speed)
         hour = self._fleet.start
         while self._ends is None or hour < self._ends:
-            self._hour(hour, pace, tell)
+            self._hour(hour, pace, show)
             hour += _HOUR
 
-    def _hour(self, hour: datetime, pace: Pace, tell: Tell) -> None:
+    def _hour(self, hour: datetime, pace: Pace, show: Show) -> None:
         fleet, sender = self._fleet, self._sender
         arrivals = fleet.arrivals(hour)
         sent = 0
@@ -162,18 +162,18 @@ class _Drive:
                 sender.send(some)
                 sent += len(some)
                 self.until = EPOCH + timedelta(microseconds=some[-1][0])
-                tell(self.until, self._ends is not None, list(fleet.active(self.until)))
+                show(self.until, self._ends is not None, list(fleet.active(self.until)))
             self.until = until
             self._state_exchanges()
             if now >= hour + _HOUR or until == self._ends:
                 return
             if self._ends is None and self._duration is not None and pace.caught_up():
                 self._ends = now + self._duration
-            tell(until, pace.caught_up(), list(fleet.active(until)))
+            show(until, pace.caught_up(), list(fleet.active(until)))
             sender.pause(_TICK_S)
 
     def _state_exchanges(self) -> None:
-        """What somebody has stated by now of meters that were exchanged."""
+        """Send the exchanges that somebody has recorded by now."""
         now = (self.until - EPOCH) // MICROSECOND
         due = [
             each
@@ -187,7 +187,7 @@ class _Drive:
 
 @contextmanager
 def _stop_on_signals(sender: Sender) -> Iterator[None]:
-    """The first one stops it cleanly, the next one at once."""
+    """Stop cleanly at the first signal, and at once at the next one."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def stop(number: int, frame: object) -> None:

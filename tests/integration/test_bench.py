@@ -111,7 +111,7 @@ def test_without_a_database_it_brings_its_own_and_leaves_nothing(tmp_path: Path)
 def test_a_scenario_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
     done = run_bench(tmp_path, {}, "--only", "nonsense")
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: there is no scenario nonsense; there are bulk,")
+    assert done.stderr.startswith("Error: unknown scenario nonsense; choose from bulk,")
 
 
 def test_answers_are_timed_beside_their_limits(

@@ -157,7 +157,7 @@ def test_an_interrupted_export_leaves_what_was_there(
     ("options", "said"),
     [
         (("--from", "2026-01-02", "--to", "2026-01-02"), "--from must be before --to"),
-        (("--from", "yesterday", "--to", "2026-01-02"), "neither like 2026-01-31 nor like"),
+        (("--from", "yesterday", "--to", "2026-01-02"), "write 2026-01-31 or 2026-01-31T10:00:00Z"),
         (("--from", "2026-01-01T00:00:00", "--to", "2026-01-02"), "end it with Z"),
         ((*WINDOW, "--vehicle", "a", "--meter", "b"), "do not go together"),
         ((*WINDOW, "--vehicle", "\udcff"), "must be 1 to 64 printable ASCII characters"),

@@ -421,7 +421,7 @@ def test_rejects_and_progress_go_elsewhere_with_out(
     ("files", "out", "said"),
     [
         (["x.csv"], "file/out", "--out .*file/out cannot be used: Not a directory"),
-        (["x.txt"], None, "x.txt: its ending does not say the format; add --format"),
+        (["x.txt"], None, "x.txt: its extension does not show the format; add --format"),
         (["a/x.csv", "b/x.csv"], "out", "would both write .*x.csv.rejected.ndjson"),
         (["/dev/null"], None, "/dev/null is not a regular file, .*; save it to a file first"),
         (["a.csv.import.lock", "a.csv.progress.json"], None, "there is nothing to import"),

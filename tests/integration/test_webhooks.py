@@ -618,7 +618,7 @@ def test_a_webhook_is_added_tried_told_and_removed(
     assert added.exit_code == 0, added.output
     row = told.fetch("select * from webhooks")[0]
     assert added.output == (
-        f"webhook {row['id']} is told what happens from now on\nsecret: {row['secret']}\n"
+        f"webhook {row['id']} added; it receives events from now on\nsecret: {row['secret']}\n"
     )
     assert row["kinds"] == ["battery_hot", "soc_mismatch"]
     assert row["last_event_id"] == told.value("select max(id) from anomaly_events")
@@ -628,7 +628,7 @@ def test_a_webhook_is_added_tried_told_and_removed(
     assert "already" in again.output
 
     tried = webhook_command(told, monkeypatch, "test", str(row["id"]))
-    assert tried.output == "it took the message, and answered 200\n"
+    assert tried.output == "the webhook accepted the message: 200\n"
     assert json.loads(receiver.requests[0][1])["type"] == "test"
     receiver.answers.append(418)
     failed = webhook_command(told, monkeypatch, "test", str(row["id"]))

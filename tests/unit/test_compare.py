@@ -138,7 +138,7 @@ def test_without_a_repository_there_is_nothing_to_compare_with(
 ) -> None:
     monkeypatch.setattr(versions, "_CHECKOUT", tmp_path)
     with (
-        pytest.raises(FleetMeterError, match="in a git checkout"),
+        pytest.raises(FleetMeterError, match="is not a git checkout"),
         versions.checked_out("HEAD"),
     ):
         pass

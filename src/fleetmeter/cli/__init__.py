@@ -11,14 +11,14 @@ from fleetmeter import __version__
 from fleetmeter.errors import FleetMeterError, NotMigratedError
 
 _BESIDE = "fleetmeter.commands"
-"""Entry points of packages that bring commands of their own: the simulator and the benchmark."""
+"""Entry points through which other packages add commands: the simulator and the benchmark."""
 
 
 class _Commands(click.Group):
-    """A command for each module of this package, and for each package beside it that brings one.
+    """Offers a command for each module of this package and for each registered entry point.
 
-    A module is loaded when its `command` is asked for. Our own errors are shown as one line,
-    without a traceback.
+    A module is loaded only when its `command` is called. FleetMeter's own errors are shown as one
+    line, without a traceback.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -49,7 +49,7 @@ class _Commands(click.Group):
 def main() -> None:
     """FleetMeter: energy accounting for electric fleets.
 
-    Settings are environment variables, FLEETMETER_…; the README lists them.
+    Settings are environment variables named FLEETMETER_…; the README lists them.
     """
 
 

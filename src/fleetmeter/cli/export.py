@@ -14,11 +14,9 @@ from fleetmeter.settings import load_settings
 
 @click.command("export")
 @click.option(
-    "--from", "start", required=True, type=parse_time, metavar="TIME", help="Begin (inclusive)."
+    "--from", "start", required=True, type=parse_time, metavar="TIME", help="Start, inclusive."
 )
-@click.option(
-    "--to", "end", required=True, type=parse_time, metavar="TIME", help="End (exclusive)."
-)
+@click.option("--to", "end", required=True, type=parse_time, metavar="TIME", help="End, exclusive.")
 @click.option(
     "--format",
     "format_",
@@ -31,24 +29,25 @@ from fleetmeter.settings import load_settings
     "vehicle_id",
     type=parse_device_id,
     metavar="ID",
-    help="Only this vehicle's readings.",
+    help="Export this vehicle only.",
 )
 @click.option(
     "--meter",
     "meter_id",
     type=parse_device_id,
     metavar="ID",
-    help="Only this meter's own readings.",
+    help="Export this meter only.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write; standard output by default.",
+    help="Write to this file instead of standard output.",
 )
 def command(format_: Literal["csv", "parquet"], output: Path | None, **what: Any) -> None:
-    """Write the readings of a window as they were sent, so that they can be imported again.
+    """Export the readings of a time window.
 
-    A time is RFC 3339, or a date, which is its midnight in UTC.
+    Readings are written as they were sent, so that they can be imported again. Times are RFC 3339;
+    a date alone means midnight UTC.
     """
     selection = Selection(**what)
     check(selection, format_, output)

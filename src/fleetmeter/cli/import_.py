@@ -1,4 +1,4 @@
-"""`fleetmeter import`: files of readings into the database."""
+"""`fleetmeter import`: stores readings from files."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fleetmeter.settings import load_settings
 
 
 def _preset(ctx: click.Context, option: click.Parameter, name: str | None) -> str | None:
-    """List the presets instead, when that is asked for."""
+    """List the presets and exit when the name is `help`."""
     if name == "help":
         prepare.list_presets()
         ctx.exit()
@@ -32,51 +32,55 @@ def _preset(ctx: click.Context, option: click.Parameter, name: str | None) -> st
     "--format",
     "format_",
     type=click.Choice(["csv", "ndjson", "json", "parquet", "xlsx"]),
-    help="Of all files; otherwise their endings tell it.",
+    help="Format of all files; by default, taken from their extensions.",
 )
 @click.option(
     "--map",
     "mapping",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file that says which columns mean what; docs/import.md explains it.",
+    help="TOML file that maps columns to fields; see docs/import.md.",
 )
 @click.option(
     "--preset",
     metavar="NAME",
     is_eager=True,
     callback=_preset,
-    help="A common export; --preset help lists them.",
+    help="Built-in mapping for a common format; --preset help lists them.",
 )
-@click.option("--device", metavar="ID", help="The device, where the file does not tell it.")
-@click.option("--zone", metavar="ZONE", help="Of times without an offset, such as Europe/Berlin.")
-@click.option("--guess", is_flag=True, help="Print a mapping that may fit, and store nothing.")
-@click.option("--dry-run", is_flag=True, help="Show what would be stored, and store nothing.")
+@click.option("--device", metavar="ID", help="Device id, if the file does not contain one.")
+@click.option(
+    "--zone", metavar="ZONE", help="Time zone of times without an offset, such as Europe/Berlin."
+)
+@click.option("--guess", is_flag=True, help="Print a mapping to start from; store nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be stored; store nothing.")
 @click.option(
     "--evaluate",
     is_flag=True,
-    help="Then let the rules look at the time of the files, however long ago it was.",
+    help="Then run the anomaly rules over the period of the files, however old.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the rejects and the progress; otherwise they go beside each file.",
+    help="Folder for rejects and progress files; by default, beside each input file.",
 )
 @click.option(
     "--correct",
     is_flag=True,
-    help="Replace the values of readings that are stored with others; versions are kept.",
+    help="Replace stored values that differ from the file; old versions are kept.",
 )
-@click.option("--reason", metavar="TEXT", help="With --correct: why; the file's name by default.")
 @click.option(
-    "--who", metavar="TEXT", help="With --correct: who corrects; fleetmeter import by default."
+    "--reason", metavar="TEXT", help="With --correct: the reason; by default, the file name."
+)
+@click.option(
+    "--who", metavar="TEXT", help="With --correct: the author; by default, fleetmeter import."
 )
 def command(*, correct: bool, reason: str | None, who: str | None, **options: Any) -> None:
-    """Store the readings of files, straight into the database.
+    """Import readings from files straight into the database.
 
-    CSV, NDJSON, JSON and Parquet files with the API's names need nothing else. Others need --map,
-    --preset or --guess; they may be Excel workbooks too. What cannot be taken goes to
-    FILE.rejected.ndjson, with its line and the reason; the rest is stored. An import that was
-    interrupted goes on where it was when it is run again.
+    CSV, NDJSON, JSON and Parquet files with the API's field names need no options. Other files,
+    Excel workbooks included, need --map or --preset; --guess writes a mapping to start from.
+    Rejected lines go to FILE.rejected.ndjson with line number and reason; the rest is stored. An
+    interrupted import resumes where it stopped when it is run again.
     """
     settings = load_settings()
     quiet = settings.log_level == "info"

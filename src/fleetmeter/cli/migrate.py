@@ -1,4 +1,4 @@
-"""`fleetmeter migrate`: the schema of this version."""
+"""`fleetmeter migrate`: brings the schema up to date."""
 
 import click
 
@@ -8,7 +8,7 @@ from fleetmeter.settings import load_settings
 
 @click.command("migrate")
 def command() -> None:
-    """Bring the database to this version's schema; safe to repeat and to run at the same time."""
+    """Migrate the database to this version's schema. Safe to repeat and to run concurrently."""
     settings = load_settings()
     with database_url(settings) as url:
         done = migrate_when_reachable(url, settings)

@@ -1,4 +1,4 @@
-"""`fleetmeter purge`: removes all that is stored of a device."""
+"""`fleetmeter purge`: deletes everything stored about a device."""
 
 import asyncio
 
@@ -17,30 +17,36 @@ from fleetmeter.settings import load_settings
     required=True,
     type=parse_device_id,
     metavar="ID",
-    help="Id of a vehicle or a meter.",
+    help="Id of the vehicle or meter.",
 )
-@click.option("--kind", type=click.Choice(["vehicle", "meter"]), help="When both have that id.")
-@click.option("--dry-run", is_flag=True, help="Only count what is stored of it.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--kind",
+    type=click.Choice(["vehicle", "meter"]),
+    help="Needed if both a vehicle and a meter have this id.",
+)
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def command(device_id: str, kind: Kind | None, dry_run: bool, yes: bool) -> None:
-    """Remove all that is stored of one device, for ever; counts it first, and asks.
+    """Permanently delete everything stored about one device.
 
-    Readings, corrections, rollups, settings and assignments go. Of a meter, vehicles that charged
-    there keep their readings, but not its id.
+    Deletes readings, corrections, rollups, settings and assignments, after counting them and
+    asking. Vehicles that charged at a purged meter keep their readings without its id.
     """
     with database_url(load_settings()) as url:
         kind = kind or asyncio.run(kind_of(url, device_id))
         stored = asyncio.run(count(url, kind, device_id)) if kind else []
         if kind is None or not stored:
-            click.echo(f"nothing is stored of {device_id}")
+            click.echo(f"nothing is stored about {device_id}")
             return
         for relation, change, rows in stored:
             click.echo(f"{rows:>12,}  {relation}{' (only its id)' if change else ''}")
         if dry_run:
             return
         if not yes:
-            click.confirm(f"Remove all of it? The {kind} {device_id} is forgotten", abort=True)
+            click.confirm(f"Permanently delete the {kind} {device_id}?", abort=True)
         left = asyncio.run(purge(url, kind, device_id))
-        click.echo(f"the {kind} {device_id} is forgotten; rollups follow within seconds")
+        click.echo(f"deleted the {kind} {device_id}; rollups follow within seconds")
         if any("readings" in relation for relation, _, _ in left):
-            click.echo("It reported again meanwhile: stop it, and purge what came in.", err=True)
+            click.echo(
+                "It reported again meanwhile: stop the device, then purge it again.", err=True
+            )

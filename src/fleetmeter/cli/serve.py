@@ -1,4 +1,4 @@
-"""`fleetmeter serve`: the service."""
+"""`fleetmeter serve`: runs the service."""
 
 import signal
 
@@ -15,12 +15,16 @@ from fleetmeter.settings import load_settings
 @click.option(
     "--workers",
     default=1,
+    show_default=True,
     type=click.IntRange(1, 64),
-    help="Processes that answer requests, each with writers and a pool of its own.",
+    help="Number of processes, each with its own writers and connection pool.",
 )
-@click.option("--welcome", is_flag=True, help="Print where it can be reached, and what to try.")
+@click.option("--welcome", is_flag=True, help="Print the URL and a command to try.")
 def command(workers: int, welcome: bool) -> None:
-    """Migrate the database and answer HTTP until SIGINT or SIGTERM."""
+    """Migrate the database, then serve HTTP.
+
+    SIGINT or SIGTERM stops it once requests in flight are answered.
+    """
     # the HTTP framework, which takes longer to load than most commands take
     from fleetmeter.serving import listening_socket, serve, serve_with_workers, url_of
 

@@ -1,4 +1,4 @@
-"""`fleetmeter storage`: what is stored, and how large it is."""
+"""`fleetmeter storage`: shows what is stored and how much space it takes."""
 
 import asyncio
 
@@ -11,9 +11,12 @@ from fleetmeter.settings import load_settings
 
 
 @click.command("storage")
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Tell what is stored, how large it is, and how the database's own jobs went last."""
+    """Show what is stored and how large it is.
+
+    Lists tables, columnstore savings and the last run of each database job.
+    """
     with database_url(load_settings()) as url:
         stored = asyncio.run(storage.read_storage(url))
     if as_json:

@@ -1,4 +1,4 @@
-"""`fleetmeter webhook`: where anomalies are sent to."""
+"""`fleetmeter webhook`: manages the webhooks that anomalies are sent to."""
 
 import asyncio
 from typing import Literal, get_args
@@ -14,10 +14,10 @@ from fleetmeter.settings import load_settings
 
 @click.group("webhook")
 def command() -> None:
-    """Who is told, by HTTP, what happens to anomalies.
+    """Manage webhooks, which receive every anomaly event by HTTP.
 
-    Messages are signed (www.standardwebhooks.com) and sent by the running service, in order, until
-    they are taken: with any 2xx.
+    The running service sends signed messages (www.standardwebhooks.com) in order, and retries each
+    until the receiver answers with a 2xx status.
     """
 
 
@@ -28,7 +28,7 @@ def command() -> None:
     "kinds",
     multiple=True,
     type=click.Choice(get_args(AnomalyKind)),
-    help="Only anomalies of this kind; can be given several times.",
+    help="Send only this kind of anomaly; can be repeated.",
 )
 @click.option(
     "--format",
@@ -36,21 +36,21 @@ def command() -> None:
     default="fleetmeter",
     show_default=True,
     type=click.Choice(["fleetmeter", "alertmanager"]),
-    help="alertmanager: what Prometheus' Alertmanager sends to its receivers.",
+    help="Message format; alertmanager is what Prometheus Alertmanager sends.",
 )
 def webhook_add_command(
     target: str, kinds: tuple[str, ...], format_: Literal["fleetmeter", "alertmanager"]
 ) -> None:
-    """Tell URL what happens from now on; prints the secret that signs it, this once."""
+    """Add a webhook that receives events from now on. Prints its signing secret, once."""
     settings = load_settings()
     with database_url(settings) as url:
         added = asyncio.run(registry.add(url, settings, target, kinds, format_))
-    click.echo(f"webhook {added.id} is told what happens from now on\nsecret: {added.secret}")
+    click.echo(f"webhook {added.id} added; it receives events from now on\nsecret: {added.secret}")
 
 
 @command.command("list")
 def webhook_list_command() -> None:
-    """Show all webhooks, how it goes, and what went wrong last."""
+    """List webhooks with their state, waiting events and last error."""
     with database_url(load_settings()) as url:
         found = asyncio.run(registry.all_webhooks(url))
     for each in found:
@@ -66,29 +66,29 @@ def webhook_list_command() -> None:
 @command.command("remove")
 @click.argument("which", metavar="ID|URL")
 def webhook_remove_command(which: str) -> None:
-    """Tell a webhook no more."""
+    """Delete a webhook."""
     with database_url(load_settings()) as url:
         asyncio.run(registry.remove(url, which))
-    click.echo(f"webhook {which} is removed")
+    click.echo(f"webhook {which} removed")
 
 
 @command.command("enable")
 @click.argument("webhook_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
-@click.option("--from-now", is_flag=True, help="Leave out what it has missed.")
+@click.option("--from-now", is_flag=True, help="Skip the events it missed.")
 def webhook_enable_command(webhook_id: int, from_now: bool) -> None:
-    """Tell a webhook again that was disabled, from where it was; one that failed, at once."""
+    """Re-enable a disabled webhook where it left off, or retry a failing one now."""
     with database_url(load_settings()) as url:
         asyncio.run(registry.enable(url, webhook_id, from_now))
-    click.echo(f"webhook {webhook_id} is told again")
+    click.echo(f"webhook {webhook_id} enabled")
 
 
 @command.command("test")
 @click.argument("webhook_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 def webhook_test_command(webhook_id: int) -> None:
-    """Send a test message to a webhook from here, and tell what it answers."""
+    """Send a test message from this machine and print the answer."""
     settings = load_settings()
     with database_url(settings) as url:
         outcome = asyncio.run(registry.try_out(url, settings, webhook_id))
     if outcome.error is not None:
         raise FleetMeterError(outcome.error)
-    click.echo(f"it took the message, and answered {outcome.status}")
+    click.echo(f"the webhook accepted the message: {outcome.status}")

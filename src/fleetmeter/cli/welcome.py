@@ -1,4 +1,4 @@
-"""`fleetmeter welcome`: where a running service can be reached, and what to try."""
+"""`fleetmeter welcome`: prints the URL of a running service and a command to try."""
 
 import click
 
@@ -16,10 +16,10 @@ _READING = (
 @click.command("welcome", hidden=True)
 @click.argument("url")
 def command(url: str) -> None:
-    """Print where a running service can be reached, and what to try."""
+    """Print the URL of a running service and a command to try."""
     show_welcome(url)
 
 
 def show_welcome(url: str) -> None:
-    """Print where the service at `url` can be reached, and a command to try."""
+    """Print the URL of the service and a command to try."""
     click.echo(_WELCOME.format(url=url, reading=_READING))

@@ -1,6 +1,6 @@
-"""How a device's readings come in: late by seconds, at times lost, twice, in disorder, or buffered.
+"""Simulates how readings arrive: seconds late, sometimes lost, repeated, out of order or buffered.
 
-Times are microseconds as rows hold them.
+Times are microseconds, as in rows.
 """
 
 from collections.abc import Sequence, Set
@@ -13,37 +13,37 @@ from fleetmeter_simulator.devices.readings import Kind, Row
 from fleetmeter_simulator.faults.injection import SILENCES, Injection
 
 Arrival = tuple[int, Kind, Row]
-"""When it arrives, what it is, and the reading."""
+"""Time of arrival, kind, and the reading."""
 
 MINUTE_US = 60_000_000
 _DAY = 24 * 60
 
 _RESENT = 0.03
 _DISORDERED = 0.02
-"""How likely some readings of an hour are sent twice, or come at once and in disorder."""
+"""Probability that some readings of an hour are sent twice, or arrive together and out of order."""
 _OFFLINE = 0.08
-"""How likely a device is offline once in a day."""
+"""Probability that a device is offline once in a day."""
 _OFFLINE_SHORT = (10, 22)
 _OFFLINE_LONG = (35, 300)
-"""Minutes, from and to."""
+"""Shortest and longest time, minutes."""
 LONG_OFFLINE_MIN = 30
-"""From then on rules may say that the device was silent: it was."""
+"""Rules may rightly call a device silent that is offline for this long."""
 _RECONNECTS_US = 5_000_000
 _BUFFERED_APART_US = 20_000
 _LONGEST_SLEEP_US = 12 * 60 * MINUTE_US
-"""After so long a modem wakes up, sends what it kept, and sleeps again."""
+"""A modem wakes up at the latest after this long, sends what it kept, and sleeps again."""
 _QUIET = 6 * 60
-"""No device is offline so many minutes before, in or after a silence or a fault of its clock."""
+"""No device is offline this many minutes before, during or after a silence or a clock fault."""
 _UNDISTURBED = SILENCES | {"clock_skew", "readings_refused"}
 
 
 class Link:
-    """Between a device and the service."""
+    """Models the connection between a device and the service."""
 
     def __init__(
         self, device_id: str, rng: Random, loses: float, day_us: int, faults: list[Injection]
     ) -> None:
-        """`day_us`: the time of minute 0; `faults`: of its bay."""
+        """Create the link; `day_us` is the time of minute 0, `faults` are those of its bay."""
         self._rng = rng
         self.device_id = device_id
         self._loses = loses
@@ -52,9 +52,9 @@ class Link:
         self._offline = (0, 0)
         self._faults = [each for each in faults if device_id in each.devices]
         self._kept: list[tuple[int, Any]] = []
-        """What it measured while it slept, and when."""
+        """Readings taken while the device slept, with their times."""
         self.long_offline: list[tuple[int, int]] = []
-        """Minutes, from and to."""
+        """Start and end, minutes."""
 
     def deliver(
         self,
@@ -65,9 +65,9 @@ class Link:
         out: list[Arrival],
         asleep: Set[int] = frozenset(),
     ) -> None:
-        """What becomes of the readings of the hour from a minute on, taken at `stamps`.
+        """Return how the readings of an hour arrive that were taken at `stamps`.
 
-        `asleep`: those that are kept until the device wakes up.
+        `asleep` marks those that are kept until the device wakes up.
         """
         draw = self._rng.random
         if self._planned_until is None or begin >= self._planned_until:
@@ -107,7 +107,7 @@ class Link:
         asleep: Set[int],
         out: list[Arrival],
     ) -> tuple[list[int], list[Any]]:
-        """Keep what is measured while it sleeps; what it kept comes with the next reading."""
+        """Keep the readings taken during sleep; they are sent with the next other one."""
         awake: list[tuple[int, Any]] = []
         kept = self._kept
         for stamp, arrives, row in zip(stamps, arrivals, rows, strict=True):
@@ -124,7 +124,7 @@ class Link:
         return [arrives for arrives, _ in awake], [row for _, row in awake]
 
     def _disorder(self, count: int, some: slice, out: list[Arrival]) -> None:
-        """Some of the readings just delivered come together, the last of them first."""
+        """Let some of the readings just delivered arrive together, the last one first."""
         mine = out[-count:]
         batch = mine[some]
         arrives = max(arrival[0] for arrival in batch)
@@ -133,7 +133,9 @@ class Link:
         out[-count:] = mine
 
     def _buffer(self, arrivals: list[int]) -> None:
-        """What would come while it is offline comes after, one right after the other."""
+        """Delay what would arrive while the device is offline until afterwards, in quick
+        succession.
+        """
         offline = self._day_us + self._offline[0] * MINUTE_US
         online = self._day_us + self._offline[1] * MINUTE_US
         for number, arrives in enumerate(arrivals):
@@ -142,7 +144,7 @@ class Link:
                 arrivals[number] = online + _RECONNECTS_US + behind
 
     def _plan_day(self, begin: int) -> None:
-        """Whether it is offline in the day that a minute is in."""
+        """Decide whether the device is offline during the day of a minute."""
         day = begin // _DAY * _DAY
         self._planned_until = day + _DAY
         draw = self._rng.random

@@ -1,4 +1,4 @@
-"""Readings as devices send them: MessagePack, which costs both sides least."""
+"""Encodes readings as MessagePack, which costs both sides least."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,7 +36,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def body(arrivals: Sequence[Arrival]) -> bytes:
-    """A request's body."""
+    """Encode the body of a request."""
     return _encode([_reading(arrival) for arrival in arrivals])
 
 

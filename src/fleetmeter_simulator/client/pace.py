@@ -1,4 +1,4 @@
-"""Simulated time: as fast as it may until it has caught up with the present, and then with it."""
+"""Runs simulated time: as fast as allowed until it reaches the present, then in real time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,26 +9,26 @@ def _now() -> datetime:
 
 
 class Pace:
-    """Never ahead of the present: the service refuses readings of the future."""
+    """Tracks simulated time, never beyond the present: the service rejects future readings."""
 
     def __init__(
         self, start: datetime, speed: float | None, now: Callable[[], datetime] = _now
     ) -> None:
-        """`speed`: how many times as fast as the present; None: as fast as it can."""
+        """Start the clock; `speed` is a multiple of real time, or None for as fast as possible."""
         self._start = start
         self._speed = speed
         self._clock = now
         self._began = now()
 
     def now(self) -> datetime:
-        """Up to when it is simulated."""
+        """Return the time up to which the fleet may be simulated."""
         present = self._clock()
         if self._speed is None:
             return present
         return min(present, self._start + (present - self._began) * self._speed)
 
     def caught_up(self) -> bool:
-        """Whether that is the present."""
+        """Return whether simulated time has reached the present."""
         present = self._clock()
         if self._speed is None:
             return True

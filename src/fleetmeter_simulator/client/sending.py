@@ -1,4 +1,4 @@
-"""Sends what arrives over several connections, each device's readings over the same one, in order.
+"""Sends arrivals over several connections, each device's readings in order over the same one.
 
 What is not acknowledged is sent again, so nothing is lost, and the service stores it once.
 """
@@ -20,12 +20,12 @@ from fleetmeter_simulator.client.service import Service, StoppedError
 from fleetmeter_simulator.client.setup import Setting
 
 _QUEUED = 2
-"""Batches that wait for a connection."""
+"""Most batches that wait for a connection."""
 _STEP_S = 0.2
 
 
 class Tally(msgspec.Struct):
-    """What came of it."""
+    """Counts what became of the readings sent."""
 
     sent: int = 0
     """Readings that were answered."""
@@ -34,19 +34,19 @@ class Tally(msgspec.Struct):
     duplicates: int = 0
     rejected: int = 0
     again: int = 0
-    """Requests that had to be sent again."""
+    """Requests that had to be resent."""
 
     unsent: int = 0
-    """Readings that were not acknowledged when it was stopped."""
+    """Readings not yet acknowledged when the simulation was stopped."""
 
     codes: Counter[str] = msgspec.field(default_factory=Counter)
     """Rejections by code."""
 
     example: str = ""
-    """What the service said of one of them."""
+    """The service's message about one of them."""
 
     waiting: str = ""
-    """Why something is being sent again, now."""
+    """Why something is being resent at present."""
 
 
 class _Rejection(msgspec.Struct):
@@ -55,7 +55,7 @@ class _Rejection(msgspec.Struct):
 
 
 class _Outcome(msgspec.Struct):
-    """What became of a request's readings; of one of which all were rejected, a problem says it."""
+    """Reads the outcome of a request from its answer, also from a problem if all were rejected."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -66,7 +66,7 @@ _outcome = msgspec.json.Decoder(_Outcome)
 
 
 class Sender:
-    """The connections."""
+    """Sends readings over its connections."""
 
     def __init__(self, url: str, connections: int, batch: int) -> None:
         self.tally = Tally()
@@ -82,7 +82,8 @@ class Sender:
 
     @contextmanager
     def running(self) -> Iterator["Sender"]:
-        """Until the end of the block everything has been sent, or stop() was called.
+        """Run the connections for the block, which ends when everything is sent or stop() was
+        called.
 
         Raises FleetMeterError when the service refuses what it is sent.
         """
@@ -107,21 +108,21 @@ class Sender:
             raise self._failed
 
     def stop(self) -> None:
-        """What is on its way is answered, nothing more is sent."""
+        """Finish the requests in flight and send nothing more."""
         self._stop.set()
 
     @property
     def stopped(self) -> bool:
-        """Whether it was."""
+        """Return whether stop() was called."""
         return self._stop.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless it is stopped. Raises StoppedError when it is."""
+        """Wait. Raises StoppedError when sending is stopped meanwhile."""
         if self._stop.wait(seconds):
             raise StoppedError
 
     def announce(self, known: Iterable[list[Setting]]) -> None:
-        """Tell what is known of devices, such as their settings; what a list has, in its order.
+        """Send facts about devices, such as their settings; the items of a list go out in order.
 
         Raises FleetMeterError, StoppedError.
         """
@@ -142,7 +143,7 @@ class Sender:
             service.close()
 
     def send(self, arrivals: Sequence[Arrival]) -> None:
-        """Hand over what has arrived; waits while the service is slower. Raises StoppedError."""
+        """Hand over arrivals; wait while the service is slower. Raises StoppedError."""
         count = len(self._queues)
         shares: list[list[Arrival]] = [[] for _ in range(count)]
         known = self._share

@@ -1,4 +1,4 @@
-"""One connection to a running service, and what it does when that does not answer."""
+"""Talks to a running service over one connection, and retries when it does not answer."""
 
 import time
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from fleetmeter.errors import FleetMeterError
 
 _TIMEOUT_S = 60.0
 _WAIT_S = (0.2, 5.0)
-"""The first and the longest pause before something is sent again without being told how long."""
+"""First and longest pause before a retry when the service does not name one."""
 _LONGEST_RETRY_AFTER_S = 30.0
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _STEP_S = 0.2
 
 
 class Answer(NamedTuple):
-    """Of a request."""
+    """Holds the answer to a request."""
 
     status: int
     body: bytes
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
     @property
     def said(self) -> str:
-        """For people."""
+        """Return the answer's message for people."""
         try:
             said = msgspec.json.decode(self.body)
             return f"{self.status}: {said.get('detail') or said.get('title')}"
@@ -36,19 +36,23 @@ class Answer(NamedTuple):
 
 
 class StoppedError(Exception):
-    """Something was to be sent again, but it is time to stop."""
+    """Interrupts retries because it is time to stop."""
 
 
 class Service:
-    """One kept-alive connection; for one thread."""
+    """Keeps one connection alive; for use by one thread."""
 
     def __init__(
         self, url: str, stopped: Callable[[], bool], waiting: Callable[[str], None]
     ) -> None:
-        """`waiting` is told why something has to be sent again, and an empty text when it was."""
+        """Create a client; `waiting` receives the reason for a retry, and an empty text once it
+        worked.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise FleetMeterError(f"{url} is no URL of a service; write it like http://host:3000")
+            raise FleetMeterError(
+                f"{url} is not the URL of a service; write it like http://host:3000"
+            )
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_S)
         self._path = parts.path.rstrip("/")
@@ -58,7 +62,7 @@ class Service:
     def once(
         self, method: str, path: str, body: bytes | None = None, content_type: str = ""
     ) -> Answer:
-        """Raises OSError when there is no answer."""
+        """Send a request once. Raises OSError when there is no answer."""
         headers = {"Content-Type": content_type} if content_type else {}
         try:
             self._connection.request(method, self._path + path, body, headers)
@@ -71,7 +75,7 @@ class Service:
             raise OSError(f"the answer cannot be read: {error!r}") from error
 
     def until_answered(self, method: str, path: str, body: bytes, content_type: str) -> Answer:
-        """Sends again until it is acknowledged or refused for good. Raises StoppedError."""
+        """Resend a request until it is acknowledged or refused for good. Raises StoppedError."""
         pause, longest = _WAIT_S
         waited = False
         while True:
@@ -93,14 +97,14 @@ class Service:
             pause = min(pause * 2, longest)
 
     def put_json(self, method: str, path: str, document: Any) -> None:
-        """Sends it until it is taken. Raises FleetMeterError when it is refused, StoppedError."""
+        """Send a document until it is accepted. Raises FleetMeterError if refused; StoppedError."""
         body = msgspec.json.encode(document)
         answer = self.until_answered(method, path, body, "application/json")
         if answer.status != 200:
             raise FleetMeterError(f"{method} {path} was refused, {answer.said}")
 
     def close(self) -> None:
-        """The connection."""
+        """Close the connection."""
         self._connection.close()
 
     def _sleep(self, seconds: float) -> None:
@@ -114,7 +118,7 @@ class Service:
 
 
 def check(url: str) -> None:
-    """Whether a service answers there. Raises FleetMeterError, which says what to do."""
+    """Check that a service answers at the URL. Raises FleetMeterError, which says what to do."""
     service = Service(url, lambda: False, lambda _: None)
     try:
         answer = service.once("GET", "/health/ready")

@@ -1,4 +1,4 @@
-"""What a service is told of a fleet: before its readings come, and of exchanges of meters."""
+"""Builds the requests that describe a fleet: settings, assignments, and meter exchanges."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ Setting = tuple[str, str, dict[str, Any]]
 
 
 def settings_of(devices: Devices) -> Iterator[list[Setting]]:
-    """Of each vehicle, and of its meter; first what makes both known, the assignment."""
+    """Yield the settings of each vehicle and its meter; the assignment comes first."""
     meters = {meter.meter_id: meter for meter in devices.meters}
     for vehicle in devices.vehicles:
         path = f"/v1/vehicles/{vehicle.vehicle_id}"
@@ -34,7 +34,7 @@ def settings_of(devices: Devices) -> Iterator[list[Setting]]:
 
 
 def exchange_of(exchange: Exchange) -> Setting:
-    """What somebody states of a meter that was exchanged."""
+    """Return the request that records the exchange of a meter."""
     document = {
         "at": time_of(exchange.at_us),
         "lastKwh": kwh(exchange.last_mwh),

@@ -1,4 +1,4 @@
-"""A meter and the vehicles that charge there."""
+"""Simulates a meter and the vehicles that charge there."""
 
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -17,7 +17,7 @@ from fleetmeter_simulator.faults.injection import Injection
 
 
 class Bay:
-    """Lives an hour after the other: first its vehicles, then what is reported of it."""
+    """Advances hour by hour: first its vehicles, then what its devices report."""
 
     def __init__(
         self,
@@ -29,7 +29,9 @@ class Bay:
         air_c: float,
         faults: list[Injection],
     ) -> None:
-        """`begin`: the first minute, since the midnight of the first day; `day_us`: its time."""
+        """Create the bay; `begin` is its first minute since the first midnight, `day_us` that day's
+        time.
+        """
         self.profile = profile
         self._faults = faults
         self._now: list[Injection] = []
@@ -60,10 +62,10 @@ class Bay:
             meter, seed, link("meter", meter.meter_id, meter.number, loses), day_us
         )
         self.drawn: list[list[float]] = []
-        """What is drawn at the meter in each minute of the hour, by whom does not matter."""
+        """Energy drawn at the meter in each minute of the hour, by any vehicle."""
 
     def live(self, begin: int, air_c: float) -> None:
-        """The hour from a minute on happens."""
+        """Simulate the hour from a minute on."""
         self._now = []
         if self._faults:
             self._now = [each for each in self._faults if each.lasts(begin, begin + HOUR)]
@@ -74,7 +76,7 @@ class Bay:
         self.drawn = [minutes.ac_mwh for minutes in self._minutes if not minutes.idle]
 
     def leaves(self, vehicle_id: str, begin: int, end: int) -> list[float] | None:
-        """What a vehicle draws between two minutes of the hour, which is drawn elsewhere."""
+        """Take out what a vehicle draws at another meter between two minutes of the hour."""
         for profile, minutes in zip(self.profile.vehicles, self._minutes, strict=True):
             if profile.vehicle_id == vehicle_id and not minutes.idle:
                 own, whole = self.drawn, minutes.ac_mwh
@@ -85,7 +87,7 @@ class Bay:
         return None
 
     def report(self, begin: int, out: list[Arrival]) -> None:
-        """What its devices report of the hour, in whatever order, as it is going to arrive."""
+        """Return what the devices report of the hour, as it arrives, in any order."""
         for profile, minutes, reported in zip(
             self.profile.vehicles, self._minutes, self._reported, strict=True
         ):
@@ -98,19 +100,19 @@ class Bay:
         self._meter.report(begin, drawn, supply, self._of(meter_id), out)
 
     def counted(self) -> Iterator[Counted]:
-        """What its registers had really counted at their readings of the hour."""
+        """Return what the registers had really counted at their readings of the hour."""
         for reported in self._reported:
             yield from reported.register.counted
         yield from self._meter.register.counted
 
-    def exchanged(self, tell: Callable[[Exchange], None]) -> None:
-        """Tells of each exchange of its meter, once."""
+    def exchanged(self, report: Callable[[Exchange], None]) -> None:
+        """Report each exchange of the meter, once."""
         for exchange in self._meter.register.exchanges:
-            tell(exchange)
+            report(exchange)
         self._meter.register.exchanges.clear()
 
-    def unstable(self, tell: Callable[[Subject, int, int], None]) -> None:
-        """Tells of each register that dropped out twice within a day, and when, once."""
+    def unstable(self, report: Callable[[Subject, int, int], None]) -> None:
+        """Report each register that dropped out twice within a day, with the times, once."""
         devices = [
             *(Subject("vehicle", vehicle.vehicle_id) for vehicle in self.profile.vehicles),
             Subject("meter", self.profile.meter.meter_id),
@@ -118,21 +120,21 @@ class Bay:
         registers = [*(reported.register for reported in self._reported), self._meter.register]
         for subject, register in zip(devices, registers, strict=True):
             for first_us, last_us in register.unstable:
-                tell(subject, first_us, last_us)
+                report(subject, first_us, last_us)
             register.unstable.clear()
 
-    def ended(self, tell: Callable[[str, Ended], None]) -> None:
-        """Tells of each charging session that has ended, and whose it was, once."""
+    def ended(self, report: Callable[[str, Ended], None]) -> None:
+        """Report each finished charging session and its vehicle, once."""
         for vehicle in self._vehicles:
             for session in vehicle.ended:
-                tell(vehicle.profile.vehicle_id, session)
+                report(vehicle.profile.vehicle_id, session)
             vehicle.ended.clear()
 
-    def long_offline(self, tell: Callable[[str, int, int], None]) -> None:
-        """Tells of each device that is going to be offline for long, from when to when, once."""
+    def long_offline(self, report: Callable[[str, int, int], None]) -> None:
+        """Report each long offline time that lies ahead, once."""
         for link in (*(reported.link for reported in self._reported), self._meter.link):
             for begin, end in link.long_offline:
-                tell(link.device_id, begin, end)
+                report(link.device_id, begin, end)
             link.long_offline.clear()
 
     def _of(self, device_id: str) -> list[Injection]:

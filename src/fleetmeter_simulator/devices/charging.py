@@ -1,35 +1,37 @@
-"""How batteries charge: power by state of charge, what arrives of it, and how warm they get.
+"""Models charging: power by state of charge, losses, and how warm batteries get.
 
-Power is in kW, energy in kWh, state of charge from 0 to 1, temperatures in °C, steps are minutes.
+Power is in kW, energy in kWh, state of charge from 0 to 1, temperature in °C; a step is a minute.
 """
 
 from math import exp
 
 OVERHEAD_KW = 0.5234
 PROPORTIONAL = 0.0124
-"""Losses of a charger: what its electronics and the car's take, however fast it charges, and a
-share of the power. So 0.76 arrives of 2.3 kW and 0.94 of 11 kW, as measured on real cars."""
+"""Losses of a charger: a fixed part for its and the car's electronics, and a share of the power.
+
+So 0.76 arrives of 2.3 kW and 0.94 of 11 kW, as measured on real cars.
+"""
 
 LEAST_EFFICIENCY = 0.62
-"""At a trickle, cars let some of their electronics sleep."""
+"""Lowest efficiency: at a trickle, cars switch some of their electronics off."""
 MOST_EFFICIENCY = 0.95
 
 COLD_BELOW_C = 10.0
 COLD_LOSS = 0.002
-"""Per kelvin that the battery is colder than that, down to COLD_LOSS_MOST."""
+"""Loss per kelvin that the battery is colder than that, up to COLD_LOSS_MOST."""
 COLD_LOSS_MOST = 0.03
 
 FAST_KW = 7.0
-"""A charger of less never reaches what the battery limits before it is nearly full."""
+"""Below this power, a charger rarely reaches what the battery limits before it is nearly full."""
 
 PREHEAT_BELOW_C = 3.0
 PREHEATED_C = 5.0
 HELD_ABOVE_C = 2.0
 PREHEAT_KW = 2.0
-"""The battery management heats a cold battery before it charges, and keeps it from freezing."""
+"""Power with which a cold battery is heated before it charges, and kept from freezing."""
 
 COOLED_BELOW_C = 39.5
-"""Where cooling holds a healthy battery."""
+"""Temperature at which cooling holds a healthy battery."""
 
 COOLING = 1 / 400
 """Share of the difference to the air that a battery loses in a minute."""
@@ -38,17 +40,20 @@ _HEAT_CAPACITY = 0.0018
 _HEAT_OF_CHARGING = 0.03
 """Share of the DC that warms the battery."""
 DRIVING_K = 0.06
-"""Kelvin a minute that driving warms it."""
+"""Kelvin per minute by which driving warms the battery."""
 
 
 def knee_of(rated_kw: float) -> float:
-    """State of charge from which on the battery takes less than the charger has."""
+    """Return the state of charge from which the battery takes less than the charger offers."""
     return 0.8 if rated_kw >= FAST_KW else 0.9
 
 
 def ac_kw(rated_kw: float, soc: float) -> float:
-    """What a car takes from the grid: constant current (power rises a little with the battery's
-    voltage), then from the knee on constant voltage, where it falls off exponentially."""
+    """Return the power that a car takes from the grid.
+
+    Up to the knee, current is constant, so power rises a little with the battery's voltage; beyond
+    it, voltage is constant, and power falls off exponentially.
+    """
     knee, fall = knee_of(rated_kw), 0.1 if rated_kw >= FAST_KW else 0.06
     if soc < knee:
         return rated_kw * (0.96 + 0.04 * soc / knee)
@@ -56,7 +61,7 @@ def ac_kw(rated_kw: float, soc: float) -> float:
 
 
 def efficiency(kw: float, battery_temp_c: float) -> float:
-    """DC ÷ AC of a healthy charger that takes `kw` from the grid."""
+    """Return DC ÷ AC of a healthy charger that takes `kw` from the grid."""
     value = 1 - PROPORTIONAL - OVERHEAD_KW / kw
     value = min(max(value, LEAST_EFFICIENCY), MOST_EFFICIENCY)
     if battery_temp_c < COLD_BELOW_C:
@@ -65,10 +70,10 @@ def efficiency(kw: float, battery_temp_c: float) -> float:
 
 
 def heating_k(kwh: float, capacity_kwh: float) -> float:
-    """By how many kelvin so much heat warms a battery."""
+    """Return by how many kelvin an amount of heat warms a battery."""
     return kwh / (_HEAT_CAPACITY * capacity_kwh)
 
 
 def charging_heat_k(dc_kwh: float, capacity_kwh: float) -> float:
-    """By how many kelvin a battery warms that takes so much energy."""
+    """Return by how many kelvin charging an amount of energy warms a battery."""
     return heating_k(dc_kwh * _HEAT_OF_CHARGING, capacity_kwh)

@@ -1,4 +1,4 @@
-"""The weather that a fleet lives in."""
+"""Models the weather that a fleet lives in."""
 
 from datetime import datetime
 from math import cos, pi
@@ -15,7 +15,7 @@ _MEAN_AND_SWING: dict[Season, tuple[float, float]] = {
     "summer": (21.0, 6.0),
     "autumn": (11.0, 4.5),
 }
-"""Mean of a day, and half of what lies between its night and its afternoon, °C."""
+"""Mean of a day, and half the difference between night and afternoon, °C."""
 
 _DAY_SPREAD_C = 3.5
 _DAY_MOST_C = 7.0
@@ -24,12 +24,12 @@ _DAY = 24 * 60
 
 
 def season_of(time: datetime) -> Season:
-    """The one of the northern temperate zone, by the month."""
+    """Return the season of the month in the northern temperate zone."""
     return SEASONS[time.month % 12 // 3]
 
 
 class Climate:
-    """Air temperatures, °C, by minutes since a midnight; the same for the same seed."""
+    """Gives air temperatures, °C, by minutes since a midnight; the same for the same seed."""
 
     def __init__(self, seed: object, season: Season) -> None:
         self._seed = seed
@@ -37,7 +37,7 @@ class Climate:
         self._days: dict[int, float] = {}
 
     def at(self, minute: int) -> float:
-        """The air then; warm and cold days go over into each other."""
+        """Return the air temperature; warm and cold days blend into each other."""
         day, of_day = divmod(minute, _DAY)
         share = of_day / _DAY
         deviation = self._deviation(day) * (1 - share) + self._deviation(day + 1) * share

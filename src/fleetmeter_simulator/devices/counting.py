@@ -1,4 +1,4 @@
-"""A device's register, reading by reading: what it counts, what it shows, and what is true."""
+"""Runs a device's register: what it counts, what it shows, and what is true."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,14 @@ from fleetmeter_simulator.devices.register_profiles import RegisterProfile
 from fleetmeter_simulator.devices.registers import Counted, Exchange, Register, SessionCounter
 
 Shown = tuple[int, str | None]
-"""What it shows, mWh, and the session that it names."""
+"""The value shown, mWh, and the session named with it."""
 
 _EXCHANGED_AFTER_US = 1_000_000
 _DAY_US = 86_400_000_000
 
 
 class Counting:
-    """One register."""
+    """Counts and shows one register."""
 
     def __init__(
         self,
@@ -27,11 +27,11 @@ class Counting:
         self.total_mwh = total_mwh
         """What it has counted in its lifetime, or since the meter was exchanged."""
         self.counted: list[Counted] = []
-        """At the readings of the hour that show it."""
+        """True counts at the readings of the hour that show it."""
         self.exchanges: list[Exchange] = []
-        """Those that nobody has heard of yet."""
+        """Exchanges not reported yet."""
         self.unstable: list[tuple[int, int]] = []
-        """When it dropped out twice within a day, as far as nobody has heard of it yet."""
+        """Times at which it dropped out twice within a day, not reported yet."""
         self._fell_us: int | None = None
         self._device_id = device_id
         self._profile = profile
@@ -46,7 +46,7 @@ class Counting:
         return self.total_mwh
 
     def show(self, time_us: int, total_mwh: int) -> int:
-        """What a reading shows of a total."""
+        """Return what a reading shows of a total."""
         value = self._register.shown(total_mwh)
         if self._register.is_true:
             self._note(time_us, self._register.resolution_mwh)
@@ -57,7 +57,7 @@ class Counting:
         return value
 
     def of_sessions(self, energies: list[int], times: list[int]) -> Iterator[Shown]:
-        """What a counter of sessions shows after each of these intervals."""
+        """Return what a counter of sessions shows after each of these intervals."""
         sessions = self._sessions
         for energy, time in zip(energies, times, strict=True):
             self.add(energy)
@@ -66,7 +66,7 @@ class Counting:
             yield value, sessions.session_id if self._profile.names_sessions else None
 
     def exchange(self, last_us: int) -> None:
-        """Another meter takes its place, just after a reading."""
+        """Put another meter in its place, just after a reading."""
         exchange = self._register.exchanged(
             self._device_id,
             last_us + _EXCHANGED_AFTER_US,

@@ -1,4 +1,4 @@
-"""From what is drawn at a meter to what it reports of it."""
+"""Turns what is drawn at a meter into what it reports."""
 
 from math import cos, pi
 from typing import Any
@@ -27,12 +27,12 @@ _DROP_MV_PER_MWH = 60 / 1_000_000 * 60
 
 
 def supply_mv(minute: int) -> int:
-    """How far the voltage of the supply is off then: high in the morning, low in the evening."""
+    """Return the deviation of the supply's voltage: high in the morning, low in the evening."""
     return round(_SWING_MV * cos((minute / 60 - 6) / 12 * pi))
 
 
 class ReportedMeter:
-    """Its readings."""
+    """Takes the readings of a meter."""
 
     def __init__(self, profile: MeterProfile, seed: int, link: Link, day_us: int) -> None:
         self._rng = seeded(seed, "reports", "meter", profile.number)
@@ -62,8 +62,11 @@ class ReportedMeter:
         faults: list[Injection],
         out: list[Arrival],
     ) -> None:
-        """`ac_mwh`: what its vehicles take, if any do; `supply`: how far the supply's voltage is
-        off when the hour begins and when it ends, mV."""
+        """Return the readings of an hour.
+
+        `ac_mwh` is what vehicles take, if any do; `supply` is the deviation of the supply's voltage
+        at the start and the end of the hour, mV.
+        """
         profile, reporter, draw = self._profile, self._reporter, self._rng.random
         at = int(draw() * TABLE)
         noise = STANDBY_NOISE_MWH[at : at + HOUR]
@@ -130,7 +133,7 @@ class ReportedMeter:
         step: int,
         faults: list[Injection],
     ) -> list[Shown]:
-        """What its register shows."""
+        """Return what the register shows."""
         register, exchanged_at = self.register, self._profile.register.exchanged_at
         read: list[Shown] = []
         for number, (energy, time) in enumerate(zip(energies, times, strict=True)):

@@ -1,6 +1,6 @@
-"""What a vehicle is going to do: when it drives, how far, and when it is plugged in.
+"""Plans what a vehicle does: when it drives, how far, and when it is plugged in.
 
-Minutes count from a midnight of UTC, at which the fleet's first day begins.
+Minutes count from midnight UTC of the fleet's first day.
 """
 
 from collections.abc import Iterator
@@ -17,47 +17,47 @@ DAY = 24 * 60
 _IDLE_DAY = 0.07
 _MIDDAY_TRIP = 0.35
 _LEAST_SOC = 0.12
-"""No driver plans to come home with less."""
+"""Drivers plan to come home with at least this much."""
 _RESERVE_DAYS = 1.6
-"""With less than so many days of driving left, everybody plugs in."""
+"""Everybody plugs in when the charge is enough for fewer days of driving than this."""
 _NIGHT_FROM_H = 22
 _NIGHT_MIN = 8 * 60
-"""A rest of at least that is one for which a vehicle may be plugged in."""
+"""A vehicle may be plugged in during rests of at least this length."""
 _TAPER = 0.9
-"""Mean power of charging to the rated one."""
+"""Mean power of charging ÷ rated power."""
 
 
 class Phase(NamedTuple):
-    """A stretch of time in which a vehicle does one thing."""
+    """Describes a stretch of time in which a vehicle does one thing."""
 
     begin: int
     end: int
     what: Literal["parked", "driving", "plugged", "preconditioning"]
     soc: float
-    """About where it begins."""
+    """Approximate state of charge at its start."""
 
     kwh: float
-    """Driving: used. Plugged: about what it takes."""
+    """Driving: energy used. Plugged in: approximate energy taken."""
 
     charge_from: int = 0
-    """Plugged: when it may begin to charge."""
+    """Plugged in: earliest start of charging."""
 
     kw: float = 0.0
-    """Preconditioning: what it takes from the grid."""
+    """Preconditioning: power taken from the grid."""
 
 
 class Session(NamedTuple):
-    """About when a vehicle charges, and how much."""
+    """Describes approximately when a vehicle charges, and how much."""
 
     begin: int
     end: int
     kwh: float
     steady_kwh: float
-    """Before the battery takes less than the charger has."""
+    """Energy taken before the battery limits the power."""
 
 
 def phases(seed: int, vehicle: VehicleProfile, first_day: date) -> Iterator[Phase]:
-    """One after the other without a gap, from the day before the first on, without end."""
+    """Yield phases without gaps and without end, from the day before the first one."""
     rng = seeded(seed, "plan", vehicle.number)
     soc = rng.uniform(0.4, 0.8)
     at = -DAY
@@ -77,7 +77,7 @@ def phases(seed: int, vehicle: VehicleProfile, first_day: date) -> Iterator[Phas
 
 
 def sessions(seed: int, vehicle: VehicleProfile, first_day: date, until: int) -> list[Session]:
-    """When it is going to charge, up to a minute."""
+    """Yield the planned charging sessions up to a minute."""
     found: list[Session] = []
     kw = dc_kw(vehicle)
     for phase in phases(seed, vehicle, first_day):
@@ -93,14 +93,14 @@ def sessions(seed: int, vehicle: VehicleProfile, first_day: date, until: int) ->
 
 
 def dc_kw(vehicle: VehicleProfile) -> float:
-    """About what reaches its battery, on average over a session."""
+    """Return the approximate mean power that reaches the battery over a session."""
     return vehicle.rated_kw * efficiency(vehicle.rated_kw, 20) * _TAPER
 
 
 def _trips(
     rng: Random, vehicle: VehicleProfile, first_day: date, day: int
 ) -> list[tuple[int, int, float]]:
-    """(begin, end, kWh) of each trip of a day."""
+    """Return (begin, end, kWh) of each trip of a day."""
     weekday = (first_day + timedelta(days=day)).weekday()
     drives = rng.random() < (vehicle.weekend if weekday >= 5 else 1 - _IDLE_DAY)
     used = vehicle.daily_kwh * rng.lognormvariate(0, 0.3) * (0.6 if weekday >= 5 else 1)
@@ -121,7 +121,7 @@ def _trips(
 
 
 def _rest(rng: Random, vehicle: VehicleProfile, begin: int, end: int, soc: float) -> list[Phase]:
-    """Between two trips."""
+    """Plan the rest between two trips."""
     plugs_in = rng.random() < vehicle.plugs_in
     preconditions = rng.random() < vehicle.preconditions
     fumbling, minutes, share = rng.randint(2, 15), rng.randint(60, 120), rng.uniform(0.5, 1)

@@ -1,4 +1,4 @@
-"""Which devices a fleet has, and what each of them is like."""
+"""Describes the devices of a fleet, and what each of them is like."""
 
 from collections.abc import Iterator
 from random import Random
@@ -10,71 +10,70 @@ from fleetmeter_simulator.chance import seeded
 from fleetmeter_simulator.devices.register_profiles import RegisterProfile, register_profile
 
 BAY_SIZES = (1, 1, 2, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1, 1, 1, 0)
-"""Vehicles on one meter after the other, over and over: most have one of their own, and some meters
-are a building's."""
+"""Vehicles per meter, repeated over and over: most have their own, some meters are a building's."""
 BAYS_PER_SITE = 8
 
 RATED_KW = (2.3, 3.7, 7.4, 11.0, 22.0)
 _RATED_SHARES = (22, 16, 20, 32, 10)
-"""Of a hundred vehicles; nearly a quarter charges at a household socket."""
+"""Rated powers out of a hundred vehicles; nearly a quarter charges at a household socket."""
 _DAILY_KWH = {2.3: (6, 11), 3.7: (8, 16), 7.4: (9, 22), 11.0: (10, 24), 22.0: (12, 28)}
-"""What one uses on a working day, from and to: no more than a night brings back."""
+"""Least and most energy used on a working day: no more than a night restores."""
 _CAPACITIES_KWH = (40, 45, 50, 52, 58, 62, 64, 75, 77, 82, 90, 100)
 _NOMINAL_V = (230, 230, 230, 230, 230, 230, 230, 120, 208, 277, 400, 480)
-"""Of one site after the other, by chance."""
+"""Nominal voltages, drawn at random for each site."""
 _ONLY_WHILE_CHARGING = 0.1
-"""How likely a device reports only while it charges,"""
+"""Probability that a device reports only while it charges."""
 _SAYS_SO = 0.7
-"""and how likely that is announced, of vehicles; of meters always."""
+"""Probability that a vehicle's setting says so; a meter's always does."""
 _TARGETS = (0.8, 0.8, 0.9, 0.9, 1.0)
 _VEHICLE_REGISTERS, _METER_REGISTERS = 0.08, 0.12
-"""How likely one sends a register."""
+"""Probabilities that a vehicle and a meter send a register."""
 _SLEEPS = 0.08
-"""How likely a vehicle's modem sleeps while it is parked."""
+"""Probability that a vehicle's modem sleeps while it is parked."""
 _SELDOM = 0.06
-"""How likely a meter reports once in a quarter hour or an hour only."""
+"""Probability that a meter reports only every quarter hour or hour."""
 
 Sleep = Literal["never", "silent", "late"]
-"""While a modem sleeps, nothing is measured; or it is kept, and sent when the modem wakes up."""
+"""What a sleeping modem does: measure nothing, or keep readings until it wakes up."""
 
 
 class VehicleProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """A vehicle, its driver's habits, and its modem."""
+    """Describes a vehicle, its driver's habits, and its modem."""
 
     vehicle_id: str
     number: int
     capacity_kwh: float
-    """As its maker says; what is announced."""
+    """Nominal capacity, which is sent as a setting."""
 
     health: float
-    """Share of it that is left."""
+    """Share of the capacity that is left."""
 
     rated_kw: float
-    """Most that its charger takes from the grid."""
+    """Most power that its charger takes from the grid."""
 
     efficiency_spread: float
-    """By how much it differs from another of its kind."""
+    """Deviation from the efficiency of others of its kind."""
 
     daily_kwh: float
     leaves_at_h: float
     back_at_h: float
     weekend: float
-    """How likely it drives on a day of a weekend."""
+    """Probability that it drives on a weekend day."""
 
     plugs_in: float
-    """How likely it is plugged in at night though it could do without."""
+    """Probability that it is plugged in at night without need."""
 
     target: float
-    """State of charge up to which it charges."""
+    """State of charge at which it stops charging."""
 
     waits_for_night: bool
-    """Charges at night only, when energy is cheap."""
+    """Whether it charges at night only, when energy is cheap."""
 
     preconditions: float
-    """How likely it heats or cools before it leaves."""
+    """Probability that it heats or cools before it leaves."""
 
     holiday_from: int
-    """Day of its first holiday; another comes every HOLIDAY_EVERY days."""
+    """Day of its first holiday; another one comes every HOLIDAY_EVERY days."""
 
     holiday_days: int
     soc_step_bp: int
@@ -82,16 +81,16 @@ class VehicleProfile(msgspec.Struct, frozen=True, kw_only=True):
     sends_register: bool
     register: RegisterProfile
     declares_meter: bool
-    """Names its meter in each reading."""
+    """Whether it names its meter in each reading."""
 
     loses: float
-    """How likely one reading of an hour is lost."""
+    """Probability that it loses one reading of an hour."""
 
     only_while_charging: bool
-    """Reports then alone."""
+    """Whether it reports only while charging."""
 
     says_so: bool
-    """That is announced, or that its modem sleeps."""
+    """Whether its setting says that, or that its modem sleeps."""
 
     sleeps: Sleep
 
@@ -100,47 +99,47 @@ HOLIDAY_EVERY = 60
 
 
 class MeterProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """A meter and its modem."""
+    """Describes a meter and its modem."""
 
     meter_id: str
     number: int
     site: str
     standby_mwh: int
-    """In a minute."""
+    """Standby energy per minute."""
 
     nominal_v: int
     voltage_mv: int
     interval_min: int
     on_the_hour: bool
-    """Stamps its readings with the end of their interval, to the second."""
+    """Whether it stamps readings with the exact end of their interval."""
 
     sends_register: bool
     register: RegisterProfile
     loses: float
     only_while_charging: bool
-    """Reports then alone, which is announced."""
+    """Whether it reports only while charging; its setting says so."""
 
     is_charger: bool
-    """Whether it is announced as a charger's: otherwise nothing is."""
+    """Whether its role is set to charger; otherwise none is set."""
 
     phase_us: int
-    """How long after the full minute its vehicles and itself take their readings."""
+    """How long after the full minute the meter and its vehicles take their readings."""
 
 
 class BayProfile(msgspec.Struct, frozen=True):
-    """A meter and who charges there."""
+    """Describes a meter and the vehicles that charge there."""
 
     meter: MeterProfile
     vehicles: tuple[VehicleProfile, ...]
 
 
 def is_usual(meter: MeterProfile) -> bool:
-    """Whether a meter reports every few minutes, and all that it meters."""
+    """Return whether a meter reports every few minutes, and everything that it meters."""
     return not meter.on_the_hour and not (meter.sends_register and meter.register.of_sessions)
 
 
 def bays(seed: int, vehicles: int, prefix: str, winter: bool) -> Iterator[BayProfile]:
-    """A fleet of so many vehicles, one meter after the other."""
+    """Yield the bays of a fleet with this many vehicles."""
     left, number, vehicle = vehicles, 0, 1
     while left > 0:
         size = min(BAY_SIZES[number % len(BAY_SIZES)], left)

@@ -1,4 +1,4 @@
-"""What registers show of what they count: steps, flutter, placeholders, and dips."""
+"""Simulates what registers show: steps, flutter, placeholders, and dips."""
 
 from typing import NamedTuple
 
@@ -6,33 +6,33 @@ from fleetmeter_simulator.chance import seeded
 from fleetmeter_simulator.devices.register_profiles import PLAIN, RegisterProfile
 
 _FLUTTERS = (0, 0, 0, 10_000, 100_000)
-"""By how much below what it counted a register shows at times, mWh; most do not."""
+"""How far below its count a register shows at times, mWh; most never do."""
 _FLUTTERS_OFTEN = 0.1
-"""How likely one reading of those that do is below."""
+"""Probability that one of its readings does."""
 _DROPS_OUT = (0.0, 0.0, 0.0, 1 / 2500)
-"""How likely a register drops out with a reading; most never do."""
+"""Probability that a register drops out with a reading; most never do."""
 _LONGEST = 3
-"""For how many readings at most."""
+"""Most readings that a dropout lasts."""
 _LEAST_MWH = 100_000_000
-"""One that counted less, as after a reset, shows it as it is: its dips would pass for resets."""
+"""Below this, as after a reset, a register does not dip: its dips would pass for resets."""
 _STATED_AFTER_H = (1, 26)
-"""When somebody states an exchange, after it."""
+"""How long after an exchange somebody records it."""
 _HOUR_US = 3_600_000_000
 
 
 class Exchange(NamedTuple):
-    """Another meter in the place of one: what the old one showed last, and the new one first."""
+    """Describes the exchange of a meter: what the old one showed last, and the new one first."""
 
     meter_id: str
     at_us: int
     last_mwh: int
     first_mwh: int
     stated_us: int | None
-    """When somebody states it; None: nobody does."""
+    """When somebody records it, or None."""
 
 
 class Counted(NamedTuple):
-    """What a register had really counted since the fleet began, at one of its readings."""
+    """Holds what a register had really counted since the fleet began, at one of its readings."""
 
     device_id: str
     time_us: int
@@ -42,7 +42,7 @@ class Counted(NamedTuple):
 
 
 class Register:
-    """How one register shows its total; by chances of its own."""
+    """Shows the total of one register, with its own random quirks."""
 
     def __init__(self, seed: int, kind: str, number: int, profile: RegisterProfile = PLAIN) -> None:
         self._rng = seeded(seed, "register", kind, number)
@@ -54,17 +54,17 @@ class Register:
         self._low_mwh = 0
         self._left = profile.placeholders
         self.is_true = True
-        """Whether the last value was no placeholder, and had not dropped out."""
+        """Whether the last value was neither a placeholder nor a dropout."""
         self.fell = False
         """Whether it dropped out with the last value."""
 
     @property
     def resolution_mwh(self) -> int:
-        """By how much less than its total it may show."""
+        """Return by how much less than its total it may show."""
         return max(self._step_mwh - 1, self._flutter_mwh)
 
     def shown(self, total_mwh: int) -> int:
-        """What it shows of the total."""
+        """Return what it shows of the total."""
         chance = self._rng.random()
         self.is_true = self.fell = False
         if self._left:
@@ -97,17 +97,17 @@ class Register:
 
 
 class SessionCounter:
-    """A register that begins again at 0 with each charge."""
+    """Restarts at 0 with each charge."""
 
     def __init__(self, name: str, shown_mwh: int) -> None:
-        """`shown_mwh`: of the charge before the first one."""
+        """Create the counter; `shown_mwh` is what it showed for the charge before the first one."""
         self._name = name
         self._number = 0
         self._mwh = shown_mwh
         self._charged = True
 
     def shown(self, energy_mwh: int) -> int:
-        """What it shows after an interval in which so much was charged."""
+        """Return what it shows after an interval in which this much was charged."""
         begins = energy_mwh > 0 and not self._charged
         self._charged = energy_mwh > 0
         if begins:  # it shows 0 at the beginning of what it goes on to count
@@ -119,5 +119,5 @@ class SessionCounter:
 
     @property
     def session_id(self) -> str | None:
-        """The id of the current charge, if there is one."""
+        """Return the id of the current charge, if there is one."""
         return f"{self._name}-{self._number}" if self._charged and self._number else None

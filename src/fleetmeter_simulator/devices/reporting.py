@@ -1,4 +1,4 @@
-"""When a vehicle and a meter take readings, of which time, and which of them they send."""
+"""Decides when devices take readings, what time these cover, and which are sent."""
 
 from collections.abc import Iterable
 from random import Random
@@ -11,7 +11,7 @@ from fleetmeter_simulator.faults.injection import Injection
 
 
 class Reporter:
-    """What a vehicle and a meter have in common: when they take readings, and of which time."""
+    """Holds what vehicles and meters have in common: when they take readings, of which time."""
 
     def __init__(
         self, rng: Random, interval_min: int, first_us: int, *, on_the_hour: bool = False
@@ -19,11 +19,11 @@ class Reporter:
         self._rng = rng
         self._interval = interval_min
         self._first_us = first_us
-        """When minute 0 ends for it."""
+        """When minute 0 ends for the device."""
         self._on_the_hour = on_the_hour
 
     def stamps(self, begin: int) -> list[int]:
-        """When it takes the readings of the hour from a minute on."""
+        """Return when the device takes the readings of the hour from a minute on."""
         at = int(self._rng.random() * TABLE)
         step = self._interval
         first = self._first_us + (begin + step - 1) * MINUTE_US
@@ -36,19 +36,19 @@ class Reporter:
         ]
 
     def summed(self, minutes: list[int]) -> list[int]:
-        """Of the minutes since the reading before."""
+        """Add up the minutes since the reading before."""
         step = self._interval
         if step == 1:
             return minutes
         return [sum(minutes[at : at + step]) for at in range(0, HOUR, step)]
 
     def at(self, minutes: list[Any]) -> list[Any]:
-        """As it is when a reading is taken."""
+        """Pick the value at the time of each reading."""
         return minutes if self._interval == 1 else minutes[self._interval - 1 :: self._interval]
 
 
 def clock_times(stamps: list[int], begin: int, faults: list[Injection]) -> list[int]:
-    """What the device's clock shows at those times."""
+    """Return what the device's clock shows at those times."""
     wrong = [each for each in faults if "behindS" in each.fault.numbers]
     if not wrong:
         return stamps
@@ -64,14 +64,14 @@ def clock_times(stamps: list[int], begin: int, faults: list[Injection]) -> list[
 
 
 class OnlyWhile:
-    """Which readings a device sends that reports only while something goes on, and a bit longer."""
+    """Selects the readings of a device that reports during an activity, and a bit longer."""
 
     def __init__(self, after: int = 3) -> None:
         self._after = after
         self._left = 0
 
     def kept(self, going_on: Iterable[object]) -> list[bool]:
-        """Which readings of an hour are sent; `going_on` says of each whether it does."""
+        """Return which readings of an hour are sent; `going_on` marks those with activity."""
         kept = []
         for each in going_on:
             self._left = self._after if each else max(self._left - 1, 0)

@@ -1,4 +1,4 @@
-"""A vehicle, minute by minute: what it does, what its battery gets, and what that takes."""
+"""Simulates a vehicle minute by minute: what it does, what its battery gets, what that takes."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -23,30 +23,30 @@ from fleetmeter_simulator.faults.injection import Injection, strongest
 
 HOUR = 60
 _KEPT = [(1 - COOLING) ** minutes for minutes in range(HOUR + 1)]
-"""What is left of a difference in temperature after so many minutes."""
+"""Share of a difference in temperature that is left after this many minutes."""
 _SESSION_NOISE = 0.005
 _LEAST_SOC = 0.02
 _WARMED_C = 18.0
-"""Preconditioning stops heating the battery there."""
+"""Battery temperature at which preconditioning stops."""
 _CHILL = 1 / 15
 """Share of the difference to a wrong coldness that is gone in a minute."""
 
 
 class Minutes(NamedTuple):
-    """An hour of a vehicle, a value for each minute."""
+    """Holds an hour of a vehicle, with a value for each minute."""
 
     dc_mwh: list[int]
     ac_mwh: list[float]
     soc: list[float]
-    """From 0 to 1, at the end of the minute."""
+    """State of charge from 0 to 1, at the end of the minute."""
 
     temp_cdeg: list[int]
     idle: bool
-    """Takes nothing from the grid."""
+    """Whether it takes nothing from the grid."""
 
 
 class Ended(NamedTuple):
-    """A charging session that is over."""
+    """Describes a finished charging session."""
 
     begin: int
     end: int
@@ -55,7 +55,7 @@ class Ended(NamedTuple):
 
 
 class Vehicle:
-    """Lives its plan; an hour after the other."""
+    """Follows its plan, hour by hour."""
 
     def __init__(
         self, profile: VehicleProfile, seed: int, plan: Iterator[Phase], begin: int, air_c: float
@@ -69,7 +69,7 @@ class Vehicle:
         self._soc = self._phase.soc
         self._temp = air_c + self._rng.uniform(0, 2)
         self._session: tuple[int, float] | None = None
-        """When it began, and the state of charge then."""
+        """When the session began, and the state of charge then."""
         self._session_kwh = 0.0
         self._spread = 0.0
         self._preheating = False
@@ -77,7 +77,7 @@ class Vehicle:
         self.ended: list[Ended] = []
 
     def advance(self, begin: int, air_c: float, faults: list[Injection]) -> Minutes:
-        """The hour from a minute on."""
+        """Simulate the hour from a minute on."""
         hour = Minutes([], [], [], [], idle=True)
         minute, end = begin, begin + HOUR
         idle = True
@@ -143,7 +143,7 @@ class Vehicle:
     def _charge(
         self, hour: Minutes, minute: int, until: int, air_c: float, faults: list[Injection]
     ) -> None:
-        """Up to a minute, or to its target and then at rest."""
+        """Charge up to a minute, or to the target and then rest."""
         profile = self.profile
         capacity = profile.capacity_kwh
         if self._session is None:
@@ -202,7 +202,7 @@ class Vehicle:
 
 
 def _points_lost(faults: list[Injection], minute: int) -> float:
-    """Of the efficiency."""
+    """Return how many points of the efficiency are lost."""
     return sum(
         injection.fault.numbers["points"]
         for injection in faults

@@ -1,4 +1,4 @@
-"""From what happens to a vehicle to what it reports of it."""
+"""Turns what happens to a vehicle into what it reports."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from fleetmeter_simulator.devices.vehicle import HOUR, Minutes
 from fleetmeter_simulator.faults.injection import Injection, strongest
 
 _AWAKE_MIN = 20
-"""How long a modem that sleeps is awake after its vehicle was used."""
+"""How long a sleeping modem stays awake after its vehicle was used."""
 
 
 class ReportedVehicle:
-    """Its readings."""
+    """Takes the readings of a vehicle."""
 
     def __init__(
         self, profile: VehicleProfile, meter: MeterProfile, seed: int, link: Link, day_us: int
@@ -70,7 +70,7 @@ class ReportedVehicle:
         self.link.deliver(begin, self._kind, taken_at, rows, out, asleep)
 
     def _asleep(self, minutes: Minutes, stamps: list[int]) -> frozenset[int]:
-        """Readings of which time its modem sleeps: it neither drives nor takes energy."""
+        """Return which readings fall into its modem's sleep: it neither drives nor takes energy."""
         used = [
             taken > 0 or soc != before
             for taken, soc, before in zip(
@@ -83,7 +83,7 @@ class ReportedVehicle:
         return frozenset(at for at, is_awake in zip(stamps, awake, strict=True) if not is_awake)
 
     def _socs(self, begin: int, socs: list[float], faults: list[Injection]) -> list[int]:
-        """What it shows as its state of charge, bp."""
+        """Return the states of charge that it reports, in basis points."""
         step, scale = self._profile.soc_step_bp, 10_000 / self._profile.soc_step_bp
         shown = [int(soc * scale) * step for soc in socs]
         for fault in faults:
@@ -98,7 +98,7 @@ class ReportedVehicle:
         return shown
 
     def _registers(self, energies: list[int], times: list[int]) -> list[Shown]:
-        """What its register shows, and the sessions that it names."""
+        """Return what its register shows, and the sessions that it names."""
         register = self.register
         register.counted.clear()
         if self._profile.register.of_sessions:
@@ -111,7 +111,7 @@ class ReportedVehicle:
     def _with_faults(
         self, begin: int, dc: list[int], temps: list[int], faults: list[Injection]
     ) -> tuple[list[int], list[int]]:
-        """What it reports that is not so."""
+        """Apply its faults to what it reports."""
         dc, temps = list(dc), list(temps)
         for number in range(HOUR):
             if (wrong := strongest(faults, "energy", begin + number)) is not None:

@@ -1,1 +1,1 @@
-"""What goes wrong on purpose: which faults, where, when, and how badly."""
+"""Decides what goes wrong on purpose: which faults, where, when, and how badly."""

@@ -1,4 +1,4 @@
-"""What can be wrong in a fleet on purpose, and how it is asked for."""
+"""Names the faults a fleet can be given, and parses requests for them."""
 
 import re
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ VARIANTS: dict[Kind, tuple[str, ...]] = {
     "clock_skew": ("behind", "ahead"),
     "readings_refused": ("year", "minutes", "unit"),
 }
-"""In which ways, of the kinds that have several."""
+"""The variants of each kind that has more than one."""
 
 CAUSES: dict[str, Cause] = {
     "wrong-meter": "wrong_meter",
@@ -37,7 +37,7 @@ CAUSES: dict[str, Cause] = {
     "time-zone": "clock_offset",
     "wh": "unit_wh",
 }
-"""What a rule should call it."""
+"""The cause that a rule should name, by variant."""
 
 _FORM = "a fault is KIND[:VARIANT]@DEVICE[+START[/LENGTH]], like efficiency_low@EV-3+12h/5d"
 _WANTED = re.compile(
@@ -47,15 +47,15 @@ _WANTED = re.compile(
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A fault that a fleet is to have; what is not said is chosen so that it shows."""
+    """Asks for a fault; whatever is left open is chosen so that the fault shows."""
 
     kind: Kind
     variant: str | None = None
     device: str | None = None
-    """A vehicle, a meter or a site; a vehicle stands for its meter, and for its site."""
+    """A vehicle, meter or site; a vehicle also stands for its meter and its site."""
 
     start: timedelta | None = None
-    """After the fleet's start."""
+    """Offset from the fleet's start."""
 
     length: timedelta | None = None
 
@@ -71,7 +71,7 @@ class Charged(
         "soc_gain": "socGain",
     },
 ):
-    """A charging session as it really was."""
+    """Records a charging session as it really was."""
 
     vehicle_id: str
     begin: datetime
@@ -82,7 +82,7 @@ class Charged(
 
 
 class Fault(msgspec.Struct, kw_only=True):
-    """A fault that a fleet has: what the rules should find."""
+    """Describes a fault that a fleet has, and that the rules should find."""
 
     kind: Kind
     variant: str | None
@@ -90,28 +90,28 @@ class Fault(msgspec.Struct, kw_only=True):
     subject: Subject
     site: str
     meter_id: str | None
-    """The meter that is concerned: the subject, or that of the vehicle."""
+    """The affected meter: the subject itself, or the meter of the vehicle."""
 
     other_meter_id: str | None = None
-    """Of a wrong assignment: where the vehicle really charges."""
+    """For a wrong assignment, the meter at which the vehicle really charges."""
 
     vehicle_ids: list[str]
-    """The vehicles that are concerned."""
+    """The affected vehicles."""
 
     bystanders: list[str]
-    """Vehicles that are not, and share the meter."""
+    """Unaffected vehicles that share the meter."""
 
     start: datetime
     end: datetime
     numbers: dict[str, float]
-    """How much of it; a name carries its unit."""
+    """The size of the fault; each name carries its unit."""
 
     charged: list[Charged] = []
-    """When those vehicles charged in this time; known once the fleet has got there."""
+    """Charging sessions of the affected vehicles during the fault, as far as simulated."""
 
 
 class Acceptable(msgspec.Struct, frozen=True):
-    """What is true though nobody wanted it: a rule may find it, and need not."""
+    """Describes a side effect of a fault: a rule may report it but need not."""
 
     kind: Kind
     subject: Subject
@@ -121,26 +121,26 @@ class Acceptable(msgspec.Struct, frozen=True):
 
 
 def parse_wanted(text: str) -> Wanted:
-    """KIND[:VARIANT]@DEVICE[+START[/LENGTH]]. Raises ValueError, which says what would be right."""
+    """Parse KIND[:VARIANT]@DEVICE[+START[/LENGTH]]. Raises ValueError with what would be right."""
     match = _WANTED.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} cannot be read; {_FORM}")
     kind, variant = match["kind"], match["variant"]
     if kind not in KINDS:
-        raise ValueError(f"there is no fault {kind!r}; there are {', '.join(KINDS)}")
+        raise ValueError(f"unknown fault {kind!r}; choose from {', '.join(KINDS)}")
     variants = VARIANTS.get(kind, ())
     if variant is not None and variant not in variants:
         known = f"has {', '.join(variants)}" if variants else "has no variants"
-        raise ValueError(f"there is no variant {variant!r}: {kind} {known}")
+        raise ValueError(f"unknown variant {variant!r}: {kind} {known}")
     start = parse_duration(match["start"]) if match["start"] else None
     length = parse_duration(match["length"]) if match["length"] else None
     if length is not None and length < timedelta(minutes=1):
-        raise ValueError(f"{text!r}: a fault lasts a minute at least")
+        raise ValueError(f"{text!r}: a fault lasts at least a minute")
     return Wanted(kind, variant, match["device"], start, length)
 
 
 def per_kind(number: int) -> list[Wanted]:
-    """So many of each kind, its variants in turn, anywhere."""
+    """Ask for a number of faults of each kind, taking its variants in turn."""
     return [
         Wanted(kind, variants[n % len(variants)])
         for kind in KINDS

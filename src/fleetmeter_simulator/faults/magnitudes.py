@@ -1,4 +1,4 @@
-"""How long faults last, what must be there for them to show, and how bad they are."""
+"""Decides how long faults last, what must be there for them to show, and how bad they are."""
 
 from random import Random
 
@@ -10,53 +10,54 @@ _DAY_H = 24.0
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What a fault takes to show."""
+    """Lists what a fault takes to show."""
 
     hours: tuple[float, float]
-    """How long it lasts, from and to."""
+    """Shortest and longest duration."""
 
     sessions: int = 0
-    """So many times its vehicle must charge in that time,"""
+    """How often its vehicle must charge in that time."""
 
     kwh: float = 0.0
-    """and so much each time, at least,"""
+    """Least energy of each of these charges."""
 
     lasting_min: int = 0
-    """and for so long."""
+    """Least length of each of these charges."""
 
     steady_kwh: float = 0.0
-    """and so much before the battery takes less than the charger has: what trickles says little."""
+    """Least energy of each before the battery limits the power: a trickle says little."""
 
     before: int = 0
-    """And so many times before, without any fault for CLEAN_DAYS."""
+    """How many charges must come before, without any fault for CLEAN_DAYS."""
 
     rated_kw: float = 0.0
-    """Of its charger, at least: at low power, little enough arrives to hide it."""
+    """Least rated power: at low power, so little arrives that it hides the fault."""
 
     gain: float = 0.0
-    """And so much of its battery, from 0 to 1, each time."""
+    """Least gain in state of charge of each charge, from 0 to 1."""
 
     alone: bool = False
-    """On a meter of its own."""
+    """Whether the vehicle must have a meter of its own."""
 
     interval_energy: bool = False
-    """Neither the vehicle nor the meter sends a register."""
+    """Whether neither the vehicle nor the meter may send a register."""
 
     makes_register: bool = False
-    """Its meter sends one, whatever it sent without the fault."""
+    """Whether the fault makes the meter send a register."""
 
     while_charging: bool = False
-    """It shows also where the vehicle or the meter reports only while charging."""
+    """Whether it also shows where the vehicle or the meter reports only while charging."""
 
     any_meter: bool = False
-    """It shows also where the meter reports once in a quarter hour or an hour, or counts only what
-    is charged."""
+    """Whether it also shows where the meter reports only every quarter hour or hour, or counts only
+    what is charged.
+    """
 
 
 CLEAN_DAYS = 12
 
 _ZONES_H = (-11, -8, -5, -2, -1, 1, 2, 3, 5, 6, 8, 10, 12)
-"""Hours that a clock with a wrong time zone is behind; below zero, ahead."""
+"""Hours by which a clock with a wrong time zone is behind; negative if it is ahead."""
 
 NEEDS: dict[str, Needs] = {
     "efficiency_low": Needs(
@@ -143,13 +144,13 @@ NEEDS: dict[str, Needs] = {
     "readings_refused": Needs((4, 24), interval_energy=True),
     "unit": Needs((4, 24), makes_register=True),
 }
-"""By kind; of dc_exceeds_ac by variant."""
+"""What each kind takes to show; for kinds with variants that differ, each variant."""
 
 
 def numbers_of(
     what: str, rng: Random, vehicle: VehicleProfile, meter: MeterProfile
 ) -> dict[str, float]:
-    """How bad one is; `what` is its variant, or its kind when there is none."""
+    """Draw how bad a fault is; `what` is its variant, or its kind if it has none."""
     match what:
         case "efficiency_low":
             return {"points": round(rng.uniform(0.12, 0.2), 3)}
@@ -198,7 +199,7 @@ def numbers_of(
 
 
 def _odd_s(rng: Random) -> int:
-    """A reading must not get the time of another one."""
+    """Draw seconds that keep a reading from getting the time of another one."""
     return rng.randint(10, 50)
 
 

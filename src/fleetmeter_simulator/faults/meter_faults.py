@@ -1,6 +1,6 @@
-"""What a meter with a fault shows of what it measured.
+"""Changes what a meter with a fault shows.
 
-Lists have a value for each reading of an hour, `step` minutes apart, the first of them about the
+Lists have a value for each reading of an hour, `step` minutes apart, the first one about the
 minutes from `begin` on.
 """
 
@@ -8,7 +8,7 @@ from fleetmeter_simulator.faults.injection import Injection, strongest
 
 
 def voltages(millivolts: list[int], begin: int, step: int, faults: list[Injection]) -> list[int]:
-    """With the sags and swells of the supply."""
+    """Add the sags and swells of the supply."""
     wrong = [each for each in faults if "volts" in each.fault.numbers]
     if not wrong:
         return millivolts
@@ -23,7 +23,7 @@ def voltages(millivolts: list[int], begin: int, step: int, faults: list[Injectio
 
 
 def exaggerated(energies: list[int], begin: int, step: int, faults: list[Injection]) -> list[int]:
-    """With energy that is told as too much."""
+    """Report too much energy."""
     wrong = [each for each in faults if "powerFactor" in each.fault.numbers]
     shown = list(energies) if wrong else energies
     for fault in wrong:
@@ -34,7 +34,7 @@ def exaggerated(energies: list[int], begin: int, step: int, faults: list[Injecti
 
 
 def dips(minute: int, step: int, faults: list[Injection]) -> bool:
-    """Whether a register shows nothing for a moment."""
+    """Return whether a register shows nothing for a moment."""
     fault = strongest(faults, "register_unstable", minute)
     return (
         fault is not None and (minute - fault.begin) % int(fault.fault.numbers["everyMin"]) < step
@@ -42,14 +42,14 @@ def dips(minute: int, step: int, faults: list[Injection]) -> bool:
 
 
 def unit(minute: int, faults: list[Injection]) -> int:
-    """By how much too large it shows what it counts: in milliwatt-hours, which never fit."""
+    """Return the factor by which a register reads too high: milliwatt-hours, which never fit."""
     return 1 if strongest(faults, "unit", minute) is None else 1_000_000
 
 
 def lumped(
     energies: list[int], begin: int, step: int, faults: list[Injection], held: int
 ) -> tuple[list[int], int]:
-    """With energy that is shown long after it was used, and what is held back after the hour."""
+    """Report energy long after it was used; also return what is held back beyond the hour."""
     lagging = any(each.what == "reporting-lag" for each in faults)
     if not lagging and not held:
         return energies, held
@@ -68,7 +68,7 @@ def lumped(
 
 
 def restarted(total: int, shown: int, minute: int, step: int, faults: list[Injection]) -> int:
-    """What a register shows: it hangs for a while, and then begins at zero."""
+    """Let a register hang for a while, and then restart at zero."""
     fault = strongest(faults, "register-reset", minute)
     if fault is None:
         return total
@@ -80,7 +80,7 @@ def restarted(total: int, shown: int, minute: int, step: int, faults: list[Injec
 
 
 def lost(charging: list[int], begin: int, step: int, faults: list[Injection]) -> list[bool]:
-    """Which readings come through; `charging`: what vehicles take."""
+    """Return which readings get through; `charging` is what vehicles take."""
     kept = [True] * len(charging)
     for fault in faults:
         if fault.what == "missing-ac":

@@ -1,4 +1,4 @@
-"""Where and when the faults of a fleet are, so that each of them shows and none hides another."""
+"""Places the faults of a fleet so that each of them shows and none hides another."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -15,25 +15,25 @@ from fleetmeter_simulator.devices.register_profiles import PLAIN
 from fleetmeter_simulator.faults.injection import Injection
 from fleetmeter_simulator.faults.kinds import CAUSES, VARIANTS, Acceptable, Fault, Wanted
 from fleetmeter_simulator.faults.magnitudes import CLEAN_DAYS, NEEDS, Needs, numbers_of
-from fleetmeter_simulator.faults.side_effects import mistaken
-from fleetmeter_simulator.faults.targets import affected
+from fleetmeter_simulator.faults.side_effects import side_effects
+from fleetmeter_simulator.faults.targets import targets
 
 _FIRST: tuple[str, ...] = (
     *("efficiency_drop", "site_silent", "dc_exceeds_ac", "soc_mismatch"),
     *("power_implausible", "soc_stuck", "soc_scale"),
 )
-"""What is hardest to find a place for comes first."""
+"""Kinds in the order of how hard it is to find a place for them."""
 _APART = DAY
 _SAME_APART = 6 * DAY
 _EARLIEST, _LATEST = 12 * 60, 6 * 60
-"""Minutes after the start and before the end in which nothing begins or ends by itself."""
+"""Minutes after the start and before the end in which no fault begins or ends."""
 _TRIES = 12
 _SITE_DEVICES = 5
-"""So many devices that report always make a site of which silence says something."""
+"""How many devices that always report make a site whose silence means something."""
 
 
 class UnknownDeviceError(ValueError):
-    """A fault is wanted of what the fleet does not have."""
+    """A fault was requested for a device that the fleet does not have."""
 
 
 class _Place(NamedTuple):
@@ -42,12 +42,15 @@ class _Place(NamedTuple):
 
 
 class Placing:
-    """Finds places for one fault after the other."""
+    """Finds places for faults, one after the other."""
 
     def __init__(
         self, seed: int, bays: list[BayProfile], midnight: datetime, begin: int, end: int
     ) -> None:
-        """`begin`, `end`: minutes since that midnight. `bays` is changed where a fault needs it."""
+        """Prepare to place faults; `begin` and `end` are minutes since that midnight.
+
+        `bays` is changed where a fault needs it.
+        """
         self._seed = seed
         self._bays = bays
         self._midnight = midnight
@@ -64,7 +67,7 @@ class Placing:
         self.unplaced: list[Wanted] = []
 
     def place(self, wanted: Sequence[Wanted]) -> None:
-        """All of them; those without room are `unplaced`. Raises UnknownDeviceError."""
+        """Place all faults; those without room go to `unplaced`. Raises UnknownDeviceError."""
         numbered = sorted(
             enumerate(wanted),
             key=lambda item: (
@@ -103,7 +106,7 @@ class Placing:
         return False
 
     def _named(self, wanted: Wanted) -> list[_Place]:
-        """The vehicle; or of a meter or site, its first one."""
+        """Find the named vehicle; for a meter or a site, its first vehicle."""
         device = wanted.device
         for place in self._places:
             meter = self._bays[place.bay].meter
@@ -118,7 +121,7 @@ class Placing:
         )
 
     def _free(self, needs: Needs, rng: Random) -> Iterator[_Place]:
-        """Those that it can be of, with the fewest faults first."""
+        """List the places that a fault could have, those with the fewest faults first."""
         shuffled = list(self._places)
         rng.shuffle(shuffled)
         shuffled.sort(key=lambda place: len(self._busy.get(place.bay, ())))
@@ -137,7 +140,7 @@ class Placing:
                 yield place
 
     def _window(self, wanted: Wanted, needs: Needs, rng: Random) -> tuple[int, int]:
-        """From a minute to another."""
+        """Find the minutes in which the fault begins and ends."""
         span = self._end - self._begin
         earliest = self._begin + min(_EARLIEST, span // 5)
         latest = self._end - min(_LATEST, span // 20)
@@ -157,7 +160,7 @@ class Placing:
         return begin, begin + length
 
     def _partner(self, place: _Place, begin: int, end: int, *, strict: bool) -> _Place | None:
-        """Whose meter it may charge at by mistake: of one that charges when it does not."""
+        """Find a meter to charge at by mistake: one whose vehicle charges at other times."""
         site = self._bays[place.bay].meter.site
         best, least = None, None
         for other in self._places:
@@ -186,7 +189,7 @@ class Placing:
         return [session for session in known if begin <= session.begin and session.end <= end]
 
     def _concerned(self, kind: Kind, place: _Place, partner: _Place | None) -> list[int]:
-        """The bays."""
+        """List the affected bays."""
         if kind == "site_silent":
             site = self._bays[place.bay].meter.site
             return [number for number, bay in enumerate(self._bays) if bay.meter.site == site]
@@ -225,7 +228,7 @@ class Placing:
         return len(enough) >= needs.sessions and len(before) >= needs.before
 
     def _reporting(self, number: int) -> int:
-        """How many devices of a bay report always."""
+        """Count the devices of a bay that always report."""
         bay = self._bays[number]
         seldom = [v.only_while_charging or v.sleeps != "never" for v in bay.vehicles]
         return seldom.count(False) + (not bay.meter.only_while_charging)
@@ -250,7 +253,7 @@ class Placing:
             self._bays[place.bay] = replace(bay, meter=meter)
         bay = self._bays[place.bay]
         meter, vehicle = bay.meter, place.vehicle
-        subject, vehicle_ids, devices = affected(
+        subject, vehicle_ids, devices = targets(
             wanted, bay, vehicle, [self._bays[number] for number in concerned], rng
         )
         fault = Fault(
@@ -274,13 +277,13 @@ class Placing:
         if kind == "voltage_out_of_range":
             injection.spans = list(_episodes(rng, begin, end))
         self.injections.append(injection)
-        self.acceptable += mistaken(fault, partner.vehicle.vehicle_id if partner else None)
+        self.acceptable += side_effects(fault, partner.vehicle.vehicle_id if partner else None)
         for number in concerned:
             clean = begin - CLEAN_DAYS * DAY if needs.before else begin
             self._busy.setdefault(number, []).append((clean, end, kind))
 
     def _reroute(self, injection: Injection, place: _Place, partner: _Place) -> None:
-        """Half of the wrong assignments are two that were swapped."""
+        """Reroute the vehicle; in half of the cases, swap it with its partner."""
         here, there = self._bays[place.bay].meter.meter_id, self._bays[partner.bay].meter.meter_id
         injection.fault.other_meter_id = there
         injection.reroutes = [(place.vehicle.vehicle_id, there)]
@@ -294,7 +297,7 @@ class Placing:
 
 
 def _episodes(rng: Random, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """When a supply that is weak or strong at times is."""
+    """Yield the start and end minutes of each over- or undervoltage episode."""
     while begin < end:
         length = rng.randint(20, 90)
         yield begin, min(begin + length, end)

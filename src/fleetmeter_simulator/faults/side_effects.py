@@ -1,4 +1,4 @@
-"""What else is true while there is a fault."""
+"""Lists the other anomalies that a fault also causes."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,10 +9,12 @@ from fleetmeter_simulator.faults.kinds import Acceptable, Fault
 _EFFICIENCY: tuple[Kind, ...] = ("efficiency_low", "efficiency_drop")
 
 
-def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
-    """Other kinds that rules may rightly find; `partner`: who charges at the other meter."""
+def side_effects(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
+    """Yield what rules may rightly report besides the fault itself.
 
-    # what a clock that is ahead tells lies as far after the fault, if it is taken at all
+    `partner` is the vehicle that charges at the other meter.
+    """
+    # readings from a clock that is ahead are stamped that far after the fault, if accepted at all
     ahead = timedelta(seconds=max(0.0, -fault.numbers.get("behindS", 0.0)))
     if fault.kind == "readings_refused":
         ahead = timedelta()
@@ -41,17 +43,17 @@ def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
             yield from acceptable("charges elsewhere", fault.subject, *_EFFICIENCY)
             yield from acceptable("its vehicle charges elsewhere", meter, "standby_loss")
         case "clock-offset" | "time-zone" | "behind" | "ahead":
-            why = "energy is told of another time"
+            why = "energy is reported at the wrong time"
             for vehicle in here:
                 yield from acceptable(why, vehicle, *_EFFICIENCY, "dc_exceeds_ac", "clock_skew")
             yield from acceptable(why, meter, "standby_loss", "dc_exceeds_ac", "clock_skew")
-            # once the clock is right, a time is missing in which nothing was told
+            # once the clock is right again, there is a gap in the timestamps
             gap = "its clock jumped"
             yield from acceptable(gap, here[0], "vehicle_silent")
             yield from acceptable(gap, meter, "meter_silent")
         case "year" | "minutes" | "unit":
-            # what is refused does not come, and what is sent again minutes later may be taken
-            why = "what it sends is refused"
+            # rejected readings are missing; some are accepted when resent minutes later
+            why = "its readings are rejected"
             kind = fault.subject.device_kind
             silent: Kind = "vehicle_silent" if kind == "vehicle" else "meter_silent"
             yield from acceptable(why, fault.subject, silent, "clock_skew")
@@ -69,8 +71,8 @@ def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
                 yield from acceptable("its meter loses a minute at times", vehicle, "dc_exceeds_ac")
         case "wh" | "double":
             for vehicle in here:
-                yield from acceptable("its meter tells too much", vehicle, *_EFFICIENCY)
-            yield from acceptable("it tells too much", meter, "standby_loss")
+                yield from acceptable("its meter reports too much", vehicle, *_EFFICIENCY)
+            yield from acceptable("it reports too much", meter, "standby_loss")
         case "soc_stuck" | "soc_scale":
             yield from acceptable("a wrong state of charge", fault.subject, "soc_mismatch")
         case "standby_loss":

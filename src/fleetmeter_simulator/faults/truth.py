@@ -1,4 +1,4 @@
-"""What is really wrong in a fleet, as a file: what rules should find, and what they may."""
+"""Writes what is really wrong in a fleet: what rules should find, and what they may."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from fleetmeter_simulator.fleet import Fleet
 
 
 def write_truth(path: Path, fleet: Fleet, seed: int, until: datetime) -> None:
-    """As it is known once the fleet has got to `until`. Raises FleetMeterError."""
+    """Write what is known once the fleet has got to `until`. Raises FleetMeterError."""
     truth = {
         "seed": seed,
         "from": fleet.start,
@@ -42,7 +42,7 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
 
 
 def _plain(found: msgspec.Struct) -> dict[str, Any]:
-    """With names as the API has them."""
+    """Convert to plain values, named as in the API."""
     plain: dict[str, Any] = {}
     for name, value in msgspec.structs.asdict(found).items():
         if isinstance(value, Subject):

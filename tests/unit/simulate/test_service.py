@@ -109,7 +109,7 @@ def test_a_stop_while_the_service_is_away_tells_what_was_not_sent() -> None:
 def test_what_is_no_service_is_one_clear_line() -> None:
     with pytest.raises(FleetMeterError, match=r"no service answers at http://127\.0\.0\.1:1 "):
         check("http://127.0.0.1:1")
-    with pytest.raises(FleetMeterError, match="is no URL of a service"):
+    with pytest.raises(FleetMeterError, match="is not the URL of a service"):
         check("localhost:3000")
     with (
         answering([(404, {}, b"<html>")]) as (url, _),

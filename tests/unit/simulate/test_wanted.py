@@ -1,9 +1,12 @@
 """Lengths of time and faults as the command line takes them."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from fleetmeter_simulator.cli import command
 from fleetmeter_simulator.durations import parse_duration
 from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Wanted, parse_wanted, per_kind
 
@@ -42,11 +45,11 @@ def test_a_fault_says_what_where_when_and_for_how_long() -> None:
     [
         ("efficiency_low", "a fault is KIND"),
         ("efficiency_low@", "a fault is KIND"),
-        ("efficient@EV-1", "there is no fault 'efficient'; there are efficiency_low, "),
+        ("efficient@EV-1", "unknown fault 'efficient'; choose from efficiency_low, "),
         ("dc_exceeds_ac:magic@EV-1", "dc_exceeds_ac has wrong-meter, clock-offset"),
         ("battery_hot:very@EV-1", "battery_hot has no variants"),
-        ("battery_hot@EV-1+soon", "'soon' is no length of time"),
-        ("battery_hot@EV-1+1h/30s", "a minute at least"),
+        ("battery_hot@EV-1+soon", "'soon' is not a length of time"),
+        ("battery_hot@EV-1+1h/30s", "at least a minute"),
         ("battery_hot@EV-1/3h", "a fault is KIND"),
     ],
 )
@@ -62,3 +65,16 @@ def test_so_many_of_each_kind_take_its_variants_in_turn() -> None:
     assert [fault.kind for fault in wanted[::6]] == list(KINDS)
     of_dc = [fault.variant for fault in wanted if fault.kind == "dc_exceeds_ac"]
     assert of_dc == list(VARIANTS["dc_exceeds_ac"])
+
+
+def test_the_help_lists_every_kind_of_fault_with_its_variants() -> None:
+    help_ = CliRunner().invoke(command, ["--help"]).output
+    listed = help_.partition("Kinds of faults")[2].partition("\nOptions:")[0]
+    kind = ""
+    shown: dict[str, list[str]] = {}
+    for line in listed.splitlines()[1:]:
+        kind = match[1] if (match := re.match(r"    (\w+)", line)) else kind
+        shown.setdefault(kind, []).extend(re.findall(r"[\w-]+", line.removeprefix(f"    {kind}")))
+    assert {kind: tuple(variants) for kind, variants in shown.items() if kind} == {
+        kind: VARIANTS.get(kind, ()) for kind in KINDS
+    }

@@ -1,4 +1,4 @@
-"""The database that a command works on: the configured one, or an embedded one."""
+"""Provides the database a command works on: the configured one, or an embedded one."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.settings import Settings
 
 _DATABASE_WAIT_S = 30.0
-"""How long a start waits for a database that is still starting itself."""
+"""How long to wait for a database that is still starting."""
 
 
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
-    """The configured database, or the embedded one for the length of the block."""
+    """Yield the URL of the configured database, or run the embedded one for the block."""
     if settings.database_url is not None:
         yield settings.database_url
     else:
@@ -30,7 +30,7 @@ def database_url(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def throwaway_server(settings: Settings) -> Iterator[str]:
-    """The configured server, or an embedded one that is thrown away."""
+    """Yield the URL of the configured server, or of a temporary embedded one."""
     if settings.database_url is not None:
         yield settings.database_url
     else:
@@ -43,9 +43,9 @@ def throwaway_server(settings: Settings) -> Iterator[str]:
 
 
 def migrate_when_reachable(url: str, settings: Settings) -> Migrated:
-    """Migrate, waiting for a database that is still starting."""
+    """Migrate; wait for a database that is still starting."""
     deadline = monotonic() + _DATABASE_WAIT_S
-    logged = False
+    warned = False
     accounting = Accounting(
         settings.reporting_interval_s, settings.coverage_tolerance, settings.session_gap_s
     )
@@ -55,16 +55,16 @@ def migrate_when_reachable(url: str, settings: Settings) -> Migrated:
         except DatabaseUnavailableError as error:
             if monotonic() > deadline:
                 raise
-            if not logged:
+            if not warned:
                 structlog.get_logger().warning("waiting for the database", reason=str(error))
-                logged = True
+                warned = True
             sleep(0.5)
 
 
 def migrate_when_new(url: str, settings: Settings) -> None:
-    """A database that serves somebody is not configured by what this command happens to have set.
+    """Migrate an empty database; leave one that is in use to the settings of its service.
 
-    Raises FleetMeterError when it is not of this version.
+    Raises FleetMeterError when a database in use has another version's schema.
     """
     missing = asyncio.run(missing_from(url))
     if missing == ["all"]:

@@ -1,4 +1,4 @@
-"""Values that several commands take: times and ids of devices."""
+"""Parses values that several commands take: times and device ids."""
 
 from datetime import datetime
 
@@ -10,13 +10,13 @@ from fleetmeter.readings.times import in_utc
 
 
 def parse_time(text: str) -> datetime:
-    """An RFC 3339 time, or a date, which is its midnight in UTC. Raises click.BadParameter."""
+    """Parse an RFC 3339 time, or a date as its midnight UTC. Raises click.BadParameter."""
     is_date = len(text) == len("2026-01-31")
     try:
         time = msgspec.convert(f"{text}T00:00:00Z" if is_date else text, datetime)
     except msgspec.ValidationError:
         raise click.BadParameter(
-            f"{text} is neither like 2026-01-31 nor like 2026-01-31T10:00:00Z"
+            f"{text} is not a date or time; write 2026-01-31 or 2026-01-31T10:00:00Z"
         ) from None
     try:
         return in_utc(time)
@@ -25,7 +25,7 @@ def parse_time(text: str) -> datetime:
 
 
 def parse_device_id(text: str) -> str:
-    """An id that a device can have. Raises click.BadParameter."""
+    """Check a device id. Raises click.BadParameter."""
     if not is_device_id(text):
         raise click.BadParameter(DEVICE_ID_RULE)
     return text

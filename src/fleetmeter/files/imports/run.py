@@ -109,8 +109,8 @@ def _to_import(paths: Sequence[Path]) -> list[Path]:
     for path in files:
         if (path.exists() and not path.is_file()) or path.parent == Path("/dev"):
             raise FleetMeterError(
-                f"{path} is not a regular file, and an import that is interrupted could not go on "
-                "with it; save it to a file first, and import that"
+                f"{path} is not a regular file, so an interrupted import could not "
+                "resume; save it to a file first, and import that"
             )
     return files
 

@@ -75,8 +75,8 @@ def format_of(name: str) -> Format:
         if name.lower().endswith((ending, *packed)):
             return format_
     raise FleetMeterError(
-        f"{name}: its ending does not say the format; add --format csv, ndjson, json or parquet, "
-        "or say with --map or --preset what it is"
+        f"{name}: its extension does not show the format; add --format csv, ndjson, json or "
+        "parquet, or say with --map or --preset what it is"
     )
 
 

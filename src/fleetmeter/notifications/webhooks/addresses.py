@@ -56,7 +56,7 @@ async def addresses_of(host: str, port: int, networks: Networks) -> list[Address
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(ip_address(where[0]) for *_, where in found))
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no name"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a name"
         raise UnresolvedError(f"the host {host} has no address: {reason}") from None
     except ValueError as error:
         raise ForbiddenAddressError(f"{host}: {error}") from None

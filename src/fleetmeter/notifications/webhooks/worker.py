@@ -139,7 +139,7 @@ class Delivery:
             except DatabaseUnavailableError:
                 raise
             except Exception:
-                _log.error("a webhook cannot be served", webhook=webhook.id, exc_info=True)
+                _log.error("a webhook cannot be delivered", webhook=webhook.id, exc_info=True)
                 await self._failed(webhook, Outcome(error="an error inside FleetMeter"))
 
     async def _deliver_page(self, webhook: _Webhook) -> bool:
@@ -196,7 +196,7 @@ class Delivery:
             )
         if disable:
             _log.error(
-                "a webhook is disabled; fleetmeter webhook enable ID enables it again",
+                "a webhook is disabled; fleetmeter webhook enable ID re-enables it",
                 webhook=webhook.id,
                 of=webhook.place,
                 failures=failures,

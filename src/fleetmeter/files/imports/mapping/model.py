@@ -226,9 +226,7 @@ def _check_field(name: str, value: Value) -> None:
                 f"{', '.join(known_units(dimension))}, or give a factor to {dimension}"
             )
     elif value.unit is not None or value.factor != 1 or value.sum is not None or value.difference:
-        raise MappingError(
-            f"{name} is not a number: unit, factor, sum and difference are for numbers"
-        )
+        raise MappingError(f"{name} is not a number; unit, factor, sum, difference need one")
 
 
 def _sources(value: Value) -> int:

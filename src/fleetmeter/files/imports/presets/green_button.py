@@ -179,9 +179,8 @@ def _row(number: int, element: Element, kind: _Type, point: str) -> Row:
         end = int(start) + int(seconds)
         energy = int(value) * 10.0**kind.ten
     except ValueError:
-        return Row(
-            number, Invalid("invalid_type", "start, duration or value is not a number"), text
-        )
+        wrong = Invalid("invalid_type", "start, duration or value is not a number")
+        return Row(number, wrong, text)
     flows = (None, energy) if kind.reverse else (energy, None)
     return Row(number, [point, int(start), end, *flows], text)
 

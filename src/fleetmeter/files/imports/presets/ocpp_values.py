@@ -61,7 +61,7 @@ def _total(sampled: Sequence[dict[str, Any]], measurand: str) -> float | str | N
 def _phase(
     sampled: Sequence[dict[str, Any]], measurand: str, phase: str | None
 ) -> float | str | None:
-    """Return a value of one phase, or without one; what is no number as it is, to be refused."""
+    """Return a value of one phase, or without one; what is not a number as it is, to be refused."""
     for each in sampled:
         own = each.get("phase")
         if each.get("measurand", _DEFAULT) != measurand or each.get("format") == "SignedData":

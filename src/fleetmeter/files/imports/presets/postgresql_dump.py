@@ -22,7 +22,7 @@ def open_dump(file: BinaryIO, bound: Bound) -> Table:
         elif len(cars) < _MOST_PROCESSES and {"id", "car_id"} <= {*columns}:
             cars[cells[columns.index("id")]] = cells[columns.index("car_id")]
     if names is None or "charging_process_id" not in names:
-        raise SourceError("this is not a plain PostgreSQL dump with TeslaMate's table charges")
+        raise SourceError("this is not a plain dump of PostgreSQL with TeslaMate's table charges")
     process = names.index("charging_process_id")
 
     def rows() -> Iterator[Row]:

@@ -187,7 +187,9 @@ def _cells(text: str, layout: Layout) -> list[str] | Invalid:
             wrong += "; numbers with decimal commas have to be in quotes"
         return Invalid("malformed", wrong)
     if len(cells) == 1:
-        return Invalid("malformed", "the line is none of the table; ignore = […] leaves it out")
+        return Invalid(
+            "malformed", "the line does not belong to the table; ignore = […] leaves it out"
+        )
     return cells + [""] * (width - len(cells))
 
 
