@@ -99,6 +99,10 @@ soak: .venv/runs ## Five minutes at half load: memory must stay flat
 lists: .venv/installed ## Write the lists of columns in sql/ anew, from what src/fleetmeter/readings/kinds.py describes
 	@$(BIN)/python -m fleetmeter.readings.lists
 
+.PHONY: queries
+queries: .venv/installed ## Write src/fleetmeter/database/queries.pyi, the types of the queries in sql/queries
+	@$(BIN)/python -m fleetmeter.database.query_types
+
 .PHONY: lock
 lock: ## Lock what pyproject.toml asks for in requirements/, with hashes; UPGRADE=--upgrade takes the newest of all
 	@$(PYTHON) -m venv build/lock

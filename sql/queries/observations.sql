@@ -2,11 +2,13 @@
 
 -- name: observed_hours(vehicle_ids, meter_ids, start, end)
 -- Whole hours of some devices, or of all (null, null): rollups, and by the primary key what is not rolled up yet.
+-- May be null: vehicle_ids, meter_ids.
 select *
 from observed_hours(:vehicle_ids, :meter_ids, :start, :end)
 
 -- name: first_hour(since)$
--- The oldest hour from a time on of which anything is stored (rollups by time; else each device's first reading).
+-- The oldest hour from a time on of which anything is stored (rollups by time; else each device's first reading);
+-- null: nothing is.
 select first_hour(:since)
 
 -- name: newest_times(kind, ids, since, until)
@@ -32,6 +34,7 @@ from peaks(:kind, :ids, :starts, :limits_w, :end)
 
 -- name: register_falls(vehicle_ids, meter_ids, start, end)
 -- How often registers fell in (start, end], of some devices or of all (null, null), by kind (indexes by time).
+-- May be null: vehicle_ids, meter_ids.
 select device_kind, device_id, dips, flutters, resets
 from register_falls(:vehicle_ids, :meter_ids, :start, :end)
 

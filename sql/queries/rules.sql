@@ -24,6 +24,7 @@ limit :limit
 
 -- name: overrides_at(kinds, scope, target, site)
 -- What is set for some rules where a device, a site or the fleet is, the widest scope first (primary key).
+-- May be null: site.
 select *
 from rule_overrides
 where kind = any(:kinds)
@@ -35,7 +36,7 @@ where kind = any(:kinds)
 order by kind, array_position(array['fleet', 'site'], scope)
 
 -- name: site_of(kind, device_id)$
--- The site that is set for a device (index by kind and id).
+-- The site that is set for a device (index by kind and id); null: none is.
 select site
 from devices
 where kind = :kind
@@ -63,7 +64,7 @@ where kind = :kind
     and target = :target
 
 -- name: record_rule_change(kind, scope, target, parameters, replaced, who, note)!
--- Keeps who changed what, and what was before.
+-- Keeps who changed what, and what was before. May be null: replaced, note.
 insert into rule_changes (kind, scope, target, parameters, replaced, changed_by, note)
 values (:kind, :scope, :target, :parameters, :replaced, :who, :note)
 

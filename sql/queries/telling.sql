@@ -56,7 +56,7 @@ from (
 select now()
 
 -- name: add_webhook(url, secret, format, kinds)$
--- Its id; it is told what happens from now on. Null: there is one for this URL.
+-- Its id; it is told what happens from now on. Null: there is one for this URL. May be null: kinds.
 insert into webhooks (url, secret, format, kinds, last_event_id)
 select :url, :secret, :format, :kinds::text[], coalesce(max(id), 0)
 from anomaly_events
@@ -86,13 +86,13 @@ from webhooks as w
 order by w.id
 
 -- name: webhook(webhook_id)^
--- One of them (primary key).
+-- One of them (primary key); no row: there is none.
 select *
 from webhooks
 where id = :webhook_id
 
 -- name: remove_webhook(webhook_id, url)$
--- Forgets the webhook of an id or a URL; its URL, null when there is none.
+-- Forgets the webhook of an id or a URL; its URL. Null: there is none. May be null: webhook_id, url.
 delete from webhooks
 where id = :webhook_id
     or url = :url
@@ -113,7 +113,8 @@ returning url
 
 -- name: claim_webhook(lease)^
 -- One webhook that has something to be told and whose time has come, for whoever asks first: nobody else gets it
--- until next_attempt_at, which is the claim. It moves with each event that is told.
+-- until next_attempt_at, which is the claim. It moves with each event that is told. No row: there
+-- is none.
 update webhooks
 set next_attempt_at = now() + :lease
 where id = (
@@ -141,7 +142,8 @@ where id = :webhook_id
 returning next_attempt_at
 
 -- name: webhook_failed(webhook_id, claim, event_id, error, again_in, disable)!
--- Notes that an event could not be told, the last that need not be told again, and when to try or that it is over.
+-- Notes that an event could not be told, the last that need not be told again, and when to try or that it is over. May
+-- be null: error.
 update webhooks
 set last_event_id = :event_id,
     failures = failures + 1,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import asyncpg
 import structlog
@@ -156,6 +156,14 @@ class Database:
             self._pool.terminate()
 
 
+async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await queries.prepare_session(connection)
+
+
+async def _reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await cast(_Connection, connection).reset_when_needed()
+
+
 async def connect(url: str, settings: Settings) -> Database:
     """Open the pool. Raises DatabaseUnavailableError."""
     async with translated():
@@ -165,8 +173,8 @@ async def connect(url: str, settings: Settings) -> Database:
             max_size=settings.pool_size,
             timeout=min(settings.database_timeout_s, 10),
             command_timeout=settings.database_timeout_s,
-            init=queries.prepare_session,
-            reset=_Connection.reset_when_needed,  # type: ignore[arg-type]
+            init=_prepare,
+            reset=_reset,
             connection_class=_Connection,
             server_settings={
                 "application_name": "fleetmeter",

@@ -39,7 +39,8 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
         rows = queries.kinds_of_device(
             connection, kinds=[kind.name for kind in KINDS], device_id=device_id
         )
-        return [row["kind"] async for row in rows]
+        found = {row["kind"] async for row in rows}
+        return [kind.name for kind in KINDS if kind.name in found]
 
     kinds = await _with_connection(url, ask)
     if len(kinds) > 1:

@@ -179,7 +179,7 @@ async def get_anomaly(
         if row is None:
             raise _unknown(anomaly_id)
         events = [
-            AnomalyEvent(**event)
+            AnomalyEvent(**dict(event))
             async for event in queries.events_of_anomaly(
                 connection, anomaly_id=anomaly_id, before=before, limit=limit + 1
             )

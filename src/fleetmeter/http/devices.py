@@ -183,6 +183,8 @@ async def _habits(
     """Return how a device reports, where nothing or something else is set."""
     row = await queries.device_habits(connection, kind=kind.name, device_id=device_id)
     found: dict[str, Any] = {}
+    if row is None:  # it has been purged meanwhile
+        return found
     if contradicts(row["observed_interval_s"], row["reporting_interval_s"]):
         found["observed_interval_s"] = row["observed_interval_s"]
     if reports is None and row["pauses"] >= HABIT:

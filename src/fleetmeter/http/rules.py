@@ -1,7 +1,7 @@
 """The rules of anomalies: what each goes by in the fleet, at a site, for a device; and changes."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from litestar import Router, get, put
@@ -202,7 +202,7 @@ async def list_rule_changes(
     items = [
         RuleChanged(
             id=row["id"],
-            scope=row["scope"],
+            scope=cast(Scope, row["scope"]),
             target=row["target"] or None,
             parameters=msgspec.json.decode(row["parameters"]),
             replaced=msgspec.json.decode(row["replaced"]) if row["replaced"] else None,

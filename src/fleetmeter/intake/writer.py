@@ -347,9 +347,13 @@ class DatabaseWriter:
             await _copy(connection, "incoming", {"item": items, **columns})
             outcome = await queries.store_readings(connection)
         statuses = np.full(len(items), DUPLICATE, np.int8)
-        for name, status in (("stored", NEW), ("mixed", MIXED), ("conflicts", CONFLICT)):
-            if outcome[name]:
-                statuses[outcome[name]] = status
+        for of_status, status in (
+            (outcome["stored"], NEW),
+            (outcome["mixed"], MIXED),
+            (outcome["conflicts"], CONFLICT),
+        ):
+            if of_status:
+                statuses[of_status] = status
         return statuses
 
     def _assigned(self, rows: Matrix) -> Column:

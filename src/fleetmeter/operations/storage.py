@@ -94,10 +94,10 @@ async def read_storage(url: str) -> Storage:
             try:
                 return Storage(
                     relations=[
-                        Relation(**row) async for row in queries.stored_relations(connection)
+                        Relation(**dict(row)) async for row in queries.stored_relations(connection)
                     ],
                     database_bytes=await queries.database_bytes(connection),
-                    jobs=[Job(**row) async for row in queries.storage_jobs(connection)],
+                    jobs=[Job(**dict(row)) async for row in queries.storage_jobs(connection)],
                 )
             finally:
                 await connection.close()

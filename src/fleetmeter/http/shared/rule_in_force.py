@@ -2,16 +2,16 @@
 
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
-from asyncpg import Record
 from msgspec import Meta
 
 from fleetmeter.anomalies.model import DeviceKind, Kind, Severity
 from fleetmeter.anomalies.rules.catalogue import RULES, Scope
 from fleetmeter.anomalies.thresholds.overrides import Place, in_force, overrides_at, site_of
 from fleetmeter.database.pool import Connection
+from fleetmeter.database.queries import OverridesAtRow
 
 Target = Annotated[str | None, Meta(description="The site or device; of the fleet, null.")]
 SomeParameters = Annotated[
@@ -63,7 +63,7 @@ async def rules_in_force(
     return [_rule(kind, overrides[kind], place, site) for kind in kinds]
 
 
-def _rule(kind: Kind, rows: list[Record], place: Place, site: str | None) -> RuleInForce:
+def _rule(kind: Kind, rows: list[OverridesAtRow], place: Place, site: str | None) -> RuleInForce:
     rule = RULES[kind]
     return RuleInForce(
         kind=kind,
@@ -90,10 +90,10 @@ def _schema(kind: Kind) -> dict[str, Any]:
     return schema
 
 
-def set_parameters(row: Record) -> SetParameters:
+def set_parameters(row: OverridesAtRow) -> SetParameters:
     """What a row of rule_overrides says."""
     return SetParameters(
-        scope=row["scope"],
+        scope=cast(Scope, row["scope"]),
         target=row["target"] or None,
         parameters=msgspec.json.decode(row["parameters"]),
         changed_at=row["changed_at"],

@@ -107,7 +107,8 @@ async def versions_page(
     ]
     versions: dict[datetime, list[Any]] = defaultdict(list)
     for row in replaced:
-        trace = {name: row[name] for name, _ in _TRACE}
+        values = dict(row)
+        trace = {name: values[name] for name, _ in _TRACE}
         versions[row["time"]].append(VERSIONS[kind.name](**reading_fields(kind, row), **trace))
     if len(replaced) > MOST_VERSIONS:  # the last one's may not be all there
         last = max(versions)

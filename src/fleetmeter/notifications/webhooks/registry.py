@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -98,7 +98,7 @@ async def add(
 async def all_webhooks(url: str) -> list[Listed]:
     """All of them, oldest first."""
     async with _connected(url) as connection:
-        return [Listed(**row) async for row in queries.webhooks(connection)]
+        return [Listed(**dict(row)) async for row in queries.webhooks(connection)]
 
 
 async def remove(url: str, which: str) -> None:
@@ -125,7 +125,8 @@ async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
     if row is None:
         raise _unknown(webhook_id)
     message_id = f"test-{token_hex(8)}"
-    body = test_payload(row["format"], message_id, datetime.now(UTC), settings.public_url)
+    format_ = cast(Format, row["format"])
+    body = test_payload(format_, message_id, datetime.now(UTC), settings.public_url)
     sender = Sender(settings.webhook_networks)
     try:
         return await sender.send(row["url"], row["secret"], message_id, body)
