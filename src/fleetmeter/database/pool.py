@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from fleetmeter.database.sql import queries
+from fleetmeter.database.waits import Waits
 from fleetmeter.errors import DatabaseUnavailableError, NotMigratedError, NotPermittedError
 from fleetmeter.settings import Settings
 
@@ -20,14 +21,14 @@ else:
     _Base = asyncpg.Connection
 
 _ATTEMPTS = 4
-"""How often a transaction is tried that collides with another."""
+"""How often a transaction that collides with another is tried."""
 
 _LONG_WORKERS = 2
 
 _EXPORTS = 2
 
 LONG_S = 3600
-"""For statements that commit as they go, seconds."""
+"""Longest time for statements that commit as they go, seconds."""
 
 _log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ _UNAVAILABLE = (
 async def translated() -> AsyncIterator[None]:
     """Raise DatabaseUnavailableError for whatever means that the database is away or overloaded.
 
-    And NotPermittedError for what the role may not do.
+    Raises NotPermittedError for what the role may not do.
     """
     try:
         yield
@@ -77,7 +78,10 @@ async def retried(transaction: Callable[[], Awaitable[T]]) -> T:
         except DatabaseUnavailableError as error:
             if not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
                 raise
-            _log.info("a transaction is tried again", error=str(error), attempt=attempt)
+            waited = getattr(error.__cause__, "detail", None)  # who waited for whom, by process
+            _log.info(
+                "a transaction is tried again", error=str(error), waited=waited, attempt=attempt
+            )
             await asyncio.sleep(0.01 * attempt)
     return await transaction()
 
@@ -92,7 +96,7 @@ class _Connection(_Base):
         self._holds_locks = True
 
     async def reset_when_needed(self) -> None:
-        """A reset is a round trip, which a batch should not pay."""
+        """Reset the session if it held locks; a batch should not pay for that round trip."""
         if getattr(self, "_holds_locks", False):
             self._holds_locks = False
             await self.reset()
@@ -105,6 +109,8 @@ class Database:
         self._pool = pool
         self._timeout_s = timeout_s
         self._answers = asyncio.Semaphore(max(1, size // 2))
+        self.waits = Waits(pool)
+        """Where to note what has waited too long for the database."""
         self.long_work = asyncio.Semaphore(_LONG_WORKERS)
         """Hold it for work that keeps a connection for long: the rest are for everybody else."""
         self.exports = asyncio.Semaphore(_EXPORTS if size > _EXPORTS else 1)
@@ -112,15 +118,20 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:
-        """A connection for a few statements. Raises DatabaseUnavailableError."""
-        async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
-            yield connection
+        """Lend a connection for a few statements. Raises DatabaseUnavailableError."""
+        try:
+            async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
+                yield connection
+        except DatabaseUnavailableError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self.waits.note("a statement")
+            raise
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator["Connection"]:
-        """A connection for an answer that may take long: half of them, the rest are for ingest.
+        """Lend a connection for an answer that may take long. Raises DatabaseUnavailableError.
 
-        Raises DatabaseUnavailableError.
+        Answers get half of the connections, so that ingest has the rest.
         """
         async with translated(), asyncio.timeout(self._timeout_s):
             await self._answers.acquire()
@@ -132,7 +143,7 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Connection"]:
-        """A connection for procedures that commit as they go and hold locks all the while."""
+        """Lend a connection to procedures that commit as they go and hold locks all the while."""
         async with self.connection() as connection:
             connection.will_hold_locks()  # type: ignore[attr-defined]
             yield connection
@@ -144,12 +155,13 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Connection"]:
-        """A transaction, committed when the block ends. Raises DatabaseUnavailableError."""
+        """Run the block in a transaction, committed at its end. Raises DatabaseUnavailableError."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
     async def close(self) -> None:
         """Wait for what runs, a few seconds at most, and close every connection."""
+        await self.waits.close()
         try:
             await asyncio.wait_for(self._pool.close(), timeout=5)
         except TimeoutError:
