@@ -278,9 +278,10 @@ class DatabaseWriter:
                 return False
             columns = self._stored_columns(rows, meter)
             newest = self._newest(columns)
-            await _copy(connection, "readings", columns)
+            # live state before history, as every other change of readings: see docs/locks.md
             await _copy(connection, "newest", newest)
             await queries.advance_state(connection)
+            await _copy(connection, "readings", columns)
             await self._spread(connection, columns)
             meters, vehicles = self._new_pairs(columns)
             if len(meters):
