@@ -96,7 +96,7 @@ soak: .venv/runs ## Five minutes at half load: memory must stay flat
 	@$(BIN)/fleetmeter bench --only soak --soak 300 --out soak.json
 
 .PHONY: lists
-lists: .venv/installed ## Write the lists of columns in sql/ anew, from what src/fleetmeter/readings/kinds.py describes
+lists: .venv/installed ## Write the lists of columns in sql/ from what src/fleetmeter/readings/kinds.py describes
 	@$(BIN)/python -m fleetmeter.readings.lists
 
 .PHONY: queries

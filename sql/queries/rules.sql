@@ -1,11 +1,11 @@
--- What is set for the rules of anomalies, and who changed it.
+-- Overrides of the rules' thresholds, and who changed them.
 
 -- name: begin_rule_change(kind)!
 -- One change of a rule at a time, until the end of the transaction.
 select pg_advisory_xact_lock(hashtext('fleetmeter.rules.' || :kind))
 
 -- name: overrides_of_rule(kind)
--- All that is set for a rule, of a device with its site now (primary key; devices by kind and id).
+-- Every override of a rule, with the present site of a device (primary key; devices by kind and id).
 select o.scope, o.target, o.parameters, d.site
 from rule_overrides as o
 left join devices as d

@@ -36,7 +36,7 @@ create table if not exists schema_migrations (
 
 
 class Accounting(NamedTuple):
-    """What energy accounting goes by; see the settings of the same names."""
+    """The settings of energy accounting; see the service's settings of the same names."""
 
     reporting_interval_s: int = 60
     coverage_tolerance: float = 0.1
@@ -47,7 +47,7 @@ DEFAULTS = Accounting()
 
 
 class Migrated(NamedTuple):
-    """What a migrate found and did."""
+    """What a migration found and applied."""
 
     engine: Engine
     applied: list[str]
@@ -141,7 +141,7 @@ async def _migrate(
 
 
 async def missing_migrations(connection: "AnyConnection", sql: Path = SQL) -> list[str]:
-    """The names of the migrations that the database still lacks."""
+    """Return the names of the migrations that the database still lacks."""
     if not await connection.fetchval("select to_regclass('schema_migrations') is not null"):
         return ["all"]
     done = await connection.fetch("select name, engine from schema_migrations")
@@ -153,7 +153,7 @@ async def missing_migrations(connection: "AnyConnection", sql: Path = SQL) -> li
 
 
 async def missing_from(url: str) -> list[str]:
-    """The same for a database that is not connected to. Raises DatabaseUnavailableError."""
+    """Connect to a database and return what it lacks. Raises DatabaseUnavailableError."""
     async with translated():
         connection = await _connect(url)
         try:
@@ -163,7 +163,7 @@ async def missing_from(url: str) -> list[str]:
 
 
 def _files(folder: Path, engine: Engine) -> list[_File]:
-    """The files of a folder that are for this engine, in order."""
+    """Return the files of a folder that are for this engine, in order."""
     other = "postgresql" if engine == "timescaledb" else "timescaledb"
     return [
         _File(path.name, path.read_text(encoding="utf-8"))
@@ -173,7 +173,7 @@ def _files(folder: Path, engine: Engine) -> list[_File]:
 
 
 async def _detect_engine(connection: "asyncpg.Connection[asyncpg.Record]") -> Engine:
-    """TimescaleDB where the server has it under the licence that has continuous aggregates."""
+    """Return `timescaledb` if the server has it, under the licence with continuous aggregates."""
     if not await connection.fetchval(
         "select exists (select from pg_available_extensions where name = 'timescaledb')"
     ):

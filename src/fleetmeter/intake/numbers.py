@@ -74,6 +74,6 @@ class DeviceNumbers:
             self._known[_PLACES[row["kind"]]][row["id"]] = row["device"]
 
     def forget(self) -> None:
-        """Some of them are not there any more, or there is no room."""
+        """Forget everything: some devices have been purged, or there is not enough room."""
         for known in self._known:
             known.clear()

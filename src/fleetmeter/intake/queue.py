@@ -167,22 +167,22 @@ class CommitQueue:
     def admitted(self) -> "_Admission":
         """Work on a request, as a context manager that yields a function.
 
-        Tell it of every byte that comes in. Both raise QueueFullError: entering, before the request
-        is read, when readings are waiting that fill the queue; the function, when all requests
-        together hold too many bytes.
+        Call it with the size of each piece that comes in. Both raise QueueFullError: entering,
+        before the request is read, when readings are waiting that fill the queue; the function,
+        when all requests together hold too many bytes.
         """
         self._check_room()
         return _Admission(self)
 
     def _check_room(self) -> None:
         if self._readings >= self._max_readings:
-            raise QueueFullError("too many readings wait to be committed")
+            raise QueueFullError("too many readings are waiting to be committed")
 
     def hold(self, size: int) -> None:
         """Count bytes that a request brings, negative when it is done. Raises QueueFullError."""
         self._bytes += size
         if size > 0 and self._bytes > self._max_bytes:
-            raise QueueFullError("too many bytes are being worked on")
+            raise QueueFullError("too many bytes are being processed")
 
     async def store(self, readings: Sequence[Telemetry]) -> Stored:
         """Wait until readings are committed; how many were new, and what was not taken.
@@ -214,7 +214,7 @@ class CommitQueue:
         )
 
     def look(self) -> None:
-        """A writer can use more, or there is more for one."""
+        """Wake up: a writer can use more, or there is more for one."""
         self._work.set()
 
     async def _gather(self) -> None:
@@ -314,7 +314,7 @@ class CommitQueue:
         await self._prepare(readings, rows[REQUEST], rows[ITEM])
 
     def settle(self, rows: Matrix, statuses: Statuses) -> None:
-        """Tell the requests what became of their readings."""
+        """Give the requests the outcomes of their readings."""
         for place in np.flatnonzero(statuses >= CONFLICT).tolist():
             request, item = self.requests[int(rows[REQUEST, place])], int(rows[ITEM, place])
             if not request.over:
@@ -331,7 +331,7 @@ class CommitQueue:
                 del self.requests[key]
 
     def fail(self, rows: Matrix, error: BaseException) -> None:
-        """Tell the requests that these of their readings could not be stored."""
+        """Fail the requests of these readings, which could not be stored."""
         for key in np.unique(rows[REQUEST]).tolist():
             self.requests[key].fail(error)
         self._settle(rows, np.full(rows.shape[1], REJECTED, np.int8))

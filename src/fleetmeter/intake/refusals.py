@@ -31,7 +31,7 @@ LOG_S = 60.0
 """How often a line is logged at most, seconds."""
 
 MOST_KEYS = 1000
-"""Devices and codes that are told apart between two flushes; what is more counts for its code."""
+"""Devices and codes that are counted apart between two flushes; the rest count for their code."""
 
 MOST_ID, MOST_DETAIL, MOST_EXAMPLE = 64, 300, 500
 """Characters that are kept."""
@@ -197,7 +197,7 @@ def _given(sent: bytes) -> dict[str, Any]:
     decoded = _decoded(sent)
     if isinstance(decoded, dict):
         return decoded
-    # of what is no JSON either, as with NaN
+    # also when it is not JSON either, as with NaN
     return {name.decode(): id_.decode(errors="replace") for name, id_ in _IDS.findall(sent)}
 
 

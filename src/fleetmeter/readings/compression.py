@@ -25,11 +25,11 @@ class Unpacker(Protocol):
     """Takes a body as it comes in."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk unpacks to. Raises MalformedBodyError and BodyTooLargeError."""
+        """Unpack a chunk. Raises MalformedBodyError and BodyTooLargeError."""
         ...
 
     def finish(self) -> None:
-        """The body has ended. Raises MalformedBodyError when it should go on."""
+        """Finish the body. Raises MalformedBodyError when it should go on."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""From the bytes of a request to its items.
+"""Decodes the bytes of a request into its items.
 
 Items are decoded many at a time; only when one of them cannot be is the body split and each item
 decoded on its own, so that one bad reading never costs another.
@@ -44,7 +44,7 @@ class BatchDecoder:
         self._items: list[Telemetry | Invalid] = []
 
     def feed(self, piece: bytes) -> None:
-        """More of the body. Raises BatchTooLargeError."""
+        """Take more of the body. Raises BatchTooLargeError."""
         self._undecoded += piece
         if self._format == "ndjson" and (ended := piece.rfind(b"\n") + 1):
             end = len(self._undecoded) - len(piece) + ended
@@ -53,7 +53,7 @@ class BatchDecoder:
             self._collect(_json_lines(lines, self._max_batch), _json.decode)
 
     def finish(self) -> list[Telemetry | Invalid]:
-        """The body has ended. Raises MalformedBodyError and BatchTooLargeError."""
+        """Finish the body. Raises MalformedBodyError and BatchTooLargeError."""
         body = self._undecoded
         if self._format == "ndjson":
             self._collect(_json_lines(body, self._max_batch), _json.decode)
@@ -107,19 +107,19 @@ _MAX_DEPTH = 10_000
 
 
 def _split_array(body: Body) -> list[Body]:
-    """The items of a JSON array by its brackets alone, whatever is between them.
+    """Split a JSON array into items by its brackets alone, whatever is between them.
 
     Raises MalformedBodyError when they do not make an array.
     """
     if body.lstrip()[:1] != b"[":
-        raise MalformedBodyError("the body is no array")
+        raise MalformedBodyError("the body is not an array")
     items: list[Body] = []
     depth = start = end = 0
     for count, token in enumerate(_TOKEN.finditer(body)):
         if end:
             break
         if count > _MAX_TOKENS or depth > _MAX_DEPTH:
-            raise MalformedBodyError("the body is no array of readings")
+            raise MalformedBodyError("the body is not an array of readings")
         match token[0]:
             case b"[" | b"{":
                 depth += 1
@@ -136,11 +136,11 @@ def _split_array(body: Body) -> list[Body]:
             case b'"':  # a string that never ends
                 break
     if not end or body[end - 1 : end] != b"]" or body[end:].strip():
-        raise MalformedBodyError("the body is no array")
+        raise MalformedBodyError("the body is not an array")
     if len(items) == 1 and not items[0].strip():
         return []
     if any(not item.strip() for item in items):
-        raise MalformedBodyError("the body has an item that is nothing")
+        raise MalformedBodyError("the body has an empty item")
     return items
 
 
@@ -184,7 +184,7 @@ def _msgpack_array_length(body: Body) -> int | None:
 
 
 def _one(body: Body, decode: Callable[[Body], Telemetry], parse: Any) -> Sequence[Item]:
-    """A body that is one item; when that is no reading, it must still be something."""
+    """Decode a body that is one item, which must be something even if it is not a reading."""
     try:
         return [decode(body)]
     except _NOT_DECODED:
@@ -195,7 +195,7 @@ def _one(body: Body, decode: Callable[[Body], Telemetry], parse: Any) -> Sequenc
 def decode_one(
     item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry] = _json.decode
 ) -> Telemetry:
-    """A reading by itself. Raises Invalid, which says what is wrong with it."""
+    """Decode one reading. Raises Invalid, which says what is wrong with it."""
     try:
         return decode(bytes(item))
     except msgspec.ValidationError as error:
