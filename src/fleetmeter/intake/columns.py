@@ -63,7 +63,7 @@ class _Field(NamedTuple):
 
     @property
     def is_energy(self) -> bool:
-        """Whether a value that cannot be costs the whole reading."""
+        """Return whether a value that cannot be costs the whole reading."""
         return self.measurement is None or self.measurement.is_energy
 
 
@@ -283,7 +283,7 @@ def _fill_starts(rows: Matrix, places: Column, column: Sequence[datetime | None]
 
 
 def _times(column: Sequence[datetime | None]) -> tuple[Column, Mask]:
-    """Microseconds since 2000, and where a time is missing or without an offset."""
+    """Return microseconds since 2000, and where a time is missing or without an offset."""
     lacking = np.zeros(len(column), np.bool_)
     if None in column or None in set(map(_zone, column)):
         lacking = np.array([time is None or time.tzinfo is None for time in column], np.bool_)

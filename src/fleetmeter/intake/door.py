@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class IngestOutcome(msgspec.Struct, rename="camel"):
-    """What became of each item of a batch."""
+    """Says what became of each item of a batch."""
 
     accepted: int
     """Stored by this request."""
@@ -50,7 +50,7 @@ class IngestOutcome(msgspec.Struct, rename="camel"):
 
 
 class Door:
-    """Where readings come in."""
+    """Takes readings in, from every protocol."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ def _bounds(retention_days: int, kept_since: datetime) -> Callable[[], Bounds]:
 
 
 async def _kept_since(database: Database) -> datetime:
-    """From when on history is whole; retention would drop what is older."""
+    """Return from when on history is whole; retention would drop what is older."""
     try:
         async with database.connection() as connection:
             since: datetime = await queries.kept_since(connection)

@@ -19,7 +19,7 @@ _PLACES = {kind.name: place for place, kind in enumerate(KINDS)}
 
 
 class DeviceNumbers:
-    """A bounded map from ids to numbers, true for one version of the devices."""
+    """Maps ids to numbers, bounded, for one version of the devices."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -43,7 +43,7 @@ _log = structlog.get_logger()
 
 
 class Key(NamedTuple):
-    """What refusals are counted by; no id: the reading had none, or there was no room for it."""
+    """Identifies a count of refusals; no id: the reading had none, or there was no room for it."""
 
     kind: str
     id: str
@@ -51,7 +51,7 @@ class Key(NamedTuple):
 
 
 class _Count(msgspec.Struct):
-    """What was refused of a key, and the last example."""
+    """Counts what was refused under a key, and keeps the last example."""
 
     count: int
     first_at: datetime

@@ -80,7 +80,7 @@ def _decoded(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> 
 
 
 def _json_items(body: Body, most: int) -> Sequence[Item]:
-    """One object or an array."""
+    """Decodes one object or an array."""
     if body.count(b",") > _MAX_FIELDS * most:
         raise _too_many(most)
     if not body.strip():
@@ -145,7 +145,7 @@ def _split_array(body: Body) -> list[Body]:
 
 
 def _json_lines(lines: Body, most: int) -> Sequence[Item]:
-    """One object a line; empty lines do not count."""
+    """Decodes one object a line; empty lines do not count."""
     if lines.count(b"\n") > _MAX_FIELDS * most or lines.count(b",") > _MAX_FIELDS * most:
         raise _too_many(most)
     try:
@@ -155,7 +155,7 @@ def _json_lines(lines: Body, most: int) -> Sequence[Item]:
 
 
 def _msgpack_items(body: Body, most: int) -> Sequence[Item]:
-    """One map or an array."""
+    """Decodes one map or an array."""
     if not body:
         raise MalformedBodyError("the body is empty")
     length = _msgpack_array_length(body)
@@ -173,7 +173,7 @@ def _msgpack_items(body: Body, most: int) -> Sequence[Item]:
 
 
 def _msgpack_array_length(body: Body) -> int | None:
-    """What an array's header says; None for anything else."""
+    """Return what an array's header says; None for anything else."""
     if 0x90 <= body[0] <= 0x9F:
         return body[0] & 0x0F
     if body[0] == 0xDC:
