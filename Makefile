@@ -99,6 +99,10 @@ soak: .venv/runs ## Run five minutes at half load; memory must stay flat
 lists: .venv/installed ## Rewrite the lists of columns in sql/ from src/fleetmeter/readings/kinds.py
 	@$(BIN)/python -m fleetmeter.readings.lists
 
+.PHONY: queries
+queries: .venv/installed ## Write src/fleetmeter/database/queries.pyi, the types of the queries in sql/queries
+	@$(BIN)/python -m fleetmeter.database.query_types
+
 .PHONY: lock
 lock: ## Lock the dependencies of pyproject.toml in requirements/, with hashes; UPGRADE=--upgrade takes the newest
 	@$(PYTHON) -m venv build/lock

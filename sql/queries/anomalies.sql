@@ -1,4 +1,4 @@
--- What has been found wrong, what the rules remember, and how far hours have been evaluated: written by the evaluation.
+-- Anomalies, what the rules remember, and how far hours have been evaluated: written by the evaluation.
 
 -- name: begin_anomaly_events()$
 -- Whoever changes anomalies waits here for the others, so that events become visible in the order of their ids; the
@@ -7,7 +7,7 @@ select clock_timestamp()
 from (select pg_advisory_xact_lock(hashtext('fleetmeter.anomaly_events'))) as locked
 
 -- name: current_anomalies(kinds, device_kinds, device_ids)
--- Of each key the anomaly that is not over, else the one that was over last (index on device, kind and id).
+-- For each key, the anomaly that is still going on, else the one that ended last (index on device, kind and id).
 select a.*
 from (
     select distinct *
@@ -24,7 +24,8 @@ cross join lateral (
 ) as a
 
 -- name: anomalies_since(device_kinds, device_ids, since)
--- What was not over at a time, of some devices, but for what arrival alone tells (index on device, kind and id).
+-- Anomalies of some devices that had not ended at a time, without the kinds that only arrival shows (index on device,
+-- kind and id).
 select a.*
 from unnest(:device_kinds::text[], :device_ids::text[]) as d (device_kind, device_id)
 join anomalies as a
@@ -34,7 +35,7 @@ where a.kind not in ('clock_skew', 'readings_refused')
     and (a.ended_at is null or a.ended_at >= :since)
 
 -- name: gone_subjects()
--- Who has an anomaly that is not resolved or is remembered, and is not there any more: removed, or a site without
+-- Devices and sites that have an unresolved anomaly or a memory but are gone: removed, or a site without
 -- devices (index of one at a time; devices by kind and id or by site).
 select k.device_kind, k.device_id
 from (
@@ -67,7 +68,7 @@ where k.device_kind <> 'site'
     )
 
 -- name: lasting_anomalies(device_kinds, device_ids)
--- What is not over, of some devices (index on device, kind and id).
+-- Anomalies of some devices that have not ended (index on device, kind and id).
 select a.*
 from unnest(:device_kinds::text[], :device_ids::text[]) as d (device_kind, device_id)
 join anomalies as a
@@ -103,7 +104,7 @@ set
     reopened = excluded.reopened
 
 -- name: record_anomaly_events(at, events)
--- Tells events, given as JSON, in the order of their numbers; their ids.
+-- Records events, given as JSON, in the order of their numbers; returns their ids.
 insert into anomaly_events (at, anomaly_id, event, who, note, anomaly)
 select :at, e.anomaly_id, e.event, e.who, e.note, e.anomaly
 from jsonb_to_recordset(:events)
@@ -123,18 +124,18 @@ group by a.kind
 order by a.kind
 
 -- name: all_overrides()
--- What is set for the rules, everywhere.
+-- Every override of a rule.
 select kind, scope, target, parameters
 from rule_overrides
 
 -- name: memories(aspect)
--- What is remembered of all devices.
+-- What the rules remember about all devices.
 select device_kind, device_id, memory
 from anomaly_memory
 where aspect = :aspect
 
 -- name: memories_of(aspect, device_kinds, device_ids)
--- What is remembered of some devices (primary key).
+-- What the rules remember about some devices (primary key).
 select m.device_kind, m.device_id, m.memory
 from unnest(:device_kinds::text[], :device_ids::text[]) as d (device_kind, device_id)
 join anomaly_memory as m
@@ -143,7 +144,7 @@ join anomaly_memory as m
     and m.device_id = d.device_id
 
 -- name: remember(aspect, device_kinds, device_ids, memories)!
--- Remembers something of some devices, instead of what was remembered of them.
+-- Replaces what the rules remember about some devices.
 insert into anomaly_memory (aspect, device_kind, device_id, memory)
 select :aspect, m.device_kind, m.device_id, m.memory
 from unnest(:device_kinds::text[], :device_ids::text[], :memories::jsonb[]) as m (device_kind, device_id, memory)
@@ -151,7 +152,7 @@ on conflict (aspect, device_kind, device_id) do update
 set memory = excluded.memory
 
 -- name: forget_memories(aspects, device_kinds, device_ids)!
--- Forgets something of some devices (primary key).
+-- Forgets what the rules remember about some devices (primary key).
 delete from anomaly_memory as m
 using unnest(:device_kinds::text[], :device_ids::text[]) as d (device_kind, device_id)
 where m.aspect = any(:aspects)

@@ -16,7 +16,7 @@ order by a.id desc
 limit :limit
 
 -- name: anomaly(anomaly_id)^
--- One anomaly (primary key).
+-- One anomaly (primary key); no row: there is none.
 select *
 from anomalies
 where id = :anomaly_id

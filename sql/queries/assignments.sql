@@ -1,8 +1,8 @@
 -- Which vehicle charges at which meter.
 
 -- name: assign_meter(vehicle_id, meter_id, since)^
--- Records an assignment; null for since means now. The vehicle's number and since when: restamp in a transaction of its
--- own after it.
+-- Records an assignment from a time or from now on, to a meter or to none. Gives the vehicle's number and since when:
+-- restamp in a transaction of its own after it. May be null: meter_id, since.
 select vehicle, since
 from assign_meter(:vehicle_id, :meter_id, :since)
 

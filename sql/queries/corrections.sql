@@ -10,7 +10,7 @@ select number_device(:kind, :device_id)
 
 -- name: reading(kind, device_id, time)^
 -- One reading as it stands in history, how many versions corrections have replaced, and which energy its device sends
--- (primary keys).
+-- (primary keys); no row: it is not in history.
 select
     r.*, :device_id::text as id, m.id as meter_id, n.id as session_id,
     (select count(*) from replaced_readings as v where v.device = r.device and v.time = r.time) as replaced,
@@ -30,7 +30,7 @@ where r.device = (select device_of(:kind, :device_id))
 
 -- name: voided_reading(kind, device_id, time)^
 -- What a reading had that was taken out, how many versions there are of it, and which energy its device sends (primary
--- keys).
+-- keys); no row: it was not taken out.
 select
     r.*, :device_id::text as id, m.id as meter_id, n.id as session_id, r.version as replaced,
     s.energy_at is not null as has_sent_energy, s.register_mwh is not null as sends_register

@@ -25,7 +25,8 @@ where d.kind = :kind
     and d.id = :device_id
 
 -- name: device_habits(kind, device_id)^
--- How a device reports by its newest readings, what is expected of it, and what the rules remember (primary keys).
+-- How a device reports by its newest readings, what is expected of it, and what the rules remember (primary keys);
+-- no row: it has never reported.
 select
     observed_interval_s(s.device, s.time) as observed_interval_s,
     coalesce(d.reporting_interval_s, a.reporting_interval_s) as reporting_interval_s,

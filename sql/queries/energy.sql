@@ -14,7 +14,7 @@ from meters_energy(:meter_ids, :bounds)
 limit :limit
 
 -- name: site_meters(site)$
--- The chargers' meters of a site (index on site).
+-- The chargers' meters of a site (index on site); null: there are none.
 select array_agg(id order by id)
 from devices
 where site = :site
@@ -68,6 +68,7 @@ from fleet_sums(:bounds)
 limit :limit
 
 -- name: fleet(start, end, after_site, sites, sort, descending, after_value, after_id, vehicles)^
--- The fleet over one window: totals, a page of sites and a page of ranked vehicles, each as JSON.
+-- The fleet over one window: totals, a page of sites and a page of ranked vehicles, each as JSON. May be
+-- null: after_site, after_value, after_id.
 select totals, sites, vehicles
 from fleet_report(:start, :end, :after_site, :sites, :sort, :descending, :after_value, :after_id, :vehicles)

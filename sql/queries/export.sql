@@ -26,7 +26,7 @@ select
     set_config('enable_material', 'off', false)
 
 -- name: export_page_end(start, end, after_device, last_device, after_time, most)^
--- The key of the last reading of a full page; no row when fewer are left (primary key alone; a compressed chunk: the
+-- The key of the last reading of a full page; no row: fewer are left (primary key alone; a compressed chunk: the
 -- index of its segments).
 select r.device, r.time
 from readings as r

@@ -33,7 +33,7 @@ call drop_old_history()
 select forget_register_events()
 
 -- name: failing_jobs()
--- The database's own background jobs that fail: nobody sees it otherwise.
+-- The database's own background jobs that fail; nobody would see it otherwise.
 select job, error
 from failing_jobs()
 
@@ -48,6 +48,42 @@ select days
 from retention
 
 -- name: installation_id()$
--- What tells this database from others.
+-- The id of this database, which no other has.
 select id
 from installation
+
+-- name: lock_waits(most)
+-- Sessions that wait for a lock of this database: for which, for how long, and what those do who hold it (pg_locks, few
+-- rows). An advisory lock is known by its hash.
+select
+    coalesce(
+        l.relation::regclass::text,
+        (
+            select 'fleetmeter.' || n.name
+            from unnest(
+                '{
+                    anomaly_events,arrival_stamps,assignments,derive,drop_old_history,evaluate,migrate,pack_rollups,
+                    refresh_late_hours,rejections,restamp
+                }'::text[]
+            ) as n (name)
+            where l.locktype = 'advisory'
+                and case when l.objsubid = 1 then l.objid else l.classid end
+                    = (hashtext('fleetmeter.' || n.name)::bigint & 4294967295)::oid
+        ),
+        l.locktype
+    ) || ' (' || l.mode || ')' as lock,
+    extract(epoch from clock_timestamp() - coalesce(l.waitstart, a.query_start))::float8 as waits_s,
+    left(a.query, 100) as statement,
+    array(
+        select left(h.query, 100) || ' (' || h.state || ')'
+        from pg_stat_activity as h
+        where h.pid = any(pg_blocking_pids(l.pid))
+        order by h.xact_start
+    ) as holders
+from pg_locks as l
+join pg_stat_activity as a
+    on a.pid = l.pid
+where not l.granted
+    and a.datname = current_database()
+order by waits_s desc
+limit :most

@@ -1,12 +1,14 @@
--- What the rules of anomalies are given: hours that are over, readings where those suspect something, devices, clocks.
+-- What the rules read: hours that are over, readings where those look suspicious, devices, clocks.
 
 -- name: observed_hours(vehicle_ids, meter_ids, start, end)
 -- Whole hours of some devices, or of all (null, null): rollups, and by the primary key what is not rolled up yet.
+-- May be null: vehicle_ids, meter_ids.
 select *
 from observed_hours(:vehicle_ids, :meter_ids, :start, :end)
 
 -- name: first_hour(since)$
--- The oldest hour from a time on of which anything is stored (rollups by time; else each device's first reading).
+-- The oldest hour from a time on of which anything is stored (rollups by time; else each device's first reading);
+-- null: nothing is.
 select first_hour(:since)
 
 -- name: newest_times(kind, ids, since, until)
@@ -25,7 +27,7 @@ select id, time, energy_mwh, span_ms, voltage_mv, reset, voltage_l1_mv, voltage_
 from points('meter', :ids, :starts, :end)
 
 -- name: peaks(kind, ids, starts, limits_w, end)
--- Of some devices' readings, each device's from a time of its own, oldest first, those whose energy is a power above a
+-- Readings of some devices, each device's from a time of its own, oldest first: those whose energy is a power above a
 -- limit of its own, and those whose register rises by what cannot be (primary keys, only the chunks of the window).
 select id, time, energy_mwh, span_ms, is_jump
 from peaks(:kind, :ids, :starts, :limits_w, :end)
@@ -33,6 +35,7 @@ from peaks(:kind, :ids, :starts, :limits_w, :end)
 -- name: register_falls(vehicle_ids, meter_ids, start, end)
 -- How often registers fell in each hour of (start, end], of some devices or of all (null, null), by kind (indexes by
 -- time).
+-- May be null: vehicle_ids, meter_ids.
 select hour, device_kind, device_id, dips, flutters, resets
 from register_falls(:vehicle_ids, :meter_ids, :start, :end)
 
@@ -99,6 +102,6 @@ select device_kind, device_id, since, ids
 from ready_late_devices(:most)
 
 -- name: forget_late_devices(ids)!
--- They have been evaluated anew (primary key).
+-- Forgets late devices that have been evaluated again (primary key).
 delete from late_devices
 where id = any(:ids)

@@ -1,11 +1,11 @@
--- What is set for the rules of anomalies, and who changed it.
+-- Overrides of the rules' thresholds, and who changed them.
 
 -- name: begin_rule_change(kind)!
 -- One change of a rule at a time, until the end of the transaction.
 select pg_advisory_xact_lock(hashtext('fleetmeter.rules.' || :kind))
 
 -- name: overrides_of_rule(kind)
--- All that is set for a rule, of a device with its site now (primary key; devices by kind and id).
+-- Every override of a rule, with the present site of a device (primary key; devices by kind and id).
 select o.scope, o.target, o.parameters, d.site
 from rule_overrides as o
 left join devices as d
@@ -24,6 +24,7 @@ limit :limit
 
 -- name: overrides_at(kinds, scope, target, site)
 -- What is set for some rules where a device, a site or the fleet is, the widest scope first (primary key).
+-- May be null: site.
 select *
 from rule_overrides
 where kind = any(:kinds)
@@ -35,7 +36,7 @@ where kind = any(:kinds)
 order by kind, array_position(array['fleet', 'site'], scope)
 
 -- name: site_of(kind, device_id)$
--- The site that is set for a device (index by kind and id).
+-- The site that is set for a device (index by kind and id); null: none is.
 select site
 from devices
 where kind = :kind
@@ -63,7 +64,7 @@ where kind = :kind
     and target = :target
 
 -- name: record_rule_change(kind, scope, target, parameters, replaced, who, note)!
--- Keeps who changed what, and what was before.
+-- Keeps who changed what, and what was before. May be null: replaced, note.
 insert into rule_changes (kind, scope, target, parameters, replaced, changed_by, note)
 values (:kind, :scope, :target, :parameters, :replaced, :who, :note)
 

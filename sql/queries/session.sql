@@ -25,7 +25,7 @@ create temporary table if not exists incoming (
     voltage_l3_mv integer, session integer
     -- end
 ) on commit delete rows;
--- What is known of devices by a batch that is newer than all of them.
+-- What a batch that is newer than all of its devices says about them.
 create temporary table if not exists newest (
     -- When they had reported and given energy before, as far as the writer knows; energy: null, with the same reading.
     expected timestamptz,
@@ -34,7 +34,7 @@ create temporary table if not exists newest (
     device integer not null,
     meter integer,
     time timestamptz not null,
-    -- Of the newest reading that gives them, and when that was; null: at this time.
+    -- From the newest reading that gives them, and when that was; null: at this time.
     energy_mwh bigint,
     register_mwh bigint,
     highest_mwh bigint,
@@ -101,7 +101,7 @@ create temporary table if not exists derived_registers (
     was_reset boolean,
     was_highest_mwh bigint
 ) on commit delete rows;
--- Readings of the batch that tell of registers, in both directions, and what they come to.
+-- Readings of the batch that carry registers, in both directions, and the energy that follows from them.
 create temporary table if not exists new_registers (
     device integer not null,
     is_reverse boolean not null,

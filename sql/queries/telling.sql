@@ -1,12 +1,12 @@
--- Telling people: what the stream and the webhooks read, and what becomes of the webhooks.
+-- Notifications: what the stream and the webhooks read, and the state of the webhooks.
 
 -- name: newest_event()$
--- The newest of what happened to anomalies (primary key); 0 when nothing has.
+-- The id of the newest anomaly event (primary key); 0 when there is none.
 select coalesce(max(id), 0)
 from anomaly_events
 
 -- name: events_after(after, until, limit)
--- What happened to anomalies, in the order of the commits (primary key).
+-- Anomaly events in the order of their commits (primary key).
 select id, event, at, who, note, anomaly::text as anomaly, anomaly ->> 'kind' as kind
 from anomaly_events
 where id > :after
@@ -52,11 +52,12 @@ from (
 ) as ahead
 
 -- name: database_time()$
--- The clock that last_seen is of.
+-- The database's clock, by which last_seen is set.
 select now()
 
 -- name: add_webhook(url, secret, format, kinds)$
--- Its id; it is told what happens from now on. Null: there is one for this URL.
+-- Adds a webhook, which gets the events from now on; returns its id. Null: there is one for this URL. May be null:
+-- kinds.
 insert into webhooks (url, secret, format, kinds, last_event_id)
 select :url, :secret, :format, :kinds::text[], coalesce(max(id), 0)
 from anomaly_events
@@ -64,12 +65,12 @@ on conflict (url) do nothing
 returning id
 
 -- name: count_webhooks()$
--- How many there are.
+-- Counts the webhooks.
 select count(*)
 from webhooks
 
 -- name: webhooks()
--- All of them, without their secrets, and how many events each has still to be told (counted to 10,000).
+-- All webhooks, without their secrets, and how many events wait for each (counted to 10,000).
 select
     w.id, w.url, w.format, w.kinds, w.created_at, w.last_event_id, w.last_success_at, w.failures, w.next_attempt_at,
     w.last_error, w.disabled_at,
@@ -86,20 +87,20 @@ from webhooks as w
 order by w.id
 
 -- name: webhook(webhook_id)^
--- One of them (primary key).
+-- One webhook with its secret (primary key); no row: there is none.
 select *
 from webhooks
 where id = :webhook_id
 
 -- name: remove_webhook(webhook_id, url)$
--- Forgets the webhook of an id or a URL; its URL, null when there is none.
+-- Forgets the webhook of an id or a URL; its URL. Null: there is none. May be null: webhook_id, url.
 delete from webhooks
 where id = :webhook_id
     or url = :url
 returning url
 
 -- name: enable_webhook(webhook_id, from_now)$
--- Tells a webhook again, from where it was or from now on; null: there is none.
+-- Enables a webhook again, from where it was or from now on; returns its URL. Null: there is none.
 update webhooks
 set disabled_at = null,
     failures = 0,
@@ -112,8 +113,8 @@ where id = :webhook_id
 returning url
 
 -- name: claim_webhook(lease)^
--- One webhook that has something to be told and whose time has come, for whoever asks first: nobody else gets it
--- until next_attempt_at, which is the claim. It moves with each event that is told.
+-- Claims a webhook that has events waiting and whose time has come, for whoever asks first: nobody else gets it until
+-- next_attempt_at, which is the claim and moves with each event that is delivered. No row: there is none.
 update webhooks
 set next_attempt_at = now() + :lease
 where id = (
@@ -141,7 +142,8 @@ where id = :webhook_id
 returning next_attempt_at
 
 -- name: webhook_failed(webhook_id, claim, event_id, error, again_in, disable)!
--- Notes that an event could not be told, the last that need not be told again, and when to try or that it is over.
+-- Notes that an event could not be delivered, the last one that need not be sent again, and when to try again or that
+-- it is over. May be null: error.
 update webhooks
 set last_event_id = :event_id,
     failures = failures + 1,
@@ -152,7 +154,7 @@ where id = :webhook_id
     and next_attempt_at = :claim
 
 -- name: release_webhook(webhook_id, claim, event_id)!
--- Gives it back, with the last event that it has taken or that is not for it.
+-- Gives up a claim, with the last event that the webhook has taken or that is not for it.
 update webhooks
 set last_event_id = :event_id,
     next_attempt_at = now()

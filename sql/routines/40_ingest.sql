@@ -104,9 +104,79 @@ begin
 end;
 $$;
 
+-- Adds the live state of the devices in the session's temporary table that had none, as far as its writer knows. Rows
+-- are added in the order of the key, so that two batches that meet wait for each other in one direction only.
+create or replace function add_states()
+returns void
+language plpgsql
+as $$
+begin
+    insert into live_state (
+        device, meter, time, energy_at, energy_mwh, register_mwh, highest_mwh, span_ms, meter_declared, reset,
+        spread,
+        -- each measurement: {column},
+        soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
+        voltage_l2_mv, voltage_l3_mv, session,
+        -- end
+        -- each measurement: {column}_at,
+        soc_bp_at, battery_temp_cdeg_at, power_w_at, odometer_m_at, reverse_mwh_at, reverse_register_mwh_at,
+        voltage_mv_at, voltage_l1_mv_at, voltage_l2_mv_at, voltage_l3_mv_at, session_at,
+        -- end
+        last_seen
+    )
+    select
+        i.device, i.meter, i.time, case when i.energy_mwh is not null then coalesce(i.energy_at, i.time) end,
+        i.energy_mwh, i.register_mwh, i.highest_mwh, i.span_ms, i.meter_declared, i.reset, i.spread,
+        -- each measurement: i.{column},
+        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
+        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session,
+        -- end
+        -- each measurement: case when i.{column} is not null then coalesce(i.{column}_at, i.time) end,
+        case when i.soc_bp is not null then coalesce(i.soc_bp_at, i.time) end,
+        case when i.battery_temp_cdeg is not null then coalesce(i.battery_temp_cdeg_at, i.time) end,
+        case when i.power_w is not null then coalesce(i.power_w_at, i.time) end,
+        case when i.odometer_m is not null then coalesce(i.odometer_m_at, i.time) end,
+        case when i.reverse_mwh is not null then coalesce(i.reverse_mwh_at, i.time) end,
+        case when i.reverse_register_mwh is not null then coalesce(i.reverse_register_mwh_at, i.time) end,
+        case when i.voltage_mv is not null then coalesce(i.voltage_mv_at, i.time) end,
+        case when i.voltage_l1_mv is not null then coalesce(i.voltage_l1_mv_at, i.time) end,
+        case when i.voltage_l2_mv is not null then coalesce(i.voltage_l2_mv_at, i.time) end,
+        case when i.voltage_l3_mv is not null then coalesce(i.voltage_l3_mv_at, i.time) end,
+        case when i.session is not null then coalesce(i.session_at, i.time) end,
+        -- end
+        now()
+    from newest as i
+    where i.expected is null
+    order by i.device
+    on conflict do nothing;
+end;
+$$;
+
+-- Undoes a batch unless live state is what the session's temporary table has: somebody else may have been faster.
+create or replace function require_states()
+returns void
+language plpgsql
+as $$
+begin
+    if exists (
+        select
+        from newest as i
+        join live_state as s
+            on s.device = i.device
+        where s.time <> i.time
+            or i.energy_mwh is not null
+            and (
+                s.energy_at <> coalesce(i.energy_at, i.time)
+                or (s.register_mwh is null) <> (i.register_mwh is null)
+            )
+    ) then
+        perform refuse_batch();
+    end if;
+end;
+$$;
+
 -- Moves live state forward, never back, by the newest reading of each device in the session's temporary table: time and
--- meter are of that reading, energy and every measurement the newest that is known, with its time. Rows are added in
--- the order of the key, so that two batches that meet wait for each other in one direction only.
+-- meter are of that reading, energy and every measurement the newest that is known, with its time.
 create or replace function advance_state()
 returns void
 language plpgsql
@@ -171,58 +241,8 @@ begin
     if l_advanced = (select count(*) from newest) then
         return;
     end if;
-    insert into live_state (
-        device, meter, time, energy_at, energy_mwh, register_mwh, highest_mwh, span_ms, meter_declared, reset,
-        spread,
-        -- each measurement: {column},
-        soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv, voltage_l1_mv,
-        voltage_l2_mv, voltage_l3_mv, session,
-        -- end
-        -- each measurement: {column}_at,
-        soc_bp_at, battery_temp_cdeg_at, power_w_at, odometer_m_at, reverse_mwh_at, reverse_register_mwh_at,
-        voltage_mv_at, voltage_l1_mv_at, voltage_l2_mv_at, voltage_l3_mv_at, session_at,
-        -- end
-        last_seen
-    )
-    select
-        i.device, i.meter, i.time, case when i.energy_mwh is not null then coalesce(i.energy_at, i.time) end,
-        i.energy_mwh, i.register_mwh, i.highest_mwh, i.span_ms, i.meter_declared, i.reset, i.spread,
-        -- each measurement: i.{column},
-        i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
-        i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session,
-        -- end
-        -- each measurement: case when i.{column} is not null then coalesce(i.{column}_at, i.time) end,
-        case when i.soc_bp is not null then coalesce(i.soc_bp_at, i.time) end,
-        case when i.battery_temp_cdeg is not null then coalesce(i.battery_temp_cdeg_at, i.time) end,
-        case when i.power_w is not null then coalesce(i.power_w_at, i.time) end,
-        case when i.odometer_m is not null then coalesce(i.odometer_m_at, i.time) end,
-        case when i.reverse_mwh is not null then coalesce(i.reverse_mwh_at, i.time) end,
-        case when i.reverse_register_mwh is not null then coalesce(i.reverse_register_mwh_at, i.time) end,
-        case when i.voltage_mv is not null then coalesce(i.voltage_mv_at, i.time) end,
-        case when i.voltage_l1_mv is not null then coalesce(i.voltage_l1_mv_at, i.time) end,
-        case when i.voltage_l2_mv is not null then coalesce(i.voltage_l2_mv_at, i.time) end,
-        case when i.voltage_l3_mv is not null then coalesce(i.voltage_l3_mv_at, i.time) end,
-        case when i.session is not null then coalesce(i.session_at, i.time) end,
-        -- end
-        now()
-    from newest as i
-    where i.expected is null
-    order by i.device
-    on conflict do nothing;
-    if exists (
-        select
-        from newest as i
-        join live_state as s
-            on s.device = i.device
-        where s.time <> i.time
-            or i.energy_mwh is not null
-            and (
-                s.energy_at <> coalesce(i.energy_at, i.time)
-                or (s.register_mwh is null) <> (i.register_mwh is null)
-            )
-    ) then
-        perform refuse_batch();
-    end if;
+    perform add_states();
+    perform require_states();
 end;
 $$;
 
@@ -272,9 +292,6 @@ begin
     from begin_batch();
     if l_terms.assignments_version <> p_assignments_version or l_terms.devices_version <> p_devices_version then
         return false;
-    end if;
-    if cardinality(p_pair_meters) > 0 then
-        perform note_pairs(p_pair_meters, p_pair_vehicles);
     end if;
     if l_terms.horizon > p_first then
         perform note_late(array_agg(u.device), array_agg(start_of(u.time, coalesce(u.span_ms, 0))), array_agg(u.time))
@@ -373,6 +390,9 @@ begin
     end if;
     if true = any(p_spread) then
         perform put_pieces(p_device, p_time);
+    end if;
+    if cardinality(p_pair_meters) > 0 then
+        perform note_pairs(p_pair_meters, p_pair_vehicles);
     end if;
     return true;
 end;
@@ -543,7 +563,7 @@ begin
 end;
 $$;
 
--- Of a device's readings with energy at a time, or right before and behind it: whether that is of the interval.
+-- Whether a device's readings with energy at a time, or right before and after it, carry interval energy.
 create or replace function kinds_around(p_device integer, p_time timestamptz)
 returns boolean[]
 language plpgsql
@@ -618,127 +638,109 @@ begin
 end;
 $$;
 
--- Compares the readings of the batch with history and with each other, one after the other where several have one key:
--- a value that was absent is added, the same changes nothing, and another one is a conflict, as is one that a
--- correction has taken back. The items that added something and those in conflict; what is to be stored is left in the
--- batch, each key once. Of one key there are a few readings, however many measurements there are; after the hundredth,
--- all others are in conflict.
-create or replace function merge_keys(out added integer[], out conflicts integer[])
+-- Compares the readings of one turn with what history is to have under their keys, and completes that: the items that
+-- added something, and those in conflict.
+create or replace function merge_turn(p_turn integer, out added integer[], out conflicts integer[])
 language plpgsql
 as $$
-declare
-    l_turn integer := 0;
-    l_added integer[];
-    l_conflicts integer[];
 begin
-    perform lay_out_heads();
-    update incoming as i
-    set turn = n.turn
-    from (
-        select k.item, row_number() over (partition by k.device, k.time order by k.item) as turn
-        from incoming as k
-    ) as n
-    where n.item = i.item
-        and n.turn > 1;
-    select array_agg(i.item)
-    into conflicts
-    from incoming as i
-    where i.turn > 100;
-    while exists (select from incoming as i where i.turn > l_turn) and l_turn < 100 loop
-        l_turn := l_turn + 1;
-        with compared as (
-            select
-                i.*,
-                -- each measurement: i.{column} <> h.{column} or
-                i.soc_bp <> h.soc_bp or i.battery_temp_cdeg <> h.battery_temp_cdeg or i.power_w <> h.power_w or
-                i.odometer_m <> h.odometer_m or i.reverse_mwh <> h.reverse_mwh or
-                i.reverse_register_mwh <> h.reverse_register_mwh or i.voltage_mv <> h.voltage_mv or
-                i.voltage_l1_mv <> h.voltage_l1_mv or i.voltage_l2_mv <> h.voltage_l2_mv or
-                i.voltage_l3_mv <> h.voltage_l3_mv or i.session <> h.session or
-                -- end
-                coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
-                    or i.interval_start <> h.interval_start
-                    or i.interval_start is not null and h.interval_start is null
-                        and (said_before(i.device, i.time)).starts
-                    or i.meter_declared and h.meter_declared and i.meter <> h.meter
-                    or i.meter_declared and not h.meter_declared and (said_before(i.device, i.time)).meter as differs,
-                -- each measurement: i.{column} is not null and h.{column} is null or
-                i.soc_bp is not null and h.soc_bp is null or
-                i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or
-                i.power_w is not null and h.power_w is null or i.odometer_m is not null and h.odometer_m is null or
-                i.reverse_mwh is not null and h.reverse_mwh is null or
-                i.reverse_register_mwh is not null and h.reverse_register_mwh is null or
-                i.voltage_mv is not null and h.voltage_mv is null or
-                i.voltage_l1_mv is not null and h.voltage_l1_mv is null or
-                i.voltage_l2_mv is not null and h.voltage_l2_mv is null or
-                i.voltage_l3_mv is not null and h.voltage_l3_mv is null or
-                i.session is not null and h.session is null or
-                -- end
-                coalesce(i.register_mwh, i.energy_mwh) is not null and coalesce(h.register_mwh, h.energy_mwh) is null
-                    or i.interval_start is not null and h.interval_start is null
-                    or i.meter_declared and not h.meter_declared as adds
-            from incoming as i
-            join heads as h
-                on h.device = i.device
-                and h.time = i.time
-            where i.turn = l_turn
-        ),
-        completed as (
-            update heads as h
-            set
-                is_changed = true,
-                meter = case when h.meter_declared then h.meter else c.meter end,
-                energy_mwh = coalesce(h.energy_mwh, c.energy_mwh),
-                register_mwh = coalesce(h.register_mwh, c.register_mwh),
-                interval_start = coalesce(h.interval_start, c.interval_start),
-                -- each measurement: {column} = coalesce(h.{column}, c.{column}),
-                soc_bp = coalesce(h.soc_bp, c.soc_bp),
-                battery_temp_cdeg = coalesce(h.battery_temp_cdeg, c.battery_temp_cdeg),
-                power_w = coalesce(h.power_w, c.power_w), odometer_m = coalesce(h.odometer_m, c.odometer_m),
-                reverse_mwh = coalesce(h.reverse_mwh, c.reverse_mwh),
-                reverse_register_mwh = coalesce(h.reverse_register_mwh, c.reverse_register_mwh),
-                voltage_mv = coalesce(h.voltage_mv, c.voltage_mv),
-                voltage_l1_mv = coalesce(h.voltage_l1_mv, c.voltage_l1_mv),
-                voltage_l2_mv = coalesce(h.voltage_l2_mv, c.voltage_l2_mv),
-                voltage_l3_mv = coalesce(h.voltage_l3_mv, c.voltage_l3_mv), session = coalesce(h.session, c.session),
-                -- end
-                meter_declared = h.meter_declared or c.meter_declared
-            from compared as c
-            where h.device = c.device
-                and h.time = c.time
-                and c.adds
-                and c.differs is not true
-        ),
-        first as (
-            insert into heads (
-                is_changed, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
-                -- each measurement, last: {column},
-                soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
-                voltage_l1_mv, voltage_l2_mv, voltage_l3_mv, session
-                -- end
-            )
-            select
-                true, i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.interval_start, i.meter_declared,
-                -- each measurement, last: i.{column},
-                i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh,
-                i.voltage_mv, i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session
-                -- end
-            from incoming as i
-            where i.turn = l_turn
-                and not exists (select from heads as h where h.device = i.device and h.time = i.time)
+    with compared as (
+        select
+            i.*,
+            -- each measurement: i.{column} <> h.{column} or
+            i.soc_bp <> h.soc_bp or i.battery_temp_cdeg <> h.battery_temp_cdeg or i.power_w <> h.power_w or
+            i.odometer_m <> h.odometer_m or i.reverse_mwh <> h.reverse_mwh or
+            i.reverse_register_mwh <> h.reverse_register_mwh or i.voltage_mv <> h.voltage_mv or
+            i.voltage_l1_mv <> h.voltage_l1_mv or i.voltage_l2_mv <> h.voltage_l2_mv or
+            i.voltage_l3_mv <> h.voltage_l3_mv or i.session <> h.session or
+            -- end
+            coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
+                or i.interval_start <> h.interval_start
+                or i.interval_start is not null and h.interval_start is null
+                    and (said_before(i.device, i.time)).starts
+                or i.meter_declared and h.meter_declared and i.meter <> h.meter
+                or i.meter_declared and not h.meter_declared and (said_before(i.device, i.time)).meter as differs,
+            -- each measurement: i.{column} is not null and h.{column} is null or
+            i.soc_bp is not null and h.soc_bp is null or
+            i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or
+            i.power_w is not null and h.power_w is null or i.odometer_m is not null and h.odometer_m is null or
+            i.reverse_mwh is not null and h.reverse_mwh is null or
+            i.reverse_register_mwh is not null and h.reverse_register_mwh is null or
+            i.voltage_mv is not null and h.voltage_mv is null or
+            i.voltage_l1_mv is not null and h.voltage_l1_mv is null or
+            i.voltage_l2_mv is not null and h.voltage_l2_mv is null or
+            i.voltage_l3_mv is not null and h.voltage_l3_mv is null or i.session is not null and h.session is null or
+            -- end
+            coalesce(i.register_mwh, i.energy_mwh) is not null and coalesce(h.register_mwh, h.energy_mwh) is null
+                or i.interval_start is not null and h.interval_start is null
+                or i.meter_declared and not h.meter_declared as adds
+        from incoming as i
+        join heads as h
+            on h.device = i.device
+            and h.time = i.time
+        where i.turn = p_turn
+    ),
+    completed as (
+        update heads as h
+        set
+            is_changed = true,
+            meter = case when h.meter_declared then h.meter else c.meter end,
+            energy_mwh = coalesce(h.energy_mwh, c.energy_mwh),
+            register_mwh = coalesce(h.register_mwh, c.register_mwh),
+            interval_start = coalesce(h.interval_start, c.interval_start),
+            -- each measurement: {column} = coalesce(h.{column}, c.{column}),
+            soc_bp = coalesce(h.soc_bp, c.soc_bp),
+            battery_temp_cdeg = coalesce(h.battery_temp_cdeg, c.battery_temp_cdeg),
+            power_w = coalesce(h.power_w, c.power_w), odometer_m = coalesce(h.odometer_m, c.odometer_m),
+            reverse_mwh = coalesce(h.reverse_mwh, c.reverse_mwh),
+            reverse_register_mwh = coalesce(h.reverse_register_mwh, c.reverse_register_mwh),
+            voltage_mv = coalesce(h.voltage_mv, c.voltage_mv),
+            voltage_l1_mv = coalesce(h.voltage_l1_mv, c.voltage_l1_mv),
+            voltage_l2_mv = coalesce(h.voltage_l2_mv, c.voltage_l2_mv),
+            voltage_l3_mv = coalesce(h.voltage_l3_mv, c.voltage_l3_mv), session = coalesce(h.session, c.session),
+            -- end
+            meter_declared = h.meter_declared or c.meter_declared
+        from compared as c
+        where h.device = c.device
+            and h.time = c.time
+            and c.adds
+            and c.differs is not true
+    ),
+    first as (
+        insert into heads (
+            is_changed, device, meter, time, energy_mwh, register_mwh, interval_start, meter_declared,
+            -- each measurement, last: {column},
+            soc_bp, battery_temp_cdeg, power_w, odometer_m, reverse_mwh, reverse_register_mwh, voltage_mv,
+            voltage_l1_mv, voltage_l2_mv, voltage_l3_mv, session
+            -- end
         )
         select
-            array_agg(i.item) filter (where c.item is null or c.adds and c.differs is not true),
-            array_agg(i.item) filter (where c.differs)
-        into l_added, l_conflicts
+            true, i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.interval_start, i.meter_declared,
+            -- each measurement, last: i.{column},
+            i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
+            i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session
+            -- end
         from incoming as i
-        left join compared as c
-            on c.item = i.item
-        where i.turn = l_turn;
-        added := added || l_added;
-        conflicts := conflicts || l_conflicts;
-    end loop;
+        where i.turn = p_turn
+            and not exists (select from heads as h where h.device = i.device and h.time = i.time)
+    )
+    select
+        array_agg(i.item) filter (where c.item is null or c.adds and c.differs is not true),
+        array_agg(i.item) filter (where c.differs)
+    into added, conflicts
+    from incoming as i
+    left join compared as c
+        on c.item = i.item
+    where i.turn = p_turn;
+end;
+$$;
 
+-- Leaves in the batch what history is to have under its keys where that has changed, each key once.
+create or replace function keep_changed_heads()
+returns void
+language plpgsql
+as $$
+begin
     -- a completed reading is stored again, as a new one
     perform take_out_reading(h.device, h.time, h.was_ms)
     from heads as h
@@ -761,6 +763,41 @@ begin
         -- end
     from heads as h
     where h.is_changed;
+end;
+$$;
+
+-- Compares the readings of the batch with history and with each other, one after the other where several have one key:
+-- a value that was absent is added, the same changes nothing, and another one is a conflict, as is one that a
+-- correction has taken back. The items that added something and those in conflict; what is to be stored is left in the
+-- batch, each key once. Of one key there are a few readings, however many measurements there are; after the hundredth,
+-- all others are in conflict.
+create or replace function merge_keys(out added integer[], out conflicts integer[])
+language plpgsql
+as $$
+declare
+    l_turn integer := 0;
+    l_merged record;
+begin
+    perform lay_out_heads();
+    update incoming as i
+    set turn = n.turn
+    from (
+        select k.item, row_number() over (partition by k.device, k.time order by k.item) as turn
+        from incoming as k
+    ) as n
+    where n.item = i.item
+        and n.turn > 1;
+    select array_agg(i.item)
+    into conflicts
+    from incoming as i
+    where i.turn > 100;
+    while exists (select from incoming as i where i.turn > l_turn) and l_turn < 100 loop
+        l_turn := l_turn + 1;
+        l_merged := merge_turn(l_turn);
+        added := added || l_merged.added;
+        conflicts := conflicts || l_merged.conflicts;
+    end loop;
+    perform keep_changed_heads();
 end;
 $$;
 

@@ -34,7 +34,7 @@ return case
         then p_rollover_mwh - p_highest_mwh + p_register_mwh
 end;
 
--- Of a register's events (in the order of time) the beginnings that a reading may still look back to: the last
+-- The beginnings among a register's events (in the order of time) that a reading may still look back to: the last
 -- sixteen, behind the last one with nothing before it, without those that its highest value has reached since.
 create or replace function open_beginnings(
     p_events register_events[],
@@ -158,7 +158,7 @@ begin
 end;
 $$;
 
--- A device's last reading before a time that tells of a register, or that another kind of energy came in between (no
+-- A device's last reading before a time that carries a register, or that another kind of energy came in between (no
 -- value). Looked for first within a day: there the database knows the chunks before it starts.
 create or replace function register_before(
     p_device integer,

@@ -241,7 +241,7 @@ begin
         l_is.meter := assigned_meter(p_device, p_time);
     end if;
     if l_is.register_mwh is not null then
-        -- derived below, from the reading before, which may be told by this one alone (register_dropped)
+        -- derived below, from the reading before, which may only be known from this one (register_dropped)
         l_is.energy_mwh := coalesce(l_is.energy_mwh, 0)
             + case when l_was.highest_mwh is null then coalesce(l_is.register_mwh - l_was.register_mwh, 0) else 0 end;
     end if;

@@ -120,14 +120,14 @@ begin
     if not p_count_only then
         -- an evaluation that goes on at this moment would write down again what it has read of the device
         perform pg_advisory_xact_lock(hashtext('fleetmeter.evaluate'));
-        -- whoever changes readings of these vehicles is waited for, in the order of the key
+        -- whoever changes readings of the device or of these vehicles is waited for, in the order of the key
         perform
         from live_state as s
-        where s.device = any(l_vehicles)
+        where s.device = any(l_vehicles || l_device)
         order by s.device
         for update;
         perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-        -- hours that the device had a part in are shared out anew, and rolled up anew
+        -- hours that the device had a part in are shared out and rolled up again
         perform
         from accounting
         for update;

@@ -1,4 +1,4 @@
--- Devices that are to be evaluated anew, since their history changed in hours that may have been evaluated.
+-- Devices that must be evaluated again, since their history changed in hours that may have been evaluated.
 
 -- Those that have waited longest, each once however often it changed, with the rows that say so; only when the rollups
 -- have followed, as far as they hold the hours (what they do not hold is read from history). For whoever evaluates, one

@@ -16,7 +16,7 @@ return p_at - p_last_at > interval '25 hours'
     or coalesce(p_accepted_at > p_last_at, false)
     and p_at - p_last_at > greatest(interval '15 minutes', p_reporting_interval_s * interval '2 seconds');
 
--- Makes room among the ids that are no known device's, which anybody can make up: most of them are kept for a day after
+-- Makes room among the ids of unknown devices, which anybody can make up: most of them are kept for a day after
 -- their last refusal. How many more there may be.
 create or replace function room_for_unknown_ids(p_at timestamptz)
 returns bigint

@@ -1,5 +1,5 @@
 -- What is stored, in hypertables and beside them, and what the policies did last. From the catalogue and the
--- planner's statistics, so that hundreds of chunks take no longer to tell of than their sizes take to be read.
+-- planner's statistics, so that hundreds of chunks are listed as fast as their sizes are read.
 
 -- How many readings a chunk of the columnstore has is known from when it was converted: late ones that came
 -- since are not among them. The relation behind a chunk stands in compression_settings and its number is asked

@@ -222,7 +222,8 @@ class _Packing:
 
     async def _history(self) -> Relation:
         rows = queries.stored_relations(self._connection)
-        return await anext(Relation(**row) async for row in rows if row["relation"] == "readings")
+        readings = (row async for row in rows if row["relation"] == "readings")
+        return Relation(**dict(await anext(readings)))
 
     async def _size(self, figure: str) -> None:
         late = len(self._some) if "late_us" in self._figures else 0

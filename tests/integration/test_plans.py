@@ -118,7 +118,13 @@ async def scans(url: str, ask: Any) -> list[Scan]:
 def questions(start: datetime, end: datetime) -> dict[str, Any]:
     """The energy queries of the service over one window."""
     days = [start, *(start.replace(hour=0, minute=0) + n * DAY for n in range(1, 8)), end]
-    page = {"after_site": None, "sites": 10, "after_value": None, "after_id": None, "vehicles": 10}
+    page: dict[str, Any] = {
+        "after_site": None,
+        "sites": 10,
+        "after_value": None,
+        "after_id": None,
+        "vehicles": 10,
+    }
 
     async def rows(cursor: Any) -> int:
         return len([row async for row in cursor])

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import asyncpg
 import msgspec
@@ -28,6 +28,7 @@ from fleetmeter.anomalies.incidents.reconcile import reconciled
 from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject
 from fleetmeter.anomalies.rules.shared.state import Condition, Memory
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
+from fleetmeter.database.queries import AnomaliesRow
 from tests.conftest import EXAMPLES, Server, migrated_database, new_uid
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -379,7 +380,8 @@ class StoredLives(Lives):
     def rows(self) -> list[Anomaly]:
         sql = "select * from anomalies where device_id = any($1) order by id"
         ids = [subject.device_id for subject in self.subjects]
-        return [store.anomaly_of(row) for row in self.runner.run(self.connection.fetch(sql, ids))]
+        rows = self.runner.run(self.connection.fetch(sql, ids))
+        return [store.anomaly_of(cast(AnomaliesRow, row)) for row in rows]
 
     def told(self) -> list[Told]:
         sql = (

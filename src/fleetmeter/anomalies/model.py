@@ -35,6 +35,8 @@ OF_ARRIVAL: frozenset[Kind] = frozenset({"clock_skew", "readings_refused"})
 
 DeviceKind = Literal["vehicle", "meter", "site"]
 
+Reports = Literal["always", "while_charging"]
+
 Status = Literal["open", "acknowledged", "resolved"]
 
 Event = Literal["opened", "acknowledged", "resolved", "reopened", "updated"]
@@ -74,7 +76,7 @@ class Device(msgspec.Struct, frozen=True):
     role: str | None = None
     """Of a meter; None: not set, and taken for a charger's."""
 
-    reports: Literal["always", "while_charging"] | None = None
+    reports: Reports | None = None
     """When it reports, as far as that is set."""
 
     counts_sessions: bool = False

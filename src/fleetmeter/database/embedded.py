@@ -32,7 +32,7 @@ _LONGEST_SOCKET_FOLDER = 88
 """Characters: what the 103 of a socket's path leave."""
 
 _TIMEOUT_S = 60
-"""For a start that recovers from a crash, and for a stop."""
+"""Longest wait for a start that recovers from a crash, and for a stop."""
 
 
 @contextmanager
@@ -87,7 +87,7 @@ class _Server:
                 shutil.rmtree(sockets, ignore_errors=True)
 
     def _initialise(self) -> None:
-        """In a folder beside, so that one that was interrupted is not taken for a database."""
+        """Initialise a folder beside it: an interrupted attempt must not look like a database."""
         unfinished = self.folder.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -101,7 +101,7 @@ class _Server:
         return subprocess.run(command, capture_output=True, user=self._user).returncode == 0  # noqa: S603
 
     def _sockets(self) -> Path:
-        """The socket's folder, which a running server tells in the fifth line of its pid file."""
+        """The socket's folder, which a running server writes into line five of its pid file."""
         return Path((self.folder / "postmaster.pid").read_text().splitlines()[4])
 
     def _own(self, folder: Path) -> None:
@@ -109,7 +109,7 @@ class _Server:
             shutil.chown(folder, self._user)
 
     def _let_the_user_in(self, user: str) -> None:
-        """Root's server user must reach its programs and its folder."""
+        """Let the user that root starts the server as reach its programs and its folder."""
         programs.ensure_user_exists(user)
         programs.ensure_prefix_permissions(self.folder.parent)
         self.folder.parent.chmod(self.folder.parent.stat().st_mode | 0o011)

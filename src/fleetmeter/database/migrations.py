@@ -33,7 +33,7 @@ create table if not exists schema_migrations (
 
 
 class Accounting(NamedTuple):
-    """What energy accounting goes by; see the settings of the same names."""
+    """The settings of energy accounting; see the service's settings of the same names."""
 
     reporting_interval_s: int = 60
     coverage_tolerance: float = 0.1
@@ -44,7 +44,7 @@ DEFAULTS = Accounting()
 
 
 class Migrated(NamedTuple):
-    """What a migrate found and did."""
+    """What a migration found and applied."""
 
     engine: Engine
     applied: list[str]
@@ -122,7 +122,7 @@ async def _migrate(
 
 
 async def missing_migrations(connection: Connection, sql: Path = SQL) -> list[str]:
-    """The names of the migrations that the database still lacks."""
+    """Return the names of the migrations that the database still lacks."""
     if not await connection.fetchval("select to_regclass('schema_migrations') is not null"):
         return ["all"]
     done = await connection.fetch("select name, engine from schema_migrations")
@@ -140,7 +140,7 @@ async def missing_from(url: str) -> list[str]:
 
 
 def _files(folder: Path, engine: Engine) -> list[_File]:
-    """The files of a folder that are for this engine, in order."""
+    """Return the files of a folder that are for this engine, in order."""
     other = "postgresql" if engine == "timescaledb" else "timescaledb"
     return [
         _File(path.name, path.read_text(encoding="utf-8"))
@@ -150,7 +150,7 @@ def _files(folder: Path, engine: Engine) -> list[_File]:
 
 
 async def _detect_engine(connection: Connection) -> Engine:
-    """TimescaleDB where the server has it under the licence that has continuous aggregates."""
+    """Return `timescaledb` if the server has it, under the licence with continuous aggregates."""
     if not await connection.fetchval(
         "select exists (select from pg_available_extensions where name = 'timescaledb')"
     ):

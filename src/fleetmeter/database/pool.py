@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import asyncpg
 import structlog
 
 from fleetmeter.database.sql import queries
+from fleetmeter.database.waits import Waits
 from fleetmeter.errors import (
     DatabaseUnavailableError,
     NotMigratedError,
@@ -99,7 +100,10 @@ async def retried(transaction: Callable[[], Awaitable[T]]) -> T:
         except DatabaseUnavailableError as error:
             if not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
                 raise
-            _log.info("a transaction is tried again", error=str(error), attempt=attempt)
+            waited = getattr(error.__cause__, "detail", None)  # who waited for whom, by process
+            _log.info(
+                "a transaction is tried again", error=str(error), waited=waited, attempt=attempt
+            )
             await asyncio.sleep(0.01 * attempt)
     return await transaction()
 
@@ -114,7 +118,7 @@ class _Connection(_Base):
         self._holds_locks = True
 
     async def reset_when_needed(self) -> None:
-        """A reset is a round trip, which a batch should not pay."""
+        """Reset the session if it held locks; a batch should not pay for that round trip."""
         if getattr(self, "_holds_locks", False):
             self._holds_locks = False
             await self.reset()
@@ -127,6 +131,8 @@ class Database:
         self._pool = pool
         self._timeout_s = timeout_s
         self._answers = asyncio.Semaphore(max(1, size // 2))
+        self.waits = Waits(pool)
+        """Where to note what has waited too long for the database."""
         self.long_work = asyncio.Semaphore(_LONG_WORKERS)
         """Hold it for work that keeps a connection for long: the rest are for everybody else."""
         self.exports = asyncio.Semaphore(_EXPORTS if size > _EXPORTS else 1)
@@ -134,15 +140,20 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:
-        """A connection for a few statements. Raises DatabaseUnavailableError."""
-        async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
-            yield connection
+        """Lend a connection for a few statements. Raises DatabaseUnavailableError."""
+        try:
+            async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
+                yield connection
+        except DatabaseUnavailableError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self.waits.note("a statement")
+            raise
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator["Connection"]:
-        """A connection for an answer that may take long: half of them, the rest are for ingest.
+        """Lend a connection for an answer that may take long. Raises DatabaseUnavailableError.
 
-        Raises DatabaseUnavailableError.
+        Answers get half of the connections, so that ingest has the rest.
         """
         async with translated(), asyncio.timeout(self._timeout_s):
             await self._answers.acquire()
@@ -154,7 +165,7 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Connection"]:
-        """A connection for procedures that commit as they go and hold locks all the while."""
+        """Lend a connection to procedures that commit as they go and hold locks all the while."""
         async with self.connection() as connection:
             connection.will_hold_locks()  # type: ignore[union-attr]
             yield connection
@@ -166,16 +177,25 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Connection"]:
-        """A transaction, committed when the block ends. Raises DatabaseUnavailableError."""
+        """Run the block in a transaction, committed at its end. Raises DatabaseUnavailableError."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
     async def close(self) -> None:
         """Wait for what runs, a few seconds at most, and close every connection."""
+        await self.waits.close()
         try:
             await asyncio.wait_for(self._pool.close(), timeout=5)
         except TimeoutError:
             self._pool.terminate()
+
+
+async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await queries.prepare_session(connection)
+
+
+async def _reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await cast(_Connection, connection).reset_when_needed()
 
 
 async def connect(url: str, settings: Settings) -> Database:
@@ -187,8 +207,8 @@ async def connect(url: str, settings: Settings) -> Database:
             max_size=settings.pool_size,
             timeout=min(settings.database_timeout_s, _CONNECT_S),
             command_timeout=settings.database_timeout_s,
-            init=queries.prepare_session,
-            reset=_Connection.reset_when_needed,  # type: ignore[arg-type]
+            init=_prepare,
+            reset=_reset,
             connection_class=_Connection,
             server_settings=_SERVER_SETTINGS,
         )

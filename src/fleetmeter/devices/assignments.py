@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from fleetmeter.database.pool import LONG_S, Connection, Database, retried
+from fleetmeter.database.queries import AssignMeterRow
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.state import require_device
 from fleetmeter.readings.kinds import VEHICLE
@@ -33,19 +34,23 @@ async def assign(
 
     Returns once stored readings have been updated.
     """
-    async with database.connection() as connection:
-        recorded = await queries.assign_meter(
-            connection, vehicle_id=vehicle_id, meter_id=meter_id, since=since
-        )
-    vehicle, since = recorded["vehicle"], recorded["since"]
+
+    async def record() -> AssignMeterRow:
+        async with database.connection() as connection:
+            return await queries.assign_meter(
+                connection, vehicle_id=vehicle_id, meter_id=meter_id, since=since
+            )
+
+    recorded = await retried(record)
+    vehicle, begins = recorded["vehicle"], recorded["since"]
 
     async def restamp() -> Assigned:
         async with database.session() as connection:
             restamped = await connection.fetchval(
-                queries.restamp_readings.sql, vehicle, since, timeout=LONG_S
+                queries.restamp_readings.sql, vehicle, begins, timeout=LONG_S
             )
-            until = await queries.assignment_end(connection, vehicle=vehicle, since=since)
-            return Assigned(recorded["since"], until, restamped)
+            until = await queries.assignment_end(connection, vehicle=vehicle, since=begins)
+            return Assigned(begins, until, restamped)
 
     async with database.long_work:
         return await retried(restamp)

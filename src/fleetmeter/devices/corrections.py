@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 from asyncpg import Record
@@ -81,10 +81,18 @@ async def correct(database: Database, correction: Correction) -> Corrected:
     return await retried(run)
 
 
+class _Key(TypedDict):
+    """The arguments of a query that name a reading."""
+
+    kind: str
+    device_id: str
+    time: datetime
+
+
 async def _correct(connection: Connection, correction: Correction) -> Corrected:
     """Correct a reading; other changes of its device wait until the end of the transaction."""
     kind, device_id, time, sent, who, reason, void = correction
-    key = {"kind": kind.name, "device_id": device_id, "time": time}
+    key: _Key = {"kind": kind.name, "device_id": device_id, "time": time}
     await queries.begin_correction(connection, kind=kind.name, device_id=device_id)
     stored = await queries.reading(connection, **key)
     if stored is None:
@@ -114,7 +122,7 @@ async def _correct(connection: Connection, correction: Correction) -> Corrected:
 async def _correct_voided(connection: Connection, correction: Correction) -> Corrected:
     """Restore a voided reading, with the values that the correction has."""
     kind, device_id, time, sent, _, _, void = correction
-    key = {"kind": kind.name, "device_id": device_id, "time": time}
+    key: _Key = {"kind": kind.name, "device_id": device_id, "time": time}
     voided = await queries.voided_reading(connection, **key)
     if voided is None:
         raise UnknownReadingError(f"{device_id} has no reading of {rfc3339(time)}")
@@ -140,7 +148,7 @@ async def _give(
 ) -> Corrected:
     """Replace values of a reading, by columns of history."""
     kind, device_id, time, _, who, reason, _ = correction
-    key = {"kind": kind.name, "device_id": device_id, "time": time}
+    key: _Key = {"kind": kind.name, "device_id": device_id, "time": time}
     version = await queries.correct_reading(
         connection, **key, values=msgspec.json.encode(values).decode(), who=who, reason=reason
     )

@@ -32,7 +32,8 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
         rows = queries.kinds_of_device(
             connection, kinds=[kind.name for kind in KINDS], device_id=device_id
         )
-        kinds: list[Kind] = [row["kind"] async for row in rows]
+        found = {row["kind"] async for row in rows}
+    kinds = [kind.name for kind in KINDS if kind.name in found]
     if len(kinds) > 1:
         names = " and ".join(f"a {kind} {device_id}" for kind in kinds)
         raise FleetMeterError(f"there is {names}; say which with --kind")

@@ -42,6 +42,8 @@ async def live_state(
         raise UnknownDeviceError(kind.name, device_id, removed=row is not None)
     habits = await queries.device_habits(connection, kind=kind.name, device_id=device_id)
     observed: dict[str, Any] = {}
+    if habits is None:  # it has been purged meanwhile
+        return device_state(kind, row)
     if contradicts(habits["observed_interval_s"], habits["reporting_interval_s"]):
         observed["observed_interval_s"] = habits["observed_interval_s"]
     if row["reports"] is None and habits["pauses"] >= habit:

@@ -1,4 +1,4 @@
-"""Readings that a wrong clock has stamped: of devices that are set so, they go by their arrival.
+"""Stamps readings of a wrong clock by their arrival, for devices that are set so.
 
 Only what would be refused comes here. The newest reading of a device in a request is stamped by
 its arrival, and the others as much earlier as their stamps say. What is sent again soon, with the
@@ -22,13 +22,13 @@ from fleetmeter.readings.telemetry import Telemetry, attribute
 from fleetmeter.readings.validate import Bounds, Invalid, checked
 
 CODES = frozenset({"in_future", "too_old"})
-"""What a clock is refused for."""
+"""The codes of refusals that a wrong clock causes."""
 
 _KNOWN_FOR_S = 5.0
-"""How long it is remembered what is set for a device, seconds."""
+"""How long a device's setting is remembered, seconds."""
 
 _MOST_DEVICES = 10_000
-"""Of how many it is remembered."""
+"""How many devices it is remembered for."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -40,7 +40,7 @@ class Stamped(NamedTuple):
     """A reading that goes by its arrival."""
 
     place: int
-    """Of the item in its batch."""
+    """The place of the item in its batch."""
 
     reading: Telemetry
     warning: Rejection
@@ -164,11 +164,12 @@ def _at(item: Telemetry, time: datetime) -> Telemetry:
 
 
 def _digest(item: Telemetry) -> int:
-    """Return a number that tells a reading's values from others, 64 bits."""
+    """Return a 64-bit digest of a reading's values."""
     values = msgspec.json.encode(item)
     return int.from_bytes(blake2b(values, digest_size=8).digest(), signed=True)
 
 
 def _warning(place: int, item: Telemetry, time: datetime) -> Rejection:
-    detail = f"timestamp {rfc3339(_sent(item))} cannot be; stored by its arrival, {rfc3339(time)}"
+    sent = rfc3339(_sent(item))
+    detail = f"timestamp {sent} is implausible; stored with its arrival time, {rfc3339(time)}"
     return Rejection(place, "stamped_by_arrival", detail, "$.timestamp")

@@ -1,4 +1,4 @@
-"""From decoded items to columns of stored units: bounds, kinds and scales, a field at a time.
+"""Turns decoded items into columns of stored units: bounds, kinds and scales, a field at a time.
 
 What is wrong in any way is only found here; readings/validate.py says what, item by item.
 """
@@ -63,7 +63,7 @@ class _Field(NamedTuple):
 
     @property
     def is_energy(self) -> bool:
-        """Whether a value that cannot be costs the whole reading."""
+        """Return whether a value that cannot be costs the whole reading."""
         return self.measurement is None or self.measurement.is_energy
 
 
@@ -136,7 +136,7 @@ class Columns(NamedTuple):
     """DEVICE is 0 where it has no number yet; METER also where none was named."""
 
     wrong: Mask
-    """Items that something is wrong with."""
+    """Items that are wrong in some way."""
 
     groups: list[_Group]
 
@@ -242,7 +242,7 @@ def number(columns: Columns, numbers: Numbers) -> None:
 
 
 def unnumbered(columns: Columns) -> list[tuple[int, str]]:
-    """Return the devices and sessions (kind, id) without a number; what is no id is wrong."""
+    """Return the devices and sessions (kind, id) without a number; mark invalid ids as wrong."""
     missing: dict[tuple[int, str], list[int]] = {}
 
     def note(row: int, kind: int, group: _Group, ids: Sequence[str | None]) -> None:
@@ -283,7 +283,7 @@ def _fill_starts(rows: Matrix, places: Column, column: Sequence[datetime | None]
 
 
 def _times(column: Sequence[datetime | None]) -> tuple[Column, Mask]:
-    """Microseconds since 2000, and where a time is missing or without an offset."""
+    """Return microseconds since 2000, and where a time is missing or without an offset."""
     lacking = np.zeros(len(column), np.bool_)
     if None in column or None in set(map(_zone, column)):
         lacking = np.array([time is None or time.tzinfo is None for time in column], np.bool_)

@@ -66,7 +66,7 @@ def _patterns(columns: Sequence[Column]) -> Iterator[tuple[tuple[bool, ...], Any
 
 @lru_cache(1024)
 def _layout(types: tuple[str, ...], pattern: tuple[bool, ...]) -> np.dtype[Any]:
-    """The bytes of a row of which these columns are null."""
+    """Return the bytes of a row in which these columns are null."""
     fields = [("fields", ">i2")]
     for number, (type_, null) in enumerate(zip(types, pattern, strict=True)):
         fields.append((f"length{number}", ">i4"))

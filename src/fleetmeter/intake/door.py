@@ -1,7 +1,7 @@
 """The door of every protocol: takes decoded readings and returns the outcome of each.
 
 It knows bounds, back-pressure and the bytes that are being worked on, and nothing of HTTP. An
-adapter asks to be admitted, tells of the bytes that it reads, and brings what it decoded.
+adapter asks to be admitted, counts the bytes that it reads, and brings what it decoded.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,7 +15,8 @@ from msgspec import UNSET, UnsetType
 
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import NotMigratedError
+from fleetmeter.database.waits import Waits
+from fleetmeter.errors import CommitTimeoutError, NotMigratedError
 from fleetmeter.intake.arrivals import Arrivals, Stamped
 from fleetmeter.intake.numbers import DeviceNumbers
 from fleetmeter.intake.outcomes import invalid_item
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class IngestOutcome(msgspec.Struct, rename="camel"):
-    """What became of each item of a batch."""
+    """Says what became of each item of a batch."""
 
     accepted: int
     """Stored by this request."""
@@ -49,16 +50,18 @@ class IngestOutcome(msgspec.Struct, rename="camel"):
 
 
 class Door:
-    """Where readings come in."""
+    """Takes readings in, from every protocol."""
 
     def __init__(
         self,
         queue: CommitQueue,
+        waits: Waits,
         bounds: Callable[[], Bounds],
         refusals: Refusals | None = None,
         arrivals: Arrivals | None = None,
     ) -> None:
         self._queue = queue
+        self._waits = waits
         self.bounds = bounds
         """Between which times readings are taken at present."""
         self._refusals = refusals
@@ -116,7 +119,11 @@ class Door:
             readings = [item for item in items if isinstance(item, Telemetry)]
         if not readings:
             return IngestOutcome(0, 0, rejected)
-        stored = await self._queue.store(readings)
+        try:
+            stored = await self._queue.store(readings)
+        except CommitTimeoutError:
+            self._waits.note("the commit of a request")
+            raise
         for each in (*stored.rejected, *stored.warnings):
             each.index = places[each.index]
         rejected = sorted([*rejected, *stored.rejected], key=_index)
@@ -150,7 +157,7 @@ async def open_door(
     cache = WriterCache()
     writers = [DatabaseWriter(database, cache) for _ in range(settings.writers)]
     async with CommitQueue(writers, DeviceNumbers(database), bounds, settings).running() as queue:
-        yield Door(queue, bounds, refusals, arrivals)
+        yield Door(queue, database.waits, bounds, refusals, arrivals)
 
 
 def _bounds(retention_days: int, kept_since: datetime) -> Callable[[], Bounds]:
@@ -169,7 +176,7 @@ def _bounds(retention_days: int, kept_since: datetime) -> Callable[[], Bounds]:
 
 
 async def _kept_since(database: Database) -> datetime:
-    """From when on history is whole; retention would drop what is older."""
+    """Return from when on history is whole; retention would drop what is older."""
     try:
         async with database.connection() as connection:
             since: datetime = await queries.kept_since(connection)

@@ -50,6 +50,6 @@ def _quarter(time: Column) -> Column:
 
 
 def _after(energy_mwh: Column, ms: Column, span_ms: Column) -> Column:
-    """What of the energy has been used after ms of span_ms, rounded down."""
+    """Return what of the energy has been used after ms of span_ms, rounded down."""
     whole, rest = np.divmod(energy_mwh, span_ms)
     return whole * ms + rest * ms // span_ms

@@ -19,7 +19,7 @@ _PLACES = {kind.name: place for place, kind in enumerate(KINDS)}
 
 
 class DeviceNumbers:
-    """A bounded map from ids to numbers, true for one version of the devices."""
+    """Maps ids to numbers, bounded, for one version of the devices."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -74,6 +74,6 @@ class DeviceNumbers:
             self._known[_PLACES[row["kind"]]][row["id"]] = row["device"]
 
     def forget(self) -> None:
-        """Some of them are not there any more, or there is no room."""
+        """Forget everything: some devices have been purged, or there is not enough room."""
         for known in self._known:
             known.clear()

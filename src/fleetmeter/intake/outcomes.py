@@ -1,4 +1,4 @@
-"""What a caller is told of a reading that was not taken."""
+"""Words the outcomes of readings that were not taken, for the caller."""
 
 from fleetmeter.intake.rows import CONFLICT
 from fleetmeter.readings.kinds import KINDS, DeviceKind, Measurement
@@ -51,5 +51,6 @@ def _mixed(kind: DeviceKind, reading: Telemetry) -> str:
 
 
 _OTHER = (
-    "{{}} sends {} at that time, so send {}; only a reading newer than all of the device changes it"
+    "{{}} sends {} at that time, so send {}; only a reading newer than all others of the device "
+    "may change that"
 )

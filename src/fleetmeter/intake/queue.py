@@ -43,7 +43,7 @@ writer is free, and go to one."""
 
 
 class Request:
-    """Readings that a caller waits for: until all of them are settled, or the first failure."""
+    """Holds readings that a caller waits for, until all are settled or one fails."""
 
     def __init__(self, readings: Sequence[Telemetry]) -> None:
         self.readings = readings
@@ -57,11 +57,11 @@ class Request:
 
     @property
     def over(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Return whether nobody waits for it any more."""
         return self._done is None or self._done.done()
 
     async def wait(self) -> int:
-        """How many readings were stored."""
+        """Wait for the outcome; return how many readings were stored."""
         assert self._done is not None  # noqa: S101 - it is waited for once
         try:
             return await self._done
@@ -71,7 +71,7 @@ class Request:
             self._done = None
 
     def settle(self, readings: int, stored: int) -> bool:
-        """So many of its readings have an outcome; whether all have."""
+        """Note that so many of its readings have an outcome; return whether all have."""
         self._left -= readings
         self._stored += stored
         if not self._left and self._done is not None and not self.over:
@@ -79,17 +79,17 @@ class Request:
         return not self._left
 
     def let_go(self) -> None:
-        """Nobody waits any more, and nothing is held; what a writer has begun with it finishes."""
+        """Let go of the readings: nobody waits. What a writer has begun with, it finishes."""
         self.readings = ()
 
     def fail(self, error: BaseException) -> None:
-        """It will not be stored whole."""
+        """Note that the request will not be stored as a whole."""
         if self._done is not None and not self.over:
             self._done.set_exception(error)
 
 
 class Stored(NamedTuple):
-    """What became of a request's readings."""
+    """Says what became of a request's readings."""
 
     new: int
     rejected: list[Rejection]
@@ -106,7 +106,7 @@ class Writer(Protocol):
 
 
 class Numbers(Protocol):
-    """The numbers of devices; see DeviceNumbers."""
+    """Knows the numbers of devices; see DeviceNumbers."""
 
     version: int
 
@@ -124,7 +124,7 @@ class Numbers(Protocol):
 
 
 class CommitQueue:
-    """Bounded in readings and in the bytes of the bodies that they came in."""
+    """Queues requests, bounded in readings and in the bytes of the bodies that they came in."""
 
     def __init__(
         self,
@@ -167,25 +167,25 @@ class CommitQueue:
     def admitted(self) -> "_Admission":
         """Work on a request, as a context manager that yields a function.
 
-        Tell it of every byte that comes in. Both raise QueueFullError: entering, before the request
-        is read, when readings are waiting that fill the queue; the function, when all requests
-        together hold too many bytes.
+        Call it with the size of each piece that comes in. Both raise QueueFullError: entering,
+        before the request is read, when readings are waiting that fill the queue; the function,
+        when all requests together hold too many bytes.
         """
         self._check_room()
         return _Admission(self)
 
     def _check_room(self) -> None:
         if self._readings >= self._max_readings:
-            raise QueueFullError("too many readings wait to be committed")
+            raise QueueFullError("too many readings are waiting to be committed")
 
     def hold(self, size: int) -> None:
         """Count bytes that a request brings, negative when it is done. Raises QueueFullError."""
         self._bytes += size
         if size > 0 and self._bytes > self._max_bytes:
-            raise QueueFullError("too many bytes are being worked on")
+            raise QueueFullError("too many bytes are being processed")
 
     async def store(self, readings: Sequence[Telemetry]) -> Stored:
-        """Wait until readings are committed; how many were new, and what was not taken.
+        """Wait until readings are committed; return how many were new, and what was not taken.
 
         The last batch that goes in may overfill the queue: it has been decoded already.
 
@@ -214,7 +214,7 @@ class CommitQueue:
         )
 
     def look(self) -> None:
-        """A writer can use more, or there is more for one."""
+        """Wake up: a writer can use more, or there is more for one."""
         self._work.set()
 
     async def _gather(self) -> None:
@@ -227,7 +227,7 @@ class CommitQueue:
                 await self._work.wait()
 
     def _is_wanted(self) -> bool:
-        """Whether a writer is free; with many readings, whether one has nothing to do next."""
+        """Return whether a writer is free; for many readings, whether one has nothing next."""
         waiting = 0
         for request in self._waiting:
             waiting += len(request.readings)
@@ -236,14 +236,14 @@ class CommitQueue:
         return any(lane.is_free for lane in self._lanes_for(waiting))
 
     def _lanes_for(self, readings: int) -> Sequence["_Lane"]:
-        """The lanes that so many readings go to: few are cheaper in one commit than in several."""
+        """Return the lanes for so many readings: few are cheaper in one commit than in several."""
         first, *others = self._lanes
         if readings < _WORTHWHILE and all(lane.is_free for lane in others):
             return [first]
         return self._lanes
 
     def _take(self) -> list[Request]:
-        """At least one request; together at most what a writer commits at once."""
+        """Return at least one request; together at most what a writer commits at once."""
         requests: list[Request] = []
         readings = 0
         while self._waiting and (
@@ -304,7 +304,7 @@ class CommitQueue:
                 lane.put(rows[:, here], self._numbers.version)
 
     async def renumber(self, rows: Matrix, devices_version: int) -> None:
-        """Devices have been purged since that version: these readings' are numbered again."""
+        """Number these readings' devices again, since some have been purged since that version."""
         if self._numbers.version == devices_version:
             self._numbers.forget()
         readings = [
@@ -314,7 +314,7 @@ class CommitQueue:
         await self._prepare(readings, rows[REQUEST], rows[ITEM])
 
     def settle(self, rows: Matrix, statuses: Statuses) -> None:
-        """Tell the requests what became of their readings."""
+        """Give the requests the outcomes of their readings."""
         for place in np.flatnonzero(statuses >= CONFLICT).tolist():
             request, item = self.requests[int(rows[REQUEST, place])], int(rows[ITEM, place])
             if not request.over:
@@ -331,7 +331,7 @@ class CommitQueue:
                 del self.requests[key]
 
     def fail(self, rows: Matrix, error: BaseException) -> None:
-        """Tell the requests that these of their readings could not be stored."""
+        """Fail the requests of these readings, which could not be stored."""
         for key in np.unique(rows[REQUEST]).tolist():
             self.requests[key].fail(error)
         self._settle(rows, np.full(rows.shape[1], REJECTED, np.int8))
@@ -356,7 +356,7 @@ class _Admission:
 
 
 class _Lane:
-    """What waits for one writer."""
+    """Holds what waits for one writer."""
 
     def __init__(self, queue: CommitQueue, writer: Writer, max_readings: int) -> None:
         self._queue = queue
@@ -370,7 +370,7 @@ class _Lane:
 
     @property
     def is_free(self) -> bool:
-        """Whether its writer has nothing to do."""
+        """Return whether its writer has nothing to do."""
         return not self._commits and not self.waiting
 
     def put(self, rows: Matrix, devices_version: int) -> None:
@@ -399,7 +399,7 @@ class _Lane:
                 self._work.clear()
 
     def _take(self) -> tuple[Matrix, int]:
-        """The readings of the next transaction: one put at least, at most the maximum."""
+        """Return the readings of the next transaction, at most the maximum but for one piece."""
         pieces: list[Matrix] = []
         readings, version = 0, self.waiting[0][1]
         while self.waiting and (
@@ -416,7 +416,7 @@ class _Lane:
         return self._wanted(rows), version
 
     def _wanted(self, rows: Matrix) -> Matrix:
-        """The readings that somebody still waits for; their requests may be stored from now on."""
+        """Return the readings still waited for; their requests may be stored from now on."""
         given_up = []
         for key in np.unique(rows[REQUEST]).tolist():
             request = self._queue.requests[key]

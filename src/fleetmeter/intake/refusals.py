@@ -32,7 +32,7 @@ LOG_S = 60.0
 """How often a line is logged at most, seconds."""
 
 MOST_KEYS = 1000
-"""Devices and codes that are told apart between two flushes; what is more counts for its code."""
+"""Devices and codes that are counted apart between two flushes; the rest count for their code."""
 
 MOST_ID, MOST_DETAIL, MOST_EXAMPLE = 64, 300, 500
 """Characters that are kept."""
@@ -44,7 +44,7 @@ _log = structlog.get_logger()
 
 
 class Key(NamedTuple):
-    """What refusals are counted by; no id: the reading had none, or there was no room for it."""
+    """Identifies a count of refusals; no id: the reading had none, or there was no room for it."""
 
     kind: str
     id: str
@@ -52,7 +52,7 @@ class Key(NamedTuple):
 
 
 class _Count(msgspec.Struct):
-    """What was refused of a key, and the last example."""
+    """Counts what was refused under a key, and keeps the last example."""
 
     count: int
     first_at: datetime
@@ -186,7 +186,7 @@ def _given(sent: bytes) -> dict[str, Any]:
     decoded = _decoded(sent)
     if isinstance(decoded, dict):
         return decoded
-    # of what is no JSON either, as with NaN
+    # also when it is not JSON either, as with NaN
     return {name.decode(): id_.decode(errors="replace") for name, id_ in _IDS.findall(sent)}
 
 

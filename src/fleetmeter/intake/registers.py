@@ -30,7 +30,7 @@ REVERSE = VALUES + PLACES["reverse_register_mwh"]
 
 
 class Before(NamedTuple):
-    """What is known of registers before their readings, for each reading in the order of keys."""
+    """Holds what is known of registers before each reading, in the order of keys."""
 
     first: Mask
     """Whether it is the first reading of its device."""
@@ -112,7 +112,7 @@ def highest_before(register_mwh: Column, before: Before) -> Column:
     started = np.where(first, np.maximum(register_mwh, before.highest_mwh), register_mwh)
     highest = np.where(before.is_session, register_mwh, started)
     if ((highest[1:] < highest[:-1]) & ~first[1:] & ~before.is_session[1:]).any():
-        # by their places in the order of values, so that devices can be told apart in one number
+        # by their places in the order of values, so that one number distinguishes devices
         places = np.empty(len(highest), np.int64)
         places[np.argsort(highest, kind="stable")] = np.arange(len(highest))
         groups = np.cumsum(first | before.is_session) * len(highest)

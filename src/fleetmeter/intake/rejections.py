@@ -47,4 +47,7 @@ async def rejections(
         code=code,
         limit=most,
     )
-    return [Refused(*(row[name] for name in Refused.__struct_fields__)) async for row in rows]
+    return [
+        Refused(*(values[name] for name in Refused.__struct_fields__))
+        async for values in (dict(row) async for row in rows)
+    ]

@@ -107,7 +107,7 @@ _APPEND = (
 
 
 class StaleNumbersError(FleetMeterError):
-    """Devices were purged since their numbers were asked for; ask again."""
+    """The numbers of devices are stale, since some were purged; ask again."""
 
 
 class _OvertakenError(Exception):
@@ -189,7 +189,7 @@ class DatabaseWriter:
         self._cache.horizon = microseconds(terms["horizon"])
 
     async def _went_in(self, rows: Matrix, devices_version: int) -> bool:
-        """Whether readings newer than all of their device were stored; if not, nothing was."""
+        """Return whether readings newer than all of their device went in; if not, nothing did."""
         cache, devices = self._cache, rows[DEVICE]
         for _ in range(_TRIES):
             await self._learn(devices, devices_version)
@@ -214,7 +214,7 @@ class DatabaseWriter:
         advance(rows, self._cache)
 
     def _is_few(self, rows: Matrix) -> bool:
-        """Whether one statement will do: one of each device, which has live state, no questions."""
+        """Return whether one statement will do: one of each device, live state, no questions."""
         cache, devices = self._cache, rows[DEVICE]
         return len(devices) <= _FEW and bool(
             np.all(devices[1:] != devices[:-1])
@@ -223,7 +223,7 @@ class DatabaseWriter:
         )
 
     def _may_append(self, rows: Matrix) -> bool:
-        """Whether all is known of the devices. Raises _OvertakenError when readings are not new.
+        """Return whether all is known of the devices. Raises _OvertakenError for old readings.
 
         Asked where columns are made of what is remembered, and nothing is waited for in between:
         another writer may have stored newer readings since. What it stores later, the database
@@ -237,7 +237,7 @@ class DatabaseWriter:
         return True
 
     async def _append_few(self, rows: Matrix, devices_version: int) -> bool:
-        """One statement; False, and nothing stored, when the versions have changed."""
+        """Store in one statement; return False, and store nothing, when versions have changed."""
         cache, version = self._cache, self._cache.version
         if not self._may_append(rows):
             return False
@@ -267,7 +267,7 @@ class DatabaseWriter:
         return stored
 
     async def _append(self, rows: Matrix, devices_version: int) -> bool:
-        """One transaction, by COPY; False, and nothing stored, when assignments have changed."""
+        """Store by COPY; return False, and store nothing, when assignments have changed."""
         cache = self._cache
         async with self._database.transaction() as connection:
             await self._begin(connection, devices_version)
@@ -278,9 +278,10 @@ class DatabaseWriter:
                 return False
             columns = self._stored_columns(rows, meter)
             newest = self._newest(columns)
-            await _copy(connection, "readings", columns)
+            # live state before history, as every other change of readings: see docs/locks.md
             await _copy(connection, "newest", newest)
             await queries.advance_state(connection)
+            await _copy(connection, "readings", columns)
             await self._spread(connection, columns)
             meters, vehicles = self._new_pairs(columns)
             if len(meters):
@@ -292,7 +293,7 @@ class DatabaseWriter:
         return True
 
     async def _note_late(self, connection: Connection, columns: dict[str, Column]) -> None:
-        """As note_late() in SQL: many readings, sorted by device, of few hours."""
+        """Do what note_late() does in SQL, for many readings of few hours, sorted by device."""
         starts = _starts(columns)
         late = starts < self._cache.horizon
         if not late.any():
@@ -338,7 +339,7 @@ class DatabaseWriter:
             return await retried(partial(self._merge, rows, devices_version))
 
     async def _merge(self, rows: Matrix, devices_version: int) -> Statuses:
-        """One transaction through the temporary table; what became of each reading."""
+        """Merge through the temporary table; return what became of each reading."""
         meter = np.where(rows[METER] == 0, NULL, rows[METER])
         columns = self._stored_columns(rows, meter, as_sent=True)
         items = np.arange(rows.shape[1])
@@ -347,9 +348,13 @@ class DatabaseWriter:
             await _copy(connection, "incoming", {"item": items, **columns})
             outcome = await queries.store_readings(connection)
         statuses = np.full(len(items), DUPLICATE, np.int8)
-        for name, status in (("stored", NEW), ("mixed", MIXED), ("conflicts", CONFLICT)):
-            if outcome[name]:
-                statuses[outcome[name]] = status
+        for of_status, status in (
+            (outcome["stored"], NEW),
+            (outcome["mixed"], MIXED),
+            (outcome["conflicts"], CONFLICT),
+        ):
+            if of_status:
+                statuses[of_status] = status
         return statuses
 
     def _assigned(self, rows: Matrix) -> Column:
@@ -510,7 +515,7 @@ def _copies(rows: Matrix, repeated: Mask) -> tuple[Column, Column]:
 
 
 def _says(column: Column, type_: str) -> bool:
-    """Whether a column has any value that is not what the table has without it."""
+    """Return whether a column has any value that is not what the table has without it."""
     return bool(column.any() if type_ == "boolean" else (column != NULL).any())
 
 

@@ -26,7 +26,7 @@ _NO_VERSION = -1
 
 
 class WriterCache:
-    """The newest reading, the register and the newest assignment of each device."""
+    """Remembers the newest reading, the register and the newest assignment of each device."""
 
     def __init__(self) -> None:
         self.energy = np.empty(0, np.int8)
@@ -57,7 +57,7 @@ class WriterCache:
         """The meter that it is known to have charged at last; 0: none."""
         self._version: Column = np.empty(0, np.int64)
         self.version = _NO_VERSION
-        """Of assignments and settings; what was learned at an older version is read again."""
+        """The version of assignments and settings; what an older one taught is read again."""
         self.horizon = NEVER
         """Before this time, readings may be rolled up or evaluated already."""
 
@@ -134,7 +134,7 @@ class WriterCache:
         self._own("reverse_highest_mwh")[devices] = register_mwh
 
     def forget(self, devices: Column) -> None:
-        """What is remembered of them turned out wrong, or was changed by a merge."""
+        """Forget devices of which something turned out wrong, or was changed by a merge."""
         self.energy[devices] = UNKNOWN
 
     def _own(self, name: str) -> Column:

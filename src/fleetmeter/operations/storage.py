@@ -82,9 +82,9 @@ async def read_storage(url: str) -> Storage:
     """Read the figures from the database. Raises FleetMeterError."""
     async with connected(url) as connection:
         return Storage(
-            relations=[Relation(**row) async for row in queries.stored_relations(connection)],
+            relations=[Relation(**dict(row)) async for row in queries.stored_relations(connection)],
             database_bytes=await queries.database_bytes(connection),
-            jobs=[Job(**row) async for row in queries.storage_jobs(connection)],
+            jobs=[Job(**dict(row)) async for row in queries.storage_jobs(connection)],
         )
 
 

@@ -25,16 +25,16 @@ class Unpacker(Protocol):
     """Takes a body as it comes in."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk unpacks to. Raises MalformedBodyError and BodyTooLargeError."""
+        """Unpack a chunk. Raises MalformedBodyError and BodyTooLargeError."""
         ...
 
     def finish(self) -> None:
-        """The body has ended. Raises MalformedBodyError when it should go on."""
+        """Finish the body. Raises MalformedBodyError when it should go on."""
         ...
 
 
 def unpacker(encoding: str, limit: int) -> Unpacker | None:
-    """For a Content-Encoding, up to `limit` bytes unpacked; None for one that is not known."""
+    """Return the unpacker of a Content-Encoding, up to `limit` bytes; None for an unknown one."""
     match encoding.strip().lower():
         case "" | "identity":
             return _Plain()
@@ -66,7 +66,7 @@ class _Limited:
 
 
 class _Gzip(_Limited):
-    """Members one after the other, as gzip allows."""
+    """Unpacks members one after the other, as gzip allows."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -90,7 +90,7 @@ class _Gzip(_Limited):
 
 
 class _Zstd(_Limited):
-    """Frames one after the other, as Zstandard allows."""
+    """Unpacks frames one after the other, as Zstandard allows."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)

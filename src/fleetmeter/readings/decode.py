@@ -1,4 +1,4 @@
-"""From the bytes of a request to its items.
+"""Decodes the bytes of a request into its items.
 
 Items are decoded many at a time; only when one of them cannot be is the body split and each item
 decoded on its own, so that one bad reading never costs another.
@@ -44,7 +44,7 @@ class BatchDecoder:
         self._items: list[Telemetry | Invalid] = []
 
     def feed(self, piece: bytes) -> None:
-        """More of the body. Raises BatchTooLargeError."""
+        """Take more of the body. Raises BatchTooLargeError."""
         self._undecoded += piece
         if self._format == "ndjson" and (ended := piece.rfind(b"\n") + 1):
             end = len(self._undecoded) - len(piece) + ended
@@ -53,7 +53,7 @@ class BatchDecoder:
             self._collect(_json_lines(lines, self._max_batch), _json.decode)
 
     def finish(self) -> list[Telemetry | Invalid]:
-        """The body has ended. Raises MalformedBodyError and BatchTooLargeError."""
+        """Finish the body. Raises MalformedBodyError and BatchTooLargeError."""
         body = self._undecoded
         if self._format == "ndjson":
             self._collect(_json_lines(body, self._max_batch), _json.decode)
@@ -80,7 +80,7 @@ def _decoded(item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry]) -> 
 
 
 def _json_items(body: Body, most: int) -> Sequence[Item]:
-    """One object or an array."""
+    """Decodes one object or an array."""
     if body.count(b",") > _MAX_FIELDS * most:
         raise _too_many(most)
     if not body.strip():
@@ -107,7 +107,7 @@ _MAX_DEPTH = 10_000
 
 
 def _split_array(body: Body) -> list[Body]:
-    """The items of a JSON array by its brackets alone, whatever is between them.
+    """Split a JSON array into items by its brackets alone, whatever is between them.
 
     Raises MalformedBodyError when they do not make an array.
     """
@@ -140,12 +140,12 @@ def _split_array(body: Body) -> list[Body]:
     if len(items) == 1 and not items[0].strip():
         return []
     if any(not item.strip() for item in items):
-        raise MalformedBodyError("the body has an item that is nothing")
+        raise MalformedBodyError("the body has an empty item")
     return items
 
 
 def _json_lines(lines: Body, most: int) -> Sequence[Item]:
-    """One object a line; empty lines do not count."""
+    """Decodes one object a line; empty lines do not count."""
     if lines.count(b"\n") > _MAX_FIELDS * most or lines.count(b",") > _MAX_FIELDS * most:
         raise _too_many(most)
     try:
@@ -155,7 +155,7 @@ def _json_lines(lines: Body, most: int) -> Sequence[Item]:
 
 
 def _msgpack_items(body: Body, most: int) -> Sequence[Item]:
-    """One map or an array."""
+    """Decodes one map or an array."""
     if not body:
         raise MalformedBodyError("the body is empty")
     length = _msgpack_array_length(body)
@@ -173,7 +173,7 @@ def _msgpack_items(body: Body, most: int) -> Sequence[Item]:
 
 
 def _msgpack_array_length(body: Body) -> int | None:
-    """What an array's header says; None for anything else."""
+    """Return what an array's header says; None for anything else."""
     if 0x90 <= body[0] <= 0x9F:
         return body[0] & 0x0F
     if body[0] == 0xDC:
@@ -184,7 +184,7 @@ def _msgpack_array_length(body: Body) -> int | None:
 
 
 def _one(body: Body, decode: Callable[[Body], Telemetry], parse: Any) -> Sequence[Item]:
-    """A body that is one item; when that is no reading, it must still be something."""
+    """Decode a body that is one item, which must be something even if it is not a reading."""
     try:
         return [decode(body)]
     except _NOT_DECODED:
@@ -195,7 +195,7 @@ def _one(body: Body, decode: Callable[[Body], Telemetry], parse: Any) -> Sequenc
 def decode_one(
     item: Body | msgspec.Raw, decode: Callable[[bytes], Telemetry] = _json.decode
 ) -> Telemetry:
-    """A reading by itself. Raises Invalid, which says what is wrong with it."""
+    """Decode one reading. Raises Invalid, which says what is wrong with it."""
     try:
         return decode(bytes(item))
     except msgspec.ValidationError as error:

@@ -1,7 +1,7 @@
 """What the ids of devices and the names of sites look like.
 
 EVSE ids have `*`, OCPP allows `| = + @` and spaces, and serial numbers have `/`: an id is the
-user's, so all that a person can tell apart on a screen is one. `.` and `..` are none, because a
+user's, so whatever a person can distinguish on a screen is one. `.` and `..` are none, because a
 client resolves them in a path, even percent-encoded. Patterns are for JSON Schema and for Python;
 a `$` lets a line break pass in Python, so values are checked by the functions.
 """

@@ -128,7 +128,7 @@ MAX_VOLTAGE = 500_000
 """V; above any metering point of a depot."""
 
 _NO_VOLTAGE = (3276.7, 6553.5, 32767, 65535)
-"""All bits of a register of 15 or 16 bits, in V or tenths of a volt."""
+"""What a register of 15 or 16 bits shows with all bits set, in V or tenths of a volt."""
 
 VOLTAGE = Measurement(
     field="voltage",
@@ -197,7 +197,7 @@ SESSION = Measurement(
     example="T-4711",
     is_name=True,
 )
-"""A reading of any kind may have it; alone it is nothing that was measured."""
+"""A reading of any kind may have it; alone it is not a measurement."""
 
 
 def _reverse(field: str, description: str) -> tuple[Measurement, Measurement]:

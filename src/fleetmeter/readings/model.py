@@ -22,17 +22,17 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def microseconds(time: datetime) -> int:
-    """An aware time as rows hold it."""
+    """Return an aware time as rows hold it."""
     return (time - EPOCH) // MICROSECOND
 
 
 def time_of(row_time: int) -> datetime:
-    """A row's time, in UTC."""
+    """Return a row's time, in UTC."""
     return EPOCH + timedelta(microseconds=row_time)
 
 
 def rfc3339(time: datetime) -> str:
-    """A time in UTC as people and devices write it."""
+    """Return a time in UTC as people and devices write it."""
     return time.isoformat().replace("+00:00", "Z")
 
 
@@ -53,20 +53,20 @@ class Rejection(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 def kwh(energy_mwh: int) -> float:
-    """Milliwatt-hours to kWh, the float nearest to the exact quotient."""
+    """Convert milliwatt-hours to kWh, the float nearest to the exact quotient."""
     return energy_mwh / 1_000_000
 
 
 def percent(bp: int) -> float:
-    """Basis points to per cent."""
+    """Convert basis points to per cent."""
     return bp / 100
 
 
 def celsius(cdeg: int) -> float:
-    """Hundredths of a degree to °C."""
+    """Convert hundredths of a degree to °C."""
     return cdeg / 100
 
 
 def volts(mv: int) -> float:
-    """Millivolts to volts."""
+    """Convert millivolts to volts."""
     return mv / 1000

@@ -1,4 +1,4 @@
-"""One reading: what kind of device it is of, and whether its values can be true.
+"""Checks one reading: which kind of device sent it, and whether its values can be true.
 
 Batches are checked a column at a time (intake/columns.py); what is wrong there comes here, item by
 item, and gets its code and a sentence.
@@ -43,7 +43,7 @@ class Bounds(NamedTuple):
 
     @classmethod
     def at(cls, now: datetime, retention_days: int, kept_since: datetime) -> "Bounds":
-        """What may be taken `now`; `kept_since`: from when on history is whole."""
+        """Return the bounds at `now`; `kept_since` is from when on history is whole."""
         return cls(
             since=max(now - timedelta(days=retention_days), kept_since),
             latest=now + timedelta(seconds=MAX_AHEAD_S),
@@ -79,7 +79,7 @@ class Reading(NamedTuple):
     """When its interval began, where it says so, microseconds since 2000."""
 
     values: tuple[int | None, ...]
-    """Of the kind's measurements, in their order; None is absent."""
+    """The values of the kind's measurements, in their order; None is absent."""
 
     session_id: str | None = None
     """The plug-in or transaction that it belongs to."""
@@ -115,7 +115,7 @@ def checked(item: Telemetry, bounds: Bounds) -> Reading:
             raise dropped[0]
         raise Invalid(
             "missing_field",
-            f"has nothing that was measured; send {energy.field}, {energy.register_field} or "
+            f"has no measurement; send {energy.field}, {energy.register_field} or "
             "another measurement",
         )
     session_id = item.session_id

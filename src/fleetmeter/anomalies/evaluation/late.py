@@ -5,10 +5,9 @@ From as far back as the rules remember, and with everybody whose hours change wi
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
-from asyncpg import Record
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.heard import Heard
@@ -17,10 +16,11 @@ from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hou
 from fleetmeter.anomalies.evaluation.state_store import memories_of, remember
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.lifecycle import key_of
-from fleetmeter.anomalies.model import OF_ARRIVAL, Anomaly, Change, Device, Subject
+from fleetmeter.anomalies.model import OF_ARRIVAL, Anomaly, Change, Device, DeviceKind, Subject
 from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, Condition, Memory
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
+from fleetmeter.database.queries import ReadyLateDevicesRow
 from fleetmeter.database.sql import queries
 
 WARMUP = timedelta(days=MEMORY_DAYS)
@@ -123,12 +123,12 @@ class _Mark(NamedTuple):
 
     subject: Subject
     since: datetime
-    row: Record
+    row: ReadyLateDevicesRow
 
 
-def _mark(row: Record, evaluated_until: datetime) -> _Mark:
+def _mark(row: ReadyLateDevicesRow, evaluated_until: datetime) -> _Mark:
     since = floor_hour(max(row["since"], evaluated_until - REACH))
-    return _Mark(Subject(row["device_kind"], row["device_id"]), since, row)
+    return _Mark(Subject(cast(DeviceKind, row["device_kind"]), row["device_id"]), since, row)
 
 
 def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from asyncpg import Record
 
 from fleetmeter.anomalies.model import (
     ClockSample,
     Device,
+    DeviceKind,
     Falls,
     Hour,
     MeterHour,
+    Reports,
     Subject,
     VehicleHour,
     Voltage,
@@ -29,6 +31,7 @@ from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.device_parameters import ClockSkew
 from fleetmeter.anomalies.thresholds.rulebook import Override
 from fleetmeter.database.pool import LONG_S, Connection
+from fleetmeter.database.queries import RosterRow
 from fleetmeter.database.sql import queries
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.model import MICROSECOND
@@ -117,28 +120,36 @@ async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
     since = end - SILENCE_KNOWN
     for kind in KINDS:
         if ids := _ids(kind.name, needs.last_times):
-            rows = queries.newest_times(connection, kind=kind.name, ids=ids, since=since, until=end)
-            async for row in rows:
+            newest = queries.newest_times(
+                connection, kind=kind.name, ids=ids, since=since, until=end
+            )
+            async for row in newest:
                 found.last_times[Subject(kind.name, row["id"])] = row["time"]
     if ids := _ids("vehicle", needs.readings):
         starts = [needs.readings[Subject("vehicle", id_)] for id_ in ids]
         found.vehicle_readings = {id_: [] for id_ in ids}
-        rows = queries.vehicle_points(connection, ids=ids, starts=starts, end=end)
-        async for row in rows:
-            id_, *point = row
-            found.vehicle_readings[id_].append(VehiclePoint(*point))
+        async for id_, *values in queries.vehicle_points(
+            connection, ids=ids, starts=starts, end=end
+        ):
+            found.vehicle_readings[id_].append(VehiclePoint(*values))
     if ids := _ids("meter", needs.readings):
         starts = [needs.readings[Subject("meter", id_)] for id_ in ids]
         found.meter_readings = {id_: [] for id_ in ids}
-        rows = queries.meter_points(connection, ids=ids, starts=starts, end=end)
-        async for row in rows:
-            id_, time, energy_mwh, span_ms, voltage_mv, reset, *phases = row
+        async for (
+            id_,
+            time,
+            energy_mwh,
+            span_ms,
+            voltage_mv,
+            reset,
+            *phases,
+        ) in queries.meter_points(connection, ids=ids, starts=starts, end=end):
             point = MeterPoint(time, energy_mwh, span_ms, voltage_mv, reset, tuple(phases))
             found.meter_readings[id_].append(point)
     for kind in KINDS:
         if ids := _ids(kind.name, needs.peaks):
             peaks = [needs.peaks[Subject(kind.name, id_)] for id_ in ids]
-            rows = queries.peaks(
+            above = queries.peaks(
                 connection,
                 kind=kind.name,
                 ids=ids,
@@ -146,8 +157,8 @@ async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
                 limits_w=[peak.limit_w for peak in peaks],
                 end=end,
             )
-            async for id_, *point in rows:
-                found.peaks.setdefault(Subject(kind.name, id_), []).append(PeakPoint(*point))
+            async for id_, *values in above:
+                found.peaks.setdefault(Subject(kind.name, id_), []).append(PeakPoint(*values))
     return found
 
 
@@ -177,16 +188,16 @@ def _ids(device_kind: str, subjects: Iterable[Subject]) -> list[str]:
     return sorted(subject.device_id for subject in subjects if subject.device_kind == device_kind)
 
 
-def _device(row: Record) -> Device:
+def _device(row: RosterRow) -> Device:
     return Device(
-        Subject(row["kind"], row["id"]),
+        Subject(cast(DeviceKind, row["kind"]), row["id"]),
         row["site"],
         row["reporting_interval_s"],
         row["battery_capacity_wh"],
         row["meter_id"],
         row["rated_power_w"],
         row["role"],
-        row["reports"],
+        cast(Reports | None, row["reports"]),
         bool(row["counts_sessions"]),
         row["time"],
         row["last_seen"],

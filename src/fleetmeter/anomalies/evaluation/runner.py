@@ -19,7 +19,6 @@ from time import perf_counter
 from typing import NamedTuple
 
 import structlog
-from asyncpg import Record
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
@@ -32,6 +31,7 @@ from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection, Database
+from fleetmeter.database.queries import EvaluationProgressRow
 from fleetmeter.database.sql import queries
 
 CLOSED_AFTER = timedelta(minutes=5)
@@ -108,7 +108,7 @@ class Evaluator:
             await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
         self._clocks_at = at
 
-    def _is_due(self, progress: Record, at: datetime) -> bool:
+    def _is_due(self, progress: EvaluationProgressRow, at: datetime) -> bool:
         until = progress["evaluated_until"]
         is_closed = until is None or until < closed_until(at)
         return is_closed or progress["is_late"] or self._clocks_are_due(at)

@@ -77,7 +77,7 @@ async def anomaly_with_events(
     if row is None:
         raise UnknownAnomalyError(anomaly_id)
     events = queries.events_of_anomaly(connection, anomaly_id=anomaly_id, before=before, limit=most)
-    return store.anomaly_of(row), [Happened(**event) async for event in events]
+    return store.anomaly_of(row), [Happened(**dict(event)) async for event in events]
 
 
 async def anomaly_counts(connection: Connection) -> Counts:

@@ -7,18 +7,20 @@ it stands, and events become visible in the order of their ids.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import cast
 
 import msgspec
-from asyncpg import Record
 
 from fleetmeter.anomalies.incidents import lifecycle
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
 from fleetmeter.anomalies.incidents.reconcile import reconciled
-from fleetmeter.anomalies.model import Anomaly, Change, Subject, columns_of
+from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject, columns_of
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.thresholds.overrides import override
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from fleetmeter.database.pool import Connection
+from fleetmeter.database.queries import AnomaliesRow
 from fleetmeter.database.sql import queries
 
 __all__ = [
@@ -130,15 +132,7 @@ async def resolve(
 
 async def overrides(connection: Connection) -> list[Override]:
     """What is set for the rules now."""
-    return [
-        Override(
-            kind=row["kind"],
-            scope=row["scope"],
-            target=row["target"],
-            parameters=msgspec.json.decode(row["parameters"]),
-        )
-        async for row in queries.all_overrides(connection)
-    ]
+    return [override(row) async for row in queries.all_overrides(connection)]
 
 
 async def rulebook(connection: Connection) -> Rulebook:
@@ -146,11 +140,11 @@ async def rulebook(connection: Connection) -> Rulebook:
     return Rulebook(await overrides(connection))
 
 
-def anomaly_of(row: Record) -> Anomaly:
+def anomaly_of(row: AnomaliesRow) -> Anomaly:
     """The anomaly in a row of the table."""
     fields = dict(row)
     fields["evidence"] = msgspec.json.decode(row["evidence"])
-    return Anomaly(severity=RULES[row["kind"]].severity, **fields)
+    return Anomaly(severity=RULES[cast(Kind, row["kind"])].severity, **fields)
 
 
 def _terms(rulebook: Rulebook, change: Change) -> Terms:

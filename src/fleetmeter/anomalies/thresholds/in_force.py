@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from asyncpg import Record
@@ -107,7 +107,7 @@ async def changes_of(
     return [
         Changed(
             id=row["id"],
-            scope=row["scope"],
+            scope=cast(Scope, row["scope"]),
             target=row["target"] or None,
             parameters=msgspec.json.decode(row["parameters"]),
             replaced=msgspec.json.decode(row["replaced"]) if row["replaced"] else None,

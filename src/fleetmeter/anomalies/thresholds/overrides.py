@@ -1,16 +1,16 @@
 """What is set for the rules: in the fleet, at a site, for a device; and who changed it when."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
-from asyncpg import Record
 
 from fleetmeter.anomalies.model import Kind, Subject
 from fleetmeter.anomalies.rules.catalogue import RULES, Scope
 from fleetmeter.anomalies.thresholds.parameters import Parameters
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, merged
 from fleetmeter.database.pool import Connection
+from fleetmeter.database.queries import AllOverridesRow, OverridesAtRow, OverridesOfRuleRow
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 
@@ -56,17 +56,17 @@ async def site_of(connection: Connection, place: Place) -> str | None:
 
 async def overrides_at(
     connection: Connection, kinds: list[Kind], place: Place, site: str | None
-) -> dict[Kind, list[Record]]:
+) -> dict[Kind, list[OverridesAtRow]]:
     """What is set for these rules at a place and around it, the widest scope first."""
-    found: dict[Kind, list[Record]] = {kind: [] for kind in kinds}
+    found: dict[Kind, list[OverridesAtRow]] = {kind: [] for kind in kinds}
     async for row in queries.overrides_at(
         connection, kinds=kinds, scope=place.scope, target=place.target, site=site
     ):
-        found[row["kind"]].append(row)
+        found[cast(Kind, row["kind"])].append(row)
     return found
 
 
-def in_force(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Parameters:
+def in_force(kind: Kind, rows: list[OverridesAtRow], place: Place, site: str | None) -> Parameters:
     """What a rule goes by at a place, by the rows of `overrides_at`."""
     device_kind = RULES[kind].device_kinds[0] if place.scope == "fleet" else place.scope
     return Rulebook([override(row) for row in rows]).of(
@@ -74,11 +74,11 @@ def in_force(kind: Kind, rows: list[Record], place: Place, site: str | None) -> 
     )
 
 
-def override(row: Record) -> Override:
+def override(row: AllOverridesRow | OverridesAtRow) -> Override:
     """What a row of rule_overrides says."""
     return Override(
-        kind=row["kind"],
-        scope=row["scope"],
+        kind=cast(Kind, row["kind"]),
+        scope=cast(Scope, row["scope"]),
         target=row["target"],
         parameters=msgspec.json.decode(row["parameters"]),
     )
@@ -100,10 +100,8 @@ async def change(
     """
     await queries.begin_rule_change(connection, kind=kind)
     rows = [row async for row in queries.overrides_of_rule(connection, kind=kind)]
-    stored = {
-        Place(row["scope"], row["target"]): msgspec.json.decode(row["parameters"]) for row in rows
-    }
-    sites = {Place(row["scope"], row["target"]): row["site"] for row in rows}
+    stored = {_place(row): msgspec.json.decode(row["parameters"]) for row in rows}
+    sites = {_place(row): row["site"] for row in rows}
     sites[place] = await site_of(connection, place)
     replaced = stored.get(place)
     wanted = stored | {place: dict(parameters)}
@@ -132,6 +130,10 @@ async def change(
         who=who,
         note=note,
     )
+
+
+def _place(row: OverridesOfRuleRow) -> Place:
+    return Place(cast(Scope, row["scope"]), row["target"])
 
 
 def _lies_in(place: Place, site: str | None, wider: Place) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
+from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -90,7 +91,7 @@ async def add(
 async def all_webhooks(url: str) -> list[Listed]:
     """Return all webhooks, oldest first."""
     async with connected(url) as connection:
-        return [Listed(**row) async for row in queries.webhooks(connection)]
+        return [Listed(**dict(row)) async for row in queries.webhooks(connection)]
 
 
 async def remove(url: str, which: str) -> None:
@@ -117,7 +118,8 @@ async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
     if row is None:
         raise _unknown(webhook_id)
     message_id = f"test-{token_hex(8)}"
-    body = test_payload(row["format"], message_id, datetime.now(UTC), settings.public_url)
+    format_ = cast(Format, row["format"])
+    body = test_payload(format_, message_id, datetime.now(UTC), settings.public_url)
     sender = Sender(settings.webhook_networks)
     try:
         return await sender.send(row["url"], row["secret"], message_id, body)

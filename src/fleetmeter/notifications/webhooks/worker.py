@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 import structlog
-from asyncpg import Record
 
 from fleetmeter.background import repeat, running, stopped
 from fleetmeter.database.pool import Database
@@ -125,8 +124,8 @@ class Delivery:
         async with self._database.connection() as connection:
             if self._installation is None:
                 self._installation = str(await queries.installation_id(connection))
-            row: Record | None = await queries.claim_webhook(connection, lease=self._lease)
-        return None if row is None else _Webhook(**row)
+            row = await queries.claim_webhook(connection, lease=self._lease)
+        return None if row is None else _Webhook(**dict(row))
 
     async def _deliver(self, webhook: _Webhook) -> None:
         with suppress(DatabaseUnavailableError):  # the claim runs out by itself
