@@ -26,13 +26,13 @@ from fleetmeter.anomalies.rules import (
 from fleetmeter.anomalies.rules.dc_exceeds_ac import rule
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import LONGEST
 from fleetmeter.anomalies.rules.efficiency import sessions
-from fleetmeter.anomalies.rules.shared.context import HourTurn, Outcome, Turn
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.needs import Known, Needs
+from fleetmeter.anomalies.rules.shared.context import Context, HourContext, Outcome
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.needs import Answers, Needs
 from fleetmeter.anomalies.rules.shared.sessions import follow
 from fleetmeter.anomalies.rules.shared.state import (
     EMPTY_AFTER,
-    Memory,
+    DeviceState,
 )
 from fleetmeter.anomalies.rules.silence import device
 from fleetmeter.anomalies.rules.soc import mismatch, scale, stuck
@@ -48,10 +48,10 @@ _LASTING: frozenset[Kind] = frozenset({"vehicle_silent", "meter_silent", "site_s
 """What is found in every hour anew, though nothing says so."""
 
 
-def needs(hour: Hour, memories: Mapping[Subject, Memory], rulebook: Rulebook) -> Needs:
+def needs(hour: Hour, states: Mapping[Subject, DeviceState], rulebook: Rulebook) -> Needs:
     """Which last readings, and which readings of the last 12 hours, decide about an hour."""
     found = Needs()
-    observed = Observed(hour, memories)
+    observed = ObservedHour(hour, states)
     device.need(observed, rulebook, found)
     rule.need(observed, rulebook, found)
     battery.need(observed, rulebook, found)
@@ -64,90 +64,77 @@ def needs(hour: Hour, memories: Mapping[Subject, Memory], rulebook: Rulebook) ->
 
 
 def evaluate(
-    hour: Hour, known: Known, memories: dict[Subject, Memory], rulebook: Rulebook
+    hour: Hour, answers: Answers, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
     """What an hour changed; hours come in their order, one after the other.
 
-    Changes `memories` in place: adds, replaces, and drops what holds nothing. Subjects whose memory
+    Changes `states` in place: adds, replaces, and drops what holds nothing. Subjects whose state
     changed or went are in the outcome.
     """
-    turn = HourTurn(hour, known, memories, rulebook)
-    _switch_off(turn)
-    observed = Observed(hour, memories)
-    doubtful = rule.judge(turn, observed)
-    for followed in list(follow(turn, observed, doubtful)):
-        sessions.judge(turn, followed)
-        rule.judge_session(turn, followed)
-        mismatch.judge(turn, followed)
-        stuck.judge(turn, followed)
-        scale.judge(turn, followed)
-    standby_loss.judge(turn, observed)
-    voltage.judge(turn, observed)
-    power_implausible.judge(turn, observed)
-    register_unstable.judge(turn, observed)
-    battery.judge(turn, observed)
-    device.judge(turn, observed)
+    context = HourContext(hour, answers, states, rulebook)
+    doubtful = rule.judge(context)
+    for followed in list(follow(context, doubtful)):
+        sessions.judge(context, followed)
+        rule.judge_session(context, followed)
+        mismatch.judge(context, followed)
+        stuck.judge(context, followed)
+        scale.judge(context, followed)
+    standby_loss.judge(context)
+    voltage.judge(context)
+    power_implausible.judge(context)
+    register_unstable.judge(context)
+    battery.judge(context)
+    device.judge(context)
     if hour.starts.hour == _FORGOTTEN_AT_H:
-        _forget(turn, observed)
-    turn.forget_trivial(turn.outcome.touched)
-    return turn.outcome
+        _forget(context)
+    context.forget_trivial(context.outcome.touched)
+    return context.outcome
 
 
 def evaluate_clocks(
     samples: Sequence[ClockSample],
     at: datetime,
-    memories: dict[Subject, Memory],
+    states: dict[Subject, DeviceState],
     rulebook: Rulebook,
 ) -> Outcome:
     """What the newest readings say of clocks; looked at every minute or so.
 
-    `samples` are of devices whose newest reading is off, and of those that `memories` has something
-    of: one that is missing is not there any more. Memories are changed in place.
+    `samples` are of devices whose newest reading is off, and of those that `states` has something
+    of: one that is missing is not there any more. States are changed in place.
     """
     devices = {sample.device.subject: sample.device for sample in samples}
-    turn = Turn(at, devices, memories, rulebook)
-    _switch_off(turn)
-    clock_skew.judge(turn, samples)
-    turn.forget_trivial(turn.outcome.touched)
-    return turn.outcome
+    context = Context(at, devices, states, rulebook)
+    context.end_switched_off()
+    clock_skew.judge(context, samples)
+    context.forget_trivial(context.outcome.touched)
+    return context.outcome
 
 
-def _switch_off(turn: Turn) -> None:
-    """End what is open of rules that are not applied any more."""
-    if not turn.rulebook.switched_off:
-        return
-    for subject, memory in list(turn.memories.items()):
-        for kind, condition in list(memory.conditions.items()):
-            if condition.open and not turn.parameters(kind, subject).enabled:
-                turn.clear(kind, subject, turn.ends, "the rule was switched off")
-                del memory.conditions[kind]
-
-
-def _forget(turn: HourTurn, observed: Observed) -> None:
+def _forget(context: HourContext) -> None:
     """Drop what was found too long ago; what has not been found again since then is over."""
-    for subject, memory in list(turn.memories.items()):
-        if not observed.says_of(subject):
+    for subject, state in list(context.states.items()):
+        if not context.hour.says_of(subject):
             continue
-        for kind, condition in list(memory.conditions.items()):
+        for kind, condition in list(state.conditions.items()):
             after = _DROP_AFTER if kind == "efficiency_drop" else EMPTY_AFTER
             at = condition.at
             if kind in _LASTING and condition.open:
                 continue
-            if at is not None and turn.ends - at <= after:
+            if at is not None and context.ends - at <= after:
                 continue
             if condition.open:
                 summary = f"not found again for {after.days} days"
-                turn.clear(kind, subject, at or turn.ends, summary)
-            turn.remembered(subject)
-            del memory.conditions[kind]
-        oldest = turn.ends - EMPTY_AFTER
-        if memory.judged and memory.judged[0].ended <= oldest:
-            turn.remembered(subject).judged = [j for j in memory.judged if j.ended > oldest]
-        if memory.run is not None and memory.run.last <= oldest:
-            turn.remembered(subject).run = None
-        if memory.falls and memory.falls[-1].hour <= oldest:
-            turn.remembered(subject).falls = []
-        if memory.charged is not None and memory.charged <= oldest:
-            turn.remembered(subject).charged = None
-        if memory.unclaimed is not None and turn.ends - memory.unclaimed > LONGEST:
-            turn.remembered(subject).unclaimed = None
+                context.clear(kind, subject, at or context.ends, summary)
+            context.state_of(subject)
+            del state.conditions[kind]
+        oldest = context.ends - EMPTY_AFTER
+        if state.judged and state.judged[0].ended <= oldest:
+            context.state_of(subject).judged = [j for j in state.judged if j.ended > oldest]
+        if state.run is not None and state.run.last <= oldest:
+            context.state_of(subject).run = None
+        if state.falls and state.falls[-1].hour <= oldest:
+            context.state_of(subject).falls = []
+        if state.charged is not None and state.charged <= oldest:
+            context.state_of(subject).charged = None
+        if state.unclaimed is not None and context.ends - state.unclaimed > LONGEST:
+            context.state_of(subject).unclaimed = None

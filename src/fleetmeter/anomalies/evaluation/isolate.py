@@ -16,7 +16,7 @@ from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import Hour, Subject
 from fleetmeter.anomalies.rules.shared.context import Outcome
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 
@@ -29,7 +29,7 @@ _ALL_ALIKE = 16
 T = TypeVar("T")
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Memory).decode
+_decode = msgspec.msgpack.Decoder(DeviceState).decode
 
 _log = structlog.get_logger()
 
@@ -39,12 +39,12 @@ class _RuleFailsError(Exception):
 
 
 async def fold(
-    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+    connection: Connection, hour: Hour, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
-    """What an hour changes for its devices; brings `memories` to its end."""
-    before = await asyncio.to_thread(_encoded, memories)
+    """What an hour changes for its devices; brings `states` to its end."""
+    before = await asyncio.to_thread(_encoded, states)
     try:
-        return await _fold(connection, hour, memories, rulebook)
+        return await _fold(connection, hour, states, rulebook)
     except _RuleFailsError as error:
         subjects = _subjects(hour, before)
         failing = await _failing(connection, hour, subjects, before, rulebook)
@@ -62,8 +62,8 @@ async def fold(
             outcome = await _fold(connection, _hour_of(hour, sound), remembered, rulebook)
         except _RuleFailsError:  # with several together
             remembered = _part(before, sound)
-    memories.clear()
-    memories.update(remembered | _part(before, failing, with_sites=False))
+    states.clear()
+    states.update(remembered | _part(before, failing, with_sites=False))
     return outcome
 
 
@@ -90,16 +90,16 @@ async def _failing(
 
 
 async def _fold(
-    connection: Connection, hour: Hour, memories: dict[Subject, Memory], rulebook: Rulebook
+    connection: Connection, hour: Hour, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
-    needed = await _asked(lambda: needs(hour, memories, rulebook))
-    known = await reader.known(connection, needed, hour.ends)
-    outcome = await _asked(lambda: evaluate(hour, known, memories, rulebook))
+    needed = await _asked(lambda: needs(hour, states, rulebook))
+    answers = await reader.answers(connection, needed, hour.ends)
+    outcome = await _asked(lambda: evaluate(hour, answers, states, rulebook))
     # nothing is said of devices that have been removed
     gone = {s for s in outcome.touched if s.device_kind != "site" and s not in hour.devices}
     if gone:
         for subject in gone:
-            memories.pop(subject, None)
+            states.pop(subject, None)
         outcome.touched -= gone
         outcome.changes = [c for c in outcome.changes if c.subject not in gone]
     return outcome
@@ -113,18 +113,18 @@ async def _asked(rules: Callable[[], T]) -> T:
         raise _RuleFailsError from error
 
 
-def _encoded(memories: Mapping[Subject, Memory]) -> dict[Subject, bytes]:
-    return {subject: _encode(memory) for subject, memory in memories.items()}
+def _encoded(states: Mapping[Subject, DeviceState]) -> dict[Subject, bytes]:
+    return {subject: _encode(state) for subject, state in states.items()}
 
 
 def _part(
     before: Mapping[Subject, bytes], subjects: Collection[Subject], *, with_sites: bool = True
-) -> dict[Subject, Memory]:
+) -> dict[Subject, DeviceState]:
     """What was remembered of some devices, and of sites."""
     some = set(subjects)
     return {
-        subject: _decode(memory)
-        for subject, memory in before.items()
+        subject: _decode(state)
+        for subject, state in before.items()
         if subject in some or (with_sites and subject.device_kind == "site")
     }
 

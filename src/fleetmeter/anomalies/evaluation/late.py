@@ -13,11 +13,11 @@ from asyncpg import Record
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
-from fleetmeter.anomalies.evaluation.state_store import memories_of, remember
+from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.lifecycle import key_of
 from fleetmeter.anomalies.model import OF_ARRIVAL, Anomaly, Change, Device, Subject
-from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, Condition, Memory
+from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, Condition, DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
@@ -111,9 +111,9 @@ async def _settle(connection: Connection, anew: "_Anew") -> list[int]:
     """Store what was found and what is remembered; return the events."""
     span = anew.span
     events = await store.reconcile(
-        connection, span.changed, span.since, anew.changes, anew.memories, anew.rulebook
+        connection, span.changed, span.since, anew.changes, anew.states, anew.rulebook
     )
-    await remember(connection, "hours", anew.memories, span.around.changed)
+    await store_states(connection, "hours", anew.states, span.around.changed)
     return events
 
 
@@ -157,7 +157,7 @@ class _Anew(NamedTuple):
 
     span: _Span
     changes: list[Change]
-    memories: dict[Subject, Memory]
+    states: dict[Subject, DeviceState]
     rulebook: Rulebook
 
 
@@ -170,23 +170,23 @@ async def _anew(connection: Connection, around: Around, times: tuple[datetime, d
     span = _Span(around, there, around.changed & there.keys(), *times)
     rulebook = await store.rulebook(connection)
     wide = _wide(await store.lasting(connection, span.changed))
-    changes, memories = await _fold_span(connection, span, rulebook, wide)
+    changes, states = await _fold_span(connection, span, rulebook, wide)
     more = _wide(change for change in changes if change.ended_at is None)
     if more - wide:
-        changes, memories = await _fold_span(connection, span, rulebook, wide | more)
-    return _Anew(span, changes, memories, rulebook)
+        changes, states = await _fold_span(connection, span, rulebook, wide | more)
+    return _Anew(span, changes, states, rulebook)
 
 
 async def _fold_span(
     connection: Connection, span: _Span, rulebook: Rulebook, wide: set[datetime]
-) -> tuple[list[Change], dict[Subject, Memory]]:
+) -> tuple[list[Change], dict[Subject, DeviceState]]:
     """From as far back as the rules remember; of the `wide` hours they see the whole fleet."""
     around, there = span.around, span.there
-    before = await memories_of(connection, "hours", around.changed)
+    before = await states_of(connection, "hours", around.changed)
     held = _held(await store.lasting(connection, span.changed), before, span.since)
     # sites are not evaluated, but say when all of them was silent
     sites = {Subject("site", device.site) for device in there.values() if device.site}
-    memories = await memories_of(connection, "hours", sites)
+    states = await states_of(connection, "hours", sites)
     changes: list[Change] = []
     step = hours_at_once(len(around.vehicle_ids) + len(around.meter_ids)) * HOUR
     first = await queries.first_hour(connection, since=span.since - WARMUP)
@@ -199,11 +199,11 @@ async def _fold_span(
             if hour.starts in wide:
                 [fleet] = await reader.hours(connection, hour.starts, hour.ends, there)
                 hour = msgspec.structs.replace(fleet, whole_fleet=False)
-            _hold(held.get(hour.starts, ()), memories)
-            outcome = await fold(connection, hour, memories, rulebook)
+            _hold(held.get(hour.starts, ()), states)
+            outcome = await fold(connection, hour, states, rulebook)
             changes += [change for change in outcome.changes if change.subject in span.changed]
         start = end
-    return changes, memories
+    return changes, states
 
 
 def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
@@ -222,11 +222,11 @@ class _Held(NamedTuple):
     """Something that is wrong by what was known until now, and what is remembered of its device."""
 
     anomaly: Anomaly
-    remembered: Memory
+    remembered: DeviceState
 
 
 def _held(
-    anomalies: Iterable[Anomaly], before: Mapping[Subject, Memory], since: datetime
+    anomalies: Iterable[Anomaly], before: Mapping[Subject, DeviceState], since: datetime
 ) -> dict[datetime, list[_Held]]:
     """By the hour from which on it is wrong until the rules know better.
 
@@ -236,28 +236,28 @@ def _held(
     for anomaly in anomalies:
         if anomaly.kind not in OF_ARRIVAL:
             hour = max(since, floor_hour(anomaly.detected_at))
-            remembered = before.get(key_of(anomaly).subject, Memory())
+            remembered = before.get(key_of(anomaly).subject, DeviceState())
             held.setdefault(hour, []).append(_Held(anomaly, remembered))
     return held
 
 
-def _hold(held: Iterable[_Held], memories: dict[Subject, Memory]) -> None:
+def _hold(held: Iterable[_Held], states: dict[Subject, DeviceState]) -> None:
     for anomaly, remembered in held:
         kind, subject = key_of(anomaly)
-        memory = memories.setdefault(subject, Memory())
-        found = memory.conditions.get(kind)
+        state = states.setdefault(subject, DeviceState())
+        found = state.conditions.get(kind)
         if found is not None and (found.open or _is_clear(found, anomaly.started_at)):
             continue
         condition = remembered.conditions.get(kind)
         if condition is None or not condition.open:
             started_at, at = anomaly.started_at, anomaly.detected_at
             condition = Condition(True, started_at, anomaly.cause, "breach", at)
-        memory.conditions[kind] = condition
-        if kind in ("vehicle_silent", "meter_silent") and memory.silent_since is None:
-            memory.silent_since = remembered.silent_since or anomaly.started_at
-        elif kind == "dc_exceeds_ac" and memory.other_meter is None:
-            memory.other_meter = remembered.other_meter
-            memory.unexplained = remembered.unexplained
+        state.conditions[kind] = condition
+        if kind in ("vehicle_silent", "meter_silent") and state.silent_since is None:
+            state.silent_since = remembered.silent_since or anomaly.started_at
+        elif kind == "dc_exceeds_ac" and state.other_meter is None:
+            state.other_meter = remembered.other_meter
+            state.unexplained = remembered.unexplained
 
 
 def _is_clear(condition: Condition, since: datetime) -> bool:

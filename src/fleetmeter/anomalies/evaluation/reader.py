@@ -18,8 +18,8 @@ from fleetmeter.anomalies.model import (
     Voltage,
 )
 from fleetmeter.anomalies.rules.shared.needs import (
+    Answers,
     Falls,
-    Known,
     MeterPoint,
     Needs,
     PeakPoint,
@@ -103,9 +103,9 @@ async def hours(
     return await asyncio.to_thread(_hours, start, end, devices, is_fleet, rows)
 
 
-async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
+async def answers(connection: Connection, needs: Needs, end: datetime) -> Answers:
     """The answer to what the rules need to know of the time up to the end of an hour."""
-    found = Known()
+    found = Answers()
     since = end - SILENCE_KNOWN
     for kind in KINDS:
         if ids := _ids(kind.name, needs.last_times):

@@ -27,7 +27,7 @@ from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
 from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
 from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
 from fleetmeter.anomalies.evaluation.refusals import evaluate_refusals
-from fleetmeter.anomalies.evaluation.state_store import memories, remember
+from fleetmeter.anomalies.evaluation.state_store import states, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -155,8 +155,8 @@ async def _retire(connection: Connection, at: datetime) -> None:
     gone = {Subject(*row) async for row in queries.gone_subjects(connection)}
     if gone:
         async with connection.transaction():
-            await remember(connection, "hours", {}, gone)
-            await remember(connection, "clock", {}, gone)
+            await store_states(connection, "hours", {}, gone)
+            await store_states(connection, "clock", {}, gone)
             await store.close_removed(connection, gone, at)
 
 
@@ -164,7 +164,7 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
     """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes."""
     turn_ends = perf_counter() + _TURN_S
     devices = await reader.roster(connection)
-    remembered = await memories(connection, "hours")
+    remembered = await states(connection, "hours")
     step = hours_at_once(len(devices)) * HOUR
     until = start
     while until < closed:
@@ -177,7 +177,7 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
             changes += outcome.changes
             touched |= outcome.touched
         async with connection.transaction():
-            await remember(connection, "hours", remembered, touched)
+            await store_states(connection, "hours", remembered, touched)
             events = await store.apply(connection, changes, rulebook)
             await queries.evaluated(connection, until=end)
         await _tell(connection, events)
@@ -192,10 +192,10 @@ async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime
     async with connection.transaction():
         overrides = await store.overrides(connection)
         rulebook = Rulebook(overrides)
-        remembered = await memories(connection, "clock")
+        remembered = await states(connection, "clock")
         samples = await reader.clock_samples(connection, overrides, since, remembered)
         outcome = evaluate_clocks(samples, at, remembered, rulebook)
-        await remember(connection, "clock", remembered, outcome.touched)
+        await store_states(connection, "clock", remembered, outcome.touched)
         events = await store.apply(connection, outcome.changes, rulebook)
         events += await evaluate_refusals(connection, at, rulebook)
     await _tell(connection, events)

@@ -16,7 +16,7 @@ from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, 
 from fleetmeter.anomalies.incidents.reconcile import reconciled
 from fleetmeter.anomalies.model import Anomaly, Change, Subject, columns_of
 from fleetmeter.anomalies.rules.catalogue import RULES
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
@@ -63,12 +63,12 @@ async def reconcile(
     subjects: Collection[Subject],
     since: datetime,
     changes: Sequence[Change],
-    memories: Mapping[Subject, Memory],
+    states: Mapping[Subject, DeviceState],
     rulebook: Rulebook,
 ) -> list[int]:
     """What follows from hours of `subjects` that were evaluated anew; the ids of the events.
 
-    `changes` and `memories` are what came out. What was over before `since` stays.
+    `changes` and `states` are what came out. What was over before `since` stays.
     """
     now = await queries.begin_anomaly_events(connection)
     stored = [
@@ -79,11 +79,9 @@ async def reconcile(
     ]
 
     def is_wrong(key: Key) -> bool:
-        memory = memories.get(key.subject)
+        state = states.get(key.subject)
         return (
-            memory is not None
-            and key.kind in memory.conditions
-            and (memory.conditions[key.kind].open)
+            state is not None and key.kind in state.conditions and (state.conditions[key.kind].open)
         )
 
     steps = reconciled(stored, changes, since, is_wrong, partial(_terms, rulebook), now)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import cast
 
-from fleetmeter.anomalies.model import Hour, Kind, Subject
-from fleetmeter.anomalies.rules.shared.context import HourTurn, interval_s
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.hysteresis import crossings, longest_gap
 from fleetmeter.anomalies.rules.shared.needs import Needs, VehiclePoint
 from fleetmeter.anomalies.thresholds.device_parameters import BatteryColdCharging, BatteryHot
@@ -17,14 +17,13 @@ _HOT: Kind = "battery_hot"
 _COLD: Kind = "battery_cold_charging"
 
 
-def _candidates(observed: Observed, rulebook: Rulebook) -> Iterator[tuple[Kind, Subject]]:
+def _candidates(hour: ObservedHour, rulebook: Rulebook) -> Iterator[tuple[Kind, Subject]]:
     """Vehicles whose extremes of the hour suspect a change, or that it goes on; some twice."""
-    hour = observed.hour
     all_hot = cast(BatteryHot | None, rulebook.everywhere(_HOT))
     all_cold = cast(BatteryColdCharging | None, rulebook.everywhere(_COLD))
     hot_cdeg = all_hot.open_c * 100 if all_hot else -1e9
     cold_cdeg = all_cold.open_c * 100 if all_cold else 1e9
-    for row in hour.vehicles:
+    for row in hour.vehicle_rows:
         coldest_cdeg, hottest_cdeg = row.battery_temp_cdeg_min, row.battery_temp_cdeg_max
         if coldest_cdeg is None or hottest_cdeg is None:
             continue
@@ -33,13 +32,13 @@ def _candidates(observed: Observed, rulebook: Rulebook) -> Iterator[tuple[Kind, 
         if row.dc_mwh > 0 and coldest_cdeg < cold_cdeg:
             yield from _by_own(_COLD, row.vehicle_id, coldest_cdeg, hour, rulebook)
     for kind in (_HOT, _COLD):
-        for subject in observed.opened.get(kind, ()):
-            if subject.device_id in observed.vehicle_readings:
+        for subject in hour.opened.get(kind, ()):
+            if subject.device_id in hour.vehicle_readings:
                 yield kind, subject
 
 
 def _by_own(
-    kind: Kind, vehicle_id: str, extreme_cdeg: int, hour: Hour, rulebook: Rulebook
+    kind: Kind, vehicle_id: str, extreme_cdeg: int, hour: ObservedHour, rulebook: Rulebook
 ) -> Iterator[tuple[Kind, Subject]]:
     """By the thresholds of the vehicle itself."""
     subject = Subject("vehicle", vehicle_id)
@@ -54,10 +53,9 @@ def _by_own(
         yield kind, subject
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings of the hour, and of so long before as it takes."""
-    hour = observed.hour
-    for kind, subject in _candidates(observed, rulebook):
+    for kind, subject in _candidates(hour, rulebook):
         device = hour.devices.get(subject)
         parameters = rulebook.of(kind, subject, device.site if device else None)
         minutes = cast(BatteryHot | BatteryColdCharging, parameters).minutes
@@ -65,24 +63,24 @@ def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
         needs.readings[subject] = min(needs.readings.get(subject, since), since)
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
+def judge(context: HourContext) -> None:
     """Apply both rules."""
-    for kind, subject in dict.fromkeys(_candidates(observed, turn.rulebook)):
-        points = turn.known.vehicle_readings.get(subject.device_id, [])
+    for kind, subject in dict.fromkeys(_candidates(context.hour, context.rulebook)):
+        points = context.answers.vehicle_readings.get(subject.device_id, [])
         if kind == _HOT:
-            _judge_hot(turn, subject, points)
+            _judge_hot(context, subject, points)
         else:
-            _judge_cold(turn, subject, points)
-    for subject in observed.opened.get(_COLD, ()):
-        if turn.is_open(_COLD, subject):
-            _judge_idle(turn, subject)
+            _judge_cold(context, subject, points)
+    for subject in context.hour.opened.get(_COLD, ()):
+        if context.is_open(_COLD, subject):
+            _judge_idle(context, subject)
 
 
-def _judge_hot(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) -> None:
-    parameters = cast(BatteryHot, turn.parameters(_HOT, subject))
+def _judge_hot(context: HourContext, subject: Subject, points: list[VehiclePoint]) -> None:
+    parameters = cast(BatteryHot, context.parameters(_HOT, subject))
     open_cdeg, clear_cdeg = parameters.open_c * 100, parameters.clear_c * 100
     lasting = timedelta(minutes=parameters.minutes)
-    since = turn.hour.starts - lasting
+    since = context.hour.starts - lasting
     measured = [
         (p.time, p.battery_temp_cdeg)
         for p in points
@@ -92,13 +90,13 @@ def _judge_hot(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) -> 
         (time, True if cdeg >= open_cdeg else False if cdeg < clear_cdeg else None)
         for time, cdeg in measured
     ]
-    gap = longest_gap(interval_s(turn.hour, subject))
+    gap = longest_gap(context.hour.interval_s(subject))
     hottest = max((cdeg for _, cdeg in measured), default=None)
-    if turn.is_open(_HOT, subject) and hottest is not None and hottest >= clear_cdeg:
-        turn.condition(_HOT, subject).at = turn.ends
-    for is_breach, at in crossings(verdicts, turn.is_open(_HOT, subject), lasting, gap):
+    if context.is_open(_HOT, subject) and hottest is not None and hottest >= clear_cdeg:
+        context.condition(_HOT, subject).at = context.ends
+    for is_breach, at in crossings(verdicts, context.is_open(_HOT, subject), lasting, gap):
         if is_breach and hottest is not None:
-            turn.breach(
+            context.breach(
                 _HOT,
                 subject,
                 at,
@@ -111,14 +109,14 @@ def _judge_hot(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) -> 
                 },
             )
         else:
-            turn.clear(_HOT, subject, at, f"below {parameters.clear_c:g} °C again")
+            context.clear(_HOT, subject, at, f"below {parameters.clear_c:g} °C again")
 
 
-def _judge_cold(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) -> None:
-    parameters = cast(BatteryColdCharging, turn.parameters(_COLD, subject))
+def _judge_cold(context: HourContext, subject: Subject, points: list[VehiclePoint]) -> None:
+    parameters = cast(BatteryColdCharging, context.parameters(_COLD, subject))
     open_cdeg, clear_cdeg = parameters.open_c * 100, parameters.clear_c * 100
     lasting = timedelta(minutes=parameters.minutes)
-    since = turn.hour.starts - lasting
+    since = context.hour.starts - lasting
     told = [
         (p.time, p.energy_mwh, p.battery_temp_cdeg)
         for p in points
@@ -144,12 +142,12 @@ def _judge_cold(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) ->
         for time, energy_mwh, cdeg in told
         if energy_mwh <= 0 or cdeg is not None
     ]
-    gap = longest_gap(interval_s(turn.hour, subject))
-    for is_breach, at in crossings(verdicts, turn.is_open(_COLD, subject), lasting, gap):
+    gap = longest_gap(context.hour.interval_s(subject))
+    for is_breach, at in crossings(verdicts, context.is_open(_COLD, subject), lasting, gap):
         if is_breach:
             coldest = min(cdeg for cdeg, _ in cold) / 100
             energy_kwh = sum(energy_mwh for _, energy_mwh in cold) / 1e6
-            turn.breach(
+            context.breach(
                 _COLD,
                 subject,
                 at,
@@ -163,18 +161,18 @@ def _judge_cold(turn: HourTurn, subject: Subject, points: list[VehiclePoint]) ->
                 },
             )
         else:
-            turn.clear(_COLD, subject, at, f"it charges at {parameters.clear_c:g} °C or more")
-    if charging and turn.is_open(_COLD, subject):
-        condition = turn.condition(_COLD, subject)
+            context.clear(_COLD, subject, at, f"it charges at {parameters.clear_c:g} °C or more")
+    if charging and context.is_open(_COLD, subject):
+        condition = context.condition(_COLD, subject)
         condition.count_since = charging[-1]
         if cold:
-            condition.at = turn.ends
+            condition.at = context.ends
 
 
-def _judge_idle(turn: HourTurn, subject: Subject) -> None:
+def _judge_idle(context: HourContext, subject: Subject) -> None:
     """It is over when nothing was charged for a day."""
-    parameters = cast(BatteryColdCharging, turn.parameters(_COLD, subject))
-    last = turn.memories[subject].conditions[_COLD].count_since
-    if last is not None and turn.ends - last >= timedelta(hours=parameters.idle_h):
+    parameters = cast(BatteryColdCharging, context.parameters(_COLD, subject))
+    last = context.states[subject].conditions[_COLD].count_since
+    if last is not None and context.ends - last >= timedelta(hours=parameters.idle_h):
         summary = f"it has not charged for {parameters.idle_h:g} hours"
-        turn.clear(_COLD, subject, last, summary)
+        context.clear(_COLD, subject, last, summary)

@@ -9,26 +9,26 @@ from datetime import timedelta
 from typing import cast
 
 from fleetmeter.anomalies.model import ClockSample, Kind
-from fleetmeter.anomalies.rules.shared.context import Turn
+from fleetmeter.anomalies.rules.shared.context import Context
 from fleetmeter.anomalies.rules.shared.state import Skew
 from fleetmeter.anomalies.thresholds.device_parameters import ClockSkew
 
 _KIND: Kind = "clock_skew"
 
 
-def judge(turn: Turn, samples: Sequence[ClockSample]) -> None:
+def judge(context: Context, samples: Sequence[ClockSample]) -> None:
     """Apply the rule to the newest readings of devices."""
     for sample in samples:
         subject = sample.device.subject
-        memory = turn.memories.get(subject)
-        run = None if memory is None else memory.skew
+        state = context.states.get(subject)
+        run = None if state is None else state.skew
         if run is None or sample.last_seen > run.last:
-            _judge(turn, sample, run)
+            _judge(context, sample, run)
 
 
-def _judge(turn: Turn, sample: ClockSample, run: Skew | None) -> None:
+def _judge(context: Context, sample: ClockSample, run: Skew | None) -> None:
     subject = sample.device.subject
-    parameters = cast(ClockSkew, turn.parameters(_KIND, subject))
+    parameters = cast(ClockSkew, context.parameters(_KIND, subject))
     if not parameters.enabled:
         return
     skew_s = (sample.last_seen - sample.time).total_seconds()
@@ -36,33 +36,33 @@ def _judge(turn: Turn, sample: ClockSample, run: Skew | None) -> None:
     was_off = run is not None and (
         run.skew_s > parameters.behind_s or -run.skew_s > parameters.ahead_s
     )
-    is_open = turn.is_open(_KIND, subject)
+    is_open = context.is_open(_KIND, subject)
     if not is_off and not is_open:
         if run is not None:
-            turn.remembered(subject).skew = None
+            context.state_of(subject).skew = None
         return
     tolerance = max(parameters.steady_s, parameters.steady_share * abs(skew_s))
     is_same = run is not None and (abs(run.skew_s - skew_s) <= tolerance if is_off else not was_off)
     if run is None or not is_same or was_off != is_off:
         run = Skew(round(skew_s, 1), sample.last_seen, sample.last_seen, 0)
     run = Skew(run.skew_s, run.since, sample.last_seen, run.samples + 1)
-    turn.remembered(subject).skew = run
+    context.state_of(subject).skew = run
     lasting = timedelta(minutes=parameters.minutes)
     if run.last - run.since < lasting or run.samples < parameters.samples:
         return
-    turn.ends = sample.last_seen
+    context.ends = sample.last_seen
     if is_off:
-        _breach(turn, sample, run, parameters)
+        _breach(context, sample, run, parameters)
     else:
-        turn.remembered(subject).skew = None
-        turn.clear(_KIND, subject, run.since, "its timestamps agree with their arrival again")
+        context.state_of(subject).skew = None
+        context.clear(_KIND, subject, run.since, "its timestamps agree with their arrival again")
 
 
-def _breach(turn: Turn, sample: ClockSample, run: Skew, parameters: ClockSkew) -> None:
+def _breach(context: Context, sample: ClockSample, run: Skew, parameters: ClockSkew) -> None:
     subject = sample.device.subject
     skew_s = round((sample.last_seen - sample.time).total_seconds())
     way = "behind" if skew_s > 0 else "ahead of"
-    turn.breach(
+    context.breach(
         _KIND,
         subject,
         run.since,

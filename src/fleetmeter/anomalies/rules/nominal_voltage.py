@@ -10,8 +10,8 @@ from datetime import timedelta
 from statistics import fmean, median
 
 from fleetmeter.anomalies.model import ABSENT_MV, MeterHour, Subject
-from fleetmeter.anomalies.rules.shared.context import HourTurn
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.state import Nominal
 from fleetmeter.anomalies.thresholds.device_parameters import VoltageOutOfRange
 
@@ -38,39 +38,39 @@ def _factor(volts: float, standard: int) -> float:
     return max(volts / standard, standard / volts)
 
 
-def nominal_v(observed: Observed, row: MeterHour, parameters: VoltageOutOfRange) -> float | None:
+def nominal_v(hour: ObservedHour, row: MeterHour, parameters: VoltageOutOfRange) -> float | None:
     """The nominal voltage of a meter that measured voltages in this hour."""
     if parameters.nominal_v is not None:
         return parameters.nominal_v
-    memory = observed.memories.get(Subject("meter", row.meter_id))
-    if memory is not None and memory.nominal is not None:
-        return memory.nominal.volts
-    return nearest(_mean_v(row), _of_others(observed, row.meter_id))
+    state = hour.states.get(Subject("meter", row.meter_id))
+    if state is not None and state.nominal is not None:
+        return state.nominal.volts
+    return nearest(_mean_v(row), _of_others(hour, row.meter_id))
 
 
-def learn(turn: HourTurn, observed: Observed) -> None:
+def learn(context: HourContext) -> None:
     """Take this hour's voltages into the first day of meters that are not known yet."""
-    for row in turn.hour.meters:
+    for row in context.hour.meter_rows:
         subject = Subject("meter", row.meter_id)
-        memory = observed.memories.get(subject)
-        known = None if memory is None else memory.nominal
+        state = context.hour.states.get(subject)
+        known = None if state is None else state.nominal
         if (known is not None and known.since is None) or not row.voltages:
             continue
         means = [*(known.means if known else ()), round(_mean_v(row), 1)]
-        volts = nearest(median(means), _of_others(observed, row.meter_id))
+        volts = nearest(median(means), _of_others(context.hour, row.meter_id))
         if volts is None:
             continue
-        since = known.since if known and known.since else turn.hour.starts
-        memory = turn.remembered(subject)
-        if turn.ends - since < _DAY:
-            memory.nominal = Nominal(volts, since, means)
+        since = known.since if known and known.since else context.hour.starts
+        state = context.state_of(subject)
+        if context.ends - since < _DAY:
+            state.nominal = Nominal(volts, since, means)
             continue
-        memory.nominal = Nominal(volts, None)
-        site = turn.site(subject)
+        state.nominal = Nominal(volts, None)
+        site = context.site(subject)
         if site is not None:
-            of = turn.remembered(Subject("site", site))
+            of = context.state_of(Subject("site", site))
             of.nominal = of.nominal or Nominal(volts, None)
-            role = _role(observed, row.meter_id)
+            role = _role(context.hour, row.meter_id)
             of.nominal_of_role = {role: volts} | of.nominal_of_role
 
 
@@ -85,17 +85,17 @@ def _mean_v(row: MeterHour) -> float:
     )
 
 
-def _of_others(observed: Observed, meter_id: str) -> int | None:
+def _of_others(hour: ObservedHour, meter_id: str) -> int | None:
     """What the site has: a meter with the same role, or else any."""
-    device = observed.hour.devices.get(Subject("meter", meter_id))
+    device = hour.devices.get(Subject("meter", meter_id))
     if device is None or device.site is None:
         return None
-    memory = observed.memories.get(Subject("site", device.site))
-    if memory is None or memory.nominal is None:
+    state = hour.states.get(Subject("site", device.site))
+    if state is None or state.nominal is None:
         return None
-    return memory.nominal_of_role.get(_role(observed, meter_id), memory.nominal.volts)
+    return state.nominal_of_role.get(_role(hour, meter_id), state.nominal.volts)
 
 
-def _role(observed: Observed, meter_id: str) -> str:
-    device = observed.hour.devices.get(Subject("meter", meter_id))
+def _role(hour: ObservedHour, meter_id: str) -> str:
+    device = hour.devices.get(Subject("meter", meter_id))
     return (device and device.role) or "charger"

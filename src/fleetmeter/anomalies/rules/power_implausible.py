@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
 from fleetmeter.anomalies.model import Cause, Kind, Subject
-from fleetmeter.anomalies.rules.shared.context import HourTurn, interval_s
-from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH, Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH, ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs, Peak, PeakPoint
 from fleetmeter.anomalies.thresholds.device_parameters import PowerImplausible
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -33,15 +33,15 @@ class _Suspect(NamedTuple):
         return least_w <= power_w / 1000 <= self.limit_w
 
 
-def _suspects(observed: Observed, rulebook: Rulebook) -> Iterator[_Suspect]:
+def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[_Suspect]:
     """Devices whose energy of the hour may be that of half of the minutes above the limit, the
     other half being of another hour; those that were above it when the hour began; and those
     whose register may have risen by what cannot be."""
-    goes_on = {subject for subject, _ in observed.peaking}
-    goes_on |= {Subject("meter", row.meter_id) for row in observed.hour.meters if row.resets}
-    goes_on |= {Subject("vehicle", row.vehicle_id) for row in observed.hour.vehicles if row.resets}
-    for subject, energy_mwh in _energies(observed):
-        device = observed.hour.devices.get(subject)
+    goes_on = {subject for subject, _ in hour.peaking}
+    goes_on |= {Subject("meter", row.meter_id) for row in hour.meter_rows if row.resets}
+    goes_on |= {Subject("vehicle", row.vehicle_id) for row in hour.vehicle_rows if row.resets}
+    for subject, energy_mwh in _energies(hour):
+        device = hour.devices.get(subject)
         own = rulebook.of(_KIND, subject, device.site if device else None)
         parameters = cast(PowerImplausible, own)
         rated_w = None if device is None else device.rated_power_w
@@ -53,46 +53,46 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> Iterator[_Suspect]:
             yield _Suspect(subject, limit_w, rated_w, parameters)
 
 
-def _energies(observed: Observed) -> Iterator[tuple[Subject, int]]:
-    for meter_id in observed.meters:
-        yield Subject("meter", meter_id), observed.metered_mwh(meter_id)
+def _energies(hour: ObservedHour) -> Iterator[tuple[Subject, int]]:
+    for meter_id in hour.meters:
+        yield Subject("meter", meter_id), hour.metered_mwh(meter_id)
     dc_mwh: dict[str, int] = {}
-    for row in observed.hour.vehicles:
+    for row in hour.vehicle_rows:
         if row.dc_mwh >= LEAST_CHARGED_MWH or row.resets:
             dc_mwh[row.vehicle_id] = dc_mwh.get(row.vehicle_id, 0) + row.dc_mwh
     for vehicle_id, energy_mwh in dc_mwh.items():
         yield Subject("vehicle", vehicle_id), energy_mwh
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings above the limit, of the hour and of so long before as it takes."""
-    for subject, limit_w, _, parameters in _suspects(observed, rulebook):
+    for subject, limit_w, _, parameters in _suspects(hour, rulebook):
         back = timedelta(minutes=parameters.minutes)
-        back = max(back, timedelta(seconds=1.5 * interval_s(observed.hour, subject)))
-        needs.peaks[subject] = Peak(observed.hour.starts - back, limit_w)
+        back = max(back, timedelta(seconds=1.5 * hour.interval_s(subject)))
+        needs.peaks[subject] = Peak(hour.starts - back, limit_w)
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
+def judge(context: HourContext) -> None:
     """Apply the rule."""
-    opened = set(observed.opened.get(_KIND, ()))
-    for subject, memory in observed.peaking:
-        turn.remembered(subject)
-        memory.peaking = False
-    for suspect in list(_suspects(observed, turn.rulebook)):
+    opened = set(context.hour.opened.get(_KIND, ()))
+    for subject, state in context.hour.peaking:
+        context.state_of(subject)
+        state.peaking = False
+    for suspect in list(_suspects(context.hour, context.rulebook)):
         least = timedelta(minutes=suspect.parameters.minutes)
-        gap = timedelta(seconds=1.5 * interval_s(turn.hour, suspect.subject))
-        points = turn.known.peaks.get(suspect.subject, ())
+        gap = timedelta(seconds=1.5 * context.hour.interval_s(suspect.subject))
+        points = context.answers.peaks.get(suspect.subject, ())
         known = [p for p in points if not p.is_jump or suspect.fits_as_wh(_power_w(p))]
-        runs = [run for run in _runs(known, gap) if run.points[-1].time > turn.hour.starts]
+        runs = [run for run in _runs(known, gap) if run.points[-1].time > context.hour.starts]
         runs = [run for run in runs if len(run.points) > 1 or not run.points[0].is_jump]
-        if runs and turn.ends - runs[-1].points[-1].time <= gap:
-            turn.remembered(suspect.subject).peaking = True
+        if runs and context.ends - runs[-1].points[-1].time <= gap:
+            context.state_of(suspect.subject).peaking = True
         runs = [run for run in runs if run.lasts >= least and run.mean_w > suspect.limit_w]
         if found := max(runs, key=lambda run: run.lasts, default=None):
-            _breach(turn, suspect, found)
+            _breach(context, suspect, found)
             opened.discard(suspect.subject)
     for subject in sorted(opened):
-        _judge_over(turn, observed, subject)
+        _judge_over(context, subject)
 
 
 class _Run(NamedTuple):
@@ -128,7 +128,7 @@ def _runs(points: Sequence[PeakPoint], gap: timedelta) -> list[_Run]:
     return runs
 
 
-def _breach(turn: HourTurn, suspect: _Suspect, run: _Run) -> None:
+def _breach(context: HourContext, suspect: _Suspect, run: _Run) -> None:
     subject, limit_w, rated_w, _ = suspect
     mean_kw, limit_kw = run.mean_w / 1000, limit_w / 1000
     is_wh = suspect.fits_as_wh(run.mean_w)
@@ -145,17 +145,17 @@ def _breach(turn: HourTurn, suspect: _Suspect, run: _Run) -> None:
         "limitKw": round(limit_kw, 3),
         "ratedPowerKw": None if rated_w is None else rated_w / 1000,
     }
-    if is_wh and turn.condition(_KIND, subject).cause == "unknown":
+    if is_wh and context.condition(_KIND, subject).cause == "unknown":
         # as when a charge follows the standby of a meter that sends Wh
-        turn.revise(_KIND, subject, summary, evidence, cause)
-    turn.breach(_KIND, subject, _begins(run.points[0]), summary, evidence, cause)
+        context.revise(_KIND, subject, summary, evidence, cause)
+    context.breach(_KIND, subject, _begins(run.points[0]), summary, evidence, cause)
 
 
-def _judge_over(turn: HourTurn, observed: Observed, subject: Subject) -> None:
+def _judge_over(context: HourContext, subject: Subject) -> None:
     """It is over when it has told energy, and none above the limit, for a day."""
-    parameters = cast(PowerImplausible, turn.parameters(_KIND, subject))
-    at = turn.memories[subject].conditions[_KIND].at
-    is_telling = any(of == subject and energy > 0 for of, energy in _energies(observed))
-    if at is not None and is_telling and turn.ends - at >= timedelta(hours=parameters.clear_h):
+    parameters = cast(PowerImplausible, context.parameters(_KIND, subject))
+    at = context.states[subject].conditions[_KIND].at
+    is_telling = any(of == subject and energy > 0 for of, energy in _energies(context.hour))
+    if at is not None and is_telling and context.ends - at >= timedelta(hours=parameters.clear_h):
         summary = f"nothing above the limit for {parameters.clear_h:g} hours"
-        turn.clear(_KIND, subject, at, summary)
+        context.clear(_KIND, subject, at, summary)

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import cast
 
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.rules.shared.context import HourTurn
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Falls, Needs
 from fleetmeter.anomalies.rules.shared.state import Fallen
 from fleetmeter.anomalies.thresholds.device_parameters import RegisterUnstable
@@ -16,42 +16,43 @@ from fleetmeter.anomalies.thresholds.device_parameters import RegisterUnstable
 _KIND: Kind = "register_unstable"
 
 
-def need(observed: Observed, needs: Needs) -> None:
+def need(hour: ObservedHour, needs: Needs) -> None:
     """Ask how often registers fell in the hour."""
-    hour = observed.hour
     needs.falls = None if hour.whole_fleet else set(hour.devices)
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
+def judge(context: HourContext) -> None:
     """Apply the rule."""
     found = {
         subject: falls
-        for subject, falls in turn.known.falls.items()
-        if subject in observed.hour.devices
+        for subject, falls in context.answers.falls.items()
+        if subject in context.hour.devices
     }
     for subject, falls in sorted(found.items()):
-        parameters = cast(RegisterUnstable, turn.parameters(_KIND, subject))
+        parameters = cast(RegisterUnstable, context.parameters(_KIND, subject))
         if parameters.enabled:
-            _judge(turn, subject, falls, parameters)
-    for subject, _ in observed.falling:
+            _judge(context, subject, falls, parameters)
+    for subject, _ in context.hour.falling:
         if subject not in found:
-            parameters = cast(RegisterUnstable, turn.parameters(_KIND, subject))
-            _judge_over(turn, observed, subject, parameters)
+            parameters = cast(RegisterUnstable, context.parameters(_KIND, subject))
+            _judge_over(context, subject, parameters)
 
 
-def _judge(turn: HourTurn, subject: Subject, falls: Falls, parameters: RegisterUnstable) -> None:
-    memory = turn.remembered(subject)
-    oldest = turn.ends - timedelta(hours=parameters.hours)
-    memory.falls = [each for each in memory.falls if each.hour >= oldest]
-    memory.falls.append(Fallen(turn.hour.starts, sum(falls), falls.dips, falls.flutters))
-    total = sum(each.times for each in memory.falls)
-    dips = sum(each.dips for each in memory.falls)
-    flutters = sum(each.flutters for each in memory.falls)
+def _judge(
+    context: HourContext, subject: Subject, falls: Falls, parameters: RegisterUnstable
+) -> None:
+    state = context.state_of(subject)
+    oldest = context.ends - timedelta(hours=parameters.hours)
+    state.falls = [each for each in state.falls if each.hour >= oldest]
+    state.falls.append(Fallen(context.hour.starts, sum(falls), falls.dips, falls.flutters))
+    total = sum(each.times for each in state.falls)
+    dips = sum(each.dips for each in state.falls)
+    flutters = sum(each.flutters for each in state.falls)
     counts = {"dips": dips, "flutters": flutters, "resets": total - dips - flutters}
     if total >= parameters.times:
-        since = memory.falls[0].hour
+        since = state.falls[0].hour
         said = ", ".join(f"{name} {number}" for name, number in counts.items() if number)
-        turn.breach(
+        context.breach(
             _KIND,
             subject,
             since,
@@ -61,13 +62,15 @@ def _judge(turn: HourTurn, subject: Subject, falls: Falls, parameters: RegisterU
         )
 
 
-def _judge_over(
-    turn: HourTurn, observed: Observed, subject: Subject, parameters: RegisterUnstable
-) -> None:
+def _judge_over(context: HourContext, subject: Subject, parameters: RegisterUnstable) -> None:
     """It is over when it has reported, and has not fallen, for a day."""
-    memory = turn.memories[subject]
-    last = memory.falls[-1].hour + timedelta(hours=1)
-    if not observed.readings(subject) or turn.ends - last < timedelta(hours=parameters.clear_h):
+    state = context.states[subject]
+    last = state.falls[-1].hour + timedelta(hours=1)
+    if not context.hour.readings(subject) or context.ends - last < timedelta(
+        hours=parameters.clear_h
+    ):
         return
-    turn.remembered(subject).falls = []
-    turn.clear(_KIND, subject, last, f"its register has not fallen for {parameters.clear_h} hours")
+    context.state_of(subject).falls = []
+    context.clear(
+        _KIND, subject, last, f"its register has not fallen for {parameters.clear_h} hours"
+    )

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import cast
 
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.rules.shared.context import HourTurn
-from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH, Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH
 from fleetmeter.anomalies.rules.shared.state import EMPTY_AFTER, Run
 from fleetmeter.anomalies.thresholds.parameters import StandbyLoss
 
@@ -22,84 +22,84 @@ _NOTED_EVERY = timedelta(days=7)
 """How old a note may be that somebody charged at a meter."""
 
 
-def _remember_chargers(turn: HourTurn, observed: Observed) -> None:
-    for meter_id, rows in observed.at_meter.items():
+def _remember_chargers(context: HourContext) -> None:
+    for meter_id, rows in context.hour.at_meter.items():
         if sum(row.dc_mwh for row in rows) >= LEAST_CHARGED_MWH:
             subject = Subject("meter", meter_id)
-            memory = turn.memories.get(subject)
-            noted = None if memory is None else memory.charged
-            if noted is None or turn.ends - noted > _NOTED_EVERY:
-                turn.remembered(subject).charged = turn.ends
+            state = context.states.get(subject)
+            noted = None if state is None else state.charged
+            if noted is None or context.ends - noted > _NOTED_EVERY:
+                context.state_of(subject).charged = context.ends
 
 
-def _is_charger(turn: HourTurn, subject: Subject) -> bool:
-    device = turn.device(subject)
+def _is_charger(context: HourContext, subject: Subject) -> bool:
+    device = context.device(subject)
     if device is not None and device.role is not None:
         return device.role == "charger"
-    memory = turn.memories.get(subject)
-    noted = None if memory is None else memory.charged
-    return noted is not None and turn.ends - noted <= EMPTY_AFTER
+    state = context.states.get(subject)
+    noted = None if state is None else state.charged
+    return noted is not None and context.ends - noted <= EMPTY_AFTER
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
+def judge(context: HourContext) -> None:
     """Apply the rule."""
-    _remember_chargers(turn, observed)
-    same = cast(StandbyLoss | None, turn.rulebook.everywhere(_KIND))
+    _remember_chargers(context)
+    same = cast(StandbyLoss | None, context.rulebook.everywhere(_KIND))
     least_mwh = same.open_w * 1000 * same.coverage if same else 0
     loud = [
         row.meter_id
-        for row in turn.hour.meters
+        for row in context.hour.meter_rows
         if row.unattributed_mwh > 0 and row.unattributed_mwh >= least_mwh
     ]
-    known = [subject.device_id for subject, _ in observed.running]
-    known += [subject.device_id for subject in observed.opened.get(_KIND, ())]
+    known = [subject.device_id for subject, _ in context.hour.running]
+    known += [subject.device_id for subject in context.hour.opened.get(_KIND, ())]
     for meter_id in dict.fromkeys([*loud, *known]):
-        if meter_id in observed.meters:
-            _judge(turn, observed, meter_id)
+        if meter_id in context.hour.meters:
+            _judge(context, meter_id)
 
 
-def _judge(turn: HourTurn, observed: Observed, meter_id: str) -> None:
+def _judge(context: HourContext, meter_id: str) -> None:
     subject = Subject("meter", meter_id)
-    parameters = cast(StandbyLoss, turn.parameters(_KIND, subject))
-    row = observed.meters[meter_id]
+    parameters = cast(StandbyLoss, context.parameters(_KIND, subject))
+    row = context.hour.meters[meter_id]
     covered_s = parameters.coverage * 3600
     is_unknown = (
-        meter_id in observed.at_meter
+        meter_id in context.hour.at_meter
         or not row.readings  # when its energy came is not known
         or row.covered_ac_s < covered_s
         or 0 < row.covered_dc_s < covered_s
     )
-    if not parameters.enabled or is_unknown or not _is_charger(turn, subject):
+    if not parameters.enabled or is_unknown or not _is_charger(context, subject):
         return
     watts = row.unattributed_mwh / 1000 * 3600 / row.covered_ac_s
     if watts > parameters.ceiling_w:
         return
-    if turn.is_open(_KIND, subject):
+    if context.is_open(_KIND, subject):
         if watts >= parameters.open_w:
-            turn.condition(_KIND, subject).at = turn.ends
+            context.condition(_KIND, subject).at = context.ends
         is_clear = watts < parameters.clear_w
-        turn.count_clear(_KIND, subject, parameters.clear_hours, is_clear=is_clear)
+        context.count_clear(_KIND, subject, parameters.clear_hours, is_clear=is_clear)
         return
-    memory = turn.memories.get(subject)
-    run = None if memory is None else memory.run
+    state = context.states.get(subject)
+    run = None if state is None else state.run
     if watts < parameters.open_w:
         if run is not None:
-            turn.remembered(subject).run = None
+            context.state_of(subject).run = None
         return
-    if run is None or turn.hour.starts - run.last > _PAUSE:
-        run = Run(turn.hour.starts, turn.ends, 0, 0, 0)
+    if run is None or context.hour.starts - run.last > _PAUSE:
+        run = Run(context.hour.starts, context.ends, 0, 0, 0)
     run = Run(
         run.since,
-        turn.ends,
+        context.ends,
         run.hours + 1,
         run.attended + (row.covered_dc_s > 0),
         run.mwh + round(watts * 1000),
     )
-    turn.remembered(subject).run = run
+    context.state_of(subject).run = run
     if run.attended >= parameters.hours or run.hours >= parameters.hours_alone:
-        turn.remembered(subject).run = None
+        context.state_of(subject).run = None
         mean_w = run.mwh / 1000 / run.hours
-        turn.breach(
+        context.breach(
             _KIND,
             subject,
             run.since,

@@ -13,8 +13,8 @@ from fleetmeter.anomalies.model import (
     Subject,
 )
 from fleetmeter.anomalies.rules.nominal_voltage import learn, nominal_v
-from fleetmeter.anomalies.rules.shared.context import HourTurn, interval_s
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, Needs
 from fleetmeter.anomalies.thresholds.device_parameters import VoltageOutOfRange
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -55,18 +55,17 @@ class Supply(NamedTuple):
         return Limits(nominal * (1 - tolerance), nominal * (1 + tolerance))
 
 
-def _suspects(observed: Observed, rulebook: Rulebook) -> Iterator[Supply]:
+def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Supply]:
     """Meters whose extremes of the hour lie outside, or that were outside before."""
-    hour = observed.hour
-    opened = {subject.device_id for subject in observed.opened.get(_KIND, ())}
-    for row in hour.meters:
+    opened = {subject.device_id for subject in hour.opened.get(_KIND, ())}
+    for row in hour.meter_rows:
         if not row.voltages:
             continue
         subject = Subject("meter", row.meter_id)
         device = hour.devices.get(subject)
         own = rulebook.of(_KIND, subject, device.site if device else None)
         parameters = cast(VoltageOutOfRange, own)
-        volts = nominal_v(observed, row, parameters)
+        volts = nominal_v(hour, row, parameters)
         if volts is None or not parameters.enabled:
             continue
         supply = Supply(subject, row, volts, parameters)
@@ -99,10 +98,10 @@ def _is_plain(supply: Supply) -> bool | None:
     return None
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings of hours whose extremes do not decide."""
-    starts = observed.hour.starts
-    for supply in _suspects(observed, rulebook):
+    starts = hour.starts
+    for supply in _suspects(hour, rulebook):
         if _is_plain(supply) is None:
             asked = needs.readings.get(supply.subject, starts)
             needs.readings[supply.subject] = min(asked, starts)
@@ -132,20 +131,20 @@ def _means(points: Sequence[MeterPoint], starts: datetime, least: int) -> list[M
     ]
 
 
-def _least_readings(turn: HourTurn, subject: Subject, parameters: VoltageOutOfRange) -> int:
+def _least_readings(context: HourContext, subject: Subject, parameters: VoltageOutOfRange) -> int:
     """Of a mean: fewer of a meter that reports rarely, but never one alone."""
-    expected = _WINDOW // timedelta(seconds=interval_s(turn.hour, subject))
+    expected = _WINDOW // timedelta(seconds=context.hour.interval_s(subject))
     return min(parameters.minimum_readings, max(2, expected))
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
+def judge(context: HourContext) -> None:
     """Apply the rule, to the worst phase."""
-    starts = turn.hour.starts
-    for supply in list(_suspects(observed, turn.rulebook)):
+    starts = context.hour.starts
+    for supply in list(_suspects(context.hour, context.rulebook)):
         subject, row, _, parameters = supply
         if _is_plain(supply) is None:
-            points = turn.known.meter_readings.get(subject.device_id, ())
-            means = _means(points, starts, _least_readings(turn, subject, parameters))
+            points = context.answers.meter_readings.get(subject.device_id, ())
+            means = _means(points, starts, _least_readings(context, subject, parameters))
         else:
             means = [Mean(starts, voltage.phase, voltage.mean) for voltage in row.voltages]
         if not means:
@@ -153,15 +152,15 @@ def judge(turn: HourTurn, observed: Observed) -> None:
         low, high = supply.opens
         outside = [each for each in means if not low <= each.voltage_mv <= high]
         if outside:
-            _breach(turn, supply, outside)
-        elif turn.is_open(_KIND, subject):
+            _breach(context, supply, outside)
+        elif context.is_open(_KIND, subject):
             low, high = supply.clears
             is_clear = all(low <= each.voltage_mv <= high for each in means)
-            turn.count_clear(_KIND, subject, parameters.clear_hours, is_clear=is_clear)
-    learn(turn, observed)
+            context.count_clear(_KIND, subject, parameters.clear_hours, is_clear=is_clear)
+    learn(context)
 
 
-def _breach(turn: HourTurn, supply: Supply, outside: list[Mean]) -> None:
+def _breach(context: HourContext, supply: Supply, outside: list[Mean]) -> None:
     subject, _, volts, parameters = supply
     worst = max(outside, key=lambda each: abs(each.voltage_mv - volts * 1000))
     low, high = supply.opens
@@ -174,7 +173,7 @@ def _breach(turn: HourTurn, supply: Supply, outside: list[Mean]) -> None:
         "nominalV": volts,
         "nominalFrom": "readings" if parameters.nominal_v is None else "setting",
     }
-    turn.breach(
+    context.breach(
         _KIND,
         subject,
         outside[0].since,

@@ -11,8 +11,8 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
     intervals,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import LONGEST
-from fleetmeter.anomalies.rules.shared.context import HourTurn, interval_s
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
 
 MOST_READ = timedelta(hours=36)
@@ -28,23 +28,23 @@ _BEFORE = timedelta(hours=2)
 class Asked:
     """Adds to what the rules need to know of an hour."""
 
-    def __init__(self, observed: Observed, needs: Needs) -> None:
-        self._observed = observed
+    def __init__(self, hour: ObservedHour, needs: Needs) -> None:
+        self._hour = hour
         self._readings = needs.readings
         self._far_meters = 0
 
     def near(self, device_kind: DeviceKind, device_id: str, begins: datetime) -> None:
         """Ask for readings of about the time of a session."""
-        self._ask(device_kind, device_id, _near(begins, self._observed.hour.ends))
+        self._ask(device_kind, device_id, _near(begins, self._hour.ends))
 
     def whole(self, meter_id: str, vehicle_ids: Iterable[str], begins: datetime) -> None:
         """Ask for readings of a meter and of all that may have charged there, as far from the
         session as clocks may be off; of the first meters, when there are very many."""
         self._far_meters += 1
         is_far = self._far_meters <= _MOST_FAR
-        since = (_far if is_far else _near)(begins, self._observed.hour.ends)
+        since = (_far if is_far else _near)(begins, self._hour.ends)
         self._ask("meter", meter_id, since)
-        for id_ in {*vehicle_ids, *self._observed.belonging.get(meter_id, ())}:
+        for id_ in {*vehicle_ids, *self._hour.belonging.get(meter_id, ())}:
             self._ask("vehicle", id_, since)
 
     def _ask(self, device_kind: DeviceKind, device_id: str, since: datetime) -> None:
@@ -61,52 +61,54 @@ def _far(begins: datetime, ends: datetime) -> datetime:
 
 
 def gather(
-    turn: HourTurn,
-    observed: Observed | None,
+    context: HourContext,
     meter_id: str,
     begins: Mapping[str, datetime],
     *,
     takers: Mapping[str, Sequence[str]] | None = None,
     candidates: Sequence[str] = (),
     is_covered: bool = True,
+    only_near: bool = False,
 ) -> Evidence:
     """What is known of a meter, of the vehicles that charged there since `begins`, and of others.
 
-    Without `observed`, only of about the time of the session.
+    `only_near`: only of about the time of the session.
     """
-    known, takers = turn.known, takers or {}
+    answers, takers = context.answers, takers or {}
     first = min(begins.values())
-    near = _near(first, turn.ends)
-    start = near if observed is None else _far(first, turn.ends)
-    belonging = observed.belonging.get(meter_id, ()) if observed is not None else ()
+    near = _near(first, context.ends)
+    start = near if only_near else _far(first, context.ends)
+    belonging = () if only_near else context.hour.belonging.get(meter_id, ())
     neighbours = [id_ for id_ in belonging if id_ not in begins]
     of_others = [id_ for ids in takers.values() for id_ in ids]
     ids = list(dict.fromkeys([*begins, *of_others, *neighbours]))
     return Evidence(
         start,
-        round((turn.ends - start).total_seconds() / 60),
+        round((context.ends - start).total_seconds() / 60),
         meter_id,
-        intervals(known.meter_readings.get(meter_id, ()), start),
-        interval_s(turn.hour, Subject("meter", meter_id)),
-        {id_: intervals(known.vehicle_readings.get(id_, ()), start) for id_ in ids},
-        {id_: interval_s(turn.hour, Subject("vehicle", id_)) for id_ in ids},
+        intervals(answers.meter_readings.get(meter_id, ()), start),
+        context.hour.interval_s(Subject("meter", meter_id)),
+        {id_: intervals(answers.vehicle_readings.get(id_, ()), start) for id_ in ids},
+        {id_: context.hour.interval_s(Subject("vehicle", id_)) for id_ in ids},
         begins,
-        {id_: intervals(known.meter_readings.get(id_, ()), near) for id_ in candidates},
-        {id_: interval_s(turn.hour, Subject("meter", id_)) for id_ in candidates},
+        {id_: intervals(answers.meter_readings.get(id_, ()), near) for id_ in candidates},
+        {id_: context.hour.interval_s(Subject("meter", id_)) for id_ in candidates},
         takers,
         near,
         neighbours,
-        _behind_s(turn, meter_id, begins),
+        _behind_s(context, meter_id, begins),
         is_covered,
     )
 
 
-def _behind_s(turn: HourTurn, meter_id: str, vehicle_ids: Iterable[str]) -> dict[Subject, float]:
+def _behind_s(
+    context: HourContext, meter_id: str, vehicle_ids: Iterable[str]
+) -> dict[Subject, float]:
     subjects = [Subject("meter", meter_id), *(Subject("vehicle", id_) for id_ in vehicle_ids)]
     return {
         subject: (device.last_seen - device.newest).total_seconds()
         for subject in subjects
-        if (device := turn.device(subject)) and device.last_seen and device.newest
+        if (device := context.device(subject)) and device.last_seen and device.newest
     }
 
 

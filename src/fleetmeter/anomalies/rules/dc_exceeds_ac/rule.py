@@ -29,8 +29,8 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import (
     has_surplus,
     largest,
 )
-from fleetmeter.anomalies.rules.shared.context import HourTurn, is_open
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext, is_open
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
 from fleetmeter.anomalies.rules.shared.sessions import Followed
 from fleetmeter.anomalies.rules.shared.state import Suspicion
@@ -44,92 +44,91 @@ _FITTING = 0.7
 """Of a session's DC that must have been at a meter that covered its hours, to say that it fits."""
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the curves of all that may explain an excess."""
-    asked = Asked(observed, needs)
-    for group in groups(observed, rulebook):
+    asked = Asked(hour, needs)
+    for group in groups(hour, rulebook):
         asked.whole(group.meter_id, group.begins, group.since)
         for meter_id in group.candidates:
             asked.near("meter", meter_id, group.since)
         for vehicle_id in (id_ for ids in group.takers.values() for id_ in ids):
             asked.near("vehicle", vehicle_id, group.since)
-    unexplained.need(observed, asked)
-    known = observed.opened.get(KIND)
-    for subject, _, session in observed.ending() if known else ():
+    unexplained.need(hour, asked)
+    known = hour.opened.get(KIND)
+    for subject, _, session in hour.ending() if known else ():
         if subject in (known or ()) and session.meter is not None and not session.doubtful:
             asked.near("vehicle", subject.device_id, session.hours[0].hour)
             asked.near("meter", session.meter, session.hours[0].hour)
 
 
-def judge(turn: HourTurn, observed: Observed) -> set[str]:
+def judge(context: HourContext) -> set[str]:
     """Apply the rule to this hour; vehicles whose AC says nothing in it, because of an excess."""
     doubtful: set[str] = set()
-    excesses = exceeding(observed, turn.rulebook)
-    found = list(groups(observed, turn.rulebook))
+    excesses = exceeding(context.hour, context.rulebook)
+    found = list(groups(context.hour, context.rulebook))
     for meter_id, excess in excesses.items():
-        for row in observed.at_meter[meter_id] if excess.is_covered else ():
+        for row in context.hour.at_meter[meter_id] if excess.is_covered else ():
             doubtful.add(row.vehicle_id)
-            if exceeds(observed, row.vehicle_id):
-                turn.condition(KIND, Subject("vehicle", row.vehicle_id)).at = turn.ends
-                unexplained.goes_on(turn, observed, row.vehicle_id, excess)
+            if exceeds(context.hour, row.vehicle_id):
+                context.condition(KIND, Subject("vehicle", row.vehicle_id)).at = context.ends
+                unexplained.goes_on(context, row.vehicle_id, excess)
     for group in found:
-        _judge_group(turn, observed, group)
+        _judge_group(context, group)
     judged = {group.meter_id for group in found}
-    for subject, memory in observed.suspected:
-        if subject.device_id not in judged and not _waits(turn, memory.suspicion):
-            turn.remembered(subject)
-            memory.suspicion = None
+    for subject, state in context.hour.suspected:
+        if subject.device_id not in judged and not _waits(context, state.suspicion):
+            context.state_of(subject)
+            state.suspicion = None
     for excess in excesses.values():
         if not excess.is_covered and excess.meter_id not in judged:
-            _suspect(turn, observed, excess)
-    unexplained.judge(turn, observed)
-    _remember_unclaimed(turn, observed)
-    for subject, memory in observed.elsewhere:
-        rows = observed.charging.get(subject.device_id, ())
-        if rows and all(row.meter_id != memory.other_meter for row in rows):
-            there = observed.at_meter.get(memory.other_meter or "", ())
+            _suspect(context, excess)
+    unexplained.judge(context)
+    _remember_unclaimed(context)
+    for subject, state in context.hour.elsewhere:
+        rows = context.hour.charging.get(subject.device_id, ())
+        if rows and all(row.meter_id != state.other_meter for row in rows):
+            there = context.hour.at_meter.get(state.other_meter or "", ())
             doubtful.update(row.vehicle_id for row in there)
     return doubtful
 
 
-def _waits(turn: HourTurn, suspicion: Suspicion | None) -> bool:
+def _waits(context: HourContext, suspicion: Suspicion | None) -> bool:
     """Whether a meter that did not report may still show what was delivered there."""
-    return suspicion is not None and suspicion.until is not None and turn.ends < suspicion.until
+    return suspicion is not None and suspicion.until is not None and context.ends < suspicion.until
 
 
-def _suspect(turn: HourTurn, observed: Observed, excess: Excess) -> None:
+def _suspect(context: HourContext, excess: Excess) -> None:
     """Remember DC at a meter that did not report, until it may have shown it at another time."""
-    rows = observed.at_meter[excess.meter_id]
-    ids = {row.vehicle_id for row in rows if not exceeds(observed, row.vehicle_id)}
+    rows = context.hour.at_meter[excess.meter_id]
+    ids = {row.vehicle_id for row in rows if not exceeds(context.hour, row.vehicle_id)}
     if not ids:
         return
-    memory = turn.remembered(Subject("meter", excess.meter_id))
-    before = memory.suspicion
-    memory.suspicion = Suspicion(
-        turn.hour.starts if before is None else before.since,
+    state = context.state_of(Subject("meter", excess.meter_id))
+    before = state.suspicion
+    state.suspicion = Suspicion(
+        context.hour.starts if before is None else before.since,
         sorted(ids | set(before.vehicles if before else ())),
         [],
         *largest(excess, before),
         is_covered=False,
-        until=turn.ends + LONGEST,
+        until=context.ends + LONGEST,
     )
 
 
-def _remember_unclaimed(turn: HourTurn, observed: Observed) -> None:
+def _remember_unclaimed(context: HourContext) -> None:
     """Meters that metered what no vehicle took: it may be of one whose clock is wrong."""
-    for meter_id in observed.belonging:
-        if meter_id in observed.meters and has_surplus(observed, meter_id):
-            turn.remembered(Subject("meter", meter_id)).unclaimed = turn.ends
+    for meter_id in context.hour.belonging:
+        if meter_id in context.hour.meters and has_surplus(context.hour, meter_id):
+            context.state_of(Subject("meter", meter_id)).unclaimed = context.ends
 
 
-def _judge_group(turn: HourTurn, observed: Observed, group: Group) -> None:
+def _judge_group(context: HourContext, group: Group) -> None:
     of_meter = Subject("meter", group.meter_id)
-    memory = turn.memories.get(of_meter)
-    suspicion = None if memory is None else memory.suspicion
-    parameters = cast(DcExceedsAc, turn.parameters(KIND, Subject("vehicle", group.suspects[0])))
+    state = context.states.get(of_meter)
+    suspicion = None if state is None else state.suspicion
+    parameters = cast(DcExceedsAc, context.parameters(KIND, Subject("vehicle", group.suspects[0])))
     given = gather(
-        turn,
-        observed,
+        context,
         group.meter_id,
         group.begins,
         takers=group.takers,
@@ -138,18 +137,18 @@ def _judge_group(turn: HourTurn, observed: Observed, group: Group) -> None:
     )
     if group.is_covered and group.dc_mwh - group.ac_mwh <= step_mwh(given.meter_points):
         if suspicion is not None:
-            turn.remembered(of_meter).suspicion = None
+            context.state_of(of_meter).suspicion = None
         return
     explanation = explain(given, parameters, group.suspects)
     until = None
     if group.is_covered:
-        is_final = explanation.is_sure or turn.ends - _first_dc(given, group) >= _WAITS
+        is_final = explanation.is_sure or context.ends - _first_dc(given, group) >= _WAITS
     else:
-        goes_on = suspicion is None or group.meter_id in observed.at_meter
-        until = turn.ends + LONGEST if suspicion is None or goes_on else suspicion.until
-        is_final = bool(explanation.found) or (until is not None and turn.ends >= until)
+        goes_on = suspicion is None or group.meter_id in context.hour.at_meter
+        until = context.ends + LONGEST if suspicion is None or goes_on else suspicion.until
+        is_final = bool(explanation.found) or (until is not None and context.ends >= until)
     if not is_final:
-        turn.remembered(of_meter).suspicion = Suspicion(
+        context.state_of(of_meter).suspicion = Suspicion(
             group.since,
             sorted(group.begins),
             group.candidates,
@@ -160,10 +159,10 @@ def _judge_group(turn: HourTurn, observed: Observed, group: Group) -> None:
         )
         return
     if suspicion is not None:
-        turn.remembered(of_meter).suspicion = None
+        context.state_of(of_meter).suspicion = None
     for found in explanation.found:
         if explanation.is_sure or found.cause != "missing_ac_readings":
-            _open(turn, group, given, found)
+            _open(context, group, given, found)
 
 
 def _first_dc(given: Evidence, group: Group) -> datetime:
@@ -176,38 +175,38 @@ def _first_dc(given: Evidence, group: Group) -> datetime:
     return min(times, default=group.since)
 
 
-def _open(turn: HourTurn, group: Group, given: Evidence, found: Found) -> None:
+def _open(context: HourContext, group: Group, given: Evidence, found: Found) -> None:
     subject = Subject("vehicle", found.vehicle_id)
     hour = group.dc_mwh, group.ac_mwh
     said = Said(given, group.meter_id, found, group.begins[found.vehicle_id], hour)
-    memory = turn.remembered(subject)
-    memory.other_meter = found.evidence.get("otherMeterId")
+    state = context.state_of(subject)
+    state.other_meter = found.evidence.get("otherMeterId")
     if found.cause == "unknown":
-        memory.unexplained = unexplained.of(turn, group.meter_id, said.begins, hour)
-    turn.breach(KIND, subject, said.since, said.summary, said.evidence, found.cause)
+        state.unexplained = unexplained.of(context, group.meter_id, said.begins, hour)
+    context.breach(KIND, subject, said.since, said.summary, said.evidence, found.cause)
 
 
-def judge_session(turn: HourTurn, followed: Followed) -> None:
+def judge_session(context: HourContext, followed: Followed) -> None:
     """A session that ended without an excess: it is over, unless the clocks differ still."""
-    subject, memory, session, is_over = followed
+    subject, state, session, is_over = followed
     if not is_over or session.meter is None or session.doubtful:
         return
-    parameters = cast(DcExceedsAc, turn.parameters(KIND, subject))
+    parameters = cast(DcExceedsAc, context.parameters(KIND, subject))
     dc_mwh = sum(hour.dc_mwh for hour in session.hours)
     if session.fitting_mwh < max(parameters.clear_kwh * 1e6, _FITTING * dc_mwh):
         return
     begins = session.hours[0].hour
-    if not is_open(memory, KIND):
+    if not is_open(state, KIND):
         if parameters.enabled:
-            turn.clear(KIND, subject, begins, "")
+            context.clear(KIND, subject, begins, "")
         return
-    given = gather(turn, None, session.meter, {subject.device_id: begins})
+    given = gather(context, session.meter, {subject.device_id: begins}, only_near=True)
     explanation = explain(given, parameters, [subject.device_id])
     if any(found.cause == "clock_offset" for found in explanation.found):
-        turn.condition(KIND, subject).at = turn.ends
+        context.condition(KIND, subject).at = context.ends
         return
-    memory.other_meter = memory.unexplained = None
-    turn.clear(
+    state.other_meter = state.unexplained = None
+    context.clear(
         KIND,
         subject,
         begins,

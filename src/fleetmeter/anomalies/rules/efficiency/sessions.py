@@ -9,12 +9,12 @@ from fleetmeter.anomalies.rules.efficiency.baseline import (
     Judgement,
     judged,
 )
-from fleetmeter.anomalies.rules.shared.context import HourTurn, is_open
+from fleetmeter.anomalies.rules.shared.context import HourContext, is_open
 from fleetmeter.anomalies.rules.shared.sessions import Followed, since_drive
 from fleetmeter.anomalies.rules.shared.state import (
     EMPTY_AFTER,
+    DeviceState,
     Judged,
-    Memory,
     Session,
 )
 from fleetmeter.anomalies.thresholds.parameters import Efficiency, EfficiencyDrop, EfficiencyLow
@@ -27,28 +27,28 @@ _SHORT = 2
 _MAD_TO_SIGMA = 1.4826
 
 
-def judge(turn: HourTurn, followed: Followed) -> None:
+def judge(context: HourContext, followed: Followed) -> None:
     """Apply both rules to a session that is over, or that has gone on for long enough."""
-    subject, memory, whole, is_over = followed
+    subject, state, whole, is_over = followed
     session = since_drive(whole)
     if session.meter is None or session.doubtful:
         return
     if not is_over and len(session.hours) <= EARLY_HOURS:
         return
-    followed = Followed(subject, memory, session, is_over)
-    low = cast(EfficiencyLow, turn.parameters("efficiency_low", subject))
-    drop = cast(EfficiencyDrop, turn.parameters("efficiency_drop", subject))
+    followed = Followed(subject, state, session, is_over)
+    low = cast(EfficiencyLow, context.parameters("efficiency_low", subject))
+    drop = cast(EfficiencyDrop, context.parameters("efficiency_drop", subject))
     found = judged(session, low, is_over)
     if found is not None and low.enabled and "efficiency_low" not in session.found:
-        _judge_low(turn, followed, low, found)
+        _judge_low(context, followed, low, found)
     if any(getattr(low, name) != getattr(drop, name) for name in Efficiency.__struct_fields__):
         found = judged(session, drop, is_over)
     if found is not None and found.is_sure:
-        _judge_drop(turn, followed, drop, found)
+        _judge_drop(context, followed, drop, found)
 
 
 def _judge_low(
-    turn: HourTurn, followed: Followed, parameters: EfficiencyLow, found: Judgement
+    context: HourContext, followed: Followed, parameters: EfficiencyLow, found: Judgement
 ) -> None:
     subject, _, session, is_over = followed
     begins = session.hours[0].hour
@@ -57,13 +57,13 @@ def _judge_low(
         "threshold": round(found.expected - found.cold - parameters.margin, 3)
     }
     if below > parameters.margin and found.is_short:
-        condition = turn.condition("efficiency_low", subject)
-        condition.count, condition.at = condition.count + 1, turn.ends
+        condition = context.condition("efficiency_low", subject)
+        condition.count, condition.at = condition.count + 1, context.ends
         if condition.count < _SHORT and not condition.open:
             return
     if below > parameters.margin:
         _found(session, "efficiency_low", is_over)
-        turn.breach(
+        context.breach(
             "efficiency_low",
             subject,
             begins,
@@ -74,28 +74,28 @@ def _judge_low(
         )
     elif below < parameters.clear_margin and is_over:
         summary = f"a session reached {found.efficiency:.3f} at {found.power_kw:.1f} kW again"
-        turn.clear("efficiency_low", subject, begins, summary, evidence)
+        context.clear("efficiency_low", subject, begins, summary, evidence)
 
 
 def _judge_drop(
-    turn: HourTurn, followed: Followed, parameters: EfficiencyDrop, found: Judgement
+    context: HourContext, followed: Followed, parameters: EfficiencyDrop, found: Judgement
 ) -> None:
-    subject, memory, session, is_over = followed
+    subject, state, session, is_over = followed
     if parameters.enabled and "efficiency_drop" not in session.found:
-        _compare(turn, subject, memory, session, found, parameters, is_over)
+        _compare(context, subject, state, session, found, parameters, is_over)
     if is_over:
         residual = round(found.residual, 4)
         # what nobody measured may have cost this session most, and those it is compared with least
         cold = 0.0 if found.temp_c is None else round(found.cold, 4)
-        oldest = turn.ends - EMPTY_AFTER
-        kept = [each for each in memory.judged if each.ended > oldest]
-        memory.judged = [*kept, Judged(turn.ends, residual, cold)][-_MOST_JUDGED:]
+        oldest = context.ends - EMPTY_AFTER
+        kept = [each for each in state.judged if each.ended > oldest]
+        state.judged = [*kept, Judged(context.ends, residual, cold)][-_MOST_JUDGED:]
 
 
 def _compare(
-    turn: HourTurn,
+    context: HourContext,
     subject: Subject,
-    memory: Memory,
+    state: DeviceState,
     session: Session,
     found: Judgement,
     parameters: EfficiencyDrop,
@@ -107,8 +107,8 @@ def _compare(
     """
     before = [
         each
-        for each in memory.judged
-        if (turn.ends - each.ended).total_seconds() <= parameters.baseline_days * 86400
+        for each in state.judged
+        if (context.ends - each.ended).total_seconds() <= parameters.baseline_days * 86400
     ]
     if len(before) < parameters.minimum_sessions:
         return
@@ -128,7 +128,7 @@ def _compare(
     }
     if below > tolerance:
         _found(session, "efficiency_drop", is_over)
-        turn.breach(
+        context.breach(
             "efficiency_drop",
             subject,
             begins,
@@ -138,11 +138,11 @@ def _compare(
             evidence,
         )
     elif below < parameters.clear_share * tolerance and is_over:
-        if is_open(memory, "efficiency_drop"):
+        if is_open(state, "efficiency_drop"):
             summary = f"a session reached {found.efficiency:.3f} again, as usual"
         else:
             summary = ""
-        turn.clear("efficiency_drop", subject, begins, summary, evidence)
+        context.clear("efficiency_drop", subject, begins, summary, evidence)
 
 
 def _found(session: Session, kind: Kind, is_over: bool) -> None:

@@ -15,13 +15,11 @@ from fleetmeter.anomalies.model import (
     Kind,
     Subject,
 )
-from fleetmeter.anomalies.rules.shared.needs import Known
-from fleetmeter.anomalies.rules.shared.state import Condition, Memory
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.needs import Answers
+from fleetmeter.anomalies.rules.shared.state import Condition, DeviceState
 from fleetmeter.anomalies.thresholds.parameters import Parameters
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
-
-DEFAULT_INTERVAL_S = 60
-"""Of a device that is not there any more."""
 
 
 class Outcome(msgspec.Struct):
@@ -32,33 +30,33 @@ class Outcome(msgspec.Struct):
     """Whose memory changed or went."""
 
 
-class Turn:
+class Context:
     """An hour, or a look at clocks, while the rules go over it."""
 
     def __init__(
         self,
         ends: datetime,
         devices: dict[Subject, Device],
-        memories: dict[Subject, Memory],
+        states: dict[Subject, DeviceState],
         rulebook: Rulebook,
     ) -> None:
         self.ends = ends
-        self.memories = memories
+        self.states = states
         self.rulebook = rulebook
         self.outcome = Outcome()
         self._devices = devices
 
-    def remembered(self, subject: Subject) -> Memory:
+    def state_of(self, subject: Subject) -> DeviceState:
         """What is remembered of a device, to be changed."""
-        memory = self.memories.get(subject)
-        if memory is None:
-            memory = self.memories[subject] = Memory()
+        state = self.states.get(subject)
+        if state is None:
+            state = self.states[subject] = DeviceState()
         self.outcome.touched.add(subject)
-        return memory
+        return state
 
     def condition(self, kind: Kind, subject: Subject) -> Condition:
         """What is known of a rule about a device, to be changed."""
-        conditions = self.remembered(subject).conditions
+        conditions = self.state_of(subject).conditions
         found = conditions.get(kind)
         if found is None:
             found = conditions[kind] = Condition()
@@ -66,8 +64,8 @@ class Turn:
 
     def is_open(self, kind: Kind, subject: Subject) -> bool:
         """Whether it is wrong, as far as is known."""
-        memory = self.memories.get(subject)
-        return memory is not None and is_open(memory, kind)
+        state = self.states.get(subject)
+        return state is not None and is_open(state, kind)
 
     def site(self, subject: Subject) -> str | None:
         """Where a device belongs, or the site itself."""
@@ -163,35 +161,40 @@ class Turn:
             )
         )
 
+    def end_switched_off(self) -> None:
+        """End what is open of rules that are not applied any more."""
+        if not self.rulebook.switched_off:
+            return
+        for subject, state in list(self.states.items()):
+            for kind, condition in list(state.conditions.items()):
+                if condition.open and not self.parameters(kind, subject).enabled:
+                    self.clear(kind, subject, self.ends, "the rule was switched off")
+                    del state.conditions[kind]
+
     def forget_trivial(self, subjects: Iterable[Subject]) -> None:
-        """Drop memories that hold nothing."""
+        """Drop states that hold nothing."""
         for subject in subjects:
-            memory = self.memories.get(subject)
-            if memory is not None and memory.is_trivial():
-                del self.memories[subject]
+            state = self.states.get(subject)
+            if state is not None and state.is_trivial():
+                del self.states[subject]
 
 
-def is_open(memory: Memory, kind: Kind) -> bool:
+def is_open(state: DeviceState, kind: Kind) -> bool:
     """Whether it is wrong, as far as is known."""
-    condition = memory.conditions.get(kind)
+    condition = state.conditions.get(kind)
     return condition is not None and condition.open
 
 
-def interval_s(hour: Hour, subject: Subject) -> int:
-    """How often a device is expected to report."""
-    device = hour.devices.get(subject)
-    return DEFAULT_INTERVAL_S if device is None else device.reporting_interval_s
-
-
-class HourTurn(Turn):
+class HourContext(Context):
     """An hour of the fleet while the rules go over it."""
 
     def __init__(
-        self, hour: Hour, known: Known, memories: dict[Subject, Memory], rulebook: Rulebook
+        self, hour: Hour, answers: Answers, states: dict[Subject, DeviceState], rulebook: Rulebook
     ) -> None:
-        super().__init__(hour.ends, hour.devices, memories, rulebook)
-        self.hour = hour
-        self.known = known
+        super().__init__(hour.ends, hour.devices, states, rulebook)
+        self.end_switched_off()
+        self.hour = ObservedHour(hour, states)
+        self.answers = answers
 
     def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:
         """So many hours in a row that are right end it at the first of them."""

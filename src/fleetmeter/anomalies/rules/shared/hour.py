@@ -1,6 +1,6 @@
 """An hour by device: who charged where, who reported how often, of whom something is remembered.
 
-Built in one pass over its rows and one over the memories, so that devices that are idle and healthy
+Built in one pass over its rows and one over the states, so that devices that are idle and healthy
 cost nothing else.
 """
 
@@ -14,40 +14,47 @@ from fleetmeter.anomalies.model import (
     Subject,
     VehicleHour,
 )
-from fleetmeter.anomalies.rules.shared.state import Memory, Session
+from fleetmeter.anomalies.rules.shared.state import DeviceState, Session
 
 LEAST_CHARGED_MWH = 50_000
 """Less than 0.05 kWh in an hour is no charging: it would make endless sessions."""
 
 
-class Observed:
+DEFAULT_INTERVAL_S = 60
+"""Of a device that is not there any more."""
+
+
+class ObservedHour:
     """The rows of an hour, found by device, and what is remembered from before it."""
 
-    def __init__(self, hour: Hour, memories: Mapping[Subject, Memory]) -> None:
-        self.hour = hour
-        self.memories = memories
+    def __init__(self, hour: Hour, states: Mapping[Subject, DeviceState]) -> None:
+        self.starts, self.ends = hour.starts, hour.ends
+        self.whole_fleet = hour.whole_fleet
+        self.devices = hour.devices
+        self.vehicle_rows, self.meter_rows = hour.vehicles, hour.meters
+        self.states = states
         self.opened: dict[Kind, list[Subject]] = {}
         """What is wrong."""
 
-        self.in_session: list[tuple[Subject, Memory]] = []
-        self.silent: list[tuple[Subject, Memory]] = []
-        self.suspected: list[tuple[Subject, Memory]] = []
-        self.unexplained: list[tuple[Subject, Memory]] = []
+        self.in_session: list[tuple[Subject, DeviceState]] = []
+        self.silent: list[tuple[Subject, DeviceState]] = []
+        self.suspected: list[tuple[Subject, DeviceState]] = []
+        self.unexplained: list[tuple[Subject, DeviceState]] = []
         """Vehicles whose DC exceeds the AC of their meter, and it is not known why."""
 
-        self.peaking: list[tuple[Subject, Memory]] = []
+        self.peaking: list[tuple[Subject, DeviceState]] = []
         """Devices with a power that cannot be, when the hour began."""
 
-        self.falling: list[tuple[Subject, Memory]] = []
+        self.falling: list[tuple[Subject, DeviceState]] = []
         """Devices whose register fell."""
 
-        self.running: list[tuple[Subject, Memory]] = []
+        self.running: list[tuple[Subject, DeviceState]] = []
         """Meters that counted too much without charging."""
 
-        self.elsewhere: list[tuple[Subject, Memory]] = []
+        self.elsewhere: list[tuple[Subject, DeviceState]] = []
         """Vehicles that charge at another meter than they are said to."""
 
-        self._remember(memories)
+        self._index(states)
         self.meters: dict[str, MeterHour] = {row.meter_id: row for row in hour.meters}
         self.at_meter: dict[str, list[VehicleHour]] = {}
         """All that took DC there."""
@@ -87,33 +94,33 @@ class Observed:
     def belonging(self) -> dict[str, list[str]]:
         """By meter: vehicles that were there by their newest readings."""
         found: dict[str, list[str]] = {}
-        for (kind, id_), device in self.hour.devices.items():
+        for (kind, id_), device in self.devices.items():
             if kind == "vehicle" and device.meter_id is not None:
                 found.setdefault(device.meter_id, []).append(id_)
         return found
 
-    def _remember(self, memories: Mapping[Subject, Memory]) -> None:
-        for subject, memory in memories.items():
+    def _index(self, states: Mapping[Subject, DeviceState]) -> None:
+        for subject, state in states.items():
             if not self.says_of(subject):
                 continue
-            if memory.session is not None:
-                self.in_session.append((subject, memory))
-            if memory.silent_since is not None:
-                self.silent.append((subject, memory))
-            if memory.suspicion is not None:
-                self.suspected.append((subject, memory))
-            if memory.unexplained is not None:
-                self.unexplained.append((subject, memory))
-            if memory.peaking:
-                self.peaking.append((subject, memory))
-            if memory.falls:
-                self.falling.append((subject, memory))
-            if memory.run is not None:
-                self.running.append((subject, memory))
-            if memory.other_meter is not None:
-                self.elsewhere.append((subject, memory))
-            if memory.conditions:
-                for kind, condition in memory.conditions.items():
+            if state.session is not None:
+                self.in_session.append((subject, state))
+            if state.silent_since is not None:
+                self.silent.append((subject, state))
+            if state.suspicion is not None:
+                self.suspected.append((subject, state))
+            if state.unexplained is not None:
+                self.unexplained.append((subject, state))
+            if state.peaking:
+                self.peaking.append((subject, state))
+            if state.falls:
+                self.falling.append((subject, state))
+            if state.run is not None:
+                self.running.append((subject, state))
+            if state.other_meter is not None:
+                self.elsewhere.append((subject, state))
+            if state.conditions:
+                for kind, condition in state.conditions.items():
                     if condition.open:
                         self.opened.setdefault(kind, []).append(subject)
 
@@ -124,16 +131,21 @@ class Observed:
         row = self.meters.get(subject.device_id)
         return 0 if row is None else row.readings
 
+    def interval_s(self, subject: Subject) -> int:
+        """How often a device is expected to report."""
+        device = self.devices.get(subject)
+        return DEFAULT_INTERVAL_S if device is None else device.reporting_interval_s
+
     def says_of(self, subject: Subject) -> bool:
         """Whether the hour says anything of a device: one of some devices does not of others."""
-        return self.hour.whole_fleet or subject in self.hour.devices
+        return self.whole_fleet or subject in self.devices
 
-    def ending(self) -> list[tuple[Subject, Memory, Session]]:
+    def ending(self) -> list[tuple[Subject, DeviceState, Session]]:
         """Sessions that this hour ends, being the first without them."""
         return [
-            (subject, memory, memory.session)
-            for subject, memory in self.in_session
-            if memory.session and not self._goes_on(subject.device_id, memory.session)
+            (subject, state, state.session)
+            for subject, state in self.in_session
+            if state.session and not self._goes_on(subject.device_id, state.session)
         ]
 
     def metered_mwh(self, meter_id: str) -> int:

@@ -93,7 +93,7 @@ class Needs(msgspec.Struct):
     """Whose registers' falls in the hour must be known; None: the whole fleet's."""
 
 
-class Known(msgspec.Struct):
+class Answers(msgspec.Struct):
     """The answer to Needs."""
 
     last_times: dict[Subject, datetime] = msgspec.field(default_factory=dict)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from fleetmeter.anomalies.model import Subject, VehicleHour
-from fleetmeter.anomalies.rules.shared.context import HourTurn, interval_s
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.state import Memory, Session, SessionHour
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.state import DeviceState, Session, SessionHour
 
 MOST_HOURS = 48
 """A longer session is taken for several."""
@@ -38,7 +38,7 @@ class Followed(NamedTuple):
     """A vehicle's session after an hour."""
 
     subject: Subject
-    memory: Memory
+    state: DeviceState
     session: Session
     is_over: bool
 
@@ -65,42 +65,42 @@ def since_drive(session: Session) -> Session:
     return session
 
 
-def follow(turn: HourTurn, observed: Observed, doubtful: Set[str]) -> Iterator[Followed]:
+def follow(context: HourContext, doubtful: Set[str]) -> Iterator[Followed]:
     """Take this hour into the sessions; those that it ended, and those that go on.
 
     `doubtful`: vehicles whose AC of this hour says nothing.
     """
-    for subject, memory, _ in observed.ending():
-        yield from _end(turn, subject, memory)
-    for vehicle_id, rows in observed.charging.items():
+    for subject, state, _ in context.hour.ending():
+        yield from _end(context, subject, state)
+    for vehicle_id, rows in context.hour.charging.items():
         subject = Subject("vehicle", vehicle_id)
-        if not observed.says_of(subject):
+        if not context.hour.says_of(subject):
             continue
-        memory = turn.remembered(subject)
-        session = memory.session
+        state = context.state_of(subject)
+        session = state.session
         # the meter at which it was comes first: where it went then, it went later
         for row in sorted(rows, key=lambda r: session is None or r.meter_id != session.meter):
-            session = memory.session
+            session = state.session
             if session is not None and (
                 session.meter != row.meter_id or len(session.hours) >= MOST_HOURS
             ):
-                yield from _end(turn, subject, memory)
+                yield from _end(context, subject, state)
                 session = None
             if session is None:
-                session = memory.session = Session(row.meter_id, [])
-            _extend(session, row, observed)
+                session = state.session = Session(row.meter_id, [])
+            _extend(session, row, context.hour)
             if vehicle_id in doubtful:
                 session.doubtful = True
         if session is not None:
-            yield Followed(subject, memory, session, False)
+            yield Followed(subject, state, session, False)
 
 
-def _end(turn: HourTurn, subject: Subject, memory: Memory) -> Iterator[Followed]:
-    session = memory.session
-    turn.remembered(subject)
-    memory.session = None
+def _end(context: HourContext, subject: Subject, state: DeviceState) -> Iterator[Followed]:
+    session = state.session
+    context.state_of(subject)
+    state.session = None
     if session is not None:
-        yield Followed(subject, memory, session, True)
+        yield Followed(subject, state, session, True)
 
 
 def _while_covered(row: VehicleHour) -> int | None:
@@ -111,17 +111,16 @@ def _while_covered(row: VehicleHour) -> int | None:
     return round(row.ac_mwh * share) if abs(share - 1) <= _LACKING else row.ac_mwh
 
 
-def _extend(session: Session, row: VehicleHour, observed: Observed) -> None:
+def _extend(session: Session, row: VehicleHour, hour: ObservedHour) -> None:
     meter_id = row.meter_id
-    hour = observed.hour
-    is_slow = meter_id is not None and interval_s(hour, Subject("meter", meter_id)) > _SLOW_S
+    is_slow = meter_id is not None and hour.interval_s(Subject("meter", meter_id)) > _SLOW_S
     ac_mwh, is_alone = None, False
-    meter = None if meter_id is None else observed.meters.get(meter_id)
+    meter = None if meter_id is None else hour.meters.get(meter_id)
     if meter_id is not None:
-        there = observed.at_meter[meter_id]
-        session.is_shared |= observed.present[meter_id] > 1
+        there = hour.at_meter[meter_id]
+        session.is_shared |= hour.present[meter_id] > 1
         dc_mwh = sum(each.dc_mwh for each in there) if len(there) > 1 else row.dc_mwh
-        is_alone = row.dc_mwh >= dc_mwh * _ALONE and meter_id not in observed.unsure_at
+        is_alone = row.dc_mwh >= dc_mwh * _ALONE and meter_id not in hour.unsure_at
         follows = session.hours[-1] if session.hours else None
         # of a device that sent nothing, it is not known when in a longer time its energy came
         is_told = row.readings > 0 and meter is not None and meter.readings > 0

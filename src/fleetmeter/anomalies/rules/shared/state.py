@@ -171,7 +171,7 @@ class Skew(msgspec.Struct, array_like=True):
     samples: int
 
 
-class Memory(msgspec.Struct, omit_defaults=True):
+class DeviceState(msgspec.Struct, omit_defaults=True):
     """All that is remembered of one device, or of one site."""
 
     conditions: dict[Kind, Condition] = {}
@@ -231,6 +231,6 @@ class Memory(msgspec.Struct, omit_defaults=True):
         return self == _NOTHING
 
 
-_NOTHING = Memory()
+_NOTHING = DeviceState()
 EMPTY_AFTER = timedelta(days=MEMORY_DAYS - 1)
 """What was found longer ago does not count any more."""

@@ -19,8 +19,8 @@ from fleetmeter.anomalies.model import (
     Kind,
     Subject,
 )
-from fleetmeter.anomalies.rules.shared.context import HourTurn, is_open
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext, is_open
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, Needs, VehiclePoint
 from fleetmeter.anomalies.rules.silence.pauses import (
     HABIT,
@@ -45,13 +45,12 @@ _MOST_ASKED = 1000
 _KIND: dict[str, Kind] = {"vehicle": "vehicle_silent", "meter": "meter_silent"}
 
 
-def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
+def _suspects(hour: ObservedHour, rulebook: Rulebook) -> list[Subject]:
     """Devices that lack so many readings of the hour that they may be half of the way to silent.
 
     Those that were silent before and sent nothing are not asked about again. Nor is one that brings
     readings of a time before: it is heard of, and will tell of this hour as well.
     """
-    hour = observed.hour
     same = {kind: cast(Silent | None, rulebook.everywhere(kind)) for kind in _KIND.values()}
     found = []
     for subject, device in hour.devices.items():
@@ -61,14 +60,14 @@ def _suspects(observed: Observed, rulebook: Rulebook) -> list[Subject]:
         parameters = same[kind] or cast(Silent, rulebook.of(kind, subject, device.site))
         if _catches_up(device, parameters, hour.ends):
             continue
-        readings = observed.readings(subject)
+        readings = hour.readings(subject)
         if readings:
             seconds = (readings + parameters.intervals / 2) * device.reporting_interval_s
             if seconds > 3600:
                 continue
         else:
-            memory = observed.memories.get(subject)
-            if memory is not None and memory.silent_since is not None:
+            state = hour.states.get(subject)
+            if state is not None and state.silent_since is not None:
                 continue
         found.append(subject)
     return found
@@ -82,18 +81,18 @@ def _catches_up(device: Device, parameters: Silent, ends: datetime) -> bool:
     return (ends - last_seen).total_seconds() < parameters.intervals * device.reporting_interval_s
 
 
-def _back(observed: Observed) -> list[Subject]:
+def _back(hour: ObservedHour) -> list[Subject]:
     """Devices that were silent and report again."""
-    return [subject for subject, _ in observed.silent if observed.readings(subject)]
+    return [subject for subject, _ in hour.silent if hour.readings(subject)]
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the last reading of devices that may be silent, the first of those that are back."""
-    suspects = _suspects(observed, rulebook)
+    suspects = _suspects(hour, rulebook)
     needs.last_times.update(suspects)
-    starts, ends = observed.hour.starts, observed.hour.ends
+    starts, ends = hour.starts, hour.ends
     for subject in suspects if len(suspects) <= _MOST_ASKED else ():
-        device = observed.hour.devices[subject]
+        device = hour.devices[subject]
         if device.reports is None:
             kind = _KIND[subject.device_kind]
             intervals = cast(Silent, rulebook.of(kind, subject, device.site)).intervals
@@ -101,104 +100,104 @@ def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
             silence = timedelta(hours=1, seconds=intervals * device.reporting_interval_s)
             since = ends - min(silence + around(device), _MOST_READ)
             needs.readings[subject] = min(needs.readings.get(subject, since), since)
-    for subject in _back(observed):
+    for subject in _back(hour):
         needs.readings[subject] = min(needs.readings.get(subject, starts), starts)
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
+def judge(context: HourContext) -> None:
     """Apply the three rules."""
-    suspects = _suspects(observed, turn.rulebook)
-    for subject in _back(observed):
-        _comes_back(turn, subject)
-    _excuse(turn, observed)
+    suspects = _suspects(context.hour, context.rulebook)
+    for subject in _back(context.hour):
+        _comes_back(context, subject)
+    _excuse(context)
     quiet: dict[str, int] = {}
     unknown: dict[str, int] = {}
     for subject in suspects:
-        site = turn.site(subject)
-        last = turn.known.last_times.get(subject)
+        site = context.site(subject)
+        last = context.answers.last_times.get(subject)
         if last is None:
             if site is not None:
                 unknown[site] = unknown.get(site, 0) + 1
             continue
-        device = turn.hour.devices[subject]
-        parameters = cast(Silent, turn.parameters(_KIND[subject.device_kind], subject))
-        intervals = (turn.ends - last).total_seconds() / device.reporting_interval_s
+        device = context.hour.devices[subject]
+        parameters = cast(Silent, context.parameters(_KIND[subject.device_kind], subject))
+        intervals = (context.ends - last).total_seconds() / device.reporting_interval_s
         if intervals >= parameters.intervals:
-            memory = turn.remembered(subject)
-            memory.silent_since = last
-            points = _points(turn, subject)
-            memory.was_charging = charged_before(points, last, device) if points else None
+            state = context.state_of(subject)
+            state.silent_since = last
+            points = _points(context, subject)
+            state.was_charging = charged_before(points, last, device) if points else None
         elif site is not None and (
-            intervals >= parameters.intervals / 2 or last <= turn.hour.starts
+            intervals >= parameters.intervals / 2 or last <= context.hour.starts
         ):
             quiet[site] = quiet.get(site, 0) + 1
     silent = [
         subject
-        for subject, device in turn.hour.devices.items()
-        if (known := turn.memories.get(subject)) is not None
+        for subject, device in context.hour.devices.items()
+        if (known := context.states.get(subject)) is not None
         and known.silent_since is not None
         and not only_while_charging(device, known)
     ]
     held = (
-        silent_sites(turn, observed, silent, Counts(quiet, unknown))
-        if turn.hour.whole_fleet
-        else were_silent(turn)
+        silent_sites(context, silent, Counts(quiet, unknown))
+        if context.hour.whole_fleet
+        else were_silent(context)
     )
     for subject in silent:
-        if turn.site(subject) not in held:
-            _raise(turn, subject)
+        if context.site(subject) not in held:
+            _raise(context, subject)
 
 
-def _interval_s(turn: HourTurn, subject: Subject) -> int:
-    return turn.hour.devices[subject].reporting_interval_s
+def _interval_s(context: HourContext, subject: Subject) -> int:
+    return context.hour.devices[subject].reporting_interval_s
 
 
-def _comes_back(turn: HourTurn, subject: Subject) -> None:
+def _comes_back(context: HourContext, subject: Subject) -> None:
     kind = _KIND[subject.device_kind]
-    points = _points(turn, subject)
-    first = next((p.time for p in points if p.time > turn.hour.starts), turn.hour.starts)
-    memory = turn.remembered(subject)
-    memory.silent_since = None
-    device, was_charging = turn.device(subject), memory.was_charging
-    memory.was_charging = None
+    points = _points(context, subject)
+    first = next((p.time for p in points if p.time > context.hour.starts), context.hour.starts)
+    state = context.state_of(subject)
+    state.silent_since = None
+    device, was_charging = context.device(subject), state.was_charging
+    state.was_charging = None
     if device is not None and was_charging is not None:
-        is_charging = charged_after(points, first, turn.ends, device)
+        is_charging = charged_after(points, first, context.ends, device)
         if not was_charging or is_charging is False:
-            memory.pauses = 0
+            state.pauses = 0
         elif is_charging:
-            memory.pauses = min(memory.pauses + 1, HABIT)
-    if turn.is_open(kind, subject):
-        turn.clear(kind, subject, first, f"{subject.device_id} reports again")
+            state.pauses = min(state.pauses + 1, HABIT)
+    if context.is_open(kind, subject):
+        context.clear(kind, subject, first, f"{subject.device_id} reports again")
 
 
-def _points(turn: HourTurn, subject: Subject) -> Sequence[VehiclePoint | MeterPoint]:
+def _points(context: HourContext, subject: Subject) -> Sequence[VehiclePoint | MeterPoint]:
     if subject.device_kind == "vehicle":
-        return turn.known.vehicle_readings.get(subject.device_id, ())
-    return turn.known.meter_readings.get(subject.device_id, ())
+        return context.answers.vehicle_readings.get(subject.device_id, ())
+    return context.answers.meter_readings.get(subject.device_id, ())
 
 
-def _excuse(turn: HourTurn, observed: Observed) -> None:
+def _excuse(context: HourContext) -> None:
     """End the silence of devices that have been set to report only while they charge."""
     for kind in _KIND.values():
-        for subject in list(observed.opened.get(kind, ())):
-            device = turn.device(subject)
+        for subject in list(context.hour.opened.get(kind, ())):
+            device = context.device(subject)
             if device is not None and device.reports == "while_charging":
-                turn.remembered(subject).silent_since = None
-                turn.clear(kind, subject, turn.ends, "it reports only while it charges")
+                context.state_of(subject).silent_since = None
+                context.clear(kind, subject, context.ends, "it reports only while it charges")
 
 
-def _raise(turn: HourTurn, subject: Subject) -> None:
+def _raise(context: HourContext, subject: Subject) -> None:
     kind = _KIND[subject.device_kind]
-    memory = turn.memories[subject]
-    since = memory.silent_since
-    if since is None or is_open(memory, kind):
+    state = context.states[subject]
+    since = state.silent_since
+    if since is None or is_open(state, kind):
         return
-    parameters = cast(Silent, turn.parameters(kind, subject))
+    parameters = cast(Silent, context.parameters(kind, subject))
     if not parameters.enabled:
         return
-    interval = _interval_s(turn, subject)
-    minutes = (turn.ends - since).total_seconds() / 60
-    turn.breach(
+    interval = _interval_s(context, subject)
+    minutes = (context.ends - since).total_seconds() / 60
+    context.breach(
         kind,
         subject,
         since,

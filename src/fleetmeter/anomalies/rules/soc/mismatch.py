@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import NamedTuple, cast
 
 from fleetmeter.anomalies.model import Device
-from fleetmeter.anomalies.rules.shared.context import HourTurn
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs, VehiclePoint
 from fleetmeter.anomalies.rules.shared.sessions import Followed
 from fleetmeter.anomalies.rules.shared.state import Session
@@ -76,10 +76,9 @@ def _is_doubtful(session: Session, device: Device | None, parameters: SocMismatc
     return abs(gain.ratio(device) - 1) >= parameters.clear_difference
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings of sessions that this hour ends, where their hours suspect something."""
-    hour = observed.hour
-    for subject, _, session in observed.ending():
+    for subject, _, session in hour.ending():
         device = hour.devices.get(subject)
         parameters = rulebook.of("soc_mismatch", subject, device.site if device else None)
         if _is_doubtful(session, device, cast(SocMismatch, parameters)):
@@ -87,18 +86,18 @@ def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
             needs.readings[subject] = min(needs.readings.get(subject, begins), begins)
 
 
-def judge(turn: HourTurn, followed: Followed) -> None:
+def judge(context: HourContext, followed: Followed) -> None:
     """Apply the rule to a session that is over."""
     subject, _, session, is_over = followed
-    device = turn.device(subject)
+    device = context.device(subject)
     if not is_over or device is None or not device.battery_capacity_wh:
         return
-    parameters = cast(SocMismatch, turn.parameters("soc_mismatch", subject))
+    parameters = cast(SocMismatch, context.parameters("soc_mismatch", subject))
     gain = _by_hours(session)
     if not parameters.enabled or gain is None:
         return
     if _is_doubtful(session, device, parameters):
-        points = turn.known.vehicle_readings.get(subject.device_id, ())
+        points = context.answers.vehicle_readings.get(subject.device_id, ())
         points = [each for each in points if each.time <= _ends(session)]
         gain = _by_readings(session, points, device.reporting_interval_s)
     if gain.soc_bp < parameters.minimum_gain * 100:
@@ -119,9 +118,9 @@ def judge(turn: HourTurn, followed: Followed) -> None:
     )
     if abs(ratio - 1) > parameters.open_difference:
         summary = f"{subject.device_id} took {said}"
-        turn.breach("soc_mismatch", subject, begins, summary, evidence)
+        context.breach("soc_mismatch", subject, begins, summary, evidence)
     elif abs(ratio - 1) < parameters.clear_difference:
-        turn.clear("soc_mismatch", subject, begins, f"a session took {said}", evidence)
+        context.clear("soc_mismatch", subject, begins, f"a session took {said}", evidence)
 
 
 def _ends(session: Session) -> datetime:

@@ -3,7 +3,7 @@
 from typing import cast
 
 from fleetmeter.anomalies.model import Device, Kind
-from fleetmeter.anomalies.rules.shared.context import HourTurn
+from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.sessions import (
     Followed,
     session_dc_mwh,
@@ -20,10 +20,10 @@ _FITS = 2.0
 """By at most this factor may a hundred times the gain differ from the energy."""
 
 
-def judge(turn: HourTurn, followed: Followed) -> None:
+def judge(context: HourContext, followed: Followed) -> None:
     """Apply the rule to a session that is over."""
     subject, _, session, is_over = followed
-    parameters = cast(SocScale, turn.parameters(_KIND, subject))
+    parameters = cast(SocScale, context.parameters(_KIND, subject))
     socs, dc_mwh = session_socs(session), session_dc_mwh(session)
     if not is_over or not socs or not parameters.enabled or dc_mwh < parameters.minimum_kwh * 1e6:
         return
@@ -31,9 +31,9 @@ def judge(turn: HourTurn, followed: Followed) -> None:
     highest = max(socs)
     if highest > _HIGHEST_BP:
         summary = f"its state of charge rose to {highest / 100:g} %"
-        turn.clear(_KIND, subject, begins, summary, {"maxSoc": highest / 100})
-    elif len(socs) > 1 and _fits(highest - min(socs), dc_mwh, turn.device(subject)):
-        turn.breach(
+        context.clear(_KIND, subject, begins, summary, {"maxSoc": highest / 100})
+    elif len(socs) > 1 and _fits(highest - min(socs), dc_mwh, context.device(subject)):
+        context.breach(
             _KIND,
             subject,
             begins,

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import cast
 
 from fleetmeter.anomalies.model import Device, Kind
-from fleetmeter.anomalies.rules.shared.context import HourTurn
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs, VehiclePoint
 from fleetmeter.anomalies.rules.shared.sessions import (
     Followed,
@@ -32,21 +32,21 @@ def _seems_stuck(session: Session, parameters: SocStuck, device: Device | None) 
     return parameters.enabled and is_enough and len(session_socs(session)) == 1
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings of sessions that this hour ends and that seem stuck."""
-    for subject, _, session in observed.ending():
-        device = observed.hour.devices.get(subject)
+    for subject, _, session in hour.ending():
+        device = hour.devices.get(subject)
         parameters = rulebook.of(_KIND, subject, device.site if device else None)
         if _seems_stuck(session, cast(SocStuck, parameters), device):
-            begins = max(session.hours[0].hour, observed.hour.ends - MOST_READ)
+            begins = max(session.hours[0].hour, hour.ends - MOST_READ)
             needs.readings[subject] = min(needs.readings.get(subject, begins), begins)
 
 
-def judge(turn: HourTurn, followed: Followed) -> None:
+def judge(context: HourContext, followed: Followed) -> None:
     """Apply the rule to a session that is over."""
     subject, _, session, is_over = followed
-    device = turn.device(subject)
-    parameters = cast(SocStuck, turn.parameters(_KIND, subject))
+    device = context.device(subject)
+    parameters = cast(SocStuck, context.parameters(_KIND, subject))
     least_mwh = _least_mwh(parameters, device)
     if not is_over or not parameters.enabled or session_dc_mwh(session) < least_mwh:
         return
@@ -54,14 +54,14 @@ def judge(turn: HourTurn, followed: Followed) -> None:
     begins = session.hours[0].hour
     if len(socs) > 1:
         summary = f"its state of charge rose to {max(socs) / 100:g} %"
-        turn.clear(_KIND, subject, begins, summary, {"maxSoc": max(socs) / 100})
+        context.clear(_KIND, subject, begins, summary, {"maxSoc": max(socs) / 100})
         return
-    points = turn.known.vehicle_readings.get(subject.device_id, ())
+    points = context.answers.vehicle_readings.get(subject.device_id, ())
     ends = session.hours[-1].hour + timedelta(hours=1)
     dc_mwh = _between_socs([point for point in points if begins < point.time <= ends])
     if dc_mwh >= least_mwh:
         (soc_bp,) = socs
-        turn.breach(
+        context.breach(
             _KIND,
             subject,
             begins,
