@@ -28,7 +28,7 @@ def faults() -> list[Fault]:
 
 def has_thresholds_with_a_source(kind: Kind) -> bool:
     """Every parameter says what it is, and the rule where the defaults come from."""
-    parameters = RULES[kind].parameters
+    parameters = RULES[kind].thresholds
     described = msgspec.json.schema(parameters)["$defs"][parameters.__name__]["properties"]
     return bool(RULES[kind].source) and all(each.get("description") for each in described.values())
 

@@ -30,9 +30,6 @@ Kind = Literal[
     "readings_refused",
 ]
 
-OF_ARRIVAL: frozenset[Kind] = frozenset({"clock_skew", "readings_refused"})
-"""What arrival alone tells: hours that are evaluated again say nothing of it."""
-
 DeviceKind = Literal["vehicle", "meter", "site"]
 
 Status = Literal["open", "acknowledged", "resolved"]

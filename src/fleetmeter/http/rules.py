@@ -11,14 +11,15 @@ from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from msgspec import Meta
 
 from fleetmeter.anomalies.model import Kind
-from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds.overrides import (
+from fleetmeter.anomalies.overrides import (
     FLEET,
     InvalidParametersError,
     OverridesConflictError,
     Place,
     change,
 )
+from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES
+from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.http.corrections import Who
@@ -101,7 +102,9 @@ class RuleChanged(msgspec.Struct, rename="camel", kw_only=True):
 async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
     """Every kind of anomaly, on one page."""
     async with database.connection() as connection:
-        return Page(await rules_in_force(connection, list(RULES), FLEET), None)
+        return Page(
+            await rules_in_force(connection, [rule.kind for rule in CATALOGUE], FLEET), None
+        )
 
 
 @get(

@@ -29,7 +29,7 @@ from fleetmeter.anomalies.rules.shared.needs import (
     VehiclePoint,
 )
 from fleetmeter.anomalies.rules.shared.state import DeviceState
-from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
+from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

@@ -12,6 +12,7 @@ from fleetmeter.anomalies.model import (
     Device,
     Subject,
 )
+from fleetmeter.anomalies.rules.clock_skew import ClockState
 from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import START, meter
@@ -73,7 +74,7 @@ def test_it_is_over_after_half_an_hour_within_the_limits() -> None:
     changes = looked_at(lambda minute: 900 if minute < 60 else 5, range(120), states)
     assert [change.ended_at for change in changes] == [None, START + timedelta(minutes=60)]
     assert changes[1].at == START + timedelta(minutes=90)
-    assert states[DEVICE.subject].skew is None
+    assert states[DEVICE.subject].get(ClockState) is None
 
 
 def test_a_right_reading_now_and_then_does_not_end_it() -> None:

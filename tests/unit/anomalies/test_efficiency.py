@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from fleetmeter.anomalies.model import Change, Device, Subject
-from fleetmeter.anomalies.rules.efficiency.baseline import cold_allowance, expected
+from fleetmeter.anomalies.rules.efficiency.low import EfficiencyLow
+from fleetmeter.anomalies.rules.efficiency.session_efficiency import cold_allowance, expected
+from fleetmeter.anomalies.rules.efficiency.thresholds import EXPECTED
 from fleetmeter.anomalies.rules.shared.state import DeviceState
-from fleetmeter.anomalies.thresholds.parameters import EXPECTED, EfficiencyLow
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, between, of, vehicle
 

@@ -18,8 +18,9 @@ from fleetmeter.anomalies.model import (
     Subject,
     VehicleHour,
 )
+from fleetmeter.anomalies.rules.catalogue import CODEC
 from fleetmeter.anomalies.rules.shared.needs import Answers
-from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, DeviceState
+from fleetmeter.anomalies.rules.shared.state import STATE_DAYS, DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.conftest import EXAMPLES
 from tests.unit.anomalies.fleet import HOUR, Fleet, at
@@ -219,10 +220,7 @@ def fold(given_hours: list[Hour], states: dict[Subject, DeviceState]) -> list[Ch
 
 def stored(states: dict[Subject, DeviceState]) -> dict[Subject, DeviceState]:
     """As it comes back from the database."""
-    return {
-        subject: msgspec.json.decode(msgspec.json.encode(state), type=DeviceState)
-        for subject, state in states.items()
-    }
+    return {subject: CODEC.decode(CODEC.encode(state)) for subject, state in states.items()}
 
 
 @settings(max_examples=8 * EXAMPLES)
@@ -312,7 +310,7 @@ def test_what_is_touched_is_what_changed(given_hours: list[Hour]) -> None:
 
 @pytest.mark.parametrize("seed", range(EXAMPLES))
 def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
-    """Folding from MEMORY_DAYS before gives the same open conditions and changes as folding all."""
+    """Folding from STATE_DAYS before gives the same open conditions and changes as folding all."""
     rng = Random(seed)  # noqa: S311
     fleet = Fleet()
     fleet.add_vehicle("V", capacity_wh=60_000)
@@ -365,10 +363,10 @@ def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
         given_hours.append(hour)
     for begin in (0, 24 * 7, 24 * 20 + 5):
         all_along: dict[Subject, DeviceState] = {}
-        fold(given_hours[: begin + MEMORY_DAYS * 24], all_along)
+        fold(given_hours[: begin + STATE_DAYS * 24], all_along)
         later: dict[Subject, DeviceState] = {}
-        fold(given_hours[begin : begin + MEMORY_DAYS * 24], later)
-        rest = given_hours[begin + MEMORY_DAYS * 24 :]
+        fold(given_hours[begin : begin + STATE_DAYS * 24], later)
+        rest = given_hours[begin + STATE_DAYS * 24 :]
         assert _states(fold(rest, all_along)) == _states(fold(rest, later))
         assert _open(all_along) == _open(later)
 

@@ -6,10 +6,16 @@ import pytest
 from fleetmeter.anomalies.evaluation.decide import needs
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, meter, vehicle
 
 SITE = Subject("site", "S")
+
+
+def pauses_of(state: DeviceState) -> int:
+    silence = state.get(DeviceSilence)
+    return 0 if silence is None else silence.pauses
 
 
 def site_of(vehicles: int, meters: int) -> Fleet:
@@ -105,7 +111,7 @@ def test_who_reports_is_not_asked_about_at_all() -> None:
     reports(fleet, (0, 3))
     states: dict[Subject, DeviceState] = {}
     assert fleet.fold(0, 3, states) == []
-    assert all(m.silent_since is None and not m.conditions for m in states.values())
+    assert all(m.get(DeviceSilence) is None and not m.conditions for m in states.values())
     assert not any(asked.last_times or asked.readings for asked in fleet.asked)
 
 
@@ -251,7 +257,7 @@ def test_three_silences_between_charges_are_a_habit() -> None:
     changes = fleet.fold(0, 6 * 24, states)
     # after 21:00 of three days; from the fourth on it is known
     assert [c.at for c in changes if c.ended_at is None] == [at(22), at(46), at(70)]
-    assert states[vehicle("V")].pauses == 3
+    assert pauses_of(states[vehicle("V")]) == 3
 
 
 def test_a_device_that_is_set_to_always_report_is_silent_between_charges() -> None:
@@ -276,7 +282,7 @@ def test_a_silence_that_ends_without_charging_ends_the_habit() -> None:
     states: dict[Subject, DeviceState] = {}
     changes = fleet.fold(0, 102, states)
     assert [c.at for c in changes if c.ended_at is None][-2:] == [at(70), at(101)]
-    assert states[vehicle("V")].pauses == 0
+    assert pauses_of(states[vehicle("V")]) == 0
 
 
 def test_setting_it_ends_an_open_silence() -> None:
@@ -307,8 +313,8 @@ def test_an_outage_of_many_at_once_asks_for_no_readings_and_ends_no_habit() -> N
         fleet.add_vehicle(f"V{number}", interval_s=900)
         fleet.drives(f"V{number}", (0, 1))
         fleet.drives(f"V{number}", (11, 12))
-    states = {vehicle("V7"): DeviceState(pauses=3)}
+    states = {vehicle("V7"): DeviceState(parts={DeviceSilence: DeviceSilence(pauses=3)})}
     changes = fleet.fold(0, 12, states)
     assert len(changes) == 2 * 1000  # all but V7, which is not reported
     assert not any(asked.readings for asked in fleet.asked[:11])
-    assert states[vehicle("V7")].pauses == 3
+    assert pauses_of(states[vehicle("V7")]) == 3

@@ -7,6 +7,7 @@ import pytest
 
 from fleetmeter.anomalies.model import Change, Subject
 from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.standby_loss import StandbyState
 from tests.unit.anomalies.fleet import Fleet, at, between, meter, of
 
 
@@ -83,7 +84,7 @@ def test_it_is_over_after_two_quiet_hours() -> None:
 def test_a_healthy_charger_is_not_remembered() -> None:
     states: dict[Subject, DeviceState] = {}
     assert stands_by(25, states=states) == []
-    assert states[meter("M")].run is None
+    assert states[meter("M")].get(StandbyState) is None
     assert states[meter("M")].conditions == {}
 
 

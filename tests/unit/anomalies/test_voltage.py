@@ -5,10 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from fleetmeter.anomalies.model import Change, Subject
-from fleetmeter.anomalies.rules.nominal_voltage import nearest
+from fleetmeter.anomalies.rules.nominal_voltage import Nominal, VoltageState, nearest
 from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, Values, at, between, meter
+
+
+def nominal_of(state: DeviceState) -> Nominal | None:
+    remembered = state.get(VoltageState)
+    return None if remembered is None else remembered.nominal
 
 
 def supplied(
@@ -147,7 +152,7 @@ def test_the_median_of_the_first_day_decides_for_good() -> None:
     fleet.add_meter("M", "S")
     fleet.meters_("M", (0, 70), volts=volts)
     changes = fleet.fold(0, 70, states)
-    remembered = states[meter("M")].nominal
+    remembered = nominal_of(states[meter("M")])
     assert remembered is not None
     assert (remembered.volts, remembered.since) == (230, None)
     # until the median is known, 231 V are beyond 208 V + 10 %
@@ -181,9 +186,11 @@ def test_a_meter_with_the_same_role_speaks_before_the_first_of_the_site(
     fleet.meters_("D", (50, 80), volts=436.0)
     states: dict[Subject, DeviceState] = {}
     assert fleet.fold(0, 80, states) == []
-    found = [states[meter(id_)].nominal for id_ in ("MAIN", "C", "D")]
+    found = [nominal_of(states[meter(id_)]) for id_ in ("MAIN", "C", "D")]
     assert [each and each.volts for each in found] == [480, 400, nominal]
-    assert states[Subject("site", "S")].nominal_of_role["charger"] == 400
+    of_site = states[Subject("site", "S")].get(VoltageState)
+    assert of_site is not None
+    assert of_site.nominal_of_role["charger"] == 400
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import structlog
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import Hour, Subject
+from fleetmeter.anomalies.rules.catalogue import CODEC
 from fleetmeter.anomalies.rules.shared.context import Outcome
 from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -27,9 +28,6 @@ _ALL_ALIKE = 16
 """Where so many devices fail one by one, it is by none of them, and the others fail as well."""
 
 T = TypeVar("T")
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(DeviceState).decode
 
 _log = structlog.get_logger()
 
@@ -114,7 +112,7 @@ async def _asked(rules: Callable[[], T]) -> T:
 
 
 def _encoded(states: Mapping[Subject, DeviceState]) -> dict[Subject, bytes]:
-    return {subject: _encode(state) for subject, state in states.items()}
+    return {subject: CODEC.encode(state) for subject, state in states.items()}
 
 
 def _part(
@@ -123,7 +121,7 @@ def _part(
     """What was remembered of some devices, and of sites."""
     some = set(subjects)
     return {
-        subject: _decode(state)
+        subject: CODEC.decode(state)
         for subject, state in before.items()
         if subject in some or (with_sites and subject.device_kind == "site")
     }

@@ -16,13 +16,15 @@ from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hou
 from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.lifecycle import key_of
-from fleetmeter.anomalies.model import OF_ARRIVAL, Anomaly, Change, Device, Subject
-from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, Condition, DeviceState
+from fleetmeter.anomalies.model import Anomaly, Change, Device, Subject
+from fleetmeter.anomalies.overrides import rulebook_now
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.rules.shared.state import STATE_DAYS, Condition, DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 
-WARMUP = timedelta(days=MEMORY_DAYS)
+WARMUP = timedelta(days=STATE_DAYS)
 """How far back the rules remember."""
 
 REACH = timedelta(days=92)
@@ -168,7 +170,7 @@ async def _anew(connection: Connection, around: Around, times: tuple[datetime, d
     looked_at += [Subject("meter", id_) for id_ in around.meter_ids]
     there = {subject: devices[subject] for subject in looked_at if subject in devices}
     span = _Span(around, there, around.changed & there.keys(), *times)
-    rulebook = await store.rulebook(connection)
+    rulebook = await rulebook_now(connection)
     wide = _wide(await store.lasting(connection, span.changed))
     changes, states = await _fold_span(connection, span, rulebook, wide)
     more = _wide(change for change in changes if change.ended_at is None)
@@ -210,7 +212,7 @@ def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
     """Hours in which another meter, that may be anyone's, may explain an excess; the newest."""
     hours: set[datetime] = set()
     for each in found:
-        if each.kind == "dc_exceeds_ac":
+        if RULES[each.kind].looks_around:
             sure_at = each.at if isinstance(each, Change) else each.detected_at
             # it may have taken two hours to be sure
             for first in (hour_of(each.started_at), sure_at - 2 * HOUR):
@@ -234,7 +236,7 @@ def _held(
     """
     held: dict[datetime, list[_Held]] = {}
     for anomaly in anomalies:
-        if anomaly.kind not in OF_ARRIVAL:
+        if not RULES[anomaly.kind].is_by_arrival:
             hour = max(since, floor_hour(anomaly.detected_at))
             remembered = before.get(key_of(anomaly).subject, DeviceState())
             held.setdefault(hour, []).append(_Held(anomaly, remembered))
@@ -253,11 +255,9 @@ def _hold(held: Iterable[_Held], states: dict[Subject, DeviceState]) -> None:
             started_at, at = anomaly.started_at, anomaly.detected_at
             condition = Condition(True, started_at, anomaly.cause, "breach", at)
         state.conditions[kind] = condition
-        if kind in ("vehicle_silent", "meter_silent") and state.silent_since is None:
-            state.silent_since = remembered.silent_since or anomaly.started_at
-        elif kind == "dc_exceeds_ac" and state.other_meter is None:
-            state.other_meter = remembered.other_meter
-            state.unexplained = remembered.unexplained
+        hold = RULES[kind].hold
+        if hold is not None:
+            hold(state, remembered, anomaly.started_at)
 
 
 def _is_clear(condition: Condition, since: datetime) -> bool:

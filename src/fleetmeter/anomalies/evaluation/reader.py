@@ -25,9 +25,7 @@ from fleetmeter.anomalies.rules.shared.needs import (
     PeakPoint,
     VehiclePoint,
 )
-from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
-from fleetmeter.anomalies.thresholds.device_parameters import ClockSkew
-from fleetmeter.anomalies.thresholds.rulebook import Override
+from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.database.pool import LONG_S, Connection
 from fleetmeter.database.sql import queries
 from fleetmeter.readings.kinds import KINDS
@@ -156,19 +154,21 @@ async def answers(connection: Connection, needs: Needs, end: datetime) -> Answer
 
 async def clock_samples(
     connection: Connection,
-    overrides: Iterable[Override],
+    smallest_s: tuple[float, float],
     since: datetime,
     remembered: Collection[Subject],
 ) -> list[ClockSample]:
-    """Clocks of devices that reported since then and may be wrong, and of `remembered` ones."""
-    defaults = ClockSkew()
-    own = [override.parameters for override in overrides if override.kind == "clock_skew"]
+    """Read clocks of devices that reported since then and may be wrong, and of `remembered` ones.
+
+    `smallest_s`: the smallest skew behind and ahead that is wrong, seconds.
+    """
+    behind_s, ahead_s = smallest_s
     return [
         ClockSample(_device(row), row["time"], row["last_seen"])
         async for row in queries.clock_samples(
             connection,
-            behind_s=min([defaults.behind_s, *(p["behindS"] for p in own if "behindS" in p)]),
-            ahead_s=min([defaults.ahead_s, *(p["aheadS"] for p in own if "aheadS" in p)]),
+            behind_s=behind_s,
+            ahead_s=ahead_s,
             since=since,
             vehicle_ids=_ids("vehicle", remembered),
             meter_ids=_ids("meter", remembered),

@@ -30,6 +30,8 @@ from fleetmeter.anomalies.evaluation.refusals import evaluate_refusals
 from fleetmeter.anomalies.evaluation.state_store import states, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.overrides import all_overrides, rulebook_now
+from fleetmeter.anomalies.rules.clock_skew import smallest_skews
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
@@ -171,7 +173,7 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
         end = min(closed, until + step)
         changes: list[Change] = []
         touched: set[Subject] = set()
-        rulebook = await store.rulebook(connection)
+        rulebook = await rulebook_now(connection)
         for hour in await reader.hours(connection, until, end, devices):
             outcome = await fold(connection, hour, remembered, rulebook)
             changes += outcome.changes
@@ -190,10 +192,12 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
 async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:
     """Look at the clocks of the devices that reported since then, and at what was refused."""
     async with connection.transaction():
-        overrides = await store.overrides(connection)
+        overrides = await all_overrides(connection)
         rulebook = Rulebook(overrides)
         remembered = await states(connection, "clock")
-        samples = await reader.clock_samples(connection, overrides, since, remembered)
+        samples = await reader.clock_samples(
+            connection, smallest_skews(overrides), since, remembered
+        )
         outcome = evaluate_clocks(samples, at, remembered, rulebook)
         await store_states(connection, "clock", remembered, outcome.touched)
         events = await store.apply(connection, outcome.changes, rulebook)

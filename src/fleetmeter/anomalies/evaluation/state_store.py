@@ -4,17 +4,15 @@ import asyncio
 from collections.abc import Collection
 from typing import Literal
 
-import msgspec
 from asyncpg import Record
 
 from fleetmeter.anomalies.model import Subject, columns_of
+from fleetmeter.anomalies.rules.catalogue import CODEC
 from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 
 Aspect = Literal["hours", "clock"]
-
-_decoder = msgspec.json.Decoder(DeviceState)
 
 
 async def states(connection: Connection, aspect: Aspect) -> dict[Subject, DeviceState]:
@@ -42,7 +40,7 @@ async def store_states(
     gone = sorted(touched - states.keys())
     if changed:
         encoded = await asyncio.to_thread(
-            lambda: [msgspec.json.encode(states[subject]).decode() for subject in changed]
+            lambda: [CODEC.encode(states[subject]).decode() for subject in changed]
         )
         await queries.remember(connection, aspect=aspect, states=encoded, **columns_of(changed))
     if gone:
@@ -51,6 +49,5 @@ async def store_states(
 
 def _decoded(rows: Collection[Record]) -> dict[Subject, DeviceState]:
     return {
-        Subject(row["device_kind"], row["device_id"]): _decoder.decode(row["memory"])
-        for row in rows
+        Subject(row["device_kind"], row["device_id"]): CODEC.decode(row["memory"]) for row in rows
     }

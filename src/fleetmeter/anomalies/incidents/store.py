@@ -17,7 +17,7 @@ from fleetmeter.anomalies.incidents.reconcile import reconciled
 from fleetmeter.anomalies.model import Anomaly, Change, Subject, columns_of
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.shared.state import DeviceState
-from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 
@@ -28,10 +28,8 @@ __all__ = [
     "apply",
     "close_removed",
     "lasting",
-    "overrides",
     "reconcile",
     "resolve",
-    "rulebook",
 ]
 
 _REOPENABLE = timedelta(days=62)
@@ -126,24 +124,6 @@ async def resolve(
     return await _act(connection, anomaly_id, partial(lifecycle.resolved, who=who, note=note))
 
 
-async def overrides(connection: Connection) -> list[Override]:
-    """What is set for the rules now."""
-    return [
-        Override(
-            kind=row["kind"],
-            scope=row["scope"],
-            target=row["target"],
-            parameters=msgspec.json.decode(row["parameters"]),
-        )
-        async for row in queries.all_overrides(connection)
-    ]
-
-
-async def rulebook(connection: Connection) -> Rulebook:
-    """The rules as they are set now."""
-    return Rulebook(await overrides(connection))
-
-
 def anomaly_of(row: Record) -> Anomaly:
     """The anomaly in a row of the table."""
     fields = dict(row)
@@ -152,8 +132,9 @@ def anomaly_of(row: Record) -> Anomaly:
 
 
 def _terms(rulebook: Rulebook, change: Change) -> Terms:
-    parameters = rulebook.of(change.kind, change.subject, change.site)
-    return Terms(RULES[change.kind].severity, timedelta(hours=parameters.reopen_within_h))
+    rule = RULES[change.kind]
+    thresholds = rulebook.of(rule.thresholds, change.subject, change.site)
+    return Terms(rule.severity, timedelta(hours=thresholds.reopen_within_h))
 
 
 async def _act(

@@ -6,14 +6,15 @@ a weak supply of 212 V in a building of 230 V is not one of 208 V. A meter with 
 asked first: a main meter or an inverter may be behind a transformer, or measure between phases.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import fmean, median
+
+import msgspec
 
 from fleetmeter.anomalies.model import ABSENT_MV, MeterHour, Subject
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
-from fleetmeter.anomalies.rules.shared.state import Nominal
-from fleetmeter.anomalies.thresholds.device_parameters import VoltageOutOfRange
+from fleetmeter.anomalies.rules.shared.state import State
 
 STANDARD_V = (120, 208, 230, 277, 400, 480)
 
@@ -26,8 +27,29 @@ _OF_SITE = 1.15
 _DAY = timedelta(hours=24)
 
 
+class Nominal(msgspec.Struct, array_like=True):
+    """The nominal voltage of a meter, as its first day shows it."""
+
+    volts: int
+    since: datetime | None
+    """When the first day began; None: it is over."""
+
+    means: list[float] = []
+    """Mean voltages of the hours of that day, V."""
+
+
+class VoltageState(State):
+    """The nominal voltage of a meter or a site."""
+
+    nominal: Nominal | None = None
+    """A meter's own; a site's is that of the first of its meters."""
+
+    nominal_of_role: dict[str, int] = msgspec.field(default_factory=dict)
+    """A site's nominal voltage by role, as its first meter with that role has it."""
+
+
 def nearest(volts: float, of_site: int | None = None) -> int | None:
-    """The standard voltage that one is probably meant to be; None: there is none near it."""
+    """Return the standard voltage that one is probably meant to be; None: none is near it."""
     if of_site is not None and _factor(volts, of_site) <= _OF_SITE:
         return of_site
     found = min(STANDARD_V, key=lambda standard: _factor(volts, standard))
@@ -38,11 +60,9 @@ def _factor(volts: float, standard: int) -> float:
     return max(volts / standard, standard / volts)
 
 
-def nominal_v(hour: ObservedHour, row: MeterHour, parameters: VoltageOutOfRange) -> float | None:
-    """The nominal voltage of a meter that measured voltages in this hour."""
-    if parameters.nominal_v is not None:
-        return parameters.nominal_v
-    state = hour.states.get(Subject("meter", row.meter_id))
+def nominal_v(hour: ObservedHour, row: MeterHour) -> float | None:
+    """Return the nominal voltage that readings show of a meter with voltages in this hour."""
+    state = hour.read(Subject("meter", row.meter_id), VoltageState)
     if state is not None and state.nominal is not None:
         return state.nominal.volts
     return nearest(_mean_v(row), _of_others(hour, row.meter_id))
@@ -52,7 +72,7 @@ def learn(context: HourContext) -> None:
     """Take this hour's voltages into the first day of meters that are not known yet."""
     for row in context.hour.meter_rows:
         subject = Subject("meter", row.meter_id)
-        state = context.hour.states.get(subject)
+        state = context.read(subject, VoltageState)
         known = None if state is None else state.nominal
         if (known is not None and known.since is None) or not row.voltages:
             continue
@@ -61,17 +81,17 @@ def learn(context: HourContext) -> None:
         if volts is None:
             continue
         since = known.since if known and known.since else context.hour.starts
-        state = context.state_of(subject)
+        state = context.change(subject, VoltageState)
         if context.ends - since < _DAY:
             state.nominal = Nominal(volts, since, means)
             continue
         state.nominal = Nominal(volts, None)
         site = context.site(subject)
         if site is not None:
-            of = context.state_of(Subject("site", site))
-            of.nominal = of.nominal or Nominal(volts, None)
+            of_site = context.change(Subject("site", site), VoltageState)
+            of_site.nominal = of_site.nominal or Nominal(volts, None)
             role = _role(context.hour, row.meter_id)
-            of.nominal_of_role = {role: volts} | of.nominal_of_role
+            of_site.nominal_of_role = {role: volts} | of_site.nominal_of_role
 
 
 def _mean_v(row: MeterHour) -> float:
@@ -86,11 +106,11 @@ def _mean_v(row: MeterHour) -> float:
 
 
 def _of_others(hour: ObservedHour, meter_id: str) -> int | None:
-    """What the site has: a meter with the same role, or else any."""
+    """Return the nominal voltage of the site: of a meter with the same role, or else of any."""
     device = hour.devices.get(Subject("meter", meter_id))
     if device is None or device.site is None:
         return None
-    state = hour.states.get(Subject("site", device.site))
+    state = hour.read(Subject("site", device.site), VoltageState)
     if state is None or state.nominal is None:
         return None
     return state.nominal_of_role.get(_role(hour, meter_id), state.nominal.volts)

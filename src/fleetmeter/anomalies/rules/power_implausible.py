@@ -1,4 +1,4 @@
-"""Power that cannot be: suspected by an hour's energy, decided by the readings above the limit.
+"""power_implausible: suspected by an hour's energy, decided by the readings above the limit.
 
 A register in Wh may rise by so much that its rises count for nothing, as those to a spurious value
 or to another meter's do. Two in a row that are a power when divided by a thousand are neither.
@@ -6,26 +6,59 @@ or to another meter's do. Two in a row that are a power when divided by a thousa
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from typing import Annotated, NamedTuple
 
-from fleetmeter.anomalies.model import Cause, Kind, Subject
+from msgspec import Meta
+
+from fleetmeter.anomalies.model import Cause, Subject
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH, ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs, Peak, PeakPoint
-from fleetmeter.anomalies.thresholds.device_parameters import PowerImplausible
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.rules.shared.state import State
+from fleetmeter.anomalies.thresholds.base import ReopenWithin, Thresholds
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
-_KIND: Kind = "power_implausible"
+
+class PowerImplausible(Thresholds, frozen=True, kw_only=True):
+    """Thresholds of power_implausible."""
+
+    kind = "power_implausible"
+
+    reopen_within_h: ReopenWithin = 168.0
+    factor: Annotated[
+        float, Meta(ge=1, le=100, description="Opens above ratedPowerKw times this.")
+    ] = 1.5
+    unrated_kw: Annotated[
+        float,
+        Meta(ge=1, le=1_000_000, description="Opens above this where no rated power is set, kW."),
+    ] = 1000.0
+    minutes: Annotated[
+        float, Meta(ge=1, le=60, description="How long without a break, minutes.")
+    ] = 15.0
+    clear_h: Annotated[
+        float,
+        Meta(ge=1, le=168, description="Clears after this long without such a power, hours."),
+    ] = 24.0
+
+
+_KIND = PowerImplausible.kind
 
 _LEAST_CHARGING = 0.05
 """Of the limit: what charging takes at least, to say that a thousandth of a power fits."""
+
+
+class PowerState(State):
+    """Whether the last hour ended with a power that cannot be."""
+
+    peaking: bool = False
 
 
 class _Suspect(NamedTuple):
     subject: Subject
     limit_w: float
     rated_w: int | None
-    parameters: PowerImplausible
+    thresholds: PowerImplausible
 
     def fits_as_wh(self, power_w: float) -> bool:
         """Whether a thousandth of a power may be that of a charge."""
@@ -37,20 +70,19 @@ def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[_Suspect]:
     """Devices whose energy of the hour may be that of half of the minutes above the limit, the
     other half being of another hour; those that were above it when the hour began; and those
     whose register may have risen by what cannot be."""
-    goes_on = {subject for subject, _ in hour.peaking}
+    goes_on = {subject for subject, state in hour.having(PowerState) if state.peaking}
     goes_on |= {Subject("meter", row.meter_id) for row in hour.meter_rows if row.resets}
     goes_on |= {Subject("vehicle", row.vehicle_id) for row in hour.vehicle_rows if row.resets}
     for subject, energy_mwh in _energies(hour):
         device = hour.devices.get(subject)
-        own = rulebook.of(_KIND, subject, device.site if device else None)
-        parameters = cast(PowerImplausible, own)
+        thresholds = rulebook.of(PowerImplausible, subject, device.site if device else None)
         rated_w = None if device is None else device.rated_power_w
         if not rated_w and device is not None and device.role not in (None, "charger"):
             continue  # a depot may well take megawatts
-        limit_w = parameters.factor * rated_w if rated_w else parameters.unrated_kw * 1000
-        least_mwh = limit_w * 1000 * parameters.minutes / 60
-        if parameters.enabled and (energy_mwh >= least_mwh / 2 or subject in goes_on):
-            yield _Suspect(subject, limit_w, rated_w, parameters)
+        limit_w = thresholds.factor * rated_w if rated_w else thresholds.unrated_kw * 1000
+        least_mwh = limit_w * 1000 * thresholds.minutes / 60
+        if thresholds.enabled and (energy_mwh >= least_mwh / 2 or subject in goes_on):
+            yield _Suspect(subject, limit_w, rated_w, thresholds)
 
 
 def _energies(hour: ObservedHour) -> Iterator[tuple[Subject, int]]:
@@ -64,29 +96,28 @@ def _energies(hour: ObservedHour) -> Iterator[tuple[Subject, int]]:
         yield Subject("vehicle", vehicle_id), energy_mwh
 
 
-def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
+def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings above the limit, of the hour and of so long before as it takes."""
-    for subject, limit_w, _, parameters in _suspects(hour, rulebook):
-        back = timedelta(minutes=parameters.minutes)
+    for subject, limit_w, _, thresholds in _suspects(hour, rulebook):
+        back = timedelta(minutes=thresholds.minutes)
         back = max(back, timedelta(seconds=1.5 * hour.interval_s(subject)))
         needs.peaks[subject] = Peak(hour.starts - back, limit_w)
 
 
-def judge(context: HourContext) -> None:
-    """Apply the rule."""
+def _judge(context: HourContext) -> None:
     opened = set(context.hour.opened.get(_KIND, ()))
-    for subject, state in context.hour.peaking:
-        context.state_of(subject)
-        state.peaking = False
-    for suspect in list(_suspects(context.hour, context.rulebook)):
-        least = timedelta(minutes=suspect.parameters.minutes)
+    suspects = list(_suspects(context.hour, context.rulebook))
+    for subject, _ in context.hour.having(PowerState):
+        context.change(subject, PowerState).peaking = False
+    for suspect in suspects:
+        least = timedelta(minutes=suspect.thresholds.minutes)
         gap = timedelta(seconds=1.5 * context.hour.interval_s(suspect.subject))
         points = context.answers.peaks.get(suspect.subject, ())
         known = [p for p in points if not p.is_jump or suspect.fits_as_wh(_power_w(p))]
         runs = [run for run in _runs(known, gap) if run.points[-1].time > context.hour.starts]
         runs = [run for run in runs if len(run.points) > 1 or not run.points[0].is_jump]
         if runs and context.ends - runs[-1].points[-1].time <= gap:
-            context.state_of(suspect.subject).peaking = True
+            context.change(suspect.subject, PowerState).peaking = True
         runs = [run for run in runs if run.lasts >= least and run.mean_w > suspect.limit_w]
         if found := max(runs, key=lambda run: run.lasts, default=None):
             _breach(context, suspect, found)
@@ -153,9 +184,26 @@ def _breach(context: HourContext, suspect: _Suspect, run: _Run) -> None:
 
 def _judge_over(context: HourContext, subject: Subject) -> None:
     """It is over when it has told energy, and none above the limit, for a day."""
-    parameters = cast(PowerImplausible, context.parameters(_KIND, subject))
-    at = context.states[subject].conditions[_KIND].at
+    thresholds = context.thresholds(PowerImplausible, subject)
+    at = context.last_found(_KIND, subject)
     is_telling = any(of == subject and energy > 0 for of, energy in _energies(context.hour))
-    if at is not None and is_telling and context.ends - at >= timedelta(hours=parameters.clear_h):
-        summary = f"nothing above the limit for {parameters.clear_h:g} hours"
+    if at is not None and is_telling and context.ends - at >= timedelta(hours=thresholds.clear_h):
+        summary = f"nothing above the limit for {thresholds.clear_h:g} hours"
         context.clear(_KIND, subject, at, summary)
+
+
+POWER_IMPLAUSIBLE = Rule(
+    thresholds=PowerImplausible,
+    title="Implausible power",
+    description="A device reported more energy than is possible: a meter above its rated power, or "
+    "any device above a megawatt. Where a thousandth of it is plausible, watt-hours are sent as "
+    "kilowatt-hours.",
+    source="A convention: half as much again as the rated power leaves room for a rating that "
+    "leaves out a phase or a second outlet; 15 minutes, for readings that come in lumps.",
+    severity="warning",
+    device_kinds=("vehicle", "meter"),
+    phase=Phase.DEVICE,
+    states=(PowerState,),
+    needs=_need,
+    judge=_judge,
+)

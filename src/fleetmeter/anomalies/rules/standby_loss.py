@@ -1,19 +1,60 @@
-"""What a charger counts while nobody charges there.
+"""standby_loss: what a charger counts while nobody charges there.
 
-Only where vehicles charge: the base load of a building is none of it. A meter with the role
+It looks only where vehicles charge, not at the base load of a building. A meter with the role
 `charger` is one, and so is a meter without a role at which a vehicle charged within a month.
 """
 
-from datetime import timedelta
-from typing import cast
+from datetime import datetime, timedelta
+from typing import Annotated
 
-from fleetmeter.anomalies.model import Kind, Subject
+import msgspec
+from msgspec import Meta
+
+from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH
-from fleetmeter.anomalies.rules.shared.state import EMPTY_AFTER, Run
-from fleetmeter.anomalies.thresholds.parameters import StandbyLoss
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.rules.shared.state import EMPTY_AFTER, State
+from fleetmeter.anomalies.thresholds.base import Thresholds, require
 
-_KIND: Kind = "standby_loss"
+
+class StandbyLoss(Thresholds, frozen=True, kw_only=True):
+    """Thresholds of standby_loss."""
+
+    kind = "standby_loss"
+
+    open_w: Annotated[
+        float, Meta(ge=1, le=100_000, description="Mean power without charging that opens, W.")
+    ] = 150.0
+    clear_w: Annotated[
+        float, Meta(ge=0, le=100_000, description="Below this it counts as over, W.")
+    ] = 100.0
+    ceiling_w: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="More is no standby but a vehicle that is not counted, W.",
+        ),
+    ] = 1500.0
+    hours: Annotated[
+        int, Meta(ge=1, le=24, description="Hours in a row, others without charging between none.")
+    ] = 6
+    hours_alone: Annotated[
+        int,
+        Meta(ge=1, le=24, description="The same at a meter where no vehicle reports."),
+    ] = 24
+    clear_hours: Annotated[int, Meta(ge=1, le=24, description="Hours in a row to clear.")] = 2
+    coverage: Annotated[
+        float, Meta(ge=0.1, le=1, description="Part of the hour that both sides must cover.")
+    ] = 0.7
+
+    def __post_init__(self) -> None:
+        require(self.clear_w <= self.open_w, "clearW must not exceed openW")
+        require(self.open_w < self.ceiling_w, "ceilingW must exceed openW")
+
+
+_KIND = StandbyLoss.kind
 
 _PAUSE = timedelta(hours=24)
 """Hours that count are no run any more when so much lies between them."""
@@ -22,69 +63,99 @@ _NOTED_EVERY = timedelta(days=7)
 """How old a note may be that somebody charged at a meter."""
 
 
+class Run(msgspec.Struct, array_like=True):
+    """Hours in a row without charging in which a meter counted too much."""
+
+    since: datetime
+    last: datetime
+    hours: int
+    attended: int
+    """How many of these had a vehicle there that reported."""
+
+    mwh: int
+
+
+class StandbyState(State):
+    """What a meter counted without charging, and whether vehicles charge at it."""
+
+    run: Run | None = None
+    charged: datetime | None = None
+    """When somebody charged there, at most a week before the last time."""
+
+    def forget(self, ends: datetime) -> bool:
+        """Drop what is too old."""
+        oldest = ends - EMPTY_AFTER
+        is_run_old = self.run is not None and self.run.last <= oldest
+        is_charge_old = self.charged is not None and self.charged <= oldest
+        if is_run_old:
+            self.run = None
+        if is_charge_old:
+            self.charged = None
+        return is_run_old or is_charge_old
+
+
 def _remember_chargers(context: HourContext) -> None:
     for meter_id, rows in context.hour.at_meter.items():
         if sum(row.dc_mwh for row in rows) >= LEAST_CHARGED_MWH:
             subject = Subject("meter", meter_id)
-            state = context.states.get(subject)
+            state = context.read(subject, StandbyState)
             noted = None if state is None else state.charged
             if noted is None or context.ends - noted > _NOTED_EVERY:
-                context.state_of(subject).charged = context.ends
+                context.change(subject, StandbyState).charged = context.ends
 
 
 def _is_charger(context: HourContext, subject: Subject) -> bool:
     device = context.device(subject)
     if device is not None and device.role is not None:
         return device.role == "charger"
-    state = context.states.get(subject)
+    state = context.read(subject, StandbyState)
     noted = None if state is None else state.charged
     return noted is not None and context.ends - noted <= EMPTY_AFTER
 
 
-def judge(context: HourContext) -> None:
-    """Apply the rule."""
+def _judge(context: HourContext) -> None:
     _remember_chargers(context)
-    same = cast(StandbyLoss | None, context.rulebook.everywhere(_KIND))
+    same = context.rulebook.everywhere(StandbyLoss)
     least_mwh = same.open_w * 1000 * same.coverage if same else 0
     loud = [
         row.meter_id
         for row in context.hour.meter_rows
         if row.unattributed_mwh > 0 and row.unattributed_mwh >= least_mwh
     ]
-    known = [subject.device_id for subject, _ in context.hour.running]
+    known = [s.device_id for s, state in context.hour.having(StandbyState) if state.run]
     known += [subject.device_id for subject in context.hour.opened.get(_KIND, ())]
     for meter_id in dict.fromkeys([*loud, *known]):
         if meter_id in context.hour.meters:
-            _judge(context, meter_id)
+            _judge_meter(context, meter_id)
 
 
-def _judge(context: HourContext, meter_id: str) -> None:
+def _judge_meter(context: HourContext, meter_id: str) -> None:
     subject = Subject("meter", meter_id)
-    parameters = cast(StandbyLoss, context.parameters(_KIND, subject))
+    thresholds = context.thresholds(StandbyLoss, subject)
     row = context.hour.meters[meter_id]
-    covered_s = parameters.coverage * 3600
+    covered_s = thresholds.coverage * 3600
     is_unknown = (
         meter_id in context.hour.at_meter
         or not row.readings  # when its energy came is not known
         or row.covered_ac_s < covered_s
         or 0 < row.covered_dc_s < covered_s
     )
-    if not parameters.enabled or is_unknown or not _is_charger(context, subject):
+    if not thresholds.enabled or is_unknown or not _is_charger(context, subject):
         return
     watts = row.unattributed_mwh / 1000 * 3600 / row.covered_ac_s
-    if watts > parameters.ceiling_w:
+    if watts > thresholds.ceiling_w:
         return
     if context.is_open(_KIND, subject):
-        if watts >= parameters.open_w:
+        if watts >= thresholds.open_w:
             context.condition(_KIND, subject).at = context.ends
-        is_clear = watts < parameters.clear_w
-        context.count_clear(_KIND, subject, parameters.clear_hours, is_clear=is_clear)
+        is_clear = watts < thresholds.clear_w
+        context.count_clear(_KIND, subject, thresholds.clear_hours, is_clear=is_clear)
         return
-    state = context.states.get(subject)
+    state = context.read(subject, StandbyState)
     run = None if state is None else state.run
-    if watts < parameters.open_w:
+    if watts < thresholds.open_w:
         if run is not None:
-            context.state_of(subject).run = None
+            context.change(subject, StandbyState).run = None
         return
     if run is None or context.hour.starts - run.last > _PAUSE:
         run = Run(context.hour.starts, context.ends, 0, 0, 0)
@@ -95,9 +166,9 @@ def _judge(context: HourContext, meter_id: str) -> None:
         run.attended + (row.covered_dc_s > 0),
         run.mwh + round(watts * 1000),
     )
-    context.state_of(subject).run = run
-    if run.attended >= parameters.hours or run.hours >= parameters.hours_alone:
-        context.state_of(subject).run = None
+    context.change(subject, StandbyState).run = run
+    if run.attended >= thresholds.hours or run.hours >= thresholds.hours_alone:
+        context.change(subject, StandbyState).run = None
         mean_w = run.mwh / 1000 / run.hours
         context.breach(
             _KIND,
@@ -108,6 +179,21 @@ def _judge(context: HourContext, meter_id: str) -> None:
                 "meanW": round(mean_w, 1),
                 "kwh": round(run.mwh / 1e6, 3),
                 "hours": run.hours,
-                "thresholdW": parameters.open_w,
+                "thresholdW": thresholds.open_w,
             },
         )
+
+
+STANDBY_LOSS = Rule(
+    thresholds=StandbyLoss,
+    title="Consumption without charging",
+    description="A charger's meter counted a steady consumption for hours in which no vehicle "
+    "charged there.",
+    source="Chargers draw 2 to 20 W on standby; with the electronics of a plugged vehicle, less "
+    "than 100 W on average. 6 hours, since conditioning of a cabin or battery takes one or two.",
+    severity="info",
+    device_kinds=("meter",),
+    phase=Phase.DEVICE,
+    states=(StandbyState,),
+    judge=_judge,
+)

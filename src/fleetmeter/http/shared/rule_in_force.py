@@ -9,8 +9,9 @@ from asyncpg import Record
 from msgspec import Meta
 
 from fleetmeter.anomalies.model import DeviceKind, Kind, Severity
-from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds.overrides import Place, in_force, overrides_at, site_of
+from fleetmeter.anomalies.overrides import Place, in_force, overrides_at, site_of
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Connection
 
 Target = Annotated[str | None, Meta(description="The site or device; of the fleet, null.")]
@@ -76,7 +77,7 @@ def _rule(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Rul
         target=place.target or None,
         parameters=msgspec.to_builtins(in_force(kind, rows, place, site)),
         overrides=[set_parameters(row) for row in rows],
-        defaults=msgspec.to_builtins(rule.parameters()),
+        defaults=msgspec.to_builtins(rule.thresholds()),
         schema=_schema(kind),
     )
 
@@ -84,9 +85,9 @@ def _rule(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Rul
 @cache
 def _schema(kind: Kind) -> dict[str, Any]:
     """What `parameters` of this rule may be."""
-    parameters = RULES[kind].parameters
-    _, components = msgspec.json.schema_components([parameters])
-    schema: dict[str, Any] = components[parameters.__name__]
+    thresholds = RULES[kind].thresholds
+    _, components = msgspec.json.schema_components([thresholds])
+    schema: dict[str, Any] = components[thresholds.__name__]
     return schema
 
 

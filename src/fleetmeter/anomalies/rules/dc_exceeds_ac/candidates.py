@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import Suspicion
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
-from fleetmeter.anomalies.rules.shared.state import Suspicion
 
 EFFICIENCY = 0.9
 """Assumed of vehicles that charge at a meter, to see what is left for another."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import BIN_MIN, Fit, covered, fit
 from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import Curves, Evidence, Found
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 
 _GOOD = 0.07
 """Misfit of curves that belong together."""
@@ -32,12 +32,12 @@ _COVERED = 0.9
 def far(
     given: Evidence,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
 ) -> list[Found]:
     """Vehicles whose clocks, or whose meter's clock, are off by up to `largestOffsetMin`."""
-    together = _of_meter(given, curves, parameters, there)
+    together = _of_meter(given, curves, thresholds, there)
     if together is not None:
         return [clock_offset(given, id_, together, of_meter=True) for id_ in suspects]
     best: tuple[float, str, Fit] | None = None
@@ -45,20 +45,20 @@ def far(
         others = [other for other in there if other != id_]
         if not _fit_as_they_are(curves, others):
             continue
-        found = _fit(given, curves, parameters, curves.whole[id_], curves.unclaimed(others))
+        found = _fit(given, curves, thresholds, curves.whole[id_], curves.unclaimed(others))
         if found is not None and (best is None or found.misfit < best[0]):
             best = found.misfit, id_, found
     return [] if best is None else [clock_offset(given, best[1], best[2])]
 
 
 def _of_meter(
-    given: Evidence, curves: Curves, parameters: DcExceedsAc, there: Sequence[str]
+    given: Evidence, curves: Curves, thresholds: DcExceedsAc, there: Sequence[str]
 ) -> Fit | None:
     """How all vehicles that charged there fit by the same offset, so that it is the meter's."""
     if len(there) < 2:
         return None
     together = [sum(each) for each in zip(*(curves.whole[id_] for id_ in there), strict=True)]
-    return _fit(given, curves, parameters, together, curves.unclaimed(()))
+    return _fit(given, curves, thresholds, together, curves.unclaimed(()))
 
 
 def _fit_as_they_are(curves: Curves, others: Sequence[str]) -> bool:
@@ -74,15 +74,15 @@ def _fit_as_they_are(curves: Curves, others: Sequence[str]) -> bool:
 def _fit(
     given: Evidence,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     dc: Sequence[float],
     ac: Sequence[float],
 ) -> Fit | None:
-    found = fit(dc, ac, round(parameters.largest_offset_min))
+    found = fit(dc, ac, round(thresholds.largest_offset_min))
     if found is None or not found.is_plausible or found.misfit > _GOOD:
         return None
     longest_s = max(given.meter_interval_s, *given.vehicle_interval_s.values())
-    if abs(found.offset_s) < max(parameters.smallest_offset_s, 1.5 * longest_s):
+    if abs(found.offset_s) < max(thresholds.smallest_offset_s, 1.5 * longest_s):
         return None
     if found.compared_mwh < _COMPARED * sum(dc[:-BIN_MIN]):
         return None

@@ -14,8 +14,8 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
     less,
     silences,
 )
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
 
 _FINE_MWH, _COARSE_MWH = 50_000, 1_000_000
 """The least and the most step of a register that is coarse."""
@@ -144,6 +144,6 @@ def step_mwh(points: Iterable[Interval]) -> int:
     return step if _FINE_MWH <= step <= _COARSE_MWH else 0
 
 
-def tolerance_mwh(parameters: DcExceedsAc, dc_mwh: float) -> float:
+def tolerance_mwh(thresholds: DcExceedsAc, dc_mwh: float) -> float:
     """By how much DC may exceed AC."""
-    return max(parameters.excess_kwh * 1e6, parameters.excess_share * dc_mwh)
+    return max(thresholds.excess_kwh * 1e6, thresholds.excess_share * dc_mwh)

@@ -30,7 +30,7 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.meter_side import (
     resets,
     took_part_of,
 )
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 
 _GOOD = 0.07
 _GOOD_SHARED = 0.15
@@ -60,14 +60,14 @@ class Explanation(NamedTuple):
     """False: more hours may say more."""
 
 
-def explain(given: Evidence, parameters: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
+def explain(given: Evidence, thresholds: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
     """Which of the vehicles that charged at a meter do not fit, and why; none: all fit."""
     curves = Curves(given)
     there = [id_ for id_ in given.begins if bounds(curves.whole[id_])]
-    wrong = _elsewhere(given, curves, parameters, [id_ for id_ in suspects if id_ in there])
+    wrong = _elsewhere(given, curves, thresholds, [id_ for id_ in suspects if id_ in there])
     rest = [id_ for id_ in there if id_ not in {each.vehicle_id for each in wrong}]
     left = [id_ for id_ in rest if id_ in suspects]
-    if not left or (wrong and _fit_together(curves, rest, parameters)):
+    if not left or (wrong and _fit_together(curves, rest, thresholds)):
         return Explanation(wrong, True)
     number = resets(given.meter_points, curves.sum_of(rest), given.start)
     if number:
@@ -75,17 +75,17 @@ def explain(given: Evidence, parameters: DcExceedsAc, suspects: Sequence[str]) -
         return Explanation(
             [*wrong, *for_all(took_part, "register_reset", {"resets": number})], True
         )
-    shifted, fitting = _shifted(given, curves, parameters, rest, left)
+    shifted, fitting = _shifted(given, curves, thresholds, rest, left)
     if shifted:
         return Explanation([*wrong, shifted], True)
     if fitting and len(fitting) == len(left):
         return Explanation(wrong, True)
-    by_hours = far(given, curves, parameters, rest, [id_ for id_ in left if id_ not in fitting])
+    by_hours = far(given, curves, thresholds, rest, [id_ for id_ in left if id_ not in fitting])
     if by_hours:
         return Explanation([*wrong, *by_hours], True)
     if not given.is_covered:
         return Explanation(wrong, bool(wrong))
-    of_meter, is_sure = at_fault(given, curves, parameters, rest, left)
+    of_meter, is_sure = at_fault(given, curves, thresholds, rest, left)
     return Explanation([*wrong, *of_meter], is_sure)
 
 
@@ -111,25 +111,25 @@ def _is_at_the_same_time(
     curves: Curves,
     id_: str,
     there: Sequence[str],
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     own: Fit,
 ) -> bool:
     """Whether the offset that fits best is none, or is not much better than none."""
-    limit_s = _limit_s(given, id_, parameters)
+    limit_s = _limit_s(given, id_, thresholds)
     if abs(own.offset_s) < limit_s:
         return True
     near, _ = _own(curves, id_, there, limit_s / 60)
     return near is not None and near.is_plausible and near.misfit < 2 * own.misfit
 
 
-def _limit_s(given: Evidence, id_: str, parameters: DcExceedsAc) -> float:
+def _limit_s(given: Evidence, id_: str, thresholds: DcExceedsAc) -> float:
     """Offsets below it are none: clocks differ a little, and intervals have edges."""
     longest = max(given.meter_interval_s, given.vehicle_interval_s[id_])
-    return max(parameters.smallest_offset_s, 1.5 * longest)
+    return max(thresholds.smallest_offset_s, 1.5 * longest)
 
 
 def _elsewhere(
-    given: Evidence, curves: Curves, parameters: DcExceedsAc, suspects: Sequence[str]
+    given: Evidence, curves: Curves, thresholds: DcExceedsAc, suspects: Sequence[str]
 ) -> list[Found]:
     """Vehicles that another meter's curve fits, and their own does not."""
     found: list[Found] = []
@@ -140,7 +140,7 @@ def _elsewhere(
         alone = fit(curves.dc[id_], curves.ac.mwh, _SAME_TIME_MIN)
         if _good(alone, False) or (own is not None and own.misfit < _STRANGE):
             continue
-        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, parameters.largest_offset_min))
+        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, thresholds.largest_offset_min))
         best: tuple[float, str, Fit] | None = None
         for other in curves.others:
             if other in taken:
@@ -183,16 +183,16 @@ def _match(given: Evidence, curves: Curves, id_: str, other: str) -> Fit | None:
     return match if _good(match, False) else None
 
 
-def _fit_together(curves: Curves, rest: Sequence[str], parameters: DcExceedsAc) -> bool:
+def _fit_together(curves: Curves, rest: Sequence[str], thresholds: DcExceedsAc) -> bool:
     """Whether the vehicles that are left have no more than the meter metered."""
     delivered = sum(sum(curves.dc[id_]) for id_ in rest)
-    return delivered - sum(curves.ac.mwh[curves.near :]) <= tolerance_mwh(parameters, delivered)
+    return delivered - sum(curves.ac.mwh[curves.near :]) <= tolerance_mwh(thresholds, delivered)
 
 
 def _shifted(
     given: Evidence,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
 ) -> tuple[Found | None, list[str]]:
@@ -201,10 +201,10 @@ def _shifted(
     best: tuple[float, str, Fit] | None = None
     fitting: list[str] = []
     for id_ in suspects:
-        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, parameters.largest_offset_min))
+        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, thresholds.largest_offset_min))
         if own is None or not _good(own, is_shared):
             continue
-        if _is_at_the_same_time(given, curves, id_, there, parameters, own):
+        if _is_at_the_same_time(given, curves, id_, there, thresholds, own):
             fitting.append(id_)
             continue
         if curves.silences:  # which may have cut off where charging began

@@ -10,7 +10,7 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
     Found,
     intervals,
 )
-from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import LONGEST
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs

@@ -22,7 +22,7 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
     Found,
     tolerance_mwh,
 )
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 
 _TOOK_PART = 0.2
 """Of the DC at a meter: who took less is not told about when the meter is at fault."""
@@ -40,7 +40,7 @@ _BEFORE_MIN = 60
 def at_fault(
     given: Evidence,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
 ) -> tuple[list[Found], bool]:
@@ -67,7 +67,7 @@ def at_fault(
             return for_all(took_part, "missing_ac_readings", evidence), hours >= 2
     if _is_lumpy(given.meter_points, dc, given.start, given.meter_interval_s):
         return for_all(took_part, "reporting_lag", evidence), True
-    if sum(dc) - sum(curves.ac.mwh[charged[0] :]) <= tolerance_mwh(parameters, sum(dc)):
+    if sum(dc) - sum(curves.ac.mwh[charged[0] :]) <= tolerance_mwh(thresholds, sum(dc)):
         return [], False  # what an hour lacked came in the next one
     return for_all(took_part[:1], "unknown", evidence), False
 

@@ -1,4 +1,4 @@
-"""More DC delivered at a meter than it metered AC: suspected by the hour, decided by readings.
+"""dc_exceeds_ac: more DC delivered at a meter than it metered AC.
 
 The hour says that there is too much (suspects.py), the curves of readings say whose it is and why
 (explain.py). When an hour's readings are not sure of the cause, those of the next hour are asked as
@@ -7,7 +7,6 @@ again, up to half a day, and the anomaly gets the cause that it shows (unexplain
 """
 
 from datetime import datetime, timedelta
-from typing import cast
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac import unexplained
@@ -18,23 +17,29 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
 from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import Asked, Said, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
+    LONGEST,
+    MeterExcess,
+    Suspicion,
+    VehicleExcess,
+    hold,
+)
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import (
     KIND,
-    LONGEST,
     Excess,
     Group,
-    exceeding,
-    exceeds,
+    find_excesses,
     groups,
     has_surplus,
+    is_known_to_exceed,
     largest,
 )
-from fleetmeter.anomalies.rules.shared.context import HourContext, is_open
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
-from fleetmeter.anomalies.rules.shared.sessions import Followed
-from fleetmeter.anomalies.rules.shared.state import Suspicion
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, ending_sessions
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 _WAITS = timedelta(minutes=95)
@@ -44,7 +49,7 @@ _FITTING = 0.7
 """Of a session's DC that must have been at a meter that covered its hours, to say that it fits."""
 
 
-def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
+def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the curves of all that may explain an excess."""
     asked = Asked(hour, needs)
     for group in groups(hour, rulebook):
@@ -55,55 +60,61 @@ def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
             asked.near("vehicle", vehicle_id, group.since)
     unexplained.need(hour, asked)
     known = hour.opened.get(KIND)
-    for subject, _, session in hour.ending() if known else ():
+    for subject, session in ending_sessions(hour) if known else ():
         if subject in (known or ()) and session.meter is not None and not session.doubtful:
             asked.near("vehicle", subject.device_id, session.hours[0].hour)
             asked.near("meter", session.meter, session.hours[0].hour)
 
 
-def judge(context: HourContext) -> set[str]:
-    """Apply the rule to this hour; vehicles whose AC says nothing in it, because of an excess."""
-    doubtful: set[str] = set()
-    excesses = exceeding(context.hour, context.rulebook)
-    found = list(groups(context.hour, context.rulebook))
+def _judge(context: HourContext) -> None:
+    """Judge each meter; note vehicles whose AC says nothing in this hour, because of an excess."""
+    hour = context.hour
+    elsewhere, unexplained_before = [], []
+    for subject, excess_before in hour.having(VehicleExcess):
+        if excess_before.other_meter is not None:
+            elsewhere.append((subject, excess_before))
+        if excess_before.unexplained is not None:
+            unexplained_before.append(subject)
+    excesses = find_excesses(hour, context.rulebook)
+    found = list(groups(hour, context.rulebook))
     for meter_id, excess in excesses.items():
-        for row in context.hour.at_meter[meter_id] if excess.is_covered else ():
-            doubtful.add(row.vehicle_id)
-            if exceeds(context.hour, row.vehicle_id):
+        for row in hour.at_meter[meter_id] if excess.is_covered else ():
+            context.doubtful.add(row.vehicle_id)
+            if is_known_to_exceed(hour, row.vehicle_id):
                 context.condition(KIND, Subject("vehicle", row.vehicle_id)).at = context.ends
                 unexplained.goes_on(context, row.vehicle_id, excess)
     for group in found:
         _judge_group(context, group)
     judged = {group.meter_id for group in found}
-    for subject, state in context.hour.suspected:
-        if subject.device_id not in judged and not _waits(context, state.suspicion):
-            context.state_of(subject)
-            state.suspicion = None
+    for subject, at_meter in hour.having(MeterExcess):
+        if at_meter.suspicion is None or subject.device_id in judged:
+            continue
+        if not _waits(context, at_meter.suspicion):
+            context.change(subject, MeterExcess).suspicion = None
     for excess in excesses.values():
         if not excess.is_covered and excess.meter_id not in judged:
             _suspect(context, excess)
-    unexplained.judge(context)
+    unexplained.judge(context, unexplained_before)
     _remember_unclaimed(context)
-    for subject, state in context.hour.elsewhere:
-        rows = context.hour.charging.get(subject.device_id, ())
-        if rows and all(row.meter_id != state.other_meter for row in rows):
-            there = context.hour.at_meter.get(state.other_meter or "", ())
-            doubtful.update(row.vehicle_id for row in there)
-    return doubtful
+    for subject, by_vehicle in elsewhere:
+        rows = hour.charging.get(subject.device_id, ())
+        if rows and all(row.meter_id != by_vehicle.other_meter for row in rows):
+            there = hour.at_meter.get(by_vehicle.other_meter or "", ())
+            context.doubtful.update(row.vehicle_id for row in there)
 
 
-def _waits(context: HourContext, suspicion: Suspicion | None) -> bool:
+def _waits(context: HourContext, suspicion: Suspicion) -> bool:
     """Whether a meter that did not report may still show what was delivered there."""
-    return suspicion is not None and suspicion.until is not None and context.ends < suspicion.until
+    return suspicion.until is not None and context.ends < suspicion.until
 
 
 def _suspect(context: HourContext, excess: Excess) -> None:
     """Remember DC at a meter that did not report, until it may have shown it at another time."""
     rows = context.hour.at_meter[excess.meter_id]
-    ids = {row.vehicle_id for row in rows if not exceeds(context.hour, row.vehicle_id)}
+    ids = {row.vehicle_id for row in rows if not is_known_to_exceed(context.hour, row.vehicle_id)}
     if not ids:
         return
-    state = context.state_of(Subject("meter", excess.meter_id))
+    state = context.change(Subject("meter", excess.meter_id), MeterExcess)
     before = state.suspicion
     state.suspicion = Suspicion(
         context.hour.starts if before is None else before.since,
@@ -119,14 +130,14 @@ def _remember_unclaimed(context: HourContext) -> None:
     """Meters that metered what no vehicle took: it may be of one whose clock is wrong."""
     for meter_id in context.hour.belonging:
         if meter_id in context.hour.meters and has_surplus(context.hour, meter_id):
-            context.state_of(Subject("meter", meter_id)).unclaimed = context.ends
+            context.change(Subject("meter", meter_id), MeterExcess).unclaimed = context.ends
 
 
 def _judge_group(context: HourContext, group: Group) -> None:
     of_meter = Subject("meter", group.meter_id)
-    state = context.states.get(of_meter)
+    state = context.read(of_meter, MeterExcess)
     suspicion = None if state is None else state.suspicion
-    parameters = cast(DcExceedsAc, context.parameters(KIND, Subject("vehicle", group.suspects[0])))
+    thresholds = context.thresholds(DcExceedsAc, Subject("vehicle", group.suspects[0]))
     given = gather(
         context,
         group.meter_id,
@@ -137,9 +148,9 @@ def _judge_group(context: HourContext, group: Group) -> None:
     )
     if group.is_covered and group.dc_mwh - group.ac_mwh <= step_mwh(given.meter_points):
         if suspicion is not None:
-            context.state_of(of_meter).suspicion = None
+            context.change(of_meter, MeterExcess).suspicion = None
         return
-    explanation = explain(given, parameters, group.suspects)
+    explanation = explain(given, thresholds, group.suspects)
     until = None
     if group.is_covered:
         is_final = explanation.is_sure or context.ends - _first_dc(given, group) >= _WAITS
@@ -148,7 +159,7 @@ def _judge_group(context: HourContext, group: Group) -> None:
         until = context.ends + LONGEST if suspicion is None or goes_on else suspicion.until
         is_final = bool(explanation.found) or (until is not None and context.ends >= until)
     if not is_final:
-        context.state_of(of_meter).suspicion = Suspicion(
+        context.change(of_meter, MeterExcess).suspicion = Suspicion(
             group.since,
             sorted(group.begins),
             group.candidates,
@@ -159,7 +170,7 @@ def _judge_group(context: HourContext, group: Group) -> None:
         )
         return
     if suspicion is not None:
-        context.state_of(of_meter).suspicion = None
+        context.change(of_meter, MeterExcess).suspicion = None
     for found in explanation.found:
         if explanation.is_sure or found.cause != "missing_ac_readings":
             _open(context, group, given, found)
@@ -179,32 +190,33 @@ def _open(context: HourContext, group: Group, given: Evidence, found: Found) -> 
     subject = Subject("vehicle", found.vehicle_id)
     hour = group.dc_mwh, group.ac_mwh
     said = Said(given, group.meter_id, found, group.begins[found.vehicle_id], hour)
-    state = context.state_of(subject)
+    state = context.change(subject, VehicleExcess)
     state.other_meter = found.evidence.get("otherMeterId")
     if found.cause == "unknown":
         state.unexplained = unexplained.of(context, group.meter_id, said.begins, hour)
     context.breach(KIND, subject, said.since, said.summary, said.evidence, found.cause)
 
 
-def judge_session(context: HourContext, followed: Followed) -> None:
-    """A session that ended without an excess: it is over, unless the clocks differ still."""
-    subject, state, session, is_over = followed
-    if not is_over or session.meter is None or session.doubtful:
+def _judge_session(context: HourContext, followed: FollowedSession) -> None:
+    """End it with a session that ended without an excess, unless the clocks still differ."""
+    subject, session = followed.subject, followed.session
+    if not followed.is_over or session.meter is None or session.doubtful:
         return
-    parameters = cast(DcExceedsAc, context.parameters(KIND, subject))
+    thresholds = context.thresholds(DcExceedsAc, subject)
     dc_mwh = sum(hour.dc_mwh for hour in session.hours)
-    if session.fitting_mwh < max(parameters.clear_kwh * 1e6, _FITTING * dc_mwh):
+    if session.fitting_mwh < max(thresholds.clear_kwh * 1e6, _FITTING * dc_mwh):
         return
     begins = session.hours[0].hour
-    if not is_open(state, KIND):
-        if parameters.enabled:
+    if not context.is_open(KIND, subject):
+        if thresholds.enabled:
             context.clear(KIND, subject, begins, "")
         return
     given = gather(context, session.meter, {subject.device_id: begins}, only_near=True)
-    explanation = explain(given, parameters, [subject.device_id])
+    explanation = explain(given, thresholds, [subject.device_id])
     if any(found.cause == "clock_offset" for found in explanation.found):
         context.condition(KIND, subject).at = context.ends
         return
+    state = context.change(subject, VehicleExcess)
     state.other_meter = state.unexplained = None
     context.clear(
         KIND,
@@ -213,3 +225,25 @@ def judge_session(context: HourContext, followed: Followed) -> None:
         f"a session at {session.meter} with {dc_mwh / 1e6:.1f} kWh fits its meter",
         {"dcKwh": round(dc_mwh / 1e6, 3), "meterId": session.meter},
     )
+
+
+DC_EXCEEDS_AC = Rule(
+    thresholds=DcExceedsAc,
+    title="More delivered than consumed",
+    description="In an hour that the meter covers, more DC was delivered at it than it metered AC. "
+    "The readings show which vehicle and why: another meter's curve fits, the clocks differ (by up "
+    "to 12 hours), readings are missing, the register was reset, or the meter reports late and in "
+    "lumps.",
+    source="Energy is conserved, so any excess is an error. 4 % is what a meter of class B of EN "
+    "50470 (1 to 2 %) and a vehicle's own measurement may differ by; 0.4 kWh is two minutes at 11 "
+    "kW, what clocks and the edges of intervals may shift between hours.",
+    severity="warning",
+    device_kinds=("vehicle",),
+    phase=Phase.BALANCE,
+    states=(VehicleExcess, MeterExcess),
+    needs=_need,
+    judge=_judge,
+    judge_session=_judge_session,
+    looks_around=True,
+    hold=hold,
+)

@@ -1,11 +1,10 @@
 """Where an hour has more DC than AC, and whose readings may say why."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from datetime import datetime
+from typing import NamedTuple
 
 from fleetmeter.anomalies.model import (
-    Kind,
     MeterHour,
     Subject,
     VehicleHour,
@@ -16,19 +15,23 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.candidates import (
     surpluses,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import tolerance_mwh
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
+    LONGEST,
+    MeterExcess,
+    Suspicion,
+    Unexplained,
+)
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
-from fleetmeter.anomalies.rules.shared.state import Suspicion, Unexplained
+from fleetmeter.anomalies.rules.shared.sessions import ChargingState, Session
 from fleetmeter.anomalies.rules.silence.pauses import only_while_charging
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
-KIND: Kind = "dc_exceeds_ac"
+KIND = DcExceedsAc.kind
 
 _UNCLAIMED_MWH = 400_000
 """More in an hour than standby and losses: it may be somebody's charging."""
-
-LONGEST = timedelta(hours=13)
-"""So much later or earlier, a meter may show what a vehicle took whose clock is 12 hours off."""
 
 _LONG_S = 1800
 """Energy of longer than the readings of an hour tell: of a register, since one before it."""
@@ -71,13 +74,12 @@ class Excess(NamedTuple):
     is_covered: bool
 
 
-def _parameters(hour: ObservedHour, rulebook: Rulebook, vehicle_id: str) -> DcExceedsAc:
+def _thresholds(hour: ObservedHour, rulebook: Rulebook, vehicle_id: str) -> DcExceedsAc:
     subject = Subject("vehicle", vehicle_id)
-    device = hour.devices.get(subject)
-    return cast(DcExceedsAc, rulebook.of(KIND, subject, device.site if device else None))
+    return rulebook.of(DcExceedsAc, subject, hour.site(subject))
 
 
-def exceeding(hour: ObservedHour, rulebook: Rulebook) -> dict[str, Excess]:
+def find_excesses(hour: ObservedHour, rulebook: Rulebook) -> dict[str, Excess]:
     """Meters at which more DC was delivered in this hour than AC was metered.
 
     Where the meter did not report, that alone says nothing.
@@ -92,21 +94,21 @@ def exceeding(hour: ObservedHour, rulebook: Rulebook) -> dict[str, Excess]:
             _is_of_before(hour, row) or _is_of_silence(hour, row) for row in rows
         ):
             continue
-        parameters = _parameters(hour, rulebook, max(rows, key=lambda r: r.dc_mwh).vehicle_id)
+        thresholds = _thresholds(hour, rulebook, max(rows, key=lambda r: r.dc_mwh).vehicle_id)
         interval = _longest_interval_s(hour, meter_id, rows)
-        if _is_much(excess, dc_mwh, interval, parameters):
-            is_covered = _is_covered(meter, rows, parameters)
+        if _is_much(excess, dc_mwh, interval, thresholds):
+            is_covered = _is_covered(meter, rows, thresholds)
             found[meter_id] = Excess(meter_id, excess, dc_mwh, ac_mwh, is_covered)
     return found
 
 
 def _is_covered(
-    meter: MeterHour | None, rows: Sequence[VehicleHour], parameters: DcExceedsAc
+    meter: MeterHour | None, rows: Sequence[VehicleHour], thresholds: DcExceedsAc
 ) -> bool:
     """Whether the meter reported in the hour, or in as much of it as the vehicles there."""
     if meter is None or not meter.readings:  # when its energy came is not known
         return False
-    return meter.covered_ac_s >= parameters.coverage * 3600 or all(row.comparable for row in rows)
+    return meter.covered_ac_s >= thresholds.coverage * 3600 or all(row.comparable for row in rows)
 
 
 def _is_of_before(hour: ObservedHour, row: VehicleHour) -> bool:
@@ -120,13 +122,16 @@ def _is_of_silence(hour: ObservedHour, row: VehicleHour) -> bool:
     all that it shows is then of its first reading."""
     subject = Subject("vehicle", row.vehicle_id)
     device = hour.devices.get(subject)
-    return device is not None and device.counts_sessions and subject in hour.were_silent
+    if device is None or not device.counts_sessions:
+        return False
+    silence = hour.read(subject, DeviceSilence)
+    return silence is not None and silence.silent_since is not None
 
 
-def _is_much(excess: int, dc_mwh: int, interval: int, parameters: DcExceedsAc) -> bool:
+def _is_much(excess: int, dc_mwh: int, interval: int, thresholds: DcExceedsAc) -> bool:
     """What the readings of a longer interval have at the edges of the hour may be missing."""
     edges = dc_mwh * interval / 3600
-    return excess > max(tolerance_mwh(parameters, dc_mwh), edges)
+    return excess > max(tolerance_mwh(thresholds, dc_mwh), edges)
 
 
 def _longest_interval_s(hour: ObservedHour, meter_id: str, rows: Sequence[VehicleHour]) -> int:
@@ -138,8 +143,12 @@ def _longest_interval_s(hour: ObservedHour, meter_id: str, rows: Sequence[Vehicl
 def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
     """Meters whose excess is not explained by vehicles that are known to exceed, and those that
     were not sure before."""
-    excesses = exceeding(hour, rulebook)
-    suspicions = {subject.device_id: state.suspicion for subject, state in hour.suspected}
+    excesses = find_excesses(hour, rulebook)
+    suspicions = {
+        subject.device_id: state.suspicion
+        for subject, state in hour.having(MeterExcess)
+        if state.suspicion is not None
+    }
     if not excesses and not suspicions:
         return
     metered = {other: hour.metered_mwh(other) for other in hour.at_meter}
@@ -155,7 +164,7 @@ def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
         suspects, begins = _who(hour, rulebook, meter_id, rows, suspicion)
         if not suspects:
             continue
-        most = _parameters(hour, rulebook, suspects[0]).other_meters
+        most = _thresholds(hour, rulebook, suspects[0]).other_meters
         others = (
             candidates(hour, most, meter_id, suspects, surplus, metered, suspicion)
             if is_covered or _is_quiet_when_idle(hour, meter_id)
@@ -180,13 +189,13 @@ def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
 def _is_new(hour: ObservedHour, rulebook: Rulebook, excess: Excess) -> bool:
     """Whether vehicles that are known to exceed do not explain it."""
     rows = hour.at_meter[excess.meter_id]
-    of_known = sum(row.dc_mwh for row in rows if exceeds(hour, row.vehicle_id))
+    of_known = sum(row.dc_mwh for row in rows if is_known_to_exceed(hour, row.vehicle_id))
     biggest = max(rows, key=lambda r: r.dc_mwh).vehicle_id
     return _is_much(
         excess.mwh - of_known,
         excess.dc_mwh - of_known,
         _longest_interval_s(hour, excess.meter_id, rows),
-        _parameters(hour, rulebook, biggest),
+        _thresholds(hour, rulebook, biggest),
     )
 
 
@@ -200,13 +209,15 @@ def _who(
     """Vehicles that may be the cause; and since when each vehicle there counts."""
     ids = sorted({row.vehicle_id for row in rows} | set(suspicion.vehicles if suspicion else ()))
     suspects = [
-        id_ for id_ in ids if _parameters(hour, rulebook, id_).enabled and not exceeds(hour, id_)
+        id_
+        for id_ in ids
+        if _thresholds(hour, rulebook, id_).enabled and not is_known_to_exceed(hour, id_)
     ]
     begins = {id_: _begin(hour, id_, meter_id, suspicion) for id_ in ids}
     for id_ in suspects:
-        state = hour.states.get(Subject("vehicle", id_))
-        if state and state.session and state.session.meter == meter_id:
-            for other in state.session.others:
+        session = session_at(hour, id_, meter_id)
+        if session is not None:
+            for other in session.others:
                 begins.setdefault(other, begins[id_])
     return suspects, begins
 
@@ -227,7 +238,7 @@ def _may_fit(hour: ObservedHour, meter_id: str) -> bool:
     """Whether a meter metered, in this hour or lately, what no vehicle took."""
     if has_surplus(hour, meter_id):
         return True
-    state = hour.states.get(Subject("meter", meter_id))
+    state = hour.read(Subject("meter", meter_id), MeterExcess)
     before = None if state is None else state.unclaimed
     return before is not None and hour.ends - before <= LONGEST
 
@@ -235,10 +246,10 @@ def _may_fit(hour: ObservedHour, meter_id: str) -> bool:
 def _is_quiet_when_idle(hour: ObservedHour, meter_id: str) -> bool:
     """Whether a meter that did not report had nobody there, as far as is known of it."""
     subject = Subject("meter", meter_id)
-    return only_while_charging(hour.devices.get(subject), hour.states.get(subject))
+    return only_while_charging(hour.devices.get(subject), hour.read(subject, DeviceSilence))
 
 
-def exceeds(hour: ObservedHour, vehicle_id: str) -> bool:
+def is_known_to_exceed(hour: ObservedHour, vehicle_id: str) -> bool:
     """Whether a vehicle is known to."""
     return Subject("vehicle", vehicle_id) in hour.opened.get(KIND, ())
 
@@ -249,7 +260,14 @@ def _begin(
     meter_id: str,
     suspicion: Suspicion | None,
 ) -> datetime:
-    state = hour.states.get(Subject("vehicle", vehicle_id))
-    if state and state.session and state.session.meter == meter_id:
-        return state.session.hours[0].hour
+    session = session_at(hour, vehicle_id, meter_id)
+    if session is not None:
+        return session.hours[0].hour
     return suspicion.since if suspicion else hour.starts
+
+
+def session_at(hour: ObservedHour, vehicle_id: str, meter_id: str) -> Session | None:
+    """Return the session of a vehicle that has charged at a meter until this hour."""
+    state = hour.read(Subject("vehicle", vehicle_id), ChargingState)
+    session = None if state is None else state.session
+    return session if session is not None and session.meter == meter_id else None

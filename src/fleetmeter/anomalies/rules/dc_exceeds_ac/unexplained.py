@@ -3,24 +3,24 @@
 Asked again when the meter meters what no vehicle took, and when the session is over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import cast
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
 from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import Asked, Said, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST, Unexplained, VehicleExcess
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import (
     KIND,
-    LONGEST,
     Excess,
     has_surplus,
     largest,
+    session_at,
 )
-from fleetmeter.anomalies.rules.shared.context import HourContext, is_open
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
-from fleetmeter.anomalies.rules.shared.state import DeviceState, Unexplained
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.sessions import ending_sessions
 
 
 def of(
@@ -33,50 +33,55 @@ def of(
 def goes_on(context: HourContext, vehicle_id: str, excess: Excess) -> None:
     """Note that a vehicle whose excess has no cause exceeds again, perhaps in another session."""
     subject = Subject("vehicle", vehicle_id)
-    state = context.states[subject]
-    before = state.unexplained
-    if before is None:
+    state = context.read(subject, VehicleExcess)
+    before = None if state is None else state.unexplained
+    if state is None or before is None:
         return
     if context.hour.ends > before.until:
-        session = state.session
-        follows = session is not None and session.meter == excess.meter_id
-        since = session.hours[0].hour if session and follows else context.hour.starts
+        session = session_at(context.hour, vehicle_id, excess.meter_id)
+        since = context.hour.starts if session is None else session.hours[0].hour
         state.unexplained = of(context, excess.meter_id, since, largest(excess, None))
     else:
         before.until = context.ends + LONGEST
         before.dc_mwh, before.ac_mwh = largest(excess, before)
-    context.state_of(subject)
+    context.change(subject, VehicleExcess)
 
 
 def need(hour: ObservedHour, asked: Asked) -> None:
     """Ask for the curves of those that may be explained now."""
-    for subject, _, unexplained in _ready(hour):
+    before = [s for s, state in hour.having(VehicleExcess) if state.unexplained is not None]
+    for subject, unexplained in _ready(hour, before):
         asked.whole(unexplained.meter, [subject.device_id], unexplained.since)
 
 
-def judge(context: HourContext) -> None:
-    """Give an anomaly the cause that later readings show."""
-    for subject, state, unexplained in list(_ready(context.hour)):
+def judge(context: HourContext, before: Sequence[Subject]) -> None:
+    """Give an anomaly the cause that later readings show.
+
+    `before`: vehicles whose excess was not explained when the hour began.
+    """
+    for subject, unexplained in list(_ready(context.hour, before)):
         begins = {subject.device_id: unexplained.since}
         given = gather(context, unexplained.meter, begins)
-        parameters = cast(DcExceedsAc, context.parameters(KIND, subject))
-        explanation = explain(given, parameters, [subject.device_id])
+        thresholds = context.thresholds(DcExceedsAc, subject)
+        explanation = explain(given, thresholds, [subject.device_id])
         for found in explanation.found if explanation.is_sure else ():
             if found.vehicle_id == subject.device_id and found.cause != "unknown":
                 hour = unexplained.dc_mwh, unexplained.ac_mwh
                 said = Said(given, unexplained.meter, found, unexplained.since, hour)
                 context.revise(KIND, subject, said.summary, said.evidence, found.cause)
-                state.unexplained = None
+                context.change(subject, VehicleExcess).unexplained = None
 
 
-def _ready(hour: ObservedHour) -> Iterator[tuple[Subject, DeviceState, Unexplained]]:
-    ending = {subject for subject, _, _ in hour.ending()} if hour.unexplained else set()
-    for subject, state in hour.unexplained:
-        unexplained = state.unexplained
+def _ready(hour: ObservedHour, before: Sequence[Subject]) -> Iterator[tuple[Subject, Unexplained]]:
+    ending = {subject for subject, _ in ending_sessions(hour)} if before else set()
+    for subject in before:
+        state = hour.states[subject]
+        excess = state.get(VehicleExcess)
+        unexplained = None if excess is None else excess.unexplained
         if (
             unexplained is not None
-            and is_open(state, KIND)
+            and state.is_open(KIND)
             and hour.ends <= unexplained.until
             and (subject in ending or has_surplus(hour, unexplained.meter))
         ):
-            yield subject, state, unexplained
+            yield subject, unexplained

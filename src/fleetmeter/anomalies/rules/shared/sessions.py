@@ -1,17 +1,22 @@
 """Charging sessions from hourly rows: consecutive hours in which a vehicle charged at one meter."""
 
-from collections.abc import Iterator, Set
-from typing import NamedTuple
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
-from fleetmeter.anomalies.model import Subject, VehicleHour
+from fleetmeter.anomalies.model import Kind, Subject, VehicleHour
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
-from fleetmeter.anomalies.rules.shared.state import DeviceState, Session, SessionHour
+from fleetmeter.anomalies.rules.shared.state import State
 
 MOST_HOURS = 48
 """A longer session is taken for several."""
+
+SESSION_READ = timedelta(hours=12)
+"""The last hours of a longer session are enough, where its readings decide."""
 
 _ALONE = 0.98
 """Of a meter's DC: who took that much was as good as alone there."""
@@ -34,13 +39,86 @@ _DROVE_BP = 300
 """A state of charge that falls by more has been driven; less may be a correction."""
 
 
-class Followed(NamedTuple):
+class SessionHour(msgspec.Struct, array_like=True):
+    """One hour of a charging session at one meter."""
+
+    hour: datetime
+    dc_mwh: int
+    ac_mwh: int | None
+    """None when it cannot be compared."""
+
+    soc_bp_min: int | None
+    soc_bp_max: int | None
+    temp_c: float | None
+    """Mean, of the battery. It and the state of charge are None when nothing was measured."""
+
+    temp_min_c: float | None
+    is_covered: bool
+    """The vehicle's readings cover it."""
+
+    is_alone: bool
+    """Nobody else charged at the meter."""
+
+
+class Session(msgspec.Struct, omit_defaults=True):
+    """Consecutive hours in which a vehicle charged at one meter."""
+
+    meter: str | None
+    hours: list[SessionHour]
+    others: list[str] = []
+    """Vehicles that charged at the meter in some of its hours."""
+
+    is_shared: bool = False
+    """Others reported from its meter, whether or not they charged."""
+
+    doubtful: bool = False
+    """More DC than AC in some hour, or somebody else's AC: its efficiency says nothing."""
+
+    fitting_mwh: int = 0
+    """DC of the hours that the meter covered."""
+
+    found: list[Kind] = []
+    """What was found of it already before it ended."""
+
+
+class ChargingState(State):
+    """The session of a vehicle that charges."""
+
+    session: Session | None = None
+
+
+class FollowedSession:
     """A vehicle's session after an hour."""
 
-    subject: Subject
-    state: DeviceState
-    session: Session
-    is_over: bool
+    def __init__(self, subject: Subject, session: Session, *, is_over: bool) -> None:
+        self.subject = subject
+        self.session = session
+        self.is_over = is_over
+        self.measured: Any = None
+        """Its efficiency, once it has been measured, and by what."""
+
+    @property
+    def begins(self) -> datetime:
+        """When its first hour began."""
+        return self.session.hours[0].hour
+
+    @property
+    def ends(self) -> datetime:
+        """When its last hour ended."""
+        return self.session.hours[-1].hour + timedelta(hours=1)
+
+
+def ending_sessions(hour: ObservedHour) -> list[tuple[Subject, Session]]:
+    """Return the sessions that this hour ends, being the first without them."""
+    return [
+        (subject, session)
+        for subject, state in hour.having(ChargingState)
+        if (session := state.session) and not _goes_on(hour, subject.device_id, session)
+    ]
+
+
+def _goes_on(hour: ObservedHour, vehicle_id: str, session: Session) -> bool:
+    return any(row.meter_id == session.meter for row in hour.charging.get(vehicle_id, ()))
 
 
 def session_dc_mwh(session: Session) -> int:
@@ -65,18 +143,15 @@ def since_drive(session: Session) -> Session:
     return session
 
 
-def follow(context: HourContext, doubtful: Set[str]) -> Iterator[Followed]:
-    """Take this hour into the sessions; those that it ended, and those that go on.
-
-    `doubtful`: vehicles whose AC of this hour says nothing.
-    """
-    for subject, state, _ in context.hour.ending():
-        yield from _end(context, subject, state)
+def follow(context: HourContext) -> Iterator[FollowedSession]:
+    """Take this hour into the sessions; yield those that it ended, and those that go on."""
+    for subject, _ in ending_sessions(context.hour):
+        yield from _end(context, subject)
     for vehicle_id, rows in context.hour.charging.items():
         subject = Subject("vehicle", vehicle_id)
         if not context.hour.says_of(subject):
             continue
-        state = context.state_of(subject)
+        state = context.change(subject, ChargingState)
         session = state.session
         # the meter at which it was comes first: where it went then, it went later
         for row in sorted(rows, key=lambda r: session is None or r.meter_id != session.meter):
@@ -84,23 +159,23 @@ def follow(context: HourContext, doubtful: Set[str]) -> Iterator[Followed]:
             if session is not None and (
                 session.meter != row.meter_id or len(session.hours) >= MOST_HOURS
             ):
-                yield from _end(context, subject, state)
+                yield from _end(context, subject)
                 session = None
             if session is None:
                 session = state.session = Session(row.meter_id, [])
             _extend(session, row, context.hour)
-            if vehicle_id in doubtful:
+            if vehicle_id in context.doubtful:
                 session.doubtful = True
         if session is not None:
-            yield Followed(subject, state, session, False)
+            yield FollowedSession(subject, session, is_over=False)
 
 
-def _end(context: HourContext, subject: Subject, state: DeviceState) -> Iterator[Followed]:
+def _end(context: HourContext, subject: Subject) -> Iterator[FollowedSession]:
+    state = context.change(subject, ChargingState)
     session = state.session
-    context.state_of(subject)
     state.session = None
     if session is not None:
-        yield Followed(subject, state, session, True)
+        yield FollowedSession(subject, session, is_over=True)
 
 
 def _while_covered(row: VehicleHour) -> int | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from fleetmeter.anomalies.model import Device
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
-from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 
 HABIT = 3
 """Silences in a row that make it one."""
@@ -29,11 +29,11 @@ def around(device: Device) -> timedelta:
     return max(_AROUND, _INTERVALS * timedelta(seconds=device.reporting_interval_s))
 
 
-def only_while_charging(device: Device | None, state: DeviceState | None) -> bool:
+def only_while_charging(device: Device | None, silence: DeviceSilence | None) -> bool:
     """Whether a device is set, or else was found, to report only while it charges."""
     if device is not None and device.reports is not None:
         return device.reports == "while_charging"
-    return state is not None and state.pauses >= HABIT
+    return silence is not None and silence.pauses >= HABIT
 
 
 def charged_before(points: Points, last: datetime, device: Device) -> bool:

@@ -1,17 +1,32 @@
-"""A state of charge that is sent as a ratio of 0 to 1: decided by the hours of a session."""
+"""soc_scale: a state of charge that is sent as a ratio of 0 to 1; the hours of a session decide."""
 
-from typing import cast
+from typing import Annotated
 
-from fleetmeter.anomalies.model import Device, Kind
+from msgspec import Meta
+
+from fleetmeter.anomalies.model import Device
 from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
 from fleetmeter.anomalies.rules.shared.sessions import (
-    Followed,
+    FollowedSession,
     session_dc_mwh,
     session_socs,
 )
-from fleetmeter.anomalies.thresholds.device_parameters import SocScale
+from fleetmeter.anomalies.thresholds.base import ReopenWithin, Thresholds
 
-_KIND: Kind = "soc_scale"
+
+class SocScale(Thresholds, frozen=True, kw_only=True):
+    """Thresholds of soc_scale."""
+
+    kind = "soc_scale"
+
+    reopen_within_h: ReopenWithin = 96.0
+    minimum_kwh: Annotated[
+        float, Meta(ge=0.5, le=1000, description="DC of a session that decides, kWh.")
+    ] = 5.0
+
+
+_KIND = SocScale.kind
 
 _HIGHEST_BP = 100
 """1 %: no ratio is higher."""
@@ -20,12 +35,17 @@ _FITS = 2.0
 """By at most this factor may a hundred times the gain differ from the energy."""
 
 
-def judge(context: HourContext, followed: Followed) -> None:
+def _judge(context: HourContext, followed: FollowedSession) -> None:
     """Apply the rule to a session that is over."""
-    subject, _, session, is_over = followed
-    parameters = cast(SocScale, context.parameters(_KIND, subject))
+    subject, session = followed.subject, followed.session
+    thresholds = context.thresholds(SocScale, subject)
     socs, dc_mwh = session_socs(session), session_dc_mwh(session)
-    if not is_over or not socs or not parameters.enabled or dc_mwh < parameters.minimum_kwh * 1e6:
+    if (
+        not followed.is_over
+        or not socs
+        or not thresholds.enabled
+        or dc_mwh < thresholds.minimum_kwh * 1e6
+    ):
         return
     begins = session.hours[0].hour
     highest = max(socs)
@@ -55,3 +75,17 @@ def _fits(gain_bp: int, dc_mwh: int, device: Device | None) -> bool:
         return True
     ratio = dc_mwh / (100 * gain_bp / 1e4 * capacity_wh * 1000)
     return 1 / _FITS <= ratio <= _FITS
+
+
+SOC_SCALE = Rule(
+    thresholds=SocScale,
+    title="State of charge of 0 to 1",
+    description="The state of charge stays between 0 and 1 % over a session, as if it were a "
+    "ratio.",
+    source="5 kWh are more than a hundredth of any battery below 500 kWh; where the capacity is "
+    "set, a hundred times the gain must fit the energy within a factor of 2.",
+    severity="info",
+    device_kinds=("vehicle",),
+    phase=Phase.SESSION,
+    judge_session=_judge,
+)

@@ -7,9 +7,9 @@ import msgspec
 from asyncpg import Record
 
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds.parameters import Parameters
-from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, merged
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.thresholds.base import Thresholds
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, Scope
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
@@ -66,16 +66,25 @@ async def overrides_at(
     return found
 
 
-def in_force(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Parameters:
+def in_force(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Thresholds:
     """What a rule goes by at a place, by the rows of `overrides_at`."""
-    device_kind = RULES[kind].device_kinds[0] if place.scope == "fleet" else place.scope
-    return Rulebook([override(row) for row in rows]).of(
-        kind, Subject(device_kind, place.target), site
-    )
+    rule = RULES[kind]
+    device_kind = rule.device_kinds[0] if place.scope == "fleet" else place.scope
+    rulebook = Rulebook([_override(row) for row in rows])
+    return rulebook.of(rule.thresholds, Subject(device_kind, place.target), site)
 
 
-def override(row: Record) -> Override:
-    """What a row of rule_overrides says."""
+async def all_overrides(connection: Connection) -> list[Override]:
+    """Read what is set for the rules now."""
+    return [_override(row) async for row in queries.all_overrides(connection)]
+
+
+async def rulebook_now(connection: Connection) -> Rulebook:
+    """Read the thresholds of the rules as they are set now."""
+    return Rulebook(await all_overrides(connection))
+
+
+def _override(row: Record) -> Override:
     return Override(
         kind=row["kind"],
         scope=row["scope"],
@@ -156,18 +165,19 @@ def _checked(
 
     Raises InvalidParametersError.
     """
-    known = [field.encode_name for field in msgspec.structs.fields(RULES[kind].parameters)]
+    known = [field.encode_name for field in msgspec.structs.fields(RULES[kind].thresholds)]
     for name in overrides[place]:
         if name not in known:
             raise InvalidParametersError(
                 f"is no parameter of {kind}, which has {', '.join(known)}", name
             )
     try:
-        parameters = merged(kind, _combined(overrides, place, site))
+        combined = _combined(overrides, place, site)
+        thresholds = msgspec.convert(combined, RULES[kind].thresholds)
     except (msgspec.ValidationError, OverflowError) as error:
         detail, _, path = str(error).partition(" - at `$.")
         raise InvalidParametersError(detail, path.rstrip("`") or None) from None
-    plain = msgspec.json.decode(msgspec.json.encode(parameters))
+    plain = msgspec.json.decode(msgspec.json.encode(thresholds))
     return {name: plain[name] for name in overrides[place]}
 
 

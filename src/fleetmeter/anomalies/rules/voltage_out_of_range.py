@@ -1,26 +1,58 @@
-"""Voltages that are too high or too low: suspected by the hour's extremes, decided by means of ten
-minutes, against the nominal voltage (nominal_voltage.py). A voltage of about nothing is one that
-was not measured."""
+"""voltage_out_of_range: suspected by the hour's extremes, decided by means of ten minutes.
+
+Both are held against the nominal voltage (nominal_voltage.py). A voltage of about nothing is one
+that was not measured.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from typing import Annotated, NamedTuple
 
-from fleetmeter.anomalies.model import (
-    ABSENT_MV,
-    Kind,
-    MeterHour,
-    Subject,
-)
-from fleetmeter.anomalies.rules.nominal_voltage import learn, nominal_v
+from msgspec import Meta
+
+from fleetmeter.anomalies.model import ABSENT_MV, MeterHour, Subject
+from fleetmeter.anomalies.rules.nominal_voltage import VoltageState, learn, nominal_v
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, Needs
-from fleetmeter.anomalies.thresholds.device_parameters import VoltageOutOfRange
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.thresholds.base import Thresholds, require
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
+from fleetmeter.readings.kinds import MAX_VOLTAGE
 from fleetmeter.readings.model import MICROSECOND, rfc3339
 
-_KIND: Kind = "voltage_out_of_range"
+
+class VoltageOutOfRange(Thresholds, frozen=True, kw_only=True):
+    """Thresholds of voltage_out_of_range."""
+
+    kind = "voltage_out_of_range"
+
+    nominal_v: Annotated[
+        Annotated[float, Meta(ge=10, le=MAX_VOLTAGE)] | None,
+        Meta(
+            description="Nominal voltage, V; null: 120, 208, 230, 277, 400 or 480, as the first "
+            "day of the meter shows."
+        ),
+    ] = None
+    tolerance: Annotated[
+        float, Meta(gt=0, le=0.5, description="Opens outside nominal ± this part of it.")
+    ] = 0.10
+    clear_tolerance: Annotated[
+        float, Meta(gt=0, le=0.5, description="Clears inside nominal ± this part of it.")
+    ] = 0.09
+    minimum_readings: Annotated[
+        int,
+        Meta(
+            ge=2, le=600, description="Readings that a mean of ten minutes takes, if so many come."
+        ),
+    ] = 3
+    clear_hours: Annotated[int, Meta(ge=1, le=24, description="Hours in a row to clear.")] = 2
+
+    def __post_init__(self) -> None:
+        require(self.clear_tolerance <= self.tolerance, "clearTolerance must not exceed tolerance")
+
+
+_KIND = VoltageOutOfRange.kind
 
 _WINDOW = timedelta(minutes=10)
 
@@ -38,17 +70,17 @@ class Supply(NamedTuple):
     subject: Subject
     row: MeterHour
     nominal_v: float
-    parameters: VoltageOutOfRange
+    thresholds: VoltageOutOfRange
 
     @property
     def opens(self) -> Limits:
         """A voltage outside is wrong."""
-        return self._around(self.parameters.tolerance)
+        return self._around(self.thresholds.tolerance)
 
     @property
     def clears(self) -> Limits:
         """A voltage inside is right."""
-        return self._around(self.parameters.clear_tolerance)
+        return self._around(self.thresholds.clear_tolerance)
 
     def _around(self, tolerance: float) -> Limits:
         nominal = self.nominal_v * 1000
@@ -62,13 +94,11 @@ def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Supply]:
         if not row.voltages:
             continue
         subject = Subject("meter", row.meter_id)
-        device = hour.devices.get(subject)
-        own = rulebook.of(_KIND, subject, device.site if device else None)
-        parameters = cast(VoltageOutOfRange, own)
-        volts = nominal_v(hour, row, parameters)
-        if volts is None or not parameters.enabled:
+        thresholds = rulebook.of(VoltageOutOfRange, subject, hour.site(subject))
+        volts = thresholds.nominal_v or nominal_v(hour, row)
+        if volts is None or not thresholds.enabled:
             continue
-        supply = Supply(subject, row, volts, parameters)
+        supply = Supply(subject, row, volts, thresholds)
         if row.meter_id in opened or _is_outside(row, supply.opens):
             yield supply
 
@@ -88,7 +118,7 @@ def _is_plain(supply: Supply) -> bool | None:
     low, high = supply.opens
     if any(
         (voltage.highest < low or voltage.lowest > high)
-        and voltage.count >= supply.parameters.minimum_readings
+        and voltage.count >= supply.thresholds.minimum_readings
         for voltage in voltages
     ):
         return True
@@ -98,13 +128,11 @@ def _is_plain(supply: Supply) -> bool | None:
     return None
 
 
-def need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
+def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the readings of hours whose extremes do not decide."""
-    starts = hour.starts
     for supply in _suspects(hour, rulebook):
         if _is_plain(supply) is None:
-            asked = needs.readings.get(supply.subject, starts)
-            needs.readings[supply.subject] = min(asked, starts)
+            needs.readings_since(supply.subject, hour.starts)
 
 
 class Mean(NamedTuple):
@@ -131,20 +159,20 @@ def _means(points: Sequence[MeterPoint], starts: datetime, least: int) -> list[M
     ]
 
 
-def _least_readings(context: HourContext, subject: Subject, parameters: VoltageOutOfRange) -> int:
+def _least_readings(context: HourContext, subject: Subject, thresholds: VoltageOutOfRange) -> int:
     """Of a mean: fewer of a meter that reports rarely, but never one alone."""
     expected = _WINDOW // timedelta(seconds=context.hour.interval_s(subject))
-    return min(parameters.minimum_readings, max(2, expected))
+    return min(thresholds.minimum_readings, max(2, expected))
 
 
-def judge(context: HourContext) -> None:
-    """Apply the rule, to the worst phase."""
+def _judge(context: HourContext) -> None:
+    """Judge each meter by its worst phase."""
     starts = context.hour.starts
     for supply in list(_suspects(context.hour, context.rulebook)):
-        subject, row, _, parameters = supply
+        subject, row, _, thresholds = supply
         if _is_plain(supply) is None:
             points = context.answers.meter_readings.get(subject.device_id, ())
-            means = _means(points, starts, _least_readings(context, subject, parameters))
+            means = _means(points, starts, _least_readings(context, subject, thresholds))
         else:
             means = [Mean(starts, voltage.phase, voltage.mean) for voltage in row.voltages]
         if not means:
@@ -156,12 +184,12 @@ def judge(context: HourContext) -> None:
         elif context.is_open(_KIND, subject):
             low, high = supply.clears
             is_clear = all(low <= each.voltage_mv <= high for each in means)
-            context.count_clear(_KIND, subject, parameters.clear_hours, is_clear=is_clear)
+            context.count_clear(_KIND, subject, thresholds.clear_hours, is_clear=is_clear)
     learn(context)
 
 
 def _breach(context: HourContext, supply: Supply, outside: list[Mean]) -> None:
-    subject, _, volts, parameters = supply
+    subject, _, volts, thresholds = supply
     worst = max(outside, key=lambda each: abs(each.voltage_mv - volts * 1000))
     low, high = supply.opens
     mean_v, where = worst.voltage_mv / 1000, f" on {worst.phase}" if worst.phase else ""
@@ -171,13 +199,30 @@ def _breach(context: HourContext, supply: Supply, outside: list[Mean]) -> None:
         "lowV": round(low / 1000, 2),
         "highV": round(high / 1000, 2),
         "nominalV": volts,
-        "nominalFrom": "readings" if parameters.nominal_v is None else "setting",
+        "nominalFrom": "readings" if thresholds.nominal_v is None else "setting",
     }
     context.breach(
         _KIND,
         subject,
         outside[0].since,
         f"{subject.device_id} had {mean_v:.1f} V{where} in the mean of ten minutes, outside "
-        f"{low / 1000:.1f} to {high / 1000:.1f} V ({volts:g} V ± {parameters.tolerance * 100:g} %)",
+        f"{low / 1000:.1f} to {high / 1000:.1f} V ({volts:g} V ± {thresholds.tolerance * 100:g} %)",
         evidence | ({"phase": worst.phase} if worst.phase else {}),
     )
+
+
+VOLTAGE_OUT_OF_RANGE = Rule(
+    thresholds=VoltageOutOfRange,
+    title="Voltage out of range",
+    description="A ten-minute mean, of the worst phase, was outside the nominal voltage and its "
+    "tolerance. The nominal voltage is the one that is set, or the standard one that the meter's "
+    "first day shows.",
+    source="EN 50160: ten-minute means within 230 V ± 10 %. For ANSI C84.1 set tolerance 0.05 "
+    "(range A of the service voltage: 114 to 126 V of 120 V).",
+    severity="warning",
+    device_kinds=("meter",),
+    phase=Phase.DEVICE,
+    states=(VoltageState,),
+    needs=_need,
+    judge=_judge,
+)
