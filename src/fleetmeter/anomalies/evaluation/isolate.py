@@ -15,9 +15,8 @@ import structlog
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import Hour, Subject
-from fleetmeter.anomalies.rules.catalogue import CODEC
 from fleetmeter.anomalies.rules.shared.context import Outcome
-from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.shared.state import DeviceState, Snapshot, restored, snapshot
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 
@@ -69,7 +68,7 @@ async def _failing(
     connection: Connection,
     hour: Hour,
     subjects: list[Subject],
-    before: Mapping[Subject, bytes],
+    before: Mapping[Subject, Snapshot],
     rulebook: Rulebook,
 ) -> list[Subject]:
     """With which of these a rule fails, when it looks at nobody else."""
@@ -111,23 +110,23 @@ async def _asked(rules: Callable[[], T]) -> T:
         raise _RuleFailsError from error
 
 
-def _encoded(states: Mapping[Subject, DeviceState]) -> dict[Subject, bytes]:
-    return {subject: CODEC.encode(state) for subject, state in states.items()}
+def _encoded(states: Mapping[Subject, DeviceState]) -> dict[Subject, Snapshot]:
+    return {subject: snapshot(state) for subject, state in states.items()}
 
 
 def _part(
-    before: Mapping[Subject, bytes], subjects: Collection[Subject], *, with_sites: bool = True
+    before: Mapping[Subject, Snapshot], subjects: Collection[Subject], *, with_sites: bool = True
 ) -> dict[Subject, DeviceState]:
     """What was remembered of some devices, and of sites."""
     some = set(subjects)
     return {
-        subject: CODEC.decode(state)
+        subject: restored(state)
         for subject, state in before.items()
         if subject in some or (with_sites and subject.device_kind == "site")
     }
 
 
-def _subjects(hour: Hour, before: Mapping[Subject, bytes]) -> list[Subject]:
+def _subjects(hour: Hour, before: Mapping[Subject, Snapshot]) -> list[Subject]:
     """Everybody of whom the hour says something; vehicles beside the meter where they are."""
     found = {subject for subject in before if subject.device_kind != "site"} | hour.devices.keys()
     found |= {Subject("vehicle", row.vehicle_id) for row in hour.vehicles}

@@ -6,12 +6,12 @@ from fleetmeter.anomalies.rules.efficiency.session_efficiency import (
     measured,
 )
 from fleetmeter.anomalies.rules.efficiency.thresholds import Efficiency
-from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session, since_drive
+from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
 
 
 def judged_part(followed: FollowedSession) -> Session | None:
     """Return the part of a session that is judged; None: not yet, or it says nothing."""
-    session = since_drive(followed.session)
+    session = followed.since_drive
     if session.meter is None or session.doubtful:
         return None
     if not followed.is_over and len(session.hours) <= EARLY_HOURS:

@@ -61,7 +61,8 @@ class Context:
     def read(self, subject: Subject, type_: type[S]) -> S | None:
         """Return what a rule remembers of a device, to be read."""
         state = self.states.get(subject)
-        return None if state is None else state.get(type_)
+        found: S | None = None if state is None else state.parts.get(type_)
+        return found
 
     def change(self, subject: Subject, type_: type[S]) -> S:
         """Return what a rule remembers of a device, to be changed."""

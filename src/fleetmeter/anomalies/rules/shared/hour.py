@@ -4,6 +4,7 @@ Built in one pass over its rows and one over the states, so that idle and health
 nothing else.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, TypeVar
@@ -38,7 +39,7 @@ class ObservedHour:
         self.opened: dict[Kind, list[Subject]] = {}
         """By kind, what is wrong when the hour begins."""
 
-        self._by_state: dict[type[State], list[Any]] = {}
+        self._by_state: defaultdict[type[State], list[Any]] = defaultdict(list)
         self._index(states)
         self.meters: dict[str, MeterHour] = {row.meter_id: row for row in hour.meters}
         self.at_meter: dict[str, list[VehicleHour]] = {}
@@ -85,7 +86,7 @@ class ObservedHour:
             if not self.says_of(subject):
                 continue
             for type_, part in state.parts.items():
-                by_state.setdefault(type_, []).append((subject, part))
+                by_state[type_].append((subject, part))
             for kind, condition in state.conditions.items():
                 if condition.open:
                     opened.setdefault(kind, []).append(subject)
@@ -97,7 +98,8 @@ class ObservedHour:
     def read(self, subject: Subject, type_: type[S]) -> S | None:
         """Return what a rule remembers of a device, to be read."""
         state = self.states.get(subject)
-        return None if state is None else state.get(type_)
+        found: S | None = None if state is None else state.parts.get(type_)
+        return found
 
     def site(self, subject: Subject) -> str | None:
         """Return the site of a device that is there."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -97,6 +98,17 @@ class FollowedSession:
         self.measured: Any = None
         """Its efficiency, once it has been measured, and by what."""
 
+    @cached_property
+    def since_drive(self) -> Session:
+        """The part of it after the last drive of less than an hour, as its states of charge show;
+        all of it where there was none."""
+        hours = self.session.hours
+        for number in range(len(hours) - 1, 0, -1):
+            before, least = hours[number - 1].soc_bp_max, hours[number].soc_bp_min
+            if before is not None and least is not None and least < before - _DROVE_BP:
+                return replace(self.session, hours=hours[number:])
+        return self.session
+
     @property
     def begins(self) -> datetime:
         """When its first hour began."""
@@ -130,17 +142,6 @@ def session_socs(session: Session) -> set[int]:
     """The least and the most state of charge of each hour of a session, bp, as far as known."""
     ends = (soc for hour in session.hours for soc in (hour.soc_bp_min, hour.soc_bp_max))
     return {soc for soc in ends if soc is not None}
-
-
-def since_drive(session: Session) -> Session:
-    """The part of a session after the last drive of less than an hour, as its states of charge say;
-    all of it where there was none."""
-    hours = session.hours
-    for number in range(len(hours) - 1, 0, -1):
-        before, least = hours[number - 1].soc_bp_max, hours[number].soc_bp_min
-        if before is not None and least is not None and least < before - _DROVE_BP:
-            return replace(session, hours=hours[number:])
-    return session
 
 
 def follow(context: HourContext) -> Iterator[FollowedSession]:

@@ -60,6 +60,8 @@ class State(msgspec.Struct, omit_defaults=True):
 
 S = TypeVar("S", bound=State)
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class DeviceState(msgspec.Struct):
     """Everything that is remembered of one device, or of one site."""
@@ -87,10 +89,26 @@ class DeviceState(msgspec.Struct):
 
     def prune(self) -> bool:
         """Drop states that hold nothing; return whether anything is left."""
-        for type_, part in list(self.parts.items()):
-            if part == type_():
-                del self.parts[type_]
+        for type_ in [type_ for type_, part in self.parts.items() if part == type_()]:
+            del self.parts[type_]
         return bool(self.conditions or self.parts)
+
+
+Snapshot = tuple[tuple[type[State], ...], bytes]
+"""A copy of a device's state: the types of its parts, and all of it as MessagePack."""
+
+
+def snapshot(state: DeviceState) -> Snapshot:
+    """Copy a state, fast: it is done for the whole fleet before each hour."""
+    return tuple(state.parts), _encode((state.conditions, *state.parts.values()))
+
+
+def restored(copy: Snapshot) -> DeviceState:
+    """Return the state as it was when it was copied."""
+    types, encoded = copy
+    of_all: Any = tuple.__class_getitem__((dict[Kind, Condition], *types))
+    conditions, *parts = msgspec.msgpack.decode(encoded, type=of_all)
+    return DeviceState(conditions, dict(zip(types, parts, strict=True)))
 
 
 class _Conditions(msgspec.Struct, omit_defaults=True):
