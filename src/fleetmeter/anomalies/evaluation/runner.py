@@ -27,7 +27,7 @@ from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
 from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
 from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
 from fleetmeter.anomalies.evaluation.refusals import evaluate_refusals
-from fleetmeter.anomalies.evaluation.state_store import states, store_states
+from fleetmeter.anomalies.evaluation.state_store import all_states, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject
 from fleetmeter.anomalies.overrides import all_overrides, rulebook_now
@@ -166,7 +166,7 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
     """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes."""
     turn_ends = perf_counter() + _TURN_S
     devices = await reader.roster(connection)
-    remembered = await states(connection, "hours")
+    remembered = await all_states(connection, "hours")
     step = hours_at_once(len(devices)) * HOUR
     until = start
     while until < closed:
@@ -194,7 +194,7 @@ async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime
     async with connection.transaction():
         overrides = await all_overrides(connection)
         rulebook = Rulebook(overrides)
-        remembered = await states(connection, "clock")
+        remembered = await all_states(connection, "clock")
         samples = await reader.clock_samples(
             connection, smallest_skews(overrides), since, remembered
         )

@@ -15,7 +15,7 @@ from fleetmeter.database.sql import queries
 Aspect = Literal["hours", "clock"]
 
 
-async def states(connection: Connection, aspect: Aspect) -> dict[Subject, DeviceState]:
+async def all_states(connection: Connection, aspect: Aspect) -> dict[Subject, DeviceState]:
     """What is remembered of all devices."""
     rows = [row async for row in queries.memories(connection, aspect=aspect)]
     return await asyncio.to_thread(_decoded, rows)
@@ -42,7 +42,7 @@ async def store_states(
         encoded = await asyncio.to_thread(
             lambda: [CODEC.encode(states[subject]).decode() for subject in changed]
         )
-        await queries.remember(connection, aspect=aspect, states=encoded, **columns_of(changed))
+        await queries.remember(connection, aspect=aspect, memories=encoded, **columns_of(changed))
     if gone:
         await queries.forget_memories(connection, aspects=[aspect], **columns_of(gone))
 
