@@ -1,6 +1,7 @@
 """`fleetmeter simulate`, on the command line."""
 
 from datetime import datetime, timedelta
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 from fleetmeter.cli.shared.parameters import parse_time
 from fleetmeter_simulator import run
 from fleetmeter_simulator.durations import parse_duration
-from fleetmeter_simulator.faults.kinds import Wanted, parse_wanted
+from fleetmeter_simulator.faults.kinds import Wanted, kinds_and_variants, parse_wanted
 
 
 def _duration(ctx: click.Context, option: click.Parameter, text: str | None) -> timedelta | None:
@@ -95,19 +96,12 @@ def command(**options: Any) -> None:
     their meters and batteries, and then report every minute. It begins at the full hour before
     --backfill or --start, sends what is past as fast as the service takes it (or --speed times as
     fast as it was), and goes on live once it has reached the present. What the service does not
-    acknowledge is sent again. Ctrl-C stops it and tells what was done.
-
-    \b
-    Kinds of faults, and their variants:
-      efficiency_low         efficiency_drop     standby_loss
-      vehicle_silent         meter_silent        site_silent
-      battery_hot            battery_cold_charging
-      voltage_out_of_range   sag, swell
-      soc_mismatch           soc, energy
-      clock_skew             behind, ahead
-      power_implausible      wh, double
-      soc_stuck              soc_scale           register_unstable
-      dc_exceeds_ac          wrong-meter, clock-offset, time-zone, missing-ac,
-                             register-reset, reporting-lag
+    acknowledge is sent again. Ctrl-C stops it and reports what was done.
     """
     run.simulate(run.Options(**options))
+
+
+command.help = (
+    f"{cleandoc(command.help or '')}\n\n"
+    f"\b\nKinds of faults, and their variants:\n{kinds_and_variants()}"
+)

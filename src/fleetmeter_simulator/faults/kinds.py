@@ -8,8 +8,7 @@ import msgspec
 
 from fleetmeter.anomalies.model import Cause, Kind, Subject
 from fleetmeter_simulator.durations import parse_duration
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
+from fleetmeter_simulator.faults.magnitudes import NEEDS
 
 VARIANTS: dict[Kind, tuple[str, ...]] = {
     "dc_exceeds_ac": (
@@ -27,6 +26,15 @@ VARIANTS: dict[Kind, tuple[str, ...]] = {
     "readings_refused": ("year", "minutes", "unit"),
 }
 """In which ways, of the kinds that have several."""
+
+
+def _can_be_made(kind: Kind) -> bool:
+    variants = VARIANTS.get(kind, ())
+    return kind in NEEDS or (bool(variants) and all(each in NEEDS for each in variants))
+
+
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if _can_be_made(kind))
+"""The kinds that can be simulated, in the order of the rules; of a new rule, once NEEDS has it."""
 
 CAUSES: dict[str, Cause] = {
     "wrong-meter": "wrong_meter",
@@ -127,7 +135,7 @@ def parse_wanted(text: str) -> Wanted:
         raise ValueError(f"{text!r} cannot be read; {_FORM}")
     kind, variant = match["kind"], match["variant"]
     if kind not in KINDS:
-        raise ValueError(f"there is no fault {kind!r}; there are {', '.join(KINDS)}")
+        raise ValueError(f"unknown fault {kind!r}; choose from {', '.join(KINDS)}")
     variants = VARIANTS.get(kind, ())
     if variant is not None and variant not in variants:
         known = f"has {', '.join(variants)}" if variants else "has no variants"
@@ -137,6 +145,14 @@ def parse_wanted(text: str) -> Wanted:
     if length is not None and length < timedelta(minutes=1):
         raise ValueError(f"{text!r}: a fault lasts a minute at least")
     return Wanted(kind, variant, match["device"], start, length)
+
+
+def kinds_and_variants() -> str:
+    """List the kinds, a line each, with their variants."""
+    width = max(map(len, KINDS))
+    return "\n".join(
+        f"  {kind:{width}}  {', '.join(VARIANTS.get(kind, ()))}".rstrip() for kind in KINDS
+    )
 
 
 def per_kind(number: int) -> list[Wanted]:

@@ -15,8 +15,8 @@ from fleetmeter_simulator.devices.register_profiles import PLAIN
 from fleetmeter_simulator.faults.injection import Injection
 from fleetmeter_simulator.faults.kinds import CAUSES, VARIANTS, Acceptable, Fault, Wanted
 from fleetmeter_simulator.faults.magnitudes import CLEAN_DAYS, NEEDS, Needs, numbers_of
-from fleetmeter_simulator.faults.side_effects import mistaken
-from fleetmeter_simulator.faults.targets import affected
+from fleetmeter_simulator.faults.side_effects import side_effects_of
+from fleetmeter_simulator.faults.targets import target_of
 
 _FIRST: tuple[str, ...] = (
     *("efficiency_drop", "site_silent", "dc_exceeds_ac", "soc_mismatch"),
@@ -250,7 +250,7 @@ class Placing:
             self._bays[place.bay] = replace(bay, meter=meter)
         bay = self._bays[place.bay]
         meter, vehicle = bay.meter, place.vehicle
-        subject, vehicle_ids, devices = affected(
+        subject, vehicle_ids, devices = target_of(
             wanted, bay, vehicle, [self._bays[number] for number in concerned], rng
         )
         fault = Fault(
@@ -274,7 +274,7 @@ class Placing:
         if kind == "voltage_out_of_range":
             injection.spans = list(_episodes(rng, begin, end))
         self.injections.append(injection)
-        self.acceptable += mistaken(fault, partner.vehicle.vehicle_id if partner else None)
+        self.acceptable += side_effects_of(fault, partner.vehicle.vehicle_id if partner else None)
         for number in concerned:
             clean = begin - CLEAN_DAYS * DAY if needs.before else begin
             self._busy.setdefault(number, []).append((clean, end, kind))
@@ -294,7 +294,7 @@ class Placing:
 
 
 def _episodes(rng: Random, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """When a supply that is weak or strong at times is."""
+    """Yield the start and end minutes of each episode of over- or undervoltage."""
     while begin < end:
         length = rng.randint(20, 90)
         yield begin, min(begin + length, end)

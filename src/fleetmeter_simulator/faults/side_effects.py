@@ -1,4 +1,4 @@
-"""What else is true while there is a fault."""
+"""Says what else is true while there is a fault."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,8 +9,8 @@ from fleetmeter_simulator.faults.kinds import Acceptable, Fault
 _EFFICIENCY: tuple[Kind, ...] = ("efficiency_low", "efficiency_drop")
 
 
-def mistaken(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
-    """Other kinds that rules may rightly find; `partner`: who charges at the other meter."""
+def side_effects_of(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
+    """Yield what else rules may rightly find; `partner` is who charges at the other meter."""
 
     # what a clock that is ahead tells lies as far after the fault, if it is taken at all
     ahead = timedelta(seconds=max(0.0, -fault.numbers.get("behindS", 0.0)))

@@ -1,4 +1,4 @@
-"""Whom a fault is about, and whose readings it changes."""
+"""Says which device a fault is about, and whose readings it changes."""
 
 from random import Random
 
@@ -22,14 +22,14 @@ _METER_CLOCK = 0.3
 """How often a wrong clock is the meter's when nobody says whose."""
 
 
-def affected(
+def target_of(
     wanted: Wanted,
     bay: BayProfile,
     vehicle: VehicleProfile,
     concerned: list[BayProfile],
     rng: Random,
 ) -> tuple[Subject, list[str], set[str]]:
-    """The subject, the vehicles that are concerned, and the devices that have the fault."""
+    """Return the subject, the vehicles that are concerned, and the devices that have the fault."""
     meter_id, kind, variant = bay.meter.meter_id, wanted.kind, wanted.variant
     everybody = [each.vehicle_id for each in bay.vehicles]
     of_vehicle = Subject("vehicle", vehicle.vehicle_id)

@@ -42,7 +42,7 @@ def test_a_fault_says_what_where_when_and_for_how_long() -> None:
     [
         ("efficiency_low", "a fault is KIND"),
         ("efficiency_low@", "a fault is KIND"),
-        ("efficient@EV-1", "there is no fault 'efficient'; there are efficiency_low, "),
+        ("efficient@EV-1", "unknown fault 'efficient'; choose from efficiency_low, "),
         ("dc_exceeds_ac:magic@EV-1", "dc_exceeds_ac has wrong-meter, clock-offset"),
         ("battery_hot:very@EV-1", "battery_hot has no variants"),
         ("battery_hot@EV-1+soon", "'soon' is no length of time"),
