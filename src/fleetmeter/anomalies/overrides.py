@@ -1,4 +1,4 @@
-"""What is set for the rules: in the fleet, at a site, for a device; and who changed it when."""
+"""Keeps what is set for the rules: in the fleet, at a site, for a device; and who changed it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -45,7 +45,7 @@ FLEET = Place("fleet")
 
 
 async def site_of(connection: Connection, place: Place) -> str | None:
-    """The site that a place lies at."""
+    """Return the site that a place lies at."""
     site: str | None = None
     if place.scope == "site":
         site = place.target
@@ -57,7 +57,7 @@ async def site_of(connection: Connection, place: Place) -> str | None:
 async def overrides_at(
     connection: Connection, kinds: list[Kind], place: Place, site: str | None
 ) -> dict[Kind, list[Record]]:
-    """What is set for these rules at a place and around it, the widest scope first."""
+    """Return what is set for these rules at a place and around it, the widest scope first."""
     found: dict[Kind, list[Record]] = {kind: [] for kind in kinds}
     async for row in queries.overrides_at(
         connection, kinds=kinds, scope=place.scope, target=place.target, site=site
@@ -67,7 +67,7 @@ async def overrides_at(
 
 
 def in_force(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Thresholds:
-    """What a rule goes by at a place, by the rows of `overrides_at`."""
+    """Return what a rule goes by at a place, by the rows of `overrides_at`."""
     rule = RULES[kind]
     device_kind = rule.device_kinds[0] if place.scope == "fleet" else place.scope
     rulebook = Rulebook([_override(row) for row in rows])
@@ -153,7 +153,7 @@ def _lies_in(place: Place, site: str | None, wider: Place) -> bool:
 def _combined(
     overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
 ) -> dict[str, Any]:
-    """What is set at a place: parameter by parameter, the narrowest scope wins."""
+    """Return what is set at a place: parameter by parameter, the narrowest scope wins."""
     around = (FLEET, Place("site", site or ""), place)
     return {name: value for at in around for name, value in overrides.get(at, {}).items()}
 
@@ -161,7 +161,7 @@ def _combined(
 def _checked(
     kind: Kind, overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
 ) -> dict[str, Any]:
-    """The parameters of a place as they are stored, once they are valid with what is around.
+    """Return the parameters of a place as they are stored, once they are valid with what is around.
 
     Raises InvalidParametersError.
     """

@@ -1,7 +1,7 @@
-"""One hour: what the rules need to know of it is read, and they are asked.
+"""Evaluates one hour: reads what the rules need to know about it, and asks them.
 
-In threads, so that the service answers meanwhile. Where a rule fails (a defect, shown by something
-that nobody has thought of), nothing of the hour is said of the devices with which it does, and
+Rules run in threads, so that the service answers meanwhile. Where a rule fails (a defect, shown by
+something that nobody has thought of), the hour of the devices with which it fails is skipped, and
 everybody else's is evaluated.
 """
 
@@ -24,7 +24,7 @@ _DEVICE_HOURS = 50_000
 """Devices × hours that are read at once."""
 
 _ALL_ALIKE = 16
-"""Where so many devices fail one by one, it is by none of them, and the others fail as well."""
+"""Where so many devices fail one by one, none of them is to blame, and the others fail as well."""
 
 T = TypeVar("T")
 
@@ -35,13 +35,13 @@ class _RuleFailsError(Exception):
     """A rule has raised something."""
 
 
-async def fold(
+async def evaluate_hour(
     connection: Connection, hour: Hour, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
-    """What an hour changes for its devices; brings `states` to its end."""
+    """Return what an hour changes for its devices; brings `states` to its end."""
     before = await asyncio.to_thread(_encoded, states)
     try:
-        return await _fold(connection, hour, states, rulebook)
+        return await _evaluate(connection, hour, states, rulebook)
     except _RuleFailsError as error:
         subjects = _subjects(hour, before)
         failing = await _failing(connection, hour, subjects, before, rulebook)
@@ -56,7 +56,7 @@ async def fold(
     outcome, remembered = Outcome(), _part(before, sound)
     if sound:
         try:
-            outcome = await _fold(connection, _hour_of(hour, sound), remembered, rulebook)
+            outcome = await _evaluate(connection, _hour_of(hour, sound), remembered, rulebook)
         except _RuleFailsError:  # with several together
             remembered = _part(before, sound)
     states.clear()
@@ -71,9 +71,9 @@ async def _failing(
     before: Mapping[Subject, Snapshot],
     rulebook: Rulebook,
 ) -> list[Subject]:
-    """With which of these a rule fails, when it looks at nobody else."""
+    """Find the devices with which a rule fails even when it looks at nobody else."""
     try:
-        await _fold(connection, _hour_of(hour, subjects), _part(before, subjects), rulebook)
+        await _evaluate(connection, _hour_of(hour, subjects), _part(before, subjects), rulebook)
         return []
     except _RuleFailsError:
         half = len(subjects) // 2
@@ -86,7 +86,7 @@ async def _failing(
     return found or subjects
 
 
-async def _fold(
+async def _evaluate(
     connection: Connection, hour: Hour, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
     needed = await _asked(lambda: needs(hour, states, rulebook))
@@ -103,7 +103,7 @@ async def _fold(
 
 
 async def _asked(rules: Callable[[], T]) -> T:
-    """What the rules say. Raises _RuleFailsError."""
+    """Return what the rules say. Raises _RuleFailsError."""
     try:
         return await asyncio.to_thread(rules)
     except Exception as error:
@@ -117,7 +117,7 @@ def _encoded(states: Mapping[Subject, DeviceState]) -> dict[Subject, Snapshot]:
 def _part(
     before: Mapping[Subject, Snapshot], subjects: Collection[Subject], *, with_sites: bool = True
 ) -> dict[Subject, DeviceState]:
-    """What was remembered of some devices, and of sites."""
+    """Return what was remembered of some devices, and of sites."""
     some = set(subjects)
     return {
         subject: restored(state)
@@ -127,7 +127,7 @@ def _part(
 
 
 def _subjects(hour: Hour, before: Mapping[Subject, Snapshot]) -> list[Subject]:
-    """Everybody of whom the hour says something; vehicles beside the meter where they are."""
+    """List all devices that the hour is about; vehicles beside the meter where they are."""
     found = {subject for subject in before if subject.device_kind != "site"} | hour.devices.keys()
     found |= {Subject("vehicle", row.vehicle_id) for row in hour.vehicles}
     found |= {Subject("meter", row.meter_id) for row in hour.meters}
@@ -140,7 +140,7 @@ def _subjects(hour: Hour, before: Mapping[Subject, Snapshot]) -> list[Subject]:
 
 
 def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
-    """The hour as if there were these devices alone."""
+    """Return the hour as if there were these devices alone."""
     some = set(subjects)
     return msgspec.structs.replace(
         hour,
@@ -151,5 +151,5 @@ def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
 
 
 def hours_at_once(devices: int) -> int:
-    """How many hours of so many devices may be in memory."""
+    """Return how many hours of so many devices may be in memory."""
     return max(1, _DEVICE_HOURS // max(1, devices))

@@ -1,6 +1,6 @@
-"""Late devices: their history has changed in hours that were evaluated, so they are evaluated anew.
+"""Evaluates late devices again: their history has changed in hours that had been evaluated.
 
-From as far back as the rules remember, and with everybody whose hours change with theirs.
+It starts as far back as the rules remember, and takes in everybody whose hours change with theirs.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ import msgspec
 from asyncpg import Record
 
 from fleetmeter.anomalies.evaluation import reader
-from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
+from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store
@@ -37,7 +37,7 @@ _MOST = 200
 """Late devices from which a turn starts."""
 
 _MOST_DEVICE_HOURS = 300_000
-"""The same, × hours that have to be evaluated: fewer devices when they go back far."""
+"""Late devices × hours that one turn evaluates: fewer devices when they go back far."""
 
 _AS_LATE = timedelta(days=1)
 """Devices of one turn are late by about as much: all of them are evaluated from the oldest on."""
@@ -56,7 +56,7 @@ class Late(NamedTuple):
 
 
 async def evaluate_late(connection: Connection, evaluated_until: datetime) -> Late:
-    """Evaluate some late devices anew; what is found is stored as they are struck out."""
+    """Evaluate some late devices again; store what is found as they are struck out."""
     rolled_up = await queries.rolled_up_until(connection)
     # the marks first: whatever is read after them holds the readings that they are about
     rows = queries.ready_late_devices(connection, most=_MOST_READY)
@@ -64,13 +64,13 @@ async def evaluate_late(connection: Connection, evaluated_until: datetime) -> La
     # hours that come are evaluated with what is here now
     done = [row for row in ready if row["since"] >= evaluated_until]
     late = [_mark(row, evaluated_until) for row in ready if row["since"] < evaluated_until]
-    anew = None
+    recomputed = None
     if late:
         seeds = _few_enough(late, evaluated_until)
         since = min(mark.since for mark in seeds)
         subjects = {mark.subject for mark in seeds}
         around = await reader.around(connection, subjects, since - WARMUP)
-        anew = await _anew(connection, around, (since, evaluated_until))
+        recomputed = await _recompute(connection, around, (since, evaluated_until))
         # with those that others brought along
         late = [mark for mark in late if mark.subject in around.changed and mark.since >= since]
         done += [mark.row for mark in late]
@@ -80,8 +80,8 @@ async def evaluate_late(connection: Connection, evaluated_until: datetime) -> La
     events: list[int] = []
     ids = [id_ for row in done for id_ in row["ids"]]
     async with connection.transaction():
-        if anew is not None:
-            events = await _settle(connection, anew)
+        if recomputed is not None:
+            events = await _settle(connection, recomputed)
         await queries.forget_late_devices(connection, ids=ids)
     return Late(len(late), events, len(done) == len(ready) < _MOST_READY)
 
@@ -102,25 +102,30 @@ async def evaluate_again(
         begin = floor_hour(since[left[0]])
         most = max(1, _MOST_DEVICE_HOURS // max(1, (until - begin + WARMUP) // HOUR))
         around = await reader.around(connection, set(left[:most]), begin - WARMUP)
-        anew = await _anew(connection, around, (begin, until))
+        recomputed = await _recompute(connection, around, (begin, until))
         async with connection.transaction():
-            events += await _settle(connection, anew)
+            events += await _settle(connection, recomputed)
         left = left[most:]
     return events
 
 
-async def _settle(connection: Connection, anew: "_Anew") -> list[int]:
+async def _settle(connection: Connection, recomputed: "_Recomputed") -> list[int]:
     """Store what was found and what is remembered; return the events."""
-    span = anew.span
+    span = recomputed.span
     events = await store.reconcile(
-        connection, span.changed, span.since, anew.changes, anew.states, anew.rulebook
+        connection,
+        span.changed,
+        span.since,
+        recomputed.changes,
+        recomputed.states,
+        recomputed.rulebook,
     )
-    await store_states(connection, "hours", anew.states, span.around.changed)
+    await store_states(connection, "hours", recomputed.states, span.around.changed)
     return events
 
 
 class _Mark(NamedTuple):
-    """A late device, and from when on it is evaluated anew."""
+    """A late device, and from when on it is evaluated again."""
 
     subject: Subject
     since: datetime
@@ -133,7 +138,7 @@ def _mark(row: Record, evaluated_until: datetime) -> _Mark:
 
 
 def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
-    """The first, and those that are late by about as much."""
+    """Return the first, and those that are late by about as much."""
     first = marks[0].since
     as_late = [mark for mark in marks[:_MOST] if abs(mark.since - first) <= _AS_LATE]
     span = evaluated_until - min(mark.since for mark in as_late) + WARMUP
@@ -141,20 +146,20 @@ def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
 
 
 class _Span(NamedTuple):
-    """Devices that are evaluated anew, and from when to when."""
+    """Devices that are evaluated again, and from when to when."""
 
     around: Around
     there: dict[Subject, Device]
     """All of them that have not been removed."""
 
     changed: set[Subject]
-    """Of these, whose anomalies may change."""
+    """The devices among them whose anomalies may change."""
 
     since: datetime
     until: datetime
 
 
-class _Anew(NamedTuple):
+class _Recomputed(NamedTuple):
     """What came out."""
 
     span: _Span
@@ -163,8 +168,10 @@ class _Anew(NamedTuple):
     rulebook: Rulebook
 
 
-async def _anew(connection: Connection, around: Around, times: tuple[datetime, datetime]) -> _Anew:
-    """Evaluate late devices and those around them anew."""
+async def _recompute(
+    connection: Connection, around: Around, times: tuple[datetime, datetime]
+) -> _Recomputed:
+    """Evaluate late devices and those around them again."""
     devices = await reader.roster(connection)
     looked_at = [Subject("vehicle", id_) for id_ in around.vehicle_ids]
     looked_at += [Subject("meter", id_) for id_ in around.meter_ids]
@@ -172,17 +179,17 @@ async def _anew(connection: Connection, around: Around, times: tuple[datetime, d
     span = _Span(around, there, around.changed & there.keys(), *times)
     rulebook = await rulebook_now(connection)
     wide = _wide(await store.lasting(connection, span.changed))
-    changes, states = await _fold_span(connection, span, rulebook, wide)
+    changes, states = await _evaluate_span(connection, span, rulebook, wide)
     more = _wide(change for change in changes if change.ended_at is None)
     if more - wide:
-        changes, states = await _fold_span(connection, span, rulebook, wide | more)
-    return _Anew(span, changes, states, rulebook)
+        changes, states = await _evaluate_span(connection, span, rulebook, wide | more)
+    return _Recomputed(span, changes, states, rulebook)
 
 
-async def _fold_span(
+async def _evaluate_span(
     connection: Connection, span: _Span, rulebook: Rulebook, wide: set[datetime]
 ) -> tuple[list[Change], dict[Subject, DeviceState]]:
-    """From as far back as the rules remember; of the `wide` hours they see the whole fleet."""
+    """Evaluate from as far back as rules remember, in `wide` hours with the whole fleet in view."""
     around, there = span.around, span.there
     before = await states_of(connection, "hours", around.changed)
     held = _held(await store.lasting(connection, span.changed), before, span.since)
@@ -202,14 +209,14 @@ async def _fold_span(
                 [fleet] = await reader.hours(connection, hour.starts, hour.ends, there)
                 hour = msgspec.structs.replace(fleet, whole_fleet=False)
             _hold(held.get(hour.starts, ()), states)
-            outcome = await fold(connection, hour, states, rulebook)
+            outcome = await evaluate_hour(connection, hour, states, rulebook)
             changes += [change for change in outcome.changes if change.subject in span.changed]
         start = end
     return changes, states
 
 
 def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
-    """Hours in which another meter, that may be anyone's, may explain an excess; the newest."""
+    """Return the newest hours in which another meter, anyone's, may explain what was found."""
     hours: set[datetime] = set()
     for each in found:
         if RULES[each.kind].looks_around:
@@ -221,7 +228,7 @@ def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
 
 
 class _Held(NamedTuple):
-    """Something that is wrong by what was known until now, and what is remembered of its device."""
+    """Something that is wrong as far as was known, and what is remembered of its device."""
 
     anomaly: Anomaly
     remembered: DeviceState
@@ -230,9 +237,9 @@ class _Held(NamedTuple):
 def _held(
     anomalies: Iterable[Anomaly], before: Mapping[Subject, DeviceState], since: datetime
 ) -> dict[datetime, list[_Held]]:
-    """By the hour from which on it is wrong until the rules know better.
+    """Group by the hour from which on something is wrong, until the rules know better.
 
-    They need not find it anew: what told them may have been too long ago.
+    They need not find it again: what showed it may have been too long ago.
     """
     held: dict[datetime, list[_Held]] = {}
     for anomaly in anomalies:

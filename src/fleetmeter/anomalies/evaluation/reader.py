@@ -1,4 +1,4 @@
-"""What the rules look at, read from the database: devices, hours, readings, clocks."""
+"""Reads what the rules look at from the database: devices, hours, readings, clocks."""
 
 import asyncio
 from collections.abc import Collection, Iterable
@@ -46,23 +46,23 @@ class Around(NamedTuple):
 
 
 def floor_hour(time: datetime) -> datetime:
-    """The whole hour of UTC that a time is in."""
+    """Return the whole hour of UTC that a time is in."""
     return time.replace(minute=0, second=0, microsecond=0)
 
 
 def hour_of(time: datetime) -> datetime:
-    """When the hour began that a reading belongs to: one on the hour belongs to the one before."""
+    """Return when a reading's hour began: one on the hour belongs to the hour before."""
     return floor_hour(time - MICROSECOND)
 
 
 async def roster(connection: Connection) -> dict[Subject, Device]:
-    """The devices that are there."""
+    """Return the devices that are there."""
     devices = (_device(row) async for row in queries.roster(connection))
     return {device.subject: device async for device in devices}
 
 
 async def around(connection: Connection, late: set[Subject], since: datetime) -> Around:
-    """Late devices, and what changes with them; of energy that is shared since then."""
+    """Find what changes with late devices, by the energy that is shared since then."""
     found = await _around(connection, late)
     rows = queries.charging_elsewhere(connection, meter_ids=found.meter_ids, since=since)
     elsewhere = {Subject("vehicle", row["device_id"]) async for row in rows}
@@ -89,7 +89,7 @@ async def hours(
     vehicle_ids: list[str] | None = None,
     meter_ids: list[str] | None = None,
 ) -> list[Hour]:
-    """Each whole hour of (start, end], of `devices`: all that there are, or of those named.
+    """Return each whole hour of (start, end], of `devices`: all that there are, or of those named.
 
     Those must be named with all that share meters with them.
     """
@@ -102,7 +102,7 @@ async def hours(
 
 
 async def answers(connection: Connection, needs: Needs, end: datetime) -> Answers:
-    """The answer to what the rules need to know of the time up to the end of an hour."""
+    """Return the answer to what the rules need to know of the time up to the end of an hour."""
     found = Answers()
     since = end - SILENCE_KNOWN
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""What the rules remember of devices from one evaluation to the next."""
+"""Keeps in the database what rules remember of devices from one evaluation to the next."""
 
 import asyncio
 from collections.abc import Collection
@@ -16,7 +16,7 @@ Aspect = Literal["hours", "clock"]
 
 
 async def all_states(connection: Connection, aspect: Aspect) -> dict[Subject, DeviceState]:
-    """What is remembered of all devices."""
+    """Return what is remembered of all devices."""
     rows = [row async for row in queries.memories(connection, aspect=aspect)]
     return await asyncio.to_thread(_decoded, rows)
 
@@ -24,7 +24,7 @@ async def all_states(connection: Connection, aspect: Aspect) -> dict[Subject, De
 async def states_of(
     connection: Connection, aspect: Aspect, subjects: Collection[Subject]
 ) -> dict[Subject, DeviceState]:
-    """What is remembered of some devices."""
+    """Return what is remembered of some devices."""
     rows = queries.memories_of(connection, aspect=aspect, **columns_of(subjects))
     return _decoded([row async for row in rows])
 

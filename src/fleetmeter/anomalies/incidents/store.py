@@ -1,4 +1,4 @@
-"""Anomalies and their events in the database: what rules find, and what people say to it.
+"""Stores anomalies and their events: what rules find, and what people say about it.
 
 Whoever changes an anomaly holds one lock until the end of its transaction: what it has read is as
 it stands, and events become visible in the order of their ids.
@@ -39,7 +39,7 @@ REMOVED = "the device was removed"
 
 
 async def apply(connection: Connection, changes: Sequence[Change], rulebook: Rulebook) -> list[int]:
-    """What follows from changes that come in the order of time; the ids of the events."""
+    """Store what follows from changes, in the order of time; return the ids of the events."""
     if not changes:
         return []
     now = await queries.begin_anomaly_events(connection)
@@ -64,7 +64,7 @@ async def reconcile(
     states: Mapping[Subject, DeviceState],
     rulebook: Rulebook,
 ) -> list[int]:
-    """What follows from hours of `subjects` that were evaluated anew; the ids of the events.
+    """Store what follows from hours of `subjects` evaluated again; return the ids of the events.
 
     `changes` and `states` are what came out. What was over before `since` stays.
     """
@@ -87,7 +87,7 @@ async def reconcile(
 
 
 async def lasting(connection: Connection, subjects: Collection[Subject]) -> list[Anomaly]:
-    """What is not over with these devices."""
+    """Return what is not over with these devices."""
     rows = queries.lasting_anomalies(connection, **columns_of(subjects))
     return [anomaly_of(row) async for row in rows]
 
@@ -95,7 +95,7 @@ async def lasting(connection: Connection, subjects: Collection[Subject]) -> list
 async def close_removed(
     connection: Connection, subjects: Collection[Subject], at: datetime
 ) -> list[int]:
-    """Ends what is wrong with devices that are not there any more; the ids of the events."""
+    """End what is wrong with devices that are gone; return the ids of the events."""
     now = await queries.begin_anomaly_events(connection)
     steps = [
         lifecycle.over(anomaly, max(at, anomaly.started_at), now, REMOVED)
@@ -107,7 +107,7 @@ async def close_removed(
 async def acknowledge(
     connection: Connection, anomaly_id: int, who: str, note: str | None
 ) -> Anomaly | None:
-    """Somebody sees to an anomaly; as it is then, None: there is none.
+    """Acknowledge an anomaly; return it as it is then, None: there is none.
 
     Raises AlreadyResolvedError. Acknowledging again changes nothing.
     """
@@ -117,7 +117,7 @@ async def acknowledge(
 async def resolve(
     connection: Connection, anomaly_id: int, who: str, note: str | None
 ) -> Anomaly | None:
-    """A person settles an anomaly; as it is then, None: there is none.
+    """Resolve an anomaly for a person; return it as it is then, None: there is none.
 
     Resolving again changes nothing.
     """
@@ -125,7 +125,7 @@ async def resolve(
 
 
 def anomaly_of(row: Record) -> Anomaly:
-    """The anomaly in a row of the table."""
+    """Return the anomaly in a row of the table."""
     fields = dict(row)
     fields["evidence"] = msgspec.json.decode(row["evidence"])
     return Anomaly(severity=RULES[row["kind"]].severity, **fields)

@@ -22,7 +22,7 @@ _FARTHEST = 1.2
 """A voltage that differs by a larger factor from all of these has no nominal one."""
 
 _OF_SITE = 1.15
-"""By at most this factor may a meter differ from what its site has."""
+"""The largest factor by which a meter may differ from what its site has."""
 
 _DAY = timedelta(hours=24)
 

@@ -45,7 +45,7 @@ class PowerImplausible(Thresholds, frozen=True, kw_only=True):
 _KIND = PowerImplausible.kind
 
 _LEAST_CHARGING = 0.05
-"""Of the limit: what charging takes at least, to say that a thousandth of a power fits."""
+"""Least part of the limit that charging takes, to say that a thousandth of a power fits."""
 
 
 class PowerState(State):
@@ -67,7 +67,7 @@ class _Suspect(NamedTuple):
 
 
 def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[_Suspect]:
-    """Devices whose energy of the hour may be that of half of the minutes above the limit, the
+    """Find devices whose energy of the hour may be that of half of the minutes above the limit, the
     other half being of another hour; those that were above it when the hour began; and those
     whose register may have risen by what cannot be."""
     goes_on = {subject for subject, state in hour.having(PowerState) if state.peaking}
@@ -137,7 +137,7 @@ class _Run(NamedTuple):
 
     @property
     def mean_w(self) -> float:
-        """Over all of its time: a coarse register shows nothing in many an interval between."""
+        """The mean of all of its time: a coarse register shows nothing in many an interval."""
         return sum(point.energy_mwh for point in self.points) * 3.6 / self.lasts.total_seconds()
 
 
@@ -168,7 +168,7 @@ def _breach(context: HourContext, suspect: _Suspect, run: _Run) -> None:
     than = f"is rated at {rated_w / 1000:g} kW" if rated_w else f"has a limit of {limit_kw:g} kW"
     why = f": {mean_kw / 1000:.3g} kW would fit, so it probably sends Wh as kWh" if is_wh else ""
     summary = (
-        f"{subject.device_id} told {mean_kw:,.1f} kW for {minutes:.0f} minutes, and {than}{why}"
+        f"{subject.device_id} reported {mean_kw:,.1f} kW for {minutes:.0f} minutes, and {than}{why}"
     )
     evidence = {
         "meanKw": round(mean_kw, 3),
@@ -183,7 +183,7 @@ def _breach(context: HourContext, suspect: _Suspect, run: _Run) -> None:
 
 
 def _judge_over(context: HourContext, subject: Subject) -> None:
-    """It is over when it has told energy, and none above the limit, for a day."""
+    """End it when the device has reported energy, and none above the limit, for a day."""
     thresholds = context.thresholds(PowerImplausible, subject)
     at = context.last_found(_KIND, subject)
     is_telling = any(of == subject and energy > 0 for of, energy in _energies(context.hour))

@@ -40,7 +40,7 @@ class Refused(msgspec.Struct, frozen=True):
     refused: int
     code: str
     detail: str
-    """Of the last one."""
+    """The detail of the last refusal."""
 
     accepted_at: datetime | None
     """When the newest reading that was accepted arrived; None: none ever was."""

@@ -50,7 +50,7 @@ _KIND = SocMismatch.kind
 
 
 class Gain(NamedTuple):
-    """Of a session, or of a part of it."""
+    """What a session, or a part of it, brought."""
 
     dc_mwh: int
     soc_bp: int
@@ -61,8 +61,8 @@ class Gain(NamedTuple):
 
 
 def _by_hours(session: Session) -> Gain | None:
-    """From the least of the first hour (it arrived with that, having driven before) to the most
-    of the last one (with that it left). None: its readings have gaps, or do not tell it."""
+    """Return the gain from the least of the first hour (with which it arrived) to the most
+    of the last one (with that it left). None: its readings have gaps, or lack it."""
     least, most = session.hours[0].soc_bp_min, session.hours[-1].soc_bp_max
     if least is None or most is None:
         return None
@@ -118,7 +118,7 @@ def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
 
 
 def _judge(context: HourContext, followed: FollowedSession) -> None:
-    """Apply the rule to a session that is over."""
+    """Judge a session that is over."""
     subject, session = followed.subject, followed.session
     device = context.device(subject)
     if not followed.is_over or device is None or not device.battery_capacity_wh:

@@ -32,11 +32,11 @@ _HIGHEST_BP = 100
 """1 %: no ratio is higher."""
 
 _FITS = 2.0
-"""By at most this factor may a hundred times the gain differ from the energy."""
+"""The largest factor by which a hundred times the gain may differ from the energy."""
 
 
 def _judge(context: HourContext, followed: FollowedSession) -> None:
-    """Apply the rule to a session that is over."""
+    """Judge a session that is over."""
     subject, session = followed.subject, followed.session
     thresholds = context.thresholds(SocScale, subject)
     socs, dc_mwh = session_socs(session), session_dc_mwh(session)

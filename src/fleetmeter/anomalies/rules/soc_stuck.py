@@ -62,7 +62,7 @@ def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
 
 
 def _judge(context: HourContext, followed: FollowedSession) -> None:
-    """Apply the rule to a session that is over."""
+    """Judge a session that is over."""
     subject, session = followed.subject, followed.session
     device = context.device(subject)
     thresholds = context.thresholds(SocStuck, subject)
@@ -95,7 +95,7 @@ def _judge(context: HourContext, followed: FollowedSession) -> None:
 
 
 def _between_socs(points: Sequence[VehiclePoint]) -> int:
-    """DC from the first reading that has a state of charge to the last, mWh."""
+    """Return the DC from the first reading with a state of charge to the last, mWh."""
     with_soc = [number for number, point in enumerate(points) if point.soc_bp is not None]
     if len(with_soc) < 2:
         return 0

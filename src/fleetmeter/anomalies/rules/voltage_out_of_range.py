@@ -58,7 +58,7 @@ _WINDOW = timedelta(minutes=10)
 
 
 class Limits(NamedTuple):
-    """Between which a voltage is right, mV."""
+    """The limits between which a voltage is right, mV."""
 
     low: float
     high: float
@@ -74,12 +74,12 @@ class Supply(NamedTuple):
 
     @property
     def opens(self) -> Limits:
-        """A voltage outside is wrong."""
+        """The limits outside of which a voltage is wrong."""
         return self._around(self.thresholds.tolerance)
 
     @property
     def clears(self) -> Limits:
-        """A voltage inside is right."""
+        """The limits inside of which a voltage is right."""
         return self._around(self.thresholds.clear_tolerance)
 
     def _around(self, tolerance: float) -> Limits:
@@ -88,7 +88,7 @@ class Supply(NamedTuple):
 
 
 def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Supply]:
-    """Meters whose extremes of the hour lie outside, or that were outside before."""
+    """Find meters whose extremes of the hour lie outside, or that were outside before."""
     opened = {subject.device_id for subject in hour.opened.get(_KIND, ())}
     for row in hour.meter_rows:
         if not row.voltages:
@@ -144,7 +144,7 @@ class Mean(NamedTuple):
 
 
 def _means(points: Sequence[MeterPoint], starts: datetime, least: int) -> list[Mean]:
-    """The mean voltages of each ten minutes of an hour that has readings enough."""
+    """Return the mean voltages of each ten minutes of an hour that has readings enough."""
     windows: dict[tuple[int, str], list[int]] = {}
     for point in points:
         if point.time > starts:
@@ -160,7 +160,7 @@ def _means(points: Sequence[MeterPoint], starts: datetime, least: int) -> list[M
 
 
 def _least_readings(context: HourContext, subject: Subject, thresholds: VoltageOutOfRange) -> int:
-    """Of a mean: fewer of a meter that reports rarely, but never one alone."""
+    """Return how many readings a mean takes: fewer of a meter that reports rarely, but two."""
     expected = _WINDOW // timedelta(seconds=context.hour.interval_s(subject))
     return min(thresholds.minimum_readings, max(2, expected))
 

@@ -1,4 +1,4 @@
-"""Other meters that may feed a vehicle that takes more than its own meter metered."""
+"""Finds other meters that may feed a vehicle that takes more than its own meter metered."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ much."""
 
 
 def surpluses(hour: ObservedHour, metered: Mapping[str, int]) -> dict[str, float]:
-    """By meter: AC that nobody there took by their own account, mWh."""
+    """Return by meter the AC that nobody there took by their own account, mWh."""
     found = {
         row.meter_id: float(row.unattributed_mwh)
         for row in hour.meter_rows
@@ -39,7 +39,7 @@ def candidates(
     metered: Mapping[str, int],
     suspicion: Suspicion | None,
 ) -> list[str]:
-    """Other meters that may feed one of the vehicles, the closest by energy of this hour: first of
+    """Find other meters that may feed one of the vehicles, the closest by energy: first of
     energy that nobody there claims, then of all, since two vehicles may have changed places."""
     unclaimed: dict[str, float] = {}
     claimed: dict[str, float] = {}

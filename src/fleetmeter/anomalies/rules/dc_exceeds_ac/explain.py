@@ -10,19 +10,19 @@ was reset, readings are missing, or it shows its energy late and in lumps.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
+    OTHERS_EFFICIENCY,
+    Case,
+    Curves,
+    Finding,
+    tolerance_mwh,
+)
 from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import clock_offset, far
 from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
     Fit,
     bounds,
     fit,
     unexplained,
-)
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
-    OTHERS_EFFICIENCY,
-    Curves,
-    Evidence,
-    Found,
-    tolerance_mwh,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.meter_side import (
     at_fault,
@@ -37,13 +37,13 @@ _GOOD_SHARED = 0.15
 """Misfit of curves that belong together; where others were subtracted, more."""
 
 _UNEXPLAINED = 0.15
-"""Of the meter's whole curve, with the one vehicle shifted and the others as they are."""
+"""What may stay unexplained of the meter's whole curve, with one vehicle shifted."""
 
 _STRANGE = 0.3
 """Misfit of curves that do not belong together at all: lost readings alone give less."""
 
 _BETTER = 0.4
-"""So much less than with the vehicle as it is."""
+"""The part of the misfit with the vehicle as it is that may be left when it is shifted."""
 
 _NEAR_MIN = 90
 """Up to such an offset, what is not known yet of a session may be left out."""
@@ -55,37 +55,37 @@ _SAME_TIME_MIN = 3
 class Explanation(NamedTuple):
     """What the curves say."""
 
-    found: list[Found]
+    found: list[Finding]
     is_sure: bool
     """False: more hours may say more."""
 
 
-def explain(given: Evidence, thresholds: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
-    """Which of the vehicles that charged at a meter do not fit, and why; none: all fit."""
-    curves = Curves(given)
-    there = [id_ for id_ in given.begins if bounds(curves.whole[id_])]
-    wrong = _elsewhere(given, curves, thresholds, [id_ for id_ in suspects if id_ in there])
+def explain(case: Case, thresholds: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
+    """Return which of the vehicles that charged at a meter do not fit, and why; none: all fit."""
+    curves = Curves(case)
+    there = [id_ for id_ in case.begins if bounds(curves.whole[id_])]
+    wrong = _elsewhere(case, curves, thresholds, [id_ for id_ in suspects if id_ in there])
     rest = [id_ for id_ in there if id_ not in {each.vehicle_id for each in wrong}]
     left = [id_ for id_ in rest if id_ in suspects]
     if not left or (wrong and _fit_together(curves, rest, thresholds)):
         return Explanation(wrong, True)
-    number = resets(given.meter_points, curves.sum_of(rest), given.start)
+    number = resets(case.meter_points, curves.sum_of(rest), case.start)
     if number:
         took_part = took_part_of(curves, rest, left)
         return Explanation(
             [*wrong, *for_all(took_part, "register_reset", {"resets": number})], True
         )
-    shifted, fitting = _shifted(given, curves, thresholds, rest, left)
+    shifted, fitting = _shifted(case, curves, thresholds, rest, left)
     if shifted:
         return Explanation([*wrong, shifted], True)
     if fitting and len(fitting) == len(left):
         return Explanation(wrong, True)
-    by_hours = far(given, curves, thresholds, rest, [id_ for id_ in left if id_ not in fitting])
+    by_hours = far(case, curves, thresholds, rest, [id_ for id_ in left if id_ not in fitting])
     if by_hours:
         return Explanation([*wrong, *by_hours], True)
-    if not given.is_covered:
+    if not case.is_covered:
         return Explanation(wrong, bool(wrong))
-    of_meter, is_sure = at_fault(given, curves, thresholds, rest, left)
+    of_meter, is_sure = at_fault(case, curves, thresholds, rest, left)
     return Explanation([*wrong, *of_meter], is_sure)
 
 
@@ -100,14 +100,14 @@ def _good(found: Fit | None, is_shared: bool) -> bool:
 def _own(
     curves: Curves, id_: str, there: Sequence[str], most_offset_min: float
 ) -> tuple[Fit | None, bool]:
-    """How the vehicle's own meter explains it; and whether others were there."""
+    """Return how the vehicle's own meter explains it; and whether others were there."""
     others = [other for other in there if other != id_]
     ac = curves.left(curves.ac.mwh, others) if others else curves.ac.mwh
     return fit(curves.dc[id_], ac, round(most_offset_min)), bool(others)
 
 
 def _is_at_the_same_time(
-    given: Evidence,
+    case: Case,
     curves: Curves,
     id_: str,
     there: Sequence[str],
@@ -115,27 +115,27 @@ def _is_at_the_same_time(
     own: Fit,
 ) -> bool:
     """Whether the offset that fits best is none, or is not much better than none."""
-    limit_s = _limit_s(given, id_, thresholds)
+    limit_s = _limit_s(case, id_, thresholds)
     if abs(own.offset_s) < limit_s:
         return True
     near, _ = _own(curves, id_, there, limit_s / 60)
     return near is not None and near.is_plausible and near.misfit < 2 * own.misfit
 
 
-def _limit_s(given: Evidence, id_: str, thresholds: DcExceedsAc) -> float:
-    """Offsets below it are none: clocks differ a little, and intervals have edges."""
-    longest = max(given.meter_interval_s, given.vehicle_interval_s[id_])
+def _limit_s(case: Case, id_: str, thresholds: DcExceedsAc) -> float:
+    """Return the smallest offset that counts: clocks differ a little, and intervals have edges."""
+    longest = max(case.meter_interval_s, case.vehicle_interval_s[id_])
     return max(thresholds.smallest_offset_s, 1.5 * longest)
 
 
 def _elsewhere(
-    given: Evidence, curves: Curves, thresholds: DcExceedsAc, suspects: Sequence[str]
-) -> list[Found]:
-    """Vehicles that another meter's curve fits, and their own does not."""
-    found: list[Found] = []
+    case: Case, curves: Curves, thresholds: DcExceedsAc, suspects: Sequence[str]
+) -> list[Finding]:
+    """Find vehicles that another meter's curve fits, and their own does not."""
+    found: list[Finding] = []
     taken: set[str] = set()
     for id_ in sorted(suspects, key=lambda each: -sum(curves.dc[each])):
-        there = [each for each in given.begins if each not in {f.vehicle_id for f in found}]
+        there = [each for each in case.begins if each not in {f.vehicle_id for f in found}]
         own, _ = _own(curves, id_, there, _SAME_TIME_MIN)
         alone = fit(curves.dc[id_], curves.ac.mwh, _SAME_TIME_MIN)
         if _good(alone, False) or (own is not None and own.misfit < _STRANGE):
@@ -145,7 +145,7 @@ def _elsewhere(
         for other in curves.others:
             if other in taken:
                 continue
-            match = _match(given, curves, id_, other)
+            match = _match(case, curves, id_, other)
             if match and (not best or match.misfit < best[0]):
                 best = match.misfit, other, match
         if best is None or (_good(own, is_shared) and own and own.misfit < best[0] / 2):
@@ -153,7 +153,7 @@ def _elsewhere(
         misfit, other, match = best
         taken.add(other)
         found.append(
-            Found(
+            Finding(
                 id_,
                 "wrong_meter",
                 {
@@ -166,11 +166,11 @@ def _elsewhere(
     return found
 
 
-def _match(given: Evidence, curves: Curves, id_: str, other: str) -> Fit | None:
+def _match(case: Case, curves: Curves, id_: str, other: str) -> Fit | None:
     """How another meter explains a vehicle, beside those who charge there, or in their place when
     they do not fit it themselves."""
     dc, ac = curves.dc[id_], curves.others[other].mwh
-    takers = [each for each in given.taken_there.get(other, ()) if each != id_]
+    takers = [each for each in case.taken_there.get(other, ()) if each != id_]
     if not takers:
         match = fit(dc, ac, _SAME_TIME_MIN)
         return match if _good(match, False) else None
@@ -190,13 +190,13 @@ def _fit_together(curves: Curves, rest: Sequence[str], thresholds: DcExceedsAc) 
 
 
 def _shifted(
-    given: Evidence,
+    case: Case,
     curves: Curves,
     thresholds: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
-) -> tuple[Found | None, list[str]]:
-    """The vehicle whose curve its meter's explains best when shifted; those that fit as they
+) -> tuple[Finding | None, list[str]]:
+    """Return the vehicle whose curve its meter's explains best when shifted; those that fit as they
     are."""
     best: tuple[float, str, Fit] | None = None
     fitting: list[str] = []
@@ -204,7 +204,7 @@ def _shifted(
         own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, thresholds.largest_offset_min))
         if own is None or not _good(own, is_shared):
             continue
-        if _is_at_the_same_time(given, curves, id_, there, thresholds, own):
+        if _is_at_the_same_time(case, curves, id_, there, thresholds, own):
             fitting.append(id_)
             continue
         if curves.silences:  # which may have cut off where charging began
@@ -220,4 +220,4 @@ def _shifted(
     if best is None:
         return None, fitting
     misfit, id_, own = best
-    return clock_offset(given, id_, own._replace(misfit=misfit)), fitting
+    return clock_offset(case, id_, own._replace(misfit=misfit)), fitting

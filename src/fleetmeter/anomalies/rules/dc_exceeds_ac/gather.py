@@ -1,15 +1,15 @@
-"""The readings that may say why DC exceeds AC: which to ask for, what they are, how it is said."""
+"""Asks for the readings that may say why DC exceeds AC, gathers them, and words what they show."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from fleetmeter.anomalies.model import DeviceKind, Subject
-from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import said
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
-    Evidence,
-    Found,
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
+    Case,
+    Finding,
     intervals,
 )
+from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import said
 from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
@@ -25,7 +25,7 @@ _BEFORE = timedelta(hours=2)
 """Read before a session: when clocks differ, the meter's curve begins earlier."""
 
 
-class Asked:
+class ReadingRequests:
     """Adds to what the rules need to know of an hour."""
 
     def __init__(self, hour: ObservedHour, needs: Needs) -> None:
@@ -69,7 +69,7 @@ def gather(
     candidates: Sequence[str] = (),
     is_covered: bool = True,
     only_near: bool = False,
-) -> Evidence:
+) -> Case:
     """What is known of a meter, of the vehicles that charged there since `begins`, and of others.
 
     `only_near`: only of about the time of the session.
@@ -82,7 +82,7 @@ def gather(
     neighbours = [id_ for id_ in belonging if id_ not in begins]
     of_others = [id_ for ids in takers.values() for id_ in ids]
     ids = list(dict.fromkeys([*begins, *of_others, *neighbours]))
-    return Evidence(
+    return Case(
         start,
         round((context.ends - start).total_seconds() / 60),
         meter_id,
@@ -112,24 +112,24 @@ def _behind_s(
     }
 
 
-class Said:
+class Report:
     """What is said of a vehicle that does not fit."""
 
     def __init__(
         self,
-        given: Evidence,
+        case: Case,
         meter_id: str,
-        found: Found,
+        found: Finding,
         begins: datetime,
         hour_mwh: tuple[int, int],
     ) -> None:
         """`hour_mwh`: DC and AC of the hour with the largest excess."""
-        points = [p for p in given.vehicle_points[found.vehicle_id] if p.energy_mwh > 0]
+        points = [p for p in case.vehicle_points[found.vehicle_id] if p.energy_mwh > 0]
         points = [p for p in points if p.time > begins]
         self.begins = begins
         self.since = points[0].time if points else begins
         dc_kwh = sum(p.energy_mwh for p in points) / 1e6
-        at_meter = [p for p in given.meter_points if p.time >= self.since]
+        at_meter = [p for p in case.meter_points if p.time >= self.since]
         ac_kwh = sum(p.energy_mwh for p in at_meter) / 1e6
         self.summary = (
             f"{found.vehicle_id} took {dc_kwh:.1f} kWh at {meter_id}, which metered "
@@ -144,7 +144,7 @@ class Said:
         } | found.evidence
 
 
-def _because(found: Found, meter_id: str) -> str:
+def _because(found: Finding, meter_id: str) -> str:
     evidence = found.evidence
     if found.cause == "wrong_meter":
         return f"the curve of {evidence['otherMeterId']} fits, so it probably charges there"

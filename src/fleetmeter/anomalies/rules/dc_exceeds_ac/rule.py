@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac import unexplained
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
-    Evidence,
-    Found,
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
+    Case,
+    Finding,
     step_mwh,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
-from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import Asked, Said, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, Report, gather
 from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
     LONGEST,
     MeterExcess,
@@ -46,24 +46,24 @@ _WAITS = timedelta(minutes=95)
 """After a vehicle's first DC: by then its meter has shown what it ever will, if late or early."""
 
 _FITTING = 0.7
-"""Of a session's DC that must have been at a meter that covered its hours, to say that it fits."""
+"""Part of a session's DC that must lie in hours that the meter covered, to say that it fits."""
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the curves of all that may explain an excess."""
-    asked = Asked(hour, needs)
+    requests = ReadingRequests(hour, needs)
     for group in groups(hour, rulebook):
-        asked.whole(group.meter_id, group.begins, group.since)
+        requests.whole(group.meter_id, group.begins, group.since)
         for meter_id in group.candidates:
-            asked.near("meter", meter_id, group.since)
+            requests.near("meter", meter_id, group.since)
         for vehicle_id in (id_ for ids in group.takers.values() for id_ in ids):
-            asked.near("vehicle", vehicle_id, group.since)
-    unexplained.need(hour, asked)
+            requests.near("vehicle", vehicle_id, group.since)
+    unexplained.need(hour, requests)
     known = hour.opened.get(KIND)
     for subject, session in ending_sessions(hour) if known else ():
         if subject in (known or ()) and session.meter is not None and not session.doubtful:
-            asked.near("vehicle", subject.device_id, session.hours[0].hour)
-            asked.near("meter", session.meter, session.hours[0].hour)
+            requests.near("vehicle", subject.device_id, session.hours[0].hour)
+            requests.near("meter", session.meter, session.hours[0].hour)
 
 
 def _judge(context: HourContext) -> None:
@@ -127,7 +127,7 @@ def _suspect(context: HourContext, excess: Excess) -> None:
 
 
 def _remember_unclaimed(context: HourContext) -> None:
-    """Meters that metered what no vehicle took: it may be of one whose clock is wrong."""
+    """Note meters that metered what no vehicle took: it may be of one whose clock is wrong."""
     for meter_id in context.hour.belonging:
         if meter_id in context.hour.meters and has_surplus(context.hour, meter_id):
             context.change(Subject("meter", meter_id), MeterExcess).unclaimed = context.ends
@@ -138,7 +138,7 @@ def _judge_group(context: HourContext, group: Group) -> None:
     state = context.read(of_meter, MeterExcess)
     suspicion = None if state is None else state.suspicion
     thresholds = context.thresholds(DcExceedsAc, Subject("vehicle", group.suspects[0]))
-    given = gather(
+    case = gather(
         context,
         group.meter_id,
         group.begins,
@@ -146,14 +146,14 @@ def _judge_group(context: HourContext, group: Group) -> None:
         candidates=group.candidates,
         is_covered=group.is_covered,
     )
-    if group.is_covered and group.dc_mwh - group.ac_mwh <= step_mwh(given.meter_points):
+    if group.is_covered and group.dc_mwh - group.ac_mwh <= step_mwh(case.meter_points):
         if suspicion is not None:
             context.change(of_meter, MeterExcess).suspicion = None
         return
-    explanation = explain(given, thresholds, group.suspects)
+    explanation = explain(case, thresholds, group.suspects)
     until = None
     if group.is_covered:
-        is_final = explanation.is_sure or context.ends - _first_dc(given, group) >= _WAITS
+        is_final = explanation.is_sure or context.ends - _first_dc(case, group) >= _WAITS
     else:
         goes_on = suspicion is None or group.meter_id in context.hour.at_meter
         until = context.ends + LONGEST if suspicion is None or goes_on else suspicion.until
@@ -173,28 +173,28 @@ def _judge_group(context: HourContext, group: Group) -> None:
         context.change(of_meter, MeterExcess).suspicion = None
     for found in explanation.found:
         if explanation.is_sure or found.cause != "missing_ac_readings":
-            _open(context, group, given, found)
+            _open(context, group, case, found)
 
 
-def _first_dc(given: Evidence, group: Group) -> datetime:
+def _first_dc(case: Case, group: Group) -> datetime:
     times = (
         point.time
         for id_ in group.suspects
-        for point in given.vehicle_points[id_]
+        for point in case.vehicle_points[id_]
         if point.energy_mwh > 0 and point.time > group.begins[id_]
     )
     return min(times, default=group.since)
 
 
-def _open(context: HourContext, group: Group, given: Evidence, found: Found) -> None:
+def _open(context: HourContext, group: Group, case: Case, found: Finding) -> None:
     subject = Subject("vehicle", found.vehicle_id)
     hour = group.dc_mwh, group.ac_mwh
-    said = Said(given, group.meter_id, found, group.begins[found.vehicle_id], hour)
+    report = Report(case, group.meter_id, found, group.begins[found.vehicle_id], hour)
     state = context.change(subject, VehicleExcess)
     state.other_meter = found.evidence.get("otherMeterId")
     if found.cause == "unknown":
-        state.unexplained = unexplained.of(context, group.meter_id, said.begins, hour)
-    context.breach(KIND, subject, said.since, said.summary, said.evidence, found.cause)
+        state.unexplained = unexplained.of(context, group.meter_id, report.begins, hour)
+    context.breach(KIND, subject, report.since, report.summary, report.evidence, found.cause)
 
 
 def _judge_session(context: HourContext, followed: FollowedSession) -> None:
@@ -211,8 +211,8 @@ def _judge_session(context: HourContext, followed: FollowedSession) -> None:
         if thresholds.enabled:
             context.clear(KIND, subject, begins, "")
         return
-    given = gather(context, session.meter, {subject.device_id: begins}, only_near=True)
-    explanation = explain(given, thresholds, [subject.device_id])
+    case = gather(context, session.meter, {subject.device_id: begins}, only_near=True)
+    explanation = explain(case, thresholds, [subject.device_id])
     if any(found.cause == "clock_offset" for found in explanation.found):
         context.condition(KIND, subject).at = context.ends
         return

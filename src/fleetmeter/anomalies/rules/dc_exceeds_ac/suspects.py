@@ -1,4 +1,4 @@
-"""Where an hour has more DC than AC, and whose readings may say why."""
+"""Finds where an hour has more DC than AC, and whose readings may say why."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.candidates import (
     candidates,
     surpluses,
 )
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import tolerance_mwh
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import tolerance_mwh
 from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
     LONGEST,
     MeterExcess,
@@ -34,7 +34,7 @@ _UNCLAIMED_MWH = 400_000
 """More in an hour than standby and losses: it may be somebody's charging."""
 
 _LONG_S = 1800
-"""Energy of longer than the readings of an hour tell: of a register, since one before it."""
+"""Energy of more time than the readings of an hour cover comes from a register."""
 
 
 class Group(NamedTuple):
@@ -42,10 +42,10 @@ class Group(NamedTuple):
 
     meter_id: str
     since: datetime
-    """From when vehicles' readings count."""
+    """The time from which vehicles' readings count."""
 
     begins: dict[str, datetime]
-    """By vehicle: when its session at the meter began."""
+    """When each vehicle's session at the meter began."""
 
     suspects: list[str]
     """Vehicles that are not known to exceed."""
@@ -54,7 +54,7 @@ class Group(NamedTuple):
     """Other meters."""
 
     takers: dict[str, list[str]]
-    """By other meter: vehicles that charge there."""
+    """Vehicles that charge at another meter, by that meter."""
 
     dc_mwh: int
     ac_mwh: int
@@ -80,7 +80,7 @@ def _thresholds(hour: ObservedHour, rulebook: Rulebook, vehicle_id: str) -> DcEx
 
 
 def find_excesses(hour: ObservedHour, rulebook: Rulebook) -> dict[str, Excess]:
-    """Meters at which more DC was delivered in this hour than AC was metered.
+    """Find meters at which more DC was delivered in this hour than AC was metered.
 
     Where the meter did not report, that alone says nothing.
     """
@@ -112,7 +112,7 @@ def _is_covered(
 
 
 def _is_of_before(hour: ObservedHour, row: VehicleHour) -> bool:
-    """Whether a reading tells the energy of a time in which the vehicle reported nothing."""
+    """Whether a reading has the energy of a time in which the vehicle reported nothing."""
     interval = hour.interval_s(Subject("vehicle", row.vehicle_id))
     return row.covered_dc_s > row.readings * interval + _LONG_S
 
@@ -129,20 +129,20 @@ def _is_of_silence(hour: ObservedHour, row: VehicleHour) -> bool:
 
 
 def _is_much(excess: int, dc_mwh: int, interval: int, thresholds: DcExceedsAc) -> bool:
-    """What the readings of a longer interval have at the edges of the hour may be missing."""
+    """Whether an excess is more than what long intervals may lack at the edges of the hour."""
     edges = dc_mwh * interval / 3600
     return excess > max(tolerance_mwh(thresholds, dc_mwh), edges)
 
 
 def _longest_interval_s(hour: ObservedHour, meter_id: str, rows: Sequence[VehicleHour]) -> int:
-    """Of a meter and the vehicles there."""
+    """Return the longest reporting interval of a meter and the vehicles there."""
     of_vehicles = [hour.interval_s(Subject("vehicle", row.vehicle_id)) for row in rows]
     return max(hour.interval_s(Subject("meter", meter_id)), *of_vehicles)
 
 
 def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
-    """Meters whose excess is not explained by vehicles that are known to exceed, and those that
-    were not sure before."""
+    """Yield meters whose excess is not explained by vehicles that are known to exceed, and those
+    that were not sure before."""
     excesses = find_excesses(hour, rulebook)
     suspicions = {
         subject.device_id: state.suspicion
@@ -206,7 +206,7 @@ def _who(
     rows: Sequence[VehicleHour],
     suspicion: Suspicion | None,
 ) -> tuple[list[str], dict[str, datetime]]:
-    """Vehicles that may be the cause; and since when each vehicle there counts."""
+    """Find vehicles that may be the cause, and since when each vehicle there counts."""
     ids = sorted({row.vehicle_id for row in rows} | set(suspicion.vehicles if suspicion else ()))
     suspects = [
         id_
@@ -223,7 +223,7 @@ def _who(
 
 
 def largest(excess: Excess | None, before: Suspicion | Unexplained | None) -> tuple[int, int]:
-    """DC and AC, mWh, of the hour with the largest excess, of this one and those before."""
+    """Return DC and AC of the hour with the largest excess, this one or one before, mWh."""
     hours = [(each.dc_mwh, each.ac_mwh) for each in (excess, before) if each is not None]
     return max(hours, key=lambda hour: hour[0] - hour[1], default=(0, 0))
 

@@ -1,6 +1,6 @@
-"""DC beyond AC whose cause is not known yet: a meter may show it later, late or by another clock.
+"""Looks again at DC beyond AC whose cause is not known: a meter may show it later.
 
-Asked again when the meter meters what no vehicle took, and when the session is over.
+It is asked again when the meter meters what no vehicle took, and when the session is over.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
-from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import Asked, Said, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, Report, gather
 from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST, Unexplained, VehicleExcess
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import (
     KIND,
@@ -47,11 +47,11 @@ def goes_on(context: HourContext, vehicle_id: str, excess: Excess) -> None:
     context.change(subject, VehicleExcess)
 
 
-def need(hour: ObservedHour, asked: Asked) -> None:
+def need(hour: ObservedHour, requests: ReadingRequests) -> None:
     """Ask for the curves of those that may be explained now."""
     before = [s for s, state in hour.having(VehicleExcess) if state.unexplained is not None]
     for subject, unexplained in _ready(hour, before):
-        asked.whole(unexplained.meter, [subject.device_id], unexplained.since)
+        requests.whole(unexplained.meter, [subject.device_id], unexplained.since)
 
 
 def judge(context: HourContext, before: Sequence[Subject]) -> None:
@@ -61,14 +61,14 @@ def judge(context: HourContext, before: Sequence[Subject]) -> None:
     """
     for subject, unexplained in list(_ready(context.hour, before)):
         begins = {subject.device_id: unexplained.since}
-        given = gather(context, unexplained.meter, begins)
+        case = gather(context, unexplained.meter, begins)
         thresholds = context.thresholds(DcExceedsAc, subject)
-        explanation = explain(given, thresholds, [subject.device_id])
+        explanation = explain(case, thresholds, [subject.device_id])
         for found in explanation.found if explanation.is_sure else ():
             if found.vehicle_id == subject.device_id and found.cause != "unknown":
                 hour = unexplained.dc_mwh, unexplained.ac_mwh
-                said = Said(given, unexplained.meter, found, unexplained.since, hour)
-                context.revise(KIND, subject, said.summary, said.evidence, found.cause)
+                report = Report(case, unexplained.meter, found, unexplained.since, hour)
+                context.revise(KIND, subject, report.summary, report.evidence, found.cause)
                 context.change(subject, VehicleExcess).unexplained = None
 
 

@@ -1,4 +1,4 @@
-"""How well a session charged: DC ÷ AC against what is expected at its power and temperature.
+"""Measures how well a session charged: DC ÷ AC against what its power and temperature promise.
 
 Only hours count that both sides cover and in which the vehicle was alone at its meter: in a shared
 hour AC is apportioned in proportion to DC, so that a healthy vehicle beside a bad one would look
@@ -22,7 +22,7 @@ from fleetmeter.anomalies.rules.efficiency.thresholds import Efficiency
 from fleetmeter.anomalies.rules.shared.sessions import Session, SessionHour
 
 _STEADY = 0.8
-"""Of the highest hour's DC: an hour of at least that was charged all through, at one power."""
+"""Part of the highest hour's DC; an hour with at least that was charged through at one power."""
 
 EARLY_HOURS = 2
 """Steady hours that say enough of a session that goes on."""
@@ -47,7 +47,7 @@ class SessionEfficiency(NamedTuple):
     all."""
 
     is_short: bool
-    """By all of it, for lack of steady hours: two of these in a row are one."""
+    """It was judged by all of it, for lack of steady hours: it takes two of these in a row."""
 
     is_sure: bool
     """Its power is known, or does not matter."""

@@ -76,7 +76,7 @@ class Efficiency(Thresholds, frozen=True, kw_only=True):
 
     @property
     def expectation(self) -> tuple[object, ...]:
-        """What decides how a session is measured; rules that agree on it measure it once."""
+        """Return what decides how a session is measured; rules that agree on it measure it once."""
         return (
             self.expected,
             self.cold_below_c,

@@ -216,7 +216,7 @@ class HourContext(Context):
 
     @cached_property
     def hour(self) -> ObservedHour:
-        """The hour as it begins, once what is switched off has been ended."""
+        """Return the hour as it begins, once what is switched off has been ended."""
         return ObservedHour(self._rows, self.states)
 
     def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:

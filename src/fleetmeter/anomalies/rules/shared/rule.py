@@ -80,7 +80,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Kind:
-        """The kind of anomaly that it finds."""
+        """Return the kind of anomaly that it finds."""
         return self.thresholds.kind
 
     @property

@@ -1,4 +1,4 @@
-"""Charging sessions from hourly rows: consecutive hours in which a vehicle charged at one meter."""
+"""Follows charging sessions: consecutive hours in which a vehicle charged at one meter."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ SESSION_READ = timedelta(hours=12)
 """The last hours of a longer session are enough, where its readings decide."""
 
 _ALONE = 0.98
-"""Of a meter's DC: who took that much was as good as alone there."""
+"""Part of a meter's DC; a vehicle that took that much was as good as alone there."""
 
 _COVERED_S = 3240
 """A vehicle that covers so much of an hour misses none of it."""
@@ -111,12 +111,12 @@ class FollowedSession:
 
     @property
     def begins(self) -> datetime:
-        """When its first hour began."""
+        """Return when its first hour began."""
         return self.session.hours[0].hour
 
     @property
     def ends(self) -> datetime:
-        """When its last hour ended."""
+        """Return when its last hour ended."""
         return self.session.hours[-1].hour + timedelta(hours=1)
 
 
@@ -134,12 +134,12 @@ def _goes_on(hour: ObservedHour, vehicle_id: str, session: Session) -> bool:
 
 
 def session_dc_mwh(session: Session) -> int:
-    """DC of a session."""
+    """Return the DC of a session."""
     return sum(hour.dc_mwh for hour in session.hours)
 
 
 def session_socs(session: Session) -> set[int]:
-    """The least and the most state of charge of each hour of a session, bp, as far as known."""
+    """Return the least and the most state of charge of each hour of a session, bp, if known."""
     ends = (soc for hour in session.hours for soc in (hour.soc_bp_min, hour.soc_bp_max))
     return {soc for soc in ends if soc is not None}
 
@@ -180,7 +180,7 @@ def _end(context: HourContext, subject: Subject) -> Iterator[FollowedSession]:
 
 
 def _while_covered(row: VehicleHour) -> int | None:
-    """AC of the time that the vehicle's readings cover, where a few of either side are lacking."""
+    """Return the AC of the time that the vehicle covers, where a few readings are missing."""
     if row.ac_mwh is None or row.covered_ac_s <= 0:
         return None
     share = row.covered_dc_s / row.covered_ac_s

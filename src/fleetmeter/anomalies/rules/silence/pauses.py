@@ -1,4 +1,4 @@
-"""Silences that lie between two charges: the habit of a device that reports only while it charges.
+"""Recognizes silences between two charges: the habit of a device that reports only while charging.
 
 Such a silence begins with readings of charging and ends with them. Three in a row make the habit;
 one that does not ends it.
@@ -19,13 +19,13 @@ _CHARGES_W = 500
 
 _AROUND = timedelta(minutes=15)
 _INTERVALS = 3
-"""Before and after a silence, a reading of charging is looked for so long."""
+"""How long before and after a silence a reading of charging is looked for."""
 
 Points = Iterable[VehiclePoint | MeterPoint]
 
 
 def around(device: Device) -> timedelta:
-    """How long before and after a silence readings say whether the device charged."""
+    """Return how long before and after a silence readings say whether the device charged."""
     return max(_AROUND, _INTERVALS * timedelta(seconds=device.reporting_interval_s))
 
 

@@ -142,7 +142,7 @@ def _end_silence(context: HourContext, subject: Subject) -> None:
 
 
 def _first_reading(context: HourContext, site: str) -> datetime:
-    """The first of this hour, of the devices that came back."""
+    """Return the first of this hour, of the devices that came back."""
     sides: tuple[tuple[DeviceKind, Mapping[str, Sequence[VehiclePoint | MeterPoint]]], ...] = (
         ("vehicle", context.answers.vehicle_readings),
         ("meter", context.answers.meter_readings),

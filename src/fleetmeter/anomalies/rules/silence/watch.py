@@ -32,7 +32,7 @@ SILENCE_KNOWN = timedelta(days=30)
 """How far back a device's last reading is looked for; one that is older is not known."""
 
 _MOST_READ = timedelta(hours=12)
-"""Of a silent device, before the end of the hour."""
+"""How far before the end of the hour a silent device's readings are read."""
 
 _MOST_ASKED = 1000
 """When more are silent at once, it is not asked whether they charged before: it was an outage."""
