@@ -517,7 +517,7 @@ def test_what_was_forgotten_with_a_purged_device_is_remembered_anew(place: Place
     place.evaluate(at(2, 12))
     before = place.state()["states"]
     place.db.run(
-        'update anomaly_memory set state = memory || \'{"other_meter": "M9"}\''
+        'update anomaly_memory set memory = memory || \'{"other_meter": "M9"}\''
         " where device_id = 'V3'"
     )
     place.db.fetch("select purge_device('meter', 'M9', false)")
