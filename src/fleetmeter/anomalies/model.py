@@ -238,19 +238,25 @@ class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
     kind: Kind
     severity: Severity
     device_kind: DeviceKind
-    device_id: Annotated[str, Meta(description="Of a site, its name.")]
+    device_id: Annotated[
+        str, Meta(description="The id of the vehicle or meter; for a site, its name.")
+    ]
     site: str | None
     status: Status
     cause: Annotated[
         Cause | None,
-        Meta(description="The likeliest, of `dc_exceeds_ac` and `power_implausible`."),
+        Meta(description="The likeliest cause, for `dc_exceeds_ac` and `power_implausible`."),
     ]
     summary: str
-    evidence: Annotated[dict[str, Any], Meta(description="The numbers that decided.")]
+    evidence: Annotated[
+        dict[str, Any], Meta(description="The numbers that decided; a name carries its unit.")
+    ]
     started_at: Annotated[datetime, Meta(description="When it began, by the readings.")]
     detected_at: Annotated[datetime, Meta(description="When a rule was sure, by the readings.")]
-    ended_at: Annotated[datetime | None, Meta(description="When it was over, by the readings.")]
-    opened_at: Annotated[datetime, Meta(description="When it was noticed first, by the clock.")]
+    ended_at: Annotated[
+        datetime | None, Meta(description="When it was over, by the readings; null: it is not.")
+    ]
+    opened_at: Annotated[datetime, Meta(description="When it was first noticed, by the clock.")]
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     resolved_at: datetime | None

@@ -1,4 +1,4 @@
-"""Anomalies: what is wrong, since when, and why; and what people say to it."""
+"""Serves anomalies: what is wrong, since when and why; and lets people acknowledge and resolve."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -39,11 +39,14 @@ AnomalyId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 StatusIs = Annotated[
     Literal["open", "acknowledged", "resolved", "active"] | None,
     QueryParameter(
-        name="status", required=False, description="`active`: open or acknowledged. All by default."
+        name="status",
+        required=False,
+        description="`active` means open or acknowledged. Without it, all.",
     ),
 ]
 KindIs = Annotated[
-    Kind | None, QueryParameter(name="kind", required=False, description="Of this kind alone.")
+    Kind | None,
+    QueryParameter(name="kind", required=False, description="Only anomalies of this kind."),
 ]
 DeviceIs = Annotated[
     str | None,
@@ -51,7 +54,7 @@ DeviceIs = Annotated[
         name="deviceId",
         required=False,
         schema_extra={"pattern": DEVICE_ID_PATTERN},
-        description="Of the vehicle or meter of this id; of `site_silent`, the site's name.",
+        description="Only anomalies of this vehicle or meter; for `site_silent`, the site's name.",
     ),
 ]
 SiteIs = Annotated[
@@ -60,7 +63,7 @@ SiteIs = Annotated[
         name="site",
         required=False,
         schema_extra={"pattern": SITE_PATTERN},
-        description="Of devices that belonged to this site when it was noticed.",
+        description="Only anomalies of devices that belonged to this site when they were noticed.",
     ),
 ]
 Since = Annotated[
@@ -68,7 +71,7 @@ Since = Annotated[
     QueryParameter(
         name="from",
         required=False,
-        description="Only what lasted until this time or longer, or lasts yet; RFC 3339.",
+        description="Only anomalies that were not over at this time; RFC 3339.",
         schema_extra={"format": "date-time"},
     ),
 ]
@@ -77,7 +80,7 @@ Until = Annotated[
     QueryParameter(
         name="to",
         required=False,
-        description="Only what began before this time; RFC 3339.",
+        description="Only anomalies that began before this time; RFC 3339.",
         schema_extra={"format": "date-time"},
     ),
 ]
@@ -88,38 +91,40 @@ class AnomalyEvent(msgspec.Struct, rename="camel", kw_only=True):
 
     id: int
     event: Event
-    at: Annotated[datetime, Meta(description="By the clock.")]
-    who: Annotated[str | None, Meta(description="Null: a rule.")]
+    at: Annotated[datetime, Meta(description="When it happened, by the clock.")]
+    who: Annotated[str | None, Meta(description="Who did it; null: a rule.")]
     note: str | None
 
 
 class AnomalyWithEvents(Anomaly, kw_only=True):
-    """An anomaly, and what happened to it."""
+    """An anomaly and its events."""
 
     events: Annotated[Page[AnomalyEvent], Meta(description="Newest first.")]
 
 
 class Statement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """Who says it, and what else there is to say."""
+    """Who acknowledges or resolves an anomaly, and a note."""
 
     who: Who
     note: Annotated[Note | None, Meta(examples=["the cable is being replaced"])] = None
 
 
 class AnomalyCounts(msgspec.Struct, rename="camel", kw_only=True):
-    """What is wrong now."""
+    """How many anomalies there are now."""
 
     open: int
     acknowledged: int
     by_kind: Annotated[
         dict[str, int],
-        Meta(description="Open and acknowledged ones; kinds without any are left out."),
+        Meta(
+            description="Open and acknowledged anomalies by kind; kinds without any are left out."
+        ),
     ]
 
 
 @get(
     "/",
-    summary="What is and was wrong, newest first",
+    summary="List anomalies, newest first",
     before_request=takes("status", "kind", "deviceId", "site", "from", "to", "limit", "cursor"),
 )
 async def list_anomalies(
@@ -133,7 +138,7 @@ async def list_anomalies(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Anomaly]:
-    """Of all times without `from` and `to`; with them, what lasted at some time of that window."""
+    """Without `from` and `to`, all anomalies ever; with them, those that overlap the window."""
     if device_id is not None:
         check_device_id("deviceId", device_id)
     if site is not None:
@@ -163,7 +168,7 @@ async def list_anomalies(
 
 @get(
     "/{anomaly_id:int}",
-    summary="One anomaly, and what happened to it",
+    summary="Get an anomaly and its events",
     before_request=takes("limit", "cursor"),
 )
 async def get_anomaly(
@@ -172,7 +177,7 @@ async def get_anomaly(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> AnomalyWithEvents:
-    """`limit` and `cursor` are of its `events`."""
+    """`limit` and `cursor` page through its `events`."""
     before = after(cursor, Id)
     async with database.connection() as connection:
         row = await queries.anomaly(connection, anomaly_id=anomaly_id)
@@ -190,11 +195,11 @@ async def get_anomaly(
     )
 
 
-@post("/{anomaly_id:int}/acknowledge", status_code=200, summary="Say that somebody sees to it")
+@post("/{anomaly_id:int}/acknowledge", status_code=200, summary="Acknowledge an anomaly")
 async def acknowledge_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
-    """It stays until it is over. The first to acknowledge counts; again changes nothing."""
+    """Say that somebody is dealing with it. Acknowledging again changes nothing."""
     try:
         return await _state(database, store.acknowledge, anomaly_id, data)
     except store.AlreadyResolvedError:
@@ -206,16 +211,16 @@ async def acknowledge_anomaly(
         ) from None
 
 
-@post("/{anomaly_id:int}/resolve", status_code=200, summary="Say that it is settled")
+@post("/{anomaly_id:int}/resolve", status_code=200, summary="Resolve an anomaly")
 async def resolve_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
-    """It stays settled until it was over and comes back. Resolving again changes nothing."""
+    """It stays resolved until it has been over and comes back. Resolving again changes nothing."""
     return await _state(database, store.resolve, anomaly_id, data)
 
 
 async def anomaly_counts(connection: Connection) -> AnomalyCounts:
-    """How many are open and acknowledged now."""
+    """Count what is open and acknowledged now."""
     rows = [row async for row in queries.active_anomalies(connection)]
     return AnomalyCounts(
         open=sum(row["open"] for row in rows),
@@ -230,7 +235,7 @@ async def _state(
     anomaly_id: int,
     said: Statement,
 ) -> Anomaly:
-    """Do what somebody says, in a transaction; the anomaly as it is then. Raises 400 and 404."""
+    """Do what somebody asks in a transaction; return the anomaly. Raises 400 and 404."""
     check_printable("$.who", said.who)
     check_printable("$.note", said.note)
 

@@ -1,4 +1,4 @@
-"""The rules of anomalies: what each goes by in the fleet, at a site, for a device; and changes."""
+"""Serves the rules of anomalies: their thresholds in the fleet, at a site, for a device."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -51,7 +51,10 @@ from fleetmeter.readings.model import DeviceId
 
 KindPath = Annotated[Kind, PathParameter()]
 AtScope = Annotated[
-    Scope, QueryParameter(name="scope", required=False, description="Where it is asked for.")
+    Scope,
+    QueryParameter(
+        name="scope", required=False, description="Where to look: the fleet, a site or a device."
+    ),
 ]
 AtTarget = Annotated[
     str | None,
@@ -59,23 +62,25 @@ AtTarget = Annotated[
         name="target",
         required=False,
         schema_extra={"pattern": DEVICE_ID_PATTERN},
-        description="The site, vehicle or meter that `scope` speaks of.",
+        description="The site, vehicle or meter; not for the scope `fleet`.",
     ),
 ]
 
 
 class RuleChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What to set in one place, instead of what is set there."""
+    """What to set for a rule in one place; it replaces what is set there."""
 
     scope: Annotated[Scope, Meta(examples=["vehicle"])]
     target: Annotated[
         DeviceId | None,
-        Meta(description="The site, vehicle or meter; of the fleet, none.", examples=["EV-1"]),
+        Meta(
+            description="The site, vehicle or meter; not for the scope `fleet`.", examples=["EV-1"]
+        ),
     ] = None
     parameters: Annotated[
         dict[str, Any],
         Meta(
-            description="All that is to differ there from the wider scopes; {}: nothing.",
+            description="All that differs there from the wider scopes; `{}` removes what is set.",
             examples=[{"enabled": False}],
         ),
     ]
@@ -91,14 +96,14 @@ class RuleChanged(msgspec.Struct, rename="camel", kw_only=True):
     target: Target
     parameters: SomeParameters
     replaced: Annotated[
-        dict[str, Any] | None, Meta(description="What was set there before; null: nothing.")
+        dict[str, Any] | None, Meta(description="What was set there before; null: nothing was.")
     ]
     changed_at: datetime
     changed_by: str
     note: str | None
 
 
-@get("/", summary="What the rules of anomalies go by in the fleet")
+@get("/", summary="List the rules and their thresholds in the fleet")
 async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
     """Every kind of anomaly, on one page."""
     async with database.connection() as connection:
@@ -109,7 +114,7 @@ async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
 
 @get(
     "/{kind:str}",
-    summary="What a rule goes by, in the fleet, at a site or for a device",
+    summary="Get a rule and its thresholds in the fleet, at a site or for a device",
     before_request=takes("scope", "target"),
 )
 async def get_rule(
@@ -118,20 +123,20 @@ async def get_rule(
     scope_: AtScope = "fleet",
     target: AtTarget = None,
 ) -> RuleInForce:
-    """Parameter by parameter: the device's, else its site's, else the fleet's, else the default."""
+    """Each parameter is the device's, else its site's, else the fleet's, else the default."""
     place = _place(kind, scope_, target)
     async with database.connection() as connection:
         await _require(connection, place)
         return (await rules_in_force(connection, [kind], place))[0]
 
 
-@put("/{kind:str}", summary="Set what a rule goes by, in the fleet, at a site or for a device")
+@put("/{kind:str}", summary="Set thresholds of a rule in the fleet, at a site or for a device")
 async def set_rule(
     database: NamedDependency[Database], kind: KindPath, data: JSONBody[RuleChange]
 ) -> RuleInForce:
-    """From the next hour that is evaluated on. Answers with what it goes by there now.
+    """They hold from the next hour that is evaluated. Returns the thresholds in force there now.
 
-    What the wider scopes set, and is not set here, stays in force.
+    Whatever is not set here is taken from the wider scopes.
     """
     check_printable("$.who", data.who)
     check_printable("$.note", data.note)
@@ -155,7 +160,7 @@ async def set_rule(
 
 @get(
     "/{kind:str}/overrides",
-    summary="All that is set for a rule, by scope and target",
+    summary="List what is set for a rule, by scope and target",
     before_request=takes("limit", "cursor"),
 )
 async def list_overrides(
@@ -164,7 +169,7 @@ async def list_overrides(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[SetParameters]:
-    """The fleet's, then those of meters, sites and vehicles, each in the order of their ids."""
+    """First the fleet, then meters, sites and vehicles, each in the order of their ids."""
     scope, target = after(cursor, tuple[Scope, DeviceId | None]) or ("", "")
     async with database.connection() as connection:
         rows = [
@@ -184,7 +189,7 @@ async def list_overrides(
 
 @get(
     "/{kind:str}/changes",
-    summary="Who changed what of a rule, newest first",
+    summary="List changes of a rule, newest first",
     before_request=takes("limit", "cursor"),
 )
 async def list_rule_changes(
@@ -193,7 +198,7 @@ async def list_rule_changes(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[RuleChanged]:
-    """In the fleet, at sites and for devices."""
+    """Includes changes in the fleet, at sites and for devices."""
     before = after(cursor, Id)
     async with database.connection() as connection:
         rows = [
@@ -219,7 +224,7 @@ async def list_rule_changes(
 
 
 def _place(kind: Kind, scope: Scope, target: str | None, prefix: str = "") -> Place:
-    """Where a request speaks of. Raises 400."""
+    """Return the place that a request names. Raises 400."""
     if scope == "fleet":
         if target is not None:
             raise invalid_parameter(
@@ -228,15 +233,17 @@ def _place(kind: Kind, scope: Scope, target: str | None, prefix: str = "") -> Pl
         return FLEET
     scopes = dict.fromkeys(("fleet", "site", *RULES[kind].device_kinds))
     if scope not in scopes:
-        raise invalid_parameter(f"{prefix}scope", f"of {kind} is one of {', '.join(scopes)}")
+        raise invalid_parameter(
+            f"{prefix}scope", f"is not a scope of {kind}; choose from {', '.join(scopes)}"
+        )
     if target is None:
-        raise invalid_parameter(f"{prefix}target", f"names the {scope}; it is missing")
+        raise invalid_parameter(f"{prefix}target", f"is missing; it names the {scope}")
     check = check_site if scope == "site" else check_device_id
     return Place(scope, check(f"{prefix}target", target))
 
 
 async def _require(connection: Connection, place: Place) -> None:
-    """404 for a place that is not known."""
+    """Raise 404 for a place that is not known."""
     if place.scope == "vehicle":
         await require_vehicle(connection, place.target)
     elif place.scope == "meter":

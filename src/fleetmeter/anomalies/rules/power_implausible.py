@@ -31,7 +31,7 @@ class PowerImplausible(Thresholds, frozen=True, kw_only=True):
     ] = 1.5
     unrated_kw: Annotated[
         float,
-        Meta(ge=1, le=1_000_000, description="Opens above this where no rated power is set, kW."),
+        Meta(ge=1, le=1_000_000, description="Opens above this if no rated power is set, kW."),
     ] = 1000.0
     minutes: Annotated[
         float, Meta(ge=1, le=60, description="How long without a break, minutes.")

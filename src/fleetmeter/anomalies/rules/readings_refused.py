@@ -19,7 +19,10 @@ class ReadingsRefused(Thresholds, frozen=True, kw_only=True):
     kind = "readings_refused"
 
     minutes: Annotated[
-        float, Meta(ge=1, le=10_080, description="How long readings are refused, minutes.")
+        float,
+        Meta(
+            ge=1, le=10_080, description="Opens after readings were refused for so long, minutes."
+        ),
     ] = 60.0
 
 

@@ -25,11 +25,11 @@ class RegisterUnstable(Thresholds, frozen=True, kw_only=True):
     kind = "register_unstable"
 
     times: Annotated[
-        int, Meta(ge=2, le=1000, description="How often the register fell or began again.")
+        int, Meta(ge=2, le=1000, description="Opens when a register fell or began again so often")
     ] = 4
-    hours: Annotated[int, Meta(ge=1, le=168, description="Within so many hours.")] = 24
+    hours: Annotated[int, Meta(ge=1, le=168, description="within so many hours.")] = 24
     clear_h: Annotated[
-        int, Meta(ge=1, le=168, description="Clears after this long without, hours.")
+        int, Meta(ge=1, le=168, description="Clears after this long without a fall, hours.")
     ] = 24
 
 

@@ -29,14 +29,14 @@ class SocMismatch(Thresholds, frozen=True, kw_only=True):
 
     reopen_within_h: ReopenWithin = 96.0
     minimum_gain: Annotated[
-        float, Meta(ge=5, le=100, description="State of charge that a session gains, points of %.")
+        float, Meta(ge=5, le=100, description="Least gain in state of charge, points of %.")
     ] = 15.0
     open_difference: Annotated[
         float,
         Meta(ge=0.05, le=1, description="Opens when DC ÷ (gain × capacity) is this far from 1."),
     ] = 0.2
     clear_difference: Annotated[
-        float, Meta(ge=0.01, le=1, description="Clears when it is closer than this.")
+        float, Meta(ge=0.01, le=1, description="Clears when it is closer to 1 than this.")
     ] = 0.12
 
     def __post_init__(self) -> None:

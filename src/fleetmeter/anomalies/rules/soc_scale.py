@@ -22,7 +22,7 @@ class SocScale(Thresholds, frozen=True, kw_only=True):
 
     reopen_within_h: ReopenWithin = 96.0
     minimum_kwh: Annotated[
-        float, Meta(ge=0.5, le=1000, description="DC of a session that decides, kWh.")
+        float, Meta(ge=0.5, le=1000, description="Least DC of a session to decide, kWh.")
     ] = 5.0
 
 

@@ -31,10 +31,10 @@ class SocStuck(Thresholds, frozen=True, kw_only=True):
 
     reopen_within_h: ReopenWithin = 96.0
     minimum_kwh: Annotated[
-        float, Meta(ge=0.5, le=1000, description="DC of a session without any change, kWh, and")
+        float, Meta(ge=0.5, le=1000, description="Least DC of a session without any change, kWh.")
     ] = 5.0
     minimum_share: Annotated[
-        float, Meta(gt=0, le=1, description="as a part of batteryCapacityKwh, where that is set.")
+        float, Meta(gt=0, le=1, description="The same as a part of batteryCapacityKwh, if set.")
     ] = 0.08
 
 

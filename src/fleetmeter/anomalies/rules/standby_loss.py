@@ -24,25 +24,26 @@ class StandbyLoss(Thresholds, frozen=True, kw_only=True):
     kind = "standby_loss"
 
     open_w: Annotated[
-        float, Meta(ge=1, le=100_000, description="Mean power without charging that opens, W.")
+        float, Meta(ge=1, le=100_000, description="Opens at this mean power without charging, W.")
     ] = 150.0
     clear_w: Annotated[
-        float, Meta(ge=0, le=100_000, description="Below this it counts as over, W.")
+        float, Meta(ge=0, le=100_000, description="Clears below this mean power, W.")
     ] = 100.0
     ceiling_w: Annotated[
         float,
         Meta(
             ge=1,
             le=1_000_000,
-            description="More is no standby but a vehicle that is not counted, W.",
+            description="Above this it is a vehicle that is not counted, W.",
         ),
     ] = 1500.0
     hours: Annotated[
-        int, Meta(ge=1, le=24, description="Hours in a row, others without charging between none.")
+        int,
+        Meta(ge=1, le=24, description="Hours in a row without charging, where vehicles report."),
     ] = 6
     hours_alone: Annotated[
         int,
-        Meta(ge=1, le=24, description="The same at a meter where no vehicle reports."),
+        Meta(ge=1, le=24, description="Hours in a row at a meter where no vehicle reports."),
     ] = 24
     clear_hours: Annotated[int, Meta(ge=1, le=24, description="Hours in a row to clear.")] = 2
     coverage: Annotated[

@@ -42,11 +42,11 @@ class VoltageOutOfRange(Thresholds, frozen=True, kw_only=True):
     ] = 0.09
     minimum_readings: Annotated[
         int,
-        Meta(
-            ge=2, le=600, description="Readings that a mean of ten minutes takes, if so many come."
-        ),
+        Meta(ge=2, le=600, description="Least readings in a ten-minute mean, if so many come."),
     ] = 3
-    clear_hours: Annotated[int, Meta(ge=1, le=24, description="Hours in a row to clear.")] = 2
+    clear_hours: Annotated[
+        int, Meta(ge=1, le=24, description="Clears after so many hours in a row.")
+    ] = 2
 
     def __post_init__(self) -> None:
         require(self.clear_tolerance <= self.tolerance, "clearTolerance must not exceed tolerance")

@@ -1,4 +1,4 @@
-"""A rule as people see it: what it looks for, and what it goes by in one place."""
+"""Presents a rule: what it looks for, and its thresholds in one place."""
 
 from datetime import datetime
 from functools import cache
@@ -14,9 +14,9 @@ from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Connection
 
-Target = Annotated[str | None, Meta(description="The site or device; of the fleet, null.")]
+Target = Annotated[str | None, Meta(description="The site or device; null for the fleet.")]
 SomeParameters = Annotated[
-    dict[str, Any], Meta(description="Those that are set there; a subset of the rule's.")
+    dict[str, Any], Meta(description="The parameters that are set there; a subset of the rule's.")
 ]
 
 
@@ -31,34 +31,39 @@ class SetParameters(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class RuleInForce(msgspec.Struct, rename="camel", kw_only=True):
-    """A rule, and what it goes by."""
+    """A rule, and its thresholds in one place."""
 
     kind: Kind
     title: str
     description: str
     source: Annotated[str, Meta(description="Where its defaults come from.")]
     severity: Severity
-    device_kinds: Annotated[list[DeviceKind], Meta(description="What it looks at.")]
+    device_kinds: Annotated[
+        list[DeviceKind], Meta(description="The kinds of devices that it looks at.")
+    ]
     scope: Scope
     target: Target
     parameters: Annotated[
         dict[str, Any],
-        Meta(description="What it goes by there: of the narrowest scope that sets it."),
+        Meta(
+            description="The parameters in force there: each from the narrowest scope that sets it."
+        ),
     ]
     overrides: Annotated[
-        list[SetParameters], Meta(description="What is set there and around, widest scope first.")
+        list[SetParameters],
+        Meta(description="What is set there and in wider scopes, the widest first."),
     ]
     defaults: dict[str, Any]
     schema: Annotated[
         dict[str, Any],
-        Meta(description="JSON Schema of the parameters: meaning, unit, limits, default of each."),
+        Meta(description="JSON Schema of the parameters: their meaning, unit, limits and default."),
     ]
 
 
 async def rules_in_force(
     connection: Connection, kinds: list[Kind], place: Place
 ) -> list[RuleInForce]:
-    """Rules, and what they go by at a place."""
+    """Return rules, and their thresholds at a place."""
     site = await site_of(connection, place)
     overrides = await overrides_at(connection, kinds, place, site)
     return [_rule(kind, overrides[kind], place, site) for kind in kinds]
@@ -84,7 +89,7 @@ def _rule(kind: Kind, rows: list[Record], place: Place, site: str | None) -> Rul
 
 @cache
 def _schema(kind: Kind) -> dict[str, Any]:
-    """What `parameters` of this rule may be."""
+    """Return the JSON Schema of the `parameters` of a rule."""
     thresholds = RULES[kind].thresholds
     _, components = msgspec.json.schema_components([thresholds])
     schema: dict[str, Any] = components[thresholds.__name__]
@@ -92,7 +97,7 @@ def _schema(kind: Kind) -> dict[str, Any]:
 
 
 def set_parameters(row: Record) -> SetParameters:
-    """What a row of rule_overrides says."""
+    """Read a row of rule_overrides."""
     return SetParameters(
         scope=row["scope"],
         target=row["target"] or None,

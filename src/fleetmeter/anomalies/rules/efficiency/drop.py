@@ -32,7 +32,7 @@ class EfficiencyDrop(Efficiency, frozen=True, kw_only=True):
     kind = "efficiency_drop"
 
     minimum_sessions: Annotated[
-        int, Meta(ge=3, le=30, description="Sessions that a baseline takes.")
+        int, Meta(ge=3, le=30, description="Least number of sessions in a baseline.")
     ] = 5
     baseline_days: Annotated[
         float, Meta(ge=3, le=23, description="How far back a baseline reaches, days.")
@@ -42,11 +42,11 @@ class EfficiencyDrop(Efficiency, frozen=True, kw_only=True):
         Meta(ge=1, le=20, description="Opens this many robust standard deviations below."),
     ] = 3.0
     least_drop: Annotated[
-        float, Meta(ge=0.01, le=0.5, description="But at least this far below the median.")
+        float, Meta(ge=0.01, le=0.5, description="Opens at least this far below the median.")
     ] = 0.05
     clear_share: Annotated[
         float,
-        Meta(ge=0, le=1, description="Clears when less than this part of the way below."),
+        Meta(ge=0, le=1, description="Clears when below by less than this part of that."),
     ] = 0.6
 
 

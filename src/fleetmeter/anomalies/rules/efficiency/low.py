@@ -30,7 +30,7 @@ class EfficiencyLow(Efficiency, frozen=True, kw_only=True):
         float, Meta(ge=0.01, le=0.5, description="Opens this far below what is expected.")
     ] = 0.07
     clear_margin: Annotated[
-        float, Meta(ge=0, le=0.5, description="Clears when less than this below it.")
+        float, Meta(ge=0, le=0.5, description="Clears when less than this below what is expected.")
     ] = 0.05
 
     def __post_init__(self) -> None:

@@ -54,13 +54,13 @@ class Efficiency(Thresholds, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=0.5,
-            description="Efficiency that cold may cost at most; all of it is allowed where no "
+            description="Most efficiency that cold may cost; all of it is allowed where no "
             "temperature is measured.",
         ),
     ] = 0.14
     minimum_kwh: Annotated[
         float,
-        Meta(ge=0.5, le=1000, description="AC that must have been compared, kWh."),
+        Meta(ge=0.5, le=1000, description="Least AC that must have been compared, kWh."),
     ] = 3.0
 
     def __post_init__(self) -> None:

@@ -21,13 +21,13 @@ class SiteSilent(Thresholds, frozen=True, kw_only=True):
     kind = "site_silent"
 
     minimum_devices: Annotated[
-        int, Meta(ge=2, le=10_000, description="Silent devices that it takes.")
+        int, Meta(ge=2, le=10_000, description="Least number of silent devices.")
     ] = 3
     share: Annotated[
-        float, Meta(gt=0, le=1, description="Part of the site's devices that must be silent.")
+        float, Meta(gt=0, le=1, description="Opens when this part of the devices is silent.")
     ] = 0.8
     clear_share: Annotated[
-        float, Meta(ge=0, le=1, description="Clears when a smaller part than this is silent.")
+        float, Meta(ge=0, le=1, description="Clears when a smaller part is silent.")
     ] = 0.5
 
     def __post_init__(self) -> None:

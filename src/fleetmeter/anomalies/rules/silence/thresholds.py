@@ -13,7 +13,11 @@ class Silent(Thresholds, frozen=True, kw_only=True):
 
     intervals: Annotated[
         float,
-        Meta(ge=2, le=10_000, description="Reporting intervals without a reading."),
+        Meta(
+            ge=2,
+            le=10_000,
+            description="Opens after so many reporting intervals without a reading.",
+        ),
     ] = 30.0
 
 
