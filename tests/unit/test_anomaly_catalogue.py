@@ -71,7 +71,7 @@ def test_every_kind_has_a_rule() -> None:
 )
 def test_every_kind(has: Callable[[Kind], bool]) -> None:
     lacking = [kind for kind in RULES if not has(kind)]
-    assert lacking == [], f"{has.__name__} fails: {has.__doc__}"
+    assert lacking == [], f"{has.__name__}: {has.__doc__}"
 
 
 @pytest.mark.parametrize("rule", CATALOGUE, ids=lambda rule: rule.kind)

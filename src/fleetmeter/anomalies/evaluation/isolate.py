@@ -38,8 +38,8 @@ class _RuleFailsError(Exception):
 async def evaluate_hour(
     connection: Connection, hour: Hour, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
-    """Return what an hour changes for its devices; brings `states` to its end."""
-    before = await asyncio.to_thread(_encoded, states)
+    """Return what an hour changes for its devices; bring `states` to its end."""
+    before = await asyncio.to_thread(_copied, states)
     try:
         return await _evaluate(connection, hour, states, rulebook)
     except _RuleFailsError as error:
@@ -53,14 +53,14 @@ async def evaluate_hour(
             exc_info=error.__cause__,
         )
     sound = set(subjects).difference(failing)
-    outcome, remembered = Outcome(), _part(before, sound)
+    outcome, of_sound = Outcome(), _part(before, sound)
     if sound:
         try:
-            outcome = await _evaluate(connection, _hour_of(hour, sound), remembered, rulebook)
+            outcome = await _evaluate(connection, _hour_of(hour, sound), of_sound, rulebook)
         except _RuleFailsError:  # with several together
-            remembered = _part(before, sound)
+            of_sound = _part(before, sound)
     states.clear()
-    states.update(remembered | _part(before, failing, with_sites=False))
+    states.update(of_sound | _part(before, failing, with_sites=False))
     return outcome
 
 
@@ -110,7 +110,7 @@ async def _asked(rules: Callable[[], T]) -> T:
         raise _RuleFailsError from error
 
 
-def _encoded(states: Mapping[Subject, DeviceState]) -> dict[Subject, Snapshot]:
+def _copied(states: Mapping[Subject, DeviceState]) -> dict[Subject, Snapshot]:
     return {subject: snapshot(state) for subject, state in states.items()}
 
 

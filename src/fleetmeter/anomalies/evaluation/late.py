@@ -231,7 +231,7 @@ class _Held(NamedTuple):
     """Something that is wrong as far as was known, and what is remembered of its device."""
 
     anomaly: Anomaly
-    remembered: DeviceState
+    stored: DeviceState
 
 
 def _held(
@@ -245,26 +245,26 @@ def _held(
     for anomaly in anomalies:
         if not RULES[anomaly.kind].is_by_arrival:
             hour = max(since, floor_hour(anomaly.detected_at))
-            remembered = before.get(key_of(anomaly).subject, DeviceState())
-            held.setdefault(hour, []).append(_Held(anomaly, remembered))
+            stored = before.get(key_of(anomaly).subject, DeviceState())
+            held.setdefault(hour, []).append(_Held(anomaly, stored))
     return held
 
 
 def _hold(held: Iterable[_Held], states: dict[Subject, DeviceState]) -> None:
-    for anomaly, remembered in held:
+    for anomaly, stored in held:
         kind, subject = key_of(anomaly)
         state = states.setdefault(subject, DeviceState())
         found = state.conditions.get(kind)
         if found is not None and (found.open or _is_clear(found, anomaly.started_at)):
             continue
-        condition = remembered.conditions.get(kind)
+        condition = stored.conditions.get(kind)
         if condition is None or not condition.open:
             started_at, at = anomaly.started_at, anomaly.detected_at
             condition = Condition(True, started_at, anomaly.cause, "breach", at)
         state.conditions[kind] = condition
         hold = RULES[kind].hold
         if hold is not None:
-            hold(state, remembered, anomaly.started_at)
+            hold(state, stored, anomaly.started_at)
 
 
 def _is_clear(condition: Condition, since: datetime) -> bool:

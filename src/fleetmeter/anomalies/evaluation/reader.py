@@ -156,9 +156,9 @@ async def clock_samples(
     connection: Connection,
     smallest_s: tuple[float, float],
     since: datetime,
-    remembered: Collection[Subject],
+    watched: Collection[Subject],
 ) -> list[ClockSample]:
-    """Read clocks of devices that reported since then and may be wrong, and of `remembered` ones.
+    """Read clocks of devices that reported since then and may be wrong, and of `watched` ones.
 
     `smallest_s`: the smallest skew behind and ahead that is wrong, seconds.
     """
@@ -170,8 +170,8 @@ async def clock_samples(
             behind_s=behind_s,
             ahead_s=ahead_s,
             since=since,
-            vehicle_ids=_ids("vehicle", remembered),
-            meter_ids=_ids("meter", remembered),
+            vehicle_ids=_ids("vehicle", watched),
+            meter_ids=_ids("meter", watched),
         )
     ]
 

@@ -73,14 +73,14 @@ def learn(context: HourContext) -> None:
     for row in context.hour.meter_rows:
         subject = Subject("meter", row.meter_id)
         state = context.read(subject, VoltageState)
-        known = None if state is None else state.nominal
-        if (known is not None and known.since is None) or not row.voltages:
+        learnt = None if state is None else state.nominal
+        if (learnt is not None and learnt.since is None) or not row.voltages:
             continue
-        means = [*(known.means if known else ()), round(_mean_v(row), 1)]
+        means = [*(learnt.means if learnt else ()), round(_mean_v(row), 1)]
         volts = nearest(median(means), _of_others(context.hour, row.meter_id))
         if volts is None:
             continue
-        since = known.since if known and known.since else context.hour.starts
+        since = learnt.since if learnt and learnt.since else context.hour.starts
         state = context.change(subject, VoltageState)
         if context.ends - since < _DAY:
             state.nominal = Nominal(volts, since, means)

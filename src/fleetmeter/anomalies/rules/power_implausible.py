@@ -113,8 +113,8 @@ def _judge(context: HourContext) -> None:
         least = timedelta(minutes=suspect.thresholds.minutes)
         gap = timedelta(seconds=1.5 * context.hour.interval_s(suspect.subject))
         points = context.answers.peaks.get(suspect.subject, ())
-        known = [p for p in points if not p.is_jump or suspect.fits_as_wh(_power_w(p))]
-        runs = [run for run in _runs(known, gap) if run.points[-1].time > context.hour.starts]
+        plausible = [p for p in points if not p.is_jump or suspect.fits_as_wh(_power_w(p))]
+        runs = [run for run in _runs(plausible, gap) if run.points[-1].time > context.hour.starts]
         runs = [run for run in runs if len(run.points) > 1 or not run.points[0].is_jump]
         if runs and context.ends - runs[-1].points[-1].time <= gap:
             context.change(suspect.subject, PowerState).peaking = True

@@ -66,17 +66,17 @@ def judge(
     refused: Iterable[Refused], lasting: Iterable[Lasting], at: datetime, rulebook: Rulebook
 ) -> list[Change]:
     """Return what began and what is over."""
-    known = {Subject(each.device_kind, each.device_id): each for each in lasting}
-    changes = [_over(each, at) for each in known.values() if each.is_over is not False]
-    for subject, each in known.items():
+    reported = {Subject(each.device_kind, each.device_id): each for each in lasting}
+    changes = [_over(each, at) for each in reported.values() if each.is_over is not False]
+    for subject, each in reported.items():
         if each.is_over is False and not rulebook.of(ReadingsRefused, subject, each.site).enabled:
             changes.append(_closed(each, at, at, "the rule was switched off"))
-    room = MOST - len(known)
+    room = MOST - len(reported)
     for device in refused:
         subject = Subject(device.kind, device.id)
         thresholds = rulebook.of(ReadingsRefused, subject, device.site)
         lasts = device.last_at - device.since >= timedelta(minutes=thresholds.minutes)
-        if thresholds.enabled and lasts and subject not in known and room > 0:
+        if thresholds.enabled and lasts and subject not in reported and room > 0:
             changes.append(_opened(device, at))
             room -= 1
     return changes

@@ -123,9 +123,9 @@ def _judge(context: HourContext) -> None:
         for row in context.hour.meter_rows
         if row.unattributed_mwh > 0 and row.unattributed_mwh >= least_mwh
     ]
-    known = [s.device_id for s, state in context.hour.having(StandbyState) if state.run]
-    known += [subject.device_id for subject in context.hour.opened.get(_KIND, ())]
-    for meter_id in dict.fromkeys([*loud, *known]):
+    watched = [s.device_id for s, state in context.hour.having(StandbyState) if state.run]
+    watched += [subject.device_id for subject in context.hour.opened.get(_KIND, ())]
+    for meter_id in dict.fromkeys([*loud, *watched]):
         if meter_id in context.hour.meters:
             _judge_meter(context, meter_id)
 

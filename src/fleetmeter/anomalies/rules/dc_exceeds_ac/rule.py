@@ -59,9 +59,9 @@ def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
         for vehicle_id in (id_ for ids in group.takers.values() for id_ in ids):
             requests.near("vehicle", vehicle_id, group.since)
     unexplained.need(hour, requests)
-    known = hour.opened.get(KIND)
-    for subject, session in ending_sessions(hour) if known else ():
-        if subject in (known or ()) and session.meter is not None and not session.doubtful:
+    exceeding = hour.opened.get(KIND)
+    for subject, session in ending_sessions(hour) if exceeding else ():
+        if subject in (exceeding or ()) and session.meter is not None and not session.doubtful:
             requests.near("vehicle", subject.device_id, session.hours[0].hour)
             requests.near("meter", session.meter, session.hours[0].hour)
 

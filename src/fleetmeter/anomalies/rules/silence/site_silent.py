@@ -50,8 +50,8 @@ def _were_silent(context: HourContext) -> set[str | None]:
     """Find sites that were silent at the end of this hour when all of them was looked at."""
     found: set[str | None] = set()
     for subject, state in context.states.items():
-        known = state.get(SiteSilences)
-        for opened, closed in known.silences if known is not None else ():
+        remembered = state.get(SiteSilences)
+        for opened, closed in remembered.silences if remembered is not None else ():
             if opened <= context.ends and (closed is None or context.ends <= closed):
                 found.add(subject.device_id)
     return found
