@@ -10,8 +10,8 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
     Curve,
     Interval,
     curve,
-    less,
     silences,
+    subtract,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
@@ -127,11 +127,11 @@ class Curves:
         """What the meter's curve leaves when all but one took theirs from it, and that one what it
         took before."""
         taken = [*self.claimed, *(self.whole[id_] for id_ in others)]
-        return less(self.ac.mwh, taken, OTHERS_EFFICIENCY)
+        return subtract(self.ac.mwh, taken, OTHERS_EFFICIENCY)
 
     def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
         """Return what a meter's curve leaves when these vehicles took theirs from it."""
-        return less(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
+        return subtract(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
 
 
 def step_mwh(points: Iterable[Interval]) -> int:

@@ -18,9 +18,6 @@ _GOOD = 0.07
 _COMPARED = 0.95
 """Part of the DC that must be compared: the rest may be beyond the curves' ends."""
 
-_WHOLE_S = 150
-"""Curves show an offset to about two minutes."""
-
 _ABOUT = 0.1
 _ABOUT_S = 300
 """How far an offset may differ from that of a device's newest timestamp."""
@@ -29,7 +26,7 @@ _COVERED = 0.9
 """Part of the time at which the DC was really delivered that the meter must cover."""
 
 
-def far(
+def find_far_offsets(
     case: Case,
     curves: Curves,
     thresholds: DcExceedsAc,
@@ -115,14 +112,3 @@ def _whose(case: Case, vehicle_id: str, late_s: float) -> str | None:
     if of_vehicle == of_meter:
         return None
     return "vehicle" if of_vehicle else "meter"
-
-
-def said(offset_s: float, *, short: bool = False) -> str:
-    """Say an offset: whole hours are a wrong time zone, or daylight saving time."""
-    hours = round(offset_s / 3600)
-    way = "late" if offset_s > 0 else "early"
-    if hours and abs(offset_s - hours * 3600) <= _WHOLE_S:
-        unit = "hour" if abs(hours) == 1 else "hours"
-        why = "" if short else " (a wrong time zone, or daylight saving time)"
-        return f"{abs(hours)} {unit} too {way}{why}"
-    return f"{abs(offset_s):.0f} s too {way}"

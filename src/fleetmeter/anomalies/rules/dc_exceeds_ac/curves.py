@@ -122,7 +122,9 @@ def silences(covered_s: Sequence[float]) -> list[tuple[int, int]]:
     return found
 
 
-def less(mwh: Sequence[float], others: Iterable[Sequence[float]], efficiency: float) -> list[float]:
+def subtract(
+    mwh: Sequence[float], others: Iterable[Sequence[float]], efficiency: float
+) -> list[float]:
     """Return what is left of a meter's curve when others took theirs from it."""
     left = list(mwh)
     for other in others:

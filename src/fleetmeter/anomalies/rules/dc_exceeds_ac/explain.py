@@ -17,7 +17,7 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
     Finding,
     tolerance_mwh,
 )
-from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import clock_offset, far
+from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import clock_offset, find_far_offsets
 from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
     Fit,
     bounds,
@@ -80,7 +80,9 @@ def explain(case: Case, thresholds: DcExceedsAc, suspects: Sequence[str]) -> Exp
         return Explanation([*wrong, shifted], True)
     if fitting and len(fitting) == len(left):
         return Explanation(wrong, True)
-    by_hours = far(case, curves, thresholds, rest, [id_ for id_ in left if id_ not in fitting])
+    by_hours = find_far_offsets(
+        case, curves, thresholds, rest, [id_ for id_ in left if id_ not in fitting]
+    )
     if by_hours:
         return Explanation([*wrong, *by_hours], True)
     if not case.is_covered:

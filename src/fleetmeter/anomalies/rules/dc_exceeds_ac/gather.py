@@ -1,4 +1,4 @@
-"""Asks for the readings that may say why DC exceeds AC, gathers them, and words what they show."""
+"""Asks for the readings that may say why DC exceeds AC, and gathers what they are."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 from fleetmeter.anomalies.model import DeviceKind, Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
     Case,
-    Finding,
     intervals,
 )
-from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import said
 from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
@@ -110,54 +108,3 @@ def _behind_s(
         for subject in subjects
         if (device := context.device(subject)) and device.last_seen and device.newest
     }
-
-
-class Report:
-    """What is said of a vehicle that does not fit."""
-
-    def __init__(
-        self,
-        case: Case,
-        meter_id: str,
-        found: Finding,
-        begins: datetime,
-        hour_mwh: tuple[int, int],
-    ) -> None:
-        """`hour_mwh`: DC and AC of the hour with the largest excess."""
-        points = [p for p in case.vehicle_points[found.vehicle_id] if p.energy_mwh > 0]
-        points = [p for p in points if p.time > begins]
-        self.begins = begins
-        self.since = points[0].time if points else begins
-        dc_kwh = sum(p.energy_mwh for p in points) / 1e6
-        at_meter = [p for p in case.meter_points if p.time >= self.since]
-        ac_kwh = sum(p.energy_mwh for p in at_meter) / 1e6
-        self.summary = (
-            f"{found.vehicle_id} took {dc_kwh:.1f} kWh at {meter_id}, which metered "
-            f"{ac_kwh:.1f} kWh since then: {_because(found, meter_id)}"
-        )
-        self.evidence = {
-            "meterId": meter_id,
-            "dcKwh": round(dc_kwh, 3),
-            "acKwh": round(ac_kwh, 3),
-            "hourDcKwh": round(hour_mwh[0] / 1e6, 3),
-            "hourAcKwh": round(hour_mwh[1] / 1e6, 3),
-        } | found.evidence
-
-
-def _because(found: Finding, meter_id: str) -> str:
-    evidence = found.evidence
-    if found.cause == "wrong_meter":
-        return f"the curve of {evidence['otherMeterId']} fits, so it probably charges there"
-    if found.cause == "clock_offset":
-        late_s, whose = evidence["offsetS"], evidence.get("clockOf")
-        if whose == "meter":
-            return f"the curves fit when the timestamps of {meter_id} are {said(-late_s)}"
-        other = "" if whose else f", or those of {meter_id} {said(-late_s, short=True)}"
-        return f"the curves fit when its timestamps are {said(late_s)}{other}"
-    if found.cause == "register_reset":
-        return f"the register of {meter_id} began again ({evidence['resets']} times)"
-    if found.cause == "missing_ac_readings":
-        return f"readings of {meter_id} cover {evidence['coverageAc'] * 100:.0f} % of the time"
-    if found.cause == "reporting_lag":
-        return f"{meter_id} shows its energy late and in lumps"
-    return "nothing that is known explains it"

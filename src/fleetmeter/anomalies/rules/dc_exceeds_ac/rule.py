@@ -16,7 +16,8 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
     step_mwh,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
-from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, Report, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.report import Report
 from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
     LONGEST,
     MeterExcess,
@@ -82,7 +83,7 @@ def _judge(context: HourContext) -> None:
             context.doubtful.add(row.vehicle_id)
             if is_known_to_exceed(hour, row.vehicle_id):
                 context.condition(KIND, Subject("vehicle", row.vehicle_id)).at = context.ends
-                unexplained.goes_on(context, row.vehicle_id, excess)
+                unexplained.extend(context, row.vehicle_id, excess)
     for group in found:
         _judge_group(context, group)
     judged = {group.meter_id for group in found}
@@ -193,7 +194,7 @@ def _open(context: HourContext, group: Group, case: Case, found: Finding) -> Non
     state = context.change(subject, VehicleExcess)
     state.other_meter = found.evidence.get("otherMeterId")
     if found.cause == "unknown":
-        state.unexplained = unexplained.of(context, group.meter_id, report.begins, hour)
+        state.unexplained = unexplained.begin(context, group.meter_id, report.begins, hour)
     context.breach(KIND, subject, report.since, report.summary, report.evidence, found.cause)
 
 

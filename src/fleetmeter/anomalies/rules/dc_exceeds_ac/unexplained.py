@@ -8,7 +8,8 @@ from datetime import datetime
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
-from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, Report, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.report import Report
 from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST, Unexplained, VehicleExcess
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import (
     KIND,
@@ -23,14 +24,14 @@ from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.sessions import ending_sessions
 
 
-def of(
+def begin(
     context: HourContext, meter_id: str, since: datetime, hour_mwh: tuple[int, int]
 ) -> Unexplained:
     """Return what is remembered of an excess without a cause."""
     return Unexplained(meter_id, since, context.ends + LONGEST, *hour_mwh)
 
 
-def goes_on(context: HourContext, vehicle_id: str, excess: Excess) -> None:
+def extend(context: HourContext, vehicle_id: str, excess: Excess) -> None:
     """Note that a vehicle whose excess has no cause exceeds again, perhaps in another session."""
     subject = Subject("vehicle", vehicle_id)
     state = context.read(subject, VehicleExcess)
@@ -40,7 +41,7 @@ def goes_on(context: HourContext, vehicle_id: str, excess: Excess) -> None:
     if context.hour.ends > before.until:
         session = session_at(context.hour, vehicle_id, excess.meter_id)
         since = context.hour.starts if session is None else session.hours[0].hour
-        state.unexplained = of(context, excess.meter_id, since, largest(excess, None))
+        state.unexplained = begin(context, excess.meter_id, since, largest(excess, None))
     else:
         before.until = context.ends + LONGEST
         before.dc_mwh, before.ac_mwh = largest(excess, before)
