@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from fleetmeter_simulator.cli import command
 from fleetmeter_simulator.durations import parse_duration
 from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Wanted, parse_wanted, per_kind
 
@@ -62,3 +63,8 @@ def test_so_many_of_each_kind_take_its_variants_in_turn() -> None:
     assert [fault.kind for fault in wanted[::6]] == list(KINDS)
     of_dc = [fault.variant for fault in wanted if fault.kind == "dc_exceeds_ac"]
     assert of_dc == list(VARIANTS["dc_exceeds_ac"])
+
+
+def test_the_help_of_the_command_lists_all_kinds_and_variants() -> None:
+    listed = (command.help or "").partition("Kinds of faults")[2].replace(",", " ").split()
+    assert {*KINDS, *(each for variants in VARIANTS.values() for each in variants)} <= {*listed}
