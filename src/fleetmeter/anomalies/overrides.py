@@ -19,7 +19,7 @@ MOST_OVERRIDES = 10_000
 
 
 class InvalidParametersError(FleetMeterError):
-    """Parameters that a rule cannot go by; `field` is the one that is wrong, if it is one."""
+    """Raised for parameters that a rule cannot use; `field` is the wrong one, if it is one."""
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -28,7 +28,7 @@ class InvalidParametersError(FleetMeterError):
 
 
 class OverridesConflictError(FleetMeterError):
-    """A change that does not go with what is set already."""
+    """Raised for a change that contradicts what is set already."""
 
 
 class Place(NamedTuple):

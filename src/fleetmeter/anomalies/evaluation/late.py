@@ -160,7 +160,7 @@ class _Span(NamedTuple):
 
 
 class _Recomputed(NamedTuple):
-    """What came out."""
+    """What late devices came to when they were evaluated again."""
 
     span: _Span
     changes: list[Change]

@@ -1,4 +1,4 @@
-"""battery_cold_charging: suspected by the hour's lowest temperature, decided by readings.
+"""Finds batteries charged cold: suspected by the hour's lowest temperature, decided by readings.
 
 A reading without a temperature says nothing about a battery.
 """

@@ -1,4 +1,4 @@
-"""battery_hot: suspected by the hour's highest temperature, decided by readings.
+"""Finds hot batteries: suspected by the hour's highest temperature, decided by readings.
 
 A reading without a temperature says nothing about a battery.
 """

@@ -1,4 +1,4 @@
-"""The rules, in the order in which the API lists them. A new rule is one more line here."""
+"""Lists the rules in the order in which the API shows them; a new rule is one more line."""
 
 from fleetmeter.anomalies.model import Kind
 from fleetmeter.anomalies.rules.battery_cold_charging import BATTERY_COLD_CHARGING

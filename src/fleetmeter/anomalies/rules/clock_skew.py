@@ -1,4 +1,4 @@
-"""clock_skew: a device's timestamps against their arrival.
+"""Finds wrong clocks: compares a device's timestamps with their arrival.
 
 A wrong clock is off by the same time in every reading. A backlog's readings are old as well, but
 less and less so; and a device that sends nothing shows nothing new.
@@ -73,7 +73,7 @@ class Skew(msgspec.Struct, array_like=True):
 
 
 class ClockState(State):
-    """How a device's clock was off lately."""
+    """How far a device's clock was off lately."""
 
     skew: Skew | None = None
 

@@ -1,4 +1,4 @@
-"""The nominal voltage of a meter: what is set, or what its first day shows.
+"""Learns the nominal voltage of a meter from its first day, where none is set.
 
 The first day's median decides for good, and until then the median of the hours so far. Where
 another meter of the site is known and its nominal voltage is about as far away, that one is taken:

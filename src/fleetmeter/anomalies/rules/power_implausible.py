@@ -1,4 +1,4 @@
-"""power_implausible: suspected by an hour's energy, decided by the readings above the limit.
+"""Finds powers that cannot be: suspected by an hour's energy, decided by readings above the limit.
 
 A register in Wh may rise by so much that its rises count for nothing, as those to a spurious value
 or to another meter's do. Two in a row that are a power when divided by a thousand are neither.

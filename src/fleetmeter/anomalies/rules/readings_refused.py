@@ -1,4 +1,4 @@
-"""readings_refused: devices whose readings are refused, by their rejections, every minute."""
+"""Finds devices whose readings are refused, by their rejections, every minute."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""register_unstable: registers that fall many times a day: they dip, flutter or begin again.
+"""Finds registers that fall many times a day: they dip, flutter or begin again.
 
 An exchange that was stated, a rollover and the flutter of a last digit are not falls.
 """

@@ -1,4 +1,4 @@
-"""soc_mismatch: what a session delivered, against what its gain in state of charge takes."""
+"""Compares what a session delivered with what its gain in state of charge takes."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""soc_scale: a state of charge that is sent as a ratio of 0 to 1; the hours of a session decide."""
+"""Finds states of charge sent as a ratio of 0 to 1; the hours of a session decide."""
 
 from typing import Annotated
 

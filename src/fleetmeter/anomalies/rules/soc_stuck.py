@@ -1,5 +1,5 @@
-"""soc_stuck: a state of charge that does not move while energy comes: suspected by the hours of a
-session, decided by its readings."""
+"""Finds states of charge that do not move while energy comes: suspected by the hours of a session,
+decided by its readings."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""standby_loss: what a charger counts while nobody charges there.
+"""Finds what a charger counts while nobody charges there.
 
 It looks only where vehicles charge, not at the base load of a building. A meter with the role
 `charger` is one, and so is a meter without a role at which a vehicle charged within a month.

@@ -1,4 +1,4 @@
-"""voltage_out_of_range: suspected by the hour's extremes, decided by means of ten minutes.
+"""Finds wrong voltages: suspected by the hour's extremes, decided by means of ten minutes.
 
 Both are held against the nominal voltage (nominal_voltage.py). A voltage of about nothing is one
 that was not measured.

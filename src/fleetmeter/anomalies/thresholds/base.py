@@ -1,4 +1,4 @@
-"""What every rule's thresholds have in common; each rule adds its own, with limits and defaults.
+"""Defines what all thresholds have in common; each rule adds its own, with limits and defaults.
 
 A value outside its limits, and a threshold to clear on the wrong side of the one to open, are
 refused when a struct is decoded (msgspec.ValidationError).

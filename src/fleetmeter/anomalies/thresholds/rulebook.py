@@ -1,4 +1,4 @@
-"""Which thresholds are in force for which device."""
+"""Finds which thresholds are in force for which device."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar

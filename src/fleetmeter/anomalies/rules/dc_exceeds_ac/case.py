@@ -24,7 +24,7 @@ OTHERS_EFFICIENCY = 0.9
 
 
 class Case(NamedTuple):
-    """Energy of a meter, of the vehicles there, and of other meters, over the same time."""
+    """What is known of an excess: energy of its meter, the vehicles there, and other meters."""
 
     start: datetime
     """A whole hour."""
@@ -80,7 +80,7 @@ class Finding(NamedTuple):
 
 
 class Curves:
-    """All of them, by the minute."""
+    """The curves of a case, by the minute."""
 
     def __init__(self, case: Case) -> None:
         self.ac = curve(case.meter_points, case.start, case.minutes, case.meter_interval_s)

@@ -1,5 +1,5 @@
-"""Why more DC was delivered at a meter than it metered AC: from the curves of all that may have to
-do with it.
+"""Explains why more DC was delivered at a meter than it metered AC, from the curves of all
+concerned.
 
 In the order of how much a find proves: another meter's curve fits one vehicle, while the others at
 its own meter fit without it; its own meter's curve fits when shifted, a little (_shifted) or by

@@ -1,4 +1,4 @@
-"""What is wrong with a meter at which more DC was delivered than it metered AC.
+"""Finds what is wrong with a meter at which more DC was delivered than it metered AC.
 
 That concerns all vehicles there: readings are missing, or it shows its energy late and in lumps; or
 nothing is found.

@@ -1,4 +1,4 @@
-"""dc_exceeds_ac: more DC delivered at a meter than it metered AC.
+"""Finds vehicles that took more DC at a meter than it metered AC.
 
 The hour says that there is too much (suspects.py), the curves of readings say whose it is and why
 (explain.py). When an hour's readings are not sure of the cause, those of the next hour are asked as

@@ -1,4 +1,4 @@
-"""What is remembered of DC beyond AC: of the vehicle that took it, and of the meter."""
+"""Remembers DC beyond AC: of the vehicle that took it, and of the meter."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""When DC exceeds AC, and what is looked at to say why: the thresholds of dc_exceeds_ac."""
+"""Says when DC exceeds AC, and what is looked at to say why."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""efficiency_drop: a session that is worse than the vehicle's own sessions before it."""
+"""Finds sessions that are worse than the vehicle's own sessions before them."""
 
 from datetime import datetime, timedelta
 from statistics import median

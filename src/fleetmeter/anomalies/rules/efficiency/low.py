@@ -1,4 +1,4 @@
-"""efficiency_low: a session that is worse than healthy vehicles are at its power."""
+"""Finds sessions that are worse than those of healthy vehicles at the same power."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Which sessions both rules of efficiency judge, measured once, and what they report."""
+"""Measures the sessions that both rules of efficiency judge, once, and says what they report."""
 
 from fleetmeter.anomalies.rules.efficiency.session_efficiency import (
     EARLY_HOURS,

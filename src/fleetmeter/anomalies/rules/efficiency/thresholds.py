@@ -1,4 +1,4 @@
-"""What both rules of efficiency expect of a session, and where that comes from."""
+"""Says what both rules of efficiency expect of a session, and where that comes from."""
 
 from itertools import pairwise
 from typing import Annotated

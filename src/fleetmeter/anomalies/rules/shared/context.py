@@ -1,4 +1,4 @@
-"""An hour, or a look at clocks, while rules go over it: what is known, and what they find."""
+"""Holds what rules are given of an hour, or of clocks, and collects what they find."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,6 +1,6 @@
-"""An hour, indexed: who charged where, who reported how often, of whom something is remembered.
+"""Indexes an hour: who charged where, who reported how often, of whom something is remembered.
 
-Built in one pass over its rows and one over the states, so that idle and healthy devices cost
+It is built in one pass over its rows and one over the states, so that idle and healthy devices cost
 nothing else.
 """
 

@@ -1,5 +1,4 @@
-"""What rules ask history for, and what it answers: readings, where an hour's rollups suspect
-something."""
+"""Defines what rules ask history for, and what it answers, where rollups suspect something."""
 
 from datetime import datetime
 from typing import NamedTuple

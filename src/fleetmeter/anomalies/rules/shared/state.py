@@ -1,4 +1,4 @@
-"""What rules remember of a device from one hour to the next: nothing of a healthy, idle device.
+"""Keeps what rules remember of a device between hours: nothing of a healthy, idle device.
 
 Each rule owns a struct of its own (a State). In the database, a device's states lie side by side
 in one JSON object, so their field names must differ. Nothing reaches back further than STATE_DAYS:

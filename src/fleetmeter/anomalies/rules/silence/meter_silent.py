@@ -1,4 +1,4 @@
-"""meter_silent: a meter that stopped reporting (see watch.py)."""
+"""Finds meters that stopped reporting (see watch.py)."""
 
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.rule import Phase, Rule

@@ -1,4 +1,4 @@
-"""How a silent device is reported: what vehicle_silent and meter_silent have in common."""
+"""Reports silent devices, for vehicle_silent and meter_silent alike."""
 
 from fleetmeter.anomalies.model import DeviceKind, Subject
 from fleetmeter.anomalies.rules.shared.context import HourContext

@@ -1,4 +1,4 @@
-"""site_silent: a site of which most devices are silent together."""
+"""Finds sites of which most devices are silent together."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What is remembered of the silences of devices and sites."""
+"""Remembers the silences of devices and sites."""
 
 from datetime import datetime
 

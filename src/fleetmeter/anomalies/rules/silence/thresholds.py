@@ -1,4 +1,4 @@
-"""When a device counts as silent: the thresholds of vehicle_silent and meter_silent."""
+"""Says when a device counts as silent, for vehicle_silent and meter_silent."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""vehicle_silent: a vehicle that stopped reporting (see watch.py)."""
+"""Finds vehicles that stopped reporting (see watch.py)."""
 
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.rule import Phase, Rule

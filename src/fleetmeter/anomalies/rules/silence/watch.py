@@ -1,4 +1,4 @@
-"""Which devices are silent after an hour: a step that the three rules of silence share.
+"""Notes which devices are silent after an hour: a step that the three rules of silence share.
 
 A device is silent when its last reading is many reporting intervals old at the end of an hour. When
 most of a site is silent together, that is one anomaly of the site (site_silent.py); its devices'
