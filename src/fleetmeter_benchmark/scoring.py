@@ -3,12 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
+from typing import get_args
 
 import msgspec
 
 from fleetmeter.anomalies.evaluation.reader import floor_hour
 from fleetmeter.anomalies.model import Cause, Kind, Subject
-from fleetmeter_simulator.faults.kinds import KINDS, Acceptable, Charged, Fault
+from fleetmeter.anomalies.rules.battery_hot import BatteryHot
+from fleetmeter.anomalies.rules.clock_skew import ClockSkew
+from fleetmeter.anomalies.rules.readings_refused import ReadingsRefused
+from fleetmeter.anomalies.rules.register_unstable import RegisterUnstable
+from fleetmeter.anomalies.rules.silence.thresholds import MeterSilent, Silent, VehicleSilent
+from fleetmeter.anomalies.rules.standby_loss import StandbyLoss
+from fleetmeter_simulator.faults.kinds import Acceptable, Charged, Fault
 
 HOUR = timedelta(hours=1)
 _SLACK = HOUR
@@ -26,20 +33,6 @@ _CONSEQUENCES: dict[Kind, set[Kind]] = {
     "soc_mismatch": {"efficiency_low", "efficiency_drop", "dc_exceeds_ac"},
 }
 """Anomalies that a fault also causes in the same vehicle: neither right nor wrong."""
-
-_SILENT_INTERVALS = 30
-_FALLS = 4
-
-_EVIDENT_AFTER: dict[Kind, timedelta] = {
-    "site_silent": timedelta(minutes=30),
-    "voltage_out_of_range": timedelta(minutes=10),
-    "battery_hot": timedelta(minutes=10),
-    "clock_skew": timedelta(minutes=30),
-    "readings_refused": timedelta(minutes=60),
-}
-"""How long a fault must last, by the rules' defaults, before it can be known."""
-
-_STANDBY_HOURS = 6
 
 _NAMES_CAUSES: frozenset[Kind] = frozenset({"dc_exceeds_ac", "power_implausible"})
 
@@ -111,7 +104,7 @@ def score(
     """Return a line for each kind, in the order of the rules. `intervals`: seconds, by device."""
     return [
         _of_kind(kind, faults, acceptable, [one for one in found if one.kind == kind], intervals)
-        for kind in KINDS
+        for kind in get_args(Kind)
     ]
 
 
@@ -121,32 +114,13 @@ def together(rounds: Iterable[Sequence[Scored]]) -> list[Scored]:
 
 
 def evident_at(fault: Fault, interval_s: int) -> datetime | None:
-    """Return when the evidence of a fault was complete, or None if it never lasted long enough.
+    """Return when the evidence of a fault was complete, or None if it never was.
 
     It goes by the rules' defaults, and by what the devices really did: a loss shows in what was
     charged.
     """
-    match fault.kind:
-        case "standby_loss":
-            return next(_idle_hours(fault, _STANDBY_HOURS), None)
-        case "vehicle_silent" | "meter_silent":
-            return fault.start + _SILENT_INTERVALS * timedelta(seconds=interval_s)
-        case "efficiency_low" | "efficiency_drop":
-            return _first_charged(fault, lambda s: s.dc_kwh >= 5 and s.end - s.begin >= 2.5 * HOUR)
-        case "dc_exceeds_ac":
-            return _first_charged(fault, lambda session: session.dc_kwh >= 5)
-        case "power_implausible":
-            return _first_charged(fault, lambda session: session.dc_kwh >= 5)
-        case "soc_stuck" | "soc_scale":
-            return _first_charged(fault, lambda s: s.dc_kwh >= 6 and s.soc_gain >= 12)
-        case "register_unstable":
-            return fault.start + _FALLS * timedelta(minutes=fault.numbers["everyMin"])
-        case "soc_mismatch":
-            return _first_charged(fault, lambda session: session.soc_gain >= 20)
-        case "battery_cold_charging":
-            return _first_charged(fault, lambda session: session.end - session.begin >= HOUR / 4)
-        case _:
-            return fault.start + _EVIDENT_AFTER[fault.kind]
+    evident = EVIDENT.get(fault.kind)
+    return None if evident is None else evident(fault, interval_s)
 
 
 def _first_charged(fault: Fault, enough: Callable[[Charged], bool]) -> datetime | None:
@@ -164,6 +138,46 @@ def _idle_hours(fault: Fault, needed: int) -> Iterator[datetime]:
         if idle >= needed:
             yield hour + HOUR
         hour += HOUR
+
+
+def _after(minutes: float) -> Callable[[Fault, int], datetime | None]:
+    return lambda fault, interval_s: fault.start + timedelta(minutes=minutes)
+
+
+def _once_charged(enough: Callable[[Charged], bool]) -> Callable[[Fault, int], datetime | None]:
+    return lambda fault, interval_s: _first_charged(fault, enough)
+
+
+def _once_silent(thresholds: Silent) -> Callable[[Fault, int], datetime | None]:
+    return lambda fault, interval_s: (
+        fault.start + thresholds.intervals * timedelta(seconds=interval_s)
+    )
+
+
+_once_efficient = _once_charged(lambda s: s.dc_kwh >= 5 and s.end - s.begin >= 2.5 * HOUR)
+
+EVIDENT: dict[Kind, Callable[[Fault, int], datetime | None]] = {
+    "efficiency_low": _once_efficient,
+    "efficiency_drop": _once_efficient,
+    "dc_exceeds_ac": _once_charged(lambda session: session.dc_kwh >= 5),
+    "standby_loss": lambda fault, _: next(_idle_hours(fault, StandbyLoss().hours), None),
+    "vehicle_silent": _once_silent(VehicleSilent()),
+    "meter_silent": _once_silent(MeterSilent()),
+    "site_silent": _after(MeterSilent().intervals),  # its devices report every minute
+    "voltage_out_of_range": _after(10),
+    "battery_hot": _after(BatteryHot().minutes),
+    "battery_cold_charging": _once_charged(lambda session: session.end - session.begin >= HOUR / 4),
+    "soc_mismatch": _once_charged(lambda session: session.soc_gain >= 20),
+    "clock_skew": _after(ClockSkew().minutes),
+    "power_implausible": _once_charged(lambda session: session.dc_kwh >= 5),
+    "soc_stuck": _once_charged(lambda s: s.dc_kwh >= 6 and s.soc_gain >= 12),
+    "soc_scale": _once_charged(lambda s: s.dc_kwh >= 6 and s.soc_gain >= 12),
+    "register_unstable": lambda fault, _: (
+        fault.start + RegisterUnstable().times * timedelta(minutes=fault.numbers["everyMin"])
+    ),
+    "readings_refused": _after(ReadingsRefused().minutes),
+}
+"""By kind, when somebody can know of a fault that lasts from then on; seconds between readings."""
 
 
 def _of_kind(

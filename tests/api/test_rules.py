@@ -9,9 +9,9 @@ import httpx
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.thresholds.overrides import MOST_OVERRIDES
+from fleetmeter.anomalies.overrides import MOST_OVERRIDES, rulebook_now
+from fleetmeter.anomalies.rules.battery_hot import BatteryHot
 from tests.conftest import Db, hours_ago, meter_reading, post, vehicle_reading
 from tests.support import connections
 
@@ -109,11 +109,11 @@ def test_the_narrowest_scope_wins_parameter_by_parameter(
     fleet = client.get(HOT).json()
     assert fleet["parameters"] == defaults | {"openC": 50, "clearC": 47, "reopenWithinH": 48}
 
-    rulebook = connections.using(db.url, store.rulebook)
+    rulebook = connections.using(db.url, rulebook_now)
 
     def used(device_id: str, site: str | None) -> Any:
         """What the evaluation goes by."""
-        return msgspec.to_builtins(rulebook.of("battery_hot", Subject("vehicle", device_id), site))
+        return msgspec.to_builtins(rulebook.of(BatteryHot, Subject("vehicle", device_id), site))
 
     assert used(bus, f"{uid}S") == rule["parameters"]
     assert used(f"{uid}other", f"{uid}S") == site["parameters"]

@@ -216,7 +216,7 @@ class Place:
                 (row["event"], row["who"], row["note"], *plain(row["anomaly"]))
                 for row in self.db.fetch("select * from anomaly_events order by id")
             ],
-            "memories": [
+            "states": [
                 tuple(row)
                 for row in self.db.fetch(
                     "select device_kind, device_id, memory from anomaly_memory order by 1, 2"
@@ -400,7 +400,7 @@ def test_late_readings_show_what_was_hidden(place: Place, all_along: dict[str, l
     assert [event for event, _ in place.notes("battery_hot", "V1")] == [
         *("opened", "resolved", "reopened", "resolved")
     ]
-    assert place.state()["memories"] == all_along["memories"]
+    assert place.state()["states"] == all_along["states"]
     assert place.db.value("select count(*) from late_devices") == 0
 
 
@@ -423,7 +423,7 @@ def test_late_readings_end_what_was_never_wrong(
     assert note.startswith(SHOWN_LATE)
     place.comes_late([row for row in held if row.time > at(2, 12)])
     place.evaluate(END)
-    assert place.state()["memories"] == all_along["memories"]
+    assert place.state()["states"] == all_along["states"]
 
 
 @pytest.mark.either
@@ -461,7 +461,7 @@ def test_after_late_readings_all_is_as_if_they_had_come_in_time(
     place.comes_late(held[half:])
     place.evaluate(END)
     state = place.state()
-    assert state["memories"] == all_along["memories"]
+    assert state["states"] == all_along["states"]
     lasting = [a for a in state["anomalies"] if a[4] is None]
     assert lasting == [a for a in all_along["anomalies"] if a[4] is None]
     # what came back may be told as two
@@ -524,7 +524,7 @@ def test_late_marks_of_hours_to_come_need_nothing(
 def test_what_was_forgotten_with_a_purged_device_is_remembered_anew(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))
-    before = place.state()["memories"]
+    before = place.state()["states"]
     place.db.run(
         'update anomaly_memory set memory = memory || \'{"other_meter": "M9"}\''
         " where device_id = 'V3'"
@@ -532,7 +532,7 @@ def test_what_was_forgotten_with_a_purged_device_is_remembered_anew(place: Place
     place.db.fetch("select purge_device('meter', 'M9', false)")
     assert place.db.value("select count(*) from anomaly_memory where device_id = 'V3'") == 0
     assert place.evaluate(at(2, 12)) == [Ran(0, 1)]
-    assert place.state()["memories"] == before
+    assert place.state()["states"] == before
     place.evaluate(END)
     assert place.notes("vehicle_silent", "V3")[-1] == ("resolved", "V3 reports again")
 
@@ -588,8 +588,8 @@ def test_hours_that_take_longer_than_an_answer_may_are_evaluated(place: Place) -
 def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> None:
     """A rule that raises something, after it has changed what is remembered."""
 
-    def fail(hour: Hour, known: Any, memories: dict[Any, Any], rulebook: Any) -> Any:
-        outcome = evaluate(hour, known, memories, rulebook)
+    def fail(hour: Hour, known: Any, states: dict[Any, Any], rulebook: Any) -> Any:
+        outcome = evaluate(hour, known, states, rulebook)
         if fails(hour):
             raise ZeroDivisionError
         return outcome
@@ -610,7 +610,7 @@ def test_a_rule_that_fails_with_a_device_fails_with_that_one_alone(
     state = place.state()
     assert state["until"] == [END]
     assert state["events"] == all_along["events"]
-    of_others = [[row for row in each["memories"] if row[1] != "V4"] for each in (state, all_along)]
+    of_others = [[row for row in each["states"] if row[1] != "V4"] for each in (state, all_along)]
     assert of_others[0] == of_others[1]
 
 

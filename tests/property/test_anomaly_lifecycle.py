@@ -26,7 +26,7 @@ from fleetmeter.anomalies.incidents import lifecycle, store
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
 from fleetmeter.anomalies.incidents.reconcile import reconciled
 from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject
-from fleetmeter.anomalies.rules.shared.state import Condition, Memory
+from fleetmeter.anomalies.rules.shared.state import Condition, DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from fleetmeter.database.queries import AnomaliesRow
 from tests.conftest import EXAMPLES, Server, migrated_database, new_uid
@@ -374,8 +374,8 @@ class StoredLives(Lives):
         conditions = {key.kind: Condition(open=wrong)} | {
             kind: Condition(open=True) for kind in others
         }
-        memories = {key.subject: Memory(conditions=conditions)}
-        self.in_transaction(store.reconcile, [key.subject], since, changes, memories, self.rulebook)
+        states = {key.subject: DeviceState(conditions=conditions)}
+        self.in_transaction(store.reconcile, [key.subject], since, changes, states, self.rulebook)
 
     def rows(self) -> list[Anomaly]:
         sql = "select * from anomalies where device_id = any($1) order by id"

@@ -8,15 +8,16 @@ import pytest
 
 from fleetmeter.anomalies.model import Cause, Kind
 from fleetmeter.anomalies.rules.catalogue import RULES
-from fleetmeter.anomalies.rules.efficiency.baseline import cold_allowance, expected
-from fleetmeter.anomalies.thresholds.parameters import EXPECTED, EfficiencyLow
+from fleetmeter.anomalies.rules.efficiency.low import EfficiencyLow
+from fleetmeter.anomalies.rules.efficiency.session_efficiency import cold_allowance, expected
+from fleetmeter.anomalies.rules.efficiency.thresholds import EXPECTED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "anomalies.md").read_text()
 
 
 def defaults_of(kind: Kind) -> str:
     """The row of the table of defaults."""
-    values: dict[str, Any] = msgspec.to_builtins(RULES[kind].parameters())
+    values: dict[str, Any] = msgspec.to_builtins(RULES[kind].thresholds())
     del values["enabled"]
     values.pop("expected", None)
     shown = (

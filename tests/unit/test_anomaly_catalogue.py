@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from fleetmeter.anomalies.model import Kind
-from fleetmeter.anomalies.rules.catalogue import RULES
-from fleetmeter_benchmark.scoring import evident_at, score
+from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES, STATES
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.database.sql import SQL
+from fleetmeter_benchmark.scoring import EVIDENT, evident_at, score
 from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Fault, per_kind
 from fleetmeter_simulator.faults.magnitudes import NEEDS
 from fleetmeter_simulator.fleet import Fleet
@@ -28,7 +30,7 @@ def faults() -> list[Fault]:
 
 def has_thresholds_with_a_source(kind: Kind) -> bool:
     """Every parameter says what it is, and the rule where the defaults come from."""
-    parameters = RULES[kind].parameters
+    parameters = RULES[kind].thresholds
     described = msgspec.json.schema(parameters)["$defs"][parameters.__name__]["properties"]
     return bool(RULES[kind].source) and all(each.get("description") for each in described.values())
 
@@ -52,19 +54,15 @@ def has_a_magnitude(kind: Kind) -> bool:
 
 def is_scored(kind: Kind) -> bool:
     """A line in the table of the benchmark, and a time from which somebody can know."""
-    if kind not in {line.kind for line in score([], [], [], {})}:
-        return False
-    try:
-        for fault in faults():
-            if fault.kind == kind:
-                evident_at(fault, 60)
-    except KeyError:
-        return False
-    return True
+    for fault in faults():
+        if fault.kind == kind:
+            evident_at(fault, 60)
+    return kind in {line.kind for line in score([], [], [], {})} and kind in EVIDENT
 
 
 def test_every_kind_has_a_rule() -> None:
-    assert tuple(RULES) == get_args(Kind)
+    assert tuple(RULES) == get_args(Kind), "Kind in anomalies/model.py and CATALOGUE must agree"
+    assert len(RULES) == len(CATALOGUE), "two rules have the same kind"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,31 @@ def test_every_kind_has_a_rule() -> None:
     [has_thresholds_with_a_source, is_on_the_page, has_a_fault, has_a_magnitude, is_scored],
 )
 def test_every_kind(has: Callable[[Kind], bool]) -> None:
-    assert [kind for kind in RULES if not has(kind)] == []
+    lacking = [kind for kind in RULES if not has(kind)]
+    assert lacking == [], f"{has.__name__}: {has.__doc__}"
+
+
+@pytest.mark.parametrize("rule", CATALOGUE, ids=lambda rule: rule.kind)
+def test_a_rule_decides_in_the_phase_that_it_names(rule: Rule) -> None:
+    assert (rule.judge is not None) == (
+        rule.phase not in (Phase.SESSION, Phase.CLOCK, Phase.REFUSAL)
+    )
+    assert (rule.judge_clock is not None) == (rule.phase == Phase.CLOCK)
+    assert rule.judge_session is not None or rule.phase != Phase.SESSION
+
+
+def test_no_two_states_have_a_field_of_the_same_name() -> None:
+    names = [field.name for state in STATES for field in msgspec.structs.fields(state)]
+    assert len(names) == len(set(names)), "a device's states lie side by side in one JSON object"
+    assert "conditions" not in names
+
+
+def test_what_only_arrival_shows_is_left_alone_by_late_readings() -> None:
+    query = (SQL / "queries" / "anomalies.sql").read_text()
+    named = re.search(r"a\.kind not in \(([^)]*)\)", query)
+    assert named is not None
+    by_arrival = {rule.kind for rule in CATALOGUE if rule.is_by_arrival}
+    assert set(re.findall(r"\w+", named[1])) == by_arrival, "anomalies_since in anomalies.sql"
 
 
 def test_a_large_fleet_has_room_for_every_variant_of_every_fault() -> None:

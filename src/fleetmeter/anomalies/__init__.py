@@ -1,1 +1,1 @@
-"""Anomalies: rules over rollups and live state, what becomes of what they find, and who is told."""
+"""Finds what is wrong in a fleet by rules over rollups and live state, and keeps record of it."""

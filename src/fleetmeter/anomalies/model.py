@@ -1,4 +1,4 @@
-"""The words of anomalies: what rules look at, what they find, and what people see of it."""
+"""Defines the words of anomalies: what rules look at, what they find, and what people see."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -29,9 +29,6 @@ Kind = Literal[
     "register_unstable",
     "readings_refused",
 ]
-
-OF_ARRIVAL: frozenset[Kind] = frozenset({"clock_skew", "readings_refused"})
-"""What arrival alone tells: hours that are evaluated again say nothing of it."""
 
 DeviceKind = Literal["vehicle", "meter", "site"]
 
@@ -70,11 +67,11 @@ class Device(msgspec.Struct, frozen=True):
     reporting_interval_s: int
     battery_capacity_wh: int | None = None
     meter_id: str | None = None
-    """Of a vehicle, where its newest reading says that it is."""
+    """Where a vehicle is, by its newest reading."""
 
     rated_power_w: int | None = None
     role: str | None = None
-    """Of a meter; None: not set, and taken for a charger's."""
+    """A meter's role; None: not set, so that it counts as a charger."""
 
     reports: Reports | None = None
     """When it reports, as far as that is set."""
@@ -107,7 +104,7 @@ class VehicleHour(msgspec.Struct, frozen=True):
     """Both sides cover the same time."""
 
     covered_dc_s: float
-    """Of the vehicle's own readings."""
+    """By the vehicle's own readings."""
 
     covered_ac_s: float
     readings: int
@@ -121,12 +118,12 @@ class VehicleHour(msgspec.Struct, frozen=True):
 
     @property
     def battery_temp_cdeg(self) -> float | None:
-        """The mean of what was measured."""
+        """Return the mean of what was measured."""
         return _mean(self.battery_temp_cdeg_sum, self.battery_temp_cdeg_count)
 
 
 class MeterHour(msgspec.Struct, frozen=True):
-    """One meter in one hour; as VehicleHour."""
+    """One meter in one hour, like VehicleHour."""
 
     hour: datetime
     meter_id: str
@@ -134,7 +131,7 @@ class MeterHour(msgspec.Struct, frozen=True):
     """Its AC when no vehicle took any DC there; else 0."""
 
     covered_dc_s: float
-    """Of the vehicle there that covers least; 0 when none reported."""
+    """The coverage of the vehicle there that covers least; 0 when none reported."""
 
     covered_ac_s: float
     readings: int
@@ -148,7 +145,7 @@ class MeterHour(msgspec.Struct, frozen=True):
 
     @property
     def voltages(self) -> tuple["Voltage", ...]:
-        """What the voltage is judged by: each phase, or the one voltage that was measured."""
+        """The voltages to judge by: each phase, or the one voltage that was measured."""
         phases = tuple(phase for phase in self.phases if phase.highest >= ABSENT_MV)
         if phases:
             return phases
@@ -233,7 +230,7 @@ class Change(msgspec.Struct):
     subject: Subject
     site: str | None
     at: datetime
-    """Of the readings: when the rule was sure, the end of an hour (of a clock: of a sample)."""
+    """When the rule was sure, by the readings: the end of an hour, or when a sample arrived."""
 
     started_at: datetime
     ended_at: datetime | None
@@ -279,7 +276,7 @@ class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
 
 
 def columns_of(subjects: Collection[Subject]) -> dict[str, list[str]]:
-    """Subjects as the named queries take them."""
+    """Return subjects as the named queries take them."""
     return {
         "device_kinds": [subject.device_kind for subject in subjects],
         "device_ids": [subject.device_id for subject in subjects],

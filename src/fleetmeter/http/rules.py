@@ -10,15 +10,16 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.anomalies import in_force
 from fleetmeter.anomalies.model import Kind
-from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds import in_force
-from fleetmeter.anomalies.thresholds.overrides import (
+from fleetmeter.anomalies.overrides import (
     FLEET,
     InvalidParametersError,
     OverridesConflictError,
     Place,
 )
+from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES
+from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
 from fleetmeter.http.shared.parameters import (
@@ -101,7 +102,7 @@ class RuleChanged(msgspec.Struct, rename="camel", kw_only=True):
 async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
     """Lists the rule of every kind of anomaly with the fleet's thresholds, on one page."""
     async with database.connection() as connection:
-        found = await in_force.rules_in_force(connection, list(RULES), FLEET)
+        found = await in_force.rules_in_force(connection, [rule.kind for rule in CATALOGUE], FLEET)
     return Page([rule_in_force(each) for each in found], None)
 
 

@@ -8,8 +8,7 @@ import msgspec
 
 from fleetmeter.anomalies.model import Cause, Kind, Subject
 from fleetmeter_simulator.durations import parse_duration
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
+from fleetmeter_simulator.faults.magnitudes import NEEDS
 
 VARIANTS: dict[Kind, tuple[str, ...]] = {
     "dc_exceeds_ac": (
@@ -27,6 +26,15 @@ VARIANTS: dict[Kind, tuple[str, ...]] = {
     "readings_refused": ("year", "minutes", "unit"),
 }
 """The variants of each kind that has more than one."""
+
+
+def _can_be_made(kind: Kind) -> bool:
+    variants = VARIANTS.get(kind, ())
+    return kind in NEEDS or (bool(variants) and all(each in NEEDS for each in variants))
+
+
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if _can_be_made(kind))
+"""The kinds that can be simulated, in the order of the rules; of a new rule, once NEEDS has it."""
 
 CAUSES: dict[str, Cause] = {
     "wrong-meter": "wrong_meter",

@@ -22,14 +22,14 @@ from fleetmeter.anomalies.model import (
     Voltage,
 )
 from fleetmeter.anomalies.rules.shared.needs import (
-    Known,
+    Answers,
     MeterPoint,
     Needs,
     PeakPoint,
     VehiclePoint,
 )
-from fleetmeter.anomalies.rules.shared.state import Memory
-from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
+from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -198,10 +198,10 @@ class Fleet:
             hour.whole_fleet = False
         return hour
 
-    def known(self, wanted: Needs, ends: datetime) -> Known:
+    def known(self, wanted: Needs, ends: datetime) -> Answers:
         """What history answers."""
         self.asked.append(wanted)
-        known = Known()
+        known = Answers()
         for subject in wanted.last_times:
             times = [t for t in self._times(subject) if ends - SILENCE_KNOWN < t <= ends]
             if times:
@@ -238,18 +238,18 @@ class Fleet:
         self,
         first: int,
         last: int,
-        memories: dict[Subject, Memory] | None = None,
+        states: dict[Subject, DeviceState] | None = None,
         rulebook: Rulebook | None = None,
         devices: Iterable[Subject] | None = None,
     ) -> list[Change]:
         """Changes of the hours [first, last)."""
-        memories = {} if memories is None else memories
+        states = {} if states is None else states
         rulebook = rulebook or Rulebook()
         changes: list[Change] = []
         for number in range(first, last):
             hour = self.hour(number, devices)
-            known = self.known(needs(hour, memories, rulebook), hour.ends)
-            changes += evaluate(hour, known, memories, rulebook).changes
+            known = self.known(needs(hour, states, rulebook), hour.ends)
+            changes += evaluate(hour, known, states, rulebook).changes
         return changes
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from fleetmeter.anomalies.model import Change, Device, Subject
-from fleetmeter.anomalies.rules.efficiency.baseline import cold_allowance, expected
-from fleetmeter.anomalies.rules.shared.state import Memory
-from fleetmeter.anomalies.thresholds.parameters import EXPECTED, EfficiencyLow
+from fleetmeter.anomalies.rules.efficiency.low import EfficiencyLow
+from fleetmeter.anomalies.rules.efficiency.session_efficiency import cold_allowance, expected
+from fleetmeter.anomalies.rules.efficiency.thresholds import EXPECTED
+from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, between, of, vehicle
 
@@ -18,7 +19,7 @@ def charged(
     hours: tuple[float, float] = (10.5, 14.5),
     temp_c: float = 20.0,
     last: int = 24,
-    memories: dict[Subject, Memory] | None = None,
+    states: dict[Subject, DeviceState] | None = None,
 ) -> list[Change]:
     """What is found of one session."""
     fleet = Fleet()
@@ -26,7 +27,7 @@ def charged(
     fleet.add_meter("M")
     fleet.drives("V", (0, last), between(*hours, kw * efficiency), "M", temp_c=temp_c)
     fleet.meters_("M", (0, last), between(*hours, kw, 0.01))
-    return fleet.fold(0, last, memories)
+    return fleet.fold(0, last, states)
 
 
 def days(
@@ -253,17 +254,17 @@ def test_a_vehicle_that_does_not_charge_any_more_has_no_drop_after_a_week() -> N
 
 
 def test_a_rule_that_is_switched_off_while_open_is_over() -> None:
-    memories: dict[Subject, Memory] = {}
-    assert len(charged(0.8, memories=memories)) == 1
+    states: dict[Subject, DeviceState] = {}
+    assert len(charged(0.8, states=states)) == 1
     off = Rulebook([Override("efficiency_low", "vehicle", "V", {"enabled": False})])
     fleet = Fleet()
     fleet.add_vehicle("V")
     fleet.add_meter("M")
     fleet.drives("V", (24, 25), 0.0, "M")
     fleet.meters_("M", (24, 25))
-    (change,) = fleet.fold(24, 25, memories, off)
+    (change,) = fleet.fold(24, 25, states, off)
     assert (change.ended_at, change.summary) == (at(25), "the rule was switched off")
-    assert "efficiency_low" not in memories[vehicle("V")].conditions
+    assert "efficiency_low" not in states[vehicle("V")].conditions
 
 
 @pytest.mark.parametrize("is_there", [True, False])

@@ -18,8 +18,9 @@ from fleetmeter.anomalies.model import (
     Subject,
     VehicleHour,
 )
-from fleetmeter.anomalies.rules.shared.needs import Known
-from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, Memory
+from fleetmeter.anomalies.rules.catalogue import CODEC
+from fleetmeter.anomalies.rules.shared.needs import Answers
+from fleetmeter.anomalies.rules.shared.state import STATE_DAYS, DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.conftest import EXAMPLES
 from tests.unit.anomalies.fleet import HOUR, Fleet, at
@@ -203,26 +204,23 @@ def runs_of_hours(draw: st.DrawFn) -> list[Hour]:
     return [draw(hours(number)) for number in range(draw(st.integers(1, 60)))]
 
 
-def known(hour: Hour, memories: dict[Subject, Memory]) -> Known:
+def known(hour: Hour, states: dict[Subject, DeviceState]) -> Answers:
     """No readings; last ones of an hour before."""
-    wanted = needs(hour, memories, Rulebook())
-    return Known(last_times=dict.fromkeys(wanted.last_times, hour.starts - HOUR))
+    wanted = needs(hour, states, Rulebook())
+    return Answers(last_times=dict.fromkeys(wanted.last_times, hour.starts - HOUR))
 
 
-def fold(given_hours: list[Hour], memories: dict[Subject, Memory]) -> list[Change]:
+def fold(given_hours: list[Hour], states: dict[Subject, DeviceState]) -> list[Change]:
     changes: list[Change] = []
     for hour in given_hours:
-        outcome = evaluate(hour, known(hour, memories), memories, Rulebook())
+        outcome = evaluate(hour, known(hour, states), states, Rulebook())
         changes += outcome.changes
     return changes
 
 
-def stored(memories: dict[Subject, Memory]) -> dict[Subject, Memory]:
+def stored(states: dict[Subject, DeviceState]) -> dict[Subject, DeviceState]:
     """As it comes back from the database."""
-    return {
-        subject: msgspec.json.decode(msgspec.json.encode(memory), type=Memory)
-        for subject, memory in memories.items()
-    }
+    return {subject: CODEC.decode(CODEC.encode(state)) for subject, state in states.items()}
 
 
 @settings(max_examples=8 * EXAMPLES)
@@ -230,9 +228,9 @@ def stored(memories: dict[Subject, Memory]) -> dict[Subject, Memory]:
 def test_hours_that_are_evaluated_in_two_goes_give_the_same(
     given_hours: list[Hour], split: int
 ) -> None:
-    at_once: dict[Subject, Memory] = {}
+    at_once: dict[Subject, DeviceState] = {}
     changes = fold(given_hours, at_once)
-    first: dict[Subject, Memory] = {}
+    first: dict[Subject, DeviceState] = {}
     in_two = fold(given_hours[:split], first)
     second = stored(first)
     in_two += fold(given_hours[split:], second)
@@ -243,9 +241,9 @@ def test_hours_that_are_evaluated_in_two_goes_give_the_same(
 @settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours())
 def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> None:
-    memories: dict[Subject, Memory] = {}
+    states: dict[Subject, DeviceState] = {}
     opened: dict[tuple[Kind, Subject], Change] = {}
-    for change in fold(given_hours, memories):
+    for change in fold(given_hours, states):
         key = change.kind, change.subject
         if change.ended_at is None:
             assert key not in opened
@@ -256,12 +254,12 @@ def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> Non
             assert change.started_at <= change.ended_at <= change.at
     still = {
         (kind, subject)
-        for subject, memory in memories.items()
-        for kind, condition in memory.conditions.items()
+        for subject, state in states.items()
+        for kind, condition in state.conditions.items()
         if condition.open
     }
     assert still == opened.keys()
-    assert not any(memory == Memory() for memory in memories.values())
+    assert not any(state == DeviceState() for state in states.values())
 
 
 OF_MEASUREMENTS: set[Kind] = {
@@ -302,17 +300,17 @@ def without_measurements(hour: Hour) -> Hour:
 @settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours())
 def test_what_is_touched_is_what_changed(given_hours: list[Hour]) -> None:
-    memories: dict[Subject, Memory] = {}
+    states: dict[Subject, DeviceState] = {}
     for hour in given_hours:
-        before = stored(memories)
-        outcome = evaluate(hour, known(hour, memories), memories, Rulebook())
-        changed = {s for s in before.keys() | memories.keys() if before.get(s) != memories.get(s)}
+        before = stored(states)
+        outcome = evaluate(hour, known(hour, states), states, Rulebook())
+        changed = {s for s in before.keys() | states.keys() if before.get(s) != states.get(s)}
         assert changed <= outcome.touched
 
 
 @pytest.mark.parametrize("seed", range(EXAMPLES))
 def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
-    """Folding from MEMORY_DAYS before gives the same open conditions and changes as folding all."""
+    """Folding from STATE_DAYS before gives the same open conditions and changes as folding all."""
     rng = Random(seed)  # noqa: S311
     fleet = Fleet()
     fleet.add_vehicle("V", capacity_wh=60_000)
@@ -364,11 +362,11 @@ def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
         )
         given_hours.append(hour)
     for begin in (0, 24 * 7, 24 * 20 + 5):
-        all_along: dict[Subject, Memory] = {}
-        fold(given_hours[: begin + MEMORY_DAYS * 24], all_along)
-        later: dict[Subject, Memory] = {}
-        fold(given_hours[begin : begin + MEMORY_DAYS * 24], later)
-        rest = given_hours[begin + MEMORY_DAYS * 24 :]
+        all_along: dict[Subject, DeviceState] = {}
+        fold(given_hours[: begin + STATE_DAYS * 24], all_along)
+        later: dict[Subject, DeviceState] = {}
+        fold(given_hours[begin : begin + STATE_DAYS * 24], later)
+        rest = given_hours[begin + STATE_DAYS * 24 :]
         assert _states(fold(rest, all_along)) == _states(fold(rest, later))
         assert _open(all_along) == _open(later)
 
@@ -377,10 +375,10 @@ def _states(changes: list[Change]) -> list[tuple[Kind, Subject, bool]]:
     return [(c.kind, c.subject, c.ended_at is None) for c in changes]
 
 
-def _open(memories: dict[Subject, Memory]) -> set[tuple[Kind, Subject]]:
+def _open(states: dict[Subject, DeviceState]) -> set[tuple[Kind, Subject]]:
     return {
         (kind, subject)
-        for subject, memory in memories.items()
-        for kind, condition in memory.conditions.items()
+        for subject, state in states.items()
+        for kind, condition in state.conditions.items()
         if condition.open
     }

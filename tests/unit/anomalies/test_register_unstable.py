@@ -3,14 +3,15 @@
 import pytest
 
 from fleetmeter.anomalies.model import Change, Falls, Subject
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.register_unstable import RegisterState
+from fleetmeter.anomalies.rules.shared.state import DeviceState
 from tests.unit.anomalies.fleet import Fleet, at, meter, of
 
 
 def read(
     falls: dict[int, Falls],
     last: int = 48,
-    memories: dict[Subject, Memory] | None = None,
+    states: dict[Subject, DeviceState] | None = None,
     until: float | None = None,
 ) -> list[Change]:
     """`falls`: by the hour."""
@@ -18,7 +19,7 @@ def read(
     fleet.add_meter("M")
     fleet.meters_("M", (0, until or last))
     fleet.falls = {(meter("M"), at(hour)): each for hour, each in falls.items()}
-    return of("register_unstable", fleet.fold(0, last, memories))
+    return of("register_unstable", fleet.fold(0, last, states))
 
 
 @pytest.mark.parametrize(("hours", "opens"), [((4, 9, 14), False), ((4, 9, 14, 19), True)])
@@ -47,10 +48,10 @@ def test_one_fall_a_day_is_a_restart() -> None:
 
 
 def test_it_is_over_after_a_day_without() -> None:
-    memories: dict[Subject, Memory] = {}
-    opened, cleared = read({0: Falls(dips=3), 1: Falls(resets=2)}, memories=memories)
+    states: dict[Subject, DeviceState] = {}
+    opened, cleared = read({0: Falls(dips=3), 1: Falls(resets=2)}, states=states)
     assert (opened.at, cleared.at, cleared.ended_at) == (at(2), at(26), at(2))
-    assert memories[meter("M")].falls == []
+    assert states[meter("M")].get(RegisterState) is None
 
 
 def test_while_it_is_silent_it_is_not_over() -> None:

@@ -6,16 +6,17 @@ import msgspec
 import pytest
 
 from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.rules.battery_hot import BatteryHot
 from fleetmeter.anomalies.rules.catalogue import RULES
-from fleetmeter.anomalies.thresholds.parameters import StandbyLoss
-from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, merged
+from fleetmeter.anomalies.rules.silence.site_silent import SiteSilent
+from fleetmeter.anomalies.rules.standby_loss import StandbyLoss
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 
 METER = Subject("meter", "M")
 
 
 def watts(rulebook: Rulebook, subject: Subject, site: str | None) -> float:
-    parameters = rulebook.of("standby_loss", subject, site)
-    assert isinstance(parameters, StandbyLoss)
+    parameters = rulebook.of(StandbyLoss, subject, site)
     return parameters.open_w
 
 
@@ -31,8 +32,8 @@ def test_there_is_a_rule_of_each_kind_in_order() -> None:
 
 def test_every_parameter_says_what_it_is() -> None:
     for rule in RULES.values():
-        schema = msgspec.json.schema(rule.parameters)
-        properties = schema["$defs"][rule.parameters.__name__]["properties"]
+        schema = msgspec.json.schema(rule.thresholds)
+        properties = schema["$defs"][rule.thresholds.__name__]["properties"]
         assert properties["enabled"]["default"] is True
         assert all("description" in each for each in properties.values()), rule.kind
 
@@ -45,8 +46,7 @@ def test_the_narrowest_scope_wins_parameter_by_parameter() -> None:
             standby("meter", "M", hours=9),
         ]
     )
-    parameters = rulebook.of("standby_loss", METER, "S")
-    assert isinstance(parameters, StandbyLoss)
+    parameters = rulebook.of(StandbyLoss, METER, "S")
     assert (parameters.open_w, parameters.hours, parameters.clear_w) == (300, 9, 100)
     assert watts(rulebook, METER, None) == 200
     assert watts(rulebook, Subject("meter", "N"), "S") == 300
@@ -55,23 +55,22 @@ def test_the_narrowest_scope_wins_parameter_by_parameter() -> None:
 
 def test_a_site_has_what_is_set_for_it() -> None:
     rulebook = Rulebook([Override("site_silent", "site", "S", {"minimumDevices": 9})])
-    of_site = rulebook.of("site_silent", Subject("site", "S"), "S")
-    of_other = rulebook.of("site_silent", Subject("site", "T"), "T")
+    of_site = rulebook.of(SiteSilent, Subject("site", "S"), "S")
+    of_other = rulebook.of(SiteSilent, Subject("site", "T"), "T")
     assert msgspec.to_builtins(of_site)["minimumDevices"] == 9
     assert msgspec.to_builtins(of_other)["minimumDevices"] == 3
 
 
 def test_an_override_that_contradicts_a_wider_one_is_left_out() -> None:
     rulebook = Rulebook([standby("fleet", "", openW=110), standby("meter", "M", clearW=120)])
-    parameters = rulebook.of("standby_loss", METER, None)
-    assert isinstance(parameters, StandbyLoss)
+    parameters = rulebook.of(StandbyLoss, METER, None)
     assert (parameters.open_w, parameters.clear_w) == (110, 100)
 
 
 def test_where_nothing_narrower_is_set_the_whole_fleet_has_the_same() -> None:
     rulebook = Rulebook([standby("fleet", "", openW=200), standby("meter", "M", openW=300)])
-    assert rulebook.everywhere("standby_loss") is None
-    assert rulebook.everywhere("battery_hot") is rulebook.of("battery_hot", METER, "S")
+    assert rulebook.everywhere(StandbyLoss) is None
+    assert rulebook.everywhere(BatteryHot) is rulebook.of(BatteryHot, METER, "S")
 
 
 @pytest.mark.parametrize(
@@ -97,5 +96,5 @@ def test_a_value_that_cannot_be_is_refused(
     kind: Kind, parameters: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(msgspec.ValidationError) as refused:
-        merged(kind, parameters)
+        msgspec.convert(parameters, RULES[kind].thresholds)
     assert says in str(refused.value)

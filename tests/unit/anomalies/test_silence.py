@@ -5,11 +5,17 @@ import pytest
 
 from fleetmeter.anomalies.evaluation.decide import needs
 from fleetmeter.anomalies.model import Subject
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, meter, vehicle
 
 SITE = Subject("site", "S")
+
+
+def pauses_of(state: DeviceState) -> int:
+    silence = state.get(DeviceSilence)
+    return 0 if silence is None else silence.pauses
 
 
 def site_of(vehicles: int, meters: int) -> Fleet:
@@ -65,13 +71,13 @@ def test_silence_ends_with_the_first_reading() -> None:
     fleet.add_vehicle("V")
     fleet.drives("V", (0, 10))
     fleet.drives("V", (13.4, 24))
-    memories: dict[Subject, Memory] = {}
-    changes = fleet.fold(0, 24, memories)
+    states: dict[Subject, DeviceState] = {}
+    changes = fleet.fold(0, 24, states)
     assert [(c.at, c.started_at, c.ended_at) for c in changes] == [
         (at(11), at(10), None),
         (at(14), at(10), at(13.4 + 1 / 60)),
     ]
-    assert "vehicle_silent" in memories[vehicle("V")].conditions  # until the end of the month
+    assert "vehicle_silent" in states[vehicle("V")].conditions  # until the end of the month
 
 
 def test_a_device_that_is_back_for_a_moment_is_silent_anew() -> None:
@@ -103,9 +109,9 @@ def test_who_is_silent_is_not_asked_about_again_until_it_reports() -> None:
 def test_who_reports_is_not_asked_about_at_all() -> None:
     fleet = site_of(3, 3)
     reports(fleet, (0, 3))
-    memories: dict[Subject, Memory] = {}
-    assert fleet.fold(0, 3, memories) == []
-    assert all(m.silent_since is None and not m.conditions for m in memories.values())
+    states: dict[Subject, DeviceState] = {}
+    assert fleet.fold(0, 3, states) == []
+    assert all(m.get(DeviceSilence) is None and not m.conditions for m in states.values())
     assert not any(asked.last_times or asked.readings for asked in fleet.asked)
 
 
@@ -184,11 +190,11 @@ def test_an_hour_of_some_devices_says_nothing_of_their_site() -> None:
     fleet = site_of(8, 0)
     reports(fleet, (0, 10))
     reports(fleet, (15, 24))
-    memories: dict[Subject, Memory] = {}
-    fleet.fold(0, 24, memories)
+    states: dict[Subject, DeviceState] = {}
+    fleet.fold(0, 24, states)
     some = [vehicle(f"V{number}") for number in range(4)]
     # as the site was silent, these are not told about when they are looked at anew either
-    assert fleet.fold(0, 24, {SITE: memories[SITE]}, devices=some) == []
+    assert fleet.fold(0, 24, {SITE: states[SITE]}, devices=some) == []
     hour = fleet.hour(12, some)
     assert needs(hour, {}, Rulebook()).last_times == set(some)
 
@@ -222,10 +228,10 @@ def test_who_reports_rarely_is_waited_for_where_all_of_a_site_is_quiet() -> None
     for number in range(3):
         fleet.add_vehicle(f"V{number}", "S", 300)
     reports(fleet, (0, 9.75))
-    memories: dict[Subject, Memory] = {}
-    assert [(c.kind, c.at) for c in fleet.fold(0, 14, memories)] == [("site_silent", at(13))]
+    states: dict[Subject, DeviceState] = {}
+    assert [(c.kind, c.at) for c in fleet.fold(0, 14, states)] == [("site_silent", at(13))]
     # nor are those told about that are looked at anew, of the hours in which it was waited for
-    assert fleet.fold(0, 14, {SITE: memories[SITE]}, devices=[vehicle("V3")]) == []
+    assert fleet.fold(0, 14, {SITE: states[SITE]}, devices=[vehicle("V3")]) == []
 
 
 def charges_daily(fleet: Fleet, days: int, kw: float = 7.0) -> None:
@@ -247,11 +253,11 @@ def test_three_silences_between_charges_are_a_habit() -> None:
     fleet = Fleet()
     fleet.add_vehicle("V")
     charges_daily(fleet, 6)
-    memories: dict[Subject, Memory] = {}
-    changes = fleet.fold(0, 6 * 24, memories)
+    states: dict[Subject, DeviceState] = {}
+    changes = fleet.fold(0, 6 * 24, states)
     # after 21:00 of three days; from the fourth on it is known
     assert [c.at for c in changes if c.ended_at is None] == [at(22), at(46), at(70)]
-    assert memories[vehicle("V")].pauses == 3
+    assert pauses_of(states[vehicle("V")]) == 3
 
 
 def test_a_device_that_is_set_to_always_report_is_silent_between_charges() -> None:
@@ -273,21 +279,21 @@ def test_a_silence_that_ends_without_charging_ends_the_habit() -> None:
     fleet.add_vehicle("V")
     charges_daily(fleet, 4)
     fleet.drives("V", (96, 100))  # it is there, and does not charge
-    memories: dict[Subject, Memory] = {}
-    changes = fleet.fold(0, 102, memories)
+    states: dict[Subject, DeviceState] = {}
+    changes = fleet.fold(0, 102, states)
     assert [c.at for c in changes if c.ended_at is None][-2:] == [at(70), at(101)]
-    assert memories[vehicle("V")].pauses == 0
+    assert pauses_of(states[vehicle("V")]) == 0
 
 
 def test_setting_it_ends_an_open_silence() -> None:
     fleet = Fleet()
     fleet.add_vehicle("V")
     charges_daily(fleet, 1)
-    memories: dict[Subject, Memory] = {}
-    assert [c.ended_at for c in fleet.fold(0, 24, memories)] == [None]
+    states: dict[Subject, DeviceState] = {}
+    assert [c.ended_at for c in fleet.fold(0, 24, states)] == [None]
     device = fleet.devices[vehicle("V")]
     fleet.devices[vehicle("V")] = msgspec.structs.replace(device, reports="while_charging")
-    assert [c.ended_at for c in fleet.fold(24, 25, memories)] == [at(25)]
+    assert [c.ended_at for c in fleet.fold(24, 25, states)] == [at(25)]
 
 
 def test_devices_that_report_only_while_charging_do_not_make_a_site_silent() -> None:
@@ -307,8 +313,8 @@ def test_an_outage_of_many_at_once_asks_for_no_readings_and_ends_no_habit() -> N
         fleet.add_vehicle(f"V{number}", interval_s=900)
         fleet.drives(f"V{number}", (0, 1))
         fleet.drives(f"V{number}", (11, 12))
-    memories = {vehicle("V7"): Memory(pauses=3)}
-    changes = fleet.fold(0, 12, memories)
+    states = {vehicle("V7"): DeviceState(parts={DeviceSilence: DeviceSilence(pauses=3)})}
+    changes = fleet.fold(0, 12, states)
     assert len(changes) == 2 * 1000  # all but V7, which is not reported
     assert not any(asked.readings for asked in fleet.asked[:11])
-    assert memories[vehicle("V7")].pauses == 3
+    assert pauses_of(states[vehicle("V7")]) == 3

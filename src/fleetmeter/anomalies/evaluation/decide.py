@@ -1,152 +1,123 @@
-"""Hours of the fleet in, changes out: what began and what ended to be wrong. Pure: no I/O, no
-clock.
+"""Takes hours of the fleet and returns changes: what began and what ended to be wrong.
 
-An hour is gone over twice. needs() says which readings decide where its rollups only suspect
-something, evaluate() decides. Both go by the hour, what is known and what is remembered, and by
-nothing else.
+Pure: no I/O, no clock. An hour is gone over twice. needs() asks for the readings that decide where
+its rollups only suspect something; evaluate() decides, phase by phase. Both go by the hour, the
+answers and the states that are remembered, and by nothing else.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from fleetmeter.anomalies.model import (
-    ClockSample,
-    Hour,
-    Kind,
-    Subject,
-)
-from fleetmeter.anomalies.rules import (
-    battery,
-    clock_skew,
-    power_implausible,
-    register_unstable,
-    standby_loss,
-    voltage,
-)
-from fleetmeter.anomalies.rules.dc_exceeds_ac import rule
-from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import LONGEST
-from fleetmeter.anomalies.rules.efficiency import sessions
-from fleetmeter.anomalies.rules.shared.context import HourTurn, Outcome, Turn
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.needs import Known, Needs
+from fleetmeter.anomalies.model import ClockSample, Hour, Subject
+from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES, rules_in
+from fleetmeter.anomalies.rules.shared.context import Context, HourContext, Outcome
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.needs import Answers, Needs
+from fleetmeter.anomalies.rules.shared.rule import Phase
 from fleetmeter.anomalies.rules.shared.sessions import follow
-from fleetmeter.anomalies.rules.shared.state import (
-    EMPTY_AFTER,
-    Memory,
-)
-from fleetmeter.anomalies.rules.silence import device
-from fleetmeter.anomalies.rules.soc import mismatch, scale, stuck
+from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.silence.watch import ask_for_silences, watch_silences
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 _FORGOTTEN_AT_H = 0
-"""In which hour of the day (UTC) is forgotten what is too old."""
-
-_DROP_AFTER = timedelta(days=7)
-"""A drop reaches back to its baseline as well, so its verdict holds for less long."""
-
-_LASTING: frozenset[Kind] = frozenset({"vehicle_silent", "meter_silent", "site_silent"})
-"""What is found in every hour anew, though nothing says so."""
+"""The hour of the day (UTC) in which what is too old is forgotten."""
 
 
-def needs(hour: Hour, memories: Mapping[Subject, Memory], rulebook: Rulebook) -> Needs:
-    """Which last readings, and which readings of the last 12 hours, decide about an hour."""
+def needs(hour: Hour, states: Mapping[Subject, DeviceState], rulebook: Rulebook) -> Needs:
+    """Ask for the last readings, and the readings of the last hours, that decide about an hour."""
     found = Needs()
-    observed = Observed(hour, memories)
-    device.need(observed, rulebook, found)
-    rule.need(observed, rulebook, found)
-    battery.need(observed, rulebook, found)
-    voltage.need(observed, rulebook, found)
-    mismatch.need(observed, rulebook, found)
-    stuck.need(observed, rulebook, found)
-    power_implausible.need(observed, rulebook, found)
+    observed = ObservedHour(hour, states)
+    ask_for_silences(observed, rulebook, found)
+    for rule in CATALOGUE:
+        if rule.needs is not None:
+            rule.needs(observed, rulebook, found)
     return found
 
 
 def evaluate(
-    hour: Hour, known: Known, memories: dict[Subject, Memory], rulebook: Rulebook
+    hour: Hour, answers: Answers, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
-    """What an hour changed; hours come in their order, one after the other.
+    """Return what an hour changed; hours come in their order, one after the other.
 
-    Changes `memories` in place: adds, replaces, and drops what holds nothing. Subjects whose memory
-    changed or went are in the outcome.
+    Changes `states` in place: adds, replaces, and drops what holds nothing. The outcome has the
+    subjects whose state changed or went.
     """
-    turn = HourTurn(hour, known, memories, rulebook)
-    _switch_off(turn)
-    observed = Observed(hour, memories)
-    doubtful = rule.judge(turn, observed)
-    for followed in list(follow(turn, observed, doubtful)):
-        sessions.judge(turn, followed)
-        rule.judge_session(turn, followed)
-        mismatch.judge(turn, followed)
-        stuck.judge(turn, followed)
-        scale.judge(turn, followed)
-    standby_loss.judge(turn, observed)
-    voltage.judge(turn, observed)
-    power_implausible.judge(turn, observed)
-    register_unstable.judge(turn, observed)
-    battery.judge(turn, observed)
-    device.judge(turn, observed)
+    context = HourContext(hour, answers, states, rulebook)
+    _end_switched_off(context)
+    _judge(context, Phase.BALANCE)
+    _judge_sessions(context)
+    _judge(context, Phase.DEVICE)
+    context.silences = watch_silences(context)
+    _judge(context, Phase.SITE)
+    _judge(context, Phase.SILENCE)
     if hour.starts.hour == _FORGOTTEN_AT_H:
-        _forget(turn, observed)
-    turn.forget_trivial(turn.outcome.touched)
-    return turn.outcome
+        _forget(context)
+    context.forget_empty(context.outcome.touched)
+    return context.outcome
 
 
 def evaluate_clocks(
     samples: Sequence[ClockSample],
     at: datetime,
-    memories: dict[Subject, Memory],
+    states: dict[Subject, DeviceState],
     rulebook: Rulebook,
 ) -> Outcome:
-    """What the newest readings say of clocks; looked at every minute or so.
+    """Return what the newest readings show of clocks; they are looked at every minute or so.
 
-    `samples` are of devices whose newest reading is off, and of those that `memories` has something
-    of: one that is missing is not there any more. Memories are changed in place.
+    `samples` are of devices whose newest reading is off, and of those that `states` has something
+    of: one that is missing is not there any more. States are changed in place.
     """
     devices = {sample.device.subject: sample.device for sample in samples}
-    turn = Turn(at, devices, memories, rulebook)
-    _switch_off(turn)
-    clock_skew.judge(turn, samples)
-    turn.forget_trivial(turn.outcome.touched)
-    return turn.outcome
+    context = Context(at, devices, states, rulebook)
+    _end_switched_off(context)
+    for rule in rules_in(Phase.CLOCK):
+        for sample in samples:
+            if rule.judge_clock is not None:
+                rule.judge_clock(context, sample)
+    context.forget_empty(context.outcome.touched)
+    return context.outcome
 
 
-def _switch_off(turn: Turn) -> None:
-    """End what is open of rules that are not applied any more."""
-    if not turn.rulebook.switched_off:
+def _judge(context: HourContext, phase: Phase) -> None:
+    for rule in rules_in(phase):
+        if rule.judge is not None:
+            rule.judge(context)
+
+
+def _judge_sessions(context: HourContext) -> None:
+    judges = [rule.judge_session for rule in CATALOGUE if rule.judge_session is not None]
+    for followed in list(follow(context)):
+        for judge in judges:
+            judge(context, followed)
+
+
+def _end_switched_off(context: Context) -> None:
+    """End what is open of rules that are switched off."""
+    if not context.rulebook.switched_off:
         return
-    for subject, memory in list(turn.memories.items()):
-        for kind, condition in list(memory.conditions.items()):
-            if condition.open and not turn.parameters(kind, subject).enabled:
-                turn.clear(kind, subject, turn.ends, "the rule was switched off")
-                del memory.conditions[kind]
+    for subject, state in list(context.states.items()):
+        for kind, condition in list(state.conditions.items()):
+            thresholds = RULES[kind].thresholds
+            if condition.open and not context.thresholds(thresholds, subject).enabled:
+                context.clear(kind, subject, context.ends, "the rule was switched off")
+                context.forget_condition(kind, subject)
 
 
-def _forget(turn: HourTurn, observed: Observed) -> None:
-    """Drop what was found too long ago; what has not been found again since then is over."""
-    for subject, memory in list(turn.memories.items()):
-        if not observed.says_of(subject):
+def _forget(context: HourContext) -> None:
+    """Drop what was found too long ago; end what has not been found again since then."""
+    for subject, state in list(context.states.items()):
+        if not context.hour.says_of(subject):
             continue
-        for kind, condition in list(memory.conditions.items()):
-            after = _DROP_AFTER if kind == "efficiency_drop" else EMPTY_AFTER
-            at = condition.at
-            if kind in _LASTING and condition.open:
+        for kind, condition in list(state.conditions.items()):
+            rule, at = RULES[kind], condition.at
+            if rule.found_hourly and condition.open:
                 continue
-            if at is not None and turn.ends - at <= after:
+            if at is not None and context.ends - at <= rule.verdict_lasts:
                 continue
             if condition.open:
-                summary = f"not found again for {after.days} days"
-                turn.clear(kind, subject, at or turn.ends, summary)
-            turn.remembered(subject)
-            del memory.conditions[kind]
-        oldest = turn.ends - EMPTY_AFTER
-        if memory.judged and memory.judged[0].ended <= oldest:
-            turn.remembered(subject).judged = [j for j in memory.judged if j.ended > oldest]
-        if memory.run is not None and memory.run.last <= oldest:
-            turn.remembered(subject).run = None
-        if memory.falls and memory.falls[-1].hour <= oldest:
-            turn.remembered(subject).falls = []
-        if memory.charged is not None and memory.charged <= oldest:
-            turn.remembered(subject).charged = None
-        if memory.unclaimed is not None and turn.ends - memory.unclaimed > LONGEST:
-            turn.remembered(subject).unclaimed = None
+                summary = f"not found again for {rule.verdict_lasts.days} days"
+                context.clear(kind, subject, at or context.ends, summary)
+            context.forget_condition(kind, subject)
+        for part in state.parts.values():
+            if part.forget(context.ends):
+                context.outcome.touched.add(subject)

@@ -1,7 +1,7 @@
-"""One hour: what the rules need to know of it is read, and they are asked.
+"""Evaluates one hour: reads what the rules need to know about it, and asks them.
 
-In threads, so that the service answers meanwhile. Where a rule fails (a defect, shown by something
-that nobody has thought of), nothing of the hour is said of the devices with which it does, and
+Rules run in threads, so that the service answers meanwhile. Where a rule fails (a defect, shown by
+something that nobody has thought of), the hour of the devices with which it fails is skipped, and
 everybody else's is evaluated.
 """
 
@@ -17,8 +17,8 @@ from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.evaluation.heard import Heard
 from fleetmeter.anomalies.model import Hour, Subject
 from fleetmeter.anomalies.rules.shared.context import Outcome
-from fleetmeter.anomalies.rules.shared.state import Memory
-from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
+from fleetmeter.anomalies.rules.shared.state import DeviceState, Snapshot, restored, snapshot
+from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 
@@ -26,12 +26,9 @@ _DEVICE_HOURS = 50_000
 """Devices × hours that are read at once."""
 
 _ALL_ALIKE = 16
-"""Where so many devices fail one by one, it is by none of them, and the others fail as well."""
+"""Where so many devices fail one by one, none of them is to blame, and the others fail as well."""
 
 T = TypeVar("T")
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Memory).decode
 
 _log = structlog.get_logger()
 
@@ -40,20 +37,20 @@ class _RuleFailsError(Exception):
     """A rule has raised something."""
 
 
-async def fold(
+async def evaluate_hour(
     connection: Connection,
     hour: Hour,
-    memories: dict[Subject, Memory],
+    states: dict[Subject, DeviceState],
     rulebook: Rulebook,
     heard: Heard | None = None,
 ) -> Outcome:
-    """What an hour changes for its devices; brings `memories` to its end.
+    """Return what an hour changes for its devices; bring `states` to its end.
 
     With `heard`, which goes from hour to hour, history is not asked again what it has answered.
     """
-    before = await asyncio.to_thread(_encoded, memories)
+    before = await asyncio.to_thread(_copied, states)
     try:
-        return await _fold(connection, hour, memories, rulebook, heard)
+        return await _evaluate(connection, hour, states, rulebook, heard)
     except _RuleFailsError as error:
         subjects = _subjects(hour, before)
         failing = await _failing(connection, hour, subjects, before, rulebook)
@@ -65,14 +62,14 @@ async def fold(
             exc_info=error.__cause__,
         )
     sound = set(subjects).difference(failing)
-    outcome, remembered = Outcome(), _part(before, sound)
+    outcome, of_sound = Outcome(), _part(before, sound)
     if sound:
         try:
-            outcome = await _fold(connection, _hour_of(hour, sound), remembered, rulebook)
+            outcome = await _evaluate(connection, _hour_of(hour, sound), of_sound, rulebook)
         except _RuleFailsError:  # with several together
-            remembered = _part(before, sound)
-    memories.clear()
-    memories.update(remembered | _part(before, failing, with_sites=False))
+            of_sound = _part(before, sound)
+    states.clear()
+    states.update(of_sound | _part(before, failing, with_sites=False))
     return outcome
 
 
@@ -80,12 +77,12 @@ async def _failing(
     connection: Connection,
     hour: Hour,
     subjects: list[Subject],
-    before: Mapping[Subject, bytes],
+    before: Mapping[Subject, Snapshot],
     rulebook: Rulebook,
 ) -> list[Subject]:
-    """With which of these a rule fails, when it looks at nobody else."""
+    """Find the devices with which a rule fails even when it looks at nobody else."""
     try:
-        await _fold(connection, _hour_of(hour, subjects), _part(before, subjects), rulebook)
+        await _evaluate(connection, _hour_of(hour, subjects), _part(before, subjects), rulebook)
         return []
     except _RuleFailsError:
         half = len(subjects) // 2
@@ -98,59 +95,59 @@ async def _failing(
     return found or subjects
 
 
-async def _fold(
+async def _evaluate(
     connection: Connection,
     hour: Hour,
-    memories: dict[Subject, Memory],
+    states: dict[Subject, DeviceState],
     rulebook: Rulebook,
     heard: Heard | None = None,
 ) -> Outcome:
-    needed = await _asked(lambda: needs(hour, memories, rulebook))
+    needed = await _asked(lambda: needs(hour, states, rulebook))
     if heard is None:
-        known = await reader.known(connection, needed, hour.ends)
+        answers = await reader.answers(connection, needed, hour.ends)
     else:
         heard.turn_to(hour)
         left = heard.left(needed)
-        known = await reader.known(connection, left, hour.ends)
-        heard.learn(left.last_times, known.last_times)
-        known.last_times = heard.newest(needed.last_times, hour.ends - SILENCE_KNOWN)
-    outcome = await _asked(lambda: evaluate(hour, known, memories, rulebook))
+        answers = await reader.answers(connection, left, hour.ends)
+        heard.learn(left.last_times, answers.last_times)
+        answers.last_times = heard.newest(needed.last_times, hour.ends - SILENCE_KNOWN)
+    outcome = await _asked(lambda: evaluate(hour, answers, states, rulebook))
     # nothing is said of devices that have been removed
     gone = {s for s in outcome.touched if s.device_kind != "site" and s not in hour.devices}
     if gone:
         for subject in gone:
-            memories.pop(subject, None)
+            states.pop(subject, None)
         outcome.touched -= gone
         outcome.changes = [c for c in outcome.changes if c.subject not in gone]
     return outcome
 
 
 async def _asked(rules: Callable[[], T]) -> T:
-    """What the rules say. Raises _RuleFailsError."""
+    """Return what the rules say. Raises _RuleFailsError."""
     try:
         return await asyncio.to_thread(rules)
     except Exception as error:
         raise _RuleFailsError from error
 
 
-def _encoded(memories: Mapping[Subject, Memory]) -> dict[Subject, bytes]:
-    return {subject: _encode(memory) for subject, memory in memories.items()}
+def _copied(states: Mapping[Subject, DeviceState]) -> dict[Subject, Snapshot]:
+    return {subject: snapshot(state) for subject, state in states.items()}
 
 
 def _part(
-    before: Mapping[Subject, bytes], subjects: Collection[Subject], *, with_sites: bool = True
-) -> dict[Subject, Memory]:
-    """What was remembered of some devices, and of sites."""
+    before: Mapping[Subject, Snapshot], subjects: Collection[Subject], *, with_sites: bool = True
+) -> dict[Subject, DeviceState]:
+    """Return what was remembered of some devices, and of sites."""
     some = set(subjects)
     return {
-        subject: _decode(memory)
-        for subject, memory in before.items()
+        subject: restored(state)
+        for subject, state in before.items()
         if subject in some or (with_sites and subject.device_kind == "site")
     }
 
 
-def _subjects(hour: Hour, before: Mapping[Subject, bytes]) -> list[Subject]:
-    """Everybody of whom the hour says something; vehicles beside the meter where they are."""
+def _subjects(hour: Hour, before: Mapping[Subject, Snapshot]) -> list[Subject]:
+    """List all devices that the hour is about; vehicles beside the meter where they are."""
     found = {subject for subject in before if subject.device_kind != "site"} | hour.devices.keys()
     found |= {Subject("vehicle", row.vehicle_id) for row in hour.vehicles}
     found |= {Subject("meter", row.meter_id) for row in hour.meters}
@@ -163,7 +160,7 @@ def _subjects(hour: Hour, before: Mapping[Subject, bytes]) -> list[Subject]:
 
 
 def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
-    """The hour as if there were these devices alone."""
+    """Return the hour as if there were these devices alone."""
     some = set(subjects)
     return msgspec.structs.replace(
         hour,
@@ -175,5 +172,5 @@ def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
 
 
 def hours_at_once(devices: int) -> int:
-    """How many hours of so many devices may be in memory."""
+    """Return how many hours of so many devices may be in memory."""
     return max(1, _DEVICE_HOURS // max(1, devices))

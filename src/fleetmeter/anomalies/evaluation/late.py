@@ -1,6 +1,6 @@
-"""Late devices: their history has changed in hours that were evaluated, so they are evaluated anew.
+"""Evaluates late devices again: their history has changed in hours that had been evaluated.
 
-From as far back as the rules remember, and with everybody whose hours change with theirs.
+It starts as far back as the rules remember, and takes in everybody whose hours change with theirs.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,19 +11,21 @@ import msgspec
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.heard import Heard
-from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
+from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
-from fleetmeter.anomalies.evaluation.state_store import memories_of, remember
+from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.lifecycle import key_of
-from fleetmeter.anomalies.model import OF_ARRIVAL, Anomaly, Change, Device, DeviceKind, Subject
-from fleetmeter.anomalies.rules.shared.state import MEMORY_DAYS, Condition, Memory
+from fleetmeter.anomalies.model import Anomaly, Change, Device, DeviceKind, Subject
+from fleetmeter.anomalies.overrides import rulebook_now
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.rules.shared.state import STATE_DAYS, Condition, DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.queries import ReadyLateDevicesRow
 from fleetmeter.database.sql import queries
 
-WARMUP = timedelta(days=MEMORY_DAYS)
+WARMUP = timedelta(days=STATE_DAYS)
 """How far back the rules remember."""
 
 REACH = timedelta(days=92)
@@ -36,7 +38,7 @@ _MOST = 200
 """Late devices from which a turn starts."""
 
 _MOST_DEVICE_HOURS = 300_000
-"""The same, × hours that have to be evaluated: fewer devices when they go back far."""
+"""Late devices × hours that one turn evaluates: fewer devices when they go back far."""
 
 _AS_LATE = timedelta(days=1)
 """Devices of one turn are late by about as much: all of them are evaluated from the oldest on."""
@@ -55,7 +57,7 @@ class Late(NamedTuple):
 
 
 async def evaluate_late(connection: Connection, evaluated_until: datetime) -> Late:
-    """Evaluate some late devices anew; what is found is stored as they are struck out."""
+    """Evaluate some late devices again; store what is found as they are struck out."""
     rolled_up = await queries.rolled_up_until(connection)
     # the marks first: whatever is read after them holds the readings that they are about
     rows = queries.ready_late_devices(connection, most=_MOST_READY)
@@ -63,13 +65,13 @@ async def evaluate_late(connection: Connection, evaluated_until: datetime) -> La
     # hours that come are evaluated with what is here now
     done = [row for row in ready if row["since"] >= evaluated_until]
     late = [_mark(row, evaluated_until) for row in ready if row["since"] < evaluated_until]
-    anew = None
+    recomputed = None
     if late:
         seeds = _few_enough(late, evaluated_until)
         since = min(mark.since for mark in seeds)
         subjects = {mark.subject for mark in seeds}
         around = await reader.around(connection, subjects, since - WARMUP)
-        anew = await _anew(connection, around, (since, evaluated_until))
+        recomputed = await _recompute(connection, around, (since, evaluated_until))
         # with those that others brought along
         late = [mark for mark in late if mark.subject in around.changed and mark.since >= since]
         done += [mark.row for mark in late]
@@ -79,8 +81,8 @@ async def evaluate_late(connection: Connection, evaluated_until: datetime) -> La
     events: list[int] = []
     ids = [id_ for row in done for id_ in row["ids"]]
     async with connection.transaction():
-        if anew is not None:
-            events = await _settle(connection, anew)
+        if recomputed is not None:
+            events = await _settle(connection, recomputed)
         await queries.forget_late_devices(connection, ids=ids)
     return Late(len(late), events, len(done) == len(ready) < _MOST_READY)
 
@@ -101,25 +103,30 @@ async def evaluate_again(
         begin = floor_hour(since[left[0]])
         most = max(1, _MOST_DEVICE_HOURS // max(1, (until - begin + WARMUP) // HOUR))
         around = await reader.around(connection, set(left[:most]), begin - WARMUP)
-        anew = await _anew(connection, around, (begin, until))
+        recomputed = await _recompute(connection, around, (begin, until))
         async with connection.transaction():
-            events += await _settle(connection, anew)
+            events += await _settle(connection, recomputed)
         left = left[most:]
     return events
 
 
-async def _settle(connection: Connection, anew: "_Anew") -> list[int]:
+async def _settle(connection: Connection, recomputed: "_Recomputed") -> list[int]:
     """Store what was found and what is remembered; return the events."""
-    span = anew.span
+    span = recomputed.span
     events = await store.reconcile(
-        connection, span.changed, span.since, anew.changes, anew.memories, anew.rulebook
+        connection,
+        span.changed,
+        span.since,
+        recomputed.changes,
+        recomputed.states,
+        recomputed.rulebook,
     )
-    await remember(connection, "hours", anew.memories, span.around.changed)
+    await store_states(connection, "hours", recomputed.states, span.around.changed)
     return events
 
 
 class _Mark(NamedTuple):
-    """A late device, and from when on it is evaluated anew."""
+    """A late device, and from when on it is evaluated again."""
 
     subject: Subject
     since: datetime
@@ -132,7 +139,7 @@ def _mark(row: ReadyLateDevicesRow, evaluated_until: datetime) -> _Mark:
 
 
 def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
-    """The first, and those that are late by about as much."""
+    """Return the first, and those that are late by about as much."""
     first = marks[0].since
     as_late = [mark for mark in marks[:_MOST] if abs(mark.since - first) <= _AS_LATE]
     span = evaluated_until - min(mark.since for mark in as_late) + WARMUP
@@ -140,54 +147,56 @@ def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
 
 
 class _Span(NamedTuple):
-    """Devices that are evaluated anew, and from when to when."""
+    """Devices that are evaluated again, and from when to when."""
 
     around: Around
     there: dict[Subject, Device]
     """All of them that have not been removed."""
 
     changed: set[Subject]
-    """Of these, whose anomalies may change."""
+    """The devices among them whose anomalies may change."""
 
     since: datetime
     until: datetime
 
 
-class _Anew(NamedTuple):
-    """What came out."""
+class _Recomputed(NamedTuple):
+    """What late devices came to when they were evaluated again."""
 
     span: _Span
     changes: list[Change]
-    memories: dict[Subject, Memory]
+    states: dict[Subject, DeviceState]
     rulebook: Rulebook
 
 
-async def _anew(connection: Connection, around: Around, times: tuple[datetime, datetime]) -> _Anew:
-    """Evaluate late devices and those around them anew."""
+async def _recompute(
+    connection: Connection, around: Around, times: tuple[datetime, datetime]
+) -> _Recomputed:
+    """Evaluate late devices and those around them again."""
     devices = await reader.roster(connection)
     looked_at = [Subject("vehicle", id_) for id_ in around.vehicle_ids]
     looked_at += [Subject("meter", id_) for id_ in around.meter_ids]
     there = {subject: devices[subject] for subject in looked_at if subject in devices}
     span = _Span(around, there, around.changed & there.keys(), *times)
-    rulebook = await store.rulebook(connection)
+    rulebook = await rulebook_now(connection)
     wide = _wide(await store.lasting(connection, span.changed))
-    changes, memories = await _fold_span(connection, span, rulebook, wide)
+    changes, states = await _evaluate_span(connection, span, rulebook, wide)
     more = _wide(change for change in changes if change.ended_at is None)
     if more - wide:
-        changes, memories = await _fold_span(connection, span, rulebook, wide | more)
-    return _Anew(span, changes, memories, rulebook)
+        changes, states = await _evaluate_span(connection, span, rulebook, wide | more)
+    return _Recomputed(span, changes, states, rulebook)
 
 
-async def _fold_span(
+async def _evaluate_span(
     connection: Connection, span: _Span, rulebook: Rulebook, wide: set[datetime]
-) -> tuple[list[Change], dict[Subject, Memory]]:
-    """From as far back as the rules remember; of the `wide` hours they see the whole fleet."""
+) -> tuple[list[Change], dict[Subject, DeviceState]]:
+    """Evaluate from as far back as rules remember, in `wide` hours with the whole fleet in view."""
     around, there = span.around, span.there
-    before = await memories_of(connection, "hours", around.changed)
+    before = await states_of(connection, "hours", around.changed)
     held = _held(await store.lasting(connection, span.changed), before, span.since)
     # sites are not evaluated, but say when all of them was silent
     sites = {Subject("site", device.site) for device in there.values() if device.site}
-    memories = await memories_of(connection, "hours", sites)
+    states = await states_of(connection, "hours", sites)
     changes: list[Change] = []
     heard = Heard()
     step = hours_at_once(len(around.vehicle_ids) + len(around.meter_ids)) * HOUR
@@ -201,18 +210,18 @@ async def _fold_span(
             if hour.starts in wide:
                 [fleet] = await reader.hours(connection, hour.starts, hour.ends, there)
                 hour = msgspec.structs.replace(fleet, whole_fleet=False)
-            _hold(held.get(hour.starts, ()), memories)
-            outcome = await fold(connection, hour, memories, rulebook, heard)
+            _hold(held.get(hour.starts, ()), states)
+            outcome = await evaluate_hour(connection, hour, states, rulebook, heard)
             changes += [change for change in outcome.changes if change.subject in span.changed]
         start = end
-    return changes, memories
+    return changes, states
 
 
 def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
-    """Hours in which another meter, that may be anyone's, may explain an excess; the newest."""
+    """Return the newest hours in which another meter, anyone's, may explain what was found."""
     hours: set[datetime] = set()
     for each in found:
-        if each.kind == "dc_exceeds_ac":
+        if RULES[each.kind].looks_around:
             sure_at = each.at if isinstance(each, Change) else each.detected_at
             # it may have taken two hours to be sure
             for first in (hour_of(each.started_at), sure_at - 2 * HOUR):
@@ -221,45 +230,43 @@ def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
 
 
 class _Held(NamedTuple):
-    """Something that is wrong by what was known until now, and what is remembered of its device."""
+    """Something that is wrong as far as was known, and what is remembered of its device."""
 
     anomaly: Anomaly
-    remembered: Memory
+    stored: DeviceState
 
 
 def _held(
-    anomalies: Iterable[Anomaly], before: Mapping[Subject, Memory], since: datetime
+    anomalies: Iterable[Anomaly], before: Mapping[Subject, DeviceState], since: datetime
 ) -> dict[datetime, list[_Held]]:
-    """By the hour from which on it is wrong until the rules know better.
+    """Group by the hour from which on something is wrong, until the rules know better.
 
-    They need not find it anew: what told them may have been too long ago.
+    They need not find it again: what showed it may have been too long ago.
     """
     held: dict[datetime, list[_Held]] = {}
     for anomaly in anomalies:
-        if anomaly.kind not in OF_ARRIVAL:
+        if not RULES[anomaly.kind].is_by_arrival:
             hour = max(since, floor_hour(anomaly.detected_at))
-            remembered = before.get(key_of(anomaly).subject, Memory())
-            held.setdefault(hour, []).append(_Held(anomaly, remembered))
+            stored = before.get(key_of(anomaly).subject, DeviceState())
+            held.setdefault(hour, []).append(_Held(anomaly, stored))
     return held
 
 
-def _hold(held: Iterable[_Held], memories: dict[Subject, Memory]) -> None:
-    for anomaly, remembered in held:
+def _hold(held: Iterable[_Held], states: dict[Subject, DeviceState]) -> None:
+    for anomaly, stored in held:
         kind, subject = key_of(anomaly)
-        memory = memories.setdefault(subject, Memory())
-        found = memory.conditions.get(kind)
+        state = states.setdefault(subject, DeviceState())
+        found = state.conditions.get(kind)
         if found is not None and (found.open or _is_clear(found, anomaly.started_at)):
             continue
-        condition = remembered.conditions.get(kind)
+        condition = stored.conditions.get(kind)
         if condition is None or not condition.open:
             started_at, at = anomaly.started_at, anomaly.detected_at
             condition = Condition(True, started_at, anomaly.cause, "breach", at)
-        memory.conditions[kind] = condition
-        if kind in ("vehicle_silent", "meter_silent") and memory.silent_since is None:
-            memory.silent_since = remembered.silent_since or anomaly.started_at
-        elif kind == "dc_exceeds_ac" and memory.other_meter is None:
-            memory.other_meter = remembered.other_meter
-            memory.unexplained = remembered.unexplained
+        state.conditions[kind] = condition
+        hold = RULES[kind].hold
+        if hold is not None:
+            hold(state, stored, anomaly.started_at)
 
 
 def _is_clear(condition: Condition, since: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""What the rules look at, read from the database: devices, hours, readings, clocks."""
+"""Reads what the rules look at from the database: devices, hours, readings, clocks."""
 
 import asyncio
 from collections.abc import Collection, Iterable
@@ -21,15 +21,13 @@ from fleetmeter.anomalies.model import (
     Voltage,
 )
 from fleetmeter.anomalies.rules.shared.needs import (
-    Known,
+    Answers,
     MeterPoint,
     Needs,
     PeakPoint,
     VehiclePoint,
 )
-from fleetmeter.anomalies.rules.silence.device import SILENCE_KNOWN
-from fleetmeter.anomalies.thresholds.device_parameters import ClockSkew
-from fleetmeter.anomalies.thresholds.rulebook import Override
+from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.database.pool import LONG_S, Connection
 from fleetmeter.database.queries import RosterRow
 from fleetmeter.database.sql import queries
@@ -51,23 +49,23 @@ class Around(NamedTuple):
 
 
 def floor_hour(time: datetime) -> datetime:
-    """The whole hour of UTC that a time is in."""
+    """Return the whole hour of UTC that a time is in."""
     return time.replace(minute=0, second=0, microsecond=0)
 
 
 def hour_of(time: datetime) -> datetime:
-    """When the hour began that a reading belongs to: one on the hour belongs to the one before."""
+    """Return when a reading's hour began: one on the hour belongs to the hour before."""
     return floor_hour(time - MICROSECOND)
 
 
 async def roster(connection: Connection) -> dict[Subject, Device]:
-    """The devices that are there."""
+    """Return the devices that are there."""
     devices = (_device(row) async for row in queries.roster(connection))
     return {device.subject: device async for device in devices}
 
 
 async def around(connection: Connection, late: set[Subject], since: datetime) -> Around:
-    """Late devices, and what changes with them; of energy that is shared since then."""
+    """Find what changes with late devices, by the energy that is shared since then."""
     found = await _around(connection, late)
     rows = queries.charging_elsewhere(connection, meter_ids=found.meter_ids, since=since)
     elsewhere = {Subject("vehicle", row["device_id"]) async for row in rows}
@@ -94,7 +92,7 @@ async def hours(
     vehicle_ids: list[str] | None = None,
     meter_ids: list[str] | None = None,
 ) -> list[Hour]:
-    """Each whole hour of (start, end], of `devices`: all that there are, or of those named.
+    """Return each whole hour of (start, end], of `devices`: all that there are, or of those named.
 
     Those must be named with all that share meters with them.
     """
@@ -114,9 +112,9 @@ async def hours(
     return found
 
 
-async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
-    """The answer to what the rules need to know of the time up to the end of an hour."""
-    found = Known()
+async def answers(connection: Connection, needs: Needs, end: datetime) -> Answers:
+    """Return the answer to what the rules need to know of the time up to the end of an hour."""
+    found = Answers()
     since = end - SILENCE_KNOWN
     for kind in KINDS:
         if ids := _ids(kind.name, needs.last_times):
@@ -164,22 +162,24 @@ async def known(connection: Connection, needs: Needs, end: datetime) -> Known:
 
 async def clock_samples(
     connection: Connection,
-    overrides: Iterable[Override],
+    smallest_s: tuple[float, float],
     since: datetime,
-    remembered: Collection[Subject],
+    watched: Collection[Subject],
 ) -> list[ClockSample]:
-    """Clocks of devices that reported since then and may be wrong, and of `remembered` ones."""
-    defaults = ClockSkew()
-    own = [override.parameters for override in overrides if override.kind == "clock_skew"]
+    """Read clocks of devices that reported since then and may be wrong, and of `watched` ones.
+
+    `smallest_s`: the smallest skew behind and ahead that is wrong, seconds.
+    """
+    behind_s, ahead_s = smallest_s
     return [
         ClockSample(_device(row), row["time"], row["last_seen"])
         async for row in queries.clock_samples(
             connection,
-            behind_s=min([defaults.behind_s, *(p["behindS"] for p in own if "behindS" in p)]),
-            ahead_s=min([defaults.ahead_s, *(p["aheadS"] for p in own if "aheadS" in p)]),
+            behind_s=behind_s,
+            ahead_s=ahead_s,
             since=since,
-            vehicle_ids=_ids("vehicle", remembered),
-            meter_ids=_ids("meter", remembered),
+            vehicle_ids=_ids("vehicle", watched),
+            meter_ids=_ids("meter", watched),
         )
     ]
 

@@ -12,7 +12,7 @@ from fleetmeter.database.sql import queries
 
 
 async def evaluate_refusals(connection: Connection, at: datetime, rulebook: Rulebook) -> list[int]:
-    """Open and close anomalies, in the caller's transaction; the ids of the events."""
+    """Open and close anomalies, in the caller's transaction; return the ids of the events."""
     refused = [
         msgspec.convert(dict(row), Refused)
         async for row in queries.refused_devices(connection, at=at, most=MOST)

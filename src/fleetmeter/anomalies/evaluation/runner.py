@@ -1,4 +1,4 @@
-"""The evaluation: every hour that is over, once; late devices anew; clocks every minute.
+"""Runs the evaluation: each hour once it is over, late devices again, clocks every minute.
 
 One replica at a time evaluates, in one session that holds an advisory lock. Hours, what the rules
 remember, what they found and how far they are are stored in one transaction, so that whatever
@@ -22,13 +22,15 @@ import structlog
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
-from fleetmeter.anomalies.evaluation.isolate import fold, hours_at_once
+from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
 from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
 from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
 from fleetmeter.anomalies.evaluation.refusals import evaluate_refusals
-from fleetmeter.anomalies.evaluation.state_store import memories, remember
+from fleetmeter.anomalies.evaluation.state_store import all_states, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.overrides import all_overrides, rulebook_now
+from fleetmeter.anomalies.rules.clock_skew import smallest_skews
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.queries import EvaluationProgressRow
@@ -56,11 +58,11 @@ class Ran(NamedTuple):
     """Evaluated for the first time."""
 
     late_devices: int = 0
-    """Evaluated anew."""
+    """Evaluated again."""
 
 
 def closed_until(now: datetime) -> datetime:
-    """Up to where hours are over for the rules."""
+    """Return the time up to which hours are over for the rules."""
     return floor_hour(now - CLOSED_AFTER)
 
 
@@ -118,9 +120,9 @@ class Evaluator:
         return before is None or not timedelta() <= at - before < CLOCKS_EVERY
 
     async def _run(self, connection: Connection, at: datetime) -> tuple[Ran, bool]:
-        """Hours that are over, then late devices, of both as much as a turn holds, and clocks.
+        """Evaluate hours that are over, then late devices, as much as a turn holds, and clocks.
 
-        Whether nothing is left.
+        Return what was done, and whether nothing is left.
         """
         progress = await queries.evaluation_progress(connection)
         until, closed = progress["evaluated_until"], await _closed_until(connection, at)
@@ -136,7 +138,7 @@ class Evaluator:
             until = await _evaluate_hours(connection, until, closed)
         if until >= closed and progress["is_late"]:
             late = await evaluate_late(connection, until)
-            await _tell(connection, late.events)
+            await _log_found(connection, late.events)
         if clocks_are_due:
             await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
             self._clocks_at = at
@@ -144,7 +146,7 @@ class Evaluator:
 
 
 async def _closed_until(connection: Connection, at: datetime) -> datetime:
-    """Up to where hours are over, and whatever else comes for them will count as late."""
+    """Return the time up to which hours are over, so that whatever still comes counts as late."""
     closed = closed_until(at)
     oldest = await queries.oldest_write(connection)
     return closed if oldest is None else min(closed, floor_hour(oldest - LATE_AFTER))
@@ -155,8 +157,8 @@ async def _retire(connection: Connection, at: datetime) -> None:
     gone = {Subject(*row) async for row in queries.gone_subjects(connection)}
     if gone:
         async with connection.transaction():
-            await remember(connection, "hours", {}, gone)
-            await remember(connection, "clock", {}, gone)
+            await store_states(connection, "hours", {}, gone)
+            await store_states(connection, "clock", {}, gone)
             await store.close_removed(connection, gone, at)
 
 
@@ -164,23 +166,23 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
     """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes."""
     turn_ends = perf_counter() + _TURN_S
     devices = await reader.roster(connection)
-    remembered = await memories(connection, "hours")
+    states = await all_states(connection, "hours")
     step = hours_at_once(len(devices)) * HOUR
     until = start
     while until < closed:
         end = min(closed, until + step)
         changes: list[Change] = []
         touched: set[Subject] = set()
-        rulebook = await store.rulebook(connection)
+        rulebook = await rulebook_now(connection)
         for hour in await reader.hours(connection, until, end, devices):
-            outcome = await fold(connection, hour, remembered, rulebook)
+            outcome = await evaluate_hour(connection, hour, states, rulebook)
             changes += outcome.changes
             touched |= outcome.touched
         async with connection.transaction():
-            await remember(connection, "hours", remembered, touched)
+            await store_states(connection, "hours", states, touched)
             events = await store.apply(connection, changes, rulebook)
             await queries.evaluated(connection, until=end)
-        await _tell(connection, events)
+        await _log_found(connection, events)
         until = end
         if perf_counter() > turn_ends:
             break
@@ -190,18 +192,18 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
 async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:
     """Look at the clocks of the devices that reported since then, and at what was refused."""
     async with connection.transaction():
-        overrides = await store.overrides(connection)
+        overrides = await all_overrides(connection)
         rulebook = Rulebook(overrides)
-        remembered = await memories(connection, "clock")
-        samples = await reader.clock_samples(connection, overrides, since, remembered)
-        outcome = evaluate_clocks(samples, at, remembered, rulebook)
-        await remember(connection, "clock", remembered, outcome.touched)
+        states = await all_states(connection, "clock")
+        samples = await reader.clock_samples(connection, smallest_skews(overrides), since, states)
+        outcome = evaluate_clocks(samples, at, states, rulebook)
+        await store_states(connection, "clock", states, outcome.touched)
         events = await store.apply(connection, outcome.changes, rulebook)
         events += await evaluate_refusals(connection, at, rulebook)
-    await _tell(connection, events)
+    await _log_found(connection, events)
 
 
-async def _tell(connection: Connection, events: Sequence[int]) -> None:
+async def _log_found(connection: Connection, events: Sequence[int]) -> None:
     """Log how much was found wrong, by kind."""
     if events:
         rows = queries.kinds_found(connection, ids=events)

@@ -1,1 +1,1 @@
-"""What becomes of the findings of rules: anomalies, and what people do about them."""
+"""Makes anomalies of what rules find, and keeps what people do about them."""

@@ -1,4 +1,4 @@
-"""The life of an anomaly: open, acknowledged, resolved; what rules and what people may do to it.
+"""Describes the life of an anomaly: open, acknowledged, resolved; by rules and by people.
 
 Pure: each step is an event and the anomaly as it is after it. A rule says once that something is
 wrong and once that it is over. People may acknowledge what is open, and resolve what is not
@@ -23,7 +23,7 @@ from fleetmeter.errors import FleetMeterError
 
 
 class AlreadyResolvedError(FleetMeterError):
-    """What is resolved cannot be acknowledged."""
+    """Raised when somebody acknowledges what is resolved."""
 
 
 class Terms(NamedTuple):
@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
     event: Event
     anomaly: Anomaly
-    """As it is after it. One that is not stored yet has a number below zero."""
+    """The anomaly after the event. One that is not stored yet has a number below zero."""
 
     who: str | None = None
     """Null: a rule."""
@@ -55,14 +55,14 @@ class Key(NamedTuple):
 
 
 def key_of(item: Anomaly | Change) -> Key:
-    """What an anomaly or a change is of."""
+    """Return what an anomaly or a change is of."""
     if isinstance(item, Change):
         return Key(item.kind, item.subject)
     return Key(item.kind, Subject(item.device_kind, item.device_id))
 
 
 def opened(change: Change, number: int, terms: Terms, now: datetime, note: str | None) -> Step:
-    """A new one, that has `number` until it is stored."""
+    """Open a new one, which has `number` until it is stored."""
     anomaly = Anomaly(
         id=number,
         kind=change.kind,
@@ -88,7 +88,7 @@ def opened(change: Change, number: int, terms: Terms, now: datetime, note: str |
 
 
 def reopened(anomaly: Anomaly, change: Change, note: str | None = None) -> Step:
-    """It is back: nobody has acknowledged that yet. It began when it began first."""
+    """Reopen one that is back, unacknowledged; it began when it first did."""
     again = msgspec.structs.replace(
         anomaly,
         status="open",
@@ -108,7 +108,7 @@ def reopened(anomaly: Anomaly, change: Change, note: str | None = None) -> Step:
 
 
 def revised(anomaly: Anomaly, change: Change) -> Step:
-    """The same, with another cause than was known before."""
+    """Return the same, with another cause than was known before."""
     after = msgspec.structs.replace(
         anomaly, cause=change.cause, summary=change.summary, evidence=change.evidence
     )
@@ -116,7 +116,7 @@ def revised(anomaly: Anomaly, change: Change) -> Step:
 
 
 def over(anomaly: Anomaly, ended_at: datetime, now: datetime, note: str | None) -> Step:
-    """It is not wrong any more: resolved, unless a person has resolved it before."""
+    """End one that is not wrong any more; it is resolved, if nobody has resolved it before."""
     if anomaly.status == "resolved":
         return Step("updated", msgspec.structs.replace(anomaly, ended_at=ended_at), note=note)
     resolved = msgspec.structs.replace(
@@ -126,7 +126,7 @@ def over(anomaly: Anomaly, ended_at: datetime, now: datetime, note: str | None) 
 
 
 def acknowledged(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Step | None:
-    """Somebody sees to it; None: somebody did already. Raises AlreadyResolvedError."""
+    """Acknowledge one; None: somebody did already. Raises AlreadyResolvedError."""
     if anomaly.status == "resolved":
         raise AlreadyResolvedError(f"anomaly {anomaly.id} is resolved")
     if anomaly.status == "acknowledged":
@@ -138,7 +138,7 @@ def acknowledged(anomaly: Anomaly, who: str, note: str | None, now: datetime) ->
 
 
 def resolved(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Step | None:
-    """A person settles it; None: it is settled already."""
+    """Resolve one for a person; None: it is resolved already."""
     if anomaly.status == "resolved":
         return None
     after = msgspec.structs.replace(anomaly, status="resolved", resolved_at=now, resolved_by=who)
@@ -156,7 +156,7 @@ def steps_of(
     terms: Callable[[Change], Terms],
     now: datetime,
 ) -> list[Step]:
-    """What follows from changes, in their order.
+    """Return what follows from changes, in their order.
 
     `stored` has the current anomaly of each key that they are of: the one that is not over, or else
     the one that was over last.

@@ -1,7 +1,7 @@
-"""Late readings: what was found anew, against what had been found before and told to people.
+"""Reconciles what late readings show with the anomalies that were found and reported before.
 
 Pure. A stretch is a time in which something was wrong, by the hours as they are now. What overlaps
-in time is the same; and what people have said stays.
+in time is the same anomaly, and what people have said about it stays.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -41,17 +41,17 @@ class Stretch(NamedTuple):
 
     @property
     def started_at(self) -> datetime:
-        """When it began."""
+        """Return when it began."""
         return self.opening.started_at
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it was over; None: it lasts."""
+        """Return when it was over; None: it lasts."""
         return None if self.closing is None else self.closing.ended_at
 
 
 def stretches_of(changes: Iterable[Change]) -> dict[Key, list[Stretch]]:
-    """Each opening change with the closing one that follows it, in the order of time."""
+    """Return each opening change with the closing one that follows it, in the order of time."""
     found: dict[Key, list[Stretch]] = {}
     for change in changes:
         stretches = found.setdefault(key_of(change), [])
@@ -81,7 +81,7 @@ def reconciled(
     terms: Callable[[Change], Terms],
     now: datetime,
 ) -> list[Step]:
-    """What follows from hours that were evaluated anew, and from what is wrong now.
+    """Return what follows from hours that were evaluated again, and from what is wrong now.
 
     `stored` are the anomalies of their devices that were not over at `since`, or could come back
     since then; what was over before `since` stays as it is.
@@ -118,7 +118,7 @@ def reconciled(
 def _matched(
     rows: Sequence[Anomaly], stretches: Iterable[Stretch], terms: Callable[[Change], Terms]
 ) -> tuple[list[tuple[Anomaly, list[Stretch]]], list[list[Stretch]]]:
-    """Each anomaly with the stretches that it is about, and the stretches of new ones."""
+    """Return each anomaly with the stretches that it is about, and the stretches of new ones."""
     of_row: list[tuple[Anomaly, list[Stretch]]] = [(anomaly, []) for anomaly in rows]
     new: list[list[Stretch]] = []
     for stretch in stretches:
@@ -157,7 +157,7 @@ def _follows(before: Stretch, stretch: Stretch, terms: Terms) -> bool:
 def _settled(
     anomaly: Anomaly, stretches: list[Stretch], since: datetime, now: datetime
 ) -> list[Step]:
-    """What becomes of an anomaly that is about these stretches."""
+    """Return what becomes of an anomaly that is about these stretches."""
     if not stretches:
         return []
     its = [s for s in stretches if anomaly.ended_at is None or s.started_at <= anomaly.ended_at]
@@ -170,7 +170,7 @@ def _settled(
 
 
 def _own(anomaly: Anomaly, stretches: list[Stretch], since: datetime) -> Step | None:
-    """What becomes of it by the stretches within its own time.
+    """Return what becomes of it by the stretches within its own time.
 
     It lasts exactly when the last of them does or, when the rules do not say, as it did before.
     """
@@ -194,7 +194,7 @@ def _told(anomaly: Anomaly) -> tuple[Cause | None, datetime, datetime | None]:
 
 
 def _came_back(anomaly: Anomaly, stretches: Iterable[Stretch], now: datetime) -> list[Step]:
-    """Reopened with each of these stretches, soon after the one before was over."""
+    """Reopen it with each of these stretches, soon after the one before was over."""
     steps: list[Step] = []
     for stretch in stretches:
         step = reopened(anomaly, stretch.opening, FOUND_LATE)
@@ -207,7 +207,7 @@ def _came_back(anomaly: Anomaly, stretches: Iterable[Stretch], now: datetime) ->
 
 
 def _renewed(anomaly: Anomaly, stretches: list[Stretch], since: datetime) -> Anomaly:
-    """When it began and what it is about, where that was found after `since`."""
+    """Return when it began and what it is about, where that was found after `since`."""
     first, last = stretches[0].opening, stretches[-1].opening
     if anomaly.detected_at > since:
         anomaly = msgspec.structs.replace(
@@ -221,6 +221,6 @@ def _renewed(anomaly: Anomaly, stretches: list[Stretch], since: datetime) -> Ano
 
 
 def _said(stretches: Sequence[Stretch]) -> str:
-    """What the rule said when the last of these was over, if it was."""
+    """Return what the rule said when the last of these was over, if it was."""
     closing = stretches[-1].closing if stretches else None
     return SHOWN_LATE if closing is None else f"{SHOWN_LATE}: {closing.summary}"

@@ -1,4 +1,4 @@
-"""Anomalies and their events in the database: what rules find, and what people say to it.
+"""Stores anomalies and their events: what rules find, and what people say about it.
 
 Whoever changes an anomaly holds one lock until the end of its transaction: what it has read is as
 it stands, and events become visible in the order of their ids.
@@ -16,9 +16,8 @@ from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, 
 from fleetmeter.anomalies.incidents.reconcile import reconciled
 from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject, columns_of
 from fleetmeter.anomalies.rules.catalogue import RULES
-from fleetmeter.anomalies.rules.shared.state import Memory
-from fleetmeter.anomalies.thresholds.overrides import override
-from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
+from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.queries import AnomaliesRow
 from fleetmeter.database.sql import queries
@@ -30,10 +29,8 @@ __all__ = [
     "apply",
     "close_removed",
     "lasting",
-    "overrides",
     "reconcile",
     "resolve",
-    "rulebook",
 ]
 
 _REOPENABLE = timedelta(days=62)
@@ -43,7 +40,7 @@ REMOVED = "the device was removed"
 
 
 async def apply(connection: Connection, changes: Sequence[Change], rulebook: Rulebook) -> list[int]:
-    """What follows from changes that come in the order of time; the ids of the events."""
+    """Store what follows from changes, in the order of time; return the ids of the events."""
     if not changes:
         return []
     now = await queries.begin_anomaly_events(connection)
@@ -65,12 +62,12 @@ async def reconcile(
     subjects: Collection[Subject],
     since: datetime,
     changes: Sequence[Change],
-    memories: Mapping[Subject, Memory],
+    states: Mapping[Subject, DeviceState],
     rulebook: Rulebook,
 ) -> list[int]:
-    """What follows from hours of `subjects` that were evaluated anew; the ids of the events.
+    """Store what follows from hours of `subjects` evaluated again; return the ids of the events.
 
-    `changes` and `memories` are what came out. What was over before `since` stays.
+    `changes` and `states` are what came out. What was over before `since` stays.
     """
     now = await queries.begin_anomaly_events(connection)
     stored = [
@@ -81,11 +78,9 @@ async def reconcile(
     ]
 
     def is_wrong(key: Key) -> bool:
-        memory = memories.get(key.subject)
+        state = states.get(key.subject)
         return (
-            memory is not None
-            and key.kind in memory.conditions
-            and (memory.conditions[key.kind].open)
+            state is not None and key.kind in state.conditions and (state.conditions[key.kind].open)
         )
 
     steps = reconciled(stored, changes, since, is_wrong, partial(_terms, rulebook), now)
@@ -93,7 +88,7 @@ async def reconcile(
 
 
 async def lasting(connection: Connection, subjects: Collection[Subject]) -> list[Anomaly]:
-    """What is not over with these devices."""
+    """Return what is not over with these devices."""
     rows = queries.lasting_anomalies(connection, **columns_of(subjects))
     return [anomaly_of(row) async for row in rows]
 
@@ -101,7 +96,7 @@ async def lasting(connection: Connection, subjects: Collection[Subject]) -> list
 async def close_removed(
     connection: Connection, subjects: Collection[Subject], at: datetime
 ) -> list[int]:
-    """Ends what is wrong with devices that are not there any more; the ids of the events."""
+    """End what is wrong with devices that are gone; return the ids of the events."""
     now = await queries.begin_anomaly_events(connection)
     steps = [
         lifecycle.over(anomaly, max(at, anomaly.started_at), now, REMOVED)
@@ -113,7 +108,7 @@ async def close_removed(
 async def acknowledge(
     connection: Connection, anomaly_id: int, who: str, note: str | None
 ) -> Anomaly | None:
-    """Somebody sees to an anomaly; as it is then, None: there is none.
+    """Acknowledge an anomaly; return it as it is then, None: there is none.
 
     Raises AlreadyResolvedError. Acknowledging again changes nothing.
     """
@@ -123,33 +118,24 @@ async def acknowledge(
 async def resolve(
     connection: Connection, anomaly_id: int, who: str, note: str | None
 ) -> Anomaly | None:
-    """A person settles an anomaly; as it is then, None: there is none.
+    """Resolve an anomaly for a person; return it as it is then, None: there is none.
 
     Resolving again changes nothing.
     """
     return await _act(connection, anomaly_id, partial(lifecycle.resolved, who=who, note=note))
 
 
-async def overrides(connection: Connection) -> list[Override]:
-    """What is set for the rules now."""
-    return [override(row) async for row in queries.all_overrides(connection)]
-
-
-async def rulebook(connection: Connection) -> Rulebook:
-    """The rules as they are set now."""
-    return Rulebook(await overrides(connection))
-
-
 def anomaly_of(row: AnomaliesRow) -> Anomaly:
-    """The anomaly in a row of the table."""
+    """Return the anomaly in a row of the table."""
     fields = dict(row)
     fields["evidence"] = msgspec.json.decode(row["evidence"])
     return Anomaly(severity=RULES[cast(Kind, row["kind"])].severity, **fields)
 
 
 def _terms(rulebook: Rulebook, change: Change) -> Terms:
-    parameters = rulebook.of(change.kind, change.subject, change.site)
-    return Terms(RULES[change.kind].severity, timedelta(hours=parameters.reopen_within_h))
+    rule = RULES[change.kind]
+    thresholds = rulebook.of(rule.thresholds, change.subject, change.site)
+    return Terms(rule.severity, timedelta(hours=thresholds.reopen_within_h))
 
 
 async def _act(

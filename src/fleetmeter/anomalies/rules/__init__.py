@@ -1,1 +1,1 @@
-"""The rules: one module decides whether one kind of anomaly is there. Pure."""
+"""Holds the rules, a module or a folder for each kind of anomaly; `catalogue` lists them. Pure."""

@@ -1,4 +1,4 @@
-"""The nominal voltage of a meter: what is set, or what its first day shows.
+"""Learns the nominal voltage of a meter from its first day, where none is set.
 
 The first day's median decides for good, and until then the median of the hours so far. Where
 another meter of the site is known and its nominal voltage is about as far away, that one is taken:
@@ -6,14 +6,15 @@ a weak supply of 212 V in a building of 230 V is not one of 208 V. A meter with 
 asked first: a main meter or an inverter may be behind a transformer, or measure between phases.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import fmean, median
 
+import msgspec
+
 from fleetmeter.anomalies.model import ABSENT_MV, MeterHour, Subject
-from fleetmeter.anomalies.rules.shared.context import HourTurn
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.state import Nominal
-from fleetmeter.anomalies.thresholds.device_parameters import VoltageOutOfRange
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.state import State
 
 STANDARD_V = (120, 208, 230, 277, 400, 480)
 
@@ -21,13 +22,34 @@ _FARTHEST = 1.2
 """A voltage that differs by a larger factor from all of these has no nominal one."""
 
 _OF_SITE = 1.15
-"""By at most this factor may a meter differ from what its site has."""
+"""The largest factor by which a meter may differ from what its site has."""
 
 _DAY = timedelta(hours=24)
 
 
+class Nominal(msgspec.Struct, array_like=True):
+    """The nominal voltage of a meter, as its first day shows it."""
+
+    volts: int
+    since: datetime | None
+    """When the first day began; None: it is over."""
+
+    means: list[float] = []
+    """Mean voltages of the hours of that day, V."""
+
+
+class VoltageState(State):
+    """The nominal voltage of a meter or a site."""
+
+    nominal: Nominal | None = None
+    """A meter's own; a site's is that of the first of its meters."""
+
+    nominal_of_role: dict[str, int] = msgspec.field(default_factory=dict)
+    """A site's nominal voltage by role, as its first meter with that role has it."""
+
+
 def nearest(volts: float, of_site: int | None = None) -> int | None:
-    """The standard voltage that one is probably meant to be; None: there is none near it."""
+    """Return the standard voltage that one is probably meant to be; None: none is near it."""
     if of_site is not None and _factor(volts, of_site) <= _OF_SITE:
         return of_site
     found = min(STANDARD_V, key=lambda standard: _factor(volts, standard))
@@ -38,40 +60,38 @@ def _factor(volts: float, standard: int) -> float:
     return max(volts / standard, standard / volts)
 
 
-def nominal_v(observed: Observed, row: MeterHour, parameters: VoltageOutOfRange) -> float | None:
-    """The nominal voltage of a meter that measured voltages in this hour."""
-    if parameters.nominal_v is not None:
-        return parameters.nominal_v
-    memory = observed.memories.get(Subject("meter", row.meter_id))
-    if memory is not None and memory.nominal is not None:
-        return memory.nominal.volts
-    return nearest(_mean_v(row), _of_others(observed, row.meter_id))
+def nominal_v(hour: ObservedHour, row: MeterHour) -> float | None:
+    """Return the nominal voltage that readings show of a meter with voltages in this hour."""
+    state = hour.read(Subject("meter", row.meter_id), VoltageState)
+    if state is not None and state.nominal is not None:
+        return state.nominal.volts
+    return nearest(_mean_v(row), _of_others(hour, row.meter_id))
 
 
-def learn(turn: HourTurn, observed: Observed) -> None:
+def learn(context: HourContext) -> None:
     """Take this hour's voltages into the first day of meters that are not known yet."""
-    for row in turn.hour.meters:
+    for row in context.hour.meter_rows:
         subject = Subject("meter", row.meter_id)
-        memory = observed.memories.get(subject)
-        known = None if memory is None else memory.nominal
-        if (known is not None and known.since is None) or not row.voltages:
+        state = context.read(subject, VoltageState)
+        learnt = None if state is None else state.nominal
+        if (learnt is not None and learnt.since is None) or not row.voltages:
             continue
-        means = [*(known.means if known else ()), round(_mean_v(row), 1)]
-        volts = nearest(median(means), _of_others(observed, row.meter_id))
+        means = [*(learnt.means if learnt else ()), round(_mean_v(row), 1)]
+        volts = nearest(median(means), _of_others(context.hour, row.meter_id))
         if volts is None:
             continue
-        since = known.since if known and known.since else turn.hour.starts
-        memory = turn.remembered(subject)
-        if turn.ends - since < _DAY:
-            memory.nominal = Nominal(volts, since, means)
+        since = learnt.since if learnt and learnt.since else context.hour.starts
+        state = context.change(subject, VoltageState)
+        if context.ends - since < _DAY:
+            state.nominal = Nominal(volts, since, means)
             continue
-        memory.nominal = Nominal(volts, None)
-        site = turn.site(subject)
+        state.nominal = Nominal(volts, None)
+        site = context.site(subject)
         if site is not None:
-            of = turn.remembered(Subject("site", site))
-            of.nominal = of.nominal or Nominal(volts, None)
-            role = _role(observed, row.meter_id)
-            of.nominal_of_role = {role: volts} | of.nominal_of_role
+            of_site = context.change(Subject("site", site), VoltageState)
+            of_site.nominal = of_site.nominal or Nominal(volts, None)
+            role = _role(context.hour, row.meter_id)
+            of_site.nominal_of_role = {role: volts} | of_site.nominal_of_role
 
 
 def _mean_v(row: MeterHour) -> float:
@@ -85,17 +105,17 @@ def _mean_v(row: MeterHour) -> float:
     )
 
 
-def _of_others(observed: Observed, meter_id: str) -> int | None:
-    """What the site has: a meter with the same role, or else any."""
-    device = observed.hour.devices.get(Subject("meter", meter_id))
+def _of_others(hour: ObservedHour, meter_id: str) -> int | None:
+    """Return the nominal voltage of the site: of a meter with the same role, or else of any."""
+    device = hour.devices.get(Subject("meter", meter_id))
     if device is None or device.site is None:
         return None
-    memory = observed.memories.get(Subject("site", device.site))
-    if memory is None or memory.nominal is None:
+    state = hour.read(Subject("site", device.site), VoltageState)
+    if state is None or state.nominal is None:
         return None
-    return memory.nominal_of_role.get(_role(observed, meter_id), memory.nominal.volts)
+    return state.nominal_of_role.get(_role(hour, meter_id), state.nominal.volts)
 
 
-def _role(observed: Observed, meter_id: str) -> str:
-    device = observed.hour.devices.get(Subject("meter", meter_id))
+def _role(hour: ObservedHour, meter_id: str) -> str:
+    device = hour.devices.get(Subject("meter", meter_id))
     return (device and device.role) or "charger"

@@ -1,19 +1,35 @@
-"""Devices whose readings are refused: what the rejections say, looked at every minute."""
+"""Finds devices whose readings are refused, by their rejections, every minute."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
-from fleetmeter.anomalies.model import Change, DeviceKind, Kind, Subject
-from fleetmeter.anomalies.thresholds.device_parameters import ReadingsRefused
+from fleetmeter.anomalies.model import Change, DeviceKind, Subject
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.thresholds.base import Thresholds
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
-_KIND: Kind = "readings_refused"
+
+class ReadingsRefused(Thresholds, frozen=True, kw_only=True):
+    """Thresholds of readings_refused."""
+
+    kind = "readings_refused"
+
+    minutes: Annotated[
+        float,
+        Meta(
+            ge=1, le=10_080, description="Opens after readings were refused for so long, minutes."
+        ),
+    ] = 60.0
+
+
+_KIND = ReadingsRefused.kind
 
 MOST = 200
-"""Devices that are told of at once: ids that are refused may be made up."""
+"""Devices that are reported at once: ids that are refused may be made up."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -27,7 +43,7 @@ class Refused(msgspec.Struct, frozen=True):
     refused: int
     code: str
     detail: str
-    """Of the last one."""
+    """The detail of the last refusal."""
 
     accepted_at: datetime | None
     """When the newest reading that was accepted arrived; None: none ever was."""
@@ -49,25 +65,21 @@ class Lasting(msgspec.Struct, frozen=True):
 def judge(
     refused: Iterable[Refused], lasting: Iterable[Lasting], at: datetime, rulebook: Rulebook
 ) -> list[Change]:
-    """Return what began and what is over; pure."""
-    told = {Subject(each.device_kind, each.device_id): each for each in lasting}
-    changes = [_over(each, at) for each in told.values() if each.is_over is not False]
-    for subject, each in told.items():
-        if each.is_over is False and not _parameters(rulebook, subject, each.site).enabled:
+    """Return what began and what is over."""
+    reported = {Subject(each.device_kind, each.device_id): each for each in lasting}
+    changes = [_over(each, at) for each in reported.values() if each.is_over is not False]
+    for subject, each in reported.items():
+        if each.is_over is False and not rulebook.of(ReadingsRefused, subject, each.site).enabled:
             changes.append(_closed(each, at, at, "the rule was switched off"))
-    room = MOST - len(told)
+    room = MOST - len(reported)
     for device in refused:
         subject = Subject(device.kind, device.id)
-        parameters = _parameters(rulebook, subject, device.site)
-        lasts = device.last_at - device.since >= timedelta(minutes=parameters.minutes)
-        if parameters.enabled and lasts and subject not in told and room > 0:
+        thresholds = rulebook.of(ReadingsRefused, subject, device.site)
+        lasts = device.last_at - device.since >= timedelta(minutes=thresholds.minutes)
+        if thresholds.enabled and lasts and subject not in reported and room > 0:
             changes.append(_opened(device, at))
             room -= 1
     return changes
-
-
-def _parameters(rulebook: Rulebook, subject: Subject, site: str | None) -> ReadingsRefused:
-    return cast(ReadingsRefused, rulebook.of(_KIND, subject, site))
 
 
 def _opened(device: Refused, at: datetime) -> Change:
@@ -103,3 +115,16 @@ def _closed(each: Lasting, ended_at: datetime, at: datetime, why: str) -> Change
     subject = Subject(each.device_kind, each.device_id)
     ended_at = max(ended_at, each.started_at)
     return Change(_KIND, subject, each.site, at, each.started_at, ended_at, why, {})
+
+
+READINGS_REFUSED = Rule(
+    thresholds=ReadingsRefused,
+    title="Readings refused",
+    description="A device's readings have been refused for longer than a restart of the service or "
+    "a mistake that is put right would explain: its clock, its id or a unit is wrong.",
+    source="A convention: an hour. It is over when readings are accepted and none was refused for "
+    "a quarter of an hour or two reporting intervals, or when none was refused for 25 hours.",
+    severity="warning",
+    device_kinds=("vehicle", "meter"),
+    phase=Phase.REFUSAL,
+)

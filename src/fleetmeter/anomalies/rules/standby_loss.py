@@ -1,19 +1,61 @@
-"""What a charger counts while nobody charges there.
+"""Finds what a charger counts while nobody charges there.
 
-Only where vehicles charge: the base load of a building is none of it. A meter with the role
+It looks only where vehicles charge, not at the base load of a building. A meter with the role
 `charger` is one, and so is a meter without a role at which a vehicle charged within a month.
 """
 
-from datetime import timedelta
-from typing import cast
+from datetime import datetime, timedelta
+from typing import Annotated
 
-from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.rules.shared.context import HourTurn
-from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH, Observed
-from fleetmeter.anomalies.rules.shared.state import EMPTY_AFTER, Run
-from fleetmeter.anomalies.thresholds.parameters import StandbyLoss
+import msgspec
+from msgspec import Meta
 
-_KIND: Kind = "standby_loss"
+from fleetmeter.anomalies.model import Subject
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import LEAST_CHARGED_MWH
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.rules.shared.state import EMPTY_AFTER, State
+from fleetmeter.anomalies.thresholds.base import Thresholds, require
+
+
+class StandbyLoss(Thresholds, frozen=True, kw_only=True):
+    """Thresholds of standby_loss."""
+
+    kind = "standby_loss"
+
+    open_w: Annotated[
+        float, Meta(ge=1, le=100_000, description="Opens at this mean power without charging, W.")
+    ] = 150.0
+    clear_w: Annotated[
+        float, Meta(ge=0, le=100_000, description="Clears below this mean power, W.")
+    ] = 100.0
+    ceiling_w: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Above this it is a vehicle that is not counted, W.",
+        ),
+    ] = 1500.0
+    hours: Annotated[
+        int,
+        Meta(ge=1, le=24, description="Hours in a row without charging, where vehicles report."),
+    ] = 6
+    hours_alone: Annotated[
+        int,
+        Meta(ge=1, le=24, description="Hours in a row at a meter where no vehicle reports."),
+    ] = 24
+    clear_hours: Annotated[int, Meta(ge=1, le=24, description="Hours in a row to clear.")] = 2
+    coverage: Annotated[
+        float, Meta(ge=0.1, le=1, description="Part of the hour that both sides must cover.")
+    ] = 0.7
+
+    def __post_init__(self) -> None:
+        require(self.clear_w <= self.open_w, "clearW must not exceed openW")
+        require(self.open_w < self.ceiling_w, "ceilingW must exceed openW")
+
+
+_KIND = StandbyLoss.kind
 
 _PAUSE = timedelta(hours=24)
 """Hours that count are no run any more when so much lies between them."""
@@ -22,84 +64,114 @@ _NOTED_EVERY = timedelta(days=7)
 """How old a note may be that somebody charged at a meter."""
 
 
-def _remember_chargers(turn: HourTurn, observed: Observed) -> None:
-    for meter_id, rows in observed.at_meter.items():
+class Run(msgspec.Struct, array_like=True):
+    """Hours in a row without charging in which a meter counted too much."""
+
+    since: datetime
+    last: datetime
+    hours: int
+    attended: int
+    """How many of these had a vehicle there that reported."""
+
+    mwh: int
+
+
+class StandbyState(State):
+    """What a meter counted without charging, and whether vehicles charge at it."""
+
+    run: Run | None = None
+    charged: datetime | None = None
+    """When somebody charged there, at most a week before the last time."""
+
+    def forget(self, ends: datetime) -> bool:
+        """Drop what is too old."""
+        oldest = ends - EMPTY_AFTER
+        is_run_old = self.run is not None and self.run.last <= oldest
+        is_charge_old = self.charged is not None and self.charged <= oldest
+        if is_run_old:
+            self.run = None
+        if is_charge_old:
+            self.charged = None
+        return is_run_old or is_charge_old
+
+
+def _remember_chargers(context: HourContext) -> None:
+    for meter_id, rows in context.hour.at_meter.items():
         if sum(row.dc_mwh for row in rows) >= LEAST_CHARGED_MWH:
             subject = Subject("meter", meter_id)
-            memory = turn.memories.get(subject)
-            noted = None if memory is None else memory.charged
-            if noted is None or turn.ends - noted > _NOTED_EVERY:
-                turn.remembered(subject).charged = turn.ends
+            state = context.read(subject, StandbyState)
+            noted = None if state is None else state.charged
+            if noted is None or context.ends - noted > _NOTED_EVERY:
+                context.change(subject, StandbyState).charged = context.ends
 
 
-def _is_charger(turn: HourTurn, subject: Subject) -> bool:
-    device = turn.device(subject)
+def _is_charger(context: HourContext, subject: Subject) -> bool:
+    device = context.device(subject)
     if device is not None and device.role is not None:
         return device.role == "charger"
-    memory = turn.memories.get(subject)
-    noted = None if memory is None else memory.charged
-    return noted is not None and turn.ends - noted <= EMPTY_AFTER
+    state = context.read(subject, StandbyState)
+    noted = None if state is None else state.charged
+    return noted is not None and context.ends - noted <= EMPTY_AFTER
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
-    """Apply the rule."""
-    _remember_chargers(turn, observed)
-    same = cast(StandbyLoss | None, turn.rulebook.everywhere(_KIND))
+def _judge(context: HourContext) -> None:
+    _remember_chargers(context)
+    same = context.rulebook.everywhere(StandbyLoss)
     least_mwh = same.open_w * 1000 * same.coverage if same else 0
     loud = [
         row.meter_id
-        for row in turn.hour.meters
+        for row in context.hour.meter_rows
         if row.unattributed_mwh > 0 and row.unattributed_mwh >= least_mwh
     ]
-    known = [subject.device_id for subject, _ in observed.running]
-    known += [subject.device_id for subject in observed.opened.get(_KIND, ())]
-    for meter_id in dict.fromkeys([*loud, *known]):
-        if meter_id in observed.meters:
-            _judge(turn, observed, meter_id)
+    watched = [s.device_id for s, state in context.hour.having(StandbyState) if state.run]
+    watched += [subject.device_id for subject in context.hour.opened.get(_KIND, ())]
+    for meter_id in dict.fromkeys([*loud, *watched]):
+        if meter_id in context.hour.meters:
+            _judge_meter(context, meter_id)
 
 
-def _judge(turn: HourTurn, observed: Observed, meter_id: str) -> None:
+def _judge_meter(context: HourContext, meter_id: str) -> None:
     subject = Subject("meter", meter_id)
-    parameters = cast(StandbyLoss, turn.parameters(_KIND, subject))
-    row = observed.meters[meter_id]
-    covered_s = parameters.coverage * 3600
+    thresholds = context.thresholds(StandbyLoss, subject)
+    row = context.hour.meters[meter_id]
+    covered_s = thresholds.coverage * 3600
     is_unknown = (
-        meter_id in observed.at_meter
+        meter_id in context.hour.at_meter
         or not row.readings  # when its energy came is not known
         or row.covered_ac_s < covered_s
         or 0 < row.covered_dc_s < covered_s
     )
-    if not parameters.enabled or is_unknown or not _is_charger(turn, subject):
+    if not thresholds.enabled or is_unknown or not _is_charger(context, subject):
         return
     watts = row.unattributed_mwh / 1000 * 3600 / row.covered_ac_s
-    if watts > parameters.ceiling_w:
+    if watts > thresholds.ceiling_w:
         return
-    if turn.is_open(_KIND, subject):
-        if watts >= parameters.open_w:
-            turn.condition(_KIND, subject).at = turn.ends
-        is_clear = watts < parameters.clear_w
-        turn.count_clear(_KIND, subject, parameters.clear_hours, is_clear=is_clear)
+    if context.is_open(_KIND, subject):
+        if watts >= thresholds.open_w:
+            context.condition(_KIND, subject).at = context.ends
+        is_clear = watts < thresholds.clear_w
+        context.count_clear(_KIND, subject, thresholds.clear_hours, is_clear=is_clear)
         return
-    memory = turn.memories.get(subject)
-    run = None if memory is None else memory.run
-    if watts < parameters.open_w:
+    state = context.read(subject, StandbyState)
+    run = None if state is None else state.run
+    if watts < thresholds.open_w:
         if run is not None:
-            turn.remembered(subject).run = None
+            context.change(subject, StandbyState).run = None
         return
-    if run is None or turn.hour.starts - run.last > _PAUSE:
-        run = Run(turn.hour.starts, turn.ends, 0, 0, 0)
+    if run is None or context.hour.starts - run.last > _PAUSE:
+        run = Run(context.hour.starts, context.ends, 0, 0, 0)
     run = Run(
         run.since,
-        turn.ends,
+        context.ends,
         run.hours + 1,
         run.attended + (row.covered_dc_s > 0),
         run.mwh + round(watts * 1000),
     )
-    turn.remembered(subject).run = run
-    if run.attended >= parameters.hours or run.hours >= parameters.hours_alone:
-        turn.remembered(subject).run = None
+    context.change(subject, StandbyState).run = run
+    if run.attended >= thresholds.hours or run.hours >= thresholds.hours_alone:
+        context.change(subject, StandbyState).run = None
         mean_w = run.mwh / 1000 / run.hours
-        turn.breach(
+        context.breach(
             _KIND,
             subject,
             run.since,
@@ -108,6 +180,21 @@ def _judge(turn: HourTurn, observed: Observed, meter_id: str) -> None:
                 "meanW": round(mean_w, 1),
                 "kwh": round(run.mwh / 1e6, 3),
                 "hours": run.hours,
-                "thresholdW": parameters.open_w,
+                "thresholdW": thresholds.open_w,
             },
         )
+
+
+STANDBY_LOSS = Rule(
+    thresholds=StandbyLoss,
+    title="Consumption without charging",
+    description="A charger's meter counted a steady consumption for hours in which no vehicle "
+    "charged there.",
+    source="Chargers draw 2 to 20 W on standby; with the electronics of a plugged vehicle, less "
+    "than 100 W on average. 6 hours, since conditioning of a cabin or battery takes one or two.",
+    severity="info",
+    device_kinds=("meter",),
+    phase=Phase.DEVICE,
+    states=(StandbyState,),
+    judge=_judge,
+)

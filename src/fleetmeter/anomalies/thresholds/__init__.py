@@ -1,1 +1,1 @@
-"""What can be configured of the rules, and which value is in force where."""
+"""Says what the thresholds of all rules have in common, and finds those in force for a device."""

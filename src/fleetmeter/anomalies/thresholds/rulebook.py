@@ -1,13 +1,16 @@
-"""Which thresholds are in force where."""
+"""Finds which thresholds are in force for which device."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds.parameters import Parameters
+from fleetmeter.anomalies.thresholds.base import Thresholds
+
+Scope = Literal["fleet", "site", "vehicle", "meter"]
+
+T = TypeVar("T", bound=Thresholds)
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -19,54 +22,45 @@ class Override(msgspec.Struct, frozen=True):
     """The site, vehicle or meter; '' for the fleet."""
 
     parameters: dict[str, Any]
-    """In camelCase; the rest stays as it is in the next wider scope."""
-
-
-def merged(kind: Kind, parameters: dict[str, Any]) -> Parameters:
-    """The defaults of a rule with some parameters (camelCase) replaced.
-
-    msgspec.ValidationError: a name that there is not, or a value that cannot be.
-    """
-    return msgspec.convert(parameters, RULES[kind].parameters)
+    """In camelCase; whatever is missing is taken from the next wider scope."""
 
 
 class Rulebook:
-    """The thresholds in force for each device: its own over its site's over the fleet's over the
-    defaults."""
+    """Finds the thresholds in force: the device's own, or its site's, the fleet's, the defaults."""
 
     def __init__(self, overrides: Sequence[Override] = ()) -> None:
         self._own: dict[tuple[Kind, Scope, str], dict[str, Any]] = {
             (override.kind, override.scope, override.target): override.parameters
             for override in overrides
         }
-        self._fleet: dict[Kind, Parameters] = {
-            kind: self._resolved(kind, (("fleet", ""),)) for kind in RULES
-        }
-        narrower = {override.kind for override in overrides if override.scope != "fleet"}
-        self._everywhere = {kind: p for kind, p in self._fleet.items() if kind not in narrower}
+        self._narrowed = {override.kind for override in overrides if override.scope != "fleet"}
         self.switched_off = {
             override.kind for override in overrides if override.parameters.get("enabled") is False
         }
-        """Rules that are not applied in some part of the fleet."""
+        """Rules that are switched off in some part of the fleet."""
 
-        self._cache: dict[tuple[Kind, Subject, str | None], Parameters] = {}
+        self._of_fleet: dict[type[Thresholds], Any] = {}
+        self._of_subject: dict[tuple[type[Thresholds], Subject, str | None], Any] = {}
 
-    def everywhere(self, kind: Kind) -> Parameters | None:
-        """The thresholds of the whole fleet, when they are the same for all of it."""
-        return self._everywhere.get(kind)
-
-    def of(self, kind: Kind, subject: Subject, site: str | None) -> Parameters:
-        """The thresholds for a device, or for a site."""
-        same = self._everywhere.get(kind)
-        if same is not None:
-            return same
-        key = (kind, subject, site)
-        found = self._cache.get(key)
-        if found is None:
-            found = self._cache[key] = self._narrow(kind, subject, site)
+    def everywhere(self, thresholds: type[T]) -> T | None:
+        """Return the thresholds of the whole fleet; None where a site or a device has its own."""
+        found: T | None = self._of_fleet.get(thresholds)
+        if found is None and thresholds.kind not in self._narrowed:
+            found = self._of_fleet[thresholds] = self._resolved(thresholds, (("fleet", ""),))
         return found
 
-    def _narrow(self, kind: Kind, subject: Subject, site: str | None) -> Parameters:
+    def of(self, thresholds: type[T], subject: Subject, site: str | None) -> T:
+        """Return the thresholds in force for a device, or for a site."""
+        found: T | None = self.everywhere(thresholds)
+        if found is not None:
+            return found
+        key = (thresholds, subject, site)
+        found = self._of_subject.get(key)
+        if found is None:
+            found = self._of_subject[key] = self._narrow(thresholds, subject, site)
+        return found
+
+    def _narrow(self, thresholds: type[T], subject: Subject, site: str | None) -> T:
         scopes: list[tuple[Scope, str]] = [("fleet", "")]
         if subject.device_kind == "site":
             scopes.append(("site", subject.device_id))
@@ -74,17 +68,17 @@ class Rulebook:
             if site is not None:
                 scopes.append(("site", site))
             scopes.append((subject.device_kind, subject.device_id))
-        return self._resolved(kind, scopes)
+        return self._resolved(thresholds, scopes)
 
-    def _resolved(self, kind: Kind, scopes: Sequence[tuple[Scope, str]]) -> Parameters:
-        """Field by field, the last scope wins; one that contradicts the wider ones is left out."""
+    def _resolved(self, thresholds: type[T], scopes: Sequence[tuple[Scope, str]]) -> T:
+        """Merge scopes field by field, the last one wins; skip one that contradicts wider ones."""
         fields: dict[str, Any] = {}
-        resolved = merged(kind, fields)
+        resolved = thresholds()
         for scope, target in scopes:
-            own = self._own.get((kind, scope, target))
+            own = self._own.get((thresholds.kind, scope, target))
             if own:
                 try:
-                    resolved = merged(kind, fields | own)
+                    resolved = msgspec.convert(fields | own, thresholds)
                 except msgspec.ValidationError:
                     continue
                 fields |= own

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from fleetmeter.anomalies.in_force import InForce, SetThere
 from fleetmeter.anomalies.model import DeviceKind, Kind, Severity
-from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds.in_force import InForce, SetThere
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.thresholds.rulebook import Scope
 
 Target = Annotated[str | None, Meta(description="The site or device; null for the fleet.")]
 SomeParameters = Annotated[
@@ -72,7 +73,7 @@ def rule_in_force(found: InForce) -> RuleInForce:
         target=place.target or None,
         parameters=msgspec.to_builtins(parameters),
         overrides=[set_parameters(each) for each in overrides],
-        defaults=msgspec.to_builtins(rule.parameters()),
+        defaults=msgspec.to_builtins(rule.thresholds()),
         schema=_schema(kind),
     )
 
@@ -80,9 +81,9 @@ def rule_in_force(found: InForce) -> RuleInForce:
 @cache
 def _schema(kind: Kind) -> dict[str, Any]:
     """Return the JSON Schema of a rule's parameters."""
-    parameters = RULES[kind].parameters
-    _, components = msgspec.json.schema_components([parameters])
-    schema: dict[str, Any] = components[parameters.__name__]
+    thresholds = RULES[kind].thresholds
+    _, components = msgspec.json.schema_components([thresholds])
+    schema: dict[str, Any] = components[thresholds.__name__]
     return schema
 
 

@@ -1,1 +1,1 @@
-"""More DC delivered at a meter than it metered AC: suspected by the hour, explained by readings."""
+"""Finds more DC at a meter than it metered AC: suspected by the hour, explained by readings."""

@@ -1,9 +1,9 @@
-"""Other meters that may feed a vehicle that takes more than its own meter metered."""
+"""Finds other meters that may feed a vehicle that takes more than its own meter metered."""
 
 from collections.abc import Mapping, Sequence
 
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.state import Suspicion
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import Suspicion
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 
 EFFICIENCY = 0.9
 """Assumed of vehicles that charge at a meter, to see what is left for another."""
@@ -16,22 +16,22 @@ _SURPLUS = (0.9, 2.0)
 much."""
 
 
-def surpluses(observed: Observed, metered: Mapping[str, int]) -> dict[str, float]:
-    """By meter: AC that nobody there took by their own account, mWh."""
+def surpluses(hour: ObservedHour, metered: Mapping[str, int]) -> dict[str, float]:
+    """Return by meter the AC that nobody there took by their own account, mWh."""
     found = {
         row.meter_id: float(row.unattributed_mwh)
-        for row in observed.hour.meters
+        for row in hour.meter_rows
         if row.unattributed_mwh > _LEFT_MWH
     }
     for meter_id, mwh in metered.items():
-        left = mwh - observed.delivered_mwh(meter_id) / EFFICIENCY
+        left = mwh - hour.delivered_mwh(meter_id) / EFFICIENCY
         if left > _LEFT_MWH:
             found[meter_id] = left
     return found
 
 
 def candidates(
-    observed: Observed,
+    hour: ObservedHour,
     number: int,
     meter_id: str,
     suspects: Sequence[str],
@@ -39,11 +39,11 @@ def candidates(
     metered: Mapping[str, int],
     suspicion: Suspicion | None,
 ) -> list[str]:
-    """Other meters that may feed one of the vehicles, the closest by energy of this hour: first of
+    """Find other meters that may feed one of the vehicles, the closest by energy: first of
     energy that nobody there claims, then of all, since two vehicles may have changed places."""
     unclaimed: dict[str, float] = {}
     claimed: dict[str, float] = {}
-    for row in observed.at_meter.get(meter_id, ()):
+    for row in hour.at_meter.get(meter_id, ()):
         if row.vehicle_id in suspects:
             _close(unclaimed, surplus, row.dc_mwh)
             _close(claimed, metered, row.dc_mwh)

@@ -1,4 +1,4 @@
-"""Clocks that are hours off: the meter's curve fits the vehicle's, at another time of the day.
+"""Finds clocks that are hours off: the meter's curve fits the vehicle's at another time of the day.
 
 A fit that is far away proves less than one nearby, since most charges look alike. So it must
 explain all of what was delivered, by AC that nobody took as far as is known, at a time that the
@@ -8,57 +8,54 @@ meter covers.
 from collections.abc import Sequence
 
 from fleetmeter.anomalies.model import Subject
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import Case, Curves, Finding
 from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import BIN_MIN, Fit, covered, fit
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import Curves, Evidence, Found
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 
 _GOOD = 0.07
 """Misfit of curves that belong together."""
 
 _COMPARED = 0.95
-"""Of the DC: the rest may be beyond the curves' ends."""
-
-_WHOLE_S = 150
-"""Curves tell an offset to about two minutes."""
+"""Part of the DC that must be compared: the rest may be beyond the curves' ends."""
 
 _ABOUT = 0.1
 _ABOUT_S = 300
-"""By so much may an offset differ from that of a device's newest timestamp."""
+"""How far an offset may differ from that of a device's newest timestamp."""
 
 _COVERED = 0.9
-"""Of the time at which the DC was really delivered: covered by the meter."""
+"""Part of the time at which the DC was really delivered that the meter must cover."""
 
 
-def far(
-    given: Evidence,
+def find_far_offsets(
+    case: Case,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
-) -> list[Found]:
-    """Vehicles whose clocks, or whose meter's clock, are off by up to `largestOffsetMin`."""
-    together = _of_meter(given, curves, parameters, there)
+) -> list[Finding]:
+    """Find vehicles whose clocks, or whose meter's, are off by up to `largestOffsetMin`."""
+    together = _of_meter(case, curves, thresholds, there)
     if together is not None:
-        return [clock_offset(given, id_, together, of_meter=True) for id_ in suspects]
+        return [clock_offset(case, id_, together, of_meter=True) for id_ in suspects]
     best: tuple[float, str, Fit] | None = None
     for id_ in suspects:
         others = [other for other in there if other != id_]
         if not _fit_as_they_are(curves, others):
             continue
-        found = _fit(given, curves, parameters, curves.whole[id_], curves.unclaimed(others))
+        found = _fit(case, curves, thresholds, curves.whole[id_], curves.unclaimed(others))
         if found is not None and (best is None or found.misfit < best[0]):
             best = found.misfit, id_, found
-    return [] if best is None else [clock_offset(given, best[1], best[2])]
+    return [] if best is None else [clock_offset(case, best[1], best[2])]
 
 
 def _of_meter(
-    given: Evidence, curves: Curves, parameters: DcExceedsAc, there: Sequence[str]
+    case: Case, curves: Curves, thresholds: DcExceedsAc, there: Sequence[str]
 ) -> Fit | None:
-    """How all vehicles that charged there fit by the same offset, so that it is the meter's."""
+    """Fit all vehicles that charged there by the same offset, which is then the meter's."""
     if len(there) < 2:
         return None
     together = [sum(each) for each in zip(*(curves.whole[id_] for id_ in there), strict=True)]
-    return _fit(given, curves, parameters, together, curves.unclaimed(()))
+    return _fit(case, curves, thresholds, together, curves.unclaimed(()))
 
 
 def _fit_as_they_are(curves: Curves, others: Sequence[str]) -> bool:
@@ -72,17 +69,17 @@ def _fit_as_they_are(curves: Curves, others: Sequence[str]) -> bool:
 
 
 def _fit(
-    given: Evidence,
+    case: Case,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     dc: Sequence[float],
     ac: Sequence[float],
 ) -> Fit | None:
-    found = fit(dc, ac, round(parameters.largest_offset_min))
+    found = fit(dc, ac, round(thresholds.largest_offset_min))
     if found is None or not found.is_plausible or found.misfit > _GOOD:
         return None
-    longest_s = max(given.meter_interval_s, *given.vehicle_interval_s.values())
-    if abs(found.offset_s) < max(parameters.smallest_offset_s, 1.5 * longest_s):
+    longest_s = max(case.meter_interval_s, *case.vehicle_interval_s.values())
+    if abs(found.offset_s) < max(thresholds.smallest_offset_s, 1.5 * longest_s):
         return None
     if found.compared_mwh < _COMPARED * sum(dc[:-BIN_MIN]):
         return None
@@ -90,39 +87,28 @@ def _fit(
     return found if is_known else None
 
 
-def clock_offset(given: Evidence, vehicle_id: str, found: Fit, *, of_meter: bool = False) -> Found:
-    """How late the vehicle's timestamps are against the meter's; and whose clock is wrong, where
-    all vehicles at the meter or its own arrival says so."""
+def clock_offset(case: Case, vehicle_id: str, found: Fit, *, of_meter: bool = False) -> Finding:
+    """Report how late the vehicle's timestamps are against the meter's; and whose clock is wrong,
+    where all vehicles at the meter or its own arrival says so."""
     evidence = {
         "offsetS": round(found.offset_s / 10) * 10,
         "efficiency": round(found.efficiency, 3),
         "misfit": round(found.misfit, 3),
     }
-    whose = "meter" if of_meter else _whose(given, vehicle_id, found.offset_s)
-    return Found(vehicle_id, "clock_offset", evidence | ({"clockOf": whose} if whose else {}))
+    whose = "meter" if of_meter else _whose(case, vehicle_id, found.offset_s)
+    return Finding(vehicle_id, "clock_offset", evidence | ({"clockOf": whose} if whose else {}))
 
 
-def _whose(given: Evidence, vehicle_id: str, late_s: float) -> str | None:
-    """Whose newest timestamp is off its arrival by what the curves are off."""
+def _whose(case: Case, vehicle_id: str, late_s: float) -> str | None:
+    """Return whose newest timestamp is off its arrival by what the curves are off."""
     about = max(_ABOUT_S, _ABOUT * abs(late_s))
 
     def is_off(subject: Subject, by_s: float) -> bool:
-        behind_s = given.behind_s.get(subject)
+        behind_s = case.behind_s.get(subject)
         return behind_s is not None and abs(behind_s - by_s) <= about
 
     of_vehicle = is_off(Subject("vehicle", vehicle_id), -late_s)
-    of_meter = is_off(Subject("meter", given.meter_id), late_s)
+    of_meter = is_off(Subject("meter", case.meter_id), late_s)
     if of_vehicle == of_meter:
         return None
     return "vehicle" if of_vehicle else "meter"
-
-
-def said(offset_s: float, *, short: bool = False) -> str:
-    """An offset in words: whole hours are a time zone that is wrong, or daylight saving time."""
-    hours = round(offset_s / 3600)
-    way = "late" if offset_s > 0 else "early"
-    if hours and abs(offset_s - hours * 3600) <= _WHOLE_S:
-        unit = "hour" if abs(hours) == 1 else "hours"
-        why = "" if short else " (a wrong time zone, or daylight saving time)"
-        return f"{abs(hours)} {unit} too {way}{why}"
-    return f"{abs(offset_s):.0f} s too {way}"

@@ -1,4 +1,4 @@
-"""Curves of energy minute by minute, and how well one explains another.
+"""Draws curves of energy minute by minute, and says how well one explains another.
 
 Pure numbers: lists of mWh, one a minute, from the same start.
 """
@@ -12,12 +12,12 @@ BIN_MIN = 5
 """Powers are compared over so many minutes: readings of two devices never fall together."""
 
 _AROUND_MIN = 15
-"""Before and after a vehicle charged, the other curve must be at rest as well."""
+"""How long before and after a vehicle charged the other curve must be at rest as well, minutes."""
 
 LEAST_EFFICIENCY = 0.55
 MOST_EFFICIENCY = 1.03
-"""Of curves that belong together: from slow charging in the cold to what two meters may differ
-by."""
+"""The efficiency of curves that belong together: from slow charging in the cold to what two meters
+may differ by."""
 
 LONG_GAP_MIN = 20
 """Minutes without readings that are a silence, and nothing is known of them."""
@@ -27,7 +27,7 @@ _JITTER = 1.5
 
 _LEAST_COMPARED_MWH = 800_000
 _LEAST_COMPARED = 0.1
-"""Of the vehicle's energy: what must be compared at least, mWh and as a part of it."""
+"""The least of a vehicle's energy that must be compared, mWh and as a part of it."""
 
 
 class Interval(NamedTuple):
@@ -42,7 +42,7 @@ class Interval(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """By the minute: energy, and how many seconds of it readings cover."""
+    """Energy by the minute, and how many seconds of it readings cover."""
 
     mwh: list[float]
     covered_s: list[float]
@@ -61,7 +61,7 @@ class Fit(NamedTuple):
     """What is not explained of the first's squared power: 0 nothing, 1 all."""
 
     compared_mwh: float
-    """Of the first."""
+    """Energy of the first that was compared."""
 
     @property
     def is_plausible(self) -> bool:
@@ -75,9 +75,9 @@ def curve(
     minutes: int,
     interval_s: int,
 ) -> Curve:
-    """Readings as a curve: each one's energy came evenly over its interval.
+    """Draw readings as a curve: each one's energy came evenly over its interval.
 
-    A register that was not read for long tells the energy of all of the gap, and nobody knows when
+    A register that was not read for long shows the energy of the whole gap, and nobody knows when
     in it that came: it is left out.
     """
     mwh = [0.0] * minutes
@@ -100,7 +100,7 @@ def curve(
 def _spread(
     mwh: list[float], covered_s: list[float], begin_s: float, end_s: float, energy: float
 ) -> None:
-    """Energy evenly over a time; what lies outside of the curve is left out."""
+    """Spread energy evenly over a time; leave out what lies outside of the curve."""
     first, last = max(0, int(begin_s // 60)), min(len(mwh) - 1, int(end_s // 60))
     per_s = energy / (end_s - begin_s)
     for minute in range(first, last + 1):
@@ -111,7 +111,7 @@ def _spread(
 
 
 def silences(covered_s: Sequence[float]) -> list[tuple[int, int]]:
-    """Long gaps, as minutes from and to."""
+    """Find long gaps, as minutes from and to."""
     found = []
     begin = 0
     for minute, covered in enumerate([*covered_s, 60.0]):
@@ -122,8 +122,10 @@ def silences(covered_s: Sequence[float]) -> list[tuple[int, int]]:
     return found
 
 
-def less(mwh: Sequence[float], others: Iterable[Sequence[float]], efficiency: float) -> list[float]:
-    """What is left of a meter's curve when others took theirs from it."""
+def subtract(
+    mwh: Sequence[float], others: Iterable[Sequence[float]], efficiency: float
+) -> list[float]:
+    """Return what is left of a meter's curve when others took theirs from it."""
     left = list(mwh)
     for other in others:
         for minute, energy in enumerate(other):
@@ -133,7 +135,7 @@ def less(mwh: Sequence[float], others: Iterable[Sequence[float]], efficiency: fl
 
 
 def bounds(mwh: Sequence[float]) -> tuple[int, int] | None:
-    """First and last minute with energy; None: there is none."""
+    """Return the first and the last minute with energy; None: there is none."""
     minutes = [minute for minute, energy in enumerate(mwh) if energy > 0]
     return (minutes[0], minutes[-1]) if minutes else None
 
@@ -146,7 +148,7 @@ def covered(covered_s: Sequence[float], dc: Sequence[float], offset_min: int) ->
 
 
 def fit(dc: Sequence[float], ac: Sequence[float], most_offset_min: int) -> Fit | None:
-    """The offset at which AC explains DC best; None: nothing can be compared.
+    """Return the offset at which AC explains DC best; None: nothing can be compared.
 
     Least squares of power over five minutes each, around the time in which DC was delivered, with
     the efficiency that is best within what is plausible. Where an offset asks for AC after the end
@@ -183,7 +185,7 @@ def fit(dc: Sequence[float], ac: Sequence[float], most_offset_min: int) -> Fit |
 
 
 def _between(before: Fit | None, best: Fit, after: Fit | None) -> float:
-    """Where between minutes a parabola through three misfits is lowest."""
+    """Return where between minutes a parabola through three misfits is lowest."""
     if before is None or after is None:
         return 0.0
     bend = before.misfit - 2 * best.misfit + after.misfit

@@ -1,5 +1,5 @@
-"""Why more DC was delivered at a meter than it metered AC: from the curves of all that may have to
-do with it.
+"""Explains why more DC was delivered at a meter than it metered AC, from the curves of all
+concerned.
 
 In the order of how much a find proves: another meter's curve fits one vehicle, while the others at
 its own meter fit without it; its own meter's curve fits when shifted, a little (_shifted) or by
@@ -10,19 +10,19 @@ was reset, readings are missing, or it shows its energy late and in lumps.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import clock_offset, far
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
+    OTHERS_EFFICIENCY,
+    Case,
+    Curves,
+    Finding,
+    tolerance_mwh,
+)
+from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import clock_offset, find_far_offsets
 from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
     Fit,
     bounds,
     fit,
     unexplained,
-)
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
-    OTHERS_EFFICIENCY,
-    Curves,
-    Evidence,
-    Found,
-    tolerance_mwh,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.meter_side import (
     at_fault,
@@ -30,20 +30,20 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.meter_side import (
     resets,
     took_part_of,
 )
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 
 _GOOD = 0.07
 _GOOD_SHARED = 0.15
 """Misfit of curves that belong together; where others were subtracted, more."""
 
 _UNEXPLAINED = 0.15
-"""Of the meter's whole curve, with the one vehicle shifted and the others as they are."""
+"""What may stay unexplained of the meter's whole curve, with one vehicle shifted."""
 
 _STRANGE = 0.3
 """Misfit of curves that do not belong together at all: lost readings alone give less."""
 
 _BETTER = 0.4
-"""So much less than with the vehicle as it is."""
+"""The part of the misfit with the vehicle as it is that may be left when it is shifted."""
 
 _NEAR_MIN = 90
 """Up to such an offset, what is not known yet of a session may be left out."""
@@ -55,37 +55,39 @@ _SAME_TIME_MIN = 3
 class Explanation(NamedTuple):
     """What the curves say."""
 
-    found: list[Found]
+    found: list[Finding]
     is_sure: bool
     """False: more hours may say more."""
 
 
-def explain(given: Evidence, parameters: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
-    """Which of the vehicles that charged at a meter do not fit, and why; none: all fit."""
-    curves = Curves(given)
-    there = [id_ for id_ in given.begins if bounds(curves.whole[id_])]
-    wrong = _elsewhere(given, curves, parameters, [id_ for id_ in suspects if id_ in there])
+def explain(case: Case, thresholds: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
+    """Return which of the vehicles that charged at a meter do not fit, and why; none: all fit."""
+    curves = Curves(case)
+    there = [id_ for id_ in case.begins if bounds(curves.whole[id_])]
+    wrong = _elsewhere(case, curves, thresholds, [id_ for id_ in suspects if id_ in there])
     rest = [id_ for id_ in there if id_ not in {each.vehicle_id for each in wrong}]
     left = [id_ for id_ in rest if id_ in suspects]
-    if not left or (wrong and _fit_together(curves, rest, parameters)):
+    if not left or (wrong and _fit_together(curves, rest, thresholds)):
         return Explanation(wrong, True)
-    number = resets(given.meter_points, curves.sum_of(rest), given.start)
+    number = resets(case.meter_points, curves.sum_of(rest), case.start)
     if number:
         took_part = took_part_of(curves, rest, left)
         return Explanation(
             [*wrong, *for_all(took_part, "register_reset", {"resets": number})], True
         )
-    shifted, fitting = _shifted(given, curves, parameters, rest, left)
+    shifted, fitting = _shifted(case, curves, thresholds, rest, left)
     if shifted:
         return Explanation([*wrong, shifted], True)
     if fitting and len(fitting) == len(left):
         return Explanation(wrong, True)
-    by_hours = far(given, curves, parameters, rest, [id_ for id_ in left if id_ not in fitting])
+    by_hours = find_far_offsets(
+        case, curves, thresholds, rest, [id_ for id_ in left if id_ not in fitting]
+    )
     if by_hours:
         return Explanation([*wrong, *by_hours], True)
-    if not given.is_covered:
+    if not case.is_covered:
         return Explanation(wrong, bool(wrong))
-    of_meter, is_sure = at_fault(given, curves, parameters, rest, left)
+    of_meter, is_sure = at_fault(case, curves, thresholds, rest, left)
     return Explanation([*wrong, *of_meter], is_sure)
 
 
@@ -100,52 +102,52 @@ def _good(found: Fit | None, is_shared: bool) -> bool:
 def _own(
     curves: Curves, id_: str, there: Sequence[str], most_offset_min: float
 ) -> tuple[Fit | None, bool]:
-    """How the vehicle's own meter explains it; and whether others were there."""
+    """Return how the vehicle's own meter explains it; and whether others were there."""
     others = [other for other in there if other != id_]
     ac = curves.left(curves.ac.mwh, others) if others else curves.ac.mwh
     return fit(curves.dc[id_], ac, round(most_offset_min)), bool(others)
 
 
 def _is_at_the_same_time(
-    given: Evidence,
+    case: Case,
     curves: Curves,
     id_: str,
     there: Sequence[str],
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     own: Fit,
 ) -> bool:
     """Whether the offset that fits best is none, or is not much better than none."""
-    limit_s = _limit_s(given, id_, parameters)
+    limit_s = _limit_s(case, id_, thresholds)
     if abs(own.offset_s) < limit_s:
         return True
     near, _ = _own(curves, id_, there, limit_s / 60)
     return near is not None and near.is_plausible and near.misfit < 2 * own.misfit
 
 
-def _limit_s(given: Evidence, id_: str, parameters: DcExceedsAc) -> float:
-    """Offsets below it are none: clocks differ a little, and intervals have edges."""
-    longest = max(given.meter_interval_s, given.vehicle_interval_s[id_])
-    return max(parameters.smallest_offset_s, 1.5 * longest)
+def _limit_s(case: Case, id_: str, thresholds: DcExceedsAc) -> float:
+    """Return the smallest offset that counts: clocks differ a little, and intervals have edges."""
+    longest = max(case.meter_interval_s, case.vehicle_interval_s[id_])
+    return max(thresholds.smallest_offset_s, 1.5 * longest)
 
 
 def _elsewhere(
-    given: Evidence, curves: Curves, parameters: DcExceedsAc, suspects: Sequence[str]
-) -> list[Found]:
-    """Vehicles that another meter's curve fits, and their own does not."""
-    found: list[Found] = []
+    case: Case, curves: Curves, thresholds: DcExceedsAc, suspects: Sequence[str]
+) -> list[Finding]:
+    """Find vehicles that another meter's curve fits, and their own does not."""
+    found: list[Finding] = []
     taken: set[str] = set()
     for id_ in sorted(suspects, key=lambda each: -sum(curves.dc[each])):
-        there = [each for each in given.begins if each not in {f.vehicle_id for f in found}]
+        there = [each for each in case.begins if each not in {f.vehicle_id for f in found}]
         own, _ = _own(curves, id_, there, _SAME_TIME_MIN)
         alone = fit(curves.dc[id_], curves.ac.mwh, _SAME_TIME_MIN)
         if _good(alone, False) or (own is not None and own.misfit < _STRANGE):
             continue
-        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, parameters.largest_offset_min))
+        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, thresholds.largest_offset_min))
         best: tuple[float, str, Fit] | None = None
         for other in curves.others:
             if other in taken:
                 continue
-            match = _match(given, curves, id_, other)
+            match = _match(case, curves, id_, other)
             if match and (not best or match.misfit < best[0]):
                 best = match.misfit, other, match
         if best is None or (_good(own, is_shared) and own and own.misfit < best[0] / 2):
@@ -153,7 +155,7 @@ def _elsewhere(
         misfit, other, match = best
         taken.add(other)
         found.append(
-            Found(
+            Finding(
                 id_,
                 "wrong_meter",
                 {
@@ -166,11 +168,11 @@ def _elsewhere(
     return found
 
 
-def _match(given: Evidence, curves: Curves, id_: str, other: str) -> Fit | None:
+def _match(case: Case, curves: Curves, id_: str, other: str) -> Fit | None:
     """How another meter explains a vehicle, beside those who charge there, or in their place when
     they do not fit it themselves."""
     dc, ac = curves.dc[id_], curves.others[other].mwh
-    takers = [each for each in given.taken_there.get(other, ()) if each != id_]
+    takers = [each for each in case.taken_there.get(other, ()) if each != id_]
     if not takers:
         match = fit(dc, ac, _SAME_TIME_MIN)
         return match if _good(match, False) else None
@@ -183,28 +185,28 @@ def _match(given: Evidence, curves: Curves, id_: str, other: str) -> Fit | None:
     return match if _good(match, False) else None
 
 
-def _fit_together(curves: Curves, rest: Sequence[str], parameters: DcExceedsAc) -> bool:
+def _fit_together(curves: Curves, rest: Sequence[str], thresholds: DcExceedsAc) -> bool:
     """Whether the vehicles that are left have no more than the meter metered."""
     delivered = sum(sum(curves.dc[id_]) for id_ in rest)
-    return delivered - sum(curves.ac.mwh[curves.near :]) <= tolerance_mwh(parameters, delivered)
+    return delivered - sum(curves.ac.mwh[curves.near :]) <= tolerance_mwh(thresholds, delivered)
 
 
 def _shifted(
-    given: Evidence,
+    case: Case,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
-) -> tuple[Found | None, list[str]]:
-    """The vehicle whose curve its meter's explains best when shifted; those that fit as they
+) -> tuple[Finding | None, list[str]]:
+    """Return the vehicle whose curve its meter's explains best when shifted; those that fit as they
     are."""
     best: tuple[float, str, Fit] | None = None
     fitting: list[str] = []
     for id_ in suspects:
-        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, parameters.largest_offset_min))
+        own, is_shared = _own(curves, id_, there, min(_NEAR_MIN, thresholds.largest_offset_min))
         if own is None or not _good(own, is_shared):
             continue
-        if _is_at_the_same_time(given, curves, id_, there, parameters, own):
+        if _is_at_the_same_time(case, curves, id_, there, thresholds, own):
             fitting.append(id_)
             continue
         if curves.silences:  # which may have cut off where charging began
@@ -220,4 +222,4 @@ def _shifted(
     if best is None:
         return None, fitting
     misfit, id_, own = best
-    return clock_offset(given, id_, own._replace(misfit=misfit)), fitting
+    return clock_offset(case, id_, own._replace(misfit=misfit)), fitting

@@ -1,18 +1,16 @@
-"""The readings that may say why DC exceeds AC: which to ask for, what they are, how it is said."""
+"""Asks for the readings that may say why DC exceeds AC, and gathers what they are."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from fleetmeter.anomalies.model import DeviceKind, Subject
-from fleetmeter.anomalies.rules.dc_exceeds_ac.clock_offsets import said
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
-    Evidence,
-    Found,
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
+    Case,
     intervals,
 )
-from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import LONGEST
-from fleetmeter.anomalies.rules.shared.context import HourTurn, interval_s
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
 
 MOST_READ = timedelta(hours=36)
@@ -25,26 +23,26 @@ _BEFORE = timedelta(hours=2)
 """Read before a session: when clocks differ, the meter's curve begins earlier."""
 
 
-class Asked:
+class ReadingRequests:
     """Adds to what the rules need to know of an hour."""
 
-    def __init__(self, observed: Observed, needs: Needs) -> None:
-        self._observed = observed
+    def __init__(self, hour: ObservedHour, needs: Needs) -> None:
+        self._hour = hour
         self._readings = needs.readings
         self._far_meters = 0
 
     def near(self, device_kind: DeviceKind, device_id: str, begins: datetime) -> None:
         """Ask for readings of about the time of a session."""
-        self._ask(device_kind, device_id, _near(begins, self._observed.hour.ends))
+        self._ask(device_kind, device_id, _near(begins, self._hour.ends))
 
     def whole(self, meter_id: str, vehicle_ids: Iterable[str], begins: datetime) -> None:
         """Ask for readings of a meter and of all that may have charged there, as far from the
         session as clocks may be off; of the first meters, when there are very many."""
         self._far_meters += 1
         is_far = self._far_meters <= _MOST_FAR
-        since = (_far if is_far else _near)(begins, self._observed.hour.ends)
+        since = (_far if is_far else _near)(begins, self._hour.ends)
         self._ask("meter", meter_id, since)
-        for id_ in {*vehicle_ids, *self._observed.belonging.get(meter_id, ())}:
+        for id_ in {*vehicle_ids, *self._hour.belonging.get(meter_id, ())}:
             self._ask("vehicle", id_, since)
 
     def _ask(self, device_kind: DeviceKind, device_id: str, since: datetime) -> None:
@@ -61,101 +59,52 @@ def _far(begins: datetime, ends: datetime) -> datetime:
 
 
 def gather(
-    turn: HourTurn,
-    observed: Observed | None,
+    context: HourContext,
     meter_id: str,
     begins: Mapping[str, datetime],
     *,
     takers: Mapping[str, Sequence[str]] | None = None,
     candidates: Sequence[str] = (),
     is_covered: bool = True,
-) -> Evidence:
+    only_near: bool = False,
+) -> Case:
     """What is known of a meter, of the vehicles that charged there since `begins`, and of others.
 
-    Without `observed`, only of about the time of the session.
+    `only_near`: only of about the time of the session.
     """
-    known, takers = turn.known, takers or {}
+    answers, takers = context.answers, takers or {}
     first = min(begins.values())
-    near = _near(first, turn.ends)
-    start = near if observed is None else _far(first, turn.ends)
-    belonging = observed.belonging.get(meter_id, ()) if observed is not None else ()
+    near = _near(first, context.ends)
+    start = near if only_near else _far(first, context.ends)
+    belonging = () if only_near else context.hour.belonging.get(meter_id, ())
     neighbours = [id_ for id_ in belonging if id_ not in begins]
     of_others = [id_ for ids in takers.values() for id_ in ids]
     ids = list(dict.fromkeys([*begins, *of_others, *neighbours]))
-    return Evidence(
+    return Case(
         start,
-        round((turn.ends - start).total_seconds() / 60),
+        round((context.ends - start).total_seconds() / 60),
         meter_id,
-        intervals(known.meter_readings.get(meter_id, ()), start),
-        interval_s(turn.hour, Subject("meter", meter_id)),
-        {id_: intervals(known.vehicle_readings.get(id_, ()), start) for id_ in ids},
-        {id_: interval_s(turn.hour, Subject("vehicle", id_)) for id_ in ids},
+        intervals(answers.meter_readings.get(meter_id, ()), start),
+        context.hour.interval_s(Subject("meter", meter_id)),
+        {id_: intervals(answers.vehicle_readings.get(id_, ()), start) for id_ in ids},
+        {id_: context.hour.interval_s(Subject("vehicle", id_)) for id_ in ids},
         begins,
-        {id_: intervals(known.meter_readings.get(id_, ()), near) for id_ in candidates},
-        {id_: interval_s(turn.hour, Subject("meter", id_)) for id_ in candidates},
+        {id_: intervals(answers.meter_readings.get(id_, ()), near) for id_ in candidates},
+        {id_: context.hour.interval_s(Subject("meter", id_)) for id_ in candidates},
         takers,
         near,
         neighbours,
-        _behind_s(turn, meter_id, begins),
+        _behind_s(context, meter_id, begins),
         is_covered,
     )
 
 
-def _behind_s(turn: HourTurn, meter_id: str, vehicle_ids: Iterable[str]) -> dict[Subject, float]:
+def _behind_s(
+    context: HourContext, meter_id: str, vehicle_ids: Iterable[str]
+) -> dict[Subject, float]:
     subjects = [Subject("meter", meter_id), *(Subject("vehicle", id_) for id_ in vehicle_ids)]
     return {
         subject: (device.last_seen - device.newest).total_seconds()
         for subject in subjects
-        if (device := turn.device(subject)) and device.last_seen and device.newest
+        if (device := context.device(subject)) and device.last_seen and device.newest
     }
-
-
-class Said:
-    """What is said of a vehicle that does not fit."""
-
-    def __init__(
-        self,
-        given: Evidence,
-        meter_id: str,
-        found: Found,
-        begins: datetime,
-        hour_mwh: tuple[int, int],
-    ) -> None:
-        """`hour_mwh`: DC and AC of the hour with the largest excess."""
-        points = [p for p in given.vehicle_points[found.vehicle_id] if p.energy_mwh > 0]
-        points = [p for p in points if p.time > begins]
-        self.begins = begins
-        self.since = points[0].time if points else begins
-        dc_kwh = sum(p.energy_mwh for p in points) / 1e6
-        at_meter = [p for p in given.meter_points if p.time >= self.since]
-        ac_kwh = sum(p.energy_mwh for p in at_meter) / 1e6
-        self.summary = (
-            f"{found.vehicle_id} took {dc_kwh:.1f} kWh at {meter_id}, which metered "
-            f"{ac_kwh:.1f} kWh since then: {_because(found, meter_id)}"
-        )
-        self.evidence = {
-            "meterId": meter_id,
-            "dcKwh": round(dc_kwh, 3),
-            "acKwh": round(ac_kwh, 3),
-            "hourDcKwh": round(hour_mwh[0] / 1e6, 3),
-            "hourAcKwh": round(hour_mwh[1] / 1e6, 3),
-        } | found.evidence
-
-
-def _because(found: Found, meter_id: str) -> str:
-    evidence = found.evidence
-    if found.cause == "wrong_meter":
-        return f"the curve of {evidence['otherMeterId']} fits, so it probably charges there"
-    if found.cause == "clock_offset":
-        late_s, whose = evidence["offsetS"], evidence.get("clockOf")
-        if whose == "meter":
-            return f"the curves fit when the timestamps of {meter_id} are {said(-late_s)}"
-        other = "" if whose else f", or those of {meter_id} {said(-late_s, short=True)}"
-        return f"the curves fit when its timestamps are {said(late_s)}{other}"
-    if found.cause == "register_reset":
-        return f"the register of {meter_id} began again ({evidence['resets']} times)"
-    if found.cause == "missing_ac_readings":
-        return f"readings of {meter_id} cover {evidence['coverageAc'] * 100:.0f} % of the time"
-    if found.cause == "reporting_lag":
-        return f"{meter_id} shows its energy late and in lumps"
-    return "nothing that is known explains it"

@@ -1,4 +1,4 @@
-"""What is wrong with a meter at which more DC was delivered than it metered AC.
+"""Finds what is wrong with a meter at which more DC was delivered than it metered AC.
 
 That concerns all vehicles there: readings are missing, or it shows its energy late and in lumps; or
 nothing is found.
@@ -10,40 +10,40 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleetmeter.anomalies.model import Cause
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
+    Case,
+    Curves,
+    Finding,
+    tolerance_mwh,
+)
 from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
     LEAST_EFFICIENCY,
     MOST_EFFICIENCY,
     Interval,
     bounds,
 )
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
-    Curves,
-    Evidence,
-    Found,
-    tolerance_mwh,
-)
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 
 _TOOK_PART = 0.2
-"""Of the DC at a meter: who took less is not told about when the meter is at fault."""
+"""Minimum share of a meter's DC; vehicles below it are left out when the meter is at fault."""
 
 _COVERED = 0.95
-"""Of the time of charging: a meter that covers less has readings missing."""
+"""Part of the time of charging; a meter that covers less has readings missing."""
 
 _LACKING_MIN = 3
 """Minutes of charging that an hour lacks: one such hour is an interruption, two are a fault."""
 
 _BEFORE_MIN = 60
-"""Before a vehicle charged: what a meter showed then may belong to that."""
+"""Minutes before a vehicle charged; what a meter showed in them may belong to the charge."""
 
 
 def at_fault(
-    given: Evidence,
+    case: Case,
     curves: Curves,
-    parameters: DcExceedsAc,
+    thresholds: DcExceedsAc,
     there: Sequence[str],
     suspects: Sequence[str],
-) -> tuple[list[Found], bool]:
+) -> tuple[list[Finding], bool]:
     """What is wrong with the meter, for all that took a good part; and whether that is sure."""
     dc = curves.sum_of(there)
     took_part = took_part_of(curves, there, suspects)
@@ -62,27 +62,27 @@ def at_fault(
             lacking: Counter[int] = Counter()
             for minute in minutes:
                 lacking[minute // 60] += round(60 - covered_s[minute])
-            least_s = max(60 * _LACKING_MIN, 2 * given.meter_interval_s)
+            least_s = max(60 * _LACKING_MIN, 2 * case.meter_interval_s)
             hours = sum(seconds >= least_s for seconds in lacking.values())
             return for_all(took_part, "missing_ac_readings", evidence), hours >= 2
-    if _is_lumpy(given.meter_points, dc, given.start, given.meter_interval_s):
+    if _is_lumpy(case.meter_points, dc, case.start, case.meter_interval_s):
         return for_all(took_part, "reporting_lag", evidence), True
-    if sum(dc) - sum(curves.ac.mwh[charged[0] :]) <= tolerance_mwh(parameters, sum(dc)):
+    if sum(dc) - sum(curves.ac.mwh[charged[0] :]) <= tolerance_mwh(thresholds, sum(dc)):
         return [], False  # what an hour lacked came in the next one
     return for_all(took_part[:1], "unknown", evidence), False
 
 
 def took_part_of(curves: Curves, there: Sequence[str], suspects: Sequence[str]) -> list[str]:
-    """Vehicles that took a good part of the DC at a meter, the largest part first."""
+    """Find vehicles that took a good part of the DC at a meter, the largest part first."""
     taken = {id_: sum(curves.dc[id_]) for id_ in there}
     least = _TOOK_PART * sum(taken.values())
     by_dc = sorted(suspects, key=lambda id_: (-taken[id_], id_))
     return [id_ for id_ in by_dc if taken[id_] >= least]
 
 
-def for_all(vehicle_ids: Sequence[str], cause: Cause, evidence: dict[str, Any]) -> list[Found]:
-    """The same of each."""
-    return [Found(id_, cause, dict(evidence)) for id_ in vehicle_ids]
+def for_all(vehicle_ids: Sequence[str], cause: Cause, evidence: dict[str, Any]) -> list[Finding]:
+    """Return the same of each."""
+    return [Finding(id_, cause, dict(evidence)) for id_ in vehicle_ids]
 
 
 def _is_lumpy(
@@ -115,7 +115,7 @@ def _is_lumpy(
 
 
 def resets(points: Sequence[Interval], dc: Sequence[float], start: datetime) -> int:
-    """How often a register began anew while DC was delivered."""
+    """Return how often a register began again while DC was delivered."""
     charged = bounds(dc)
     if charged is None:
         return 0

@@ -1,4 +1,4 @@
-"""More DC delivered at a meter than it metered AC: suspected by the hour, decided by readings.
+"""Finds vehicles that took more DC at a meter than it metered AC.
 
 The hour says that there is too much (suspects.py), the curves of readings say whose it is and why
 (explain.py). When an hour's readings are not sure of the cause, those of the next hour are asked as
@@ -7,149 +7,160 @@ again, up to half a day, and the anomaly gets the cause that it shows (unexplain
 """
 
 from datetime import datetime, timedelta
-from typing import cast
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac import unexplained
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import (
-    Evidence,
-    Found,
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
+    Case,
+    Finding,
     step_mwh,
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
-from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import Asked, Said, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.report import Report
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
+    LONGEST,
+    MeterExcess,
+    Suspicion,
+    VehicleExcess,
+    hold,
+)
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import (
     KIND,
-    LONGEST,
     Excess,
     Group,
-    exceeding,
-    exceeds,
+    find_excesses,
     groups,
     has_surplus,
+    is_known_to_exceed,
     largest,
 )
-from fleetmeter.anomalies.rules.shared.context import HourTurn, is_open
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
-from fleetmeter.anomalies.rules.shared.sessions import Followed
-from fleetmeter.anomalies.rules.shared.state import Suspicion
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, ending_sessions
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 _WAITS = timedelta(minutes=95)
 """After a vehicle's first DC: by then its meter has shown what it ever will, if late or early."""
 
 _FITTING = 0.7
-"""Of a session's DC that must have been at a meter that covered its hours, to say that it fits."""
+"""Part of a session's DC that must lie in hours that the meter covered, to say that it fits."""
 
 
-def need(observed: Observed, rulebook: Rulebook, needs: Needs) -> None:
+def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
     """Ask for the curves of all that may explain an excess."""
-    asked = Asked(observed, needs)
-    for group in groups(observed, rulebook):
-        asked.whole(group.meter_id, group.begins, group.since)
+    requests = ReadingRequests(hour, needs)
+    for group in groups(hour, rulebook):
+        requests.whole(group.meter_id, group.begins, group.since)
         for meter_id in group.candidates:
-            asked.near("meter", meter_id, group.since)
+            requests.near("meter", meter_id, group.since)
         for vehicle_id in (id_ for ids in group.takers.values() for id_ in ids):
-            asked.near("vehicle", vehicle_id, group.since)
-    unexplained.need(observed, asked)
-    known = observed.opened.get(KIND)
-    for subject, _, session in observed.ending() if known else ():
-        if subject in (known or ()) and session.meter is not None and not session.doubtful:
-            asked.near("vehicle", subject.device_id, session.hours[0].hour)
-            asked.near("meter", session.meter, session.hours[0].hour)
+            requests.near("vehicle", vehicle_id, group.since)
+    unexplained.need(hour, requests)
+    exceeding = hour.opened.get(KIND)
+    for subject, session in ending_sessions(hour) if exceeding else ():
+        if subject in (exceeding or ()) and session.meter is not None and not session.doubtful:
+            requests.near("vehicle", subject.device_id, session.hours[0].hour)
+            requests.near("meter", session.meter, session.hours[0].hour)
 
 
-def judge(turn: HourTurn, observed: Observed) -> set[str]:
-    """Apply the rule to this hour; vehicles whose AC says nothing in it, because of an excess."""
-    doubtful: set[str] = set()
-    excesses = exceeding(observed, turn.rulebook)
-    found = list(groups(observed, turn.rulebook))
+def _judge(context: HourContext) -> None:
+    """Judge each meter; note vehicles whose AC says nothing in this hour, because of an excess."""
+    hour = context.hour
+    elsewhere, unexplained_before = [], []
+    for subject, excess_before in hour.having(VehicleExcess):
+        if excess_before.other_meter is not None:
+            elsewhere.append((subject, excess_before))
+        if excess_before.unexplained is not None:
+            unexplained_before.append(subject)
+    excesses = find_excesses(hour, context.rulebook)
+    found = list(groups(hour, context.rulebook))
     for meter_id, excess in excesses.items():
-        for row in observed.at_meter[meter_id] if excess.is_covered else ():
-            doubtful.add(row.vehicle_id)
-            if exceeds(observed, row.vehicle_id):
-                turn.condition(KIND, Subject("vehicle", row.vehicle_id)).at = turn.ends
-                unexplained.goes_on(turn, observed, row.vehicle_id, excess)
+        for row in hour.at_meter[meter_id] if excess.is_covered else ():
+            context.doubtful.add(row.vehicle_id)
+            if is_known_to_exceed(hour, row.vehicle_id):
+                context.condition(KIND, Subject("vehicle", row.vehicle_id)).at = context.ends
+                unexplained.extend(context, row.vehicle_id, excess)
     for group in found:
-        _judge_group(turn, observed, group)
+        _judge_group(context, group)
     judged = {group.meter_id for group in found}
-    for subject, memory in observed.suspected:
-        if subject.device_id not in judged and not _waits(turn, memory.suspicion):
-            turn.remembered(subject)
-            memory.suspicion = None
+    for subject, at_meter in hour.having(MeterExcess):
+        if at_meter.suspicion is None or subject.device_id in judged:
+            continue
+        if not _waits(context, at_meter.suspicion):
+            context.change(subject, MeterExcess).suspicion = None
     for excess in excesses.values():
         if not excess.is_covered and excess.meter_id not in judged:
-            _suspect(turn, observed, excess)
-    unexplained.judge(turn, observed)
-    _remember_unclaimed(turn, observed)
-    for subject, memory in observed.elsewhere:
-        rows = observed.charging.get(subject.device_id, ())
-        if rows and all(row.meter_id != memory.other_meter for row in rows):
-            there = observed.at_meter.get(memory.other_meter or "", ())
-            doubtful.update(row.vehicle_id for row in there)
-    return doubtful
+            _suspect(context, excess)
+    unexplained.judge(context, unexplained_before)
+    _remember_unclaimed(context)
+    for subject, by_vehicle in elsewhere:
+        rows = hour.charging.get(subject.device_id, ())
+        if rows and all(row.meter_id != by_vehicle.other_meter for row in rows):
+            there = hour.at_meter.get(by_vehicle.other_meter or "", ())
+            context.doubtful.update(row.vehicle_id for row in there)
 
 
-def _waits(turn: HourTurn, suspicion: Suspicion | None) -> bool:
+def _waits(context: HourContext, suspicion: Suspicion) -> bool:
     """Whether a meter that did not report may still show what was delivered there."""
-    return suspicion is not None and suspicion.until is not None and turn.ends < suspicion.until
+    return suspicion.until is not None and context.ends < suspicion.until
 
 
-def _suspect(turn: HourTurn, observed: Observed, excess: Excess) -> None:
+def _suspect(context: HourContext, excess: Excess) -> None:
     """Remember DC at a meter that did not report, until it may have shown it at another time."""
-    rows = observed.at_meter[excess.meter_id]
-    ids = {row.vehicle_id for row in rows if not exceeds(observed, row.vehicle_id)}
+    rows = context.hour.at_meter[excess.meter_id]
+    ids = {row.vehicle_id for row in rows if not is_known_to_exceed(context.hour, row.vehicle_id)}
     if not ids:
         return
-    memory = turn.remembered(Subject("meter", excess.meter_id))
-    before = memory.suspicion
-    memory.suspicion = Suspicion(
-        turn.hour.starts if before is None else before.since,
+    state = context.change(Subject("meter", excess.meter_id), MeterExcess)
+    before = state.suspicion
+    state.suspicion = Suspicion(
+        context.hour.starts if before is None else before.since,
         sorted(ids | set(before.vehicles if before else ())),
         [],
         *largest(excess, before),
         is_covered=False,
-        until=turn.ends + LONGEST,
+        until=context.ends + LONGEST,
     )
 
 
-def _remember_unclaimed(turn: HourTurn, observed: Observed) -> None:
-    """Meters that metered what no vehicle took: it may be of one whose clock is wrong."""
-    for meter_id in observed.belonging:
-        if meter_id in observed.meters and has_surplus(observed, meter_id):
-            turn.remembered(Subject("meter", meter_id)).unclaimed = turn.ends
+def _remember_unclaimed(context: HourContext) -> None:
+    """Note meters that metered what no vehicle took: it may be of one whose clock is wrong."""
+    for meter_id in context.hour.belonging:
+        if meter_id in context.hour.meters and has_surplus(context.hour, meter_id):
+            context.change(Subject("meter", meter_id), MeterExcess).unclaimed = context.ends
 
 
-def _judge_group(turn: HourTurn, observed: Observed, group: Group) -> None:
+def _judge_group(context: HourContext, group: Group) -> None:
     of_meter = Subject("meter", group.meter_id)
-    memory = turn.memories.get(of_meter)
-    suspicion = None if memory is None else memory.suspicion
-    parameters = cast(DcExceedsAc, turn.parameters(KIND, Subject("vehicle", group.suspects[0])))
-    given = gather(
-        turn,
-        observed,
+    state = context.read(of_meter, MeterExcess)
+    suspicion = None if state is None else state.suspicion
+    thresholds = context.thresholds(DcExceedsAc, Subject("vehicle", group.suspects[0]))
+    case = gather(
+        context,
         group.meter_id,
         group.begins,
         takers=group.takers,
         candidates=group.candidates,
         is_covered=group.is_covered,
     )
-    if group.is_covered and group.dc_mwh - group.ac_mwh <= step_mwh(given.meter_points):
+    if group.is_covered and group.dc_mwh - group.ac_mwh <= step_mwh(case.meter_points):
         if suspicion is not None:
-            turn.remembered(of_meter).suspicion = None
+            context.change(of_meter, MeterExcess).suspicion = None
         return
-    explanation = explain(given, parameters, group.suspects)
+    explanation = explain(case, thresholds, group.suspects)
     until = None
     if group.is_covered:
-        is_final = explanation.is_sure or turn.ends - _first_dc(given, group) >= _WAITS
+        is_final = explanation.is_sure or context.ends - _first_dc(case, group) >= _WAITS
     else:
-        goes_on = suspicion is None or group.meter_id in observed.at_meter
-        until = turn.ends + LONGEST if suspicion is None or goes_on else suspicion.until
-        is_final = bool(explanation.found) or (until is not None and turn.ends >= until)
+        goes_on = suspicion is None or group.meter_id in context.hour.at_meter
+        until = context.ends + LONGEST if suspicion is None or goes_on else suspicion.until
+        is_final = bool(explanation.found) or (until is not None and context.ends >= until)
     if not is_final:
-        turn.remembered(of_meter).suspicion = Suspicion(
+        context.change(of_meter, MeterExcess).suspicion = Suspicion(
             group.since,
             sorted(group.begins),
             group.candidates,
@@ -160,57 +171,80 @@ def _judge_group(turn: HourTurn, observed: Observed, group: Group) -> None:
         )
         return
     if suspicion is not None:
-        turn.remembered(of_meter).suspicion = None
+        context.change(of_meter, MeterExcess).suspicion = None
     for found in explanation.found:
         if explanation.is_sure or found.cause != "missing_ac_readings":
-            _open(turn, group, given, found)
+            _open(context, group, case, found)
 
 
-def _first_dc(given: Evidence, group: Group) -> datetime:
+def _first_dc(case: Case, group: Group) -> datetime:
     times = (
         point.time
         for id_ in group.suspects
-        for point in given.vehicle_points[id_]
+        for point in case.vehicle_points[id_]
         if point.energy_mwh > 0 and point.time > group.begins[id_]
     )
     return min(times, default=group.since)
 
 
-def _open(turn: HourTurn, group: Group, given: Evidence, found: Found) -> None:
+def _open(context: HourContext, group: Group, case: Case, found: Finding) -> None:
     subject = Subject("vehicle", found.vehicle_id)
     hour = group.dc_mwh, group.ac_mwh
-    said = Said(given, group.meter_id, found, group.begins[found.vehicle_id], hour)
-    memory = turn.remembered(subject)
-    memory.other_meter = found.evidence.get("otherMeterId")
+    report = Report(case, group.meter_id, found, group.begins[found.vehicle_id], hour)
+    state = context.change(subject, VehicleExcess)
+    state.other_meter = found.evidence.get("otherMeterId")
     if found.cause == "unknown":
-        memory.unexplained = unexplained.of(turn, group.meter_id, said.begins, hour)
-    turn.breach(KIND, subject, said.since, said.summary, said.evidence, found.cause)
+        state.unexplained = unexplained.begin(context, group.meter_id, report.begins, hour)
+    context.breach(KIND, subject, report.since, report.summary, report.evidence, found.cause)
 
 
-def judge_session(turn: HourTurn, followed: Followed) -> None:
-    """A session that ended without an excess: it is over, unless the clocks differ still."""
-    subject, memory, session, is_over = followed
-    if not is_over or session.meter is None or session.doubtful:
+def _judge_session(context: HourContext, followed: FollowedSession) -> None:
+    """End it with a session that ended without an excess, unless the clocks still differ."""
+    subject, session = followed.subject, followed.session
+    if not followed.is_over or session.meter is None or session.doubtful:
         return
-    parameters = cast(DcExceedsAc, turn.parameters(KIND, subject))
+    thresholds = context.thresholds(DcExceedsAc, subject)
     dc_mwh = sum(hour.dc_mwh for hour in session.hours)
-    if session.fitting_mwh < max(parameters.clear_kwh * 1e6, _FITTING * dc_mwh):
+    if session.fitting_mwh < max(thresholds.clear_kwh * 1e6, _FITTING * dc_mwh):
         return
     begins = session.hours[0].hour
-    if not is_open(memory, KIND):
-        if parameters.enabled:
-            turn.clear(KIND, subject, begins, "")
+    if not context.is_open(KIND, subject):
+        if thresholds.enabled:
+            context.clear(KIND, subject, begins, "")
         return
-    given = gather(turn, None, session.meter, {subject.device_id: begins})
-    explanation = explain(given, parameters, [subject.device_id])
+    case = gather(context, session.meter, {subject.device_id: begins}, only_near=True)
+    explanation = explain(case, thresholds, [subject.device_id])
     if any(found.cause == "clock_offset" for found in explanation.found):
-        turn.condition(KIND, subject).at = turn.ends
+        context.condition(KIND, subject).at = context.ends
         return
-    memory.other_meter = memory.unexplained = None
-    turn.clear(
+    state = context.change(subject, VehicleExcess)
+    state.other_meter = state.unexplained = None
+    context.clear(
         KIND,
         subject,
         begins,
         f"a session at {session.meter} with {dc_mwh / 1e6:.1f} kWh fits its meter",
         {"dcKwh": round(dc_mwh / 1e6, 3), "meterId": session.meter},
     )
+
+
+DC_EXCEEDS_AC = Rule(
+    thresholds=DcExceedsAc,
+    title="More delivered than consumed",
+    description="In an hour that the meter covers, more DC was delivered at it than it metered AC. "
+    "The readings show which vehicle and why: another meter's curve fits, the clocks differ (by up "
+    "to 12 hours), readings are missing, the register was reset, or the meter reports late and in "
+    "lumps.",
+    source="Energy is conserved, so any excess is an error. 4 % is what a meter of class B of EN "
+    "50470 (1 to 2 %) and a vehicle's own measurement may differ by; 0.4 kWh is two minutes at 11 "
+    "kW, what clocks and the edges of intervals may shift between hours.",
+    severity="warning",
+    device_kinds=("vehicle",),
+    phase=Phase.BALANCE,
+    states=(VehicleExcess, MeterExcess),
+    needs=_need,
+    judge=_judge,
+    judge_session=_judge_session,
+    looks_around=True,
+    hold=hold,
+)

@@ -1,11 +1,10 @@
-"""Where an hour has more DC than AC, and whose readings may say why."""
+"""Finds where an hour has more DC than AC, and whose readings may say why."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from datetime import datetime
+from typing import NamedTuple
 
 from fleetmeter.anomalies.model import (
-    Kind,
     MeterHour,
     Subject,
     VehicleHour,
@@ -15,24 +14,27 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.candidates import (
     candidates,
     surpluses,
 )
-from fleetmeter.anomalies.rules.dc_exceeds_ac.evidence import tolerance_mwh
-from fleetmeter.anomalies.rules.shared.context import interval_s
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.state import Suspicion, Unexplained
+from fleetmeter.anomalies.rules.dc_exceeds_ac.case import tolerance_mwh
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
+    LONGEST,
+    MeterExcess,
+    Suspicion,
+    Unexplained,
+)
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.sessions import ChargingState, Session
 from fleetmeter.anomalies.rules.silence.pauses import only_while_charging
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
-KIND: Kind = "dc_exceeds_ac"
+KIND = DcExceedsAc.kind
 
 _UNCLAIMED_MWH = 400_000
 """More in an hour than standby and losses: it may be somebody's charging."""
 
-LONGEST = timedelta(hours=13)
-"""So much later or earlier, a meter may show what a vehicle took whose clock is 12 hours off."""
-
 _LONG_S = 1800
-"""Energy of longer than the readings of an hour tell: of a register, since one before it."""
+"""Energy of more time than the readings of an hour cover comes from a register."""
 
 
 class Group(NamedTuple):
@@ -40,10 +42,10 @@ class Group(NamedTuple):
 
     meter_id: str
     since: datetime
-    """From when vehicles' readings count."""
+    """The time from which vehicles' readings count."""
 
     begins: dict[str, datetime]
-    """By vehicle: when its session at the meter began."""
+    """When each vehicle's session at the meter began."""
 
     suspects: list[str]
     """Vehicles that are not known to exceed."""
@@ -52,7 +54,7 @@ class Group(NamedTuple):
     """Other meters."""
 
     takers: dict[str, list[str]]
-    """By other meter: vehicles that charge there."""
+    """Vehicles that charge at another meter, by that meter."""
 
     dc_mwh: int
     ac_mwh: int
@@ -72,95 +74,100 @@ class Excess(NamedTuple):
     is_covered: bool
 
 
-def _parameters(observed: Observed, rulebook: Rulebook, vehicle_id: str) -> DcExceedsAc:
+def _thresholds(hour: ObservedHour, rulebook: Rulebook, vehicle_id: str) -> DcExceedsAc:
     subject = Subject("vehicle", vehicle_id)
-    device = observed.hour.devices.get(subject)
-    return cast(DcExceedsAc, rulebook.of(KIND, subject, device.site if device else None))
+    return rulebook.of(DcExceedsAc, subject, hour.site(subject))
 
 
-def exceeding(observed: Observed, rulebook: Rulebook) -> dict[str, Excess]:
-    """Meters at which more DC was delivered in this hour than AC was metered.
+def find_excesses(hour: ObservedHour, rulebook: Rulebook) -> dict[str, Excess]:
+    """Find meters at which more DC was delivered in this hour than AC was metered.
 
     Where the meter did not report, that alone says nothing.
     """
     found = {}
-    for meter_id, rows in observed.at_meter.items():
+    for meter_id, rows in hour.at_meter.items():
         dc_mwh = sum(row.dc_mwh for row in rows)
-        meter = observed.meters.get(meter_id)
-        ac_mwh = 0 if meter is None else observed.metered_mwh(meter_id)
+        meter = hour.meters.get(meter_id)
+        ac_mwh = 0 if meter is None else hour.metered_mwh(meter_id)
         excess = dc_mwh - ac_mwh
         if excess <= 0 or any(
-            _is_of_before(observed, row) or _is_of_silence(observed, row) for row in rows
+            _is_of_before(hour, row) or _is_of_silence(hour, row) for row in rows
         ):
             continue
-        parameters = _parameters(observed, rulebook, max(rows, key=lambda r: r.dc_mwh).vehicle_id)
-        interval = _longest_interval_s(observed, meter_id, rows)
-        if _is_much(excess, dc_mwh, interval, parameters):
-            is_covered = _is_covered(meter, rows, parameters)
+        thresholds = _thresholds(hour, rulebook, max(rows, key=lambda r: r.dc_mwh).vehicle_id)
+        interval = _longest_interval_s(hour, meter_id, rows)
+        if _is_much(excess, dc_mwh, interval, thresholds):
+            is_covered = _is_covered(meter, rows, thresholds)
             found[meter_id] = Excess(meter_id, excess, dc_mwh, ac_mwh, is_covered)
     return found
 
 
 def _is_covered(
-    meter: MeterHour | None, rows: Sequence[VehicleHour], parameters: DcExceedsAc
+    meter: MeterHour | None, rows: Sequence[VehicleHour], thresholds: DcExceedsAc
 ) -> bool:
     """Whether the meter reported in the hour, or in as much of it as the vehicles there."""
     if meter is None or not meter.readings:  # when its energy came is not known
         return False
-    return meter.covered_ac_s >= parameters.coverage * 3600 or all(row.comparable for row in rows)
+    return meter.covered_ac_s >= thresholds.coverage * 3600 or all(row.comparable for row in rows)
 
 
-def _is_of_before(observed: Observed, row: VehicleHour) -> bool:
-    """Whether a reading tells the energy of a time in which the vehicle reported nothing."""
-    interval = interval_s(observed.hour, Subject("vehicle", row.vehicle_id))
+def _is_of_before(hour: ObservedHour, row: VehicleHour) -> bool:
+    """Whether a reading has the energy of a time in which the vehicle reported nothing."""
+    interval = hour.interval_s(Subject("vehicle", row.vehicle_id))
     return row.covered_dc_s > row.readings * interval + _LONG_S
 
 
-def _is_of_silence(observed: Observed, row: VehicleHour) -> bool:
+def _is_of_silence(hour: ObservedHour, row: VehicleHour) -> bool:
     """Whether a vehicle that was silent has a counter that may have begun again in the meantime:
     all that it shows is then of its first reading."""
     subject = Subject("vehicle", row.vehicle_id)
-    device = observed.hour.devices.get(subject)
-    return device is not None and device.counts_sessions and subject in observed.were_silent
+    device = hour.devices.get(subject)
+    if device is None or not device.counts_sessions:
+        return False
+    silence = hour.read(subject, DeviceSilence)
+    return silence is not None and silence.silent_since is not None
 
 
-def _is_much(excess: int, dc_mwh: int, interval: int, parameters: DcExceedsAc) -> bool:
-    """What the readings of a longer interval have at the edges of the hour may be missing."""
+def _is_much(excess: int, dc_mwh: int, interval: int, thresholds: DcExceedsAc) -> bool:
+    """Whether an excess is more than what long intervals may lack at the edges of the hour."""
     edges = dc_mwh * interval / 3600
-    return excess > max(tolerance_mwh(parameters, dc_mwh), edges)
+    return excess > max(tolerance_mwh(thresholds, dc_mwh), edges)
 
 
-def _longest_interval_s(observed: Observed, meter_id: str, rows: Sequence[VehicleHour]) -> int:
-    """Of a meter and the vehicles there."""
-    hour = observed.hour
-    of_vehicles = [interval_s(hour, Subject("vehicle", row.vehicle_id)) for row in rows]
-    return max(interval_s(hour, Subject("meter", meter_id)), *of_vehicles)
+def _longest_interval_s(hour: ObservedHour, meter_id: str, rows: Sequence[VehicleHour]) -> int:
+    """Return the longest reporting interval of a meter and the vehicles there."""
+    of_vehicles = [hour.interval_s(Subject("vehicle", row.vehicle_id)) for row in rows]
+    return max(hour.interval_s(Subject("meter", meter_id)), *of_vehicles)
 
 
-def groups(observed: Observed, rulebook: Rulebook) -> Iterator[Group]:
-    """Meters whose excess is not explained by vehicles that are known to exceed, and those that
-    were not sure before."""
-    excesses = exceeding(observed, rulebook)
-    suspicions = {subject.device_id: memory.suspicion for subject, memory in observed.suspected}
+def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
+    """Yield meters whose excess is not explained by vehicles that are known to exceed, and those
+    that were not sure before."""
+    excesses = find_excesses(hour, rulebook)
+    suspicions = {
+        subject.device_id: state.suspicion
+        for subject, state in hour.having(MeterExcess)
+        if state.suspicion is not None
+    }
     if not excesses and not suspicions:
         return
-    metered = {other: observed.metered_mwh(other) for other in observed.at_meter}
-    surplus = surpluses(observed, metered)
+    metered = {other: hour.metered_mwh(other) for other in hour.at_meter}
+    surplus = surpluses(hour, metered)
     for meter_id in sorted(excesses.keys() | suspicions.keys()):
         suspicion, excess = suspicions.get(meter_id), excesses.get(meter_id)
         is_covered = bool((excess and excess.is_covered) or (suspicion and suspicion.is_covered))
-        if not is_covered and not _may_fit(observed, meter_id):
+        if not is_covered and not _may_fit(hour, meter_id):
             continue
-        rows = observed.at_meter.get(meter_id, [])
-        if excess is not None and suspicion is None and not _is_new(observed, rulebook, excess):
+        rows = hour.at_meter.get(meter_id, [])
+        if excess is not None and suspicion is None and not _is_new(hour, rulebook, excess):
             continue
-        suspects, begins = _who(observed, rulebook, meter_id, rows, suspicion)
+        suspects, begins = _who(hour, rulebook, meter_id, rows, suspicion)
         if not suspects:
             continue
-        most = _parameters(observed, rulebook, suspects[0]).other_meters
+        most = _thresholds(hour, rulebook, suspects[0]).other_meters
         others = (
-            candidates(observed, most, meter_id, suspects, surplus, metered, suspicion)
-            if is_covered or _is_quiet_when_idle(observed, meter_id)
+            candidates(hour, most, meter_id, suspects, surplus, metered, suspicion)
+            if is_covered or _is_quiet_when_idle(hour, meter_id)
             else []
         )
         yield Group(
@@ -170,90 +177,97 @@ def groups(observed: Observed, rulebook: Rulebook) -> Iterator[Group]:
             suspects,
             others,
             {
-                other: [row.vehicle_id for row in observed.at_meter[other]]
+                other: [row.vehicle_id for row in hour.at_meter[other]]
                 for other in others
-                if other in observed.at_meter
+                if other in hour.at_meter
             },
             *largest(excess, suspicion),
             is_covered,
         )
 
 
-def _is_new(observed: Observed, rulebook: Rulebook, excess: Excess) -> bool:
+def _is_new(hour: ObservedHour, rulebook: Rulebook, excess: Excess) -> bool:
     """Whether vehicles that are known to exceed do not explain it."""
-    rows = observed.at_meter[excess.meter_id]
-    of_known = sum(row.dc_mwh for row in rows if exceeds(observed, row.vehicle_id))
+    rows = hour.at_meter[excess.meter_id]
+    of_known = sum(row.dc_mwh for row in rows if is_known_to_exceed(hour, row.vehicle_id))
     biggest = max(rows, key=lambda r: r.dc_mwh).vehicle_id
     return _is_much(
         excess.mwh - of_known,
         excess.dc_mwh - of_known,
-        _longest_interval_s(observed, excess.meter_id, rows),
-        _parameters(observed, rulebook, biggest),
+        _longest_interval_s(hour, excess.meter_id, rows),
+        _thresholds(hour, rulebook, biggest),
     )
 
 
 def _who(
-    observed: Observed,
+    hour: ObservedHour,
     rulebook: Rulebook,
     meter_id: str,
     rows: Sequence[VehicleHour],
     suspicion: Suspicion | None,
 ) -> tuple[list[str], dict[str, datetime]]:
-    """Vehicles that may be the cause; and since when each vehicle there counts."""
+    """Find vehicles that may be the cause, and since when each vehicle there counts."""
     ids = sorted({row.vehicle_id for row in rows} | set(suspicion.vehicles if suspicion else ()))
     suspects = [
         id_
         for id_ in ids
-        if _parameters(observed, rulebook, id_).enabled and not exceeds(observed, id_)
+        if _thresholds(hour, rulebook, id_).enabled and not is_known_to_exceed(hour, id_)
     ]
-    begins = {id_: _begin(observed, id_, meter_id, suspicion) for id_ in ids}
+    begins = {id_: _begin(hour, id_, meter_id, suspicion) for id_ in ids}
     for id_ in suspects:
-        memory = observed.memories.get(Subject("vehicle", id_))
-        if memory and memory.session and memory.session.meter == meter_id:
-            for other in memory.session.others:
+        session = session_at(hour, id_, meter_id)
+        if session is not None:
+            for other in session.others:
                 begins.setdefault(other, begins[id_])
     return suspects, begins
 
 
 def largest(excess: Excess | None, before: Suspicion | Unexplained | None) -> tuple[int, int]:
-    """DC and AC, mWh, of the hour with the largest excess, of this one and those before."""
+    """Return DC and AC of the hour with the largest excess, this one or one before, mWh."""
     hours = [(each.dc_mwh, each.ac_mwh) for each in (excess, before) if each is not None]
     return max(hours, key=lambda hour: hour[0] - hour[1], default=(0, 0))
 
 
-def has_surplus(observed: Observed, meter_id: str) -> bool:
+def has_surplus(hour: ObservedHour, meter_id: str) -> bool:
     """Whether a meter metered more than the vehicles there took, by far."""
-    taken = observed.delivered_mwh(meter_id) / EFFICIENCY
-    return observed.metered_mwh(meter_id) - taken >= _UNCLAIMED_MWH
+    taken = hour.delivered_mwh(meter_id) / EFFICIENCY
+    return hour.metered_mwh(meter_id) - taken >= _UNCLAIMED_MWH
 
 
-def _may_fit(observed: Observed, meter_id: str) -> bool:
+def _may_fit(hour: ObservedHour, meter_id: str) -> bool:
     """Whether a meter metered, in this hour or lately, what no vehicle took."""
-    if has_surplus(observed, meter_id):
+    if has_surplus(hour, meter_id):
         return True
-    memory = observed.memories.get(Subject("meter", meter_id))
-    before = None if memory is None else memory.unclaimed
-    return before is not None and observed.hour.ends - before <= LONGEST
+    state = hour.read(Subject("meter", meter_id), MeterExcess)
+    before = None if state is None else state.unclaimed
+    return before is not None and hour.ends - before <= LONGEST
 
 
-def _is_quiet_when_idle(observed: Observed, meter_id: str) -> bool:
+def _is_quiet_when_idle(hour: ObservedHour, meter_id: str) -> bool:
     """Whether a meter that did not report had nobody there, as far as is known of it."""
     subject = Subject("meter", meter_id)
-    return only_while_charging(observed.hour.devices.get(subject), observed.memories.get(subject))
+    return only_while_charging(hour.devices.get(subject), hour.read(subject, DeviceSilence))
 
 
-def exceeds(observed: Observed, vehicle_id: str) -> bool:
+def is_known_to_exceed(hour: ObservedHour, vehicle_id: str) -> bool:
     """Whether a vehicle is known to."""
-    return Subject("vehicle", vehicle_id) in observed.opened.get(KIND, ())
+    return Subject("vehicle", vehicle_id) in hour.opened.get(KIND, ())
 
 
 def _begin(
-    observed: Observed,
+    hour: ObservedHour,
     vehicle_id: str,
     meter_id: str,
     suspicion: Suspicion | None,
 ) -> datetime:
-    memory = observed.memories.get(Subject("vehicle", vehicle_id))
-    if memory and memory.session and memory.session.meter == meter_id:
-        return memory.session.hours[0].hour
-    return suspicion.since if suspicion else observed.hour.starts
+    session = session_at(hour, vehicle_id, meter_id)
+    if session is not None:
+        return session.hours[0].hour
+    return suspicion.since if suspicion else hour.starts
+
+
+def session_at(hour: ObservedHour, vehicle_id: str, meter_id: str) -> Session | None:
+    """Return the session of a vehicle that has charged at a meter until this hour."""
+    state = hour.read(Subject("vehicle", vehicle_id), ChargingState)
+    session = None if state is None else state.session
+    return session if session is not None and session.meter == meter_id else None

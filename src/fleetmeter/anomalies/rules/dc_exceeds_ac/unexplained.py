@@ -1,80 +1,88 @@
-"""DC beyond AC whose cause is not known yet: a meter may show it later, late or by another clock.
+"""Looks again at DC beyond AC whose cause is not known: a meter may show it later.
 
-Asked again when the meter meters what no vehicle took, and when the session is over.
+It is asked again when the meter meters what no vehicle took, and when the session is over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import cast
 
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.dc_exceeds_ac.explain import explain
-from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import Asked, Said, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.gather import ReadingRequests, gather
+from fleetmeter.anomalies.rules.dc_exceeds_ac.report import Report
+from fleetmeter.anomalies.rules.dc_exceeds_ac.state import LONGEST, Unexplained, VehicleExcess
 from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import (
     KIND,
-    LONGEST,
     Excess,
     has_surplus,
     largest,
+    session_at,
 )
-from fleetmeter.anomalies.rules.shared.context import HourTurn, is_open
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.state import Memory, Unexplained
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.sessions import ending_sessions
 
 
-def of(turn: HourTurn, meter_id: str, since: datetime, hour_mwh: tuple[int, int]) -> Unexplained:
+def begin(
+    context: HourContext, meter_id: str, since: datetime, hour_mwh: tuple[int, int]
+) -> Unexplained:
     """Return what is remembered of an excess without a cause."""
-    return Unexplained(meter_id, since, turn.ends + LONGEST, *hour_mwh)
+    return Unexplained(meter_id, since, context.ends + LONGEST, *hour_mwh)
 
 
-def goes_on(turn: HourTurn, observed: Observed, vehicle_id: str, excess: Excess) -> None:
+def extend(context: HourContext, vehicle_id: str, excess: Excess) -> None:
     """Note that a vehicle whose excess has no cause exceeds again, perhaps in another session."""
     subject = Subject("vehicle", vehicle_id)
-    memory = turn.memories[subject]
-    before = memory.unexplained
-    if before is None:
+    state = context.read(subject, VehicleExcess)
+    before = None if state is None else state.unexplained
+    if state is None or before is None:
         return
-    if turn.hour.ends > before.until:
-        session = memory.session
-        follows = session is not None and session.meter == excess.meter_id
-        since = session.hours[0].hour if session and follows else turn.hour.starts
-        memory.unexplained = of(turn, excess.meter_id, since, largest(excess, None))
+    if context.hour.ends > before.until:
+        session = session_at(context.hour, vehicle_id, excess.meter_id)
+        since = context.hour.starts if session is None else session.hours[0].hour
+        state.unexplained = begin(context, excess.meter_id, since, largest(excess, None))
     else:
-        before.until = turn.ends + LONGEST
+        before.until = context.ends + LONGEST
         before.dc_mwh, before.ac_mwh = largest(excess, before)
-    turn.remembered(subject)
+    context.change(subject, VehicleExcess)
 
 
-def need(observed: Observed, asked: Asked) -> None:
+def need(hour: ObservedHour, requests: ReadingRequests) -> None:
     """Ask for the curves of those that may be explained now."""
-    for subject, _, unexplained in _ready(observed):
-        asked.whole(unexplained.meter, [subject.device_id], unexplained.since)
+    before = [s for s, state in hour.having(VehicleExcess) if state.unexplained is not None]
+    for subject, unexplained in _ready(hour, before):
+        requests.whole(unexplained.meter, [subject.device_id], unexplained.since)
 
 
-def judge(turn: HourTurn, observed: Observed) -> None:
-    """Give an anomaly the cause that later readings show."""
-    for subject, memory, unexplained in list(_ready(observed)):
+def judge(context: HourContext, before: Sequence[Subject]) -> None:
+    """Give an anomaly the cause that later readings show.
+
+    `before`: vehicles whose excess was not explained when the hour began.
+    """
+    for subject, unexplained in list(_ready(context.hour, before)):
         begins = {subject.device_id: unexplained.since}
-        given = gather(turn, observed, unexplained.meter, begins)
-        parameters = cast(DcExceedsAc, turn.parameters(KIND, subject))
-        explanation = explain(given, parameters, [subject.device_id])
+        case = gather(context, unexplained.meter, begins)
+        thresholds = context.thresholds(DcExceedsAc, subject)
+        explanation = explain(case, thresholds, [subject.device_id])
         for found in explanation.found if explanation.is_sure else ():
             if found.vehicle_id == subject.device_id and found.cause != "unknown":
                 hour = unexplained.dc_mwh, unexplained.ac_mwh
-                said = Said(given, unexplained.meter, found, unexplained.since, hour)
-                turn.revise(KIND, subject, said.summary, said.evidence, found.cause)
-                memory.unexplained = None
+                report = Report(case, unexplained.meter, found, unexplained.since, hour)
+                context.revise(KIND, subject, report.summary, report.evidence, found.cause)
+                context.change(subject, VehicleExcess).unexplained = None
 
 
-def _ready(observed: Observed) -> Iterator[tuple[Subject, Memory, Unexplained]]:
-    ending = {subject for subject, _, _ in observed.ending()} if observed.unexplained else set()
-    for subject, memory in observed.unexplained:
-        unexplained = memory.unexplained
+def _ready(hour: ObservedHour, before: Sequence[Subject]) -> Iterator[tuple[Subject, Unexplained]]:
+    ending = {subject for subject, _ in ending_sessions(hour)} if before else set()
+    for subject in before:
+        state = hour.states[subject]
+        excess = state.get(VehicleExcess)
+        unexplained = None if excess is None else excess.unexplained
         if (
             unexplained is not None
-            and is_open(memory, KIND)
-            and observed.hour.ends <= unexplained.until
-            and (subject in ending or has_surplus(observed, unexplained.meter))
+            and state.is_open(KIND)
+            and hour.ends <= unexplained.until
+            and (subject in ending or has_surplus(hour, unexplained.meter))
         ):
-            yield subject, memory, unexplained
+            yield subject, unexplained

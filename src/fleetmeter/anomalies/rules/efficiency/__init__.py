@@ -1,1 +1,1 @@
-"""Sessions that deliver too little DC for their AC."""
+"""Finds sessions that deliver too little DC for their AC."""

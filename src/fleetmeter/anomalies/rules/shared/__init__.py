@@ -1,1 +1,1 @@
-"""What several rules use: the hour they look at, state between hours, sessions, hysteresis."""
+"""Holds what several rules use: the hour they look at, state, sessions, hysteresis."""

@@ -1,27 +1,21 @@
-"""One hour while it is evaluated: what is known, what is remembered, and what the rules have
-found."""
+"""Holds what rules are given of an hour, or of clocks, and collects what they find."""
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from fleetmeter.anomalies.model import (
-    Cause,
-    Change,
-    Device,
-    Hour,
-    Kind,
-    Subject,
-)
-from fleetmeter.anomalies.rules.shared.needs import Known
-from fleetmeter.anomalies.rules.shared.state import Condition, Memory
-from fleetmeter.anomalies.thresholds.parameters import Parameters
+from fleetmeter.anomalies.model import Cause, Change, Device, Hour, Kind, Subject
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.needs import Answers
+from fleetmeter.anomalies.rules.shared.state import Condition, DeviceState, State
+from fleetmeter.anomalies.thresholds.base import Thresholds
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
-DEFAULT_INTERVAL_S = 60
-"""Of a device that is not there any more."""
+S = TypeVar("S", bound=State)
+T = TypeVar("T", bound=Thresholds)
 
 
 class Outcome(msgspec.Struct):
@@ -29,60 +23,87 @@ class Outcome(msgspec.Struct):
 
     changes: list[Change] = msgspec.field(default_factory=list)
     touched: set[Subject] = msgspec.field(default_factory=set)
-    """Whose memory changed or went."""
+    """Devices and sites whose state changed or went."""
 
 
-class Turn:
-    """An hour, or a look at clocks, while the rules go over it."""
+class Silences(NamedTuple):
+    """Devices that are silent after an hour, and how many may be soon."""
+
+    silent: list[Subject]
+    quiet: dict[str, int]
+    """By site, devices that are not silent yet, and may be soon."""
+
+    unknown: dict[str, int]
+    """By site, devices that have sent nothing for longer than is looked back."""
+
+
+class Context:
+    """What rules are given, and where they put what they find."""
 
     def __init__(
         self,
         ends: datetime,
         devices: dict[Subject, Device],
-        memories: dict[Subject, Memory],
+        states: dict[Subject, DeviceState],
         rulebook: Rulebook,
     ) -> None:
         self.ends = ends
-        self.memories = memories
+        self.states = states
         self.rulebook = rulebook
         self.outcome = Outcome()
         self._devices = devices
 
-    def remembered(self, subject: Subject) -> Memory:
-        """What is remembered of a device, to be changed."""
-        memory = self.memories.get(subject)
-        if memory is None:
-            memory = self.memories[subject] = Memory()
-        self.outcome.touched.add(subject)
-        return memory
+    def thresholds(self, thresholds: type[T], subject: Subject) -> T:
+        """Return the thresholds in force for a device."""
+        same = self.rulebook.everywhere(thresholds)
+        return same or self.rulebook.of(thresholds, subject, self.site(subject))
+
+    def read(self, subject: Subject, type_: type[S]) -> S | None:
+        """Return what a rule remembers of a device, to be read."""
+        state = self.states.get(subject)
+        found: S | None = None if state is None else state.parts.get(type_)
+        return found
+
+    def change(self, subject: Subject, type_: type[S]) -> S:
+        """Return what a rule remembers of a device, to be changed."""
+        return self._touch(subject).of(type_)
 
     def condition(self, kind: Kind, subject: Subject) -> Condition:
-        """What is known of a rule about a device, to be changed."""
-        conditions = self.remembered(subject).conditions
+        """Return what is known of a rule about a device, to be changed."""
+        conditions = self._touch(subject).conditions
         found = conditions.get(kind)
         if found is None:
             found = conditions[kind] = Condition()
         return found
 
+    def last_found(self, kind: Kind, subject: Subject) -> datetime | None:
+        """Return when a rule found something of a device last."""
+        state = self.states.get(subject)
+        condition = None if state is None else state.conditions.get(kind)
+        return None if condition is None else condition.at
+
     def is_open(self, kind: Kind, subject: Subject) -> bool:
         """Whether it is wrong, as far as is known."""
-        memory = self.memories.get(subject)
-        return memory is not None and is_open(memory, kind)
+        state = self.states.get(subject)
+        return state is not None and state.is_open(kind)
+
+    def _touch(self, subject: Subject) -> DeviceState:
+        state = self.states.get(subject)
+        if state is None:
+            state = self.states[subject] = DeviceState()
+        self.outcome.touched.add(subject)
+        return state
 
     def site(self, subject: Subject) -> str | None:
-        """Where a device belongs, or the site itself."""
+        """Return where a device belongs, or the site itself."""
         if subject.device_kind == "site":
             return subject.device_id
         device = self._devices.get(subject)
         return None if device is None else device.site
 
     def device(self, subject: Subject) -> Device | None:
-        """What is known of a device that is there."""
+        """Return what is known of a device that is there."""
         return self._devices.get(subject)
-
-    def parameters(self, kind: Kind, subject: Subject) -> Parameters:
-        """The thresholds in force for a device."""
-        return self.rulebook.everywhere(kind) or self.rulebook.of(kind, subject, self.site(subject))
 
     def breach(
         self,
@@ -93,7 +114,7 @@ class Turn:
         evidence: dict[str, Any],
         cause: Cause | None = None,
     ) -> None:
-        """It is wrong: a change unless it was so before."""
+        """Report that it is wrong: a change, unless it was so before."""
         condition = self.condition(kind, subject)
         condition.last, condition.at = "breach", self.ends
         condition.count, condition.count_since = 0, None
@@ -114,7 +135,7 @@ class Turn:
         evidence: dict[str, Any],
         cause: Cause | None,
     ) -> None:
-        """It is wrong still, and another cause explains it."""
+        """Report that another cause explains what is still wrong."""
         condition = self.condition(kind, subject)
         if condition.open:
             condition.cause = cause
@@ -142,7 +163,7 @@ class Turn:
         summary: str,
         evidence: dict[str, Any] | None = None,
     ) -> None:
-        """It is beyond doubt not wrong: a change if it was before."""
+        """Report that it is not wrong beyond doubt: a change, if it was before."""
         condition = self.condition(kind, subject)
         condition.last, condition.at = "clear", self.ends
         condition.count, condition.count_since = 0, None
@@ -163,38 +184,43 @@ class Turn:
             )
         )
 
-    def forget_trivial(self, subjects: Iterable[Subject]) -> None:
-        """Drop memories that hold nothing."""
+    def forget_condition(self, kind: Kind, subject: Subject) -> None:
+        """Drop what is known of a rule about a device."""
+        del self._touch(subject).conditions[kind]
+
+    def forget_empty(self, subjects: Iterable[Subject]) -> None:
+        """Drop states that hold nothing."""
         for subject in subjects:
-            memory = self.memories.get(subject)
-            if memory is not None and memory.is_trivial():
-                del self.memories[subject]
+            state = self.states.get(subject)
+            if state is not None and not state.prune():
+                del self.states[subject]
 
 
-def is_open(memory: Memory, kind: Kind) -> bool:
-    """Whether it is wrong, as far as is known."""
-    condition = memory.conditions.get(kind)
-    return condition is not None and condition.open
-
-
-def interval_s(hour: Hour, subject: Subject) -> int:
-    """How often a device is expected to report."""
-    device = hour.devices.get(subject)
-    return DEFAULT_INTERVAL_S if device is None else device.reporting_interval_s
-
-
-class HourTurn(Turn):
-    """An hour of the fleet while the rules go over it."""
+class HourContext(Context):
+    """An hour of the fleet while rules go over it."""
 
     def __init__(
-        self, hour: Hour, known: Known, memories: dict[Subject, Memory], rulebook: Rulebook
+        self, rows: Hour, answers: Answers, states: dict[Subject, DeviceState], rulebook: Rulebook
     ) -> None:
-        super().__init__(hour.ends, hour.devices, memories, rulebook)
-        self.hour = hour
-        self.known = known
+        super().__init__(rows.ends, rows.devices, states, rulebook)
+        self._rows = rows
+        self.answers = answers
+        self.doubtful: set[str] = set()
+        """Vehicles whose AC says nothing in this hour; noted in the phase BALANCE."""
+
+        self.silences = Silences([], {}, {})
+        """Who is silent; noted before the phase SITE."""
+
+        self.silent_sites: set[str | None] = set()
+        """Sites whose devices are not reported one by one; noted in the phase SITE."""
+
+    @cached_property
+    def hour(self) -> ObservedHour:
+        """Return the hour as it begins, once what is switched off has been ended."""
+        return ObservedHour(self._rows, self.states)
 
     def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:
-        """So many hours in a row that are right end it at the first of them."""
+        """End it at the first of so many hours in a row that are right."""
         condition = self.condition(kind, subject)
         if not is_clear:
             condition.count, condition.count_since = 0, None

@@ -1,11 +1,13 @@
-"""An hour by device: who charged where, who reported how often, of whom something is remembered.
+"""Indexes an hour: who charged where, who reported how often, of whom something is remembered.
 
-Built in one pass over its rows and one over the memories, so that devices that are idle and healthy
-cost nothing else.
+It is built in one pass over its rows and one over the states, so that idle and healthy devices cost
+nothing else.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any, TypeVar
 
 from fleetmeter.anomalies.model import (
     Hour,
@@ -14,49 +16,41 @@ from fleetmeter.anomalies.model import (
     Subject,
     VehicleHour,
 )
-from fleetmeter.anomalies.rules.shared.state import Memory, Session
+from fleetmeter.anomalies.rules.shared.state import DeviceState, State
 
 LEAST_CHARGED_MWH = 50_000
 """Less than 0.05 kWh in an hour is no charging: it would make endless sessions."""
 
+DEFAULT_INTERVAL_S = 60
+"""The reporting interval that a device is taken to have once it has been removed."""
 
-class Observed:
-    """The rows of an hour, found by device, and what is remembered from before it."""
+S = TypeVar("S", bound=State)
 
-    def __init__(self, hour: Hour, memories: Mapping[Subject, Memory]) -> None:
-        self.hour = hour
-        self.memories = memories
+
+class ObservedHour:
+    """The rows of an hour by device, and what is remembered from before it."""
+
+    def __init__(self, hour: Hour, states: Mapping[Subject, DeviceState]) -> None:
+        self.starts, self.ends = hour.starts, hour.ends
+        self.whole_fleet = hour.whole_fleet
+        self.devices = hour.devices
+        self.vehicle_rows, self.meter_rows = hour.vehicles, hour.meters
+        self.falls = hour.falls
+        self.states = states
         self.opened: dict[Kind, list[Subject]] = {}
-        """What is wrong."""
+        """By kind, what is wrong when the hour begins."""
 
-        self.in_session: list[tuple[Subject, Memory]] = []
-        self.silent: list[tuple[Subject, Memory]] = []
-        self.suspected: list[tuple[Subject, Memory]] = []
-        self.unexplained: list[tuple[Subject, Memory]] = []
-        """Vehicles whose DC exceeds the AC of their meter, and it is not known why."""
-
-        self.peaking: list[tuple[Subject, Memory]] = []
-        """Devices with a power that cannot be, when the hour began."""
-
-        self.falling: list[tuple[Subject, Memory]] = []
-        """Devices whose register fell."""
-
-        self.running: list[tuple[Subject, Memory]] = []
-        """Meters that counted too much without charging."""
-
-        self.elsewhere: list[tuple[Subject, Memory]] = []
-        """Vehicles that charge at another meter than they are said to."""
-
-        self._remember(memories)
+        self._by_state: defaultdict[type[State], list[Any]] = defaultdict(list)
+        self._index(states)
         self.meters: dict[str, MeterHour] = {row.meter_id: row for row in hour.meters}
         self.at_meter: dict[str, list[VehicleHour]] = {}
-        """All that took DC there."""
+        """By meter, all that took DC there."""
 
         self.present: dict[str, int] = {}
-        """By meter: how many vehicles reported from there."""
+        """By meter, how many vehicles reported from there."""
 
         self.charging: dict[str, list[VehicleHour]] = {}
-        """By vehicle: where it charged."""
+        """By vehicle, where it charged."""
 
         self.vehicle_readings: dict[str, int] = {}
         readings, present = self.vehicle_readings, self.present
@@ -79,73 +73,62 @@ class Observed:
         """Meters at which a vehicle may charge that reported nothing."""
 
     @cached_property
-    def were_silent(self) -> set[Subject]:
-        """Devices that were silent when the hour began."""
-        return {subject for subject, _ in self.silent}
-
-    @cached_property
     def belonging(self) -> dict[str, list[str]]:
-        """By meter: vehicles that were there by their newest readings."""
+        """By meter, the vehicles that were there by their newest readings."""
         found: dict[str, list[str]] = {}
-        for (kind, id_), device in self.hour.devices.items():
+        for (kind, id_), device in self.devices.items():
             if kind == "vehicle" and device.meter_id is not None:
                 found.setdefault(device.meter_id, []).append(id_)
         return found
 
-    def _remember(self, memories: Mapping[Subject, Memory]) -> None:
-        for subject, memory in memories.items():
+    def _index(self, states: Mapping[Subject, DeviceState]) -> None:
+        by_state, opened = self._by_state, self.opened
+        for subject, state in states.items():
             if not self.says_of(subject):
                 continue
-            if memory.session is not None:
-                self.in_session.append((subject, memory))
-            if memory.silent_since is not None:
-                self.silent.append((subject, memory))
-            if memory.suspicion is not None:
-                self.suspected.append((subject, memory))
-            if memory.unexplained is not None:
-                self.unexplained.append((subject, memory))
-            if memory.peaking:
-                self.peaking.append((subject, memory))
-            if memory.falls:
-                self.falling.append((subject, memory))
-            if memory.run is not None:
-                self.running.append((subject, memory))
-            if memory.other_meter is not None:
-                self.elsewhere.append((subject, memory))
-            if memory.conditions:
-                for kind, condition in memory.conditions.items():
-                    if condition.open:
-                        self.opened.setdefault(kind, []).append(subject)
+            for type_, part in state.parts.items():
+                by_state[type_].append((subject, part))
+            for kind, condition in state.conditions.items():
+                if condition.open:
+                    opened.setdefault(kind, []).append(subject)
+
+    def having(self, type_: type[S]) -> list[tuple[Subject, S]]:
+        """Return devices of which a rule remembered something when the hour began."""
+        return self._by_state.get(type_, [])
+
+    def read(self, subject: Subject, type_: type[S]) -> S | None:
+        """Return what a rule remembers of a device, to be read."""
+        state = self.states.get(subject)
+        found: S | None = None if state is None else state.parts.get(type_)
+        return found
+
+    def site(self, subject: Subject) -> str | None:
+        """Return the site of a device that is there."""
+        device = self.devices.get(subject)
+        return None if device is None else device.site
 
     def readings(self, subject: Subject) -> int:
-        """How many readings a device sent in this hour; its energy may come without any."""
+        """Count the readings of a device in this hour; its energy may come without any."""
         if subject.device_kind == "vehicle":
             return self.vehicle_readings.get(subject.device_id, 0)
         row = self.meters.get(subject.device_id)
         return 0 if row is None else row.readings
 
-    def says_of(self, subject: Subject) -> bool:
-        """Whether the hour says anything of a device: one of some devices does not of others."""
-        return self.hour.whole_fleet or subject in self.hour.devices
+    def interval_s(self, subject: Subject) -> int:
+        """Return how often a device is expected to report, seconds."""
+        device = self.devices.get(subject)
+        return DEFAULT_INTERVAL_S if device is None else device.reporting_interval_s
 
-    def ending(self) -> list[tuple[Subject, Memory, Session]]:
-        """Sessions that this hour ends, being the first without them."""
-        return [
-            (subject, memory, memory.session)
-            for subject, memory in self.in_session
-            if memory.session and not self._goes_on(subject.device_id, memory.session)
-        ]
+    def says_of(self, subject: Subject) -> bool:
+        """Whether the hour shows anything of a device: an hour of some devices shows them alone."""
+        return self.whole_fleet or subject in self.devices
 
     def metered_mwh(self, meter_id: str) -> int:
-        """AC that a meter metered, whoever took it."""
+        """Return the AC that a meter metered, whoever took it."""
         row = self.meters.get(meter_id)
         shared = sum(each.ac_mwh or 0 for each in self.at_meter.get(meter_id, ()))
         return shared + (0 if row is None else row.unattributed_mwh)
 
     def delivered_mwh(self, meter_id: str) -> int:
-        """DC that vehicles took at a meter."""
+        """Return the DC that vehicles took at a meter."""
         return sum(each.dc_mwh for each in self.at_meter.get(meter_id, ()))
-
-    def _goes_on(self, vehicle_id: str, session: Session) -> bool:
-        """Whether a vehicle's session goes on in this hour."""
-        return any(row.meter_id == session.meter for row in self.charging.get(vehicle_id, ()))

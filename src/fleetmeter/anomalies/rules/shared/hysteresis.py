@@ -1,4 +1,4 @@
-"""When something crossed a threshold for long enough, from readings; with hysteresis."""
+"""Finds when readings crossed a threshold for long enough, with hysteresis."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ class Crossing(NamedTuple):
 
 
 def longest_gap(interval_s: int) -> timedelta:
-    """Between readings of one run."""
+    """Return the longest gap between readings of one run."""
     return max(BREAK, timedelta(seconds=2.5 * interval_s))
 
 
@@ -26,7 +26,7 @@ def crossings(
     lasting: timedelta,
     gap: timedelta,
 ) -> list[Crossing]:
-    """Changes between wrong and right, each after a run of readings that lasted.
+    """Find changes between wrong and right, each after a run of readings that lasted.
 
     A verdict is True beyond the threshold to open, False beyond the one to clear, None between
     them. A run is readings of one verdict without another between; it lasts from its first to its

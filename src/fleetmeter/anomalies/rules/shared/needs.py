@@ -1,5 +1,4 @@
-"""What the rules ask of history, and what it answers: readings, where an hour's rollups suspect
-something."""
+"""Defines what rules ask history for, and what it answers, where rollups suspect something."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -24,7 +23,7 @@ class VehiclePoint(NamedTuple):
 
 
 class MeterPoint(NamedTuple):
-    """One meter reading of history; as VehiclePoint."""
+    """One meter reading of history, like VehiclePoint."""
 
     time: datetime
     energy_mwh: int | None
@@ -35,7 +34,7 @@ class MeterPoint(NamedTuple):
     """mV of L1, L2 and L3."""
 
     def voltages(self) -> dict[str, int]:
-        """The voltages that were measured, as MeterHour has them: of phases, or the only one."""
+        """Return the voltages that were measured: of each phase, or the only one."""
         found = {
             f"L{number}": voltage
             for number, voltage in enumerate(self.phases, 1)
@@ -46,14 +45,14 @@ class MeterPoint(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """Which readings are asked for: from a time on, of a power above a limit."""
+    """A request for readings from a time on that show a power above a limit."""
 
     since: datetime
     limit_w: float
 
 
 class PeakPoint(NamedTuple):
-    """A reading that tells a power above a limit."""
+    """A reading that shows a power above a limit."""
 
     time: datetime
     energy_mwh: int
@@ -77,9 +76,13 @@ class Needs(msgspec.Struct):
     peaks: dict[Subject, Peak] = msgspec.field(default_factory=dict)
     """Devices whose readings above a power limit must be known."""
 
+    def readings_since(self, subject: Subject, since: datetime) -> None:
+        """Ask for a device's readings from a time on, or from the earliest that was asked for."""
+        self.readings[subject] = min(self.readings.get(subject, since), since)
 
-class Known(msgspec.Struct):
-    """The answer to Needs."""
+
+class Answers(msgspec.Struct):
+    """What history answers to Needs."""
 
     last_times: dict[Subject, datetime] = msgspec.field(default_factory=dict)
     """Missing: nothing within SILENCE_KNOWN before the end of the hour."""

@@ -1,20 +1,26 @@
-"""Charging sessions from hourly rows: consecutive hours in which a vehicle charged at one meter."""
+"""Follows charging sessions: consecutive hours in which a vehicle charged at one meter."""
 
-from collections.abc import Iterator, Set
-from typing import NamedTuple
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
-from fleetmeter.anomalies.model import Subject, VehicleHour
-from fleetmeter.anomalies.rules.shared.context import HourTurn, interval_s
-from fleetmeter.anomalies.rules.shared.hour import Observed
-from fleetmeter.anomalies.rules.shared.state import Memory, Session, SessionHour
+from fleetmeter.anomalies.model import Kind, Subject, VehicleHour
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
+from fleetmeter.anomalies.rules.shared.state import State
 
 MOST_HOURS = 48
 """A longer session is taken for several."""
 
+SESSION_READ = timedelta(hours=12)
+"""The last hours of a longer session are enough, where its readings decide."""
+
 _ALONE = 0.98
-"""Of a meter's DC: who took that much was as good as alone there."""
+"""Part of a meter's DC; a vehicle that took that much was as good as alone there."""
 
 _COVERED_S = 3240
 """A vehicle that covers so much of an hour misses none of it."""
@@ -34,94 +40,163 @@ _DROVE_BP = 300
 """A state of charge that falls by more has been driven; less may be a correction."""
 
 
-class Followed(NamedTuple):
+class SessionHour(msgspec.Struct, array_like=True):
+    """One hour of a charging session at one meter."""
+
+    hour: datetime
+    dc_mwh: int
+    ac_mwh: int | None
+    """None when it cannot be compared."""
+
+    soc_bp_min: int | None
+    soc_bp_max: int | None
+    temp_c: float | None
+    """Mean, of the battery. It and the state of charge are None when nothing was measured."""
+
+    temp_min_c: float | None
+    is_covered: bool
+    """The vehicle's readings cover it."""
+
+    is_alone: bool
+    """Nobody else charged at the meter."""
+
+
+class Session(msgspec.Struct, omit_defaults=True):
+    """Consecutive hours in which a vehicle charged at one meter."""
+
+    meter: str | None
+    hours: list[SessionHour]
+    others: list[str] = []
+    """Vehicles that charged at the meter in some of its hours."""
+
+    is_shared: bool = False
+    """Others reported from its meter, whether or not they charged."""
+
+    doubtful: bool = False
+    """More DC than AC in some hour, or somebody else's AC: its efficiency says nothing."""
+
+    fitting_mwh: int = 0
+    """DC of the hours that the meter covered."""
+
+    found: list[Kind] = []
+    """What was found of it already before it ended."""
+
+
+class ChargingState(State):
+    """The session of a vehicle that charges."""
+
+    session: Session | None = None
+
+
+class FollowedSession:
     """A vehicle's session after an hour."""
 
-    subject: Subject
-    memory: Memory
-    session: Session
-    is_over: bool
+    def __init__(self, subject: Subject, session: Session, *, is_over: bool) -> None:
+        self.subject = subject
+        self.session = session
+        self.is_over = is_over
+        self.measured: Any = None
+        """Its efficiency, once it has been measured, and by what."""
+
+    @cached_property
+    def since_drive(self) -> Session:
+        """The part of it after the last drive of less than an hour, as its states of charge show;
+        all of it where there was none."""
+        hours = self.session.hours
+        for number in range(len(hours) - 1, 0, -1):
+            before, least = hours[number - 1].soc_bp_max, hours[number].soc_bp_min
+            if before is not None and least is not None and least < before - _DROVE_BP:
+                return replace(self.session, hours=hours[number:])
+        return self.session
+
+    @property
+    def begins(self) -> datetime:
+        """Return when its first hour began."""
+        return self.session.hours[0].hour
+
+    @property
+    def ends(self) -> datetime:
+        """Return when its last hour ended."""
+        return self.session.hours[-1].hour + timedelta(hours=1)
+
+
+def ending_sessions(hour: ObservedHour) -> list[tuple[Subject, Session]]:
+    """Return the sessions that this hour ends, being the first without them."""
+    return [
+        (subject, session)
+        for subject, state in hour.having(ChargingState)
+        if (session := state.session) and not _goes_on(hour, subject.device_id, session)
+    ]
+
+
+def _goes_on(hour: ObservedHour, vehicle_id: str, session: Session) -> bool:
+    return any(row.meter_id == session.meter for row in hour.charging.get(vehicle_id, ()))
 
 
 def session_dc_mwh(session: Session) -> int:
-    """DC of a session."""
+    """Return the DC of a session."""
     return sum(hour.dc_mwh for hour in session.hours)
 
 
 def session_socs(session: Session) -> set[int]:
-    """The least and the most state of charge of each hour of a session, bp, as far as known."""
+    """Return the least and the most state of charge of each hour of a session, bp, if known."""
     ends = (soc for hour in session.hours for soc in (hour.soc_bp_min, hour.soc_bp_max))
     return {soc for soc in ends if soc is not None}
 
 
-def since_drive(session: Session) -> Session:
-    """The part of a session after the last drive of less than an hour, as its states of charge say;
-    all of it where there was none."""
-    hours = session.hours
-    for number in range(len(hours) - 1, 0, -1):
-        before, least = hours[number - 1].soc_bp_max, hours[number].soc_bp_min
-        if before is not None and least is not None and least < before - _DROVE_BP:
-            return replace(session, hours=hours[number:])
-    return session
-
-
-def follow(turn: HourTurn, observed: Observed, doubtful: Set[str]) -> Iterator[Followed]:
-    """Take this hour into the sessions; those that it ended, and those that go on.
-
-    `doubtful`: vehicles whose AC of this hour says nothing.
-    """
-    for subject, memory, _ in observed.ending():
-        yield from _end(turn, subject, memory)
-    for vehicle_id, rows in observed.charging.items():
+def follow(context: HourContext) -> Iterator[FollowedSession]:
+    """Take this hour into the sessions; yield those that it ended, and those that go on."""
+    for subject, _ in ending_sessions(context.hour):
+        yield from _end(context, subject)
+    for vehicle_id, rows in context.hour.charging.items():
         subject = Subject("vehicle", vehicle_id)
-        if not observed.says_of(subject):
+        if not context.hour.says_of(subject):
             continue
-        memory = turn.remembered(subject)
-        session = memory.session
+        state = context.change(subject, ChargingState)
+        session = state.session
         # the meter at which it was comes first: where it went then, it went later
         for row in sorted(rows, key=lambda r: session is None or r.meter_id != session.meter):
-            session = memory.session
+            session = state.session
             if session is not None and (
                 session.meter != row.meter_id or len(session.hours) >= MOST_HOURS
             ):
-                yield from _end(turn, subject, memory)
+                yield from _end(context, subject)
                 session = None
             if session is None:
-                session = memory.session = Session(row.meter_id, [])
-            _extend(session, row, observed)
-            if vehicle_id in doubtful:
+                session = state.session = Session(row.meter_id, [])
+            _extend(session, row, context.hour)
+            if vehicle_id in context.doubtful:
                 session.doubtful = True
         if session is not None:
-            yield Followed(subject, memory, session, False)
+            yield FollowedSession(subject, session, is_over=False)
 
 
-def _end(turn: HourTurn, subject: Subject, memory: Memory) -> Iterator[Followed]:
-    session = memory.session
-    turn.remembered(subject)
-    memory.session = None
+def _end(context: HourContext, subject: Subject) -> Iterator[FollowedSession]:
+    state = context.change(subject, ChargingState)
+    session = state.session
+    state.session = None
     if session is not None:
-        yield Followed(subject, memory, session, True)
+        yield FollowedSession(subject, session, is_over=True)
 
 
 def _while_covered(row: VehicleHour) -> int | None:
-    """AC of the time that the vehicle's readings cover, where a few of either side are lacking."""
+    """Return the AC of the time that the vehicle covers, where a few readings are missing."""
     if row.ac_mwh is None or row.covered_ac_s <= 0:
         return None
     share = row.covered_dc_s / row.covered_ac_s
     return round(row.ac_mwh * share) if abs(share - 1) <= _LACKING else row.ac_mwh
 
 
-def _extend(session: Session, row: VehicleHour, observed: Observed) -> None:
+def _extend(session: Session, row: VehicleHour, hour: ObservedHour) -> None:
     meter_id = row.meter_id
-    hour = observed.hour
-    is_slow = meter_id is not None and interval_s(hour, Subject("meter", meter_id)) > _SLOW_S
+    is_slow = meter_id is not None and hour.interval_s(Subject("meter", meter_id)) > _SLOW_S
     ac_mwh, is_alone = None, False
-    meter = None if meter_id is None else observed.meters.get(meter_id)
+    meter = None if meter_id is None else hour.meters.get(meter_id)
     if meter_id is not None:
-        there = observed.at_meter[meter_id]
-        session.is_shared |= observed.present[meter_id] > 1
+        there = hour.at_meter[meter_id]
+        session.is_shared |= hour.present[meter_id] > 1
         dc_mwh = sum(each.dc_mwh for each in there) if len(there) > 1 else row.dc_mwh
-        is_alone = row.dc_mwh >= dc_mwh * _ALONE and meter_id not in observed.unsure_at
+        is_alone = row.dc_mwh >= dc_mwh * _ALONE and meter_id not in hour.unsure_at
         follows = session.hours[-1] if session.hours else None
         # of a device that sent nothing, it is not known when in a longer time its energy came
         is_told = row.readings > 0 and meter is not None and meter.readings > 0

@@ -1,1 +1,1 @@
-"""Devices and sites that stopped reporting."""
+"""Finds devices and sites that stopped reporting."""

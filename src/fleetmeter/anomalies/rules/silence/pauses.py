@@ -1,4 +1,4 @@
-"""Silences that lie between two charges: the habit of a device that reports only while it charges.
+"""Recognizes silences between two charges: the habit of a device that reports only while charging.
 
 Such a silence begins with readings of charging and ends with them. Three in a row make the habit;
 one that does not ends it.
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from fleetmeter.anomalies.model import Device
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 
 HABIT = 3
 """Silences in a row that make it one."""
@@ -19,21 +19,21 @@ _CHARGES_W = 500
 
 _AROUND = timedelta(minutes=15)
 _INTERVALS = 3
-"""Before and after a silence, a reading of charging is looked for so long."""
+"""How long before and after a silence a reading of charging is looked for."""
 
 Points = Iterable[VehiclePoint | MeterPoint]
 
 
 def around(device: Device) -> timedelta:
-    """How long before and after a silence readings say whether the device charged."""
+    """Return how long before and after a silence readings say whether the device charged."""
     return max(_AROUND, _INTERVALS * timedelta(seconds=device.reporting_interval_s))
 
 
-def only_while_charging(device: Device | None, memory: Memory | None) -> bool:
+def only_while_charging(device: Device | None, silence: DeviceSilence | None) -> bool:
     """Whether a device is set, or else was found, to report only while it charges."""
     if device is not None and device.reports is not None:
         return device.reports == "while_charging"
-    return memory is not None and memory.pauses >= HABIT
+    return silence is not None and silence.pauses >= HABIT
 
 
 def charged_before(points: Points, last: datetime, device: Device) -> bool:

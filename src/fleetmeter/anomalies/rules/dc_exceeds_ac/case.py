@@ -1,5 +1,4 @@
-"""What may explain an excess of DC: readings of all that may have to do with it, and their
-curves."""
+"""Gathers what may explain an excess of DC: the readings of all concerned, and their curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,11 +10,11 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.curves import (
     Curve,
     Interval,
     curve,
-    less,
     silences,
+    subtract,
 )
+from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
-from fleetmeter.anomalies.thresholds.parameters import DcExceedsAc
 
 _FINE_MWH, _COARSE_MWH = 50_000, 1_000_000
 """The least and the most step of a register that is coarse."""
@@ -24,8 +23,8 @@ OTHERS_EFFICIENCY = 0.9
 """Assumed of the other vehicles at a meter, to see what is left for one."""
 
 
-class Evidence(NamedTuple):
-    """Energy of a meter, of the vehicles there, and of other meters, over the same time."""
+class Case(NamedTuple):
+    """What is known of an excess: energy of its meter, the vehicles there, and other meters."""
 
     start: datetime
     """A whole hour."""
@@ -42,10 +41,10 @@ class Evidence(NamedTuple):
     other_points: Mapping[str, Sequence[Interval]]
     other_interval_s: Mapping[str, int]
     taken_there: Mapping[str, Sequence[str]]
-    """By other meter: vehicles (of `vehicle_points`) that charged there by their own account."""
+    """Vehicles (of `vehicle_points`) that say that they charged at another meter, by meter."""
 
     near: datetime
-    """Before it, readings count only where a clock may be hours off."""
+    """The time before which readings count only where a clock may be hours off."""
 
     neighbours: Sequence[str] = ()
     """Vehicles (of `vehicle_points`) that may have charged at the meter before."""
@@ -59,7 +58,7 @@ class Evidence(NamedTuple):
 
 
 def intervals(points: Iterable[VehiclePoint | MeterPoint], start: datetime) -> list[Interval]:
-    """The readings from a time on that tell energy."""
+    """Return the readings from a time on that have energy."""
     return [
         Interval(
             point.time,
@@ -72,7 +71,7 @@ def intervals(points: Iterable[VehiclePoint | MeterPoint], start: datetime) -> l
     ]
 
 
-class Found(NamedTuple):
+class Finding(NamedTuple):
     """Which vehicle does not fit, and why."""
 
     vehicle_id: str
@@ -81,18 +80,18 @@ class Found(NamedTuple):
 
 
 class Curves:
-    """All of them, by the minute."""
+    """The curves of a case, by the minute."""
 
-    def __init__(self, given: Evidence) -> None:
-        self.ac = curve(given.meter_points, given.start, given.minutes, given.meter_interval_s)
-        self.near = round((given.near - given.start).total_seconds() / 60)
+    def __init__(self, case: Case) -> None:
+        self.ac = curve(case.meter_points, case.start, case.minutes, case.meter_interval_s)
+        self.near = round((case.near - case.start).total_seconds() / 60)
         """The minute before which only far offsets look."""
 
         self.dc: dict[str, list[float]] = {
-            id_: curve(points, given.start, given.minutes, given.vehicle_interval_s[id_]).mwh
-            for id_, points in given.vehicle_points.items()
+            id_: curve(points, case.start, case.minutes, case.vehicle_interval_s[id_]).mwh
+            for id_, points in case.vehicle_points.items()
         }
-        self.claimed = [self.dc[id_] for id_ in given.neighbours]
+        self.claimed = [self.dc[id_] for id_ in case.neighbours]
         """DC that was delivered at the meter beside and before the sessions that are looked at."""
 
         self.whole: dict[str, list[float]] = {}
@@ -103,23 +102,23 @@ class Curves:
             for first, last in silences(self.ac.covered_s)
             if last > self.near
         ]
-        for id_, begins in given.begins.items():
+        for id_, begins in case.begins.items():
             # the first reading's energy came before it
-            since_s = (begins - given.start).total_seconds() - given.vehicle_interval_s[id_]
+            since_s = (begins - case.start).total_seconds() - case.vehicle_interval_s[id_]
             before = max(0, round(since_s / 60))
             dc = self.dc[id_]
             self.claimed.append([*dc[:before], *([0.0] * (len(dc) - before))])
             dc[:before] = [0.0] * before
             self.whole[id_] = list(dc)
-            for first, last in silent if given.is_covered else ():
+            for first, last in silent if case.is_covered else ():
                 dc[first:last] = [0.0] * (last - first)
         self.others: dict[str, Curve] = {
-            id_: curve(points, given.start, given.minutes, given.other_interval_s[id_])
-            for id_, points in given.other_points.items()
+            id_: curve(points, case.start, case.minutes, case.other_interval_s[id_])
+            for id_, points in case.other_points.items()
         }
 
     def sum_of(self, ids: Sequence[str]) -> list[float]:
-        """DC of several vehicles together."""
+        """Add up the DC of several vehicles."""
         if not ids:
             return [0.0] * len(self.ac.mwh)
         return [sum(values) for values in zip(*(self.dc[id_] for id_ in ids), strict=True)]
@@ -128,15 +127,15 @@ class Curves:
         """What the meter's curve leaves when all but one took theirs from it, and that one what it
         took before."""
         taken = [*self.claimed, *(self.whole[id_] for id_ in others)]
-        return less(self.ac.mwh, taken, OTHERS_EFFICIENCY)
+        return subtract(self.ac.mwh, taken, OTHERS_EFFICIENCY)
 
     def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
-        """What a meter's curve leaves when these vehicles took theirs from it."""
-        return less(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
+        """Return what a meter's curve leaves when these vehicles took theirs from it."""
+        return subtract(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
 
 
 def step_mwh(points: Iterable[Interval]) -> int:
-    """By which steps a coarse register counts: what it has used beyond the last is not shown yet.
+    """Return the steps of a coarse register: what it counted beyond the last is not shown yet.
 
     0: it shows less than 50 Wh, or no step of up to 1 kWh fits all that it shows.
     """
@@ -144,6 +143,6 @@ def step_mwh(points: Iterable[Interval]) -> int:
     return step if _FINE_MWH <= step <= _COARSE_MWH else 0
 
 
-def tolerance_mwh(parameters: DcExceedsAc, dc_mwh: float) -> float:
-    """By how much DC may exceed AC."""
-    return max(parameters.excess_kwh * 1e6, parameters.excess_share * dc_mwh)
+def tolerance_mwh(thresholds: DcExceedsAc, dc_mwh: float) -> float:
+    """Return by how much DC may exceed AC."""
+    return max(thresholds.excess_kwh * 1e6, thresholds.excess_share * dc_mwh)

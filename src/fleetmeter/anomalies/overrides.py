@@ -1,4 +1,4 @@
-"""What is set for the rules: in the fleet, at a site, for a device; and who changed it when."""
+"""Keeps what is set for the rules: in the fleet, at a site, for a device; and who changed it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from fleetmeter.anomalies.model import Kind, Subject
-from fleetmeter.anomalies.rules.catalogue import RULES, Scope
-from fleetmeter.anomalies.thresholds.parameters import Parameters
-from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, merged
+from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.thresholds.base import Thresholds
+from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, Scope
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.queries import AllOverridesRow, OverridesAtRow, OverridesOfRuleRow
 from fleetmeter.database.sql import queries
@@ -19,7 +19,7 @@ MOST_OVERRIDES = 10_000
 
 
 class InvalidParametersError(FleetMeterError):
-    """Parameters that a rule cannot go by; `field` is the one that is wrong, if it is one."""
+    """Raised for parameters that a rule cannot use; `field` is the wrong one, if it is one."""
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -28,7 +28,7 @@ class InvalidParametersError(FleetMeterError):
 
 
 class OverridesConflictError(FleetMeterError):
-    """A change that does not go with what is set already."""
+    """Raised for a change that contradicts what is set already."""
 
 
 class Place(NamedTuple):
@@ -45,7 +45,7 @@ FLEET = Place("fleet")
 
 
 async def site_of(connection: Connection, place: Place) -> str | None:
-    """The site that a place lies at."""
+    """Return the site that a place lies at."""
     site: str | None = None
     if place.scope == "site":
         site = place.target
@@ -57,7 +57,7 @@ async def site_of(connection: Connection, place: Place) -> str | None:
 async def overrides_at(
     connection: Connection, kinds: list[Kind], place: Place, site: str | None
 ) -> dict[Kind, list[OverridesAtRow]]:
-    """What is set for these rules at a place and around it, the widest scope first."""
+    """Return what is set for these rules at a place and around it, the widest scope first."""
     found: dict[Kind, list[OverridesAtRow]] = {kind: [] for kind in kinds}
     async for row in queries.overrides_at(
         connection, kinds=kinds, scope=place.scope, target=place.target, site=site
@@ -66,16 +66,25 @@ async def overrides_at(
     return found
 
 
-def in_force(kind: Kind, rows: list[OverridesAtRow], place: Place, site: str | None) -> Parameters:
-    """What a rule goes by at a place, by the rows of `overrides_at`."""
-    device_kind = RULES[kind].device_kinds[0] if place.scope == "fleet" else place.scope
-    return Rulebook([override(row) for row in rows]).of(
-        kind, Subject(device_kind, place.target), site
-    )
+def in_force(kind: Kind, rows: list[OverridesAtRow], place: Place, site: str | None) -> Thresholds:
+    """Return what a rule goes by at a place, by the rows of `overrides_at`."""
+    rule = RULES[kind]
+    device_kind = rule.device_kinds[0] if place.scope == "fleet" else place.scope
+    rulebook = Rulebook([_override(row) for row in rows])
+    return rulebook.of(rule.thresholds, Subject(device_kind, place.target), site)
 
 
-def override(row: AllOverridesRow | OverridesAtRow) -> Override:
-    """What a row of rule_overrides says."""
+async def all_overrides(connection: Connection) -> list[Override]:
+    """Read what is set for the rules now."""
+    return [_override(row) async for row in queries.all_overrides(connection)]
+
+
+async def rulebook_now(connection: Connection) -> Rulebook:
+    """Read the thresholds of the rules as they are set now."""
+    return Rulebook(await all_overrides(connection))
+
+
+def _override(row: AllOverridesRow | OverridesAtRow) -> Override:
     return Override(
         kind=cast(Kind, row["kind"]),
         scope=cast(Scope, row["scope"]),
@@ -146,7 +155,7 @@ def _lies_in(place: Place, site: str | None, wider: Place) -> bool:
 def _combined(
     overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
 ) -> dict[str, Any]:
-    """What is set at a place: parameter by parameter, the narrowest scope wins."""
+    """Return what is set at a place: parameter by parameter, the narrowest scope wins."""
     around = (FLEET, Place("site", site or ""), place)
     return {name: value for at in around for name, value in overrides.get(at, {}).items()}
 
@@ -154,22 +163,23 @@ def _combined(
 def _checked(
     kind: Kind, overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
 ) -> dict[str, Any]:
-    """The parameters of a place as they are stored, once they are valid with what is around.
+    """Return the parameters of a place as they are stored, once they are valid with what is around.
 
     Raises InvalidParametersError.
     """
-    known = [field.encode_name for field in msgspec.structs.fields(RULES[kind].parameters)]
+    known = [field.encode_name for field in msgspec.structs.fields(RULES[kind].thresholds)]
     for name in overrides[place]:
         if name not in known:
             raise InvalidParametersError(
                 f"is no parameter of {kind}, which has {', '.join(known)}", name
             )
     try:
-        parameters = merged(kind, _combined(overrides, place, site))
+        combined = _combined(overrides, place, site)
+        thresholds = msgspec.convert(combined, RULES[kind].thresholds)
     except (msgspec.ValidationError, OverflowError) as error:
         detail, _, path = str(error).partition(" - at `$.")
         raise InvalidParametersError(detail, path.rstrip("`") or None) from None
-    plain = msgspec.json.decode(msgspec.json.encode(parameters))
+    plain = msgspec.json.decode(msgspec.json.encode(thresholds))
     return {name: plain[name] for name in overrides[place]}
 
 

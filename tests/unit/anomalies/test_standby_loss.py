@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from fleetmeter.anomalies.model import Change, Subject
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.shared.state import DeviceState
+from fleetmeter.anomalies.rules.standby_loss import StandbyState
 from tests.unit.anomalies.fleet import Fleet, at, between, meter, of
 
 
@@ -15,7 +16,7 @@ def stands_by(
     last: int = 24,
     with_vehicle: bool = True,
     dc_kw: Callable[[float], float] | float = 0.0,
-    memories: dict[Subject, Memory] | None = None,
+    states: dict[Subject, DeviceState] | None = None,
 ) -> list[Change]:
     fleet = Fleet()
     fleet.add_meter("M", role="charger")
@@ -24,7 +25,7 @@ def stands_by(
     if with_vehicle:
         fleet.add_vehicle("V")
         fleet.drives("V", (0, last), dc_kw, "M")
-    return fleet.fold(0, last, memories)
+    return fleet.fold(0, last, states)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +82,10 @@ def test_it_is_over_after_two_quiet_hours() -> None:
 
 
 def test_a_healthy_charger_is_not_remembered() -> None:
-    memories: dict[Subject, Memory] = {}
-    assert stands_by(25, memories=memories) == []
-    assert memories[meter("M")].run is None
-    assert memories[meter("M")].conditions == {}
+    states: dict[Subject, DeviceState] = {}
+    assert stands_by(25, states=states) == []
+    assert states[meter("M")].get(StandbyState) is None
+    assert states[meter("M")].conditions == {}
 
 
 def test_a_run_with_a_day_in_between_begins_anew() -> None:

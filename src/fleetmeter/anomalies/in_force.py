@@ -8,15 +8,15 @@ import msgspec
 from asyncpg import Record
 
 from fleetmeter.anomalies.model import Kind
-from fleetmeter.anomalies.rules.catalogue import Scope
-from fleetmeter.anomalies.thresholds.overrides import (
+from fleetmeter.anomalies.overrides import (
     Place,
     change,
     in_force,
     overrides_at,
     site_of,
 )
-from fleetmeter.anomalies.thresholds.parameters import Parameters
+from fleetmeter.anomalies.thresholds.base import Thresholds
+from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.state import require_device
@@ -40,7 +40,7 @@ class InForce(NamedTuple):
 
     kind: Kind
     place: Place
-    parameters: Parameters
+    parameters: Thresholds
     overrides: list[SetThere]
 
 

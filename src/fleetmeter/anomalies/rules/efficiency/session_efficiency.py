@@ -1,4 +1,4 @@
-"""How well a session charged: DC ÷ AC against what is expected at its power and temperature.
+"""Measures how well a session charged: DC ÷ AC against what its power and temperature promise.
 
 Only hours count that both sides cover and in which the vehicle was alone at its meter: in a shared
 hour AC is apportioned in proportion to DC, so that a healthy vehicle beside a bad one would look
@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from operator import mul
 from typing import NamedTuple
 
-from fleetmeter.anomalies.rules.shared.state import Session, SessionHour
-from fleetmeter.anomalies.thresholds.parameters import Efficiency
+from fleetmeter.anomalies.rules.efficiency.thresholds import Efficiency
+from fleetmeter.anomalies.rules.shared.sessions import Session, SessionHour
 
 _STEADY = 0.8
-"""Of the highest hour's DC: an hour of at least that was charged all through, at one power."""
+"""Part of the highest hour's DC; an hour with at least that was charged through at one power."""
 
 EARLY_HOURS = 2
 """Steady hours that say enough of a session that goes on."""
@@ -37,8 +37,8 @@ _FLAT = 0.005
 """Where the table rises by less, it does not matter how fast a session really was."""
 
 
-class Judgement(NamedTuple):
-    """What a session's efficiency was, and should have been."""
+class SessionEfficiency(NamedTuple):
+    """What a session's efficiency was, and what it should have been."""
 
     efficiency: float
     expected: float
@@ -47,7 +47,7 @@ class Judgement(NamedTuple):
     all."""
 
     is_short: bool
-    """By all of it, for lack of steady hours: two of these in a row are one."""
+    """It was judged by all of it, for lack of steady hours: it takes two of these in a row."""
 
     is_sure: bool
     """Its power is known, or does not matter."""
@@ -70,17 +70,17 @@ class Judgement(NamedTuple):
 
     @property
     def ac_kwh(self) -> float:
-        """Compared."""
+        """AC that was compared, kWh."""
         return _total(self.hours) / 1e6
 
     @property
     def dc_kwh(self) -> float:
-        """Compared."""
+        """DC that was compared, kWh."""
         return sum(hour.dc_mwh for hour in self.hours) / 1e6
 
 
 def expected(bands: Sequence[tuple[float, float]], power_kw: float) -> float:
-    """Efficiency at an AC power, between the points of a table in straight lines."""
+    """Interpolate the efficiency at an AC power in straight lines between the points of a table."""
     at = bisect_left(bands, (power_kw,))
     if at == 0:
         return bands[0][1]
@@ -90,47 +90,38 @@ def expected(bands: Sequence[tuple[float, float]], power_kw: float) -> float:
     return low + (high - low) * (power_kw - low_kw) / (high_kw - low_kw)
 
 
-def cold_allowance(parameters: Efficiency, temp_c: float | None) -> float:
-    """Efficiency that the cold may cost: a part for each °C, up to a limit; all of it when nobody
-    knows how cold it was."""
+def cold_allowance(thresholds: Efficiency, temp_c: float | None) -> float:
+    """Return the efficiency that the cold may cost: a part for each °C, up to a limit; all of it
+    when nobody knows how cold it was."""
     if temp_c is None:
-        return parameters.cold_at_most
-    below = max(0.0, parameters.cold_below_c - temp_c)
-    return min(parameters.cold_at_most, below * parameters.cold_per_c)
+        return thresholds.cold_at_most
+    below = max(0.0, thresholds.cold_below_c - temp_c)
+    return min(thresholds.cold_at_most, below * thresholds.cold_per_c)
 
 
-def judged(session: Session, parameters: Efficiency, is_over: bool) -> Judgement | None:
-    """The efficiency of a session; None: too little can be compared, or it says nothing."""
+def measured(session: Session, thresholds: Efficiency, is_over: bool) -> SessionEfficiency | None:
+    """Measure the efficiency of a session; None: too little can be compared, or it says nothing."""
     compared = [hour for hour in session.hours if hour.ac_mwh]
-    least_mwh = parameters.minimum_kwh * 1e6
+    least_mwh = thresholds.minimum_kwh * 1e6
     if session.doubtful or _total(compared) < least_mwh:
         return None
     steady = _steady(session, is_over)
     if _total(steady) >= least_mwh:
         enough = _DISTURBED + 1 if session.is_shared else 1 if is_over else EARLY_HOURS
         if len(steady) >= enough:
-            return _of_steady(session, parameters, steady, compared)
+            return _of_steady(session, thresholds, steady, compared)
     elif (
         is_over
         and not session.is_shared
         and _total(compared) >= 2 * least_mwh
         and len(compared) == len(session.hours)
     ):
-        return _of_all(session, parameters, compared)
+        return _of_all(session, thresholds, compared)
     return None
 
 
-def _is_short(session: Session) -> bool:
-    """Two hours at most, both compared, and nobody else there."""
-    return (
-        not session.is_shared
-        and len(session.hours) <= 2
-        and all(hour.ac_mwh for hour in session.hours)
-    )
-
-
 def _steady(session: Session, is_over: bool) -> list[SessionHour]:
-    """Neither the first nor the last hour, and as much DC as any."""
+    """Return hours that are neither the first nor the last, with as much DC as any."""
     inner = [hour for hour in session.hours[1 : -1 if is_over else None] if hour.ac_mwh]
     highest = max(hour.dc_mwh for hour in session.hours)
     return [hour for hour in inner if hour.dc_mwh >= highest * _STEADY]
@@ -138,25 +129,25 @@ def _steady(session: Session, is_over: bool) -> list[SessionHour]:
 
 def _of_steady(
     session: Session,
-    parameters: Efficiency,
+    thresholds: Efficiency,
     steady: list[SessionHour],
     compared: list[SessionHour],
-) -> Judgement:
+) -> SessionEfficiency:
     powers = [_ac(hour) / 1e6 for hour in steady]
-    values = [expected(parameters.expected, kw) for kw in powers]
+    values = [expected(thresholds.expected, kw) for kw in powers]
     by_hour = [h.dc_mwh / _ac(h) - value for h, value in zip(steady, values, strict=True)]
     third = max(len(steady) // 2, min(_DISTURBED, len(steady) - 1))
     undisturbed = max(by_hour) if session.is_shared else sorted(by_hour)[third]
-    of_all = _efficiency(compared) - _expected_of_all(session, parameters, compared)
+    of_all = _efficiency(compared) - _expected_of_all(session, thresholds, compared)
     efficiency = _efficiency(steady)
     value = sum(map(mul, values, powers)) / sum(powers)
-    return Judgement(
+    return SessionEfficiency(
         efficiency,
         value,
         max(efficiency - value, undisturbed, of_all),
         False,
         True,
-        _cold(parameters, steady),
+        _cold(thresholds, steady),
         steady,
         sum(powers) / len(powers),
         _temp_c(steady),
@@ -164,21 +155,21 @@ def _of_steady(
 
 
 def _of_all(
-    session: Session, parameters: Efficiency, compared: list[SessionHour]
-) -> Judgement | None:
+    session: Session, thresholds: Efficiency, compared: list[SessionHour]
+) -> SessionEfficiency | None:
     if not all(_was_warm(hour) for hour in session.hours):
         return None
     highest_kw = max(_ac(hour) for hour in compared) / 1e6
-    top = max(value for _, value in parameters.expected)
-    value = _expected_of_all(session, parameters, compared)
+    top = max(value for _, value in thresholds.expected)
+    value = _expected_of_all(session, thresholds, compared)
     efficiency = _efficiency(compared)
-    return Judgement(
+    return SessionEfficiency(
         efficiency,
         value,
         efficiency - value,
         True,
-        expected(parameters.expected, highest_kw) >= top - _FLAT,
-        _cold(parameters, compared),
+        expected(thresholds.expected, highest_kw) >= top - _FLAT,
+        _cold(thresholds, compared),
         compared,
         highest_kw,
         _temp_c(compared),
@@ -190,14 +181,14 @@ def _was_warm(hour: SessionHour) -> bool:
 
 
 def _expected_of_all(
-    session: Session, parameters: Efficiency, compared: list[SessionHour]
+    session: Session, thresholds: Efficiency, compared: list[SessionHour]
 ) -> float:
-    """By energy; the hours at both ends were charged as fast as any, for a part of the time."""
+    """Weigh by energy; hours at both ends were charged as fast as any, for a part of the time."""
     edges = {session.hours[0].hour, session.hours[-1].hour}
     highest = max(_ac(hour) for hour in compared)
     return sum(
         _ac(hour)
-        * expected(parameters.expected, (highest if hour.hour in edges else _ac(hour)) / 1e6)
+        * expected(thresholds.expected, (highest if hour.hour in edges else _ac(hour)) / 1e6)
         for hour in compared
     ) / _total(compared)
 
@@ -215,12 +206,12 @@ def _efficiency(hours: Sequence[SessionHour]) -> float:
 
 
 def _temp_c(hours: Sequence[SessionHour]) -> float | None:
-    """By energy, of the hours in which it was measured."""
+    """Weigh by energy the hours in which it was measured."""
     measured = [(hour.temp_c, _ac(hour)) for hour in hours if hour.temp_c is not None]
     if not measured:
         return None
     return sum(temp_c * ac for temp_c, ac in measured) / sum(ac for _, ac in measured)
 
 
-def _cold(parameters: Efficiency, hours: Sequence[SessionHour]) -> float:
-    return cold_allowance(parameters, _temp_c(hours))
+def _cold(thresholds: Efficiency, hours: Sequence[SessionHour]) -> float:
+    return cold_allowance(thresholds, _temp_c(hours))

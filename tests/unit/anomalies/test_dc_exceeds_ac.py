@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from fleetmeter.anomalies.model import Change
-from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import exceeding
-from fleetmeter.anomalies.rules.shared.hour import Observed
+from fleetmeter.anomalies.rules.dc_exceeds_ac.suspects import find_excesses
+from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.unit.anomalies.fleet import Fleet, at, between, meter, of, vehicle
 
@@ -281,7 +281,7 @@ def test_a_register_that_tells_the_energy_of_a_silence_is_no_excess(
     hour = fleet.hour(12)
     (row,) = hour.vehicles
     hour.vehicles = [msgspec.structs.replace(row, readings=25, covered_dc_s=covered_s)]
-    assert bool(exceeding(Observed(hour, {}), Rulebook())) == is_excess
+    assert bool(find_excesses(ObservedHour(hour, {}), Rulebook())) == is_excess
 
 
 def test_what_a_register_counted_in_a_silence_is_no_excess() -> None:

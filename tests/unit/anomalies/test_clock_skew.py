@@ -12,7 +12,8 @@ from fleetmeter.anomalies.model import (
     Device,
     Subject,
 )
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.clock_skew import ClockState
+from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import START, meter
 
@@ -22,16 +23,16 @@ DEVICE = Device(meter("M"), "S", 60)
 def looked_at(
     skew_s: Callable[[int], float],
     minutes: Iterable[int],
-    memories: dict[Subject, Memory] | None = None,
+    states: dict[Subject, DeviceState] | None = None,
     rulebook: Rulebook | None = None,
 ) -> list[Change]:
     """Changes; by the minute in which the newest reading came, how much older it was."""
-    memories = {} if memories is None else memories
+    states = {} if states is None else states
     changes: list[Change] = []
     for minute in minutes:
         seen = START + timedelta(minutes=minute)
         sample = ClockSample(DEVICE, seen - timedelta(seconds=skew_s(minute)), seen)
-        outcome = evaluate_clocks([sample], seen, memories, rulebook or Rulebook())
+        outcome = evaluate_clocks([sample], seen, states, rulebook or Rulebook())
         changes += outcome.changes
     return changes
 
@@ -61,19 +62,19 @@ def test_a_backlog_is_no_clock() -> None:
 
 
 def test_a_device_that_sends_nothing_shows_nothing_new() -> None:
-    memories: dict[Subject, Memory] = {}
+    states: dict[Subject, DeviceState] = {}
     sample = ClockSample(DEVICE, START - timedelta(hours=1), START)
     for minute in range(90):
         at = START + timedelta(minutes=minute)
-        assert evaluate_clocks([sample], at, memories, Rulebook()).changes == []
+        assert evaluate_clocks([sample], at, states, Rulebook()).changes == []
 
 
 def test_it_is_over_after_half_an_hour_within_the_limits() -> None:
-    memories: dict[Subject, Memory] = {}
-    changes = looked_at(lambda minute: 900 if minute < 60 else 5, range(120), memories)
+    states: dict[Subject, DeviceState] = {}
+    changes = looked_at(lambda minute: 900 if minute < 60 else 5, range(120), states)
     assert [change.ended_at for change in changes] == [None, START + timedelta(minutes=60)]
     assert changes[1].at == START + timedelta(minutes=90)
-    assert memories[DEVICE.subject].skew is None
+    assert states[DEVICE.subject].get(ClockState) is None
 
 
 def test_a_right_reading_now_and_then_does_not_end_it() -> None:
@@ -82,14 +83,14 @@ def test_a_right_reading_now_and_then_does_not_end_it() -> None:
 
 
 def test_a_healthy_clock_is_not_remembered() -> None:
-    memories: dict[Subject, Memory] = {}
-    assert looked_at(lambda minute: 400 if minute == 3 else 2, range(10), memories) == []
-    assert memories == {}
+    states: dict[Subject, DeviceState] = {}
+    assert looked_at(lambda minute: 400 if minute == 3 else 2, range(10), states) == []
+    assert states == {}
 
 
 def test_a_rule_that_is_switched_off_is_over() -> None:
-    memories: dict[Subject, Memory] = {}
-    looked_at(lambda minute: 900, range(40), memories)
+    states: dict[Subject, DeviceState] = {}
+    looked_at(lambda minute: 900, range(40), states)
     off = Rulebook([Override("clock_skew", "fleet", "", {"enabled": False})])
-    changes = looked_at(lambda minute: 900, range(40, 45), memories, off)
+    changes = looked_at(lambda minute: 900, range(40, 45), states, off)
     assert [change.ended_at is None for change in changes] == [False]

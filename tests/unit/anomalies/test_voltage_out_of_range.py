@@ -5,10 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from fleetmeter.anomalies.model import Change, Subject
-from fleetmeter.anomalies.rules.nominal_voltage import nearest
-from fleetmeter.anomalies.rules.shared.state import Memory
+from fleetmeter.anomalies.rules.nominal_voltage import Nominal, VoltageState, nearest
+from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, Values, at, between, meter
+
+
+def nominal_of(state: DeviceState) -> Nominal | None:
+    remembered = state.get(VoltageState)
+    return None if remembered is None else remembered.nominal
 
 
 def supplied(
@@ -138,7 +143,7 @@ def test_the_first_day_shows_which_voltage_is_nominal(nominal: int) -> None:
 
 def test_the_median_of_the_first_day_decides_for_good() -> None:
     # three bad hours at first look like 208 V, then a day at 230, then a week at 212
-    memories: dict[Subject, Memory] = {}
+    states: dict[Subject, DeviceState] = {}
 
     def volts(time: float) -> float:
         return 211.0 if time < 3 or time > 50 else 231.0
@@ -146,8 +151,8 @@ def test_the_median_of_the_first_day_decides_for_good() -> None:
     fleet = Fleet()
     fleet.add_meter("M", "S")
     fleet.meters_("M", (0, 70), volts=volts)
-    changes = fleet.fold(0, 70, memories)
-    remembered = memories[meter("M")].nominal
+    changes = fleet.fold(0, 70, states)
+    remembered = nominal_of(states[meter("M")])
     assert remembered is not None
     assert (remembered.volts, remembered.since) == (230, None)
     # until the median is known, 231 V are beyond 208 V + 10 %
@@ -179,11 +184,13 @@ def test_a_meter_with_the_same_role_speaks_before_the_first_of_the_site(
     fleet.meters_("C", (20, 80), volts=402.0)
     fleet.add_meter("D", "S", role=role)
     fleet.meters_("D", (50, 80), volts=436.0)
-    memories: dict[Subject, Memory] = {}
-    assert fleet.fold(0, 80, memories) == []
-    found = [memories[meter(id_)].nominal for id_ in ("MAIN", "C", "D")]
+    states: dict[Subject, DeviceState] = {}
+    assert fleet.fold(0, 80, states) == []
+    found = [nominal_of(states[meter(id_)]) for id_ in ("MAIN", "C", "D")]
     assert [each and each.volts for each in found] == [480, 400, nominal]
-    assert memories[Subject("site", "S")].nominal_of_role["charger"] == 400
+    of_site = states[Subject("site", "S")].get(VoltageState)
+    assert of_site is not None
+    assert of_site.nominal_of_role["charger"] == 400
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""Measures the sessions that both rules of efficiency judge, once, and says what they report."""
+
+from fleetmeter.anomalies.rules.efficiency.session_efficiency import (
+    EARLY_HOURS,
+    SessionEfficiency,
+    measured,
+)
+from fleetmeter.anomalies.rules.efficiency.thresholds import Efficiency
+from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
+
+
+def judged_part(followed: FollowedSession) -> Session | None:
+    """Return the part of a session that is judged; None: not yet, or it says nothing."""
+    session = followed.since_drive
+    if session.meter is None or session.doubtful:
+        return None
+    if not followed.is_over and len(session.hours) <= EARLY_HOURS:
+        return None
+    return session
+
+
+def efficiency_of(
+    followed: FollowedSession, session: Session, thresholds: Efficiency
+) -> SessionEfficiency | None:
+    """Measure the efficiency of the judged part of a session, once for rules that agree how."""
+    expectation = thresholds.expectation
+    if followed.measured is None or followed.measured[0] != expectation:
+        followed.measured = expectation, measured(session, thresholds, followed.is_over)
+    found: SessionEfficiency | None = followed.measured[1]
+    return found
+
+
+def kwh(found: SessionEfficiency) -> str:
+    """Say how much was compared."""
+    return f"{found.dc_kwh:.1f} of {found.ac_kwh:.1f} kWh"
+
+
+def evidence_of(session: Session, found: SessionEfficiency) -> dict[str, object]:
+    """Return the numbers that decided."""
+    return {
+        "efficiency": round(found.efficiency, 3),
+        "expected": round(found.expected, 3),
+        "powerKw": round(found.power_kw, 2),
+        "acKwh": round(found.ac_kwh, 3),
+        "dcKwh": round(found.dc_kwh, 3),
+        "hours": len(found.hours),
+        "batteryTempC": None if found.temp_c is None else round(found.temp_c, 1),
+        "coldAllowance": round(found.cold, 3),
+        "meterId": session.meter,
+    }

@@ -1,0 +1,26 @@
+"""Finds meters that stopped reporting (see watch.py)."""
+
+from fleetmeter.anomalies.rules.shared.context import HourContext
+from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
+from fleetmeter.anomalies.rules.silence.report import report_silent
+from fleetmeter.anomalies.rules.silence.state import DeviceSilence, hold
+from fleetmeter.anomalies.rules.silence.thresholds import SOURCE, MeterSilent
+
+
+def _judge(context: HourContext) -> None:
+    report_silent(context, "meter")
+
+
+METER_SILENT = Rule(
+    thresholds=MeterSilent,
+    title="Meter silent",
+    description="A meter has sent no reading for many of its reporting intervals.",
+    source=SOURCE,
+    severity="warning",
+    device_kinds=("meter",),
+    phase=Phase.SILENCE,
+    states=(DeviceSilence,),
+    judge=_judge,
+    found_hourly=True,
+    hold=hold,
+)

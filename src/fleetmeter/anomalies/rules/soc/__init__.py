@@ -1,1 +1,0 @@
-"""States of charge that do not fit the energy."""
