@@ -48,7 +48,7 @@ logs: ## Follow the logs of the Docker stack
 
 .PHONY: test
 test: .venv/installed ## Run the tests on the embedded PostgreSQL, and on TimescaleDB if there is one
-	@$(PYTEST) --numprocesses 3 --dist worksteal -m "not slow"
+	@$(PYTEST) --numprocesses 4 --dist worksteal -m "not slow"
 
 .PHONY: slow
 slow: .venv/installed ## Run the tests that make test leaves out: the benchmark, and the other engine for tests of either (some minutes)

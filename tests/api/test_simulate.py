@@ -102,7 +102,7 @@ def test_what_is_stored_is_what_was_generated_once_though_the_service_went_away(
 
 
 def test_ctrl_c_stops_it_with_a_summary(service: Service, db: Db, tmp_path: Path, uid: str) -> None:
-    options = ("--vehicles", "3", "--backfill", "1h", "--prefix", uid)
+    options = ("--vehicles", "20", "--backfill", "1h", "--prefix", uid)
     running = simulate(tmp_path, service.base_url, *options)
     killer = threading.Timer(30, running.kill)
     killer.start()

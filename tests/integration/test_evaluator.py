@@ -567,6 +567,7 @@ def test_a_late_device_whose_meter_feeds_another_vehicle_is_not_blamed(place: Pl
         )
 
 
+@pytest.mark.either
 def test_hours_that_take_longer_than_an_answer_may_are_evaluated(place: Place) -> None:
     place.begin()
     place.evaluate(at(1, 0))

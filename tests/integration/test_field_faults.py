@@ -70,6 +70,7 @@ def assign(client: httpx.Client, vehicle_id: str, meter_id: str) -> None:
     client.put(f"/v1/vehicles/{vehicle_id}/meter", json=assignment).raise_for_status()
 
 
+@pytest.mark.either
 def test_a_clock_five_hours_early_and_the_cause_when_the_meter_comes_later(
     client: httpx.Client,
 ) -> None:
@@ -177,6 +178,7 @@ def test_what_reports_only_while_charging_and_what_is_no_charger(client: httpx.C
     assert set(found(client, "V")) == {"battery_hot", "soc_stuck"}
 
 
+@pytest.mark.either
 def test_a_register_that_falls_again_and_again(client: httpx.Client) -> None:
     totals = [
         {

@@ -82,7 +82,8 @@ def test_bad_lines_are_told_and_the_rest_is_stored(
 ) -> None:
     path = tmp_path / "readings.csv"
     at = hours_ago(3)
-    good = [f"{uid}EV,,{rfc3339(at + timedelta(minutes=n))},72,1.2,36,,," for n in range(5)]
+    good = [f"{uid}EV,,{rfc3339(at + timedelta(minutes=n))},,1.2,36,,," for n in range(5)]
+    again = good[0].replace(",,1.2", ",720,1.2")  # the same without it, whichever comes first
     both = f"{uid}EV,{uid}M,{rfc3339(at + timedelta(hours=1))},72,1.2,36,,,"
     meter = f",{uid}M,{rfc3339(at)},,,,1.5,230,"
     old = f"{uid}EV,,2001-01-01T00:00:00Z,72,1.2,36,,,"
@@ -95,11 +96,7 @@ def test_bad_lines_are_told_and_the_rest_is_stored(
         f"{uid}EV,,{rfc3339(at)},72,-1.2,36,,,",
     ]
     header = "vehicleId,meterId,timestamp,soc,kwhDeliveredDc,batteryTemp,kwhConsumedAc,voltage,note"
-    path.write_text(
-        "\n".join(
-            [header, *good, *bad, both, meter, good[0].replace("72", "720"), f"{uid}EV,,2026-11"]
-        )
-    )
+    path.write_text("\n".join([header, *good, *bad, both, meter, again, f"{uid}EV,,2026-11"]))
     assert imported(database_url, path) == 1
 
     told = capsys.readouterr()
