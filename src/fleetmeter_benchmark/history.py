@@ -82,7 +82,7 @@ class History:
             try:
                 await self.connection.execute(
                     "call refresh_continuous_aggregate($1::text::regclass, null, $2::timestamptz)",
-                    *(rollup, end),
+                    *(rollup, end + timedelta(microseconds=1)),  # an hour includes its end
                 )
                 return
             except asyncpg.ObjectNotInPrerequisiteStateError:
@@ -119,8 +119,8 @@ async def empty_history(
 
 _UNACCOUNTED = """
 select count(*)
-from (select distinct bucket from rolled_up_hours) as r
-where not exists (select from accounted_hours as a where a.hour = r.bucket)
+from (select distinct floor_hour(bucket) as hour from rolled_up_hours) as r
+where not exists (select from accounted_hours as a where a.hour = r.hour)
 """
 
 _DEVICES = (
