@@ -533,8 +533,12 @@ begin
             and d.device = i.device
             and i.time <= s.energy_at
             and (i.energy_mwh is not null or i.register_mwh is not null)
-            and (d.changes_kind or (i.register_mwh is null) <> (s.register_mwh is null))
-            and (i.register_mwh is null) <> all(kinds_around(i.device, i.time))
+            -- neighbours are looked for only where they may matter
+            and case
+                when d.changes_kind or (i.register_mwh is null) <> (s.register_mwh is null)
+                    then (i.register_mwh is null) <> all(kinds_around(i.device, i.time))
+                else false
+            end
         returning i.item
     )
     select array_agg(m.item)
@@ -640,6 +644,7 @@ $$;
 
 -- Compares the readings of one turn with what history is to have under their keys, and completes that: the items that
 -- added something, and those in conflict.
+-- It reads the turn once: the batch has no statistics, and a join with itself would go row by row.
 create or replace function merge_turn(p_turn integer, out added integer[], out conflicts integer[])
 language plpgsql
 as $$
@@ -656,10 +661,11 @@ begin
             -- end
             coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
                 or i.interval_start <> h.interval_start
-                or i.interval_start is not null and h.interval_start is null
+                or h.device is not null and i.interval_start is not null and h.interval_start is null
                     and (said_before(i.device, i.time)).starts
                 or i.meter_declared and h.meter_declared and i.meter <> h.meter
-                or i.meter_declared and not h.meter_declared and (said_before(i.device, i.time)).meter as differs,
+                or h.device is not null and i.meter_declared and not h.meter_declared
+                    and (said_before(i.device, i.time)).meter as differs,
             -- each measurement: i.{column} is not null and h.{column} is null or
             i.soc_bp is not null and h.soc_bp is null or
             i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or
@@ -673,9 +679,10 @@ begin
             -- end
             coalesce(i.register_mwh, i.energy_mwh) is not null and coalesce(h.register_mwh, h.energy_mwh) is null
                 or i.interval_start is not null and h.interval_start is null
-                or i.meter_declared and not h.meter_declared as adds
+                or i.meter_declared and not h.meter_declared as adds,
+            h.device is null as is_new
         from incoming as i
-        join heads as h
+        left join heads as h
             on h.device = i.device
             and h.time = i.time
         where i.turn = p_turn
@@ -703,6 +710,7 @@ begin
         from compared as c
         where h.device = c.device
             and h.time = c.time
+            and not c.is_new
             and c.adds
             and c.differs is not true
     ),
@@ -715,23 +723,19 @@ begin
             -- end
         )
         select
-            true, i.device, i.meter, i.time, i.energy_mwh, i.register_mwh, i.interval_start, i.meter_declared,
-            -- each measurement, last: i.{column},
-            i.soc_bp, i.battery_temp_cdeg, i.power_w, i.odometer_m, i.reverse_mwh, i.reverse_register_mwh, i.voltage_mv,
-            i.voltage_l1_mv, i.voltage_l2_mv, i.voltage_l3_mv, i.session
+            true, c.device, c.meter, c.time, c.energy_mwh, c.register_mwh, c.interval_start, c.meter_declared,
+            -- each measurement, last: c.{column},
+            c.soc_bp, c.battery_temp_cdeg, c.power_w, c.odometer_m, c.reverse_mwh, c.reverse_register_mwh, c.voltage_mv,
+            c.voltage_l1_mv, c.voltage_l2_mv, c.voltage_l3_mv, c.session
             -- end
-        from incoming as i
-        where i.turn = p_turn
-            and not exists (select from heads as h where h.device = i.device and h.time = i.time)
+        from compared as c
+        where c.is_new
     )
     select
-        array_agg(i.item) filter (where c.item is null or c.adds and c.differs is not true),
-        array_agg(i.item) filter (where c.differs)
+        array_agg(c.item) filter (where c.is_new or c.adds and c.differs is not true),
+        array_agg(c.item) filter (where c.differs and not c.is_new)
     into added, conflicts
-    from incoming as i
-    left join compared as c
-        on c.item = i.item
-    where i.turn = p_turn;
+    from compared as c;
 end;
 $$;
 
