@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 
 from fleetmeter.errors import CommitTimeoutError, FleetMeterError, QueueFullError
+from fleetmeter.intake.batch_start import StaleNumbersError
 from fleetmeter.intake.columns import columns_of, number, unnumbered
 from fleetmeter.intake.outcomes import dropped_field, refusal_of, rejection_of
 from fleetmeter.intake.rows import (
@@ -29,7 +30,6 @@ from fleetmeter.intake.rows import (
     Matrix,
     Statuses,
 )
-from fleetmeter.intake.writer import StaleNumbersError
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds
