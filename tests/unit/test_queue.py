@@ -11,7 +11,7 @@ import pytest
 
 from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, QueueFullError
 from fleetmeter.intake.batch_start import StaleNumbersError
-from fleetmeter.intake.columns import looked_up
+from fleetmeter.intake.numbering import looked_up
 from fleetmeter.intake.queue import CommitQueue
 from fleetmeter.intake.rows import CONFLICT, DEVICE, NEW, Matrix, Statuses
 from fleetmeter.readings.telemetry import Telemetry

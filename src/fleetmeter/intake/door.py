@@ -18,7 +18,7 @@ from fleetmeter.database.sql import queries
 from fleetmeter.database.waits import Waits
 from fleetmeter.errors import CommitTimeoutError, NotMigratedError
 from fleetmeter.intake.arrivals import Arrivals, Stamped
-from fleetmeter.intake.numbers import DeviceNumbers
+from fleetmeter.intake.device_numbers import DeviceNumbers
 from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.intake.queue import CommitQueue
 from fleetmeter.intake.refusals import Refusals

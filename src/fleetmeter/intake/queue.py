@@ -18,7 +18,8 @@ import structlog
 
 from fleetmeter.errors import CommitTimeoutError, FleetMeterError, QueueFullError
 from fleetmeter.intake.batch_start import StaleNumbersError
-from fleetmeter.intake.columns import columns_of, number, unnumbered
+from fleetmeter.intake.columns import columns_of
+from fleetmeter.intake.numbering import number, unnumbered
 from fleetmeter.intake.outcomes import dropped_field, refusal_of, rejection_of
 from fleetmeter.intake.rows import (
     CONFLICT,
