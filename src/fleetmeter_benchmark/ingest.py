@@ -2,23 +2,27 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 import psutil
 
-from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
-from fleetmeter_benchmark.fleet import AGES, FRESH, STEP, Age, Traffic
-from fleetmeter_benchmark.ingest_result import Measured, quantile
+from fleetmeter_benchmark.fleet import AGES
+from fleetmeter_benchmark.ingest_jobs import (
+    IN_FLIGHT,
+    SINGLE_CONNECTIONS,
+    at,
+    bulk_job,
+    paced_job,
+    singles_job,
+)
+from fleetmeter_benchmark.ingest_result import Measured
 from fleetmeter_benchmark.jobs import roll_up_earlier
-from fleetmeter_benchmark.load import WARM_UP, Job
+from fleetmeter_benchmark.load_job import Job
+from fleetmeter_benchmark.measured_load import measure_load
 from fleetmeter_benchmark.options import Options, Progress
 from fleetmeter_benchmark.processes import (
-    SAMPLE_S,
     Running,
-    Usage,
     empty_handler,
     fresh_database,
     load,
@@ -26,66 +30,8 @@ from fleetmeter_benchmark.processes import (
     stored,
 )
 
-_IN_FLIGHT = 40_000
-"""Readings that the clients of a closed loop wait for together."""
-
-SINGLE_CONNECTIONS = 64
 _KNOWN = 1_000_000
 """Most devices that a service knows, and how many of them for each one that sends."""
-
-_LONGEST = timedelta(minutes=4)
-"""Longest data time: what is newer is fresh, whatever the minute of the hour."""
-
-
-def bulk_job(options: Options, batch: int, age: Age = FRESH) -> Job:
-    """Build requests of so many readings, sent as fast as answers come."""
-    traffic = Traffic(
-        devices=options.devices,
-        groups=_IN_FLIGHT // batch,
-        batch=batch,
-        start=datetime.now(UTC),
-    )
-    return _aged(Job(target="", traffic=traffic, readings=options.readings), age)
-
-
-def singles_job(options: Options, age: Age = FRESH) -> Job:
-    """Build requests of one reading, sent as fast as answers come."""
-    job = bulk_job(options, 1000)
-    return _aged(
-        msgspec.structs.replace(
-            job,
-            traffic=msgspec.structs.replace(job.traffic, groups=SINGLE_CONNECTIONS, batch=1),
-            readings=max(options.readings // 20, 4 * options.devices),
-        ),
-        age,
-    )
-
-
-def _paced(job: Job, *, rate: float, seconds: float, connections: int) -> Job:
-    """Return the same job at a steady rate."""
-    return _aged(
-        msgspec.structs.replace(job, rate=rate, seconds=seconds, connections=connections), FRESH
-    )
-
-
-def _aged(job: Job, age: Age) -> Job:
-    """Return the same job, with its last reading of that age when it is sent, or not much older."""
-    start = datetime.now(UTC) - age.ago - _lead(job)
-    return msgspec.structs.replace(
-        job, traffic=msgspec.structs.replace(job.traffic, start=start.replace(microsecond=0))
-    )
-
-
-def _lead(job: Job) -> timedelta:
-    """Return how old the first reading must be when sent, so that none is in the future."""
-    readings = job.rate * job.seconds * (1 + WARM_UP) if job.rate else job.readings
-    span = readings / job.traffic.devices * STEP
-    return max(span - timedelta(seconds=job.seconds), timedelta(0))
-
-
-def at(job: Job, running: Running) -> Job:
-    """Return the same job for a running server."""
-    return msgspec.structs.replace(job, target=running.target)
 
 
 class Ingest:
@@ -128,9 +74,7 @@ class Ingest:
             job = msgspec.structs.replace(
                 bulk_job(self._options, batch),
                 transaction=self._settings.commit_readings,
-                connections=min(
-                    self._settings.writers * self._options.workers, _IN_FLIGHT // batch
-                ),
+                connections=min(self._settings.writers * self._options.workers, IN_FLIGHT // batch),
             )
             async with fresh_database(self._server_url, self._options.devices) as url:
                 await self._measure(name, url, msgspec.structs.replace(job, target=url))
@@ -199,7 +143,7 @@ class Ingest:
     async def _measure_overload(self) -> None:
         bulk = await self.bulk(1000)
         seconds = self._options.seconds
-        job = _paced(
+        job = paced_job(
             bulk_job(self._options, 1000), rate=3 * bulk.rate, seconds=seconds, connections=400
         )
         await self._on_service("overload, 3 × bulk", job, bulk)
@@ -207,7 +151,7 @@ class Ingest:
     async def _measure_latency(self) -> None:
         await self._half_load("half load, batches of 1,000", self._options.seconds)
         if (singles := self._done.get(f"singles, {SINGLE_CONNECTIONS} connections")) is not None:
-            job = _paced(
+            job = paced_job(
                 singles_job(self._options),
                 rate=singles.rate / 2,
                 seconds=self._options.seconds,
@@ -230,7 +174,7 @@ class Ingest:
     async def _half_load(self, name: str, seconds: float) -> None:
         bulk = await self.bulk(1000)
         job = bulk_job(self._options, 1000)
-        paced = _paced(job, rate=bulk.rate / 2, seconds=seconds, connections=100)
+        paced = paced_job(job, rate=bulk.rate / 2, seconds=seconds, connections=100)
         await self._on_service(name, paced, bulk)
 
     @asynccontextmanager
@@ -266,48 +210,3 @@ class Ingest:
             unacknowledged=max(-missing, 0),
         )
         return self._done[name]
-
-
-class Loaded(NamedTuple):
-    """Holds the result of a load, and how many readings were acknowledged, and how many as new."""
-
-    line: Measured
-    handled: int
-    accepted: int
-
-
-async def measure_load(
-    name: str,
-    job: Job,
-    service_process: psutil.Process | None,
-    database_process: psutil.Process | None,
-    progress: Progress,
-) -> Loaded:
-    """Do a job and measure what the processes use. Raises FleetMeterError."""
-    if _lead(job) > _LONGEST:
-        raise FleetMeterError(
-            f"{name}: so many readings of {job.traffic.devices:,} devices reach more than "
-            f"{_LONGEST.total_seconds() / 60:g} minutes back; take more devices or fewer readings"
-        )
-    total = round(job.rate * job.seconds) if job.rate else job.readings
-    progress(name, 0, total)
-    async with Usage(service_process) as used, Usage(database_process) as database:
-        result = await load(job, lambda done: progress(name, done, total))
-    if not result.latencies_ms:
-        raise FleetMeterError(f"{name}: nothing was acknowledged: {result.answers}")
-    progress(name, total, total)
-    million = result.handled / 1_000_000
-    per_minute = round(60 / SAMPLE_S)
-    line = Measured(
-        scenario=name,
-        rate=result.readings / result.seconds,
-        p50_ms=quantile(result, 50),
-        p99_ms=quantile(result, 99),
-        answers=result.answers,
-        rss_mib=max(used.rss_mib, default=0.0),
-        rss_by_minute_mib=used.rss_mib[per_minute - 1 :: per_minute],
-        service_cpu_s=used.cpu_s / million,
-        database_cpu_s=database.cpu_s / million if database_process else None,
-        load_cpu_s=result.cpu_s / result.readings * 1_000_000,
-    )
-    return Loaded(line, result.handled, result.accepted)

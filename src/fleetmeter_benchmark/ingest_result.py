@@ -6,7 +6,7 @@ from statistics import median, quantiles
 
 import msgspec
 
-from fleetmeter_benchmark.load import Result
+from fleetmeter_benchmark.load_job import Result
 
 
 class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -15,7 +15,7 @@ import psutil
 
 from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import FleetMeterError
-from fleetmeter_benchmark.load import Job, Result
+from fleetmeter_benchmark.load_job import Job, Result
 
 SAMPLE_S = 0.5
 _LONGEST_LINE = 1 << 28

@@ -1,45 +1,24 @@
-"""Prints a benchmark's progress and tables, and writes its JSON file."""
+"""Prints the tables of a benchmark."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import inf
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fleetmeter_benchmark import answers, columnstore, detection, file_results, scenarios, scoring
+from fleetmeter_benchmark import answers, columnstore, detection, file_results, scoring
 from fleetmeter_benchmark.ingest_result import Measured
-from fleetmeter_benchmark.options import Options
-from fleetmeter_benchmark.options import Progress as Advance
 from fleetmeter_benchmark.pairs import Compared
-
-
-@contextmanager
-def progress() -> Iterator[Advance]:
-    """Show a progress bar per scenario on standard error."""
-    with Progress(
-        TextColumn("{task.description:<32}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        refresh_per_second=2,  # it is drawn by the process that takes the time of answers
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(scenario: str, done: int, total: int) -> None:
-            if scenario not in tasks:
-                tasks[scenario] = bars.add_task(scenario, total=total)
-            elif done == 0:  # the next round
-                bars.reset(tasks[scenario], total=total)
-            bars.update(tasks[scenario], completed=done, total=total)
-
-        yield advance
+from fleetmeter_benchmark.table_cells import (
+    answers_of,
+    at_least,
+    digits,
+    limits_of,
+    target_of,
+    tenths,
+)
 
 
 def show(lines: Sequence[Measured], on: dict[str, Any]) -> None:
@@ -74,7 +53,7 @@ def show(lines: Sequence[Measured], on: dict[str, Any]) -> None:
             "" if line.database_cpu_s is None else f"{line.database_cpu_s:.1f}",
             f"{line.load_cpu_s:.1f}",
             line.compared_with,
-            _answers(line),
+            answers_of(line),
         )
     _print(table)
 
@@ -94,7 +73,7 @@ def show_answers(lines: Sequence[answers.Answered], on: dict[str, Any]) -> None:
             f"{line.readings:,}",
             f"{line.p50_ms:.2f}",
             f"{line.p99_ms:.2f}",
-            _limits(line),
+            limits_of(line),
             "" if line.ratio is None else f"{line.ratio:.2f}",
             line.compared_with,
         )
@@ -115,17 +94,17 @@ def show_columnstore(lines: Sequence[columnstore.Packed], on: dict[str, Any]) ->
     ):
         table.add_column(heading, justify="right")
     for line in lines:
-        limit = _tenths(line.limit_bytes)
+        limit = tenths(line.limit_bytes)
         if (line.columnstore_bytes or 0) > (line.limit_bytes or inf):
             limit += " OVER"
         table.add_row(
             line.scenario,
             f"{line.readings:,}",
-            *map(_tenths, (line.rows_bytes, line.columnstore_bytes)),
+            *map(tenths, (line.rows_bytes, line.columnstore_bytes)),
             limit,
-            *map(_tenths, (line.late_bytes, line.updated_bytes, line.rewritten_bytes)),
-            *map(_tenths, (line.rows_resend_us, line.resend_us)),
-            *map(_tenths, (line.rows_late_us, line.late_us)),
+            *map(tenths, (line.late_bytes, line.updated_bytes, line.rewritten_bytes)),
+            *map(tenths, (line.rows_resend_us, line.resend_us)),
+            *map(tenths, (line.rows_late_us, line.late_us)),
         )
     _print(table)
 
@@ -164,7 +143,7 @@ def show_files(lines: Sequence[file_results.Moved], on: dict[str, Any]) -> None:
             f"{line.rss_mib:.0f}",
             "" if line.rss_ratio is None else f"{line.rss_ratio:.2f}",
             limit,
-            *map(_tenths, (line.process_cpu_s, line.database_cpu_s)),
+            *map(tenths, (line.process_cpu_s, line.database_cpu_s)),
         )
     _print(table)
 
@@ -188,12 +167,12 @@ def show_detected(found: detection.Detected, on: dict[str, Any]) -> None:
         table.add_row(
             line.kind,
             *map(str, (line.faults, line.recalled)),
-            _at_least(line.recall, scoring.RECALL),
+            at_least(line.recall, scoring.RECALL),
             *map(str, (line.anomalies, line.right)),
-            _at_least(line.precision, scoring.PRECISION),
+            at_least(line.precision, scoring.PRECISION),
             ""
             if not line.causes
-            else _at_least((line.causes_right or 0) / line.causes, scoring.CAUSES_RIGHT),
+            else at_least((line.causes_right or 0) / line.causes, scoring.CAUSES_RIGHT),
             f"{line.delay_h:.1f}",
             f"{line.in_time:.2f}",
         )
@@ -217,44 +196,12 @@ def show_compared(lines: Sequence[Compared], on: dict[str, Any]) -> None:
         table.add_row(
             line.figure,
             line.unit,
-            *map(_digits, (line.old, line.new)),
+            *map(digits, (line.old, line.new)),
             "" if line.ratio is None else f"{line.ratio:.2f}",
-            _to_reach(line),
+            target_of(line),
             str(line.pairs),
         )
     _print(table)
-
-
-def _digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
-
-
-def _to_reach(line: Compared) -> str:
-    if (target := line.target) is None:
-        return ""
-    bounds = [("≤", target.at_most), ("≥", target.at_least)]
-    said = " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
-    return f"{target.of} {said}{'' if target.reached(line) else ' NOT REACHED'}"
-
-
-def _at_least(share: float, limit: float) -> str:
-    return f"{share:.3f}{' UNDER' if share < limit else ''}"
-
-
-def _tenths(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
-
-
-def _limits(line: answers.Answered) -> str:
-    limits = (
-        ("", line.p50_ms, line.limit_ms, " ms"),
-        ("ratio ", line.ratio, line.limit_ratio, ""),
-    )
-    return ", ".join(
-        f"{kind}{limit:g}{unit}{' OVER' if value > limit else ''}"
-        for kind, value, limit, unit in limits
-        if value is not None and limit is not None
-    )
 
 
 def _title(on: dict[str, Any]) -> str:
@@ -267,37 +214,3 @@ def _title(on: dict[str, Any]) -> str:
 
 def _print(table: Table) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _answers(line: Measured) -> str:
-    counts = [f"{status}: {count:,}" for status, count in sorted(line.answers.items())]
-    if line.missing:
-        counts.append(f"MISSING: {line.missing:,}")
-    if line.unacknowledged:
-        counts.append(f"stored, not acknowledged: {line.unacknowledged:,}")
-    return ", ".join(counts)
-
-
-def write(path: Path, figures: scenarios.Round, on: dict[str, Any], options: Options) -> None:
-    """Write the results as JSON."""
-    document = {
-        "machine": on,
-        "options": options,
-        "results": figures.ingest,
-        "answers": figures.answers,
-        "columnstore": figures.columnstore,
-        "files": figures.files,
-        "detected": figures.detected,
-    }
-    _write(path, document)
-
-
-def write_compared(
-    path: Path, lines: Sequence[Compared], on: dict[str, Any], options: Options
-) -> None:
-    """Write the comparison of two versions as JSON."""
-    _write(path, {"machine": on, "options": options, "compared": lines})
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")

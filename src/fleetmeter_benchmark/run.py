@@ -9,7 +9,15 @@ import asyncpg
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
-from fleetmeter_benchmark import answers, columnstore, compare, file_results, ingest_result, report
+from fleetmeter_benchmark import (
+    answers,
+    columnstore,
+    compare,
+    file_results,
+    ingest_result,
+    report,
+    result_file,
+)
 from fleetmeter_benchmark.machine import machine
 from fleetmeter_benchmark.options import (
     COMPARED,
@@ -20,6 +28,7 @@ from fleetmeter_benchmark.options import (
     Options,
 )
 from fleetmeter_benchmark.processes import THIS, Version
+from fleetmeter_benchmark.progress_bars import progress_bars
 from fleetmeter_benchmark.scenarios import Round
 from fleetmeter_benchmark.scenarios import measure as measure_once
 from fleetmeter_benchmark.versions import checked_out, this_revision
@@ -86,10 +95,10 @@ def measure_against(
 
 async def _compare(old: Version, server_url: str, options: Options, rounds: int, out: Path) -> None:
     on = await machine(server_url) | {"old": old.name, "new": this_revision()}
-    with report.progress() as progress:
+    with progress_bars() as progress:
         lines = await compare.measure(server_url, (old, THIS), options, rounds, progress)
     report.show_compared(lines, on)
-    report.write_compared(out, lines, on, options)
+    result_file.write_compared(out, lines, on, options)
 
 
 def measure(
@@ -112,7 +121,7 @@ async def _bench(
     server_url: str, settings: Settings, options: Options, rounds: int, out: Path
 ) -> None:
     on = await machine(server_url)
-    with report.progress() as progress:
+    with progress_bars() as progress:
         done = [await measure_once(server_url, settings, options, progress) for _ in range(rounds)]
     figures = Round(
         ingest_result.medians([each.ingest for each in done]),
@@ -131,4 +140,4 @@ async def _bench(
         report.show_columnstore(figures.columnstore, on)
     if figures.detected:
         report.show_detected(figures.detected, on)
-    report.write(out, figures, on, options)
+    result_file.write(out, figures, on, options)

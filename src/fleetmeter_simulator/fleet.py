@@ -13,12 +13,13 @@ from fleetmeter.readings.model import EPOCH, MICROSECOND
 from fleetmeter_simulator.client.link import Arrival
 from fleetmeter_simulator.devices.bay import Bay
 from fleetmeter_simulator.devices.climate import Climate, Season, season_of
-from fleetmeter_simulator.devices.profiles import BayProfile, MeterProfile, VehicleProfile, bays
+from fleetmeter_simulator.devices.profiles import BayProfile, bays
 from fleetmeter_simulator.devices.registers import Counted, Exchange
 from fleetmeter_simulator.devices.vehicle import HOUR, Ended
 from fleetmeter_simulator.faults.injection import Injection
 from fleetmeter_simulator.faults.kinds import Acceptable, Charged, Fault, Wanted
 from fleetmeter_simulator.faults.placing import Placing
+from fleetmeter_simulator.fleet_devices import devices_of
 
 _HOUR = timedelta(hours=1)
 _LEARNED = 4
@@ -28,38 +29,6 @@ only while it charges.
 _SILENT_INTERVALS = 30
 _ALWAYS = timedelta(days=3660)
 _arrives = itemgetter(0)
-
-
-class VehicleDevice(msgspec.Struct, frozen=True):
-    """Describes a vehicle as its settings describe it, with its meter."""
-
-    vehicle_id: str
-    site: str
-    reporting_interval_s: int
-    battery_capacity_kwh: float
-    meter_id: str
-    since: datetime
-    reports: str | None
-    register: str | None
-
-
-class MeterDevice(msgspec.Struct, frozen=True):
-    """Describes a meter as its settings describe it."""
-
-    meter_id: str
-    site: str
-    reporting_interval_s: int
-    rated_power_kw: float | None
-    role: str | None
-    reports: str | None
-    register: str | None
-
-
-class Devices(msgspec.Struct, frozen=True):
-    """Lists all devices of a fleet."""
-
-    vehicles: list[VehicleDevice]
-    meters: list[MeterDevice]
 
 
 class Fleet:
@@ -106,7 +75,7 @@ class Fleet:
         self.unplaced: list[Wanted] = placing.unplaced
         """Faults for which there was no place where they would show."""
 
-        self.devices = _devices(profiles, start)
+        self.devices = devices_of(profiles, start)
         air = self._climate.at(begin)
         first_day = self._midnight.date()
         self._bays = [
@@ -248,16 +217,6 @@ _UNSAID = "it reports seldom, and nobody has said so"
 _SLEEPS = "its modem sleeps; what it kept comes later"
 
 
-def _reports(vehicle: VehicleProfile) -> str | None:
-    """Return the `reports` setting; a sleeping modem is said to report only while charging."""
-    seldom = vehicle.only_while_charging or vehicle.sleeps == "silent"
-    return "while_charging" if seldom and vehicle.says_so else None
-
-
-def _register(profile: VehicleProfile | MeterProfile) -> str | None:
-    return "session" if profile.sends_register and profile.register.of_sessions else None
-
-
 def _unsaid(profiles: Sequence[BayProfile], start: datetime) -> list[Acceptable]:
     """Yield silences of vehicles that report seldom without a setting that says so.
 
@@ -276,34 +235,3 @@ def _unsaid(profiles: Sequence[BayProfile], start: datetime) -> list[Acceptable]
         if vehicle.sleeps == "late"
         or ((vehicle.only_while_charging or vehicle.sleeps == "silent") and not vehicle.says_so)
     ]
-
-
-def _devices(profiles: Sequence[BayProfile], start: datetime) -> Devices:
-    return Devices(
-        vehicles=[
-            VehicleDevice(
-                vehicle_id=vehicle.vehicle_id,
-                site=bay.meter.site,
-                reporting_interval_s=vehicle.interval_min * 60,
-                battery_capacity_kwh=vehicle.capacity_kwh,
-                meter_id=bay.meter.meter_id,
-                since=start,
-                reports=_reports(vehicle),
-                register=_register(vehicle),
-            )
-            for bay in profiles
-            for vehicle in bay.vehicles
-        ],
-        meters=[
-            MeterDevice(
-                meter_id=bay.meter.meter_id,
-                site=bay.meter.site,
-                reporting_interval_s=bay.meter.interval_min * 60,
-                rated_power_kw=sum(vehicle.rated_kw for vehicle in bay.vehicles) or None,
-                role="charger" if bay.meter.is_charger else None,
-                reports="while_charging" if bay.meter.only_while_charging else None,
-                register=_register(bay.meter),
-            )
-            for bay in profiles
-        ],
-    )

@@ -20,7 +20,8 @@ from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 from fleetmeter.settings import Settings
 from fleetmeter_benchmark import (
     columnstore,
-    compare,
+    compare_columnstore,
+    compare_ingest,
     detection,
     evaluation,
     export_file,
@@ -528,8 +529,8 @@ def test_two_versions_are_measured_in_turn_and_nothing_is_left(
 ) -> None:
     before = Db(server.url).value(DATABASES)
     monkeypatch.setattr(jobs, "_QUIET_S", 1)
-    monkeypatch.setattr(compare, "AGES", AGES[:2])
-    monkeypatch.setattr(compare, "CLOCKS", CLOCKS[:1])
+    monkeypatch.setattr(compare_ingest, "AGES", AGES[:2])
+    monkeypatch.setattr(compare_columnstore, "CLOCKS", CLOCKS[:1])
     figures = {
         "bulk": ("bulk, fresh", "bulk, an hour old, CPU of the database"),
         "singles": ("singles, an hour old ÷ fresh", "singles, fresh ÷ empty handler"),

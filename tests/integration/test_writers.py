@@ -9,6 +9,7 @@ import pytest
 from fleetmeter.database.pool import Connection, connect
 from fleetmeter.database.sql import queries
 from fleetmeter.intake import writer
+from fleetmeter.intake.append import Appender
 from fleetmeter.intake.rows import (
     DEVICE,
     ENERGY,
@@ -38,15 +39,15 @@ def rows_of(device: int, *times: datetime) -> Matrix:
     return rows
 
 
-class Overtaken(DatabaseWriter):
+class Overtaken(Appender):
     """Lets somebody else commit when it has begun, once."""
 
     other: DatabaseWriter
     rows: Matrix | None = None
     version = 0
 
-    async def _meters_then(self, connection: Connection, rows: Matrix, meter: Column) -> Column:
-        found = await super()._meters_then(connection, rows, meter)
+    async def _meters_then(self, connection: Connection, rows: Matrix) -> Column:
+        found = await super()._meters_then(connection, rows)
         if self.rows is not None:
             overtaking, self.rows = self.rows, None
             assert (await self.other.commit(overtaking, self.version) == NEW).all()
@@ -67,17 +68,18 @@ def test_a_writer_that_is_overtaken_moves_nothing_back(
                 [row] = [row async for row in numbers]
             device, Overtaken.version = row["device"], row["version"]
             cache = WriterCache()
-            slow, fast = Overtaken(database, cache), DatabaseWriter(database, cache)
-            slow.other = fast
+            slow, fast = DatabaseWriter(database, cache), DatabaseWriter(database, cache)
+            slow.appender = overtaken = Overtaken(database, cache)
+            overtaken.other = fast
 
             async def commit(by: DatabaseWriter, *minutes: int) -> None:
                 rows = rows_of(device, *(now + n * MINUTE for n in minutes))
                 assert (await by.commit(rows, Overtaken.version) == NEW).all()
 
             await commit(fast, 0)
-            slow.rows = rows_of(device, now + 2 * MINUTE)
+            overtaken.rows = rows_of(device, now + 2 * MINUTE)
             await commit(slow, 1, 3)
-            slow.rows = rows_of(device, now + 5 * MINUTE)
+            overtaken.rows = rows_of(device, now + 5 * MINUTE)
             await commit(slow, 4)
             return int(device)
         finally:

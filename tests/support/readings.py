@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fleetmeter.intake.columns import columns_of, unnumbered
+from fleetmeter.intake.columns import columns_of
+from fleetmeter.intake.numbering import unnumbered
 from fleetmeter.intake.outcomes import invalid_item, rejection_of
 from fleetmeter.intake.rows import ENERGY, NULL, REGISTER, START, TIME, VALUES
 from fleetmeter.readings.decode import BatchDecoder, Format

@@ -11,8 +11,9 @@ import pytest
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark import compare, report, versions
 from fleetmeter_benchmark.fleet import AGES, STEP, Age, requests
-from fleetmeter_benchmark.ingest import bulk_job, measure_load, singles_job
-from fleetmeter_benchmark.load import Job
+from fleetmeter_benchmark.ingest_jobs import bulk_job, singles_job
+from fleetmeter_benchmark.load_job import Job
+from fleetmeter_benchmark.measured_load import measure_load
 from fleetmeter_benchmark.options import Options
 from fleetmeter_benchmark.pairs import Compared, Pairs, Target
 

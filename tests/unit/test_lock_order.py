@@ -11,7 +11,7 @@ from fleetmeter.database.sql import SQL
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "locks.md").read_text(encoding="utf-8")
 ENGINES = {"postgresql": "timescaledb", "timescaledb": "postgresql"}
-CALLERS = ["src/fleetmeter/intake/writer.py", "src/fleetmeter/database/migrations.py"]
+CALLERS = ["src/fleetmeter/intake/append.py", "src/fleetmeter/database/migrations.py"]
 SESSION = re.compile(r"create temporary table if not exists (\w+)")
 
 ROUTINE = re.compile(
@@ -143,9 +143,15 @@ def test_every_advisory_lock_is_on_the_page_and_in_the_query_that_names_them() -
 
 
 def test_readings_are_appended_after_live_state_has_been_locked() -> None:
-    append = (ROOT / CALLERS[0]).read_text(encoding="utf-8").partition("async def _append(")[2]
+    append = (ROOT / CALLERS[0]).read_text(encoding="utf-8").partition("async def by_copy(")[2]
     places = [
         append.index(step)
-        for step in ("_begin(", "advance_state(", '"readings"', "_spread(", "note_pairs(")
+        for step in (
+            "begin_batch(",
+            "advance_state(",
+            '"readings"',
+            "_spread_energy(",
+            "note_pairs(",
+        )
     ]
     assert places == sorted(places)

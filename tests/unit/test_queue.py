@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, QueueFullError
-from fleetmeter.intake.columns import looked_up
+from fleetmeter.intake.batch_start import StaleNumbersError
+from fleetmeter.intake.numbering import looked_up
 from fleetmeter.intake.queue import CommitQueue
 from fleetmeter.intake.rows import CONFLICT, DEVICE, NEW, Matrix, Statuses
-from fleetmeter.intake.writer import StaleNumbersError
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.settings import Settings
 from tests.support.readings import AT, BOUNDS

@@ -24,11 +24,11 @@ from fleetmeter.readings.validate import Bounds, Invalid, checked
 CODES = frozenset({"in_future", "too_old"})
 """The codes of refusals that a wrong clock causes."""
 
-_KNOWN_FOR_S = 5.0
-"""How long a device's setting is remembered, seconds."""
+_CACHED_FOR_S = 5.0
+"""How long a device's setting is cached, seconds."""
 
 _MOST_DEVICES = 10_000
-"""How many devices it is remembered for."""
+"""How many devices it is cached for."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -95,11 +95,11 @@ class Arrivals:
     async def _numbers_of(self, devices: Sequence[Device]) -> dict[Device, int]:
         """Return the numbers of those devices that are set so."""
         clock = monotonic()
-        known = self._numbers
-        unknown = [device for device in devices if known.get(device, (None, 0.0))[1] < clock]
+        cached = self._numbers
+        unknown = [device for device in devices if cached.get(device, (None, 0.0))[1] < clock]
         if unknown:
-            if len(known) + len(unknown) > _MOST_DEVICES:
-                known.clear()
+            if len(cached) + len(unknown) > _MOST_DEVICES:
+                cached.clear()
                 unknown = list(devices)
             async with self._database.connection() as connection:
                 rows = queries.stamped_by_arrival(
@@ -108,8 +108,8 @@ class Arrivals:
                     ids=[id_ for _, id_ in unknown],
                 )
                 found = {(row["kind"], row["id"]): row["device"] async for row in rows}
-            known |= {device: (found.get(device), clock + _KNOWN_FOR_S) for device in unknown}
-        numbers = {device: known[device][0] for device in devices}
+            cached |= {device: (found.get(device), clock + _CACHED_FOR_S) for device in unknown}
+        numbers = {device: cached[device][0] for device in devices}
         return {device: number for device, number in numbers.items() if number is not None}
 
     async def _recorded(

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,9 +17,10 @@ from fleetmeter.database.sql import queries
 from fleetmeter.database.waits import Waits
 from fleetmeter.errors import CommitTimeoutError, NotMigratedError
 from fleetmeter.intake.arrivals import Arrivals, Stamped
-from fleetmeter.intake.numbers import DeviceNumbers
+from fleetmeter.intake.device_numbers import DeviceNumbers
 from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.intake.queue import CommitQueue
+from fleetmeter.intake.queue_limits import Admission
 from fleetmeter.intake.refusals import Refusals
 from fleetmeter.intake.writer import DatabaseWriter
 from fleetmeter.intake.writer_cache import WriterCache
@@ -28,9 +28,6 @@ from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, Invalid
 from fleetmeter.settings import Settings
-
-if TYPE_CHECKING:
-    from fleetmeter.intake.queue import _Admission
 
 
 class IngestOutcome(msgspec.Struct, rename="camel"):
@@ -67,8 +64,8 @@ class Door:
         self._refusals = refusals
         self._arrivals = arrivals
 
-    def admitted(self) -> "_Admission":
-        """Work on a request, as a context manager; see CommitQueue.admitted()."""
+    def admitted(self) -> Admission:
+        """Admit a request, as a context manager; see CommitQueue.admitted()."""
         return self._queue.admitted()
 
     async def store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:

@@ -1,7 +1,7 @@
 """What is refused, counted by device and code: in memory, and every two seconds in the database.
 
-Ids are what was sent, and anybody can make them up: how many are kept at once is bounded here and
-in the table, and so are the length of an example and what is logged.
+Ids are what was sent, and anybody can make them up: how many are counted at once is bounded here
+and in the table, and so are the length of an example and what is logged.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ MOST_KEYS = 1000
 """Devices and codes that are counted apart between two flushes; the rest count for their code."""
 
 MOST_ID, MOST_DETAIL, MOST_EXAMPLE = 64, 300, 500
-"""Characters that are kept."""
+"""Most characters of each; the rest is cut off."""
 
 _LOGGED = 3
 """Devices that a line of the log names: those that were refused most."""

@@ -30,7 +30,7 @@ REVERSE = VALUES + PLACES["reverse_register_mwh"]
 
 
 class Before(NamedTuple):
-    """Holds what is known of registers before each reading, in the order of keys."""
+    """Holds the state of registers before each reading, in the order of keys."""
 
     first: Mask
     """Whether it is the first reading of its device."""

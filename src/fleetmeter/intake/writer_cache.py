@@ -1,4 +1,4 @@
-"""What writers remember of devices, in arrays by the devices' numbers.
+"""What writers cache of devices, in arrays by the devices' numbers.
 
 Hints: the database decides, and what is forgotten or wrong costs time, never correctness. The
 arrays grow with the highest number, about 55 bytes a device; those that are for few devices take

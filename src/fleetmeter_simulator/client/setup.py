@@ -5,7 +5,7 @@ from typing import Any
 
 from fleetmeter.readings.model import kwh, time_of
 from fleetmeter_simulator.devices.registers import Exchange
-from fleetmeter_simulator.fleet import Devices, MeterDevice
+from fleetmeter_simulator.fleet_devices import Devices, MeterDevice
 
 Setting = tuple[str, str, dict[str, Any]]
 """Method, path and document of a request."""

@@ -3,42 +3,33 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from random import Random
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from fleetmeter.anomalies.model import Kind
 from fleetmeter_simulator.chance import seeded
-from fleetmeter_simulator.devices.plan import DAY, Session, sessions
-from fleetmeter_simulator.devices.profiles import BayProfile, VehicleProfile, is_usual
+from fleetmeter_simulator.devices.plan import DAY
+from fleetmeter_simulator.devices.profiles import BayProfile, is_usual
 from fleetmeter_simulator.devices.register_profiles import PLAIN
 from fleetmeter_simulator.faults.injection import Injection
 from fleetmeter_simulator.faults.kinds import CAUSES, VARIANTS, Acceptable, Fault, Wanted
 from fleetmeter_simulator.faults.magnitudes import CLEAN_DAYS, NEEDS, Needs, numbers_of
 from fleetmeter_simulator.faults.side_effects import side_effects
 from fleetmeter_simulator.faults.targets import targets
+from fleetmeter_simulator.faults.timetable import Place, Timetable
 
 _FIRST: tuple[str, ...] = (
     *("efficiency_drop", "site_silent", "dc_exceeds_ac", "soc_mismatch"),
     *("power_implausible", "soc_stuck", "soc_scale"),
 )
 """Kinds in the order of how hard it is to find a place for them."""
-_APART = DAY
-_SAME_APART = 6 * DAY
 _EARLIEST, _LATEST = 12 * 60, 6 * 60
 """Minutes after the start and before the end in which no fault begins or ends."""
 _TRIES = 12
-_SITE_DEVICES = 5
-"""How many devices that always report make a site whose silence means something."""
 
 
 class UnknownDeviceError(ValueError):
     """A fault was requested for a device that the fleet does not have."""
-
-
-class _Place(NamedTuple):
-    bay: int
-    vehicle: VehicleProfile
 
 
 class Placing:
@@ -53,15 +44,11 @@ class Placing:
         """
         self._seed = seed
         self._bays = bays
+        self._timetable = Timetable(seed, bays, midnight.date(), begin, end)
         self._midnight = midnight
         self._begin, self._end = begin, end
-        self._busy: dict[int, list[tuple[int, int, Kind]]] = {}
-        self._sessions: dict[str, list[Session]] = {}
         self._interval_energy: set[int] = set()
         """Bays with faults that a register would hide."""
-        self._places = [
-            _Place(number, vehicle) for number, bay in enumerate(bays) for vehicle in bay.vehicles
-        ]
         self.injections: list[Injection] = []
         self.acceptable: list[Acceptable] = []
         self.unplaced: list[Wanted] = []
@@ -95,20 +82,22 @@ class Placing:
                 )
                 partner = None
                 if wanted.variant == "wrong-meter":
-                    partner = self._partner(place, begin, end, strict=strict)
+                    partner = self._timetable.partner(place, begin, end, strict=strict)
                     if partner is None:
                         continue
                 concerned = self._concerned(wanted.kind, place, partner)
-                if strict and not self._shows(place, needs, wanted.kind, begin, end, concerned):
+                if strict and not self._timetable.shows(
+                    place, needs, wanted.kind, begin, end, concerned
+                ):
                     continue
                 self._inject(wanted, rng, place, partner, begin, end, concerned, needs)
                 return True
         return False
 
-    def _named(self, wanted: Wanted) -> list[_Place]:
+    def _named(self, wanted: Wanted) -> list[Place]:
         """Find the named vehicle; for a meter or a site, its first vehicle."""
         device = wanted.device
-        for place in self._places:
+        for place in self._timetable.places:
             meter = self._bays[place.bay].meter
             if device in (place.vehicle.vehicle_id, meter.meter_id, meter.site):
                 return [place]
@@ -120,11 +109,11 @@ class Placing:
             f"{last.meter.site}"
         )
 
-    def _free(self, needs: Needs, rng: Random) -> Iterator[_Place]:
+    def _free(self, needs: Needs, rng: Random) -> Iterator[Place]:
         """List the places that a fault could have, those with the fewest faults first."""
-        shuffled = list(self._places)
+        shuffled = list(self._timetable.places)
         rng.shuffle(shuffled)
-        shuffled.sort(key=lambda place: len(self._busy.get(place.bay, ())))
+        shuffled.sort(key=lambda place: self._timetable.count_faults(place.bay))
         for place in shuffled:
             bay = self._bays[place.bay]
             seldom = place.vehicle.only_while_charging or place.vehicle.sleeps != "never"
@@ -159,86 +148,19 @@ class Placing:
             begin = noon if noon >= earliest else noon + DAY
         return begin, begin + length
 
-    def _partner(self, place: _Place, begin: int, end: int, *, strict: bool) -> _Place | None:
-        """Find a meter to charge at by mistake: one whose vehicle charges at other times."""
-        site = self._bays[place.bay].meter.site
-        best, least = None, None
-        for other in self._places:
-            bay = self._bays[other.bay]
-            if other.bay == place.bay or (strict and not self._is_free(other.bay, begin, end)):
-                continue
-            if strict and (bay.meter.site != site or len(bay.vehicles) > 1):
-                continue
-            if strict and not is_usual(bay.meter):
-                continue
-            overlap = sum(
-                max(0, min(mine.end, its.end) - max(mine.begin, its.begin))
-                for mine in self._charging(place.vehicle, begin, end)
-                for its in self._charging(other.vehicle, begin, end)
-            )
-            key = (bay.meter.site != site, overlap)
-            if least is None or key < least:
-                best, least = other, key
-        return best
-
-    def _charging(self, vehicle: VehicleProfile, begin: int, end: int) -> list[Session]:
-        known = self._sessions.get(vehicle.vehicle_id)
-        if known is None:
-            known = sessions(self._seed, vehicle, self._midnight.date(), self._end)
-            self._sessions[vehicle.vehicle_id] = known
-        return [session for session in known if begin <= session.begin and session.end <= end]
-
-    def _concerned(self, kind: Kind, place: _Place, partner: _Place | None) -> list[int]:
+    def _concerned(self, kind: Kind, place: Place, partner: Place | None) -> list[int]:
         """List the affected bays."""
         if kind == "site_silent":
             site = self._bays[place.bay].meter.site
             return [number for number, bay in enumerate(self._bays) if bay.meter.site == site]
         return [place.bay] if partner is None else [place.bay, partner.bay]
 
-    def _is_free(self, bay: int, begin: int, end: int, kind: Kind | None = None) -> bool:
-        return not any(
-            first - apart < end and begin < last + apart
-            for first, last, other in self._busy.get(bay, ())
-            for apart in (_SAME_APART if other == kind else _APART,)
-        )
-
-    def _shows(
-        self, place: _Place, needs: Needs, kind: Kind, begin: int, end: int, bays: list[int]
-    ) -> bool:
-        clean = begin - CLEAN_DAYS * DAY if needs.before else begin
-        if not all(self._is_free(bay, clean, end, kind) for bay in bays):
-            return False
-        if kind == "site_silent" and sum(map(self._reporting, bays)) < _SITE_DEVICES:
-            return False
-        if not needs.sessions:
-            return True
-        least = max(needs.kwh, needs.gain * place.vehicle.capacity_kwh)
-        during = self._charging(place.vehicle, begin, end)
-        before = self._charging(place.vehicle, max(clean, self._begin), begin)
-        enough, before = (
-            [
-                session
-                for session in some
-                if session.kwh >= least
-                and session.steady_kwh >= needs.steady_kwh
-                and session.end - session.begin >= needs.lasting_min
-            ]
-            for some in (during, before)
-        )
-        return len(enough) >= needs.sessions and len(before) >= needs.before
-
-    def _reporting(self, number: int) -> int:
-        """Count the devices of a bay that always report."""
-        bay = self._bays[number]
-        seldom = [v.only_while_charging or v.sleeps != "never" for v in bay.vehicles]
-        return seldom.count(False) + (not bay.meter.only_while_charging)
-
     def _inject(
         self,
         wanted: Wanted,
         rng: Random,
-        place: _Place,
-        partner: _Place | None,
+        place: Place,
+        partner: Place | None,
         begin: int,
         end: int,
         concerned: list[int],
@@ -280,9 +202,9 @@ class Placing:
         self.acceptable += side_effects(fault, partner.vehicle.vehicle_id if partner else None)
         for number in concerned:
             clean = begin - CLEAN_DAYS * DAY if needs.before else begin
-            self._busy.setdefault(number, []).append((clean, end, kind))
+            self._timetable.add_fault(number, clean, end, kind)
 
-    def _reroute(self, injection: Injection, place: _Place, partner: _Place) -> None:
+    def _reroute(self, injection: Injection, place: Place, partner: Place) -> None:
         """Reroute the vehicle; in half of the cases, swap it with its partner."""
         here, there = self._bays[place.bay].meter.meter_id, self._bays[partner.bay].meter.meter_id
         injection.fault.other_meter_id = there

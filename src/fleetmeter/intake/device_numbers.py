@@ -5,15 +5,15 @@ from typing import Any
 
 from fleetmeter.database.pool import Database, retried
 from fleetmeter.database.sql import queries
-from fleetmeter.intake.columns import SESSION_IDS, looked_up
+from fleetmeter.intake.numbering import SESSION_IDS, looked_up
 from fleetmeter.intake.rows import Column
 from fleetmeter.readings.kinds import KINDS
 
 _MAX_DEVICES = 2_000_000
-"""How many ids are remembered; beyond that, all are forgotten and looked up again."""
+"""How many ids the maps hold; beyond that, all are forgotten and looked up again."""
 
 _MAX_SESSIONS = 100_000
-"""How many ids of charging sessions are remembered; beyond that, they are forgotten, too."""
+"""How many ids of charging sessions the map holds; beyond that, they are forgotten, too."""
 
 _PLACES = {kind.name: place for place, kind in enumerate(KINDS)}
 
@@ -23,13 +23,13 @@ class DeviceNumbers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: list[dict[str, int]] = [{} for _ in (*KINDS, SESSION_IDS)]
+        self._numbers: list[dict[str, int]] = [{} for _ in (*KINDS, SESSION_IDS)]
         self.version = -1
         """Which devices there were: another one means that some have been purged."""
 
     def of(self, kind: int, ids: Sequence[str | None]) -> Column:
         """Return the numbers of ids of a kind (its place in KINDS, or SESSION_IDS), or 0."""
-        return looked_up(self._known[kind], ids)
+        return looked_up(self._numbers[kind], ids)
 
     async def learn(self, missing: Iterable[tuple[int, str]]) -> None:
         """Ask for numbers; what has none is given one. Raises DatabaseUnavailableError."""
@@ -45,11 +45,11 @@ class DeviceNumbers:
                 rows = queries.number_sessions(connection, ids=ids)
                 return {row["id"]: row["session"] async for row in rows}
 
-        known = self._known[SESSION_IDS]
+        sessions = self._numbers[SESSION_IDS]
         found = await retried(ask)
-        if len(known) + len(found) > _MAX_SESSIONS:
-            known.clear()
-        known.update(found)
+        if len(sessions) + len(found) > _MAX_SESSIONS:
+            sessions.clear()
+        sessions.update(found)
 
     async def _learn_devices(self, wanted: Sequence[tuple[int, str]]) -> None:
 
@@ -68,12 +68,12 @@ class DeviceNumbers:
         if rows and rows[0]["version"] != self.version:
             self.forget()
             self.version = rows[0]["version"]
-        if sum(map(len, self._known)) + len(rows) > _MAX_DEVICES:
+        if sum(map(len, self._numbers)) + len(rows) > _MAX_DEVICES:
             self.forget()
         for row in rows:
-            self._known[_PLACES[row["kind"]]][row["id"]] = row["device"]
+            self._numbers[_PLACES[row["kind"]]][row["id"]] = row["device"]
 
     def forget(self) -> None:
         """Forget everything: some devices have been purged, or there is not enough room."""
-        for known in self._known:
-            known.clear()
+        for numbers in self._numbers:
+            numbers.clear()
