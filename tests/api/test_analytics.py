@@ -6,8 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_devices import all_pages
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
     Server,
@@ -18,6 +16,8 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
+from tests.support.pages import all_pages
+from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -9,7 +9,6 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
     Server,
@@ -20,23 +19,14 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences, unshared_energy
-
-pytestmark = pytest.mark.either
+from tests.support.consistency import rollup_differences, unshared_energy
+from tests.support.corrections import WHO, correct
+from tests.support.pages import history
+from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
-WHO = {"who": "anna@example.com", "reason": "the meter's factor was set wrong"}
 
-
-def correct(client: httpx.Client, **correction: Any) -> httpx.Response:
-    return client.post("/v1/corrections", json=WHO | correction)
-
-
-def history(client: httpx.Client, path: str, start: datetime, **params: Any) -> Any:
-    window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(days=1))}
-    answer = client.get(f"{path}/readings", params=window | params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["items"]
+pytestmark = pytest.mark.either
 
 
 def test_a_correction_replaces_and_keeps_who_when_and_why(client: httpx.Client, uid: str) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
     Server,
@@ -17,7 +16,8 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences
+from tests.support.consistency import rollup_differences
+from tests.support.rollups import materialise
 
 pytestmark = pytest.mark.either
 

@@ -7,23 +7,11 @@ import httpx
 import pytest
 
 from tests.conftest import eventually, hours_ago, meter_reading, post, rfc3339, vehicle_reading
+from tests.support.pages import all_pages
 
 pytestmark = pytest.mark.either
 
 MINUTE = timedelta(minutes=1)
-
-
-def all_pages(client: httpx.Client, path: str, **params: Any) -> list[Any]:
-    """The items of every page."""
-    items: list[Any] = []
-    while True:
-        answer = client.get(path, params=params)
-        assert answer.status_code == 200, answer.text
-        assert len(answer.json()["items"]) <= params["limit"]
-        items += answer.json()["items"]
-        if (cursor := answer.json()["nextCursor"]) is None:
-            return items
-        params["cursor"] = cursor
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.conftest import Server, eventually, fresh_database, running_service
+from tests.support.repository import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "energy-accounting.md"
+PAGE = ROOT / "docs" / "energy-accounting.md"
 EXAMPLES = re.findall(r"```http\n(\w+) (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 

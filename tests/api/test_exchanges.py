@@ -6,18 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_registers import energies, register
 from tests.conftest import Db, eventually, hours_ago, meter_reading, post, rfc3339
-from tests.consistency import rollup_differences
+from tests.support.consistency import rollup_differences
+from tests.support.registers import energies, register, state_exchange
 
 pytestmark = pytest.mark.either
 
 MINUTE = timedelta(minutes=1)
-
-
-def state(client: httpx.Client, meter_id: str, when: datetime, **fields: Any) -> httpx.Response:
-    body = {"at": rfc3339(when), "lastKwh": 812.7, "firstKwh": 3} | fields
-    return client.post(f"/v1/meters/{meter_id}/exchanges", json=body)
 
 
 def withdraw(client: httpx.Client, meter_id: str, at: datetime, **where: Any) -> httpx.Response:
@@ -35,7 +30,7 @@ def test_energy_goes_on_from_the_new_meter_and_back_when_it_is_withdrawn(
     post(client, *(register(f"{uid}M", start + n * 20 * MINUTE, t) for n, t in enumerate(totals)))
     without = energies(client, f"{uid}M", start)
     at = start + 25 * MINUTE
-    assert state(client, f"{uid}M", at, firstKwh=first).status_code == 200
+    assert state_exchange(client, f"{uid}M", at, firstKwh=first).status_code == 200
     # 0.1 of the old one, 0.5 of the new one
     assert energies(client, f"{uid}M", start) == [None, 0.2, 0.6, 0.4]
     window = {"from": rfc3339(start), "to": rfc3339(start + 60 * MINUTE)}
@@ -60,14 +55,14 @@ def test_it_does_not_matter_when_it_is_stated(client: httpx.Client, uid: str, be
         for n, total in enumerate((812.4, 812.6, 3.5, 3.9))
     ]
     post(client, *readings[:before])
-    state(client, f"{uid}M", start + 1.5 * MINUTE).raise_for_status()
+    state_exchange(client, f"{uid}M", start + 1.5 * MINUTE).raise_for_status()
     post(client, *readings)
     assert energies(client, f"{uid}M", start) == [None, 0.2, 0.6, 0.4]
 
 
 def test_a_reading_of_that_time_is_the_old_meters(client: httpx.Client, uid: str) -> None:
     start = hours_ago(2)
-    state(client, f"{uid}M", start + MINUTE).raise_for_status()
+    state_exchange(client, f"{uid}M", start + MINUTE).raise_for_status()
     post(
         client, *(register(f"{uid}M", start + n * MINUTE, t) for n, t in enumerate((812, 812.7, 4)))
     )
@@ -78,21 +73,23 @@ def test_stating_it_again_changes_nothing_and_something_else_is_a_conflict(
     client: httpx.Client, uid: str
 ) -> None:
     at = hours_ago(2)
-    first = state(client, f"{uid}M", at)
+    first = state_exchange(client, f"{uid}M", at)
     assert first.json().items() >= {"meterId": f"{uid}M", "lastKwh": 812.7, "firstKwh": 3}.items()
-    assert state(client, f"{uid}M", at).json() == first.json()
-    other = state(client, f"{uid}M", at, firstKwh=4)
+    assert state_exchange(client, f"{uid}M", at).json() == first.json()
+    other = state_exchange(client, f"{uid}M", at, firstKwh=4)
     assert other.status_code == 409
     assert "812.7" in other.json()["detail"]
     assert "delete" in other.json()["detail"]
-    assert state(client, f"{uid}M", at, firstKwh=4, register="kwhExportedAcTotal").is_success
+    assert state_exchange(
+        client, f"{uid}M", at, firstKwh=4, register="kwhExportedAcTotal"
+    ).is_success
 
 
 def test_exchanges_are_listed_oldest_first_in_pages(client: httpx.Client, uid: str) -> None:
     times = [hours_ago(hours) for hours in (50, 30, 10)]
     for at in reversed(times):
-        state(client, f"{uid}M", at).raise_for_status()
-        state(client, f"{uid}M", at, register="kwhExportedAcTotal").raise_for_status()
+        state_exchange(client, f"{uid}M", at).raise_for_status()
+        state_exchange(client, f"{uid}M", at, register="kwhExportedAcTotal").raise_for_status()
     items: list[Any] = []
     cursor: dict[str, str] = {}
     while True:
@@ -125,7 +122,7 @@ def test_exchanges_are_listed_oldest_first_in_pages(client: httpx.Client, uid: s
 def test_a_statement_that_cannot_be_is_named(
     client: httpx.Client, uid: str, fields: dict[str, Any], named: str
 ) -> None:
-    answer = state(client, f"{uid}M", hours_ago(1), **fields)
+    answer = state_exchange(client, f"{uid}M", hours_ago(1), **fields)
     assert answer.status_code == 400
     assert named in answer.text
 
@@ -141,7 +138,7 @@ def test_a_register_of_exports_is_exchanged_by_itself(client: httpx.Client, uid:
         ),
     )
     at = start + 1.5 * MINUTE
-    state(client, f"{uid}M", at, lastKwh=51.5, firstKwh=1, register="kwhExportedAcTotal")
+    state_exchange(client, f"{uid}M", at, lastKwh=51.5, firstKwh=1, register="kwhExportedAcTotal")
     window = {"from": rfc3339(start)}
     items = client.get(f"/v1/meters/{uid}M/readings", params=window).json()["items"]
     assert [(item["kwhConsumedAc"], item["kwhExportedAc"]) for item in items] == [

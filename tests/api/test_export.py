@@ -4,10 +4,9 @@ import csv
 import io
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +14,12 @@ from unittest.mock import Mock
 
 import httpx
 import pytest
-import uvicorn
 from pyarrow import parquet
 
 from fleetmeter import app
 from fleetmeter.files.columns import DERIVED, EXPORTED
 from fleetmeter.http import export
 from fleetmeter.http.shared import streaming
-from fleetmeter.settings import Settings
 from tests.conftest import (
     Db,
     Server,
@@ -35,6 +32,7 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
+from tests.support.services import served
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -403,22 +401,6 @@ def test_before_its_first_byte_a_file_that_cannot_be_made_is_a_problem(large: La
             pass  # a first row group was out already
         assert terminated.result()
     eventually(lambda: not large.busy())
-
-
-@contextmanager
-def served(url: str) -> Iterator[str]:
-    """The application in this process; its URL."""
-    config = uvicorn.Config(app.create_app(url, Settings()), port=0, log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        eventually(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=30)
 
 
 @pytest.mark.either

@@ -23,7 +23,7 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.proxy import DatabaseProxy
+from tests.support.proxy import DatabaseProxy
 
 pytestmark = pytest.mark.either
 

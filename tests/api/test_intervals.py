@@ -1,11 +1,10 @@
 """When energy was used, where it is easily told wrong: where intervals are cut or overlap."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
     Server,
@@ -16,7 +15,9 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.consistency import interval_differences
+from tests.support.clocks import midday
+from tests.support.consistency import interval_differences
+from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -27,12 +28,6 @@ def register(device_id: str, at: datetime, total: float, **fields: Any) -> dict[
     reading = meter_reading(device_id, at, **fields)
     del reading["kwhConsumedAc"]
     return reading | {"kwhConsumedAcTotal": total}
-
-
-def midday(days_ago: int) -> datetime:
-    """A whole hour that is rolled up."""
-    now = datetime.now(UTC)
-    return now.replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=days_ago)
 
 
 def metered(client: httpx.Client, meter: str, start: datetime, end: datetime) -> Any:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -17,6 +16,7 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
+from tests.support.rollups import materialise
 
 
 def test_the_two_payloads_give_an_efficiency_of_0_8(client: httpx.Client, uid: str) -> None:
@@ -115,18 +115,3 @@ def test_a_late_reading_is_in_the_answers_within_5_seconds(
             timeout_s=5,
         )
         assert len(rows) == 1
-
-
-def materialise(db: Db, server: Server) -> None:
-    """Roll up all history that may be, so that what comes now is below the watermark."""
-    if server.engine == "timescaledb":
-        for rollup in ("quarter_hourly", "hourly", "daily"):
-            eventually(_refreshed, db, rollup, timeout_s=30)
-
-
-def _refreshed(db: Db, rollup: str) -> bool:
-    try:
-        db.fetch(f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 hour')")
-    except asyncpg.LockNotAvailableError:  # a policy is refreshing at this moment
-        return False
-    return True

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import EXAMPLES, Db, Service
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.either
 
@@ -46,7 +47,7 @@ def test_schemathesis_finds_no_server_error(
         env=os.environ
         | {
             "SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(ROOT),
         },
         capture_output=True,
         text=True,

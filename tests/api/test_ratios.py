@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from fleetmeter.anomalies.rules.silence.pauses import HABIT
-from tests.api.test_intervals import midday
 from tests.conftest import Db, eventually, meter_reading, post, rfc3339, vehicle_reading
+from tests.support.clocks import midday
 
 pytestmark = pytest.mark.either
 

@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from tests.api.test_exchanges import state
-from tests.api.test_intervals import midday
-from tests.api.test_registers import register, vehicle_register
 from tests.conftest import Db, post
+from tests.support.clocks import midday
+from tests.support.registers import register, state_exchange, vehicle_register
 
 pytestmark = pytest.mark.either
 
@@ -77,7 +76,7 @@ def test_neither_an_exchange_that_was_stated_nor_a_rollover_is_a_fall(
         ),
     )
     assert falls(db, f"{uid}M", start) == (0, 0, 1)
-    assert state(client, f"{uid}M", start + 15 * MINUTE).status_code == 200
+    assert state_exchange(client, f"{uid}M", start + 15 * MINUTE).status_code == 200
     assert falls(db, f"{uid}M", start) == (0, 0, 0)
     client.patch(f"/v1/meters/{uid}N", json={"registerRolloverKwh": 99999.9}).raise_for_status()
     for n, total in enumerate([99999.4, 0.3]):

@@ -1,7 +1,7 @@
 """Registers: energy from ever-growing totals, in any order, by any number of services."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -18,31 +18,12 @@ from tests.conftest import (
     settled,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences
+from tests.support.consistency import rollup_differences
+from tests.support.registers import energies, register, vehicle_register
 
 pytestmark = pytest.mark.either
 
 MINUTE = timedelta(minutes=1)
-
-
-def register(meter_id: str, at: datetime, kwh: float) -> dict[str, Any]:
-    """A meter's reading of its register."""
-    reading = meter_reading(meter_id, at) | {"kwhConsumedAcTotal": kwh}
-    del reading["kwhConsumedAc"]
-    return reading
-
-
-def vehicle_register(vehicle_id: str, at: datetime, kwh: float, **fields: Any) -> dict[str, Any]:
-    """A vehicle's reading of its register."""
-    reading = vehicle_reading(vehicle_id, at, **fields) | {"kwhDeliveredDcTotal": kwh}
-    del reading["kwhDeliveredDc"]
-    return reading
-
-
-def energies(client: httpx.Client, meter_id: str, since: datetime) -> list[float | None]:
-    """What was derived, oldest first."""
-    answer = client.get(f"/v1/meters/{meter_id}/readings", params={"from": rfc3339(since)})
-    return [item["kwhConsumedAc"] for item in answer.json()["items"]]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [3, 0, 2, 1], [1, 3, 0, 2]])

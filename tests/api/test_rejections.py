@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_corrections import correct
 from tests.conftest import (
     Db,
     eventually,
@@ -18,7 +17,8 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences
+from tests.support.consistency import rollup_differences
+from tests.support.corrections import correct
 
 pytestmark = pytest.mark.either
 

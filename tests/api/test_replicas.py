@@ -21,7 +21,7 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences, unshared_energy
+from tests.support.consistency import rollup_differences, unshared_energy
 
 MINUTE = timedelta(minutes=1)
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_intervals import midday
 from tests.conftest import post, rfc3339
+from tests.support.clocks import midday
 
 pytestmark = pytest.mark.either
 

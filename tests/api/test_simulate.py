@@ -16,8 +16,8 @@ from fleetmeter.readings.model import EPOCH, MICROSECOND
 from fleetmeter_simulator.faults.kinds import parse_wanted
 from fleetmeter_simulator.fleet import Fleet
 from tests.conftest import Db, Service, eventually, rfc3339
-from tests.proxy import DatabaseProxy
 from tests.support.processes import Forked
+from tests.support.proxy import DatabaseProxy
 
 pytestmark = pytest.mark.either
 

@@ -6,8 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_corrections import WHO, correct, history
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
     Server,
@@ -18,7 +16,10 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences, unshared_energy
+from tests.support.consistency import rollup_differences, unshared_energy
+from tests.support.corrections import WHO, correct
+from tests.support.pages import history
+from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
 

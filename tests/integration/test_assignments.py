@@ -19,7 +19,7 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences
+from tests.support.consistency import rollup_differences
 
 pytestmark = pytest.mark.either
 

@@ -46,10 +46,10 @@ from fleetmeter_benchmark.options import (
 )
 from fleetmeter_benchmark.realistic_day import MINUTES, Day, minutes
 from tests.conftest import Db, Server, hours_ago
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 START = hours_ago(0.5)
 BOUNDS = Bounds(hours_ago(10), hours_ago(-1))
 DATABASES = "select count(*) from pg_database where datname like 'fleetmeter_bench%'"
@@ -515,7 +515,7 @@ def test_the_limit_stores_the_same_readings_as_the_requests_bring() -> None:
     assert {row[:5] for row in first.vehicles} | set(first.meters) == sent
 
 
-@pytest.mark.skipif(not (CHECKOUT / ".git").exists(), reason="it compares in a git checkout")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="it compares in a git checkout")
 def test_two_versions_are_measured_in_turn_and_nothing_is_left(
     server: Server,
     tmp_path: Path,

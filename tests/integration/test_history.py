@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from fleetmeter.database.migrations import migrate
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     PAUSE_JOBS,
     Db,
@@ -20,12 +19,10 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences, unshared_energy
+from tests.support.consistency import rollup_differences, unshared_energy
+from tests.support.rollups import ROLLUPS, materialise
 
 MINUTE = timedelta(minutes=1)
-
-ROLLUPS = ("quarter_hourly", "hourly", "daily")
-"""Each made from the one before."""
 
 
 @pytest.mark.timescaledb

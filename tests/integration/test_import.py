@@ -33,8 +33,9 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.proxy import DatabaseProxy
+from tests.support.imports import rejects
 from tests.support.processes import Forked
+from tests.support.proxy import DatabaseProxy
 
 pytestmark = pytest.mark.either
 
@@ -62,14 +63,6 @@ def meters_csv(path: Path, uid: str, count: int, bad_every: int = 0) -> Path:
 def imported(url: str, *paths: Path, out: Path | None = None, stop: Stop | None = None) -> int:
     """The exit status."""
     return run(prepared(paths, None, out), url, Settings(database_url=url), stop or Stop())
-
-
-def rejects(path: Path) -> dict[int, dict[str, Any]]:
-    """What is in the file beside it, by line."""
-    found = [json.loads(line) for line in Path(f"{path}.rejected.ndjson").read_text().splitlines()]
-    by_line = {reject["line"]: reject for reject in found}
-    assert [*by_line] == sorted(reject["line"] for reject in found), "in order, each once"
-    return by_line
 
 
 def left(path: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """`fleetmeter import --correct`: what a file has replaces what is stored with the same key."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from fleetmeter.cli import main
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.imports.run import Stop, corrections, prepared, run
 from fleetmeter.settings import Settings
-from tests.api.test_corrections import MINUTE, correct, history
 from tests.conftest import Db, eventually, hours_ago, meter_reading, post, rfc3339
-from tests.consistency import rollup_differences
-from tests.integration.test_import import rejects
+from tests.support.consistency import rollup_differences
+from tests.support.corrections import correct
+from tests.support.imports import rejects
+from tests.support.pages import history
+
+MINUTE = timedelta(minutes=1)
 
 pytestmark = pytest.mark.either
 

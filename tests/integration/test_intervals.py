@@ -41,7 +41,6 @@ from fleetmeter.readings.kinds import KIND_OF, MEASUREMENTS
 from fleetmeter.readings.model import microseconds, time_of
 from fleetmeter.readings.telemetry import attribute
 from fleetmeter.settings import Settings
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     EXAMPLES,
     RETENTION_DAYS,
@@ -52,9 +51,10 @@ from tests.conftest import (
     fresh_database,
     new_uid,
 )
-from tests.consistency import interval_differences, rollup_differences
-from tests.property.accounting import DEFAULT_INTERVAL_S, Reading, Sent, derived
-from tests.property.registers import Rule
+from tests.support.accounting_model import DEFAULT_INTERVAL_S, Reading, Sent, derived
+from tests.support.consistency import interval_differences, rollup_differences
+from tests.support.register_model import Rule
+from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
 ROLLOVER = 100_000_000_000

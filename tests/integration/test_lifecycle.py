@@ -12,7 +12,6 @@ import pytest
 from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import SettingsError
 from fleetmeter.settings import load_settings
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
     Server,
@@ -24,7 +23,8 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences
+from tests.support.consistency import rollup_differences
+from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -11,9 +11,8 @@ from structlog.testing import capture_logs
 from fleetmeter.database.pool import connect
 from fleetmeter.operations.maintenance import _log_failing_jobs
 from fleetmeter.settings import Settings
-from tests.api.test_main_job import materialise
 from tests.conftest import Db, Server, eventually, hours_ago, meter_reading, post
-from tests.integration.test_history import ROLLUPS
+from tests.support.rollups import ROLLUPS, materialise
 
 LATE = "select count(*) from late_hours"
 

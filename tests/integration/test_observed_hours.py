@@ -12,7 +12,7 @@ import pytest
 
 from fleetmeter.database.sql import queries
 from tests.conftest import Db, Server, migrated_database
-from tests.integration.test_plans import scans
+from tests.support.plans import scans
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -1,7 +1,6 @@
 """No energy answer reads history beyond the edges of its window: the plans that ran say so."""
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ import pytest
 
 from fleetmeter.database.sql import queries
 from tests.conftest import Db, Server, migrated_database
+from tests.support.plans import scans
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -32,13 +32,6 @@ from generate_series($1::timestamptz, $2::timestamptz, interval '10 minutes') as
 cross join generate_series(1, 3) as n
 """
 SPREAD = "select put_pieces(array_agg(device), array_agg(time)) from readings where spread"
-
-
-class Scan(NamedTuple):
-    """A node of a plan that read a relation, and by which condition on an index."""
-
-    relation: str
-    condition: str
 
 
 class History(NamedTuple):
@@ -76,43 +69,6 @@ async def account(url: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute("call account_hours(35, 1000)")
     await connection.close()
-
-
-async def scans(url: str, ask: Any) -> list[Scan]:
-    """Every scan of a relation that ran for a question, nested statements included."""
-    plans: list[Any] = []
-    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
-    try:
-        await connection.execute("load 'auto_explain'")
-        for setting, value in (
-            ("auto_explain.log_min_duration", "0"),
-            ("auto_explain.log_nested_statements", "on"),
-            ("auto_explain.log_analyze", "on"),
-            ("auto_explain.log_format", "json"),
-            ("client_min_messages", "log"),
-            ("enable_seqscan", "off"),  # so few rows would be read whole
-        ):
-            await connection.execute(f"set {setting} = {value}")
-        connection.add_log_listener(lambda _, message: plans.append(message.message))
-        await ask(connection)
-    finally:
-        await connection.close()
-    found: list[Scan] = []
-
-    def walk(node: dict[str, Any]) -> None:
-        if not node.get("Actual Loops"):
-            return
-        if relation := node.get("Relation Name"):
-            below = [child.get("Index Cond", "") for child in node.get("Plans", [])]
-            found.append(Scan(relation, " ".join([node.get("Index Cond", ""), *below])))
-        for child in node.get("Plans", []):
-            walk(child)
-
-    for text in plans:
-        if (start := text.find("{")) >= 0 and '"Plan"' in text:
-            walk(json.loads(text[start:])["Plan"])
-    assert found
-    return found
 
 
 def questions(start: datetime, end: datetime) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from click.testing import CliRunner, Result
 from fleetmeter import cli
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Anomaly
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     Db,
     Server,
@@ -23,7 +22,8 @@ from tests.conftest import (
     rfc3339,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences, unshared_energy
+from tests.support.consistency import rollup_differences, unshared_energy
+from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
 

@@ -11,8 +11,7 @@ import pytest
 
 from fleetmeter.database import queries
 from fleetmeter.database.query_types import STUB, written
-
-ROOT = Path(__file__).parents[2]
+from tests.support.repository import ROOT
 
 USES = """\
 from fleetmeter.database.pool import Connection

@@ -30,8 +30,8 @@ from fleetmeter.notifications.webhooks import worker as delivery_module
 from fleetmeter.notifications.webhooks.attempt import Sender, _trusted
 from fleetmeter.notifications.webhooks.worker import Delivery, Pace
 from fleetmeter.settings import Settings
-from tests.api.test_stream import happen
 from tests.conftest import Db, Server, eventually, migrated_database, running_service
+from tests.support.events import happen
 
 FAST = Pace(first_backoff_s=0.05, longest_backoff_s=0.4, lease_s=10, interval_s=0.05)
 LOCAL = "127.0.0.0/8"

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.conftest import hours_ago, meter_reading, post, running_service
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 _PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 

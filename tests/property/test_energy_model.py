@@ -35,7 +35,7 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.property.accounting import (
+from tests.support.accounting_model import (
     DEFAULT_INTERVAL_S,
     QUARTER,
     Balance,
@@ -45,8 +45,8 @@ from tests.property.accounting import (
     Sums,
     derived,
 )
-from tests.property.registers import Rule
-from tests.property.test_naive_model import compress
+from tests.support.register_model import Rule
+from tests.support.rollups import compress
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
 METERS = ["M-1", "M-2"]

@@ -1,6 +1,5 @@
 """docs/anomalies.md is true: it names every rule, every parameter and its default."""
 
-from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -11,8 +10,9 @@ from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.efficiency.low import EfficiencyLow
 from fleetmeter.anomalies.rules.efficiency.session_efficiency import cold_allowance, expected
 from fleetmeter.anomalies.rules.efficiency.thresholds import EXPECTED
+from tests.support.repository import page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "anomalies.md").read_text()
+PAGE = page("anomalies.md")
 
 
 def defaults_of(kind: Kind) -> str:

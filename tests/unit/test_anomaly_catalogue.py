@@ -16,8 +16,10 @@ from fleetmeter_benchmark.scoring import EVIDENT, evident_at, score
 from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Fault, per_kind
 from fleetmeter_simulator.faults.magnitudes import NEEDS
 from fleetmeter_simulator.fleet import Fleet
-from tests.unit.simulate.fleets import START
-from tests.unit.test_anomalies_page import PAGE
+from tests.support.repository import page
+from tests.support.simulated_fleets import START
+
+PAGE = page("anomalies.md")
 
 MOST_VARIANTS = max(map(len, VARIANTS.values()))
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.docker.stack import DOCKER, ROOT, load_yaml, services, tool
+from tests.support.docker_files import DOCKER, load_yaml, services, tool
+from tests.support.repository import ROOT
 
 GITHUB = ROOT / ".github"
 WORKFLOW = GITHUB / "workflows" / "check.yml"

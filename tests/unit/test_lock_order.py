@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fleetmeter.database.sql import SQL
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "locks.md").read_text(encoding="utf-8")
 ENGINES = {"postgresql": "timescaledb", "timescaledb": "postgresql"}
 CALLERS = ["src/fleetmeter/intake/writer.py", "src/fleetmeter/database/migrations.py"]

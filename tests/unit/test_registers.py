@@ -15,7 +15,7 @@ from fleetmeter.intake.rows import DEVICE, ENERGY, NULL, REGISTER, ROWS, TIME, M
 from fleetmeter.intake.writer_cache import INTERVAL, NOTHING, WriterCache
 from fleetmeter.intake.writer_cache import REGISTER as REGISTER_KIND
 from fleetmeter.readings.model import EPOCH
-from tests.property import registers as model
+from tests.support import register_model as model
 from tests.support.readings import METER, VEHICLE, decoded, rejection
 
 MILLISECOND = timedelta(milliseconds=1)

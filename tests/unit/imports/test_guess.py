@@ -11,7 +11,7 @@ from fleetmeter.files.imports.csv_lines import SourceError
 from fleetmeter.files.imports.mapping.guess import guess
 from fleetmeter.files.imports.mapping.samples import sample_of
 from tests.support.imports import Imported
-from tests.unit.imports.test_tables import workbook
+from tests.support.workbooks import workbook
 
 
 def guessed(

@@ -12,6 +12,7 @@ from fleetmeter.files.imports.mapping.asked import Asked, asked
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
 from fleetmeter.readings.telemetry import Telemetry
 from tests.support.imports import Imported, csv
+from tests.support.repository import ROOT
 
 METER = """
 kind = "meter"
@@ -291,7 +292,7 @@ def test_options_that_do_not_fit_are_told(options: dict[str, str], said: str) ->
 
 
 def test_the_mappings_of_the_documentation_can_be_used() -> None:
-    page = Path(__file__).parents[3] / "docs" / "import.md"
+    page = ROOT / "docs" / "import.md"
     blocks = re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
     assert len(blocks) > 3
     for block in blocks:

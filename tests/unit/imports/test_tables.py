@@ -9,7 +9,6 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import psutil
 import pyarrow
 import pyarrow.parquet
@@ -24,6 +23,7 @@ from fleetmeter.files.imports.mapping.model import MappingError
 from fleetmeter.files.imports.mapping.source import MappedSource
 from fleetmeter.files.imports.tables import spreadsheet, table
 from tests.support.imports import Imported, csv
+from tests.support.workbooks import workbook
 
 MAPPING = """
 time = { column = "Tag", format = ["day-first", "iso"], zone = "UTC" }
@@ -254,18 +254,6 @@ def test_parquet_has_columns_too() -> None:
 
 
 # -- workbooks ------------------------------------------------------------------------------------
-
-
-def workbook(*rows: list[Any], title: str = "Daten") -> bytes:
-    """A workbook whose second sheet has these rows."""
-    book = openpyxl.Workbook()
-    book.worksheets[0].append(["Deckblatt"])
-    sheet = book.create_sheet(title)
-    for row in rows:
-        sheet.append(row)
-    file = io.BytesIO()
-    book.save(file)
-    return file.getvalue()
 
 
 def test_a_workbook_is_read_with_its_own_dates_and_numbers() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.readings.kinds import MAX_REGISTER_KWH
 from fleetmeter_simulator.faults.kinds import Fault
-from tests.unit.simulate.fleets import Sent, healthy, us, with_fault
+from tests.support.simulated_fleets import Sent, healthy, us, with_fault
 
 STANDBY_MWH = 450
 """No healthy meter takes more in a minute: 25 W and noise."""

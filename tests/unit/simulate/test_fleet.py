@@ -15,7 +15,7 @@ from fleetmeter_simulator.devices.profiles import bays
 from fleetmeter_simulator.devices.readings import Kind
 from fleetmeter_simulator.faults.kinds import KINDS, parse_wanted, per_kind
 from fleetmeter_simulator.fleet import Fleet
-from tests.unit.simulate.fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
+from tests.support.simulated_fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
 
 
 def test_the_same_arguments_make_the_same_readings_in_the_same_order() -> None:

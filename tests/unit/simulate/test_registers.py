@@ -8,9 +8,9 @@ from fleetmeter_simulator.devices.counting import Counting
 from fleetmeter_simulator.devices.register_profiles import RegisterProfile
 from fleetmeter_simulator.devices.registers import Register, SessionCounter
 from fleetmeter_simulator.fleet import Fleet
-from tests.property.registers import Exchange, Rule, derive
 from tests.support.fleet_registers import told
-from tests.unit.simulate.fleets import START
+from tests.support.register_model import Exchange, Rule, derive
+from tests.support.simulated_fleets import START
 
 BEGIN_MWH = 2_000_000_000
 NUMBERS = range(20)

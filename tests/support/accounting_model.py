@@ -13,7 +13,7 @@ from itertools import pairwise
 from math import gcd
 from typing import NamedTuple
 
-from tests.property.registers import Exchange, Rule, derive
+from tests.support.register_model import Exchange, Rule, derive
 
 QUARTER = timedelta(minutes=15)
 NOTHING = timedelta()
