@@ -46,7 +46,7 @@ def test_schemathesis_finds_no_server_error(
         cwd=tmp_path,
         env=os.environ
         | {
-            "SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks",
+            "SCHEMATHESIS_HOOKS": "tests.http.schemathesis_hooks",
             "PYTHONPATH": str(ROOT),
         },
         capture_output=True,
