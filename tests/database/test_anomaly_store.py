@@ -19,6 +19,7 @@ from fleetmeter.anomalies.model import (
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.conftest import Server, migrated_database, new_uid
+from tests.support.locks import until_blocked
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -104,7 +105,7 @@ def test_people_and_rules_take_turns(url: str) -> None:
         async with rules.transaction():
             [resolved] = await store.apply(rules, [over(opening)], Rulebook())
             waiting = asyncio.create_task(acknowledge())
-            await asyncio.sleep(0.1)
+            await until_blocked(rules)
             assert not waiting.done()
         with pytest.raises(store.AlreadyResolvedError):
             await waiting

@@ -20,6 +20,7 @@ from tests.conftest import (
     vehicle_reading,
 )
 from tests.support.consistency import rollup_differences
+from tests.support.locks import until_blocked
 
 pytestmark = pytest.mark.either
 
@@ -160,7 +161,7 @@ def test_a_batch_waits_for_a_change_that_is_being_recorded(
                 batch = asyncio.create_task(
                     asyncio.to_thread(post, client, vehicle_reading(vehicle, at))
                 )
-                await asyncio.sleep(0.3)
+                await until_blocked(connection)
                 assert not batch.done()
             assert (await batch)["accepted"] == 1
         finally:
@@ -191,7 +192,7 @@ def test_a_change_that_was_replaced_while_it_was_stamped_is_left_to_its_successo
             stamping = asyncio.create_task(
                 first.execute("call restamp_readings($1, $2, null)", number, start)
             )
-            await asyncio.sleep(0.5)
+            await until_blocked(block)
             assert not stamping.done()
             # it is replaced, and the service of the second change ends before it stamps
             await second.execute("select assign_meter($1, $2, $3)", vehicle, f"{uid}B", start)
@@ -240,7 +241,7 @@ def test_stamping_waits_for_whoever_changes_a_reading_and_misses_none(
                         json={"meterId": f"{uid}M", "since": rfc3339(start)},
                     )
                 )
-                await asyncio.sleep(0.3)
+                await until_blocked(connection)
             return await assigned
         finally:
             await connection.close()

@@ -122,7 +122,7 @@ def test_a_reading_from_before_what_is_kept_is_too_old(
     }
     with (
         running_service(tmp_path_factory.mktemp("kept"), environ) as service,
-        httpx.Client(base_url=service.base_url) as client,
+        httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
         old = client.post("/v1/ingest", json=meter_reading("M", hours_ago(24 * 11)))
         assert old.json()["rejected"][0]["code"] == "too_old"

@@ -21,6 +21,7 @@ from tests.conftest import (
 )
 from tests.support.consistency import rollup_differences, unshared_energy
 from tests.support.corrections import WHO, correct
+from tests.support.locks import until_blocked
 from tests.support.pages import history
 from tests.support.rollups import materialise
 
@@ -385,7 +386,7 @@ def test_a_correction_waits_for_readings_that_are_being_stamped(
                         kwhDeliveredDc=0.7,
                     )
                 )
-                await asyncio.sleep(0.3)
+                await until_blocked(connection)
                 assert not answer.done()
             return await answer
         finally:

@@ -23,6 +23,7 @@ from tests.conftest import (
     vehicle_reading,
 )
 from tests.support.consistency import rollup_differences, unshared_energy
+from tests.support.locks import until_blocked
 from tests.support.rollups import materialise
 
 MINUTE = timedelta(minutes=1)
@@ -241,7 +242,7 @@ def test_who_stamps_readings_meanwhile_is_waited_for(
                 done: asyncio.Task[Result] = asyncio.create_task(
                     asyncio.to_thread(purge, "--device", f"{uid}EV", "--yes")
                 )
-                await asyncio.sleep(0.5)
+                await until_blocked(connection)
                 assert not done.done()
             return await done
         finally:
@@ -272,11 +273,11 @@ def test_a_meter_that_is_purged_while_readings_are_stamped_with_it_does_not_come
                         json={"meterId": f"{uid}M", "since": rfc3339(start)},
                     )
                 )
-                await asyncio.sleep(0.3)
+                await until_blocked(connection)
                 purged = asyncio.create_task(
                     asyncio.to_thread(purge, "--device", f"{uid}M", "--yes")
                 )
-                await asyncio.sleep(0.5)
+                await until_blocked(connection, sessions=2)
             return await assigned, await purged
         finally:
             await connection.close()
@@ -398,7 +399,7 @@ def test_an_anomaly_that_somebody_acknowledges_meanwhile_does_not_come_back(
             async with connection.transaction():
                 await connection.execute("select purge_device('meter', 'MTR-1', false)")
                 acknowledged = asyncio.create_task(acknowledge())
-                await asyncio.sleep(0.3)
+                await until_blocked(connection)
             return await acknowledged
         finally:
             await connection.close()

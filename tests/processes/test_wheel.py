@@ -48,7 +48,7 @@ def migrates_and_serves(folder: Path, fleetmeter: Path) -> None:
     assert "applied 0001_baseline.sql" in migrated.stdout
     with (
         running_service(folder, {}, command=[str(fleetmeter)]) as service,
-        httpx.Client(base_url=service.base_url) as client,
+        httpx.Client(base_url=service.base_url, timeout=60) as client,
     ):
         post(client, meter_reading("M-1", hours_ago(1)))
         assert client.get("/v1/meters/M-1").json()["kwhConsumedAc"] == 1.5

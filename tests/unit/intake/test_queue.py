@@ -84,6 +84,13 @@ async def store(queue: CommitQueue, *meters: str) -> int:
     return (await queue.store(batch(*meters))).new
 
 
+async def until(probe: Callable[[], object]) -> None:
+    """Let the queue go on until something has happened."""
+    async with asyncio.timeout(20):
+        while not probe():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
 def with_queue(
     writers: Sequence[Recorder],
     scenario: Callable[[CommitQueue], Awaitable[None]],
@@ -118,7 +125,7 @@ def test_what_comes_in_during_a_commit_shares_the_next_transaction() -> None:
 
     async def scenario(queue: CommitQueue) -> None:
         first = asyncio.create_task(store(queue, "A"))
-        await asyncio.sleep(0.01)
+        await until(lambda: writer.commits)
         assert await asyncio.gather(*(store(queue, f"B{n}") for n in range(20))) == [1] * 20
         await first
 
@@ -158,7 +165,7 @@ def test_few_readings_share_one_commit_while_the_other_writers_have_nothing_to_d
 
     async def scenario(queue: CommitQueue) -> None:
         first = asyncio.create_task(store(queue, "A"))
-        await asyncio.sleep(0.01)
+        await until(lambda: writers[0].commits)
         await asyncio.gather(first, *(store(queue, f"B{n}") for n in range(20)))
 
     with_queue(writers, scenario)
@@ -170,11 +177,11 @@ def test_few_readings_do_not_wait_behind_many() -> None:
 
     async def scenario(queue: CommitQueue) -> None:
         many = asyncio.create_task(store(queue, *(f"M-{n}" for n in range(1200))))
-        await asyncio.sleep(0.05)  # the second writer is still at it
+        await until(lambda: all(writer.commits for writer in writers))
         few = [f"B{n}" for n in range(20)]
         stored = [asyncio.create_task(store(queue, meter)) for meter in few]
-        await asyncio.sleep(0.05)
-        assert 0 < sum(each.done() for each in stored) < len(few)
+        await until(lambda: any(each.done() for each in stored))
+        assert not all(each.done() for each in stored)  # the second writer is still at it
         await asyncio.gather(many, *stored)
 
     with_queue(writers, scenario)
@@ -213,7 +220,7 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room() -> No
 
     async def scenario(queue: CommitQueue) -> None:
         waiting = [asyncio.create_task(store(queue, "A", "B")) for _ in range(5)]
-        await asyncio.sleep(0.01)
+        await until(lambda: writer.commits)
         with pytest.raises(QueueFullError):
             await store(queue, "C")
         with pytest.raises(QueueFullError), queue.admitted():
@@ -245,7 +252,7 @@ def test_a_request_that_waits_too_long_is_told_whether_it_may_be_stored(
 
     async def scenario(queue: CommitQueue) -> None:
         first = asyncio.create_task(store(queue, "first")) if busy else None
-        await asyncio.sleep(0.01)
+        await until(lambda: first is None or writer.commits)
         with pytest.raises(CommitTimeoutError) as caught:
             await store(queue, "A")
         assert caught.value.maybe_stored is maybe_stored
@@ -265,7 +272,7 @@ def test_what_waits_when_it_closes_is_still_committed() -> None:
         for name in "ABC":
             task = asyncio.create_task(store(queue, name))
             task.add_done_callback(lambda done: stored.append(done.result()))
-        await asyncio.sleep(0.005)
+        await until(lambda: writer.commits)
 
     with_queue([writer], scenario)
     assert sorted(meter for commit in writer.commits for meter in commit) == ["A", "B", "C"]
@@ -273,6 +280,7 @@ def test_what_waits_when_it_closes_is_still_committed() -> None:
 
 def test_what_failed_is_forgotten_without_the_collector() -> None:
     kept: list[weakref.ref[Readings]] = []
+    writer = Recorder(pause_s=0.3)
 
     async def scenario(queue: CommitQueue) -> None:
         async def fails(meter: str) -> None:
@@ -283,7 +291,7 @@ def test_what_failed_is_forgotten_without_the_collector() -> None:
 
         await fails("outage")
         waiting = asyncio.create_task(store(queue, "slow"))
-        await asyncio.sleep(0.01)
+        await until(lambda: ["slow"] in writer.commits)
         await fails("too-late")  # its part still waits in the lane
         await asyncio.sleep(0)  # the loop lets go of what it has just run
         assert [ref() for ref in kept] == [None, None]
@@ -291,7 +299,7 @@ def test_what_failed_is_forgotten_without_the_collector() -> None:
 
     gc.disable()
     try:
-        with_queue([Recorder(pause_s=0.3)], scenario, commit_wait_s=0.4)
+        with_queue([writer], scenario, commit_wait_s=0.4)
     finally:
         gc.enable()
 
@@ -347,8 +355,9 @@ def test_devices_that_were_purged_meanwhile_are_numbered_again() -> None:
         await store(queue, "A", "B")
         numbers = writers[0].numbers
         before = dict(numbers.known)
+        commits = len(writers[0].commits)
         first = asyncio.create_task(store(queue, "A"))
-        await asyncio.sleep(0.01)
+        await until(lambda: len(writers[0].commits) > commits)
         second = asyncio.create_task(store(queue, "A", "B"))
         await asyncio.sleep(0)
         numbers.database_version += 1
