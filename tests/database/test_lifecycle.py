@@ -24,11 +24,10 @@ from tests.conftest import (
     vehicle_reading,
 )
 from tests.support.consistency import rollup_differences
-from tests.support.rollups import materialise
+from tests.support.rollups import ROLLUPS, between_policies, materialise
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-ROLLUPS = ("quarter_hourly", "hourly", "daily")
 
 
 def ten_days(client: httpx.Client) -> datetime:
@@ -81,14 +80,15 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
         start = ten_days(client)
         # as the policies have by the time when anything is ten days old
         materialise(db, Server("timescaledb", db.url))
-        before = rollups(db)
+        before = between_policies(rollups, db)
         assert len(chunks(db, "readings")) == 10
 
         # the database's own scheduler runs them, on its own
-        db.fetch(
+        between_policies(
+            db.run,
             'select alter_job(job_id, config => config || \'{"compress_after": "2 days"}\','
             " next_start => now()) from timescaledb_information.jobs"
-            " where proc_name = 'policy_compression'"
+            " where proc_name = 'policy_compression'",
         )
         eventually(lambda: [c for _, c in chunks(db, "readings")].count(True) >= 7, timeout_s=30)
 
@@ -107,24 +107,25 @@ def test_shortened_policies_compress_and_drop_and_rollups_stay(
             },
         )
         assert corrected.json()["changed"]
-        eventually(lambda: rollup_differences(db, "") == [])
-        before = rollups(db)
+        eventually(lambda: between_policies(rollup_differences, db, "") == [])
+        before = between_policies(rollups, db)
 
         # five days: four of retention, and one
-        asyncio.run(migrate(migrated_database_url, 4))
-        db.fetch(
+        between_policies(lambda: asyncio.run(migrate(migrated_database_url, 4)))
+        between_policies(
+            db.run,
             "select alter_job(job_id, next_start => now()) from timescaledb_information.jobs"
-            " where proc_name = 'policy_retention'"
+            " where proc_name = 'policy_retention'",
         )
         eventually(
             lambda: chunks(db, "readings")[0][0] > datetime.now(UTC) - timedelta(days=6, hours=1),
             timeout_s=30,
         )
-        assert rollups(db) == before
+        assert between_policies(rollups, db) == before
         # and what comes late now does not touch the rollups of what is gone
         post(client, vehicle_reading("EV", hours_ago(90), 3))
         eventually(lambda: not db.value("select exists (select from late_hours)"))
-        assert {row[0] for row in before} <= {row[0] for row in rollups(db)}
+        assert {row[0] for row in before} <= {row[0] for row in between_policies(rollups, db)}
         # what is stamped on the hour was used before it
         window = {"from": rfc3339(start - HOUR), "to": rfc3339(start + HOUR)}
         answer = client.get("/v1/vehicles/EV/energy", params=window).json()
