@@ -30,6 +30,7 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
+from tests.support.locks import until_blocked
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -651,7 +652,7 @@ def test_who_waits_for_the_evaluation_waits_for_a_turn_of_it(
         async def apply_while_somebody_waits(*args: Any) -> list[int]:
             if not waiting:
                 waiting.append(asyncio.create_task(wait(database)))
-                await asyncio.sleep(0.3)
+                await until_blocked(args[0])
             return await apply(*args)
 
         monkeypatch.setattr(store, "apply", apply_while_somebody_waits)

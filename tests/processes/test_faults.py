@@ -105,7 +105,7 @@ def test_a_full_queue_answers_at_once_and_keeps_the_connection_however_large_the
         proxy.freeze()
         first = meter_reading(f"{uid}M", hours_ago(1))
         waits = other.submit(httpx.post, f"{service.base_url}/v1/ingest", json=first, timeout=30)
-        time.sleep(0.3)
+        eventually(lambda: client.post("/v1/ingest", json=[]).status_code == 503)
         for _ in range(3):
             answer = client.post("/v1/ingest", json=large)
             assert answer.status_code == 503

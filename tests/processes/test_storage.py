@@ -117,7 +117,7 @@ def test_hundreds_of_chunks_are_told_of_at_once(quiet_database_url: str) -> None
         history = relations(db)["readings"]
         return history if perf_counter() - started < 1 else None
 
-    history = eventually(at_once)  # the machine may be busy, but not all the while
+    history = eventually(at_once, timeout_s=120)  # the machine may be busy, but not all the while
     assert (history.chunks, history.about_rows) == (301, 301)
 
 
