@@ -73,7 +73,7 @@ def test_without_its_database_it_answers_503_and_recovers_by_itself(
 
     proxy.give_back()
     answer = eventually(
-        lambda: (a := client.post("/v1/ingest", json=lost)).status_code == 200 and a, timeout_s=2
+        lambda: (a := client.post("/v1/ingest", json=lost)).status_code == 200 and a, timeout_s=10
     )
     assert answer.json()["accepted"] == 1
     assert service.process.poll() is None
