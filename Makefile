@@ -56,8 +56,8 @@ slow: .venv/installed ## Run the tests that make test leaves out: the benchmark,
 
 .PHONY: deep
 deep: .venv/installed ## Run the property tests with twenty times as many random examples (an hour)
-	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/api/test_openapi.py
-	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/unit tests/integration -m hypothesis
+	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/http/test_openapi.py
+	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/unit tests/database tests/processes -m hypothesis
 
 .PHONY: lint
 lint: .venv/installed ## Check style, types and layers (ruff, mypy --strict, import-linter, length of SQL lines)

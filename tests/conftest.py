@@ -34,7 +34,7 @@ import structlog
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import migrate
 from tests.support import connections, processes
-from tests.timescaledb import find_timescaledb, timescaledb_server
+from tests.support.timescaledb import find_timescaledb, timescaledb_server
 
 RETENTION_DAYS = 400
 

@@ -3,7 +3,15 @@
 import re
 
 from fleetmeter.settings import Settings, load_settings
-from tests.docker.stack import COMPOSE, DOCKER, READER_ROLE, load_yaml, services, tool, variables
+from tests.support.docker_files import (
+    COMPOSE,
+    DOCKER,
+    READER_ROLE,
+    load_yaml,
+    services,
+    tool,
+    variables,
+)
 
 _FULL_VERSION = re.compile(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.]+)?")
 

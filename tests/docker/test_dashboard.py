@@ -12,7 +12,15 @@ import pytest
 
 from tests.conftest import Db, eventually, meter_reading, post, rfc3339, vehicle_reading
 from tests.docker.grafana import expand
-from tests.docker.stack import DASHBOARD, DATASOURCE, PROVIDER, ROOT, dashboard, load_yaml, services
+from tests.support.docker_files import (
+    DASHBOARD,
+    DATASOURCE,
+    PROVIDER,
+    dashboard,
+    load_yaml,
+    services,
+)
+from tests.support.repository import ROOT
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -3,7 +3,8 @@
 import re
 import tomllib
 
-from tests.docker.stack import DOCKER, DOCKERFILE, ROOT, instructions, tool
+from tests.support.docker_files import DOCKER, DOCKERFILE, instructions, tool
+from tests.support.repository import ROOT
 
 
 def test_hadolint_has_nothing_to_say() -> None:

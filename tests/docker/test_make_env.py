@@ -5,7 +5,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from tests.docker.stack import DOCKER, variables
+from tests.support.docker_files import DOCKER, variables
 
 
 def make_env(file: Path) -> str:

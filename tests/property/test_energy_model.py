@@ -14,7 +14,6 @@ from itertools import chain
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import httpx
 import pytest
 from hypothesis import example, given, note, settings
@@ -27,7 +26,6 @@ from tests.conftest import (
     SLOW_EXAMPLES,
     Db,
     Server,
-    eventually,
     meter_reading,
     migrated_database,
     new_uid,
@@ -35,7 +33,7 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.property.accounting import (
+from tests.support.accounting_model import (
     DEFAULT_INTERVAL_S,
     QUARTER,
     Balance,
@@ -45,8 +43,8 @@ from tests.property.accounting import (
     Sums,
     derived,
 )
-from tests.property.registers import Rule
-from tests.property.test_naive_model import compress
+from tests.support.register_model import Rule
+from tests.support.rollups import between_policies, compress, materialise
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
 METERS = ["M-1", "M-2"]
@@ -378,7 +376,7 @@ def prepare(place: Place, model: Model) -> None:
         else "kept_quarter_hours"
     )
     between_policies(
-        place,
+        place.db.run,
         f"""
         select pg_advisory_xact_lock(hashtext('fleetmeter.refresh_late_hours'));
         truncate devices, readings, spread_energy, live_state;
@@ -406,29 +404,7 @@ def prepare(place: Place, model: Model) -> None:
 
 def roll_up(place: Place) -> None:
     """Everything that may be, and account for it."""
-    if place.server.engine == "timescaledb":
-        for rollup in ("quarter_hourly", "hourly"):
-            between_policies(
-                place,
-                f"call refresh_continuous_aggregate('{rollup}', null, now() - interval '1 hour')",
-            )
-
-
-def between_policies(place: Place, script: str) -> None:
-    """Run a procedure or a script, again while the database or the service are at the same."""
-
-    def done() -> bool:
-        try:
-            place.db.run(script)
-        except (
-            asyncpg.LockNotAvailableError,
-            asyncpg.ObjectInUseError,
-            asyncpg.DeadlockDetectedError,
-        ):
-            return False
-        return True
-
-    eventually(done, timeout_s=30)
+    materialise(place.db, place.server, ("quarter_hourly", "hourly"))
 
 
 def keep(place: Place, days: int) -> None:
@@ -508,7 +484,7 @@ def test_every_answer_is_that_of_a_naive_model(
             model.send(place.client, event)
     roll_up(place)
     if place.server.engine == "timescaledb":  # sooner than the service would
-        between_policies(place, "call refresh_late_hours()")
+        between_policies(place.db.run, "call refresh_late_hours()")
         place.db.fetch("call account_hours(35, 3)")
     check = Check(place.client, model)
     # an interval may begin before the oldest reading that is kept, where there are only rollups

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
-from tests.api.test_main_job import materialise
 from tests.conftest import (
     EXAMPLES,
     SLOW_EXAMPLES,
@@ -24,8 +23,7 @@ from tests.conftest import (
     running_service,
     vehicle_reading,
 )
-from tests.consistency import rollup_differences, unshared_energy
-from tests.property.accounting import (
+from tests.support.accounting_model import (
     DEFAULT_INTERVAL_S,
     MICROSECOND,
     MILLISECOND,
@@ -34,7 +32,9 @@ from tests.property.accounting import (
     floor_quarter,
     pieces,
 )
-from tests.property.registers import Rule
+from tests.support.consistency import rollup_differences, unshared_energy
+from tests.support.register_model import Rule
+from tests.support.rollups import compress, materialise
 
 VEHICLES = ["EV-1", "EV-2", "EV-3"]
 METERS = ["M-1", "M-2"]
@@ -454,15 +454,6 @@ def test_any_interleaving_of_clients_workers_and_writers_ends_as_in_a_naive_mode
     told = len(model.vehicles) + len(model.meters)
     assert accepted == told or (sent_again and accepted < told)
     check_everything(model, crowd[0], db)
-
-
-def compress(db: Db, server: Server) -> None:
-    """Everything of more than a day ago, as the policy does after a week."""
-    if server.engine == "timescaledb":
-        db.fetch(
-            "select compress_chunk(c)"
-            " from show_chunks('readings', older_than => now() - interval '24 hours') as c"
-        )
 
 
 def one_truth(event: Any) -> Any:

@@ -8,9 +8,9 @@ from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.conftest import EXAMPLES, SLOW_EXAMPLES, Db, Server, eventually, new_uid, rfc3339
-from tests.consistency import rollup_differences
-from tests.property.registers import Exchange, Found, Rule, derive
-from tests.property.test_naive_model import compress
+from tests.support.consistency import rollup_differences
+from tests.support.register_model import Exchange, Found, Rule, derive
+from tests.support.rollups import compress
 
 KWH = 1_000_000
 MINUTE = timedelta(minutes=1)

@@ -1,9 +1,11 @@
-"""Files with mappings, read without a database."""
+"""Imported files: what they say by a mapping, without a database, and what was rejected."""
 
 import io
+import json
 import tomllib
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fleetmeter.files.blocks import Position
@@ -75,3 +77,11 @@ def short(time: datetime | None) -> str:
 def csv(*lines: Sequence[Any], separator: str = ",") -> str:
     """Lines of cells as a text."""
     return "".join(separator.join(map(str, line)) + "\n" for line in lines)
+
+
+def rejects(path: Path) -> dict[int, dict[str, Any]]:
+    """What the import of this file rejected, by line, from the file beside it."""
+    found = [json.loads(line) for line in Path(f"{path}.rejected.ndjson").read_text().splitlines()]
+    by_line = {reject["line"]: reject for reject in found}
+    assert [*by_line] == sorted(reject["line"] for reject in found), "in order, each once"
+    return by_line

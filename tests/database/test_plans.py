@@ -1,0 +1,162 @@
+"""No energy answer reads history beyond the edges of its window: the plans that ran say so."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+
+from fleetmeter.database.sql import queries
+from tests.conftest import Db, Server, migrated_database
+from tests.support.plans import scans
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+DEVICES = """
+insert into devices (device, kind, id) overriding system value
+select n, 'vehicle', 'V' || n from generate_series(1, 3) as n
+union all
+select 10 + n, 'meter', 'M' || n from generate_series(1, 3) as n;
+insert into meter_vehicles select 10 + n, n from generate_series(1, 3) as n;
+insert into live_state (device, time, energy_mwh, last_seen)
+select device, now(), 0, now() from devices;
+"""
+FILL = """
+insert into readings (device, time, span_ms, spread, {columns})
+select {device}, t, 600000, is_spread(t, 600000, null), {values}
+from generate_series($1::timestamptz, $2::timestamptz, interval '10 minutes') as t
+cross join generate_series(1, 3) as n
+"""
+SPREAD = "select put_pieces(array_agg(device), array_agg(time)) from readings where spread"
+
+
+class History(NamedTuple):
+    """A database with twelve days of history, all but the last hours rolled up."""
+
+    url: str
+    engine: str
+    begin: datetime
+
+
+@pytest.fixture(scope="module")
+def history(server: Server) -> Iterator[History]:
+    with migrated_database(server, jobs=False) as url:
+        db = Db(url)
+        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        begin = end.replace(hour=0) - 12 * DAY
+        db.run(DEVICES)
+        for device, columns, values in (
+            ("n", "meter, energy_mwh, soc_bp, battery_temp_cdeg", "10 + n, 1000, 5000, 2000"),
+            ("10 + n", "energy_mwh, voltage_mv", "1200, 230000"),
+        ):
+            db.fetch(FILL.format(device=device, columns=columns, values=values), begin, end)
+        db.fetch(SPREAD)
+        if server.engine == "timescaledb":
+            for rollup in ("quarter_hourly", "hourly"):
+                db.fetch(
+                    f"call refresh_continuous_aggregate('{rollup}', null,"
+                    " now() - interval '1 hour')"
+                )
+            asyncio.run(account(url))
+        yield History(url, server.engine, begin)
+
+
+async def account(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("call account_hours(35, 1000)")
+    await connection.close()
+
+
+def questions(start: datetime, end: datetime) -> dict[str, Any]:
+    """The energy queries of the service over one window."""
+    days = [start, *(start.replace(hour=0, minute=0) + n * DAY for n in range(1, 8)), end]
+    page: dict[str, Any] = {
+        "after_site": None,
+        "sites": 10,
+        "after_value": None,
+        "after_id": None,
+        "vehicles": 10,
+    }
+
+    async def rows(cursor: Any) -> int:
+        return len([row async for row in cursor])
+
+    return {
+        "performance": lambda c: rows(
+            queries.vehicle_energy(c, vehicle_id="V1", bounds=[start, end], limit=1)
+        ),
+        "series": lambda c: rows(queries.vehicle_energy(c, vehicle_id="V1", bounds=days, limit=99)),
+        "meter": lambda c: rows(queries.meters_energy(c, meter_ids=["M1"], bounds=days, limit=99)),
+        "shares": lambda c: rows(
+            queries.meter_shares(c, meter_id="M1", bounds=[start, end], after="", limit=9)
+        ),
+        "fleet": lambda c: queries.fleet(
+            c, start=start, end=end, sort="loss", descending=True, **page
+        ),
+        "fleet series": lambda c: rows(queries.fleet_energy(c, bounds=days, limit=99)),
+    }
+
+
+QUESTIONS = ["performance", "series", "meter", "shares", "fleet", "fleet series"]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_row_outside_the_window_is_read(history: History, question: str) -> None:
+    start, end = history.begin + DAY + 620 * MINUTE, history.begin + 4 * DAY + 920 * MINUTE
+
+    async def rows_read() -> Any:
+        connection = await asyncpg.connect(history.url, server_settings={"timezone": "UTC"})
+        try:
+            async with connection.transaction():
+                await connection.execute("set enable_seqscan = off")
+                await questions(start, end)[question](connection)
+                return await connection.fetchrow(
+                    "select coalesce(sum(seq_tup_read), 0) + coalesce(sum(idx_tup_fetch), 0) as all"
+                    " from pg_stat_xact_user_tables"
+                    " where relname in ('readings', 'spread_energy')"
+                    " or schemaname = '_timescaledb_internal' and relname ~ '_chunk$'"
+                )
+        finally:
+            await connection.close()
+
+    read = asyncio.run(rows_read())["all"]
+    devices = 6 if question.startswith("fleet") else 2
+    # an hour of a device has 6 readings, 2 of them in 2 pieces each; 4 rolled up quarter hours
+    an_hour = 4 + (4 if history.engine == "timescaledb" else 6)
+    there = devices * an_hour * ((end - start) / HOUR)
+    assert 0 < read <= there * 1.01 + 12
+
+
+@pytest.mark.timescaledb
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_history_beyond_the_edges_of_a_window_is_not_read(history: History, question: str) -> None:
+    start, end = history.begin + DAY + 620 * MINUTE, history.begin + 9 * DAY + 920 * MINUTE
+    found = asyncio.run(scans(history.url, questions(start, end)[question]))
+    chunks = {
+        row["chunk_name"]: row["range_start"]
+        for row in Db(history.url).fetch(
+            "select chunk_name, range_start from timescaledb_information.chunks"
+            " where hypertable_name = 'readings'"
+        )
+    }
+    assert len(chunks) == 13
+    read_days = {chunks[scan.relation] for scan in found if scan.relation in chunks}
+    assert read_days == {at.replace(hour=0, minute=0) for at in (start, end)}, "only the cut hours"
+    for scan in found:
+        if scan.relation in chunks:
+            assert len(re.findall(r"\"time\" (?:>|<)=? ", scan.condition)) >= 2, scan
+
+
+@pytest.mark.timescaledb
+@pytest.mark.parametrize("question", ["performance", "series", "meter", "shares", "fleet"])
+def test_whole_hours_are_answered_without_history(history: History, question: str) -> None:
+    start, end = history.begin + DAY + 10 * HOUR, history.begin + 9 * DAY + 15 * HOUR
+    found = asyncio.run(scans(history.url, questions(start, end)[question]))
+    raw = Db(history.url).fetch(
+        "select chunk_name from timescaledb_information.chunks where hypertable_name = 'readings'"
+    )
+    assert not {scan.relation for scan in found} & {row["chunk_name"] for row in raw}

@@ -1,0 +1,231 @@
+"""Charging sessions: what they span, what binds them, and what a coarse register makes of them."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import post, rfc3339
+from tests.support.clocks import midday
+
+pytestmark = pytest.mark.either
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+def reading(vehicle: str, at: datetime, **fields: Any) -> dict[str, Any]:
+    return {"vehicleId": vehicle, "timestamp": rfc3339(at), **fields}
+
+
+def sessions(client: httpx.Client, vehicle: str, day: datetime) -> list[dict[str, Any]]:
+    """All around a day, oldest first."""
+    window = {"from": rfc3339(day - 30 * HOUR), "to": rfc3339(day + 30 * HOUR)}
+    answer = client.get(f"/v1/vehicles/{vehicle}/sessions", params=window)
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"][::-1]
+    assert all(item["meanPower"] <= item["peakPower"] for item in items)
+    return items
+
+
+def coarse(start: datetime, power_kw: float, step_kwh: float) -> Callable[[datetime], float]:
+    """What a register shows that only has whole steps, of a charge that begins then."""
+
+    def total(at: datetime) -> float:
+        charged = max((at - start) / HOUR, 0) * power_kw
+        return round(700 + int(charged / step_kwh + 1e-9) * step_kwh, 1)
+
+    return total
+
+
+@pytest.mark.parametrize(
+    ("step_kwh", "power_kw", "every_s"),
+    [(1, 1.4, 60), (1, 3.7, 300), (1, 11, 30), (0.5, 1.4, 60), (0.5, 2.3, 600), (0.1, 0.3, 60)],
+)
+def test_a_coarse_register_gives_one_session_at_the_true_power(
+    client: httpx.Client, uid: str, step_kwh: float, power_kw: float, every_s: int
+) -> None:
+    start, every = midday(3), timedelta(seconds=every_s)
+    total = coarse(start, power_kw, step_kwh)
+    times = [start - 5 * HOUR + n * every for n in range(10 * HOUR // every + 1)]
+    post(client, *(reading(f"{uid}V", at, kwhDeliveredDcTotal=total(at)) for at in times))
+    (session,) = sessions(client, f"{uid}V", start)
+    assert session["energyDeliveredDc"] == pytest.approx(total(times[-1]) - 700)
+    assert session["meanPower"] == pytest.approx(power_kw, rel=0.06)
+    assert session["peakPower"] < 1.35 * power_kw  # one step is seen late, the next in time
+    assert abs(datetime.fromisoformat(session["from"]) - start) < 0.3 * HOUR
+    assert (session["meterStart"], session["meterEnd"]) == (700, total(times[-1]))
+
+
+def test_two_nights_of_a_coarse_register_are_two_sessions(client: httpx.Client, uid: str) -> None:
+    start = midday(3)
+    night = coarse(start, 3.6, 1), coarse(start + 14 * HOUR, 3.6, 1)
+
+    def total(at: datetime) -> float:
+        return night[0](min(at, start + 3 * HOUR)) + night[1](at) - 700
+
+    times = [start + n * MINUTE for n in range(0, 20 * 60, 5)]
+    post(client, *(reading(f"{uid}V", at, kwhDeliveredDcTotal=total(at)) for at in times))
+    first, second = sessions(client, f"{uid}V", start)
+    assert first["energyDeliveredDc"] == pytest.approx(10, abs=1)
+    assert datetime.fromisoformat(second["from"]) >= start + 14 * HOUR - 0.3 * HOUR
+    assert first["meterEnd"] == second["meterStart"]
+
+
+def test_a_register_that_is_silent_between_charges_has_a_session_for_each(
+    client: httpx.Client, uid: str
+) -> None:
+    start = midday(3)
+    plugged = [start, start + 20 * HOUR]
+    readings = [
+        reading(f"{uid}V", at + n * MINUTE, kwhDeliveredDcTotal=round(40 + (30 * k + n) * 0.12, 2))
+        for k, at in enumerate(plugged)
+        for n in range(1, 31)
+    ]
+    post(client, *readings)
+    first, second = sessions(client, f"{uid}V", start)
+    assert first["from"] == rfc3339(start + MINUTE)  # its first reading only opens the register
+    assert second["from"] == rfc3339(plugged[1])
+    assert second["energyDeliveredDc"] == pytest.approx(3.6)
+    assert second["meanPower"] == pytest.approx(7.2)
+    assert second["peakPower"] == pytest.approx(7.2)
+
+
+def test_a_session_id_binds_readings_over_a_pause(client: httpx.Client, uid: str) -> None:
+    start = midday(3)
+    vehicle = f"{uid}V"
+    charging = [(0, "T-1"), (1, "T-1"), (180, "T-1"), (181, None), (182, "T-1"), (183, "T-2")]
+    post(
+        client,
+        *(
+            reading(
+                vehicle,
+                start + n * MINUTE,
+                kwhDeliveredDc=0.1,
+                soc=40 + n % 9,
+                **({"sessionId": id_} if id_ else {}),
+            )
+            for n, id_ in charging
+        ),
+    )
+    first, second = sessions(client, vehicle, start)
+    assert (first["sessionId"], first["energyDeliveredDc"]) == ("T-1", 0.5)
+    assert (first["from"], first["to"]) == (
+        rfc3339(start - MINUTE),
+        rfc3339(start + 182 * MINUTE),
+    )
+    assert (second["sessionId"], second["energyDeliveredDc"]) == ("T-2", 0.1)
+    # windows that the pause lies between list it once
+    for begin, found in ((start + 10 * MINUTE, ["T-2"]), (start - 2 * MINUTE, ["T-2", "T-1"])):
+        window = {"from": rfc3339(begin), "to": rfc3339(start + 5 * HOUR)}
+        items = client.get(f"/v1/vehicles/{vehicle}/sessions", params=window).json()["items"]
+        assert [item["sessionId"] for item in items] == found
+
+
+def test_a_session_id_comes_back_in_readings_and_may_come_late(
+    client: httpx.Client, uid: str
+) -> None:
+    at = midday(2)
+    for fields in (
+        {"kwhDeliveredDc": 1},
+        {"sessionId": 'a, "b"', "soc": 4},
+        {"sessionId": "x" * 65},
+    ):
+        answer = post(client, reading(f"{uid}V", at, **({"soc": 4} | fields)))
+        assert answer["rejected"] == []
+    (warning,) = answer["warnings"]
+    assert (warning["code"], warning["path"]) == ("dropped_field", "$.sessionId")
+    refused = client.post("/v1/ingest", json=reading(f"{uid}V", at, soc=4, sessionId="another"))
+    assert refused.json()["rejected"][0]["code"] == "conflict"
+    window = {"from": rfc3339(at), "to": rfc3339(at + MINUTE)}
+    items = client.get(f"/v1/vehicles/{uid}V/readings", params=window).json()["items"]
+    assert [item["sessionId"] for item in items] == ['a, "b"']
+    assert client.get(f"/v1/vehicles/{uid}V").json()["sessionId"] == 'a, "b"'
+    exported = client.get("/v1/export", params={"vehicleId": f"{uid}V", **window}).text
+    (line,) = csv.DictReader(io.StringIO(exported))
+    assert line["sessionId"] == 'a, "b"'
+    correction = {"vehicleId": f"{uid}V", "timestamp": rfc3339(at), "sessionId": "c"}
+    put = client.post("/v1/corrections", json=correction | {"who": "a test", "reason": "so"})
+    assert put.json()["reading"]["sessionId"] == "c"
+
+
+def test_a_finished_session_is_one_reading(client: httpx.Client, uid: str) -> None:
+    end = midday(3)
+    done = {"intervalStart": rfc3339(end - 4 * HOUR), "kwhDeliveredDc": 27, "sessionId": "T-9"}
+    post(client, reading(f"{uid}V", end, **done))
+    (session,) = sessions(client, f"{uid}V", end)
+    assert (session["from"], session["to"]) == (rfc3339(end - 4 * HOUR), rfc3339(end))
+    assert session["meanPower"] == session["peakPower"] == 6.75
+    assert (session["meterStart"], session["meterEnd"]) == (None, None)
+
+
+def test_intervals_that_overlap_have_no_mean_above_the_peak(client: httpx.Client, uid: str) -> None:
+    at = midday(3)
+    starts = {"intervalStart": rfc3339(at - HOUR), "kwhDeliveredDc": 5}
+    post(client, *(reading(f"{uid}V", at + n * MINUTE, **starts) for n in range(3)))
+    (session,) = sessions(client, f"{uid}V", at)
+    assert session["meanPower"] == session["peakPower"] == pytest.approx(15 * 60 / 62)
+
+
+def test_a_tiny_step_behind_a_large_one_is_answered(client: httpx.Client, uid: str) -> None:
+    at = midday(3)
+    shown = {timedelta(): 100, HOUR: 1050, 4.9 * HOUR: 1050.000001}
+    post(client, *(reading(f"{uid}V", at + t, kwhDeliveredDcTotal=n) for t, n in shown.items()))
+    found = sessions(client, f"{uid}V", at)
+    assert sum(item["energyDeliveredDc"] for item in found) == pytest.approx(950.000001, abs=1e-7)
+    assert found[0]["meterStart"] == 100
+
+
+@pytest.mark.parametrize("fraction_s", [0, 0.217])
+def test_a_session_has_exactly_what_its_register_counted(
+    client: httpx.Client, uid: str, fraction_s: float
+) -> None:
+    """Rests before it and in it, which its energy is spread over, add nothing and lose nothing."""
+    start = midday(3) + timedelta(seconds=fraction_s)
+    minutes_kwh = {0: 500, 30: 505.5, 400: 506.777777, 424: 511.111113, 700: 512.333333, 731: 517}
+    post(
+        client,
+        *(
+            reading(
+                f"{uid}V",
+                start + minute * MINUTE,
+                kwhDeliveredDcTotal=total,
+                **({"sessionId": f"{uid}T"} if minute >= 400 else {}),
+            )
+            for minute, total in minutes_kwh.items()
+        ),
+    )
+    first, second = sessions(client, f"{uid}V", start)
+    assert first["energyDeliveredDc"] == 5.5
+    assert datetime.fromisoformat(second["from"]) > start + 390 * MINUTE
+    assert (second["meterStart"], second["meterEnd"]) == (505.5, 517)
+    assert second["energyDeliveredDc"] == 11.5
+
+
+def test_neighbouring_windows_have_each_session_once_where_intervals_overlap(
+    client: httpx.Client, uid: str
+) -> None:
+    start, vehicle = midday(3), f"{uid}V"
+    lengths = {0: MINUTE, 30: MINUTE, 40: 10 * HOUR}
+    for after, length in lengths.items():
+        at = start + after * MINUTE
+        begin = rfc3339(at - length)
+        post(client, reading(vehicle, at, kwhDeliveredDc=1, intervalStart=begin))
+    # the last interval reaches back over the pause, to where the session before ended
+    begins = [rfc3339(start - MINUTE), rfc3339(start)]
+    assert [item["from"] for item in sessions(client, vehicle, start)] == begins
+    bounds = [start - HOUR, start, start + 10 * MINUTE, start + HOUR]
+    found = [
+        item["from"]
+        for window in pairwise(bounds)
+        for item in client.get(
+            f"/v1/vehicles/{vehicle}/sessions",
+            params=dict(zip(("from", "to"), map(rfc3339, window), strict=True)),
+        ).json()["items"]
+    ]
+    assert found == begins

@@ -1,0 +1,56 @@
+"""What users install: a wheel in an environment of its own can migrate and serve."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import hours_ago, meter_reading, post, running_service
+from tests.support.repository import ROOT
+
+_PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
+def test_a_wheel_has_all_that_it_needs_to_migrate_and_serve(tmp_path: Path) -> None:
+    """Beside its dependencies, which are those of this environment."""
+    fleetmeter = installed(tmp_path, "--no-deps")
+    (packages,) = (tmp_path / "venv/lib").glob("python*/site-packages")
+    borrowed = packages / "borrowed.pth"
+    borrowed.write_text(sysconfig.get_path("purelib"))
+    migrates_and_serves(tmp_path, fleetmeter)
+
+
+@pytest.mark.slow
+def test_a_wheel_in_an_empty_environment_brings_what_it_depends_on(tmp_path: Path) -> None:
+    migrates_and_serves(tmp_path, installed(tmp_path))
+
+
+def installed(folder: Path, *options: str) -> Path:
+    """Build a wheel, and install it into an empty environment; the command."""
+    # with the build tools of this environment: to fetch others takes longer than all that follows
+    here = ["--no-deps", "--no-build-isolation"]
+    build: list[str | Path] = ["wheel", *here, "--wheel-dir", folder / "dist", ROOT]
+    subprocess.run([*_PIP, *build], check=True)
+    (wheel,) = (folder / "dist").glob("fleetmeter-*.whl")
+    venv.create(folder / "venv")
+    subprocess.run([*_PIP, "--python", folder / "venv", "install", *options, wheel], check=True)
+    return folder / "venv/bin/fleetmeter"
+
+
+def migrates_and_serves(folder: Path, fleetmeter: Path) -> None:
+    migrated = subprocess.run(
+        [fleetmeter, "migrate"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert "applied 0001_baseline.sql" in migrated.stdout
+    with (
+        running_service(folder, {}, command=[str(fleetmeter)]) as service,
+        httpx.Client(base_url=service.base_url, timeout=60) as client,
+    ):
+        post(client, meter_reading("M-1", hours_ago(1)))
+        assert client.get("/v1/meters/M-1").json()["kwhConsumedAc"] == 1.5
+        assert client.get("/docs").status_code == 200
+        assert client.get("/assets/swagger-ui/swagger-ui.css").status_code == 200
