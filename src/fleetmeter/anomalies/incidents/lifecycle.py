@@ -146,7 +146,7 @@ def resolved(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Ste
 
 
 def comes_back(last: Anomaly, started_at: datetime, terms: Terms) -> bool:
-    """Whether something that began then is the same as one that was over before."""
+    """Return whether something that began then is the same as one that was over before."""
     return last.ended_at is not None and started_at - last.ended_at < terms.reopen_within
 
 

@@ -61,7 +61,7 @@ class _Suspect(NamedTuple):
     thresholds: PowerImplausible
 
     def fits_as_wh(self, power_w: float) -> bool:
-        """Whether a thousandth of a power may be that of a charge."""
+        """Return whether a thousandth of a power may be that of a charge."""
         least_w = _LEAST_CHARGING * (self.rated_w or self.limit_w / 1000)
         return least_w <= power_w / 1000 <= self.limit_w
 

@@ -98,7 +98,7 @@ def _by_readings(session: Session, points: Sequence[VehiclePoint], interval_s: i
 
 
 def _is_doubtful(session: Session, device: Device | None, thresholds: SocMismatch) -> bool:
-    """Whether its hours suspect that the readings would open or keep it open."""
+    """Return whether its hours suspect that the readings would open or keep it open."""
     if device is None or not device.battery_capacity_wh or not thresholds.enabled:
         return False
     gain = _by_hours(session)

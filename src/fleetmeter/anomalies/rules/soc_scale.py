@@ -69,7 +69,7 @@ def _judge(context: HourContext, followed: FollowedSession) -> None:
 
 
 def _fits(gain_bp: int, dc_mwh: int, device: Device | None) -> bool:
-    """Whether a hundred times the gain is the energy's, as far as the capacity is known."""
+    """Return whether a hundred times the gain is the energy's, as far as the capacity is known."""
     capacity_wh = device.battery_capacity_wh if device else None
     if not capacity_wh:
         return True

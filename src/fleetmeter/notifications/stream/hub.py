@@ -60,7 +60,7 @@ class Listener:
 
     @property
     def behind(self) -> bool:
-        """Whether its queue is full, so that the next message has to wait."""
+        """Return whether its queue is full, so that the next message has to wait."""
         return len(self._waiting) >= QUEUE_MESSAGES or self._bytes >= QUEUE_BYTES
 
     def put(self, message: bytes, event_id: int = 0) -> None:

@@ -43,7 +43,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def gone(self) -> bool:
-        """Whether the receiver wants no more messages."""
+        """Return whether the receiver wants no more messages."""
         return self.status == HTTPStatus.GONE
 
 

@@ -59,7 +59,7 @@ def _of_meter(
 
 
 def _fit_as_they_are(curves: Curves, others: Sequence[str]) -> bool:
-    """Whether the meter metered what the others at it took when they took it."""
+    """Return whether the meter metered what the others at it took when they took it."""
     taken = metered = 0.0
     for *dc, ac in zip(*(curves.whole[id_] for id_ in others), curves.ac.mwh, strict=True):
         if any(dc):

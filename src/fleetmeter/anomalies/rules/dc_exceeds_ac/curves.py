@@ -65,7 +65,7 @@ class Fit(NamedTuple):
 
     @property
     def is_plausible(self) -> bool:
-        """Whether it can be DC from AC."""
+        """Return whether it can be DC from AC."""
         return LEAST_EFFICIENCY <= self.efficiency <= MOST_EFFICIENCY
 
 

@@ -116,7 +116,7 @@ def _is_at_the_same_time(
     thresholds: DcExceedsAc,
     own: Fit,
 ) -> bool:
-    """Whether the offset that fits best is none, or is not much better than none."""
+    """Return whether the offset that fits best is none, or is not much better than none."""
     limit_s = _limit_s(case, id_, thresholds)
     if abs(own.offset_s) < limit_s:
         return True
@@ -186,7 +186,7 @@ def _match(case: Case, curves: Curves, id_: str, other: str) -> Fit | None:
 
 
 def _fit_together(curves: Curves, rest: Sequence[str], thresholds: DcExceedsAc) -> bool:
-    """Whether the vehicles that are left have no more than the meter metered."""
+    """Return whether the vehicles that are left have no more than the meter metered."""
     delivered = sum(sum(curves.dc[id_]) for id_ in rest)
     return delivered - sum(curves.ac.mwh[curves.near :]) <= tolerance_mwh(thresholds, delivered)
 

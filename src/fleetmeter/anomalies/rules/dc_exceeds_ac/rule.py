@@ -105,7 +105,7 @@ def _judge(context: HourContext) -> None:
 
 
 def _waits(context: HourContext, suspicion: Suspicion) -> bool:
-    """Whether a meter that did not report may still show what was delivered there."""
+    """Return whether a meter that did not report may still show what was delivered there."""
     return suspicion.until is not None and context.ends < suspicion.until
 
 

@@ -105,14 +105,14 @@ def find_excesses(hour: ObservedHour, rulebook: Rulebook) -> dict[str, Excess]:
 def _is_covered(
     meter: MeterHour | None, rows: Sequence[VehicleHour], thresholds: DcExceedsAc
 ) -> bool:
-    """Whether the meter reported in the hour, or in as much of it as the vehicles there."""
+    """Return whether the meter reported in the hour, or in as much of it as the vehicles there."""
     if meter is None or not meter.readings:  # when its energy came is not known
         return False
     return meter.covered_ac_s >= thresholds.coverage * 3600 or all(row.comparable for row in rows)
 
 
 def _is_of_before(hour: ObservedHour, row: VehicleHour) -> bool:
-    """Whether a reading has the energy of a time in which the vehicle reported nothing."""
+    """Return whether a reading has the energy of a time in which the vehicle reported nothing."""
     interval = hour.interval_s(Subject("vehicle", row.vehicle_id))
     return row.covered_dc_s > row.readings * interval + _LONG_S
 
@@ -187,7 +187,7 @@ def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
 
 
 def _is_new(hour: ObservedHour, rulebook: Rulebook, excess: Excess) -> bool:
-    """Whether vehicles that are known to exceed do not explain it."""
+    """Return whether vehicles that are known to exceed do not explain it."""
     rows = hour.at_meter[excess.meter_id]
     of_known = sum(row.dc_mwh for row in rows if is_known_to_exceed(hour, row.vehicle_id))
     biggest = max(rows, key=lambda r: r.dc_mwh).vehicle_id
@@ -229,13 +229,13 @@ def largest(excess: Excess | None, before: Suspicion | Unexplained | None) -> tu
 
 
 def has_surplus(hour: ObservedHour, meter_id: str) -> bool:
-    """Whether a meter metered more than the vehicles there took, by far."""
+    """Return whether a meter metered more than the vehicles there took, by far."""
     taken = hour.delivered_mwh(meter_id) / EFFICIENCY
     return hour.metered_mwh(meter_id) - taken >= _UNCLAIMED_MWH
 
 
 def _may_fit(hour: ObservedHour, meter_id: str) -> bool:
-    """Whether a meter metered, in this hour or lately, what no vehicle took."""
+    """Return whether a meter metered, in this hour or lately, what no vehicle took."""
     if has_surplus(hour, meter_id):
         return True
     state = hour.read(Subject("meter", meter_id), MeterExcess)
@@ -244,13 +244,13 @@ def _may_fit(hour: ObservedHour, meter_id: str) -> bool:
 
 
 def _is_quiet_when_idle(hour: ObservedHour, meter_id: str) -> bool:
-    """Whether a meter that did not report had nobody there, as far as is known of it."""
+    """Return whether a meter that did not report had nobody there, as far as is known of it."""
     subject = Subject("meter", meter_id)
     return only_while_charging(hour.devices.get(subject), hour.read(subject, DeviceSilence))
 
 
 def is_known_to_exceed(hour: ObservedHour, vehicle_id: str) -> bool:
-    """Whether a vehicle is known to."""
+    """Return whether a vehicle is known to."""
     return Subject("vehicle", vehicle_id) in hour.opened.get(KIND, ())
 
 

@@ -83,7 +83,7 @@ class Context:
         return None if condition is None else condition.at
 
     def is_open(self, kind: Kind, subject: Subject) -> bool:
-        """Whether it is wrong, as far as is known."""
+        """Return whether it is wrong, as far as is known."""
         state = self.states.get(subject)
         return state is not None and state.is_open(kind)
 

@@ -83,7 +83,7 @@ class DeviceState(msgspec.Struct):
         return found
 
     def is_open(self, kind: Kind) -> bool:
-        """Whether a rule found it wrong, and has not found since that it is over."""
+        """Return whether a rule found it wrong, and has not found since that it is over."""
         condition = self.conditions.get(kind)
         return condition is not None and condition.open
 

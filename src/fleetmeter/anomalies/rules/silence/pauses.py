@@ -30,14 +30,14 @@ def around(device: Device) -> timedelta:
 
 
 def only_while_charging(device: Device | None, silence: DeviceSilence | None) -> bool:
-    """Whether a device is set, or else was found, to report only while it charges."""
+    """Return whether a device is set, or else was found, to report only while it charges."""
     if device is not None and device.reports is not None:
         return device.reports == "while_charging"
     return silence is not None and silence.pauses >= HABIT
 
 
 def charged_before(points: Points, last: datetime, device: Device) -> bool:
-    """Whether a device charged when it sent its last reading."""
+    """Return whether a device charged when it sent its last reading."""
     return _charged(points, last - around(device), last)
 
 

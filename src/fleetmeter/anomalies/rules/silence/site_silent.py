@@ -87,7 +87,7 @@ def _silent_sites(context: HourContext) -> set[str | None]:
 def _is_silent(
     context: HourContext, site: str, silent: list[Subject], quiet: int, size: int
 ) -> bool:
-    """Whether a site is silent, or about to be."""
+    """Return whether a site is silent, or about to be."""
     subject = Subject("site", site)
     thresholds = context.thresholds(SiteSilent, subject)
     was = context.is_open(_KIND, subject)

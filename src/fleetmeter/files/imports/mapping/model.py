@@ -1,4 +1,4 @@
-"""The keys of a mapping in a TOML file; docs/import.md explains each."""
+"""Defines the keys of a mapping in a TOML file; docs/import.md explains each."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -109,7 +109,7 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     where: Where = {}
     pattern: str | None = None
-    """What tells the charge point in a line of a log, with the group chargePoint."""
+    """Regular expression for the charge point in a line of a log, with the group chargePoint."""
 
     device: str | None = None
     """The id of the device, where the file does not name it."""
@@ -174,7 +174,7 @@ def bind(mapping: Mapping) -> Bound:
     }
     is_wide = any(value.each is not None for value in fields.values())
     for name, value in fields.items():
-        if not (is_wide and name in IDS and _sources(value) == 0):  # the header tells the id
+        if not (is_wide and name in IDS and _sources(value) == 0):  # the header has the id
             _check_field(name, value)
     kind = _kind(mapping, fields)
     if mapping.device is not None and is_wide:
