@@ -22,7 +22,7 @@ from fleetmeter.readings.telemetry import Telemetry, attribute
 from fleetmeter.settings import Settings
 
 _PAUSE_S = 0.5
-"""How often to check whether rollups have followed or the lock is free, seconds."""
+"""Interval between checks of the rollups or the lock, seconds."""
 
 _IDS = [(kind.name, attribute(kind.id_field)) for kind in KINDS]
 

@@ -22,7 +22,7 @@ _MOST_BYTES = 1024 * 1024
 
 
 class Asked(NamedTuple):
-    """How to read files."""
+    """The options for reading files."""
 
     said: dict[str, Any] | None = None
     """The content of the mapping file."""

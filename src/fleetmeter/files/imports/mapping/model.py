@@ -42,7 +42,7 @@ class Value(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     unit: str | None = None
     factor: float = 1
     names: dict[str, str] = {}
-    """What an id of the file is called here."""
+    """The ids here, by the ids in the file."""
 
     prefix: str = ""
     """Text put before an id."""
@@ -85,11 +85,11 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     fields: dict[str, Value | Column]
     kind: KindName | None = None
     start: Time | Column | None = None
-    """When the interval of the energy began, where a column says so."""
+    """The start of the energy's interval, if a column has it."""
 
     description: str = ""
     reader: str | None = None
-    """How the file is read, when its ending does not say so."""
+    """The reader of the file, if its extension does not show it."""
 
     encoding: str | None = None
     separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
@@ -99,7 +99,7 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     sheet: str | int | None = None
     records: str | None = None
-    """Where the array is in a JSON document, such as data.items."""
+    """The path of the array in a JSON document, such as data.items."""
 
     ignore: list[str] = []
     """Beginnings of lines that are not data."""

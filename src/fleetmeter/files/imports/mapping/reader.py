@@ -28,7 +28,7 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 class _Device(NamedTuple):
-    """What is read of a row for one device: for all but wide files there is one."""
+    """The values to read from a row for one device; only wide files have several."""
 
     name: str | None
     """The device's name in the header of a wide file."""

@@ -83,7 +83,7 @@ class Counter(NamedTuple):
 
     value: float
     session: str | None
-    """What it counts in, when it begins again with each."""
+    """The session it counts in, if it restarts with each."""
 
 
 class Differences:
