@@ -49,8 +49,8 @@ SLOW_EXAMPLES = hypothesis.settings(
         hypothesis.HealthCheck.function_scoped_fixture,
         hypothesis.HealthCheck.too_slow,
     ],
-    # the same in each run of `make test`, so that it fails for what was changed; and told as found,
-    # since to shrink an example takes longer than all others do
+    # the same in each run of `make test`, so that it fails for what was changed; and reported as
+    # found, since shrinking an example takes longer than all others do
     derandomize=EXAMPLES == 1,
     database=None,
     phases=set(hypothesis.Phase) - (set() if EXAMPLES > 1 else {hypothesis.Phase.shrink}),

@@ -1,4 +1,4 @@
--- Versions that corrections replaced go with the readings that they are of.
+-- Deletes the versions that corrections replaced together with their readings.
 
 create or replace function drop_old_versions()
 returns void

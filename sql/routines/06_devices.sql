@@ -1,6 +1,6 @@
--- The numbers of devices and charging sessions. An id is looked up at the edge; everything else goes by the number.
+-- The numbers of devices and charging sessions. Ids are looked up at the edge; everything else uses the number.
 
--- The number of a device; null: nobody has named it yet.
+-- Returns the number of a device; null if its id is unknown.
 create or replace function device_of(p_kind text, p_id text)
 returns integer
 language plpgsql
@@ -16,7 +16,7 @@ begin
 end;
 $$;
 
--- The number of a device, which is given one when it has none.
+-- Returns the number of a device; a new device gets one.
 create or replace function number_device(p_kind text, p_id text)
 returns integer
 language plpgsql
@@ -35,7 +35,7 @@ begin
 end;
 $$;
 
--- The numbers of some devices of a kind, in the order of p_ids; null where nobody has named one.
+-- Returns the numbers of some devices of a kind, in the order of p_ids; null for unknown ids.
 create or replace function devices_of(p_kind text, p_ids text[])
 returns integer[]
 language plpgsql
@@ -52,7 +52,7 @@ begin
 end;
 $$;
 
--- The numbers of charging sessions that readings name, which are given one when they have none.
+-- Returns the numbers of charging sessions; new sessions get one.
 create or replace function number_sessions(p_ids text[])
 returns table (id text, session integer)
 language plpgsql

@@ -1,4 +1,4 @@
--- Whole quarter hours and hours of UTC around a time.
+-- Rounds times to whole quarter hours and hours of UTC.
 
 create or replace function floor_quarter(p_time timestamptz)
 returns timestamptz

@@ -1,6 +1,6 @@
--- The rollups where there are no continuous aggregates: plain views over history, under the same
--- names and columns, and what is kept of history that was dropped. Buckets begin a microsecond after the quarter hour,
--- hour or day of UTC: what is stamped 11:00 belongs to the quarter before.
+-- The rollups without continuous aggregates: plain views over history, with the same names and columns, and the
+-- stored rollups of history that was dropped. Buckets begin a microsecond after the quarter hour, hour or day of UTC:
+-- a reading stamped 11:00 belongs to the quarter before.
 
 create or replace view quarter_hourly as
 select
@@ -89,7 +89,7 @@ select
 from hourly
 group by 1, 2, 3;
 
--- What is rolled up for good: of history that was dropped.
+-- Final rollups of history that was dropped.
 create or replace view rolled_up_quarter_hours as
 select *
 from kept_quarter_hours;
@@ -105,7 +105,7 @@ select *
 from kept_quarter_hours
 where false;
 
--- The quarter hour, hour and day of UTC that a bucket is of.
+-- Return the quarter hour, hour and day of UTC of a bucket.
 create or replace function quarter_of(p_bucket timestamptz)
 returns timestamptz
 language sql
@@ -124,8 +124,8 @@ language sql
 immutable
 return date_bin('1 day', p_bucket, '2000-01-01 00:00:00+00');
 
--- A change of history before this time must be noted in late_hours, and the device in late_devices. A view is never
--- behind, so that nothing has to be rolled up again; but it may have been evaluated.
+-- A change of history before this time must be noted in late_hours, and the device in late_devices. A view is always
+-- current, so nothing has to be rolled up again; but the hour may have been evaluated.
 create or replace function rolled_up_before()
 returns timestamptz
 language plpgsql
@@ -136,7 +136,7 @@ begin
 end;
 $$;
 
--- From when on every reading is still in history.
+-- The time since when history is complete.
 create or replace function kept_since()
 returns timestamptz
 language sql
@@ -156,8 +156,8 @@ begin
 end;
 $$;
 
--- There is nothing to refresh: the hours are forgotten. What was shared out of them is shared out again; of history
--- that was dropped, an interval may end in what is kept.
+-- Views need no refresh: only the hours' accounting is deleted, so that they are apportioned again. An interval may
+-- begin in dropped history and end in what is kept.
 create or replace procedure refresh_late_hours()
 language sql
 begin atomic
@@ -169,8 +169,8 @@ begin atomic
     where a.hour in (select l.hour from late as l);
 end;
 
--- History is kept for p_days, and dropped a day after, so that readings which are still accepted never meet hours
--- that are kept as rollups alone.
+-- History is kept for p_days, and dropped a day later, so that accepted readings never belong to hours of which only
+-- rollups are left.
 create or replace function configure_retention(p_days integer)
 returns void
 language sql
@@ -179,8 +179,8 @@ begin atomic
     set days = p_days;
 end;
 
--- Drops history before a time, and keeps its rollups; how many readings that were. Device by device, since the primary
--- key is the only index of history, and planned for this time: nearly all of history lies behind it.
+-- Drops history before a time, keeps its rollups, and returns the number of readings. Device by device, since the
+-- primary key is the only index of history, and planned for this time: nearly all of history is newer.
 create or replace function drop_history_before(p_time timestamptz)
 returns bigint
 language plpgsql
@@ -231,7 +231,7 @@ begin
 end;
 $$;
 
--- Drops what is older than history is kept, a day a transaction, the oldest first. One session at a time.
+-- Drops history past its retention, a day per transaction, oldest first. One session at a time.
 create or replace procedure drop_old_history()
 language plpgsql
 as $$
@@ -269,7 +269,7 @@ begin
 end;
 $$;
 
--- There is no columnstore.
+-- Without a columnstore there is nothing to do.
 create or replace procedure pack_rollups()
 language sql
 begin atomic

@@ -1,9 +1,9 @@
--- What keeps the continuous aggregates true: which history they may already hold, the refresh of
--- hours that changed after that, and the policies.
+-- Keeps the continuous aggregates correct: which history they may already hold, the refresh of hours that changed
+-- after that, and the policies.
 
--- Up to where a rollup stops reading what it is made from (the end of what it has materialised; '-infinity': nothing).
--- From the catalogue itself: every batch asks, and the information view joins far more than this needs.
--- In plpgsql, as rolled_up_before(): its plans stay, while a function in SQL is planned at each call.
+-- The end of what a rollup has materialised, after which it reads its source ('-infinity': nothing is materialised).
+-- Read from the catalogue directly: every batch asks, and the information view joins far more than this needs.
+-- In plpgsql, like rolled_up_before(): its plans are cached, while a function in SQL is planned at each call.
 create or replace function watermark(p_rollup text)
 returns timestamptz
 language plpgsql
@@ -26,8 +26,8 @@ begin
 end;
 $$;
 
--- What the rollups hold, without the fresh hours that they read from history when they are asked: who
--- reads those too names their beginning, rolled_up_until(), and spares the planner half of the work.
+-- The materialised part of the rollups, without the fresh hours that they read from history on demand: callers that
+-- also read those pass their start, rolled_up_until(), which saves the planner half of the work.
 do $$
 declare
     l_rollup record;
@@ -53,8 +53,8 @@ begin
 end;
 $$;
 
--- When the oldest chunk of history begins; null: there is none. From the catalogue itself, as watermark(): every answer
--- asks.
+-- The start of the oldest chunk of history; null without chunks. Read from the catalogue directly, like watermark():
+-- every answer asks.
 create or replace function history_begins()
 returns timestamptz
 language plpgsql
@@ -74,7 +74,7 @@ begin
 end;
 $$;
 
--- Up to where the rollup of quarter hours holds all that there is: a whole quarter hour.
+-- The time up to which the rollup of quarter hours is complete: a whole quarter hour.
 create or replace function rolled_up_until()
 returns timestamptz
 language plpgsql
@@ -86,9 +86,9 @@ end;
 $$;
 
 -- A change of history before this time must be noted in late_hours, and the device in late_devices. The refresh
--- policies end an hour before now, so whatever is older can be rolled up by one that is running at this moment,
--- before its watermark tells, or that starts within the next minutes, while the change commits; and it may be
--- evaluated, which is later than that.
+-- policies end an hour before now, so anything older may be rolled up by one that is running at this moment, before
+-- its watermark shows it, or by one that starts within the next minutes, while the change commits; and it may be
+-- evaluated, which happens later than that.
 create or replace function rolled_up_before()
 returns timestamptz
 language plpgsql
@@ -99,14 +99,13 @@ begin
 end;
 $$;
 
--- Refreshes the hours of late_hours, and forgets them; some days at a time, so that whatever interrupts it
--- loses little. To refresh days is planned over all chunks of history, which takes longer than the rest: once for all
--- of them. An hour that a rollup does not hold yet (real-time aggregation still reads it from what it is made
--- from) keeps its row until it does: a refresh never moves a watermark into the present. Only where a coarser rollup is
--- ahead (the newest rolled up hour was not the last of its day) do the finer ones follow up to there: it learns
--- of a change from them alone.
--- One session at a time does this; a refresh that meets a policy's fails, and the rows stay.
--- Hours whose history has been dropped are left alone: to refresh them would delete their rollups.
+-- Refreshes the hours of late_hours, and deletes them; some days at a time, so that an interruption loses little. A
+-- refresh of days is planned over all chunks of history, which takes longer than the rest: once for all of them. An
+-- hour that a rollup does not hold yet (real-time aggregation still reads it from what it is made from) keeps its row
+-- until it does: a refresh never moves a watermark into the present. Only where a coarser rollup is ahead (the newest
+-- rolled up hour was not the last of its day) do the finer ones follow up to there: it learns of a change from them
+-- alone. One session at a time does this; a refresh that meets a policy's fails, and the rows stay. Hours whose history
+-- has been dropped are skipped: a refresh would delete their rollups.
 create or replace procedure refresh_late_hours()
 language plpgsql
 as $$
@@ -142,7 +141,7 @@ begin
         end if;
     end loop;
     loop
-        -- of the last hour that is held, the first quarter hours may be all that there is
+        -- the last hour that is held may have only its first quarter hours
         l_end := greatest(ceil_hour(rolled_up_until()), watermark('hourly') - interval '1 microsecond');
         l_daily_end := watermark('daily');
         select min(h.hour)
@@ -191,8 +190,8 @@ begin
 end;
 $$;
 
--- The quarter hour, hour and day of UTC that a bucket is of. As the planner puts them into a query, TimescaleDB sees a
--- bound on them as one on the bucket.
+-- Return the quarter hour, hour and day of UTC of a bucket. The planner inlines them, so that TimescaleDB sees a bound
+-- on them as one on the bucket.
 create or replace function quarter_of(p_bucket timestamptz)
 returns timestamptz
 language sql
@@ -211,9 +210,9 @@ language sql
 immutable
 return time_bucket(interval '1 day', p_bucket);
 
--- When history begins, where older readings were dropped: of them, rollups are known. Null: none were, and what is
--- known of the time before is of intervals that end in history. What is stamped when it begins is of the quarter hour
--- before.
+-- The start of history if older readings were dropped, of which only rollups are known. Null if none were: then all
+-- that is known of the time before comes from intervals that end in history. A reading stamped at the start belongs
+-- to the quarter hour before.
 create or replace function dropped_before()
 returns timestamptz
 language plpgsql
@@ -231,7 +230,7 @@ begin
 end;
 $$;
 
--- From when on every reading is still in history.
+-- The time since when history is complete.
 create or replace function kept_since()
 returns timestamptz
 language plpgsql
@@ -244,7 +243,7 @@ $$;
 
 -- Sets the policies for a history of p_days. Readings are accepted and rollups refreshed that far
 -- back; history is dropped only a day after, so that no refresh ever meets an hour without its
--- readings (it would delete the hour's rollup). The rollups themselves are kept for ever.
+-- readings (it would delete the hour's rollup). The rollups themselves are kept forever.
 --
 -- When history has been dropped before and p_days is raised, it grows back from there: kept_history
 -- remembers where it begins, and refreshes go back no further.
@@ -271,7 +270,7 @@ begin
     into l_refresh
     from kept_history as k;
 
-    -- whatever else they are, set by an earlier version, by another setting or by hand, they are made again
+    -- policies that differ, from an earlier version, another setting or by hand, are created again
     if (
         select count(*)
         from timescaledb_information.jobs as j
@@ -311,7 +310,7 @@ begin
 end;
 $$;
 
--- History is dropped by its retention policies, chunk by chunk. What goes with it follows here; one session at a time.
+-- History is dropped by its retention policies, chunk by chunk; this drops what depends on it. One session at a time.
 create or replace procedure drop_old_history()
 language plpgsql
 as $$
@@ -322,8 +321,8 @@ begin
 end;
 $$;
 
--- Puts rollups that are older than some days into the columnstore, and again what was refreshed there since; the oldest
--- first, a chunk a transaction. A policy of the extension may only begin behind all that the refresh policies reach.
+-- Moves rollups older than some days into the columnstore, including chunks refreshed since; oldest first, a chunk per
+-- transaction. A policy of the extension may only start beyond the reach of all refresh policies.
 create or replace procedure pack_rollups(p_most integer default 20)
 language plpgsql
 as $$

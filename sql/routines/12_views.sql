@@ -107,7 +107,7 @@ select
 from devices as d
 where d.kind = 'meter';
 
--- Spread energy as a rollup has it, of quarter hours.
+-- Spread energy by quarter hour, with the columns of a rollup.
 create or replace view spread_quarters as
 select
     s.bucket,
@@ -130,7 +130,7 @@ select
     -- end
 from spread_energy as s;
 
--- What each device measured in each quarter hour, hour and day of UTC: the rollups, and the energy that is spread.
+-- The measurements of each device per quarter hour, hour and day of UTC: the rollups, and the spread energy.
 create or replace view quarter_hours as
 select
     quarter_of(e.bucket) as bucket,

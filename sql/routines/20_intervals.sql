@@ -1,7 +1,7 @@
 -- Energy belongs to an interval, (start, end]: open where it begins, closed where the reading is stamped. It is spread
 -- evenly over it, in whole milliwatt-hours that add up exactly.
 
--- The milliseconds between two times, rounded down.
+-- Returns the milliseconds between two times, rounded down.
 create or replace function ms_between(p_from timestamptz, p_to timestamptz)
 returns bigint
 language sql
@@ -9,7 +9,7 @@ immutable
 parallel safe
 return floor(extract(epoch from p_to - p_from) * 1000)::bigint;
 
--- What of some energy has been used after p_ms of p_span_ms.
+-- Returns the part of some energy that has been used after p_ms of p_span_ms.
 create or replace function energy_after(p_energy_mwh bigint, p_ms bigint, p_span_ms bigint)
 returns bigint
 language sql
@@ -21,7 +21,7 @@ return case
     else div(p_energy_mwh::numeric * p_ms, p_span_ms)::bigint
 end;
 
--- The part of an interval's energy that lies in the window (p_from, p_to].
+-- Returns the part of an interval's energy that lies in the window (p_from, p_to].
 create or replace function energy_within(
     p_energy_mwh bigint,
     p_starts timestamptz,
@@ -39,7 +39,7 @@ return case
         - energy_after(p_energy_mwh, ms_between(p_starts, p_from), ms_between(p_starts, p_ends))
 end;
 
--- The milliseconds of an interval that lie in the window (p_from, p_to].
+-- Returns the milliseconds of an interval that lie in the window (p_from, p_to].
 create or replace function ms_within(p_starts timestamptz, p_ends timestamptz, p_from timestamptz, p_to timestamptz)
 returns bigint
 language sql
@@ -47,7 +47,8 @@ immutable
 parallel safe
 return greatest(ms_between(greatest(p_starts, p_from), least(p_ends, p_to)), 0);
 
--- When an interval began that is so long and ends then. Stable, as PostgreSQL's own minus is: else it is not inlined.
+-- Returns the start of an interval by its end and length. Stable, like PostgreSQL's own minus; otherwise it is not
+-- inlined.
 create or replace function start_of(p_ends timestamptz, p_span_ms bigint)
 returns timestamptz
 language sql
@@ -55,8 +56,8 @@ stable
 parallel safe
 return p_ends - p_span_ms * interval '1 millisecond';
 
--- Whether an interval's energy is to stand in spread_energy: it crosses a quarter hour, or the reading said when it
--- began, and may overlap others. What takes less than half a millisecond is not an interval.
+-- Returns whether an interval's energy belongs in spread_energy: it crosses a quarter hour, or the reading stated its
+-- start, so that it may overlap others. Anything shorter than half a millisecond is not an interval.
 create or replace function is_spread(p_ends timestamptz, p_span_ms bigint, p_interval_start timestamptz)
 returns boolean
 language sql
@@ -68,8 +69,8 @@ return coalesce(p_span_ms, 0) > 0
         or start_of(p_ends, p_span_ms) < floor_quarter(p_ends - interval '1 microsecond')
     );
 
--- Puts the energy of readings into spread_energy, of those that are to be spread, after what was there of them has been
--- taken out (take_out_pieces).
+-- Inserts the energy of readings that must be spread into spread_energy, after their old pieces have been removed
+-- (take_out_pieces).
 create or replace function put_pieces(p_devices integer[], p_times timestamptz[])
 returns void
 language plpgsql
@@ -110,7 +111,7 @@ begin
 end;
 $$;
 
--- Takes the energy of one reading out of spread_energy, whose interval was so long. A key that is known when the
+-- Removes the energy of one reading from spread_energy, by the length of its interval. A key that is constant when the
 -- statement is planned is found in the columnstore without unpacking the rest.
 create or replace function take_out_pieces(p_device integer, p_time timestamptz, p_span_ms bigint)
 returns void
@@ -122,9 +123,8 @@ begin
 end;
 $$;
 
--- Intervals that say themselves when they began may overlap others: of their pieces, what an interval covers that ended
--- before is not counted again. Of devices that have any, in the days of intervals that have changed, from p_starts to
--- p_ends.
+-- Intervals with a stated start may overlap others: time that an interval which ended earlier covers is not counted
+-- again in their pieces. For devices that have any, in the days of changed intervals, from p_starts to p_ends.
 create or replace function cover_once(p_devices integer[], p_starts timestamptz[], p_ends timestamptz[])
 returns void
 language plpgsql
@@ -147,8 +147,8 @@ begin
 end;
 $$;
 
--- The same for the quarter hours of one device between two of them: all that it has in each is laid out in the order in
--- which it ends.
+-- The same for the quarter hours of one device between two of them: the intervals in each are laid out in the order of
+-- their ends.
 create or replace function cover_quarters(p_device integer, p_from timestamptz, p_to timestamptz)
 returns void
 language plpgsql
@@ -216,7 +216,7 @@ begin
         ) as c
         where c.covered_ms <> c.free_ms
     loop
-        -- a key that is known when the statement is planned, as in take_out_pieces()
+        -- a key that is constant when the statement is planned, as in take_out_pieces()
         execute 'update spread_energy set covered_ms = $4 where device = $1 and bucket = $2 and ends = $3'
         using p_device, l_piece.bucket, l_piece.ends, l_piece.free_ms;
     end loop;

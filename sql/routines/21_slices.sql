@@ -1,5 +1,5 @@
--- The part of an interval's energy that a window cuts out. In plpgsql, to be called for the few that are cut: put into
--- a query, it would take longer to plan than all else.
+-- Returns the part of an interval's energy that a window cuts out. In plpgsql, to be called for the few that are cut:
+-- inlined into a query, it would take longer to plan than everything else.
 create or replace function cut_energy(
     p_energy_mwh bigint,
     p_starts timestamptz,
@@ -17,7 +17,7 @@ begin
 end;
 $$;
 
--- What is covered of it; evenly, where others cover some of it.
+-- Returns the covered part of it, evenly distributed if others cover some of it.
 create or replace function cut_ms(
     p_covered_ms bigint,
     p_starts timestamptz,
@@ -36,10 +36,10 @@ end;
 $$;
 
 -- A slice is what one device measured in one quarter hour (of a vehicle, at one meter), cut to the window (p_from,
--- p_to], as the rollup has it. Here it comes from history, of some devices by the primary key; without a list, of all.
--- What was measured beside energy belongs to the window that the reading is stamped in; of energy, each gets its part.
+-- p_to], with the columns of the rollup. Here it comes from history, for some devices by the primary key; without a
+-- list, for all. Measurements other than energy belong to the window of the timestamp; energy is split between windows.
 --
--- With p_energy_only, for whole fleets, what was measured beside energy is null: most of the work is to add that up.
+-- With p_energy_only, for whole fleets, other measurements are null: adding them up is most of the work.
 --
 -- An interval that is not spread lies within one quarter hour: those that end after the window, and began within, end
 -- before its last quarter hour does.
@@ -52,7 +52,7 @@ create or replace function slices_of_history(
 returns setof quarter_hourly
 language plpgsql
 stable
--- planned for these times: a plan for any would have to know every chunk
+-- planned for these times: a generic plan would include every chunk
 set plan_cache_mode = force_custom_plan
 as $$
 declare

@@ -1,5 +1,5 @@
--- The slices of a window: from history, since a view over history cannot be bounded by its bucket; and of whole quarter
--- hours also from what is kept of history that was dropped, by its indexes. A device may have several of one bucket.
+-- Returns the slices of a window: from history, since a view over history cannot be bounded by its bucket; and for
+-- whole quarter hours also from the rollups of dropped history, by their indexes. A device may have several per bucket.
 create or replace function slices(
     p_devices integer[],
     p_from timestamptz,
@@ -10,7 +10,7 @@ create or replace function slices(
 returns setof quarter_hourly
 language plpgsql
 stable
--- planned for these arguments: one plan for some devices and for all would read all
+-- planned for these arguments: a shared plan for some and all devices would read all
 set plan_cache_mode = force_custom_plan
 as $$
 declare

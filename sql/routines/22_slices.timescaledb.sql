@@ -1,9 +1,10 @@
--- The slices of a window. Whole quarter hours up to p_rolled_up come from the rollup; the two that the window cuts,
--- and what is not rolled up yet, from history. So both edges are exact to the millisecond. A device may have several of
--- one bucket. Of some devices both are asked by device and time; without a list, of all, the rollup by time alone.
+-- Returns the slices of a window. Whole quarter hours up to p_rolled_up come from the rollup; the two that the window
+-- cuts, and those not rolled up yet, from history. So both edges are exact to the millisecond. A device may have
+-- several per bucket. For some devices both are read by device and time; for all, without a list, the rollup by time
+-- alone.
 --
--- Planned once, for any times, since planning would take longer than the rest. A few devices are asked for one by
--- one: for a list of unknown length the planner would rather read the hours of all. A long list is hashed.
+-- Planned once, for any times, since planning would take longer than the rest. A few devices are read one by one: for a
+-- list of unknown length the planner would prefer to read the hours of all. A long list is hashed.
 create or replace function slices(
     p_devices integer[],
     p_from timestamptz,

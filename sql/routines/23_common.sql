@@ -1,6 +1,6 @@
--- What a meter and the vehicles on it measured in the time that both cover: of quarter hours that they cover in part.
+-- Compares a meter with the vehicles on it over the time that both cover, in quarter hours covered only in part.
 
--- How many milliseconds some ranges of time are together.
+-- Returns the total length of some ranges of time, milliseconds.
 create or replace function ms_of(p_ranges tstzmultirange)
 returns bigint
 language sql
@@ -11,7 +11,7 @@ begin atomic
     from unnest(p_ranges) as r (range);
 end;
 
--- Whether energy in some time, by one side's measuring, is charging: 500 W or more, which no standby is.
+-- Returns whether energy over some time, measured by one side, is charging: 500 W or more, above any standby.
 create or replace function is_charging(p_mwh bigint, p_ms bigint)
 returns boolean
 language sql
@@ -19,7 +19,7 @@ immutable
 parallel safe
 return coalesce(p_ms > 0 and p_mwh * 3600 >= p_ms * 500, false);
 
--- The part of an interval's energy that lies in some ranges of time.
+-- Returns the part of an interval's energy that lies in some ranges of time.
 create or replace function energy_in(
     p_energy_mwh bigint,
     p_starts timestamptz,
@@ -37,10 +37,10 @@ end;
 
 -- For each quarter hour, vehicle and meter that are named: the time in the window (p_from, p_to] that the meter and at
 -- least one of its vehicles cover is common to them. Its AC is shared in proportion to their DC in it, as in a whole
--- quarter hour (apportion). A row for each device that has intervals there: of a vehicle its DC, its share of AC, and
--- how long; of the meter (device = meter) all of it. `charging_ms` is the time of intervals of charging, of a vehicle
--- its own, of the meter those of either side, and `charging_common_ms` what of it is common. From history by the
--- primary key and from spread_energy by its own: of history that was dropped there is nothing to compare.
+-- quarter hour (apportion). A row for each device with intervals there: a vehicle's with its DC, its share of AC and
+-- the time; the meter's (device = meter) with all of it. `charging_ms` is the time of charging intervals, a vehicle's
+-- own or, for the meter, those of either side, and `charging_common_ms` the part of it that is common. Read from
+-- history by the primary key and from spread_energy by its own: dropped history cannot be compared.
 create or replace function common_energy(
     p_buckets timestamptz[],
     p_meters integer[],
@@ -176,7 +176,7 @@ begin
 end;
 $$;
 
--- The same for one meter and quarter hour: of any vehicle that ever charged there.
+-- The same for one meter and quarter hour, with any vehicle that ever charged there.
 create or replace function common_energy_at(p_bucket timestamptz, p_meter integer)
 returns table (device integer, dc_mwh bigint, ac_mwh bigint)
 language plpgsql

@@ -1,5 +1,5 @@
 -- Energy accounting: what each vehicle took from each meter, quarter hour by quarter hour. docs/energy-accounting.md
--- says the rules with worked numbers.
+-- explains the rules with worked examples.
 
 -- Several vehicles on one meter in the same quarter hour share its AC in proportion to their DC. The shares
 -- are whole milliwatt-hours that add up to the meter's total exactly: a vehicle gets the difference
@@ -17,8 +17,8 @@ return case
     when p_ac is not null then 0
 end;
 
--- Whether a meter and the vehicles on it cover the same time, so that their energy can be compared: the
--- one that covers least has at least p_least_match of what the one that covers most has.
+-- Returns whether a meter and the vehicles on it cover the same time, so that their energy can be compared: the one
+-- that covers least has at least p_least_match of what the one that covers most has.
 create or replace function comparable(
     p_meter_ms bigint,
     p_least_vehicle_ms bigint,
@@ -38,7 +38,7 @@ return coalesce(
     false
 );
 
--- How much of a window has passed, milliseconds: what could have been measured by now.
+-- Returns how much of a window has passed, milliseconds: the time that could have been measured by now.
 create or replace function elapsed_ms(p_from timestamptz, p_to timestamptz)
 returns bigint
 language sql
@@ -46,8 +46,9 @@ stable
 parallel safe
 return greatest(date_part('epoch', least(p_to, now()) - p_from) * 1000, 0)::bigint;
 
--- Whether all of some devices report only while they charge: by their setting, or by the habit that the rules of
--- anomalies have learned (HABIT in rules/silence/pauses.py). Not of none. By the primary keys, as far as all do.
+-- Returns whether all of some devices report only while they charge: by their setting, or by the habit that the anomaly
+-- rules have learned (HABIT in rules/silence/pauses.py). False without devices. By the primary keys, until one does
+-- not.
 create or replace function all_report_while_charging(p_devices integer[])
 returns boolean
 language plpgsql
@@ -73,7 +74,7 @@ begin
 end;
 $$;
 
--- Meters that are not those of chargers: vehicles get nothing of what they meter.
+-- Returns meters that do not feed chargers: their energy is not apportioned to vehicles.
 create or replace function no_chargers()
 returns table (device integer)
 language sql
@@ -84,13 +85,13 @@ begin atomic
     where d.role <> 'charger';
 end;
 
--- The quarter hours (p_unit; the rules of anomalies take hours) of some devices, or without a list of all, cut to a
--- window. A row of a vehicle has its DC at one meter, or at none (null), and its share of that meter's AC, null when
--- the meter reported nothing. A row without a vehicle is a meter's own, and its AC what nobody took. The list must have
--- all vehicles that charged at its meters.
+-- Returns the quarter hours (p_unit; the anomaly rules use hours) of some devices, or of all without a list, cut to a
+-- window. A vehicle's row has its DC at one meter, or at none (null), and its share of that meter's AC, null when the
+-- meter reported nothing. A row without a vehicle is a meter's own, and its AC is what no vehicle took. The list must
+-- contain all vehicles that charged at its meters.
 --
--- A device covers the intervals of its energy; that is what both sides are compared by, a vehicle with all of its
--- meters taken together. Of a vehicle's meters, time is counted first at those whose ids come first. `is_common` is
+-- A device covers the intervals of its energy; both sides are compared by this coverage, a vehicle with all of its
+-- meters together. A vehicle's time is counted first at the meters whose ids come first. `is_common` is
 -- true where the meter and a vehicle on it cover the slice (each may lack half of the tolerance), false where both
 -- cover a part of it, and null where one of them covers nothing. `charging_ms` is how long a vehicle's readings, or
 -- those of the meter and of any vehicle on it, cover, if that is charging by the mean power of either.
@@ -149,7 +150,7 @@ begin atomic
         case
             when g.meter_covered_ms > 0 and g.most_covered_ms > 0 and g.meter is not null
                 then least(g.meter_covered_ms, g.most_covered_ms) >= g.elapsed_ms * (1 + p_least_match) / 2
-                    -- nobody charges yet: which part of the running slice it is makes no difference
+                    -- no vehicle charges yet: which part of the running slice it is makes no difference
                     or g.total_mwh = 0 and g.bucket + p_unit > now()
         end,
         case
@@ -281,7 +282,7 @@ begin atomic
                     ) as l
                     group by 1, 2, 3
                 ) as s
-                -- those that are listed by the primary key
+                -- listed devices by the primary key
                 join (
                     select l.*
                     from devices as l
@@ -301,11 +302,11 @@ begin atomic
     ) as g;
 end;
 
--- The quarter hours of energy_slices(), with what of their energy can be compared: DC and AC of the time that a vehicle
--- and its meter both cover, and how long that is. Where they cover the slice, that is all of it; where each covers a
--- part, their readings say which (common_energy); else there is nothing, null. In a meter's own row it is the time that
--- it and any vehicle cover. `charging_ms` is the time in which a vehicle charged by its own readings, in a meter's own
--- row by those of either side, and `charging_compared_ms` what of it both cover.
+-- Returns the quarter hours of energy_slices() with the part of their energy that can be compared: DC and AC of the
+-- time that a vehicle and its meter both cover, and its length. If they cover the slice, that is all of it; if each
+-- covers a part, their readings show which (common_energy); otherwise it is null. In a meter's own row it is the time
+-- that the meter and any vehicle cover. `charging_ms` is the time in which a vehicle charged by its own readings, in a
+-- meter's own row by those of either side, and `charging_compared_ms` the part of it that both cover.
 create or replace function compared_slices(
     p_devices integer[],
     p_from timestamptz,
@@ -410,9 +411,8 @@ begin atomic
         and c.device = coalesce(s.vehicle, s.meter);
 end;
 
--- The same for every vehicle as a relation, shared out by quarter hours and added up by hours of UTC; the efficiency
--- views read it. Partitioned by what the rollup has for a bucket, so that a bound on the hour bounds the quarter hours,
--- too.
+-- The same for every vehicle as a relation, apportioned by quarter hour and added up by hour of UTC; the efficiency
+-- views read it. Partitioned by the rollup's bucket column, so that a bound on the hour also bounds the quarter hours.
 create or replace view vehicle_energy_hourly as
 select
     hour_of(e.bucket) as bucket,

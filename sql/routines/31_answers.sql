@@ -1,9 +1,8 @@
--- Sums over windows: what the analytics answers are made of. Each function takes the bounds of
--- neighbouring buckets, oldest first (two bounds are one bucket), and gives a row for each bucket that
--- has readings. Where a bucket ends within a quarter hour (the midnight of an old zone), that is cut there and its
--- parts are shared each by itself.
+-- Sums over windows, of which the analytics answers are made. Each function takes the bounds of neighbouring buckets,
+-- oldest first (two bounds are one bucket), and returns a row for each bucket with readings. If a bucket ends within a
+-- quarter hour (the midnight of an old zone), the quarter hour is cut there and its parts are apportioned separately.
 
--- The windows to read for some buckets: all of them in one, or, when one ends within a quarter hour, each by itself.
+-- Returns the windows to read for some buckets: one for all or, if one ends within a quarter hour, one for each.
 create or replace function windows_of(p_bounds timestamptz[])
 returns timestamptz[]
 language sql
@@ -17,8 +16,8 @@ return case
     else array[p_bounds[1], p_bounds[cardinality(p_bounds)]]
 end;
 
--- Whole hours of a window that are accounted for, but for some: nothing of them has changed since, and all of their
--- readings are still in history.
+-- Returns the whole hours of a window that are accounted for, except some: nothing in them has changed since, and all
+-- of their readings are still in history.
 create or replace function accounted_hours_of(
     p_from timestamptz,
     p_to timestamptz,
@@ -41,7 +40,7 @@ begin
 end;
 $$;
 
--- What is left of a window beside whole hours.
+-- Returns what is left of a window beside whole hours.
 create or replace function other_than_hours(p_from timestamptz, p_to timestamptz, p_hours timestamptz[])
 returns setof tstzrange
 language sql
@@ -59,8 +58,8 @@ begin atomic
     );
 end;
 
--- What a vehicle's answer adds up, in places of p_bounds: rows of the vehicle, and of meters at which no other vehicle
--- ever charged. Here of hours that are accounted for.
+-- Returns the rows that a vehicle's answer adds up, by position in p_bounds: rows of the vehicle, and of meters at
+-- which no other vehicle ever charged. This one reads hours that are accounted for.
 create or replace function accounted_parts(
     p_vehicle integer,
     p_own_meters integer[],
@@ -90,7 +89,7 @@ returns table (
 )
 language plpgsql
 stable
--- it asks by device and hour: planning that anew would take longer than doing it
+-- it reads by device and hour: planning that again would take longer than doing it
 set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -99,7 +98,7 @@ declare
     l_is_gapless constant boolean := l_last - l_first = (cardinality(p_hours) - 1) * interval '1 hour';
     l_device integer;
 begin
-    -- one by one: for a list of unknown length the planner would rather read the hours of all
+    -- one by one: for a list of unknown length the planner would prefer to read the hours of all
     foreach l_device in array p_vehicle || p_own_meters loop
         return query
         select
@@ -137,7 +136,7 @@ begin
 end;
 $$;
 
--- The same of what is not accounted for: shared out here, by device only. The other vehicles of its meters come from
+-- The same for what is not accounted for: apportioned here, by device only. The other vehicles of its meters come from
 -- meter_vehicles.
 create or replace function parts_to_share(
     p_vehicle integer,
@@ -173,7 +172,7 @@ stable
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    -- all meters that it ever charged at, as long as they are few: a look costs less than a question
+    -- all meters that it ever charged at, if they are few: reading them costs less than finding out which
     l_meters constant integer[] := case
         when cardinality(p_meters) <= 4 then p_meters
         else array(
@@ -204,7 +203,7 @@ begin
         s.covered_dc_ms,
         s.covered_ac_ms,
         s.readings,
-        -- its own, and its meters' where it has a part of what they metered
+        -- its own, and its meters' if it has a part of what they metered
         s.resets + case when s.dc_mwh > 0 or s.ac_mwh > 0 then coalesce(s.meter_resets, 0) else 0 end::bigint,
         s.soc_bp_min,
         s.soc_bp_max,
@@ -223,7 +222,7 @@ begin
 end;
 $$;
 
--- Both together.
+-- Returns the rows of both.
 create or replace function vehicle_parts(p_vehicle integer, p_bounds timestamptz[])
 returns table (
     place integer,
@@ -251,7 +250,7 @@ stable
 as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    -- what is accounted for by the hour does not say where in it another bucket begins
+    -- accounting by the hour does not show where in it another bucket begins
     l_cut constant timestamptz[] := array(
         select floor_hour(b.bound)
         from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
@@ -287,8 +286,8 @@ begin
 end;
 $$;
 
--- One vehicle. Its charging time is what its readings show, and at a meter where no other vehicle ever charged, what
--- that shows as well, while the vehicle has readings there.
+-- Returns the sums of one vehicle. Its charging time is what its readings show and, at a meter where no other vehicle
+-- ever charged, what the meter shows as well, while the vehicle has readings there.
 create or replace function vehicle_energy(p_vehicle text, p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -370,7 +369,7 @@ begin
 end;
 $$;
 
--- Some meters together, and what the vehicles took there.
+-- Returns the sums of some meters together, and what the vehicles took there.
 create or replace function meters_energy(p_meters text[], p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -455,7 +454,7 @@ begin
 end;
 $$;
 
--- Who got what of one meter's AC.
+-- Returns each vehicle's share of one meter's AC.
 create or replace function meter_shares(p_meter text, p_bounds timestamptz[])
 returns table (
     vehicle_id text,

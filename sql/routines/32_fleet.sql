@@ -1,7 +1,7 @@
--- The whole fleet: the same accounting as energy_slices(), of all devices. What it comes to in an hour that is
--- rolled up is kept in accounted_energy, so that an answer over many hours only adds up.
+-- The whole fleet: the same accounting as energy_slices(), for all devices. The result for an hour that is rolled up is
+-- kept in accounted_energy, so that an answer over many hours only adds up.
 
--- What of the AC can be compared: null when no time can.
+-- Returns the part of the AC that can be compared; null when no time can.
 create or replace function compared_mwh(p_ac numeric, p_left_out numeric, p_covered_ms numeric, p_left_out_ms numeric)
 returns bigint
 language sql
@@ -11,8 +11,8 @@ return case
     when p_covered_ms > coalesce(p_left_out_ms, 0) then (coalesce(p_ac, 0) - coalesce(p_left_out, 0))::bigint
 end;
 
--- Rolled up hours of all devices, as accounted_energy keeps them, or the quarter hours in them (p_unit): what is of a
--- meter itself stands in the row of its first vehicle, which makes half as many rows.
+-- Returns rolled up hours of all devices, as accounted_energy keeps them, or the quarter hours in them (p_unit): a
+-- meter's own columns are in the row of its first vehicle, which halves the number of rows.
 create or replace function energy_of_hours(p_from timestamptz, p_to timestamptz, p_unit interval)
 returns setof accounted_energy
 language plpgsql
@@ -79,9 +79,9 @@ begin
 end;
 $$;
 
--- Shares out rolled up hours of the last p_days that are not accounted for, the newest first, at most p_most
--- of them, a transaction each; forgets older ones. Not while late hours are refreshed: an hour that is struck
--- out meanwhile must stay so.
+-- Apportions rolled up hours of the last p_days that are not accounted for, newest first, at most p_most of them, a
+-- transaction each; deletes older ones. Not while late hours are refreshed: an hour deleted meanwhile must stay
+-- deleted.
 create or replace procedure account_hours(p_days integer default 35, p_most integer default 4)
 language plpgsql
 as $$
@@ -108,7 +108,7 @@ begin
         order by h.hour desc
         limit p_most
     loop
-        -- who changes what it goes by strikes the hour out after this
+        -- whoever changes its input deletes the hour after this
         perform
         from accounting
         for share;
@@ -131,10 +131,10 @@ begin
 end;
 $$;
 
--- Sums to be added up by bucket and vehicle, meter or both. Where the meter is null, the vehicle was at no meter.
--- Columns of the meter itself (AC that nobody took among them, null when it reported nothing) stand in only one of its
--- rows a quarter hour, without a vehicle when nobody was there. What is left out of the comparison is null where
--- nothing is.
+-- Returns sums to be added up by bucket and vehicle, meter or both. If the meter is null, the vehicle was at no meter.
+-- A meter's own columns (including the AC that no vehicle took, null when it reported nothing) are in only one of its
+-- rows per quarter hour, without a vehicle when none was there. Energy left out of the comparison is null if there is
+-- none.
 create or replace function fleet_energy(p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -170,8 +170,7 @@ set max_parallel_workers_per_gather = 0
 as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    -- what is accounted for by the hour does not say where in it: hours in which another bucket begins are shared out
-    -- again
+    -- accounting by the hour does not show where in it: hours in which another bucket begins are apportioned again
     l_cut constant timestamptz[] := array(
         select floor_hour(b.bound)
         from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
@@ -202,7 +201,7 @@ begin
         left join accounted_hours as a
             on a.hour = h.hour
             and a.hour <> all(l_cut)
-            -- of history that was dropped since, less can be compared
+            -- if history was dropped since, less can be compared
             and a.hour >= l_kept_since;
 
         return query
@@ -234,7 +233,7 @@ begin
             and (cardinality(l_other) = 0 or e.hour = any(l_accounted))
         group by 1, 2, 3;
 
-        -- rolled up, and not accounted for yet: hours that follow each other together
+        -- rolled up, and not accounted for yet: consecutive hours together
         return query
         select
             p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(o.hour, p_bounds) end],
@@ -271,7 +270,7 @@ begin
 
         -- what is cut or not rolled up, before and after the whole hours
         if l_from < l_hours_from or l_hours_to < l_to then
-            -- also meters that vehicles charged at, and that never reported
+            -- also meters that vehicles charged at but that never reported
             l_devices := array(
                 select k.device
                 from (
@@ -319,8 +318,8 @@ begin
 end;
 $$;
 
--- The whole fleet between neighbouring bounds. Every device that has not left is expected to report, and one that has
--- left where it did.
+-- Returns the sums of the whole fleet between neighbouring bounds. Every device that has not been removed is expected
+-- to report, and a removed one in the buckets in which it did.
 create or replace function fleet_sums(p_bounds timestamptz[])
 returns table (
     starts timestamptz,
@@ -394,9 +393,9 @@ begin atomic
     order by f.starts;
 end;
 
--- The fleet over one window, as JSON: totals, a page of sites (a meter belongs to one), and a page of
--- vehicles in the order of 'efficiency', 'loss' or 'vehicleId'. What has no value for it comes last. A page begins
--- behind the value and id of the one before; values are negative where the order is descending.
+-- Returns the fleet over one window, as JSON: totals, a page of sites (a meter belongs to one), and a page of vehicles
+-- in the order of 'efficiency', 'loss' or 'vehicleId'. Vehicles without a value come last. A page begins after the
+-- value and id of the one before; values are negative if the order is descending.
 create or replace function fleet_report(
     p_from timestamptz,
     p_to timestamptz,

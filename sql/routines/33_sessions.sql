@@ -1,7 +1,7 @@
 -- Charging sessions, derived from one vehicle's readings with energy, its steps: runs of steps whose intervals follow
--- each other. docs/energy-accounting.md has the rules with worked numbers.
+-- each other. docs/energy-accounting.md explains the rules with worked examples.
 
--- The most that a step of a coarse register may be apart from the one before, in the same session.
+-- Maximum time between two steps of a coarse register in the same session.
 create or replace function longest_step()
 returns interval
 language sql
@@ -9,10 +9,11 @@ immutable
 parallel safe
 return interval '4 hours';
 
--- How far history must be read, (since, until], to know each session that begins in (p_from, p_to] whole: on to a pause
--- that ends any session, and back so far that it shows which had begun before. Where readings say when their interval
--- began, one behind that pause may have begun before it: on to the next pause. A session that goes on for a month after
--- the window is given up to there. Reads by the primary key, on in ever longer leaps.
+-- Returns how far history must be read, (since, until], to have each session that begins in (p_from, p_to] whole:
+-- forward to a pause that ends any session, and back far enough to show which had begun before. If readings state the
+-- start of their interval, one after that pause may have begun before it: then forward to the next pause. A session
+-- that continues for a month after the window is returned up to there. Reads by the primary key, forward in ever longer
+-- leaps.
 create or replace function sessions_within(
     p_vehicle integer,
     p_pause interval,
@@ -70,7 +71,7 @@ begin
     if not p_has_ids then
         return;
     end if;
-    -- of a session that has an id, the pause before the window may be longer
+    -- the pause before the window may be longer in a session with an id
     select coalesce(max(b.time) - interval '1 microsecond', since)
     into since
     from (
@@ -97,8 +98,8 @@ begin
 end;
 $$;
 
--- What of an interval's energy comes before a time, rounded as a window that begins then has the rest: by what has been
--- used at the begin of the quarter hour, and of the piece in it.
+-- Returns the part of an interval's energy before a time, rounded to complement a window that begins then: by what has
+-- been used at the start of the quarter hour, and by the piece in it.
 create or replace function energy_before(
     p_energy_mwh bigint,
     p_starts timestamptz,
@@ -124,12 +125,12 @@ begin atomic
     ) as q;
 end;
 
--- A session belongs to the window that it begins in, and is given whole, so that neighbouring windows have each once.
+-- A session belongs to the window in which it begins, and is returned whole, so that neighbouring windows list it once.
 --
--- A register shows whole units of its resolution, here the greatest common divisor of what it showed. While it shows
--- the same, up to one unit has been used: as long as that takes at the pace of the steps around is no pause. And when
--- it is read after a rest, its energy was used at the end of that: if the step after it shows more than four times the
--- power, at that power.
+-- A register shows whole units of its resolution, here the greatest common divisor of its values. While it shows the
+-- same value, up to one unit has been used: a time of that length at the pace of the neighbouring steps is not a pause.
+-- If it is read after a rest, its energy was used at the end of the rest: at the power of the following step, if that
+-- is more than four times as high.
 create or replace function charging_sessions(p_vehicle text, p_from timestamptz, p_to timestamptz)
 returns table (
     begins timestamptz,
@@ -142,7 +143,7 @@ returns table (
     soc_bp_to smallint,
     battery_temp_cdeg_max smallint,
     peak_mw double precision,
-    -- its energy that is spread over a rest before it
+    -- its energy spread over a rest before it
     rested_mwh bigint,
     is_open boolean
 )
@@ -215,7 +216,7 @@ begin
             and r.energy_mwh > 0
         window by_time as (order by r.time)
     ),
-    -- what lies between two readings of one session belongs to it, too; the seconds that a milliwatt-hour took
+    -- energy between two readings of one session belongs to it, too; the seconds that a milliwatt-hour took
     bound as (
         select
             s.*,
@@ -266,14 +267,14 @@ begin
             p.before is null or case
                 when p.of_session is not null and p.session_before is not null then p.of_session <> p.session_before
                 else p.meter is distinct from p.meter_before
-                    -- up to when its energy has come: at the latest after a reporting interval
+                    -- when its energy had arrived: after a reporting interval at the latest
                     or least(p.at, p.charged_from + l_interval) - p.before > greatest(
                         l_gap, make_interval(secs => least(2 * p.unit_s, l_longest_s))
                     )
             end as is_first
         from paced as p
     ),
-    -- from where on a step's energy may have been used
+    -- the time from which a step's energy may have been used
     spread as (
         select
             n.*,
@@ -315,7 +316,7 @@ begin
         from spread as s
         group by s.number
     ),
-    -- of a step that is read after a rest: what is spread over the time before the session
+    -- for a step read after a rest: the part spread over the time before the session
     rests as (
         select s.number, sum(energy_before(s.energy_mwh, s.starts, s.at, r.begins))::bigint as energy_mwh
         from spread as s

@@ -1,4 +1,4 @@
--- What the rules of anomalies go by: the hours that are over, each looked at once, and again when they change.
+-- The input of the anomaly rules: hours that are over, each evaluated once, and again when it changes.
 
 -- A change of history before this time may concern hours that have been evaluated. An hour is evaluated five minutes
 -- after its end; a transaction that began before that has a minute to commit.
@@ -8,10 +8,10 @@ language sql
 stable
 return floor_hour(now() - interval '4 minutes');
 
--- What energy_slices() says of whole hours, (p_from, p_to], of some devices, or without lists of the whole fleet. The
--- vehicles must be all that charged at the meters. What is rolled up comes from the rollups (of the fleet by time
--- alone), the rest from history device by device: of the fleet, of those whose newest reading is not older. Of a meter
--- of which nothing came there is no row, though vehicles were there.
+-- Returns energy_slices() of whole hours, (p_from, p_to], for some devices or, without lists, for the whole fleet. The
+-- list must contain all vehicles that charged at the meters. Rolled up hours come from the rollups (for the fleet, by
+-- time alone), the rest from history device by device: for the fleet, those whose newest reading is not older. A meter
+-- that sent nothing has no row, even if vehicles were there.
 create or replace function observed_hours(p_vehicles text[], p_meters text[], p_from timestamptz, p_to timestamptz)
 returns table (
     hour timestamptz,
@@ -35,7 +35,7 @@ returns table (
     -- end
 )
 language plpgsql
--- volatile: the hours are read after it is known which are rolled up, and not as they were before that
+-- volatile: the hours must be read after it is known which are rolled up, not as they were before
 volatile
 -- a plan for these times
 set plan_cache_mode = force_custom_plan
@@ -92,7 +92,7 @@ begin
 end;
 $$;
 
--- The readings of some devices of a kind, of each from a time of its own up to p_end, both included, oldest first: by
+-- Returns the readings of some devices of a kind, each from its own time up to p_end, both included, oldest first: by
 -- the primary key, in the chunks from the first of those times on.
 create or replace function points(p_kind text, p_ids text[], p_starts timestamptz[], p_end timestamptz)
 returns table (
@@ -138,8 +138,8 @@ begin
 end;
 $$;
 
--- Of the readings of some devices of a kind, of each from a time of its own up to p_end, both included, oldest first,
--- those whose energy is a power above a limit of the device's own: by the primary key.
+-- Returns the readings of some devices of a kind whose energy means a power above the device's own limit, each from its
+-- own time up to p_end, both included, oldest first: by the primary key.
 create or replace function peaks(
     p_kind text,
     p_ids text[],
@@ -181,7 +181,8 @@ begin
 end;
 $$;
 
--- When the newest reading of each of some devices of a kind in (p_since, p_until] was: a look by the primary key each.
+-- Returns the time of the newest reading in (p_since, p_until] of some devices of a kind: one lookup by primary key
+-- each.
 create or replace function newest_times(p_kind text, p_ids text[], p_since timestamptz, p_until timestamptz)
 returns table (id text, "time" timestamptz)
 language plpgsql
@@ -204,8 +205,8 @@ begin
 end;
 $$;
 
--- The oldest hour from a time on of which anything is stored; null: there is none. What is rolled up or spread tells by
--- its index on time; only where nothing is, each device is asked for its first reading, by the primary key.
+-- Returns the oldest hour from a time on with anything stored; null without one. Rollups and spread energy show it by
+-- their index on time; only without those is each device's first reading looked up, by the primary key.
 create or replace function first_hour(p_since timestamptz)
 returns timestamptz
 language plpgsql

@@ -1,6 +1,6 @@
--- How a device reports, as its readings show it: for people, beside what is set for it.
+-- Observes how a device reports, to show beside its settings.
 
--- The median of the times between the newest readings of a device, seconds; null: there are too few. By the primary
+-- Returns the median time between the newest readings of a device, seconds; null if there are too few. By the primary
 -- key.
 create or replace function observed_interval_s(p_device integer, p_newest timestamptz)
 returns integer

@@ -1,4 +1,4 @@
-"""create_app(): puts the service together."""
+"""Assembles the service: create_app()."""
 
 import gc
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Background work: rounds that are repeated until the service stops."""
+"""Runs background work: repeats rounds until the service stops."""
 
 import asyncio
 import time
@@ -11,10 +11,10 @@ import structlog
 from fleetmeter.errors import DatabaseUnavailableError
 
 _LONGEST_PAUSE_S = 60.0
-"""Work that keeps failing is tried less and less often, down to this or its own pause."""
+"""Longest pause between retries of failing work, seconds, unless its own pause is longer."""
 
 _PATIENCE = 30
-"""Rounds in a row that find the database away before a warning is logged."""
+"""Rounds in a row with the database away before a warning is logged."""
 
 _log = structlog.get_logger()
 
@@ -44,10 +44,10 @@ async def repeat(
     first_pause_s: float = 0.0,
     rest: float = 0.0,
 ) -> None:
-    """Do `work` in rounds, for ever, with pauses of `pause_s` or `rest` times as long as a round.
+    """Repeat `work` for ever, pausing for `pause_s` or `rest` times the duration of a round.
 
-    A round that fails is logged and the next one comes later; one that finds the database away is
-    not a failure, and a warning is logged when it lasts. Cancel it to stop.
+    A failed round is logged and delays the next one. Finding the database away is not a failure;
+    if that lasts, a warning is logged. Cancel it to stop.
     """
     failing_s = pause_s
     waits = 0

@@ -2,7 +2,7 @@
 
 
 class FleetMeterError(Exception):
-    """Base of all errors that FleetMeter raises itself."""
+    """Base class of all of FleetMeter's own errors."""
 
 
 class SettingsError(FleetMeterError):

@@ -1,4 +1,4 @@
-"""Structured logs on standard error: one event a line, never a request's body."""
+"""Configures structured logs on standard error: one event per line, never a request's body."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from fleetmeter.settings import Settings
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send structlog's events and the standard library's records through one renderer."""
+    """Render structlog's events and the standard library's records alike."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,4 +1,4 @@
-"""Where webhooks may be sent to: the public internet, and networks that somebody has allowed."""
+"""Decides which addresses webhooks may be sent to: public ones, and allowed networks."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
@@ -7,14 +7,14 @@ Address = IPv4Address | IPv6Address
 _PUBLIC = "public"
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""What IPv6 addresses of the internet are in so far (RFC 4291, IANA)."""
+"""The range of global IPv6 addresses allocated so far (RFC 4291, IANA)."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 behind a translator (RFC 6052)."""
 
 
 class Networks:
-    """What FLEETMETER_WEBHOOK_NETWORKS allows: `public`, and networks as 10.0.0.0/8."""
+    """The networks in FLEETMETER_WEBHOOK_NETWORKS: `public`, 10.0.0.0/8 and the like."""
 
     def __init__(self, text: str) -> None:
         """Raises ValueError."""
@@ -35,7 +35,7 @@ class Networks:
         return hash((self._public, tuple(self._networks)))
 
     def allow(self, address: Address) -> bool:
-        """Whether it may be sent to."""
+        """Return whether webhooks may be sent to an address."""
         means = reached(address)
         if any(means in network for network in self._networks):
             return True
@@ -43,7 +43,7 @@ class Networks:
 
 
 def reached(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, where it is only a way of writing one."""
+    """Return the IPv4 address that an IPv6 address embeds, or the address itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -53,7 +53,7 @@ def reached(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    """Stricter than is_global, which takes multicast and tunnels into private networks as well."""
+    """Return whether an address is public; is_global also accepts multicast and tunnels."""
     if isinstance(address, IPv6Address) and (
         address not in _GLOBAL_UNICAST or address.sixtofour is not None or address.teredo
     ):

@@ -25,7 +25,7 @@ UVICORN: dict[str, Any] = {
 }
 
 _SILENT_MS = 60_000
-"""How long a peer may leave sent data unacknowledged before it is given up."""
+"""Maximum time that sent data stays unacknowledged before the connection is dropped, ms."""
 
 
 class _Server(uvicorn.Server):
@@ -47,7 +47,7 @@ def serve(url: str, settings: Settings, listener: socket, listening: Callable[[s
     server = _Server(uvicorn.Config(create_app(url, settings), **options), listening)
     server.run(sockets=[listener])
     if not server.started:
-        raise FleetMeterError("the service did not start; the log says why")
+        raise FleetMeterError("the service did not start; the log shows why")
 
 
 def serve_with_workers(url: str, settings: Settings, workers: int, listener: socket) -> None:

@@ -292,7 +292,7 @@ def test_an_anomaly_that_is_not_there_is_404(client: httpx.Client, method: str) 
         answer = say(client, unknown, method)
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:fleetmeter:problem:unknown-anomaly"
-    assert answer.json()["detail"] == f"there is no anomaly {unknown}"
+    assert answer.json()["detail"] == f"unknown anomaly {unknown}"
 
 
 @pytest.mark.parametrize("anomaly_id", ["0", "-1", str(2**63), "9" * 5000, "abc", "1.5", "%00"])

@@ -169,7 +169,7 @@ def test_a_curve_is_set_as_a_whole(client: httpx.Client, bus: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "path", "told"),
     [
-        ({"opnC": 50}, "$.parameters.opnC", "is no parameter of battery_hot, which has enabled,"),
+        ({"opnC": 50}, "$.parameters.opnC", "is not a parameter of battery_hot; choose from"),
         ({"openC": "hot"}, "$.parameters.openC", "Expected `float`, got `str`"),
         ({"openC": None}, "$.parameters.openC", "Expected `float`, got `null`"),
         ({"openC": 151}, "$.parameters.openC", "Expected `float` <= 150.0"),
@@ -208,7 +208,7 @@ def test_a_change_must_go_with_what_is_set_for_narrower_scopes(
     answer = attempt(client, "battery_hot", scope, target, openC=43, clearC=41)
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:fleetmeter:problem:overrides-conflict"
-    assert f"would not go with what is set for the vehicle {bus}" in answer.json()["detail"]
+    assert f"would contradict what is set for the vehicle {bus}" in answer.json()["detail"]
     assert f"change the vehicle {bus} first" in answer.json()["detail"]
     assert changes(client, "battery_hot", target) == before
     put(client, "battery_hot", "vehicle", bus)

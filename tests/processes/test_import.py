@@ -414,7 +414,7 @@ def test_rejects_and_progress_go_elsewhere_with_out(
         (["x.txt"], None, "x.txt: its extension does not show the format; add --format"),
         (["a/x.csv", "b/x.csv"], "out", "would both write .*x.csv.rejected.ndjson"),
         (["/dev/null"], None, "/dev/null is not a regular file, .*; save it to a file first"),
-        (["a.csv.import.lock", "a.csv.progress.json"], None, "there is nothing to import"),
+        (["a.csv.import.lock", "a.csv.progress.json"], None, "nothing to import"),
         (["c/x.csv"], None, "x.csv.rejected.ndjson cannot be written: Is a directory; .* --out"),
     ],
 )

@@ -120,7 +120,7 @@ def test_the_presets_are_listed_without_a_file() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--preset", "sheely"), "there is no preset sheely; there are acn-data, dsmr"),
+        (("--preset", "sheely"), "unknown preset 'sheely'; choose from acn-data, dsmr"),
         (("--device", "M"), "go with --map, --preset or --guess"),
         (("--guess", "--preset", "dsmr"), "--guess is for files without --map and --preset"),
         (("--format", "xlsx"), "needs --map, --preset or --guess"),

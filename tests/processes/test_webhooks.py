@@ -610,7 +610,7 @@ def test_a_webhook_is_added_tried_told_and_removed(
     told: Db, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLEETMETER_WEBHOOK_NETWORKS", LOCAL)
-    assert webhook_command(told, monkeypatch, "list").output == "there are no webhooks\n"
+    assert webhook_command(told, monkeypatch, "list").output == "no webhooks\n"
     happen(told, "EV-0")
     added = webhook_command(
         told, monkeypatch, "add", receiver.url, "--kind", "battery_hot", "--kind", "soc_mismatch"
@@ -644,7 +644,7 @@ def test_a_webhook_is_added_tried_told_and_removed(
     for command in (["remove", "77"], ["enable", "77"], ["test", "77"]):
         unknown = webhook_command(told, monkeypatch, *command)
         assert unknown.exit_code == 1
-        assert "there is no webhook 77" in unknown.output
+        assert "unknown webhook 77" in unknown.output
     assert told.value("select count(*) from webhooks") == 0
 
 
@@ -674,4 +674,4 @@ def test_there_are_not_more_than_a_hundred(told: Db, monkeypatch: pytest.MonkeyP
     )
     refused = webhook_command(told, monkeypatch, "add", "http://127.0.0.1/101")
     assert refused.exit_code == 1
-    assert "100 webhooks already" in refused.output
+    assert "100 webhooks exist already" in refused.output

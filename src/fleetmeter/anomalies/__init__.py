@@ -1,1 +1,1 @@
-"""Finds what is wrong in a fleet by rules over rollups and live state, and keeps record of it."""
+"""Finds what is wrong in a fleet by rules over rollups and live state, and records it."""

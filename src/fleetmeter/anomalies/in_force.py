@@ -1,4 +1,4 @@
-"""Thresholds in force at a place, what is set for them, and who changed them when."""
+"""Reads and sets the thresholds in force at a place, with who changed them and when."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

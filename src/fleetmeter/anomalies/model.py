@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 ABSENT_MV = 10_000
-"""A lower voltage is one that was not measured, as of a phase that is not connected."""
+"""Voltages below this count as not measured, for example of an unconnected phase."""
 
 Kind = Literal[
     "efficiency_low",
@@ -47,7 +47,7 @@ Cause = Literal[
     "unit_wh",
     "unknown",
 ]
-"""Why more DC was delivered than AC was metered, or a power cannot be."""
+"""Causes of more DC than AC, and of an implausible power."""
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -60,30 +60,30 @@ class Subject(NamedTuple):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """What is known of a device that is there (not removed), beside its readings."""
+    """A device that has not been removed: its settings and newest times, beside its readings."""
 
     subject: Subject
     site: str | None
     reporting_interval_s: int
     battery_capacity_wh: int | None = None
     meter_id: str | None = None
-    """Where a vehicle is, by its newest reading."""
+    """The meter a vehicle is at, by its newest reading."""
 
     rated_power_w: int | None = None
     role: str | None = None
     """A meter's role; None: not set, so that it counts as a charger."""
 
     reports: Reports | None = None
-    """When it reports, as far as that is set."""
+    """Its setting of when it reports, if any."""
 
     counts_sessions: bool = False
-    """Its register begins again with each session."""
+    """Its register restarts with each session."""
 
     newest: datetime | None = None
-    """The time of its newest reading,"""
+    """The time of its newest reading."""
 
     last_seen: datetime | None = None
-    """and when that arrived."""
+    """The time when that reading arrived."""
 
 
 class VehicleHour(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ class VehicleHour(msgspec.Struct, frozen=True):
     """Both sides cover the same time."""
 
     covered_dc_s: float
-    """By the vehicle's own readings."""
+    """Seconds that the vehicle's own readings cover."""
 
     covered_ac_s: float
     readings: int
@@ -145,7 +145,7 @@ class MeterHour(msgspec.Struct, frozen=True):
 
     @property
     def voltages(self) -> tuple["Voltage", ...]:
-        """The voltages to judge by: each phase, or the one voltage that was measured."""
+        """Return the voltages to judge by: each phase, or the one voltage that was measured."""
         phases = tuple(phase for phase in self.phases if phase.highest >= ABSENT_MV)
         if phases:
             return phases
@@ -186,13 +186,13 @@ def _mean(total: int | None, count: int | None) -> float | None:
 
 
 class Falls(NamedTuple):
-    """How often a device's registers fell in an hour."""
+    """Falls of a device's registers in an hour, by kind."""
 
     dips: int = 0
-    """They came back."""
+    """Falls from which the register came back."""
 
     flutters: int = 0
-    """They fell by more than 1 kWh, and by less than a tenth."""
+    """Falls by more than 1 kWh, and by less than a tenth."""
 
     resets: int = 0
 
@@ -206,13 +206,13 @@ class Hour(msgspec.Struct):
     vehicles: list[VehicleHour]
     meters: list[MeterHour]
     devices: dict[Subject, Device]
-    """Those that are there now, whether or not they reported in this hour."""
+    """Devices that have not been removed, whether or not they reported in this hour."""
 
     whole_fleet: bool = True
-    """False: of some devices alone; nothing can be said of sites, and little of other meters."""
+    """False for an hour of some devices only, which says nothing about sites and other meters."""
 
     falls: dict[Subject, Falls] = msgspec.field(default_factory=dict)
-    """Whose registers fell; missing: they did not."""
+    """Devices whose registers fell."""
 
 
 class ClockSample(msgspec.Struct, frozen=True):
@@ -224,17 +224,17 @@ class ClockSample(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct):
-    """Something began or ended to be wrong: what a rule says of a device after an hour."""
+    """Something that became wrong or right again: a rule's finding about a device after an hour."""
 
     kind: Kind
     subject: Subject
     site: str | None
     at: datetime
-    """When the rule was sure, by the readings: the end of an hour, or when a sample arrived."""
+    """The time the rule was sure, by the readings: the end of an hour or a sample's arrival."""
 
     started_at: datetime
     ended_at: datetime | None
-    """None: it is wrong now."""
+    """None while it is wrong."""
 
     summary: str
     """A sentence for people, with the numbers that decided."""
@@ -245,11 +245,11 @@ class Change(msgspec.Struct):
     cause: Cause | None = None
 
     revises: bool = False
-    """It was wrong before, and what is said of it now takes the place of what was."""
+    """True if it was already wrong, and this replaces what was reported about it."""
 
 
 class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
-    """Something that is or was wrong."""
+    """Something that is or was wrong, as it is stored and shown."""
 
     id: int
     kind: Kind

@@ -1,4 +1,4 @@
-"""Keeps what is set for the rules: in the fleet, at a site, for a device; and who changed it."""
+"""Stores the rules' parameters for the fleet, sites and devices, and who changed them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -15,11 +15,11 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 
 MOST_OVERRIDES = 10_000
-"""Places that a rule has parameters of its own for: every evaluation has all of them at hand."""
+"""Maximum number of places with parameters of their own: every evaluation loads them all."""
 
 
 class InvalidParametersError(FleetMeterError):
-    """Raised for parameters that a rule cannot use; `field` is the wrong one, if it is one."""
+    """Raised for parameters that a rule cannot use; `field` names the wrong one, if any."""
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -28,11 +28,11 @@ class InvalidParametersError(FleetMeterError):
 
 
 class OverridesConflictError(FleetMeterError):
-    """Raised for a change that contradicts what is set already."""
+    """Raised for a change that contradicts what is already set."""
 
 
 class Place(NamedTuple):
-    """Where parameters hold. The target is a site or a device; '' is the fleet's."""
+    """The scope of parameters. The target is a site or a device; '' for the fleet."""
 
     scope: Scope
     target: str = ""
@@ -45,7 +45,7 @@ FLEET = Place("fleet")
 
 
 async def site_of(connection: Connection, place: Place) -> str | None:
-    """Return the site that a place lies at."""
+    """Return the site that a place belongs to."""
     site: str | None = None
     if place.scope == "site":
         site = place.target
@@ -57,7 +57,7 @@ async def site_of(connection: Connection, place: Place) -> str | None:
 async def overrides_at(
     connection: Connection, kinds: list[Kind], place: Place, site: str | None
 ) -> dict[Kind, list[OverridesAtRow]]:
-    """Return what is set for these rules at a place and around it, the widest scope first."""
+    """Return what is set for these rules at a place and in its wider scopes, widest first."""
     found: dict[Kind, list[OverridesAtRow]] = {kind: [] for kind in kinds}
     async for row in queries.overrides_at(
         connection, kinds=kinds, scope=place.scope, target=place.target, site=site
@@ -67,7 +67,7 @@ async def overrides_at(
 
 
 def in_force(kind: Kind, rows: list[OverridesAtRow], place: Place, site: str | None) -> Thresholds:
-    """Return what a rule goes by at a place, by the rows of `overrides_at`."""
+    """Return a rule's thresholds at a place, from the rows of `overrides_at`."""
     rule = RULES[kind]
     device_kind = rule.device_kinds[0] if place.scope == "fleet" else place.scope
     rulebook = Rulebook([_override(row) for row in rows])
@@ -75,12 +75,12 @@ def in_force(kind: Kind, rows: list[OverridesAtRow], place: Place, site: str | N
 
 
 async def all_overrides(connection: Connection) -> list[Override]:
-    """Read what is set for the rules now."""
+    """Read all current overrides."""
     return [_override(row) async for row in queries.all_overrides(connection)]
 
 
 async def rulebook_now(connection: Connection) -> Rulebook:
-    """Read the thresholds of the rules as they are set now."""
+    """Read the current thresholds of all rules."""
     return Rulebook(await all_overrides(connection))
 
 
@@ -101,10 +101,10 @@ async def change(
     who: str,
     note: str | None,
 ) -> None:
-    """Set what a rule goes by at a place, instead of what was set there; {} removes it.
+    """Set a rule's parameters at a place, replacing those set there; {} removes them.
 
-    In the caller's transaction, until whose end other changes of the rule wait. Keeps what was
-    before; nothing changes and nothing is kept when it is set so already.
+    Runs in the caller's transaction; other changes of the rule wait until it ends. The old
+    parameters are kept in the list of changes. Setting the same again changes nothing.
     Raises InvalidParametersError and OverridesConflictError.
     """
     await queries.begin_rule_change(connection, kind=kind)
@@ -146,7 +146,7 @@ def _place(row: OverridesOfRuleRow) -> Place:
 
 
 def _lies_in(place: Place, site: str | None, wider: Place) -> bool:
-    """Whether what is set for `wider` holds at a narrower place too."""
+    """Return whether what is set for `wider` also applies at a narrower place."""
     if wider.scope == "fleet":
         return place != FLEET
     return wider.scope == "site" and place.scope != "site" and site == wider.target
@@ -163,15 +163,15 @@ def _combined(
 def _checked(
     kind: Kind, overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
 ) -> dict[str, Any]:
-    """Return the parameters of a place as they are stored, once they are valid with what is around.
+    """Return the parameters to store, validated together with those of wider scopes.
 
     Raises InvalidParametersError.
     """
-    known = [field.encode_name for field in msgspec.structs.fields(RULES[kind].thresholds)]
+    parameters = [field.encode_name for field in msgspec.structs.fields(RULES[kind].thresholds)]
     for name in overrides[place]:
-        if name not in known:
+        if name not in parameters:
             raise InvalidParametersError(
-                f"is no parameter of {kind}, which has {', '.join(known)}", name
+                f"is not a parameter of {kind}; choose from {', '.join(parameters)}", name
             )
     try:
         combined = _combined(overrides, place, site)
@@ -195,7 +195,7 @@ def _check_narrower(
     except InvalidParametersError as error:
         about = f"{error.field}: {error.detail}" if error.field else error.detail
         raise OverridesConflictError(
-            f"set for {changed}, this would not go with what is set for {place} ({about}); "
+            f"set for {changed}, this would contradict what is set for {place} ({about}); "
             f"change {place} first"
         ) from None
 

@@ -60,7 +60,7 @@ def webhook_list_command() -> None:
         if each.last_error:
             click.echo(f"      last error: {each.last_error}")
     if not found:
-        click.echo("there are no webhooks")
+        click.echo("no webhooks")
 
 
 @command.command("remove")

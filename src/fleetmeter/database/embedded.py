@@ -26,7 +26,7 @@ with warnings.catch_warnings():
 
 _BINARIES = programs.POSTGRES_VERSIONS[18]
 _SERVER_USER = "pgserver"
-"""Who the server runs as when root starts it: PostgreSQL refuses to run as root."""
+"""User that runs the server when root starts it: PostgreSQL refuses to run as root."""
 
 _LONGEST_SOCKET_FOLDER = 88
 """Characters: what the 103 of a socket's path leave."""
@@ -101,7 +101,7 @@ class _Server:
         return subprocess.run(command, capture_output=True, user=self._user).returncode == 0  # noqa: S603
 
     def _sockets(self) -> Path:
-        """The socket's folder, which a running server writes into line five of its pid file."""
+        """Return the socket's folder, which a running server writes to line five of its pid file."""
         return Path((self.folder / "postmaster.pid").read_text().splitlines()[4])
 
     def _own(self, folder: Path) -> None:

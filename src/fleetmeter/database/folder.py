@@ -1,4 +1,4 @@
-"""Where the SQL files are."""
+"""Finds the folder of the SQL files, in the package or in the repository."""
 
 from pathlib import Path
 

@@ -44,7 +44,7 @@ DEFAULTS = Accounting()
 
 
 class Migrated(NamedTuple):
-    """What a migration found and applied."""
+    """The engine that a migration found, and the files it applied."""
 
     engine: Engine
     applied: list[str]

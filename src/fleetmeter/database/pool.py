@@ -28,14 +28,14 @@ else:
     _Base = asyncpg.Connection
 
 _ATTEMPTS = 4
-"""How often to try a transaction that collides with another."""
+"""Attempts at a transaction that collides with another."""
 
 _LONG_WORKERS = 2
 
 _EXPORTS = 2
 
 _CONNECT_S = 10
-"""How long a server may take to accept a connection, seconds."""
+"""Maximum time for a server to accept a connection, seconds."""
 
 LONG_S = 3600
 """Timeout of statements that commit as they go, seconds."""
@@ -118,7 +118,7 @@ class _Connection(_Base):
         self._holds_locks = True
 
     async def reset_when_needed(self) -> None:
-        """Reset the session if it held locks; a batch should not pay for that round trip."""
+        """Reset the session only if it held locks, which saves batches a round trip."""
         if getattr(self, "_holds_locks", False):
             self._holds_locks = False
             await self.reset()
@@ -132,11 +132,11 @@ class Database:
         self._timeout_s = timeout_s
         self._answers = asyncio.Semaphore(max(1, size // 2))
         self.waits = Waits(pool)
-        """Where to note what has waited too long for the database."""
+        """Reports statements that have waited too long for the database."""
         self.long_work = asyncio.Semaphore(_LONG_WORKERS)
-        """Hold it for work that keeps a connection for long: the rest are for everybody else."""
+        """Limits long work, so that connections remain for everything else."""
         self.exports = asyncio.Semaphore(_EXPORTS if size > _EXPORTS else 1)
-        """Hold it for an export, which lasts as long as its client takes to read it."""
+        """Limits exports, which last as long as their clients take to read them."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:
@@ -151,7 +151,7 @@ class Database:
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator["Connection"]:
-        """Lend a connection for an answer that may take long. Raises DatabaseUnavailableError.
+        """Lend a connection for an answer that may be slow. Raises DatabaseUnavailableError.
 
         Answers get half of the connections, so that ingest has the rest.
         """
@@ -171,7 +171,7 @@ class Database:
             yield connection
 
     async def run(self, statement: str) -> None:
-        """Run a statement that may take as long as it takes. Raises DatabaseUnavailableError."""
+        """Run a statement without a time limit. Raises DatabaseUnavailableError."""
         async with self.session() as connection:
             await connection.execute(statement, timeout=LONG_S)
 
@@ -182,7 +182,7 @@ class Database:
             yield connection
 
     async def close(self) -> None:
-        """Wait for what runs, a few seconds at most, and close every connection."""
+        """Wait for running statements, a few seconds at most, and close every connection."""
         await self.waits.close()
         try:
             await asyncio.wait_for(self._pool.close(), timeout=5)
@@ -245,6 +245,6 @@ async def connected(url: str) -> AsyncIterator["Connection"]:
 
 
 def _without_password(url: str) -> str:
-    """Return a database URL that may be shown."""
+    """Return a database URL without its password, to be shown."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"

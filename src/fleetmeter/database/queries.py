@@ -17,4 +17,4 @@ globals().update({name: getattr(_loaded, name) for name in available_queries})
 def __getattr__(name: str) -> type[Record]:
     if name.endswith("Row"):
         return Record
-    raise AttributeError(f"there is no query {name} in {SQL / 'queries'}")
+    raise AttributeError(f"unknown query {name}; {SQL / 'queries'} has all of them")

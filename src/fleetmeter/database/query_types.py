@@ -51,7 +51,7 @@ _PYTHON = {
     "timestamptz": "datetime",
     "void": "None",
 }
-"""What asyncpg takes and gives for the types of PostgreSQL."""
+"""Python types that asyncpg uses for the types of PostgreSQL."""
 
 _MAY_BE_NULL = re.compile(r"May be null: ([\w, ]+)\.")
 
@@ -86,7 +86,7 @@ available_queries: list[str]
 
 
 class _Signature(NamedTuple):
-    """What a query takes and gives, as Python types."""
+    """The parameters and columns of a query, as Python types."""
 
     name: str
     comment: str
@@ -96,7 +96,7 @@ class _Signature(NamedTuple):
 
     @property
     def row(self) -> str:
-        """The name of the class of its rows."""
+        """Return the name of the class of its rows."""
         return "".join(word.title() for word in self.name.split("_")) + "Row"
 
 

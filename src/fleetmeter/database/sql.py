@@ -1,4 +1,4 @@
-"""Where the SQL files are, and the named queries: `await queries.device(connection, kind=…)`."""
+"""Provides the SQL folder and the named queries: `await queries.device(connection, kind=…)`."""
 
 from fleetmeter.database import queries
 from fleetmeter.database.folder import SQL

@@ -1,4 +1,4 @@
-"""Log who waits for which lock in the database, once something has waited too long."""
+"""Logs sessions that wait for locks in the database, once something has waited too long."""
 
 import asyncio
 from time import monotonic
@@ -11,10 +11,10 @@ from fleetmeter.database.queries import LockWaitsRow
 from fleetmeter.database.sql import queries
 
 _PAUSE_S = 10
-"""Shortest time from one report to the next."""
+"""Minimum time between reports."""
 
 _MOST = 5
-"""Most waiting sessions in a report, those that have waited longest."""
+"""Maximum number of waiting sessions in a report: those that have waited longest."""
 
 _TIMEOUT_S = 5
 
@@ -31,7 +31,7 @@ class Waits:
         self._task: asyncio.Task[None] | None = None
 
     def note(self, what: str) -> None:
-        """Count something that has waited too long, and report it unless that was done just now."""
+        """Count a wait that took too long, and report it unless a report was just made."""
         self._unreported += 1
         if monotonic() >= self._next:
             self._next = monotonic() + _PAUSE_S

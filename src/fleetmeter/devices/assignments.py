@@ -24,7 +24,7 @@ class Assignment(NamedTuple):
     meter_id: str | None
     since: datetime
     until: datetime | None
-    """When the next assignment begins; None while this one is in force."""
+    """Start of the next assignment; None while this one is in force."""
 
 
 async def assign(

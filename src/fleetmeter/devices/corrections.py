@@ -27,7 +27,7 @@ class CorrectionError(FleetMeterError):
 
 
 class UnknownReadingError(CorrectionError):
-    """There is no such reading."""
+    """The reading does not exist."""
 
     code = "unknown_reading"
 
@@ -45,7 +45,7 @@ class TooManyVersionsError(CorrectionError):
 
 
 class Correction(NamedTuple):
-    """What to change about one reading."""
+    """The change to one reading."""
 
     kind: DeviceKind
     device_id: str
@@ -190,7 +190,7 @@ def _check_energy(kind: DeviceKind, sends_register: bool | None, given: Collecti
 
 
 async def _changed(connection: Connection, was: Reading, wanted: Reading) -> dict[str, Any]:
-    """Return what differs, by columns of history."""
+    """Return the values that differ, by columns of history."""
     values: dict[str, Any] = {
         each.column: value
         for each, before, value in zip(

@@ -1,4 +1,4 @@
-"""Energy balances of meters, sites and the fleet: what was metered, who got it, what was left."""
+"""Computes energy balances of meters, sites and the fleet: metered, apportioned, left over."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -83,7 +83,7 @@ class RankedSums(VehicleSums, kw_only=True):
 
 
 class EnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
-    """What meters metered in a bucket, and where the energy went."""
+    """The energy metered in a bucket, and where it went."""
 
     from_: WindowStart = msgspec.field(name="from")
     to: WindowEnd
@@ -96,7 +96,7 @@ class EnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class TotalEnergyBalance(msgspec.Struct, rename="camel", kw_only=True):
-    """What meters metered in the whole window, and where the energy went."""
+    """The energy metered in the whole window, and where it went."""
 
     from_: WindowStart = msgspec.field(name="from")
     to: WindowEnd

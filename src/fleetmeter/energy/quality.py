@@ -32,7 +32,7 @@ class Coverage(msgspec.Struct):
 
 
 class Quality(msgspec.Struct):
-    """How far the figures can be trusted, and what limits them."""
+    """The reliability of the figures, and what limits it."""
 
     status: Status
     coverage: Coverage
@@ -132,7 +132,7 @@ def comparison(sums: Compared, *, has_both: bool) -> list[str]:
 
 
 def reset_reasons(resets: int) -> list[str]:
-    """Return a sentence about registers that did more than rise, if any did."""
+    """Return a sentence about registers that were reset, dipped or exchanged, if any were."""
     if not resets:
         return []
     times = "once" if resets == 1 else f"{resets} times"

@@ -1,4 +1,4 @@
-"""Pieces of a file: neighbouring lines or rows, and what each says."""
+"""Defines blocks of a file: neighbouring lines or rows, and the item of each."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ Items = Sequence[Telemetry | Invalid]
 
 
 class Position(NamedTuple):
-    """How far a file has been read."""
+    """The position up to which a file has been read."""
 
     offset: int = 0
     """Bytes, or rows of a Parquet file."""
@@ -23,12 +23,12 @@ class Block(NamedTuple):
     """Some neighbouring lines or rows."""
 
     items: Items
-    """Blank lines are none."""
+    """The item of each line or row, without blank lines."""
 
     numbers: Sequence[int]
     """The line (from 1, the header counts) or row (from 1) of each item."""
 
     text: Callable[[int], str]
-    """What the file has for an item, given its index."""
+    """Returns the text of an item in the file, by its index."""
 
     end: Position

@@ -1,4 +1,4 @@
-"""The columns of a file of readings, named as in the JSON API, and what to say of others."""
+"""Checks the columns of a file of readings, named as in the JSON API, and suggests corrections."""
 
 import re
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ DERIVED = ("assignedMeterId", "derivedKwh", "reset", "sentTimestamp")
 """Columns of an export that follow from the others; an import ignores them."""
 
 EXPORTED = (*IDS, *reversed(TIMES), *NUMBERS, SESSION.field, *DERIVED)
-"""What an export has, in that order: what was sent, and then what is derived."""
+"""Columns of an export, in order: first what was sent, then what is derived."""
 
 _MEANT = {name.lower(): name for name in FIELDS}
 
 
 def _meant(name: str) -> str | None:
-    """The column that a name is about, however it is written."""
+    """Return the column that a name means, whatever its case and separators."""
     return _MEANT.get(re.sub("[ _-]", "", name).lower())
 
 
 def is_meant(name: str) -> bool:
-    """Whether a name is one of the columns, however it is written."""
+    """Return whether a name means a column, whatever its case and separators."""
     return _meant(name) is not None
 
 
 def misspelled(names: Sequence[str]) -> list[str]:
-    """What to say of the columns whose name is almost one that is missing."""
+    """Return a hint for each column whose name is almost one that is missing."""
     return [
         f"{name}: did you mean {meant}?"
         for name in names
@@ -37,21 +37,21 @@ def misspelled(names: Sequence[str]) -> list[str]:
 
 
 def ignored(names: Sequence[str]) -> list[str]:
-    """The columns that mean nothing here."""
-    told = []
+    """Return the columns without a meaning here, with hints."""
+    shown = []
     for name in names:
         if name not in (*FIELDS, *DERIVED):
             meant = _meant(name)
             hint = f" (did you mean {meant}?)" if meant and meant not in names else ""
-            told.append(f"{name or '(no name)'}{hint}")
-    return told
+            shown.append(f"{name or '(no name)'}{hint}")
+    return shown
 
 
 _SHOWN_COLUMNS = 60
 
 
 def found_and_missing(names: Sequence[str]) -> str:
-    """What to say of columns that make no reading: what they are, what lacks, and what helps."""
+    """Return a sentence about columns that make no reading: their names, the gaps, and help."""
     found = ", ".join(name[:100] or "(no name)" for name in names[:_SHOWN_COLUMNS])
     lacking = [
         f"a {kind.name} lacks {', '.join(name for name in needed if name not in names)}"
@@ -65,16 +65,16 @@ def found_and_missing(names: Sequence[str]) -> str:
     )
 
 
-def missing_columns(known: set[str]) -> list[str]:
-    """What a file with these columns lacks; nothing, when it can hold readings of one kind."""
+def missing_columns(names: set[str]) -> list[str]:
+    """Return the columns that a file lacks; none if it can hold readings of one kind."""
     missing = []
-    kinds = [kind for kind in KINDS if kind.id_field in known]
+    kinds = [kind for kind in KINDS if kind.id_field in names]
     if not kinds:
         missing.append(" or ".join(IDS))
-    if TIMESTAMP not in known:
+    if TIMESTAMP not in names:
         missing.append(TIMESTAMP)
     # a vehicle's reading may name its meter too
-    if kinds and all(known.isdisjoint(kind.fields) for kind in kinds):
+    if kinds and all(names.isdisjoint(kind.fields) for kind in kinds):
         kind = kinds[0]
         missing.append(f"{kind.energy.field} or another measurement")
     return missing

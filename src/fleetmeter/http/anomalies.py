@@ -101,7 +101,7 @@ class AnomalyWithEvents(Anomaly, kw_only=True):
 
 
 class Statement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """Who acknowledges or resolves, and a note."""
+    """The person who acknowledges or resolves, and a note."""
 
     who: Who
     note: Annotated[Note | None, Meta(examples=["the cable is being replaced"])] = None

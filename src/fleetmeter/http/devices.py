@@ -1,4 +1,4 @@
-"""What every kind of device has: live state, settings, history and energy by buckets."""
+"""Endpoints that all kinds of device have: live state, settings, history, energy by bucket."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial

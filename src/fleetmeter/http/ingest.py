@@ -41,7 +41,7 @@ _FORMATS: dict[str, Format] = {
 _encode = msgspec.json.Encoder().encode
 
 _DISCARD_S = 0.5
-"""How long the body of a refused request is still read, so that the answer arrives; seconds."""
+"""Maximum time to read the body of a refused request, so that the answer arrives; seconds."""
 
 
 @asgi("/v1/ingest", copy_scope=False)

@@ -12,19 +12,19 @@ from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 
 INTERVAL_S = 1.0
-"""How often late readings are looked for, seconds."""
+"""Interval between searches for late readings, seconds."""
 
 EVALUATION_INTERVAL_S = 2.0
-"""How often hours that are over and late devices are looked for, seconds."""
+"""Interval between searches for completed hours and late devices, seconds."""
 
 JOBS_INTERVAL_S = 300.0
-"""How often the database's own jobs are checked, seconds."""
+"""Interval between checks of the database's own jobs, seconds."""
 
 RETENTION_INTERVAL_S = 600.0
-"""How often history that is past its retention is looked for, seconds."""
+"""Interval between searches for history past its retention, seconds."""
 
 _REST = 2.0
-"""Work rests so many times as long as it took, so that readings keep most of the database."""
+"""Pause after work, as a multiple of its duration, so that ingest gets most of the database."""
 
 _log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""Storage figures: what is stored, how large it is, and how the database's jobs went."""
+"""Reads and shows storage figures: what is stored, its size, and the database's last jobs."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from fleetmeter.database.sql import queries
 
 _PIPED_WIDTH = 200
 _MANY = 1000
-"""Rows from which the size of a row is meaningful."""
+"""Number of rows from which the size of a row is meaningful."""
 
 
 class Relation(msgspec.Struct, rename="camel", kw_only=True):
@@ -34,10 +34,10 @@ class Relation(msgspec.Struct, rename="camel", kw_only=True):
 
     columnstore_bytes: int | None
     oldest: datetime | None
-    """Where the first chunk begins."""
+    """Start of the first chunk."""
 
     newest: datetime | None
-    """Where the last chunk begins."""
+    """Start of the last chunk."""
 
     columnstore_bytes_per_row: float | None = None
     bytes_per_row: float | None = None

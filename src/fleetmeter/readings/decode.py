@@ -29,7 +29,7 @@ _msgpack_array = msgspec.msgpack.Decoder(list[Telemetry])
 _msgpack_split = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 _MOST_SENT = 16_384
-"""How much is kept of an item that cannot be decoded, bytes: to say whose it was."""
+"""Bytes kept of an item that cannot be decoded, to identify its device."""
 
 _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -103,7 +103,7 @@ def _json_items(body: Body, most: int) -> Sequence[Item]:
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
 _MAX_TOKENS = 2_000_000
 _MAX_DEPTH = 10_000
-"""What is looked at of a body that cannot be decoded; more of it is not worth the time."""
+"""With `_MAX_TOKENS`, the limits of examining a body that cannot be decoded."""
 
 
 def _split_array(body: Body) -> list[Body]:

@@ -1,4 +1,4 @@
-"""What the ids of devices and the names of sites look like.
+"""Defines valid ids of devices and names of sites.
 
 EVSE ids have `*`, OCPP allows `| = + @` and spaces, and serial numbers have `/`: an id is the
 user's, so whatever a person can distinguish on a screen is one. `.` and `..` are none, because a

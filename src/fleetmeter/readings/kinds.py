@@ -1,4 +1,4 @@
-"""What a reading is: the kinds of device, and the measurements of each.
+"""Describes readings: the kinds of device, and the measurements of each.
 
 Everything that must know the fields of a reading follows from here: decoding, validation, the COPY
 format, answers, corrections, exports, imports and OpenAPI by reading these tables, and the SQL that
@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 KindName = Literal["vehicle", "meter"]
 
 MAX_POWER_KW = 10_000
-"""Most power through one device, kW: bounds its energy."""
+"""Maximum power through one device, kW: bounds its energy."""
 
 MAX_INTERVAL_KWH = MAX_POWER_KW * 24
-"""Most energy of one interval, kWh: that power over the longest reporting interval, a day."""
+"""Maximum energy of one interval, kWh: that power over the longest reporting interval, a day."""
 
 MAX_REGISTER_KWH = 1_000_000_000
-"""Most that a register shows, kWh: what a float still holds to the milliwatt-hour."""
+"""Maximum value of a register, kWh: what a float still holds to the milliwatt-hour."""
 
 Rollup = Literal["none", "extremes", "mean"]
 """How a measurement is rolled up: not at all, by its extremes, or by its mean and extremes."""
@@ -34,11 +34,11 @@ class Measurement(NamedTuple):
     sql_type: Literal["smallint", "integer", "bigint"]
 
     scale: int
-    """How many stored units are one unit of the wire."""
+    """Stored units per unit on the wire."""
 
     low: float
     high: float
-    """What a device may send, both included, in units of the wire."""
+    """With `low`, the bounds of what a device may send, inclusive, in units of the wire."""
 
     unit: str
     description: str
@@ -46,7 +46,7 @@ class Measurement(NamedTuple):
     rollup: Rollup = "none"
 
     of_history: str = ""
-    """What is rolled up of a reading, in SQL; by default the column."""
+    """SQL expression that is rolled up; by default the column."""
 
     not_available: tuple[float, ...] = ()
     """Values that devices send for nothing, though they may be true of others."""
@@ -71,7 +71,7 @@ class Energy(NamedTuple):
 
     @property
     def register_field(self) -> str:
-        """The name of the register on the wire."""
+        """Return the name of the register on the wire."""
         return f"{self.field}Total"
 
 
@@ -88,12 +88,12 @@ class DeviceKind(NamedTuple):
 
     @property
     def plural(self) -> str:
-        """The name in paths, such as /v1/vehicles."""
+        """Return the name in paths, such as /v1/vehicles."""
         return f"{self.name}s"
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that are this kind's own, on the wire."""
+        """Return the fields that only this kind has, on the wire."""
         energies = (self.energy.field, self.energy.register_field)
         return (*energies, *(each.field for each in self.measurements))
 
@@ -128,7 +128,7 @@ MAX_VOLTAGE = 500_000
 """V; above any metering point of a depot."""
 
 _NO_VOLTAGE = (3276.7, 6553.5, 32767, 65535)
-"""What a register of 15 or 16 bits shows with all bits set, in V or tenths of a volt."""
+"""Values of a register of 15 or 16 bits with all bits set, in V or tenths of a volt."""
 
 VOLTAGE = Measurement(
     field="voltage",

@@ -1,4 +1,4 @@
-"""What all readings share: ids, times, units, and the outcome of one that was not taken."""
+"""Defines what all readings share: ids, times, units, and the outcome of a rejected one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -9,14 +9,14 @@ from msgspec import Meta
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN
 
 MAX_AHEAD_S = 300
-"""How far a device's clock may run ahead, seconds."""
+"""Maximum time that a device's clock may run ahead, seconds."""
 
 DeviceId = Annotated[str, Meta(pattern=DEVICE_ID_PATTERN, min_length=1, max_length=64)]
 SessionId = Annotated[str, Meta(min_length=1, max_length=64)]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""Where PostgreSQL begins to count; rows hold times in whole microseconds since then."""
+"""PostgreSQL's epoch; rows hold times in whole microseconds since then."""
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -37,7 +37,7 @@ def rfc3339(time: datetime) -> str:
 
 
 class Rejection(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Why one item of a batch was not taken."""
+    """The reason why an item of a batch was not accepted."""
 
     index: int
     """Position in the batch, from 0."""

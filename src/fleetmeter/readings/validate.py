@@ -36,7 +36,7 @@ MAX_INTERVAL_US = 400 * 86_400 * 1_000_000
 
 
 class Bounds(NamedTuple):
-    """Between which times a reading is taken, both included."""
+    """The times between which a reading is accepted, both included."""
 
     since: datetime
     latest: datetime
@@ -76,7 +76,7 @@ class Reading(NamedTuple):
     """The meter that the reading named, of a kind that charges."""
 
     interval_start: int | None
-    """When its interval began, where it says so, microseconds since 2000."""
+    """Start of its interval, if stated, microseconds since 2000."""
 
     values: tuple[int | None, ...]
     """The values of the kind's measurements, in their order; None is absent."""
@@ -85,7 +85,7 @@ class Reading(NamedTuple):
     """The plug-in or transaction that it belongs to."""
 
     dropped: tuple[Invalid, ...] = ()
-    """Why values of measurements were left out."""
+    """Reasons why values of measurements were left out."""
 
 
 def checked(item: Telemetry, bounds: Bounds) -> Reading:
@@ -205,7 +205,7 @@ def _value(item: Telemetry, measurement: Measurement, dropped: list[Invalid]) ->
 
 
 def unusable(measurement: Measurement, value: float | str) -> Invalid | None:
-    """Return why a value cannot be; None when it can."""
+    """Return why a value is impossible, or None if it is possible."""
     field = measurement.field
     if isinstance(value, str):
         if is_session_id(value):

@@ -1,8 +1,8 @@
-"""Takes hours of the fleet and returns changes: what began and what ended to be wrong.
+"""Evaluates hours of the fleet and returns changes: what became wrong, and what is over.
 
-Pure: no I/O, no clock. An hour is gone over twice. needs() asks for the readings that decide where
-its rollups only suspect something; evaluate() decides, phase by phase. Both go by the hour, the
-answers and the states that are remembered, and by nothing else.
+Pure: no I/O, no clock. An hour is processed in two steps. needs() asks for the readings that decide
+where its rollups are only suspicious; evaluate() decides, phase by phase. Both depend on the hour,
+the answers and the remembered states, and on nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from fleetmeter.anomalies.rules.silence.watch import ask_for_silences, watch_sil
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 _FORGOTTEN_AT_H = 0
-"""The hour of the day (UTC) in which what is too old is forgotten."""
+"""The hour of the day (UTC) in which old state is dropped."""
 
 
 def needs(hour: Hour, states: Mapping[Subject, DeviceState], rulebook: Rulebook) -> Needs:
@@ -37,7 +37,7 @@ def needs(hour: Hour, states: Mapping[Subject, DeviceState], rulebook: Rulebook)
 def evaluate(
     hour: Hour, answers: Answers, states: dict[Subject, DeviceState], rulebook: Rulebook
 ) -> Outcome:
-    """Return what an hour changed; hours come in their order, one after the other.
+    """Return what an hour changed; evaluate hours in order.
 
     Changes `states` in place: adds, replaces, and drops what holds nothing. The outcome has the
     subjects whose state changed or went.
@@ -62,7 +62,7 @@ def evaluate_clocks(
     states: dict[Subject, DeviceState],
     rulebook: Rulebook,
 ) -> Outcome:
-    """Return what the newest readings show of clocks; they are looked at every minute or so.
+    """Return what the newest readings show about clocks; run it every minute or so.
 
     `samples` are of devices whose newest reading is off, and of those that `states` has something
     of: one that is missing is not there any more. States are changed in place.
@@ -92,7 +92,7 @@ def _judge_sessions(context: HourContext) -> None:
 
 
 def _end_switched_off(context: Context) -> None:
-    """End what is open of rules that are switched off."""
+    """End open findings of rules that are switched off."""
     if not context.rulebook.switched_off:
         return
     for subject, state in list(context.states.items()):
@@ -104,7 +104,7 @@ def _end_switched_off(context: Context) -> None:
 
 
 def _forget(context: HourContext) -> None:
-    """Drop what was found too long ago; end what has not been found again since then."""
+    """Drop findings that are too old; end those that have not been confirmed since."""
     for subject, state in list(context.states.items()):
         if not context.hour.says_of(subject):
             continue

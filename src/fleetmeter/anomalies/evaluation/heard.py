@@ -1,7 +1,7 @@
-"""When devices were heard of last, while one hour after the other is evaluated anew.
+"""Caches when devices last reported, while one hour after another is evaluated again.
 
-In a month before its first reading a device would be asked about hour by hour, and so would one
-that has nothing in its history any more.
+Without it, history would be queried every hour for a device in the month before its first reading,
+and for one whose history is gone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,9 @@ from fleetmeter.anomalies.rules.shared.needs import Needs
 
 
 class Heard:
-    """What history said of devices' newest readings: it holds until an hour has others.
+    """Caches devices' newest readings in history, each until an hour has a newer one.
 
-    Only where hours are read that hold all that is stored of them.
+    Valid only while hours are read with everything that is stored about their devices.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Heard:
         self._until: datetime | None = None
 
     def turn_to(self, hour: Hour) -> None:
-        """Forget whom the hour has readings of; and all unless it is the next one."""
+        """Forget devices with readings in the hour, or all of them if it is not the next one."""
         if self._until not in (hour.starts, hour.ends):
             self._newest.clear()
         for row in hour.vehicles:
@@ -34,7 +34,7 @@ class Heard:
         self._until = hour.ends
 
     def left(self, needs: Needs) -> Needs:
-        """What history has to be asked still."""
+        """Return the needs that still have to be queried from history."""
         newest = self._newest
         return Needs(
             {subject for subject in needs.last_times if subject not in newest},
@@ -46,12 +46,12 @@ class Heard:
             needs.peaks,
         )
 
-    def learn(self, asked: Iterable[Subject], told: Mapping[Subject, datetime]) -> None:
-        """Take what history has answered; missing: there is none."""
-        self._newest.update({subject: told.get(subject) for subject in asked})
+    def learn(self, asked: Iterable[Subject], found: Mapping[Subject, datetime]) -> None:
+        """Remember the newest readings found; subjects missing in `found` have none."""
+        self._newest.update({subject: found.get(subject) for subject in asked})
 
     def newest(self, subjects: Iterable[Subject], since: datetime) -> dict[Subject, datetime]:
-        """The newest readings of these that are younger than that."""
+        """Return when these devices last reported, for those that did after `since`."""
         return {
             subject: at
             for subject in subjects

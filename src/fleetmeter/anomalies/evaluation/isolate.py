@@ -1,8 +1,7 @@
-"""Evaluates one hour: reads what the rules need to know about it, and asks them.
+"""Evaluates one hour: reads what the rules need, runs them, and isolates devices that fail.
 
-Rules run in threads, so that the service answers meanwhile. Where a rule fails (a defect, shown by
-something that nobody has thought of), the hour of the devices with which it fails is skipped, and
-everybody else's is evaluated.
+Rules run in threads, so that the service keeps answering. If a rule fails (a defect that unexpected
+data reveal), the hour is skipped for the devices with which it fails, and evaluated for all others.
 """
 
 import asyncio
@@ -23,10 +22,10 @@ from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 
 _DEVICE_HOURS = 50_000
-"""Devices × hours that are read at once."""
+"""Maximum number of devices × hours read at once."""
 
 _ALL_ALIKE = 16
-"""Where so many devices fail one by one, none of them is to blame, and the others fail as well."""
+"""Devices failing one by one after which the cause is not a single device, and all are skipped."""
 
 T = TypeVar("T")
 
@@ -44,9 +43,9 @@ async def evaluate_hour(
     rulebook: Rulebook,
     heard: Heard | None = None,
 ) -> Outcome:
-    """Return what an hour changes for its devices; bring `states` to its end.
+    """Return what an hour changes for its devices; advance `states` to its end.
 
-    With `heard`, which goes from hour to hour, history is not asked again what it has answered.
+    With `heard`, which is passed from hour to hour, history is not queried twice for the same.
     """
     before = await asyncio.to_thread(_copied, states)
     try:
@@ -80,7 +79,7 @@ async def _failing(
     before: Mapping[Subject, Snapshot],
     rulebook: Rulebook,
 ) -> list[Subject]:
-    """Find the devices with which a rule fails even when it looks at nobody else."""
+    """Find the devices with which a rule fails even when they are evaluated alone."""
     try:
         await _evaluate(connection, _hour_of(hour, subjects), _part(before, subjects), rulebook)
         return []
@@ -123,7 +122,7 @@ async def _evaluate(
 
 
 async def _asked(rules: Callable[[], T]) -> T:
-    """Return what the rules say. Raises _RuleFailsError."""
+    """Return the rules' findings. Raises _RuleFailsError."""
     try:
         return await asyncio.to_thread(rules)
     except Exception as error:
@@ -137,7 +136,7 @@ def _copied(states: Mapping[Subject, DeviceState]) -> dict[Subject, Snapshot]:
 def _part(
     before: Mapping[Subject, Snapshot], subjects: Collection[Subject], *, with_sites: bool = True
 ) -> dict[Subject, DeviceState]:
-    """Return what was remembered of some devices, and of sites."""
+    """Return the states of some devices, and of sites."""
     some = set(subjects)
     return {
         subject: restored(state)
@@ -160,7 +159,7 @@ def _subjects(hour: Hour, before: Mapping[Subject, Snapshot]) -> list[Subject]:
 
 
 def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
-    """Return the hour as if there were these devices alone."""
+    """Return the hour restricted to these devices."""
     some = set(subjects)
     return msgspec.structs.replace(
         hour,
@@ -172,5 +171,5 @@ def _hour_of(hour: Hour, subjects: Collection[Subject]) -> Hour:
 
 
 def hours_at_once(devices: int) -> int:
-    """Return how many hours of so many devices may be in memory."""
+    """Return how many hours of this many devices may be in memory."""
     return max(1, _DEVICE_HOURS // max(1, devices))

@@ -1,6 +1,6 @@
-"""Evaluates late devices again: their history has changed in hours that had been evaluated.
+"""Evaluates late devices again: their history changed in hours that had already been evaluated.
 
-It starts as far back as the rules remember, and takes in everybody whose hours change with theirs.
+It starts as far back as the rules remember, and includes all devices whose hours change too.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,38 +26,38 @@ from fleetmeter.database.queries import ReadyLateDevicesRow
 from fleetmeter.database.sql import queries
 
 WARMUP = timedelta(days=STATE_DAYS)
-"""How far back the rules remember."""
+"""Time that the rules remember."""
 
 REACH = timedelta(days=92)
-"""What was found of hours longer ago stands, whatever comes late."""
+"""Age of hours from which findings stand, whatever arrives late."""
 
 _MOST_READY = 20_000
-"""Late devices that are looked through for those that are evaluated with others anyway."""
+"""Maximum number of late devices searched for those that are evaluated with others anyway."""
 
 _MOST = 200
-"""Late devices from which a turn starts."""
+"""Maximum number of late devices from which a turn starts."""
 
 _MOST_DEVICE_HOURS = 300_000
-"""Late devices × hours that one turn evaluates: fewer devices when they go back far."""
+"""Maximum number of late devices × hours per turn: fewer devices if they go back far."""
 
 _AS_LATE = timedelta(days=1)
-"""Devices of one turn are late by about as much: all of them are evaluated from the oldest on."""
+"""Maximum difference in lateness within a turn: all are evaluated from the oldest on."""
 
 _MOST_WIDE = 48
-"""Hours of the whole fleet that are looked at for another meter."""
+"""Maximum number of hours of the whole fleet searched for another meter."""
 
 
 class Late(NamedTuple):
-    """What was done about late devices."""
+    """The result of evaluating late devices."""
 
     devices: int
     events: list[int]
     is_last: bool
-    """No others are ready."""
+    """True if no others are ready."""
 
 
 async def evaluate_late(connection: Connection, evaluated_until: datetime) -> Late:
-    """Evaluate some late devices again; store what is found as they are struck out."""
+    """Evaluate some late devices again; store the findings and remove their marks together."""
     rolled_up = await queries.rolled_up_until(connection)
     # the marks first: whatever is read after them holds the readings that they are about
     rows = queries.ready_late_devices(connection, most=_MOST_READY)
@@ -93,9 +93,9 @@ async def evaluate_again(
     until: datetime,
     stopping: Callable[[], bool],
 ) -> list[int]:
-    """Evaluate devices from a time each on to `until`, however long ago it is; return the events.
+    """Evaluate each device from its time on to `until`, however long ago; return the events.
 
-    For whoever has the lock of the evaluation, once the rollups hold what is asked about.
+    The caller must hold the lock of the evaluation, and the rollups must be up to date.
     """
     events: list[int] = []
     left = sorted(since, key=lambda subject: since[subject])
@@ -111,7 +111,7 @@ async def evaluate_again(
 
 
 async def _settle(connection: Connection, recomputed: "_Recomputed") -> list[int]:
-    """Store what was found and what is remembered; return the events."""
+    """Store the findings and the states; return the events."""
     span = recomputed.span
     events = await store.reconcile(
         connection,
@@ -126,7 +126,7 @@ async def _settle(connection: Connection, recomputed: "_Recomputed") -> list[int
 
 
 class _Mark(NamedTuple):
-    """A late device, and from when on it is evaluated again."""
+    """A late device, and the time from which it is evaluated again."""
 
     subject: Subject
     since: datetime
@@ -139,7 +139,7 @@ def _mark(row: ReadyLateDevicesRow, evaluated_until: datetime) -> _Mark:
 
 
 def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
-    """Return the first, and those that are late by about as much."""
+    """Return the first, and those with about the same lateness."""
     first = marks[0].since
     as_late = [mark for mark in marks[:_MOST] if abs(mark.since - first) <= _AS_LATE]
     span = evaluated_until - min(mark.since for mark in as_late) + WARMUP
@@ -147,11 +147,11 @@ def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
 
 
 class _Span(NamedTuple):
-    """Devices that are evaluated again, and from when to when."""
+    """Devices that are evaluated again, and the time span."""
 
     around: Around
     there: dict[Subject, Device]
-    """All of them that have not been removed."""
+    """Those that have not been removed."""
 
     changed: set[Subject]
     """The devices among them whose anomalies may change."""
@@ -161,7 +161,7 @@ class _Span(NamedTuple):
 
 
 class _Recomputed(NamedTuple):
-    """What late devices came to when they were evaluated again."""
+    """The findings about late devices, recomputed."""
 
     span: _Span
     changes: list[Change]
@@ -190,7 +190,7 @@ async def _recompute(
 async def _evaluate_span(
     connection: Connection, span: _Span, rulebook: Rulebook, wide: set[datetime]
 ) -> tuple[list[Change], dict[Subject, DeviceState]]:
-    """Evaluate from as far back as rules remember, in `wide` hours with the whole fleet in view."""
+    """Evaluate from as far back as rules remember, with the whole fleet in `wide` hours."""
     around, there = span.around, span.there
     before = await states_of(connection, "hours", around.changed)
     held = _held(await store.lasting(connection, span.changed), before, span.since)
@@ -218,7 +218,7 @@ async def _evaluate_span(
 
 
 def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
-    """Return the newest hours in which another meter, anyone's, may explain what was found."""
+    """Return the newest hours in which any other meter may explain a finding."""
     hours: set[datetime] = set()
     for each in found:
         if RULES[each.kind].looks_around:
@@ -230,7 +230,7 @@ def _wide(found: Iterable[Anomaly | Change]) -> set[datetime]:
 
 
 class _Held(NamedTuple):
-    """Something that is wrong as far as was known, and what is remembered of its device."""
+    """An open finding from the earlier evaluation, and the state of its device."""
 
     anomaly: Anomaly
     stored: DeviceState
@@ -239,9 +239,9 @@ class _Held(NamedTuple):
 def _held(
     anomalies: Iterable[Anomaly], before: Mapping[Subject, DeviceState], since: datetime
 ) -> dict[datetime, list[_Held]]:
-    """Group by the hour from which on something is wrong, until the rules know better.
+    """Group open findings by the hour in which they began; they hold until the rules clear them.
 
-    They need not find it again: what showed it may have been too long ago.
+    The rules need not find them again: the readings that showed them may be too old.
     """
     held: dict[datetime, list[_Held]] = {}
     for anomaly in anomalies:

@@ -1,4 +1,4 @@
-"""Reads what the rules look at from the database: devices, hours, readings, clocks."""
+"""Reads the rules' input from the database: devices, hours, readings, clocks."""
 
 import asyncio
 from collections.abc import Collection, Iterable
@@ -38,34 +38,34 @@ HOUR = timedelta(hours=1)
 
 
 class Around(NamedTuple):
-    """Late devices, and what changes with them."""
+    """Late devices, and those whose hours change with them."""
 
     changed: set[Subject]
-    """Whose hours change: of vehicles and meters that share energy with them."""
+    """Devices whose hours change: vehicles and meters that share energy with them."""
 
     vehicle_ids: list[str]
     meter_ids: list[str]
-    """Who must be looked at, so that those hours are whole."""
+    """Meters that must be read so that those hours are complete."""
 
 
 def floor_hour(time: datetime) -> datetime:
-    """Return the whole hour of UTC that a time is in."""
+    """Return the start of the UTC hour that contains a time."""
     return time.replace(minute=0, second=0, microsecond=0)
 
 
 def hour_of(time: datetime) -> datetime:
-    """Return when a reading's hour began: one on the hour belongs to the hour before."""
+    """Return the start of a reading's hour: a reading on the hour belongs to the hour before."""
     return floor_hour(time - MICROSECOND)
 
 
 async def roster(connection: Connection) -> dict[Subject, Device]:
-    """Return the devices that are there."""
+    """Return the devices that have not been removed."""
     devices = (_device(row) async for row in queries.roster(connection))
     return {device.subject: device async for device in devices}
 
 
 async def around(connection: Connection, late: set[Subject], since: datetime) -> Around:
-    """Find what changes with late devices, by the energy that is shared since then."""
+    """Find the devices that change with late ones, through energy shared since then."""
     found = await _around(connection, late)
     rows = queries.charging_elsewhere(connection, meter_ids=found.meter_ids, since=since)
     elsewhere = {Subject("vehicle", row["device_id"]) async for row in rows}

@@ -1,4 +1,4 @@
-"""Evaluates refused readings: what the rejections say, every minute."""
+"""Evaluates refused readings every minute, from the counted rejections."""
 
 from datetime import datetime
 

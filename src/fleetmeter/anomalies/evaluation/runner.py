@@ -37,37 +37,37 @@ from fleetmeter.database.queries import EvaluationProgressRow
 from fleetmeter.database.sql import queries
 
 CLOSED_AFTER = timedelta(minutes=5)
-"""How long after its end an hour is evaluated."""
+"""Time from the end of an hour to its evaluation."""
 
 LATE_AFTER = timedelta(minutes=4)
-"""How long after the end of an hour a change of it counts as late; evaluated_before() in SQL."""
+"""Time after the end of an hour from which a change is late; evaluated_before() in SQL."""
 
 CLOCKS_EVERY = timedelta(minutes=1)
-"""How often clocks are looked at, and who is not there any more."""
+"""How often to check clocks and removed devices."""
 
 _TURN_S = 5.0
-"""After so long, hours that are left wait for the next turn, seconds."""
+"""Length of a turn, seconds; the remaining hours wait for the next one."""
 
 _log = structlog.get_logger()
 
 
 class Ran(NamedTuple):
-    """What a run did."""
+    """The work done in a run."""
 
     hours: int = 0
-    """Evaluated for the first time."""
+    """Hours evaluated for the first time."""
 
     late_devices: int = 0
-    """Evaluated again."""
+    """Late devices evaluated again."""
 
 
 def closed_until(now: datetime) -> datetime:
-    """Return the time up to which hours are over for the rules."""
+    """Return the time up to which hours are ready for the rules."""
     return floor_hour(now - CLOSED_AFTER)
 
 
 class Evaluator:
-    """Evaluates when it is asked to; remembers when it looked at clocks and how long it rests."""
+    """Runs the evaluation on request; remembers when it checked clocks and how long it rests."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -75,7 +75,7 @@ class Evaluator:
         self._rests_until = 0.0
 
     async def run(self, now: datetime | None = None) -> Ran | None:
-        """Evaluate whatever there is to evaluate; None: somebody else is at it.
+        """Evaluate everything that is due; return None while another process does.
 
         `now` is the time in a simulation. Raises DatabaseUnavailableError: what was not committed
         is done by the next run.
@@ -105,7 +105,7 @@ class Evaluator:
                 return done
 
     async def look_at_clocks(self, at: datetime) -> None:
-        """Look at clocks alone, in a simulation. Raises DatabaseUnavailableError."""
+        """Check only the clocks, in a simulation. Raises DatabaseUnavailableError."""
         async with self._database.session() as connection:
             await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
         self._clocks_at = at
@@ -153,7 +153,7 @@ async def _closed_until(connection: Connection, at: datetime) -> datetime:
 
 
 async def _retire(connection: Connection, at: datetime) -> None:
-    """End what is wrong with devices that are not there any more, and forget them."""
+    """End the anomalies of removed devices, and drop their states."""
     gone = {Subject(*row) async for row in queries.gone_subjects(connection)}
     if gone:
         async with connection.transaction():
@@ -190,7 +190,7 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
 
 
 async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:
-    """Look at the clocks of the devices that reported since then, and at what was refused."""
+    """Check the clocks of devices that reported since then, and refused readings."""
     async with connection.transaction():
         overrides = await all_overrides(connection)
         rulebook = Rulebook(overrides)
@@ -204,7 +204,7 @@ async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime
 
 
 async def _log_found(connection: Connection, events: Sequence[int]) -> None:
-    """Log how much was found wrong, by kind."""
+    """Log the number of findings by kind."""
     if events:
         rows = queries.kinds_found(connection, ids=events)
         if found := {row["kind"]: row["anomalies"] async for row in rows}:

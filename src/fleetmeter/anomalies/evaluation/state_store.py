@@ -1,4 +1,4 @@
-"""Keeps in the database what rules remember of devices from one evaluation to the next."""
+"""Stores in the database what rules remember of devices between evaluations."""
 
 import asyncio
 from collections.abc import Collection
@@ -16,7 +16,7 @@ Aspect = Literal["hours", "clock"]
 
 
 async def all_states(connection: Connection, aspect: Aspect) -> dict[Subject, DeviceState]:
-    """Return what is remembered of all devices."""
+    """Return the states of all devices."""
     rows = [row async for row in queries.memories(connection, aspect=aspect)]
     return await asyncio.to_thread(_decoded, rows)
 
@@ -24,7 +24,7 @@ async def all_states(connection: Connection, aspect: Aspect) -> dict[Subject, De
 async def states_of(
     connection: Connection, aspect: Aspect, subjects: Collection[Subject]
 ) -> dict[Subject, DeviceState]:
-    """Return what is remembered of some devices."""
+    """Return the states of some devices."""
     rows = queries.memories_of(connection, aspect=aspect, **columns_of(subjects))
     return _decoded([row async for row in rows])
 
@@ -35,7 +35,7 @@ async def store_states(
     states: dict[Subject, DeviceState],
     touched: set[Subject],
 ) -> None:
-    """Store what is remembered now of the devices that were touched, or forget them."""
+    """Store the states of the touched devices, or delete them."""
     changed = sorted(touched & states.keys())
     gone = sorted(touched - states.keys())
     if changed:

@@ -1,1 +1,1 @@
-"""Makes anomalies of what rules find, and keeps what people do about them."""
+"""Turns the rules' findings into anomalies, and records what people do about them."""

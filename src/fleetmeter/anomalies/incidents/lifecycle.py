@@ -27,11 +27,11 @@ class AlreadyResolvedError(FleetMeterError):
 
 
 class Terms(NamedTuple):
-    """What a rule is set to, as far as an anomaly's life goes by it."""
+    """The settings of a rule that affect an anomaly's life."""
 
     severity: Severity
     reopen_within: timedelta
-    """What comes back sooner than this after it was over is the same."""
+    """An anomaly that comes back within this time of its end is reopened."""
 
 
 class Step(NamedTuple):
@@ -48,14 +48,14 @@ class Step(NamedTuple):
 
 
 class Key(NamedTuple):
-    """There is at most one anomaly of a key that is not over, and at most one not resolved."""
+    """Identifies an anomaly: at most one per key is not over, and at most one not resolved."""
 
     kind: Kind
     subject: Subject
 
 
 def key_of(item: Anomaly | Change) -> Key:
-    """Return what an anomaly or a change is of."""
+    """Return the key of an anomaly or a change."""
     if isinstance(item, Change):
         return Key(item.kind, item.subject)
     return Key(item.kind, Subject(item.device_kind, item.device_id))
@@ -108,7 +108,7 @@ def reopened(anomaly: Anomaly, change: Change, note: str | None = None) -> Step:
 
 
 def revised(anomaly: Anomaly, change: Change) -> Step:
-    """Return the same, with another cause than was known before."""
+    """Return the anomaly with a new cause."""
     after = msgspec.structs.replace(
         anomaly, cause=change.cause, summary=change.summary, evidence=change.evidence
     )
@@ -126,7 +126,7 @@ def over(anomaly: Anomaly, ended_at: datetime, now: datetime, note: str | None) 
 
 
 def acknowledged(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Step | None:
-    """Acknowledge one; None: somebody did already. Raises AlreadyResolvedError."""
+    """Acknowledge an anomaly; return None if it already is. Raises AlreadyResolvedError."""
     if anomaly.status == "resolved":
         raise AlreadyResolvedError(f"anomaly {anomaly.id} is resolved")
     if anomaly.status == "acknowledged":
@@ -138,7 +138,7 @@ def acknowledged(anomaly: Anomaly, who: str, note: str | None, now: datetime) ->
 
 
 def resolved(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Step | None:
-    """Resolve one for a person; None: it is resolved already."""
+    """Resolve an anomaly for a person; return None if it is already resolved."""
     if anomaly.status == "resolved":
         return None
     after = msgspec.structs.replace(anomaly, status="resolved", resolved_at=now, resolved_by=who)
@@ -146,7 +146,7 @@ def resolved(anomaly: Anomaly, who: str, note: str | None, now: datetime) -> Ste
 
 
 def comes_back(last: Anomaly, started_at: datetime, terms: Terms) -> bool:
-    """Whether something that began then is the same as one that was over before."""
+    """Return whether something that began then reopens an anomaly that was over."""
     return last.ended_at is not None and started_at - last.ended_at < terms.reopen_within
 
 
@@ -156,7 +156,7 @@ def steps_of(
     terms: Callable[[Change], Terms],
     now: datetime,
 ) -> list[Step]:
-    """Return what follows from changes, in their order.
+    """Return the steps that follow from changes, in order.
 
     `stored` has the current anomaly of each key that they are of: the one that is not over, or else
     the one that was over last.

@@ -1,4 +1,4 @@
-"""Reconciles what late readings show with the anomalies that were found and reported before.
+"""Reconciles the findings from late readings with the anomalies reported before.
 
 Pure. A stretch is a time in which something was wrong, by the hours as they are now. What overlaps
 in time is the same anomaly, and what people have said about it stays.
@@ -30,14 +30,14 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Stretch(NamedTuple):
-    """From when to when something was wrong; without `closing`, it is wrong now."""
+    """A time span in which something was wrong; without `closing`, it still is."""
 
     opening: Change
-    """What is said of it, after all revisions."""
+    """The finding that opened it, after all revisions."""
 
     closing: Change | None
     said_at: datetime
-    """When the last of these was made."""
+    """The time of the last revision."""
 
     @property
     def started_at(self) -> datetime:
@@ -95,8 +95,8 @@ def reconciled(
     numbers = count(-1, -1)
     for key in sorted(rows.keys() | stretches.keys()):
         touched = [s for s in stretches.get(key, ()) if s.ended_at is None or s.ended_at > since]
-        known, new = _matched(rows.get(key, ()), touched, terms)
-        for anomaly, its in known:
+        matched, new = _matched(rows.get(key, ()), touched, terms)
+        for anomaly, its in matched:
             if anomaly.ended_at is None and not is_wrong(key):
                 ended_at = its[-1].ended_at if its else ends.get(key)
                 renewed = _renewed(anomaly, its, since) if its else anomaly
@@ -157,7 +157,7 @@ def _follows(before: Stretch, stretch: Stretch, terms: Terms) -> bool:
 def _settled(
     anomaly: Anomaly, stretches: list[Stretch], since: datetime, now: datetime
 ) -> list[Step]:
-    """Return what becomes of an anomaly that is about these stretches."""
+    """Return the steps for an anomaly that matches these stretches."""
     if not stretches:
         return []
     its = [s for s in stretches if anomaly.ended_at is None or s.started_at <= anomaly.ended_at]
@@ -170,7 +170,7 @@ def _settled(
 
 
 def _own(anomaly: Anomaly, stretches: list[Stretch], since: datetime) -> Step | None:
-    """Return what becomes of it by the stretches within its own time.
+    """Return the steps that follow from the stretches within its own time.
 
     It lasts exactly when the last of them does or, when the rules do not say, as it did before.
     """

@@ -15,10 +15,10 @@ Status = Literal["open", "acknowledged", "resolved", "active"]
 
 
 class UnknownAnomalyError(FleetMeterError):
-    """There is no such anomaly."""
+    """No anomaly has this id."""
 
     def __init__(self, anomaly_id: int) -> None:
-        super().__init__(f"there is no anomaly {anomaly_id}")
+        super().__init__(f"unknown anomaly {anomaly_id}")
 
 
 class Happened(NamedTuple):
@@ -32,7 +32,7 @@ class Happened(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many anomalies are open and acknowledged now, and both together by kind."""
+    """Numbers of open and acknowledged anomalies, and of both together by kind."""
 
     open: int
     acknowledged: int

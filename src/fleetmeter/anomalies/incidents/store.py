@@ -1,7 +1,7 @@
-"""Stores anomalies and their events: what rules find, and what people say about it.
+"""Stores anomalies and their events, from rules and from people.
 
-Whoever changes an anomaly holds one lock until the end of its transaction: what it has read is as
-it stands, and events become visible in the order of their ids.
+Every change of an anomaly holds one lock until the end of its transaction, so that what it has read
+stays valid and events become visible in the order of their ids.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 _REOPENABLE = timedelta(days=62)
-"""What was over longer than this before late readings can neither overlap nor come back."""
+"""Anomalies over for longer than this before late readings can neither overlap nor reopen."""
 
 REMOVED = "the device was removed"
 
 
 async def apply(connection: Connection, changes: Sequence[Change], rulebook: Rulebook) -> list[int]:
-    """Store what follows from changes, in the order of time; return the ids of the events."""
+    """Store the steps that follow from changes, in order; return the ids of the events."""
     if not changes:
         return []
     now = await queries.begin_anomaly_events(connection)
@@ -88,7 +88,7 @@ async def reconcile(
 
 
 async def lasting(connection: Connection, subjects: Collection[Subject]) -> list[Anomaly]:
-    """Return what is not over with these devices."""
+    """Return the anomalies of these devices that are not over."""
     rows = queries.lasting_anomalies(connection, **columns_of(subjects))
     return [anomaly_of(row) async for row in rows]
 
@@ -96,7 +96,7 @@ async def lasting(connection: Connection, subjects: Collection[Subject]) -> list
 async def close_removed(
     connection: Connection, subjects: Collection[Subject], at: datetime
 ) -> list[int]:
-    """End what is wrong with devices that are gone; return the ids of the events."""
+    """End the anomalies of removed devices; return the ids of the events."""
     now = await queries.begin_anomaly_events(connection)
     steps = [
         lifecycle.over(anomaly, max(at, anomaly.started_at), now, REMOVED)
@@ -108,7 +108,7 @@ async def close_removed(
 async def acknowledge(
     connection: Connection, anomaly_id: int, who: str, note: str | None
 ) -> Anomaly | None:
-    """Acknowledge an anomaly; return it as it is then, None: there is none.
+    """Acknowledge an anomaly; return the result, or None if it is unknown.
 
     Raises AlreadyResolvedError. Acknowledging again changes nothing.
     """
@@ -118,7 +118,7 @@ async def acknowledge(
 async def resolve(
     connection: Connection, anomaly_id: int, who: str, note: str | None
 ) -> Anomaly | None:
-    """Resolve an anomaly for a person; return it as it is then, None: there is none.
+    """Resolve an anomaly for a person; return the result, or None if it is unknown.
 
     Resolving again changes nothing.
     """
@@ -154,7 +154,7 @@ async def _act(
 
 
 async def _record(connection: Connection, steps: Sequence[Step], now: datetime) -> list[int]:
-    """Store what steps lead to, and each as an event; the ids of the events."""
+    """Store the results of steps, and each as an event; return the ids of the events."""
     if not steps:
         return []
     new = [step.anomaly.id for step in steps if step.event == "opened"]

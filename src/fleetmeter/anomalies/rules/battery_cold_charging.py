@@ -48,7 +48,7 @@ _KIND = BatteryColdCharging.kind
 def _suspects(
     hour: ObservedHour, rulebook: Rulebook
 ) -> Iterator[tuple[Subject, BatteryColdCharging]]:
-    """Find vehicles whose lowest temperature suspects a change, and those that charge cold."""
+    """Find vehicles whose lowest temperature suggests a change, and those that charge cold."""
     everywhere = rulebook.everywhere(BatteryColdCharging)
     open_cdeg = everywhere.open_c * 100 if everywhere else 1e9
     suspects: dict[Subject, None] = {}
@@ -68,7 +68,7 @@ def _suspects(
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the readings of the hour, and of as long before as it takes."""
+    """Request the readings of the hour and of the minutes before it that count."""
     for subject, thresholds in _suspects(hour, rulebook):
         needs.readings_since(subject, hour.starts - timedelta(minutes=thresholds.minutes))
 
@@ -135,7 +135,7 @@ def _judge_vehicle(context: HourContext, subject: Subject, thresholds: BatteryCo
 
 
 def _judge_idle(context: HourContext, subject: Subject) -> None:
-    """End it when nothing was charged for a day."""
+    """Clear the anomaly after a day without charging."""
     thresholds = context.thresholds(BatteryColdCharging, subject)
     last = context.states[subject].conditions[_KIND].count_since
     if last is not None and context.ends - last >= timedelta(hours=thresholds.idle_h):

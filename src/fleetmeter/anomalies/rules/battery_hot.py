@@ -39,7 +39,7 @@ class BatteryHot(Thresholds, frozen=True, kw_only=True):
 
 
 def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[tuple[Subject, BatteryHot]]:
-    """Find vehicles whose highest temperature suspects a change, and those that are hot."""
+    """Find vehicles whose highest temperature suggests a change, and those that are hot."""
     everywhere = rulebook.everywhere(BatteryHot)
     open_cdeg = everywhere.open_c * 100 if everywhere else -1e9
     suspects: dict[Subject, None] = {}
@@ -59,7 +59,7 @@ def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[tuple[Subject,
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the readings of the hour, and of as long before as it takes."""
+    """Request the readings of the hour and of the minutes before it that count."""
     for subject, thresholds in _suspects(hour, rulebook):
         needs.readings_since(subject, hour.starts - timedelta(minutes=thresholds.minutes))
 

@@ -47,10 +47,10 @@ RULES: dict[Kind, Rule] = {rule.kind: rule for rule in CATALOGUE}
 STATES: tuple[type[State], ...] = tuple(
     dict.fromkeys((ChargingState, *(state for rule in CATALOGUE for state in rule.states)))
 )
-"""What is remembered of a device: of its charging session, and by each rule."""
+"""The types of states of a device: its charging session, and those of each rule."""
 
 CODEC = StateCodec(STATES)
-"""Writes and reads what is remembered of a device."""
+"""Encodes and decodes the states of a device."""
 
 
 def rules_in(phase: Phase) -> tuple[Rule, ...]:

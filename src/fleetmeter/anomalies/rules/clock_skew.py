@@ -59,12 +59,12 @@ class ClockSkew(Thresholds, frozen=True, kw_only=True):
     ] = 0.1
 
     def is_off(self, skew_s: float) -> bool:
-        """Whether a clock that is behind by so much, or ahead where it is negative, is wrong."""
+        """Return whether a clock this far behind (ahead if negative) is wrong."""
         return skew_s > self.behind_s or -skew_s > self.ahead_s
 
 
 class Skew(msgspec.Struct, array_like=True):
-    """Readings whose time differed from their arrival by about the same."""
+    """Consecutive readings with about the same difference between timestamp and arrival."""
 
     skew_s: float
     since: datetime
@@ -73,7 +73,7 @@ class Skew(msgspec.Struct, array_like=True):
 
 
 class ClockState(State):
-    """How far a device's clock was off lately."""
+    """Recent offsets of a device's clock."""
 
     skew: Skew | None = None
 

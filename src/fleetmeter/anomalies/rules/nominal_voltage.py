@@ -19,10 +19,10 @@ from fleetmeter.anomalies.rules.shared.state import State
 STANDARD_V = (120, 208, 230, 277, 400, 480)
 
 _FARTHEST = 1.2
-"""A voltage that differs by a larger factor from all of these has no nominal one."""
+"""Maximum factor between a voltage and its nominal one."""
 
 _OF_SITE = 1.15
-"""The largest factor by which a meter may differ from what its site has."""
+"""Maximum factor by which a meter may differ from its site's nominal voltage."""
 
 _DAY = timedelta(hours=24)
 
@@ -32,7 +32,7 @@ class Nominal(msgspec.Struct, array_like=True):
 
     volts: int
     since: datetime | None
-    """When the first day began; None: it is over."""
+    """Start of the first day; None once it is over."""
 
     means: list[float] = []
     """Mean voltages of the hours of that day, V."""
@@ -49,7 +49,7 @@ class VoltageState(State):
 
 
 def nearest(volts: float, of_site: int | None = None) -> int | None:
-    """Return the standard voltage that one is probably meant to be; None: none is near it."""
+    """Return the nearest standard voltage, or None if none is near."""
     if of_site is not None and _factor(volts, of_site) <= _OF_SITE:
         return of_site
     found = min(STANDARD_V, key=lambda standard: _factor(volts, standard))
@@ -69,7 +69,7 @@ def nominal_v(hour: ObservedHour, row: MeterHour) -> float | None:
 
 
 def learn(context: HourContext) -> None:
-    """Take this hour's voltages into the first day of meters that are not known yet."""
+    """Add this hour's voltages to the first day of meters without a nominal voltage."""
     for row in context.hour.meter_rows:
         subject = Subject("meter", row.meter_id)
         state = context.read(subject, VoltageState)

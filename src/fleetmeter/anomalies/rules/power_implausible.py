@@ -49,7 +49,7 @@ _LEAST_CHARGING = 0.05
 
 
 class PowerState(State):
-    """Whether the last hour ended with a power that cannot be."""
+    """Whether the last hour ended with an implausible power."""
 
     peaking: bool = False
 
@@ -61,7 +61,7 @@ class _Suspect(NamedTuple):
     thresholds: PowerImplausible
 
     def fits_as_wh(self, power_w: float) -> bool:
-        """Whether a thousandth of a power may be that of a charge."""
+        """Return whether a thousandth of a power is plausible for a charge."""
         least_w = _LEAST_CHARGING * (self.rated_w or self.limit_w / 1000)
         return least_w <= power_w / 1000 <= self.limit_w
 
@@ -97,7 +97,7 @@ def _energies(hour: ObservedHour) -> Iterator[tuple[Subject, int]]:
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the readings above the limit, of the hour and of so long before as it takes."""
+    """Request the readings above the limit, of the hour and the minutes before it."""
     for subject, limit_w, _, thresholds in _suspects(hour, rulebook):
         back = timedelta(minutes=thresholds.minutes)
         back = max(back, timedelta(seconds=1.5 * hour.interval_s(subject)))
@@ -137,7 +137,7 @@ class _Run(NamedTuple):
 
     @property
     def mean_w(self) -> float:
-        """The mean of all of its time: a coarse register shows nothing in many an interval."""
+        """Return the mean over the whole run: a coarse register shows nothing in many intervals."""
         return sum(point.energy_mwh for point in self.points) * 3.6 / self.lasts.total_seconds()
 
 
@@ -183,7 +183,7 @@ def _breach(context: HourContext, suspect: _Suspect, run: _Run) -> None:
 
 
 def _judge_over(context: HourContext, subject: Subject) -> None:
-    """End it when the device has reported energy, and none above the limit, for a day."""
+    """Clear the anomaly after a day of energy without any above the limit."""
     thresholds = context.thresholds(PowerImplausible, subject)
     at = context.last_found(_KIND, subject)
     is_telling = any(of == subject and energy > 0 for of, energy in _energies(context.hour))

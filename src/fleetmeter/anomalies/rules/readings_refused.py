@@ -29,7 +29,7 @@ class ReadingsRefused(Thresholds, frozen=True, kw_only=True):
 _KIND = ReadingsRefused.kind
 
 MOST = 200
-"""Devices that are reported at once: ids that are refused may be made up."""
+"""Maximum number of devices reported at once: refused ids may be made up."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Refused(msgspec.Struct, frozen=True):
     """The detail of the last refusal."""
 
     accepted_at: datetime | None
-    """When the newest reading that was accepted arrived; None: none ever was."""
+    """Arrival of the newest accepted reading; None if none was ever accepted."""
 
 
 class Lasting(msgspec.Struct, frozen=True):
@@ -59,13 +59,13 @@ class Lasting(msgspec.Struct, frozen=True):
     last_at: datetime | None
     accepted_at: datetime | None
     is_over: bool | None
-    """None: nothing is known of refusals any more."""
+    """Return None if refusals are not known any more."""
 
 
 def judge(
     refused: Iterable[Refused], lasting: Iterable[Lasting], at: datetime, rulebook: Rulebook
 ) -> list[Change]:
-    """Return what began and what is over."""
+    """Return the anomalies that begin and those that end."""
     reported = {Subject(each.device_kind, each.device_id): each for each in lasting}
     changes = [_over(each, at) for each in reported.values() if each.is_over is not False]
     for subject, each in reported.items():

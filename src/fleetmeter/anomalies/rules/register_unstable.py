@@ -1,6 +1,6 @@
-"""Finds registers that fall many times a day: they dip, flutter or begin again.
+"""Finds registers that fall many times a day: they dip, flutter or restart.
 
-An exchange that was stated, a rollover and the flutter of a last digit are not falls.
+A recorded exchange, a rollover and the flutter of a last digit are not falls.
 """
 
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ class Fallen(msgspec.Struct, array_like=True):
     times: int
     dips: int = 0
     flutters: int = 0
-    """How many of `times` were dips and flutters; the others were resets."""
+    """Number of dips and flutters among `times`; the others were resets."""
 
 
 class RegisterState(State):
@@ -49,7 +49,7 @@ class RegisterState(State):
     falls: list[Fallen] = msgspec.field(default_factory=list)
 
     def forget(self, ends: datetime) -> bool:
-        """Drop them when the last is too old."""
+        """Drop all of them when the last is too old."""
         if not self.falls or self.falls[-1].hour > ends - EMPTY_AFTER:
             return False
         self.falls = []
@@ -96,7 +96,7 @@ def _judge_fallen(
 
 
 def _judge_over(context: HourContext, subject: Subject, state: RegisterState) -> None:
-    """End it when the device has reported, and its register has not fallen, for a day."""
+    """Clear the anomaly when the device has reported for a day without a fall."""
     clear_h = context.thresholds(RegisterUnstable, subject).clear_h
     last = state.falls[-1].hour + timedelta(hours=1)
     if not context.hour.readings(subject) or context.ends - last < timedelta(hours=clear_h):

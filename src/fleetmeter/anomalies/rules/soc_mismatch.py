@@ -50,13 +50,13 @@ _KIND = SocMismatch.kind
 
 
 class Gain(NamedTuple):
-    """What a session, or a part of it, brought."""
+    """The energy and the gain of a session, or a part of it."""
 
     dc_mwh: int
     soc_bp: int
 
     def ratio(self, device: Device) -> float:
-        """DC ÷ (gain × capacity)."""
+        """Return DC ÷ (gain × capacity)."""
         return self.dc_mwh / (self.soc_bp / 1e4 * (device.battery_capacity_wh or 0) * 1000)
 
 
@@ -98,7 +98,7 @@ def _by_readings(session: Session, points: Sequence[VehiclePoint], interval_s: i
 
 
 def _is_doubtful(session: Session, device: Device | None, thresholds: SocMismatch) -> bool:
-    """Whether its hours suspect that the readings would open or keep it open."""
+    """Return whether the hours suggest that the readings would open or keep the anomaly open."""
     if device is None or not device.battery_capacity_wh or not thresholds.enabled:
         return False
     gain = _by_hours(session)
@@ -108,7 +108,7 @@ def _is_doubtful(session: Session, device: Device | None, thresholds: SocMismatc
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the readings of sessions that this hour ends, where their hours suspect something."""
+    """Request the readings of sessions that this hour ends and whose hours are suspicious."""
     for subject, session in ending_sessions(hour):
         device = hour.devices.get(subject)
         thresholds = rulebook.of(SocMismatch, subject, hour.site(subject))

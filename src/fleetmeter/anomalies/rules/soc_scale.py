@@ -29,7 +29,7 @@ class SocScale(Thresholds, frozen=True, kw_only=True):
 _KIND = SocScale.kind
 
 _HIGHEST_BP = 100
-"""1 %: no ratio is higher."""
+"""1 %, the highest possible ratio."""
 
 _FITS = 2.0
 """The largest factor by which a hundred times the gain may differ from the energy."""
@@ -69,7 +69,7 @@ def _judge(context: HourContext, followed: FollowedSession) -> None:
 
 
 def _fits(gain_bp: int, dc_mwh: int, device: Device | None) -> bool:
-    """Whether a hundred times the gain is the energy's, as far as the capacity is known."""
+    """Return whether a hundred times the gain matches the energy, if the capacity is known."""
     capacity_wh = device.battery_capacity_wh if device else None
     if not capacity_wh:
         return True

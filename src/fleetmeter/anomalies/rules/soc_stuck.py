@@ -52,7 +52,7 @@ def _seems_stuck(session: Session, thresholds: SocStuck, device: Device | None) 
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the readings of sessions that this hour ends and that seem stuck."""
+    """Request the readings of sessions that this hour ends and that seem stuck."""
     for subject, session in ending_sessions(hour):
         device = hour.devices.get(subject)
         thresholds = rulebook.of(SocStuck, subject, hour.site(subject))

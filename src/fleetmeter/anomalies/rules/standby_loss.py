@@ -1,4 +1,4 @@
-"""Finds what a charger counts while nobody charges there.
+"""Finds consumption of a charger while no vehicle charges there.
 
 It looks only where vehicles charge, not at the base load of a building. A meter with the role
 `charger` is one, and so is a meter without a role at which a vehicle charged within a month.
@@ -58,10 +58,10 @@ class StandbyLoss(Thresholds, frozen=True, kw_only=True):
 _KIND = StandbyLoss.kind
 
 _PAUSE = timedelta(hours=24)
-"""Hours that count are no run any more when so much lies between them."""
+"""Gap between hours that ends a run."""
 
 _NOTED_EVERY = timedelta(days=7)
-"""How old a note may be that somebody charged at a meter."""
+"""Interval at which charging at a meter is noted."""
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -71,17 +71,17 @@ class Run(msgspec.Struct, array_like=True):
     last: datetime
     hours: int
     attended: int
-    """How many of these had a vehicle there that reported."""
+    """Number of these hours in which a vehicle there reported."""
 
     mwh: int
 
 
 class StandbyState(State):
-    """What a meter counted without charging, and whether vehicles charge at it."""
+    """Consumption of a meter without charging, and whether vehicles charge at it."""
 
     run: Run | None = None
     charged: datetime | None = None
-    """When somebody charged there, at most a week before the last time."""
+    """A time of charging there, at most a week before the last."""
 
     def forget(self, ends: datetime) -> bool:
         """Drop what is too old."""

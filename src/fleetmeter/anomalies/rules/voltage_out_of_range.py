@@ -65,7 +65,7 @@ class Limits(NamedTuple):
 
 
 class Supply(NamedTuple):
-    """A meter's voltages of an hour, and what they should be."""
+    """A meter's voltages in an hour, and its nominal voltage."""
 
     subject: Subject
     row: MeterHour
@@ -74,12 +74,12 @@ class Supply(NamedTuple):
 
     @property
     def opens(self) -> Limits:
-        """The limits outside of which a voltage is wrong."""
+        """Return the limits outside of which a voltage is wrong."""
         return self._around(self.thresholds.tolerance)
 
     @property
     def clears(self) -> Limits:
-        """The limits inside of which a voltage is right."""
+        """Return the limits inside of which a voltage is right."""
         return self._around(self.thresholds.clear_tolerance)
 
     def _around(self, tolerance: float) -> Limits:
@@ -88,7 +88,7 @@ class Supply(NamedTuple):
 
 
 def _suspects(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Supply]:
-    """Find meters whose extremes of the hour lie outside, or that were outside before."""
+    """Find meters whose extremes in the hour are outside, or that were outside before."""
     opened = {subject.device_id for subject in hour.opened.get(_KIND, ())}
     for row in hour.meter_rows:
         if not row.voltages:
@@ -110,8 +110,10 @@ def _is_outside(row: MeterHour, limits: Limits) -> bool:
 
 
 def _is_plain(supply: Supply) -> bool | None:
-    """Whether all of an hour lies outside on one side (True), of a phase at least, or well inside
-    (False); None: neither, or some of it is absent."""
+    """Return True if a phase is outside for the whole hour, on one side; False if well inside.
+
+    None if neither holds, or some of it is absent.
+    """
     voltages = supply.row.voltages
     if any(voltage.lowest < ABSENT_MV for voltage in voltages):
         return None
@@ -129,7 +131,7 @@ def _is_plain(supply: Supply) -> bool | None:
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the readings of hours whose extremes do not decide."""
+    """Request the readings of hours whose extremes do not decide."""
     for supply in _suspects(hour, rulebook):
         if _is_plain(supply) is None:
             needs.readings_since(supply.subject, hour.starts)

@@ -1,1 +1,1 @@
-"""Says what the thresholds of all rules have in common, and finds those in force for a device."""
+"""Defines what all thresholds have in common, and finds those in force for a device."""

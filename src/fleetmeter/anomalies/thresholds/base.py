@@ -22,7 +22,7 @@ ReopenWithin = Annotated[
 
 
 def require(holds: bool, sentence: str) -> None:
-    """Raise ValueError with a sentence that says what must hold, where it does not."""
+    """Raise ValueError with a sentence that says what must hold, if it does not."""
     if not holds:
         raise ValueError(sentence)
 

@@ -15,7 +15,7 @@ from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.settings import Settings
 
 _DATABASE_WAIT_S = 30.0
-"""How long to wait for a database that is still starting."""
+"""Maximum time to wait for a database that is still starting, seconds."""
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def device(self) -> tuple[KindName, str] | None:
-        """The only device, by kind and id; None for all."""
+        """Return the only device, by kind and id; None for all."""
         if self.vehicle_id is not None:
             return "vehicle", self.vehicle_id
         return None if self.meter_id is None else ("meter", self.meter_id)

@@ -1,4 +1,4 @@
-"""`fleetmeter import --correct`: values of a file replace what is stored."""
+"""Corrects stored readings with the values of a file, for `fleetmeter import --correct`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -25,7 +25,7 @@ class Store(Protocol):
 
 
 class Corrections(NamedTuple):
-    """Who corrects, and why."""
+    """The author of corrections, and the reason."""
 
     who: str
     reason: str

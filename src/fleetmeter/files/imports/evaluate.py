@@ -1,4 +1,4 @@
-"""Evaluates the rules over the time of imported files, however long ago it was."""
+"""Evaluates the rules over the period of imported files, however long ago."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from fleetmeter.readings.telemetry import Telemetry, attribute
 from fleetmeter.settings import Settings
 
 _PAUSE_S = 0.5
-"""How often to check whether rollups have followed or the lock is free, seconds."""
+"""Interval between checks of the rollups or the lock, seconds."""
 
 _IDS = [(kind.name, attribute(kind.id_field)) for kind in KINDS]
 
@@ -32,8 +32,8 @@ async def evaluate_files(
 ) -> None:
     """Evaluate the devices of files from their first reading on."""
     async with database.connection() as connection:
-        kept: datetime = await queries.kept_since(connection)
-    oldest = max(kept, datetime.now(UTC) - timedelta(days=settings.retention_days))
+        retained_from: datetime = await queries.kept_since(connection)
+    oldest = max(retained_from, datetime.now(UTC) - timedelta(days=settings.retention_days))
     since: dict[Subject, datetime] = {}
     for each in imports:
         for subject, first in begins(each, oldest).items():
@@ -41,13 +41,13 @@ async def evaluate_files(
     if not since:
         return
     await _settled(database, stopping)
-    await Evaluator(database).run()  # what is over and was not looked at yet
+    await Evaluator(database).run()  # hours that are over and not evaluated yet
     events: list[int] | None = None
     while events is None and not stopping():
         events = await _evaluated(database, since, stopping)
         await asyncio.sleep(0 if events is not None else _PAUSE_S)
     if events is not None:
-        await _tell(database, since, events)
+        await _report(database, since, events)
 
 
 def begins(each: Import, oldest: datetime) -> dict[Subject, datetime]:
@@ -61,7 +61,7 @@ def begins(each: Import, oldest: datetime) -> dict[Subject, datetime]:
                     if isinstance(item, Telemetry):
                         _note(found, item, oldest)
     except (SourceError, *UNREADABLE, OSError):
-        pass  # what could not be read was told by the import, and is not stored
+        pass  # the import has reported what could not be read; it is not stored
     return found
 
 
@@ -81,7 +81,7 @@ def _note(found: dict[Subject, datetime], item: Telemetry, oldest: datetime) -> 
 
 
 async def _settled(database: Database, stopping: Callable[[], bool]) -> None:
-    """Wait until the rollups contain what was imported."""
+    """Wait until the rollups contain the imported readings."""
     while not stopping():
         with suppress(DatabaseUnavailableError):  # somebody refreshes the same at this moment
             await database.run(queries.refresh_late_hours.sql)
@@ -103,7 +103,7 @@ async def _evaluated(
         return [] if until is None else await evaluate_again(connection, since, until, stopping)
 
 
-async def _tell(database: Database, since: dict[Subject, datetime], events: list[int]) -> None:
+async def _report(database: Database, since: dict[Subject, datetime], events: list[int]) -> None:
     async with database.connection() as connection:
         rows = queries.kinds_found(connection, ids=events)
         found = [f"{row['kind']} {row['anomalies']}" async for row in rows]

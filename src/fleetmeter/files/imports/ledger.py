@@ -1,4 +1,4 @@
-"""Files written beside an imported one: its rejected lines, and its progress.
+"""Writes files beside an imported one: its rejected lines, and its progress.
 
 The progress covers only a prefix of the file that is completely committed, so an import that was
 killed continues from there; readings sent twice are duplicates.
@@ -31,11 +31,11 @@ _PROGRESS = ".progress.json"
 _LOCK = ".import.lock"
 
 OWN = (_REJECTS, _PROGRESS, f"{_PROGRESS}.new", _LOCK)
-"""Endings of the files that an import writes beside a file."""
+"""Suffixes of the files that an import writes beside a file."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Tells whether a file is still the same."""
+    """Identifies a file, to recognize whether it is still the same."""
 
     size: int
     mtime_ns: int
@@ -185,14 +185,14 @@ class Ledger:
             counts.corrected += outcome.corrected
         warnings = outcome.warnings or []
         counts.dropped += len(warnings)
-        if told := [*outcome.rejected, *warnings]:
-            self._write_rejects(block, sorted(told, key=lambda item: item.index))
+        if rejections := [*outcome.rejected, *warnings]:
+            self._write_rejects(block, sorted(rejections, key=lambda item: item.index))
         self.position = block.end
 
-    def _write_rejects(self, block: Block, told: list[Rejection]) -> None:
+    def _write_rejects(self, block: Block, rejections: list[Rejection]) -> None:
         if self._rejects_file is None:
             self._rejects_file = self.rejects.open("ab")
-        for item in told:
+        for item in rejections:
             reject = _Reject(
                 block.numbers[item.index],
                 item.code,

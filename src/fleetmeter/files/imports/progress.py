@@ -14,7 +14,7 @@ from fleetmeter.files.imports.ledger import Ledger
 def progress(
     name: str, file_bytes: int, ledger: Ledger, read_bytes: Callable[[], int]
 ) -> Iterator[Callable[[Ledger], None]]:
-    """Yield a function that shows the progress, by `read_bytes`; without a terminal, nothing."""
+    """Yield a function that shows the progress by `read_bytes`, on a terminal only."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
@@ -30,12 +30,12 @@ def progress(
         refresh_per_second=4,
     ) as bars:
         if ledger.resumed:
-            bars.console.print(f"{name}: going on after line {ledger.position.lines:,}")
+            bars.console.print(f"{name}: resuming after line {ledger.position.lines:,}")
         task = bars.add_task(name, total=file_bytes, rate=0.0)
         began, lines = monotonic(), ledger.position.lines
 
-        def tell(ledger: Ledger) -> None:
+        def show(ledger: Ledger) -> None:
             rate = (ledger.position.lines - lines) / max(monotonic() - began, 1e-3)
             bars.update(task, completed=read_bytes(), rate=rate)
 
-        yield tell
+        yield show

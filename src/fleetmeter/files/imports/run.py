@@ -35,7 +35,7 @@ from fleetmeter.intake.door import open_door
 from fleetmeter.settings import Settings
 
 _PATIENCE_S = 86400.0
-"""How long a block waits for its commit: a file can wait, unlike a device."""
+"""Maximum time that a block waits for its commit, seconds: a file can wait, unlike a device."""
 
 _COMMIT_READINGS = 50_000
 """Readings per transaction: a device's live state advances once for several of them."""
@@ -46,13 +46,13 @@ _MAYBE_TWICE = "resumed; readings that were stored before the interruption may c
 
 
 class Import(NamedTuple):
-    """One file to import, and where its ledger goes."""
+    """A file to import, and where its ledger goes."""
 
     path: Path
     format: str
     ledger: Ledger
     asked: Asked | None = None
-    """How to read it, if not by the API's own names."""
+    """How to read it, unless it has the API's field names."""
 
     def opened(self, file: BinaryIO) -> tuple[BinaryIO, Source]:
         """Open a file, unpacked, with its source. Raises SourceError and MappingError."""
@@ -105,7 +105,7 @@ def _to_import(paths: Sequence[Path]) -> list[Path]:
         _say(f"skipped, as an import writes them: {', '.join(map(str, own))}")
     files = [path for path in paths if path not in own]
     if not files:
-        raise FleetMeterError("there is nothing to import")
+        raise FleetMeterError("nothing to import")
     for path in files:
         if (path.exists() and not path.is_file()) or path.parent == Path("/dev"):
             raise FleetMeterError(
@@ -126,7 +126,7 @@ def corrections(paths: Sequence[Path], who: str | None, reason: str | None) -> C
 
 
 class Stop:
-    """The signal that asked to stop, if any did."""
+    """A request to stop, and the signal that made it."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -237,8 +237,8 @@ async def _import_one(
                     return file.tell()
                 return known.size * ledger.position.offset // max(source.size, 1)
 
-            with progress(each.path.name, known.size, ledger, read_bytes) as tell:
-                whole = await import_blocks(source, ledger, store, stop, tell)
+            with progress(each.path.name, known.size, ledger, read_bytes) as show_progress:
+                whole = await import_blocks(source, ledger, store, stop, show_progress)
             if whole:
                 ledger.finish()
                 if left_out := getattr(source, "left_out", 0):

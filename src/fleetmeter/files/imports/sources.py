@@ -49,7 +49,7 @@ UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
 """Errors that reading a compressed file may raise anywhere."""
 
 _EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=."?\r?\n', re.IGNORECASE)
-"""A first line that tells Excel the separator."""
+"""A first line that gives Excel the separator."""
 
 _json = msgspec.json.Decoder(Telemetry)
 
@@ -58,7 +58,7 @@ class Source(Protocol):
     """An open file."""
 
     ignored: Sequence[str]
-    """Columns that mean nothing here."""
+    """Columns without a meaning here."""
 
     size: int
     """Offset of its end."""
@@ -69,7 +69,7 @@ class Source(Protocol):
 
 
 def format_of(name: str) -> Format:
-    """Return the format by the ending of a file's name. Raises FleetMeterError."""
+    """Return the format that a file's extension shows. Raises FleetMeterError."""
     for ending, format_ in _ENDINGS.items():
         packed = tuple(ending + each for each in _PACKED if format_ != "parquet")
         if name.lower().endswith((ending, *packed)):

@@ -15,7 +15,7 @@ _IN_FLIGHT = 8
 """Blocks committed at the same time: enough for each writer to fill its transactions."""
 
 _SAVE_S = 1.0
-"""How often the progress is saved, seconds."""
+"""Interval at which the progress is saved, seconds."""
 
 _InFlight = tuple[Block, "asyncio.Task[IngestOutcome]"]
 

@@ -1,4 +1,4 @@
-"""What a handler adds to its OpenAPI operation beyond its signature, beside the handler."""
+"""Lets a handler describe, next to its code, what its signature cannot show in OpenAPI."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from fleetmeter.errors import FleetMeterError
 from fleetmeter.notifications.stream.hub import End
 
 _GOODBYE_S = 1.0
-"""How long a client may take to read the end of a response that is stopped."""
+"""Maximum time for a client to read the end of a stopped response, seconds."""
 
 _log = structlog.get_logger()
 

@@ -31,12 +31,12 @@ _POLL_S = 1.0
 _PAGE = 100
 
 _PATIENCE_S = 2.0
-"""How long a listener may be behind while others wait: many events at once make nobody slow."""
+"""Time that a listener may be behind while others wait, seconds: a burst is not slowness."""
 
 _LOOK_S = 0.02
 
 _SPARE = 20
-"""After a slow look at live state, the pause is this many times as long as it took."""
+"""After a slow poll of live state, the pause is this many times its duration."""
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Listener:
 
     @property
     def behind(self) -> bool:
-        """Whether its queue is full, so that the next message has to wait."""
+        """Return whether its queue is full, so that the next message has to wait."""
         return len(self._waiting) >= QUEUE_MESSAGES or self._bytes >= QUEUE_BYTES
 
     def put(self, message: bytes, event_id: int = 0) -> None:

@@ -18,10 +18,10 @@ _SCANNED = 5000
 """Maximum number of rows that a round reads."""
 
 _MARGIN = timedelta(seconds=15)
-"""How much later than its time of arrival a batch may be committed and become visible."""
+"""Maximum delay between a batch's time of arrival and its commit."""
 
 _REMEMBERED = 10_000
-"""States remembered per lap as sent; in a longer lap all have changed again anyway."""
+"""Maximum number of states remembered per lap; in a longer lap all have changed again anyway."""
 
 _encode = msgspec.json.Encoder().encode
 

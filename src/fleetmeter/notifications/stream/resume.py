@@ -1,4 +1,4 @@
-"""Where a stream starts: now, or after the last event that its client has seen."""
+"""Finds where a stream starts: now, or after the last event that its client has seen."""
 
 from collections.abc import AsyncGenerator
 
@@ -21,7 +21,7 @@ class Beginning(msgspec.Struct, frozen=True):
     after: int
     until: int
     missed: int = 0
-    """How many earlier events are left out; counted up to 100,000."""
+    """Number of earlier events left out; counted up to 100,000."""
 
 
 async def beginning(database: Database, last_event_id: int | None) -> Beginning:

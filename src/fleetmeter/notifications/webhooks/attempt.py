@@ -24,7 +24,7 @@ TOTAL_S = 15.0
 
 _CONNECT_S = 5.0
 _MANNERS_S = 1.0
-"""How long to read the body of an answer: closing earlier can look like a fault; seconds."""
+"""Maximum time to read an answer's body, seconds: closing earlier can look like a fault."""
 
 _MANNERS_BYTES = 4096
 _LONGEST_RETRY_AFTER_S = 3600
@@ -43,7 +43,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def gone(self) -> bool:
-        """Whether the receiver wants no more messages."""
+        """Return whether the receiver wants no more messages."""
         return self.status == HTTPStatus.GONE
 
 
@@ -138,7 +138,7 @@ def _phrase(status: int) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """Return the cause in one line, without anything that the receiver said."""
+    """Return the cause in one line, without anything from the receiver."""
     if isinstance(error, httpx.ConnectError):
         return f"no connection: {str(error) or 'refused'}".splitlines()[0][:200]
     if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | OSError):

@@ -10,7 +10,7 @@ from fleetmeter.notifications.events import AnomalyEvent
 Format = Literal["fleetmeter", "alertmanager"]
 
 _FIRING_ENDS = "0001-01-01T00:00:00Z"
-"""How Alertmanager says that an alert has not ended."""
+"""Alertmanager's end of an alert that is still firing."""
 
 _NOTHING_CHANGES = "acknowledged"
 """Event that Alertmanager does not know: the alert keeps firing."""

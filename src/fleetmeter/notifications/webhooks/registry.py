@@ -47,19 +47,19 @@ class Listed(msgspec.Struct, kw_only=True):
 
     @property
     def shown_url(self) -> str:
-        """The URL without its query, which may be a secret."""
+        """Return the URL without its query, which may be a secret."""
         parts = urlsplit(self.url)
         return parts._replace(query="…" if parts.query else "").geturl()
 
     @property
     def state(self) -> str:
-        """Its state in a few words."""
+        """Return its state in a few words."""
         if self.disabled_at:
             return f"disabled since {_time(self.disabled_at)}"
         if self.failures:
             times = "once" if self.failures == 1 else f"{self.failures} times in a row"
             return f"failed {times}, next attempt {_time(self.next_attempt_at)}"
-        return f"last took one {_time(self.last_success_at)}" if self.last_success_at else "new"
+        return f"last delivery {_time(self.last_success_at)}" if self.last_success_at else "new"
 
 
 async def add(
@@ -75,7 +75,7 @@ async def add(
     secret = new_secret()
     async with connected(url) as connection:
         if await queries.count_webhooks(connection) >= MOST:
-            raise FleetMeterError(f"there are {MOST} webhooks already; remove one first")
+            raise FleetMeterError(f"{MOST} webhooks exist already; remove one first")
         webhook_id = await queries.add_webhook(
             connection,
             url=target,
@@ -84,7 +84,7 @@ async def add(
             kinds=sorted(set(kinds)) or None,
         )
     if webhook_id is None:
-        raise FleetMeterError("there is a webhook for this URL already; remove it first")
+        raise FleetMeterError("a webhook for this URL already exists; remove it first")
     return Added(webhook_id, secret)
 
 
@@ -95,7 +95,7 @@ async def all_webhooks(url: str) -> list[Listed]:
 
 
 async def remove(url: str, which: str) -> None:
-    """Delete the webhook of an id or a URL. Raises FleetMeterError when there is none."""
+    """Delete the webhook of an id or a URL. Raises FleetMeterError when it is unknown."""
     webhook_id = int(which) if which.isdecimal() and len(which) < 19 else None
     async with connected(url) as connection:
         removed = await queries.remove_webhook(connection, webhook_id=webhook_id, url=which)
@@ -112,7 +112,7 @@ async def enable(url: str, webhook_id: int, from_now: bool) -> None:
 
 
 async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
-    """Send a test message from here. Raises FleetMeterError when there is no such webhook."""
+    """Send a test message from here. Raises FleetMeterError when it is unknown."""
     async with connected(url) as connection:
         row = await queries.webhook(connection, webhook_id=webhook_id)
     if row is None:
@@ -128,7 +128,7 @@ async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
 
 
 def _unknown(which: str | int) -> FleetMeterError:
-    return FleetMeterError(f"there is no webhook {which}; fleetmeter webhook list shows all")
+    return FleetMeterError(f"unknown webhook {which}; fleetmeter webhook list shows all")
 
 
 def _time(time: datetime) -> str:

@@ -26,10 +26,10 @@ from fleetmeter.notifications.webhooks.payloads import Format, payload
 from fleetmeter.settings import Settings
 
 _INTERVAL_S = 1.0
-"""How often to look for events to send, seconds."""
+"""Interval between searches for events to send, seconds."""
 
 _AT_ONCE = 8
-"""Webhooks that each process serves at the same time."""
+"""Maximum number of webhooks that a process serves at a time."""
 
 _PAGE = 50
 """Events read at a time."""
@@ -72,7 +72,7 @@ class _Webhook(msgspec.Struct):
 
     @property
     def place(self) -> str:
-        """The part of its URL that may be logged: paths and queries may be secrets."""
+        """Return the part of its URL that may be logged: paths and queries may be secrets."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 

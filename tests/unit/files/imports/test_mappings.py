@@ -282,7 +282,7 @@ def test_columns_that_are_missing_are_named_with_those_that_are_there() -> None:
     ("options", "said"),
     [
         ({"device": "M"}, "go with --map, --preset or --guess"),
-        ({"preset": "sheely"}, "there is no preset sheely; there are acn-data"),
+        ({"preset": "sheely"}, "unknown preset 'sheely'; choose from acn-data"),
         ({"preset": "shelly"}, "add --device ID"),
     ],
 )

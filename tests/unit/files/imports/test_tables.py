@@ -298,7 +298,9 @@ def test_what_is_no_such_workbook_is_told(body: bytes, more: str, said: str) -> 
         Imported(body, more + MAPPING, "xlsx")
 
 
-@pytest.mark.parametrize(("sheet", "said"), [('"Blatt"', "there are Sheet, Daten"), ("3", "are 2")])
+@pytest.mark.parametrize(
+    ("sheet", "said"), [('"Blatt"', "choose from Sheet, Daten"), ("3", "workbook has 2")]
+)
 def test_a_sheet_that_is_not_there_is_told(sheet: str, said: str) -> None:
     with pytest.raises(MappingError, match=said):
         Imported(workbook(*ROWS), f"sheet = {sheet}{MAPPING}", "xlsx")

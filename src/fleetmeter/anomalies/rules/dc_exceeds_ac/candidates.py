@@ -6,10 +6,10 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.state import Suspicion
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 
 EFFICIENCY = 0.9
-"""Assumed of vehicles that charge at a meter, to see what is left for another."""
+"""Efficiency assumed for vehicles that charge at a meter, to see what is left for another."""
 
 _LEFT_MWH = 100_000
-"""Less is nobody's charging."""
+"""Energy below this is not a charge."""
 
 _SURPLUS = (0.9, 2.0)
 """AC for a vehicle's DC at the meter at which it may charge in truth: between these times as
@@ -17,7 +17,7 @@ much."""
 
 
 def surpluses(hour: ObservedHour, metered: Mapping[str, int]) -> dict[str, float]:
-    """Return by meter the AC that nobody there took by their own account, mWh."""
+    """Return by meter the AC that no vehicle there took by its own account, mWh."""
     found = {
         row.meter_id: float(row.unattributed_mwh)
         for row in hour.meter_rows

@@ -17,14 +17,14 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
 
 _FINE_MWH, _COARSE_MWH = 50_000, 1_000_000
-"""The least and the most step of a register that is coarse."""
+"""Minimum and maximum step of a coarse register."""
 
 OTHERS_EFFICIENCY = 0.9
-"""Assumed of the other vehicles at a meter, to see what is left for one."""
+"""Efficiency assumed for the other vehicles at a meter, to see what is left for one."""
 
 
 class Case(NamedTuple):
-    """What is known of an excess: energy of its meter, the vehicles there, and other meters."""
+    """The readings around an excess: of its meter, the vehicles there, and other meters."""
 
     start: datetime
     """A whole hour."""
@@ -36,7 +36,7 @@ class Case(NamedTuple):
     vehicle_points: Mapping[str, Sequence[Interval]]
     vehicle_interval_s: Mapping[str, int]
     begins: Mapping[str, datetime]
-    """Vehicles (of `vehicle_points`) that charged at the meter, and since when."""
+    """Vehicles (of `vehicle_points`) that charged at the meter, with the start of their session."""
 
     other_points: Mapping[str, Sequence[Interval]]
     other_interval_s: Mapping[str, int]
@@ -85,7 +85,7 @@ class Curves:
     def __init__(self, case: Case) -> None:
         self.ac = curve(case.meter_points, case.start, case.minutes, case.meter_interval_s)
         self.near = round((case.near - case.start).total_seconds() / 60)
-        """The minute before which only far offsets look."""
+        """The minute before which only far offsets are compared."""
 
         self.dc: dict[str, list[float]] = {
             id_: curve(points, case.start, case.minutes, case.vehicle_interval_s[id_]).mwh
@@ -124,13 +124,12 @@ class Curves:
         return [sum(values) for values in zip(*(self.dc[id_] for id_ in ids), strict=True)]
 
     def unclaimed(self, others: Sequence[str]) -> list[float]:
-        """What the meter's curve leaves when all but one took theirs from it, and that one what it
-        took before."""
+        """Return what the meter's curve leaves after the others' and one vehicle's earlier DC."""
         taken = [*self.claimed, *(self.whole[id_] for id_ in others)]
         return subtract(self.ac.mwh, taken, OTHERS_EFFICIENCY)
 
     def left(self, meter: Sequence[float], others: Sequence[str]) -> list[float]:
-        """Return what a meter's curve leaves when these vehicles took theirs from it."""
+        """Return what a meter's curve leaves after the DC of these vehicles."""
         return subtract(meter, [self.dc[id_] for id_ in others], OTHERS_EFFICIENCY)
 
 

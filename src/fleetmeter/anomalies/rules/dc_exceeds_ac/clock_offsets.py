@@ -1,8 +1,7 @@
 """Finds clocks that are hours off: the meter's curve fits the vehicle's at another time of the day.
 
-A fit that is far away proves less than one nearby, since most charges look alike. So it must
-explain all of what was delivered, by AC that nobody took as far as is known, at a time that the
-meter covers.
+A distant fit proves less than a near one, since most charges look alike. So it must explain all of
+the delivered energy, by AC that no known vehicle took, at a time that the meter covers.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ _COMPARED = 0.95
 
 _ABOUT = 0.1
 _ABOUT_S = 300
-"""How far an offset may differ from that of a device's newest timestamp."""
+"""Maximum difference between an offset and that of a device's newest timestamp, seconds."""
 
 _COVERED = 0.9
 """Part of the time at which the DC was really delivered that the meter must cover."""
@@ -59,7 +58,7 @@ def _of_meter(
 
 
 def _fit_as_they_are(curves: Curves, others: Sequence[str]) -> bool:
-    """Whether the meter metered what the others at it took when they took it."""
+    """Return whether the meter's curve fits the others at it without any offset."""
     taken = metered = 0.0
     for *dc, ac in zip(*(curves.whole[id_] for id_ in others), curves.ac.mwh, strict=True):
         if any(dc):
@@ -100,7 +99,7 @@ def clock_offset(case: Case, vehicle_id: str, found: Fit, *, of_meter: bool = Fa
 
 
 def _whose(case: Case, vehicle_id: str, late_s: float) -> str | None:
-    """Return whose newest timestamp is off its arrival by what the curves are off."""
+    """Return the device whose newest timestamp is off its arrival by the offset of the curves."""
     about = max(_ABOUT_S, _ABOUT * abs(late_s))
 
     def is_off(subject: Subject, by_s: float) -> bool:

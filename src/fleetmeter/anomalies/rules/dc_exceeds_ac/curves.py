@@ -1,4 +1,4 @@
-"""Draws curves of energy minute by minute, and says how well one explains another.
+"""Draws curves of energy minute by minute, and measures how well one explains another.
 
 Pure numbers: lists of mWh, one a minute, from the same start.
 """
@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 BIN_MIN = 5
-"""Powers are compared over so many minutes: readings of two devices never fall together."""
+"""Minutes over which powers are compared: readings of two devices never coincide."""
 
 _AROUND_MIN = 15
 """How long before and after a vehicle charged the other curve must be at rest as well, minutes."""
@@ -20,7 +20,7 @@ MOST_EFFICIENCY = 1.03
 may differ by."""
 
 LONG_GAP_MIN = 20
-"""Minutes without readings that are a silence, and nothing is known of them."""
+"""Minutes without readings that make a silence, about which nothing is known."""
 
 _JITTER = 1.5
 """Reporting intervals after the one before, a reading is late, and none is missing."""
@@ -36,7 +36,7 @@ class Interval(NamedTuple):
     time: datetime
     energy_mwh: int
     span_ms: int | None
-    """None: it counted nothing, as a register that began again."""
+    """None if it counted nothing, like a register that restarted."""
 
     reset: bool
 
@@ -52,20 +52,20 @@ class Fit(NamedTuple):
     """How one curve explains another."""
 
     offset_s: float
-    """How much later the first is."""
+    """How much later the first is, seconds."""
 
     efficiency: float
     """First ÷ second, over what was compared."""
 
     misfit: float
-    """What is not explained of the first's squared power: 0 nothing, 1 all."""
+    """Unexplained part of the first's squared power, 0 to 1."""
 
     compared_mwh: float
     """Energy of the first that was compared."""
 
     @property
     def is_plausible(self) -> bool:
-        """Whether it can be DC from AC."""
+        """Return whether the efficiency can be that of DC from AC."""
         return LEAST_EFFICIENCY <= self.efficiency <= MOST_EFFICIENCY
 
 
@@ -141,7 +141,7 @@ def bounds(mwh: Sequence[float]) -> tuple[int, int] | None:
 
 
 def covered(covered_s: Sequence[float], dc: Sequence[float], offset_min: int) -> float:
-    """Which part of the minutes in which DC was delivered a meter covers, so much earlier."""
+    """Return the part of the minutes with DC that a meter covers, shifted earlier by an offset."""
     minutes = [minute - offset_min for minute, energy in enumerate(dc) if energy > 0]
     found = sum(covered_s[each] for each in minutes if 0 <= each < len(covered_s))
     return found / (60 * len(minutes)) if minutes else 0.0
@@ -218,8 +218,10 @@ def _at(
 def unexplained(
     ac: Sequence[float], taken: Sequence[float], dc: Sequence[float], found: Fit
 ) -> float:
-    """What of a meter's squared power is not explained, when others took `taken` (as AC) and one
-    vehicle its DC at another time: 0 nothing, 1 all. Around that vehicle's charging."""
+    """Return the unexplained part of a meter's squared power, 0 to 1, around a vehicle's charging.
+
+    Others took `taken` (as AC), and the vehicle its DC at another time.
+    """
     charged = bounds(dc)
     if charged is None:
         return 1.0

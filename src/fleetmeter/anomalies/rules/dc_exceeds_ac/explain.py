@@ -37,7 +37,7 @@ _GOOD_SHARED = 0.15
 """Misfit of curves that belong together; where others were subtracted, more."""
 
 _UNEXPLAINED = 0.15
-"""What may stay unexplained of the meter's whole curve, with one vehicle shifted."""
+"""Part of the meter's whole curve that may stay unexplained, with one vehicle shifted."""
 
 _STRANGE = 0.3
 """Misfit of curves that do not belong together at all: lost readings alone give less."""
@@ -53,11 +53,11 @@ _SAME_TIME_MIN = 3
 
 
 class Explanation(NamedTuple):
-    """What the curves say."""
+    """The explanation that the curves give."""
 
     found: list[Finding]
     is_sure: bool
-    """False: more hours may say more."""
+    """False if later hours may show more."""
 
 
 def explain(case: Case, thresholds: DcExceedsAc, suspects: Sequence[str]) -> Explanation:
@@ -116,7 +116,7 @@ def _is_at_the_same_time(
     thresholds: DcExceedsAc,
     own: Fit,
 ) -> bool:
-    """Whether the offset that fits best is none, or is not much better than none."""
+    """Return whether no offset fits best, or about as well as the best."""
     limit_s = _limit_s(case, id_, thresholds)
     if abs(own.offset_s) < limit_s:
         return True
@@ -169,8 +169,10 @@ def _elsewhere(
 
 
 def _match(case: Case, curves: Curves, id_: str, other: str) -> Fit | None:
-    """How another meter explains a vehicle, beside those who charge there, or in their place when
-    they do not fit it themselves."""
+    """Return how another meter explains a vehicle, beside or in place of those that charge there.
+
+    It takes their place if they do not fit that meter themselves.
+    """
     dc, ac = curves.dc[id_], curves.others[other].mwh
     takers = [each for each in case.taken_there.get(other, ()) if each != id_]
     if not takers:
@@ -186,7 +188,7 @@ def _match(case: Case, curves: Curves, id_: str, other: str) -> Fit | None:
 
 
 def _fit_together(curves: Curves, rest: Sequence[str], thresholds: DcExceedsAc) -> bool:
-    """Whether the vehicles that are left have no more than the meter metered."""
+    """Return whether the remaining vehicles took no more than the meter metered."""
     delivered = sum(sum(curves.dc[id_]) for id_ in rest)
     return delivered - sum(curves.ac.mwh[curves.near :]) <= tolerance_mwh(thresholds, delivered)
 

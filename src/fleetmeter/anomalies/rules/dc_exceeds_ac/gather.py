@@ -1,4 +1,4 @@
-"""Asks for the readings that may say why DC exceeds AC, and gathers what they are."""
+"""Requests the readings that may explain why DC exceeds AC, and gathers them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,17 +14,17 @@ from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
 
 MOST_READ = timedelta(hours=36)
-"""How far back from the end of the hour a device's readings are read."""
+"""Maximum time before the end of the hour from which a device's readings are read."""
 
 _MOST_FAR = 500
-"""Meters of an hour whose readings are read as far back as clocks may be off."""
+"""Maximum number of meters per hour read as far back as clocks may be off."""
 
 _BEFORE = timedelta(hours=2)
 """Read before a session: when clocks differ, the meter's curve begins earlier."""
 
 
 class ReadingRequests:
-    """Adds to what the rules need to know of an hour."""
+    """Adds requests for readings to the needs of an hour."""
 
     def __init__(self, hour: ObservedHour, needs: Needs) -> None:
         self._hour = hour
@@ -68,9 +68,9 @@ def gather(
     is_covered: bool = True,
     only_near: bool = False,
 ) -> Case:
-    """What is known of a meter, of the vehicles that charged there since `begins`, and of others.
+    """Return the readings around a meter, the vehicles there since `begins`, and other meters.
 
-    `only_near`: only of about the time of the session.
+    With `only_near`, only those from about the time of the session.
     """
     answers, takers = context.answers, takers or {}
     first = min(begins.values())

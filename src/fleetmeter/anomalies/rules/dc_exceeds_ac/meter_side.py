@@ -1,7 +1,7 @@
-"""Finds what is wrong with a meter at which more DC was delivered than it metered AC.
+"""Finds faults of a meter at which more DC was delivered than it metered AC.
 
-That concerns all vehicles there: readings are missing, or it shows its energy late and in lumps; or
-nothing is found.
+These concern all vehicles there: readings are missing, or the meter shows its energy late and in
+lumps, or no fault is found.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ _COVERED = 0.95
 """Part of the time of charging; a meter that covers less has readings missing."""
 
 _LACKING_MIN = 3
-"""Minutes of charging that an hour lacks: one such hour is an interruption, two are a fault."""
+"""Missing minutes of charging in an hour: one such hour is an interruption, two are a fault."""
 
 _BEFORE_MIN = 60
 """Minutes before a vehicle charged; what a meter showed in them may belong to the charge."""
@@ -44,7 +44,7 @@ def at_fault(
     there: Sequence[str],
     suspects: Sequence[str],
 ) -> tuple[list[Finding], bool]:
-    """What is wrong with the meter, for all that took a good part; and whether that is sure."""
+    """Return the meter's fault for each vehicle with a good part, and whether it is certain."""
     dc = curves.sum_of(there)
     took_part = took_part_of(curves, there, suspects)
     charged = bounds(dc)
@@ -81,14 +81,14 @@ def took_part_of(curves: Curves, there: Sequence[str], suspects: Sequence[str]) 
 
 
 def for_all(vehicle_ids: Sequence[str], cause: Cause, evidence: dict[str, Any]) -> list[Finding]:
-    """Return the same of each."""
+    """Return the same finding for each vehicle."""
     return [Finding(id_, cause, dict(evidence)) for id_ in vehicle_ids]
 
 
 def _is_lumpy(
     points: Sequence[Interval], dc: Sequence[float], start: datetime, interval_s: int
 ) -> bool:
-    """Whether a meter showed nothing for long while DC was delivered, and then all of it at once.
+    """Return whether a meter showed nothing for long during DC, and then all of it at once.
 
     A meter that has shown nothing yet may show it later, or never.
     """
@@ -115,7 +115,7 @@ def _is_lumpy(
 
 
 def resets(points: Sequence[Interval], dc: Sequence[float], start: datetime) -> int:
-    """Return how often a register began again while DC was delivered."""
+    """Return how often a register restarted while DC was delivered."""
     charged = bounds(dc)
     if charged is None:
         return 0

@@ -1,11 +1,11 @@
-"""Words what is reported of a vehicle whose DC exceeds the AC of its meter."""
+"""Words the report about a vehicle whose DC exceeds the AC of its meter."""
 
 from datetime import datetime
 
 from fleetmeter.anomalies.rules.dc_exceeds_ac.case import Case, Finding
 
 _WHOLE_S = 150
-"""Curves show an offset to about two minutes."""
+"""Resolution of offsets, seconds: curves show them to about two minutes."""
 
 
 class Report:
@@ -60,7 +60,7 @@ def _because(found: Finding, meter_id: str) -> str:
 
 
 def _in_words(offset_s: float, *, short: bool = False) -> str:
-    """Say an offset: whole hours are a wrong time zone, or daylight saving time."""
+    """Return an offset in words; whole hours are a wrong time zone, or daylight saving time."""
     hours = round(offset_s / 3600)
     way = "late" if offset_s > 0 else "early"
     if hours and abs(offset_s - hours * 3600) <= _WHOLE_S:

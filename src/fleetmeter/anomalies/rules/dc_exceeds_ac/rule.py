@@ -44,14 +44,14 @@ from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, ending_s
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 _WAITS = timedelta(minutes=95)
-"""After a vehicle's first DC: by then its meter has shown what it ever will, if late or early."""
+"""Time after a vehicle's first DC by which its meter has shown it, however late or early."""
 
 _FITTING = 0.7
 """Part of a session's DC that must lie in hours that the meter covered, to say that it fits."""
 
 
 def _need(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the curves of all that may explain an excess."""
+    """Request the curves of all devices that may explain an excess."""
     requests = ReadingRequests(hour, needs)
     for group in groups(hour, rulebook):
         requests.whole(group.meter_id, group.begins, group.since)
@@ -105,12 +105,12 @@ def _judge(context: HourContext) -> None:
 
 
 def _waits(context: HourContext, suspicion: Suspicion) -> bool:
-    """Whether a meter that did not report may still show what was delivered there."""
+    """Return whether a meter that did not report may still show the energy delivered there."""
     return suspicion.until is not None and context.ends < suspicion.until
 
 
 def _suspect(context: HourContext, excess: Excess) -> None:
-    """Remember DC at a meter that did not report, until it may have shown it at another time."""
+    """Remember DC at a meter that did not report, until it may have shown it."""
     rows = context.hour.at_meter[excess.meter_id]
     ids = {row.vehicle_id for row in rows if not is_known_to_exceed(context.hour, row.vehicle_id)}
     if not ids:
@@ -128,7 +128,7 @@ def _suspect(context: HourContext, excess: Excess) -> None:
 
 
 def _remember_unclaimed(context: HourContext) -> None:
-    """Note meters that metered what no vehicle took: it may be of one whose clock is wrong."""
+    """Note meters with energy that no vehicle took: it may belong to one whose clock is wrong."""
     for meter_id in context.hour.belonging:
         if meter_id in context.hour.meters and has_surplus(context.hour, meter_id):
             context.change(Subject("meter", meter_id), MeterExcess).unclaimed = context.ends
@@ -199,7 +199,7 @@ def _open(context: HourContext, group: Group, case: Case, found: Finding) -> Non
 
 
 def _judge_session(context: HourContext, followed: FollowedSession) -> None:
-    """End it with a session that ended without an excess, unless the clocks still differ."""
+    """Clear the anomaly when a session ends without an excess, unless the clocks still differ."""
     subject, session = followed.subject, followed.session
     if not followed.is_over or session.meter is None or session.doubtful:
         return

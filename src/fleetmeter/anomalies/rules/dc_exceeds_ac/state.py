@@ -1,4 +1,4 @@
-"""Remembers DC beyond AC: of the vehicle that took it, and of the meter."""
+"""Remembers excess DC, for the vehicle that took it and for the meter."""
 
 from datetime import datetime, timedelta
 
@@ -7,37 +7,37 @@ import msgspec
 from fleetmeter.anomalies.rules.shared.state import DeviceState, State
 
 LONGEST = timedelta(hours=13)
-"""How much later or earlier a meter may show what a vehicle took whose clock is 12 hours off."""
+"""Maximum delay until a meter shows the energy of a vehicle whose clock is 12 hours off."""
 
 
 class Suspicion(msgspec.Struct, omit_defaults=True):
-    """A meter at which DC exceeded AC in an hour, while it is not clear why."""
+    """A meter at which DC exceeded AC in an hour, for an unknown reason."""
 
     since: datetime
     vehicles: list[str]
     candidates: list[str] = []
-    """Other meters that may have fed them."""
+    """Other meters that may have fed the vehicles."""
 
     dc_mwh: int = 0
     ac_mwh: int = 0
     """DC and AC of the hour with the largest excess."""
 
     is_covered: bool = True
-    """The meter reported. False: only a curve that fits elsewhere says that something is wrong."""
+    """The meter reported. If False, only a curve that fits elsewhere shows a fault."""
 
     until: datetime | None = None
-    """When it did not: readings of later say nothing of it."""
+    """End of the time without reports; later readings do not count."""
 
 
 class Unexplained(msgspec.Struct, omit_defaults=True):
-    """DC beyond AC whose cause is not known, though later readings may say it."""
+    """Excess DC of unknown cause, which later readings may explain."""
 
     meter: str
     since: datetime
-    """When the session began, or the first hour that is looked at."""
+    """Start of the session, or of the first hour considered."""
 
     until: datetime
-    """Readings of later say nothing of it."""
+    """Later readings do not count."""
 
     dc_mwh: int = 0
     ac_mwh: int = 0
@@ -47,10 +47,10 @@ class VehicleExcess(State):
     """A vehicle whose DC exceeds the AC of its meter."""
 
     other_meter: str | None = None
-    """Where it charges instead."""
+    """The meter at which it charges instead."""
 
     unexplained: Unexplained | None = None
-    """Its excess, as long as the cause is not known."""
+    """Its excess, while the cause is unknown."""
 
 
 class MeterExcess(State):
@@ -61,7 +61,7 @@ class MeterExcess(State):
     """The last hour in which it metered what no vehicle took."""
 
     def forget(self, ends: datetime) -> bool:
-        """Drop AC that is too old to be anybody's."""
+        """Drop unclaimed AC that is too old."""
         if self.unclaimed is None or ends - self.unclaimed <= LONGEST:
             return False
         self.unclaimed = None

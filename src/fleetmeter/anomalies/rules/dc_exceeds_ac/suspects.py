@@ -1,4 +1,4 @@
-"""Finds where an hour has more DC than AC, and whose readings may say why."""
+"""Finds meters with more DC than AC in an hour, and the devices whose readings may explain it."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -31,10 +31,10 @@ from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 KIND = DcExceedsAc.kind
 
 _UNCLAIMED_MWH = 400_000
-"""More in an hour than standby and losses: it may be somebody's charging."""
+"""AC in an hour above this is more than standby and losses: it may be a charge."""
 
 _LONG_S = 1800
-"""Energy of more time than the readings of an hour cover comes from a register."""
+"""Energy of longer than the readings of an hour cover comes from a register."""
 
 
 class Group(NamedTuple):
@@ -45,10 +45,10 @@ class Group(NamedTuple):
     """The time from which vehicles' readings count."""
 
     begins: dict[str, datetime]
-    """When each vehicle's session at the meter began."""
+    """Start of each vehicle's session at the meter."""
 
     suspects: list[str]
-    """Vehicles that are not known to exceed."""
+    """Vehicles not yet known to exceed."""
 
     candidates: list[str]
     """Other meters."""
@@ -105,21 +105,23 @@ def find_excesses(hour: ObservedHour, rulebook: Rulebook) -> dict[str, Excess]:
 def _is_covered(
     meter: MeterHour | None, rows: Sequence[VehicleHour], thresholds: DcExceedsAc
 ) -> bool:
-    """Whether the meter reported in the hour, or in as much of it as the vehicles there."""
+    """Return whether the meter reported in the hour, or in as much of it as the vehicles there."""
     if meter is None or not meter.readings:  # when its energy came is not known
         return False
     return meter.covered_ac_s >= thresholds.coverage * 3600 or all(row.comparable for row in rows)
 
 
 def _is_of_before(hour: ObservedHour, row: VehicleHour) -> bool:
-    """Whether a reading has the energy of a time in which the vehicle reported nothing."""
+    """Return whether a reading includes energy of a time without reports of the vehicle."""
     interval = hour.interval_s(Subject("vehicle", row.vehicle_id))
     return row.covered_dc_s > row.readings * interval + _LONG_S
 
 
 def _is_of_silence(hour: ObservedHour, row: VehicleHour) -> bool:
-    """Whether a vehicle that was silent has a counter that may have begun again in the meantime:
-    all that it shows is then of its first reading."""
+    """Return whether a silent vehicle's session counter may have restarted unnoticed.
+
+    Its first reading then holds all of the energy.
+    """
     subject = Subject("vehicle", row.vehicle_id)
     device = hour.devices.get(subject)
     if device is None or not device.counts_sessions:
@@ -129,7 +131,7 @@ def _is_of_silence(hour: ObservedHour, row: VehicleHour) -> bool:
 
 
 def _is_much(excess: int, dc_mwh: int, interval: int, thresholds: DcExceedsAc) -> bool:
-    """Whether an excess is more than what long intervals may lack at the edges of the hour."""
+    """Return whether an excess is larger than long intervals may miss at the edges of the hour."""
     edges = dc_mwh * interval / 3600
     return excess > max(tolerance_mwh(thresholds, dc_mwh), edges)
 
@@ -141,8 +143,7 @@ def _longest_interval_s(hour: ObservedHour, meter_id: str, rows: Sequence[Vehicl
 
 
 def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
-    """Yield meters whose excess is not explained by vehicles that are known to exceed, and those
-    that were not sure before."""
+    """Yield meters whose excess known vehicles do not explain, and those unsure before."""
     excesses = find_excesses(hour, rulebook)
     suspicions = {
         subject.device_id: state.suspicion
@@ -187,7 +188,7 @@ def groups(hour: ObservedHour, rulebook: Rulebook) -> Iterator[Group]:
 
 
 def _is_new(hour: ObservedHour, rulebook: Rulebook, excess: Excess) -> bool:
-    """Whether vehicles that are known to exceed do not explain it."""
+    """Return whether the vehicles known to exceed leave the excess unexplained."""
     rows = hour.at_meter[excess.meter_id]
     of_known = sum(row.dc_mwh for row in rows if is_known_to_exceed(hour, row.vehicle_id))
     biggest = max(rows, key=lambda r: r.dc_mwh).vehicle_id
@@ -229,13 +230,13 @@ def largest(excess: Excess | None, before: Suspicion | Unexplained | None) -> tu
 
 
 def has_surplus(hour: ObservedHour, meter_id: str) -> bool:
-    """Whether a meter metered more than the vehicles there took, by far."""
+    """Return whether a meter metered more than the vehicles there took, by far."""
     taken = hour.delivered_mwh(meter_id) / EFFICIENCY
     return hour.metered_mwh(meter_id) - taken >= _UNCLAIMED_MWH
 
 
 def _may_fit(hour: ObservedHour, meter_id: str) -> bool:
-    """Whether a meter metered, in this hour or lately, what no vehicle took."""
+    """Return whether a meter has, in this hour or lately, metered energy that no vehicle took."""
     if has_surplus(hour, meter_id):
         return True
     state = hour.read(Subject("meter", meter_id), MeterExcess)
@@ -244,13 +245,13 @@ def _may_fit(hour: ObservedHour, meter_id: str) -> bool:
 
 
 def _is_quiet_when_idle(hour: ObservedHour, meter_id: str) -> bool:
-    """Whether a meter that did not report had nobody there, as far as is known of it."""
+    """Return whether a meter that did not report had no vehicle there, as far as is known."""
     subject = Subject("meter", meter_id)
     return only_while_charging(hour.devices.get(subject), hour.read(subject, DeviceSilence))
 
 
 def is_known_to_exceed(hour: ObservedHour, vehicle_id: str) -> bool:
-    """Whether a vehicle is known to."""
+    """Return whether a vehicle is already known to exceed."""
     return Subject("vehicle", vehicle_id) in hour.opened.get(KIND, ())
 
 

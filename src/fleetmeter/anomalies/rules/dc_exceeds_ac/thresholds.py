@@ -1,4 +1,4 @@
-"""Says when DC exceeds AC, and what is looked at to say why."""
+"""Defines when DC exceeds AC, and how far the search for the cause goes."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
-"""Looks again at DC beyond AC whose cause is not known: a meter may show it later.
+"""Examines excess DC of unknown cause again: a meter may show the energy later.
 
-It is asked again when the meter meters what no vehicle took, and when the session is over.
+This happens when the meter meters energy that no vehicle took, and when the session is over.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,12 +27,12 @@ from fleetmeter.anomalies.rules.shared.sessions import ending_sessions
 def begin(
     context: HourContext, meter_id: str, since: datetime, hour_mwh: tuple[int, int]
 ) -> Unexplained:
-    """Return what is remembered of an excess without a cause."""
+    """Return the state of an excess without a cause."""
     return Unexplained(meter_id, since, context.ends + LONGEST, *hour_mwh)
 
 
 def extend(context: HourContext, vehicle_id: str, excess: Excess) -> None:
-    """Note that a vehicle whose excess has no cause exceeds again, perhaps in another session."""
+    """Note another excess of a vehicle without a known cause, perhaps in another session."""
     subject = Subject("vehicle", vehicle_id)
     state = context.read(subject, VehicleExcess)
     before = None if state is None else state.unexplained
@@ -49,7 +49,7 @@ def extend(context: HourContext, vehicle_id: str, excess: Excess) -> None:
 
 
 def need(hour: ObservedHour, requests: ReadingRequests) -> None:
-    """Ask for the curves of those that may be explained now."""
+    """Request the curves of vehicles that may be explained now."""
     before = [s for s, state in hour.having(VehicleExcess) if state.unexplained is not None]
     for subject, unexplained in _ready(hour, before):
         requests.whole(unexplained.meter, [subject.device_id], unexplained.since)

@@ -21,7 +21,7 @@ from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
 from fleetmeter.anomalies.rules.shared.state import EMPTY_AFTER, State
 
 _MOST_REMEMBERED = 40
-"""Sessions that are remembered of a vehicle."""
+"""Maximum number of sessions remembered per vehicle."""
 
 _MAD_TO_SIGMA = 1.4826
 
@@ -61,7 +61,7 @@ class PastSession(msgspec.Struct, array_like=True):
     """Its efficiency minus what was expected."""
 
     cold: float
-    """How much efficiency the cold may have cost it."""
+    """Efficiency that the cold may have cost."""
 
 
 class PastSessions(State):
@@ -70,7 +70,7 @@ class PastSessions(State):
     judged: list[PastSession] = msgspec.field(default_factory=list)
 
     def forget(self, ends: datetime) -> bool:
-        """Drop those that are too old."""
+        """Drop sessions that are too old."""
         oldest = ends - EMPTY_AFTER
         if not self.judged or self.judged[0].ended > oldest:
             return False

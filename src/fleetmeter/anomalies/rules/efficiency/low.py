@@ -18,7 +18,7 @@ from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
 from fleetmeter.anomalies.thresholds.base import require
 
 _SHORT = 2
-"""Short sessions in a row that have to be low."""
+"""Number of short sessions in a row that must be low."""
 
 
 class EfficiencyLow(Efficiency, frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ def _compare(
     thresholds: EfficiencyLow,
     found: SessionEfficiency,
 ) -> None:
-    """Compare a session with what is expected of it."""
+    """Compare a session with its expected efficiency."""
     subject = followed.subject
     begins = session.hours[0].hour
     below = -(found.best + found.cold)

@@ -1,4 +1,4 @@
-"""Measures the sessions that both rules of efficiency judge, once, and says what they report."""
+"""Measures, once, the sessions that both efficiency rules judge, and words their reports."""
 
 from fleetmeter.anomalies.rules.efficiency.session_efficiency import (
     EARLY_HOURS,
@@ -10,7 +10,7 @@ from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
 
 
 def judged_part(followed: FollowedSession) -> Session | None:
-    """Return the part of a session that is judged; None: not yet, or it says nothing."""
+    """Return the part of a session to judge; None if it is too early or proves nothing."""
     session = followed.since_drive
     if session.meter is None or session.doubtful:
         return None
@@ -22,7 +22,7 @@ def judged_part(followed: FollowedSession) -> Session | None:
 def efficiency_of(
     followed: FollowedSession, session: Session, thresholds: Efficiency
 ) -> SessionEfficiency | None:
-    """Measure the efficiency of the judged part of a session, once for rules that agree how."""
+    """Measure the judged part of a session, once for rules with the same expectation."""
     expectation = thresholds.expectation
     if followed.measured is None or followed.measured[0] != expectation:
         followed.measured = expectation, measured(session, thresholds, followed.is_over)
@@ -31,7 +31,7 @@ def efficiency_of(
 
 
 def kwh(found: SessionEfficiency) -> str:
-    """Say how much was compared."""
+    """Return the compared energy in words."""
     return f"{found.dc_kwh:.1f} of {found.ac_kwh:.1f} kWh"
 
 

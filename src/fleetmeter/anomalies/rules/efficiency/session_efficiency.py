@@ -25,7 +25,7 @@ _STEADY = 0.8
 """Part of the highest hour's DC; an hour with at least that was charged through at one power."""
 
 EARLY_HOURS = 2
-"""Steady hours that say enough of a session that goes on."""
+"""Number of steady hours that suffice to judge a session in progress."""
 
 _DISTURBED = 2
 """Hours in which something else may have drawn from the meter."""
@@ -34,11 +34,11 @@ _WARM_C = 5.0
 """A battery that was never colder was not heated before it was charged."""
 
 _FLAT = 0.005
-"""Where the table rises by less, it does not matter how fast a session really was."""
+"""If the table rises by less, the actual power of a session does not matter."""
 
 
 class SessionEfficiency(NamedTuple):
-    """What a session's efficiency was, and what it should have been."""
+    """The efficiency of a session, and the expected one."""
 
     efficiency: float
     expected: float
@@ -47,19 +47,19 @@ class SessionEfficiency(NamedTuple):
     all."""
 
     is_short: bool
-    """It was judged by all of it, for lack of steady hours: it takes two of these in a row."""
+    """It was judged by its total, for lack of steady hours: two of these in a row are needed."""
 
     is_sure: bool
     """Its power is known, or does not matter."""
 
     cold: float
-    """How much cold may have cost."""
+    """Efficiency that the cold may have cost."""
 
     hours: list[SessionHour]
-    """Which it is about."""
+    """The hours it was measured over."""
 
     power_kw: float
-    """AC."""
+    """Mean AC power."""
 
     temp_c: float | None
 

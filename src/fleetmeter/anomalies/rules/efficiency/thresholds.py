@@ -1,4 +1,4 @@
-"""Says what both rules of efficiency expect of a session, and where that comes from."""
+"""Defines what both efficiency rules expect of a session, with sources."""
 
 from itertools import pairwise
 from typing import Annotated
@@ -13,7 +13,7 @@ LOSSES = (
     "follow from such a constant loss. Cold: VEIC found the difference between slow and fast AC "
     "charging to grow below 12 °C; 0.4 points per °C below 15 °C is deliberately generous."
 )
-"""Where `EXPECTED` and the allowance for cold come from."""
+"""Sources of `EXPECTED` and of the allowance for cold."""
 
 # DC ÷ AC of a healthy vehicle by the AC power at which it charges, kW.
 EXPECTED = (
@@ -30,7 +30,7 @@ EXPECTED = (
 
 
 class Efficiency(Thresholds, frozen=True, kw_only=True):
-    """Which sessions can be judged, and what is expected of them."""
+    """Thresholds of sessions that can be judged, and their expected efficiency."""
 
     reopen_within_h: ReopenWithin = 96.0
     expected: Annotated[
@@ -76,7 +76,7 @@ class Efficiency(Thresholds, frozen=True, kw_only=True):
 
     @property
     def expectation(self) -> tuple[object, ...]:
-        """Return what decides how a session is measured; rules that agree on it measure it once."""
+        """Return the thresholds that affect the measurement; equal ones share one result."""
         return (
             self.expected,
             self.cold_below_c,

@@ -1,4 +1,4 @@
-"""Holds what rules are given of an hour, or of clocks, and collects what they find."""
+"""Gives rules an hour, or clocks, with states and thresholds, and collects their findings."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=Thresholds)
 
 
 class Outcome(msgspec.Struct):
-    """What an hour changed."""
+    """The changes of an hour."""
 
     changes: list[Change] = msgspec.field(default_factory=list)
     touched: set[Subject] = msgspec.field(default_factory=set)
@@ -34,11 +34,11 @@ class Silences(NamedTuple):
     """By site, devices that are not silent yet, and may be soon."""
 
     unknown: dict[str, int]
-    """By site, devices that have sent nothing for longer than is looked back."""
+    """By site, devices that have sent nothing for longer than history is searched."""
 
 
 class Context:
-    """What rules are given, and where they put what they find."""
+    """The input of rules, and the collector of their findings."""
 
     def __init__(
         self,
@@ -59,17 +59,17 @@ class Context:
         return same or self.rulebook.of(thresholds, subject, self.site(subject))
 
     def read(self, subject: Subject, type_: type[S]) -> S | None:
-        """Return what a rule remembers of a device, to be read."""
+        """Return a rule's state of a device, read-only."""
         state = self.states.get(subject)
         found: S | None = None if state is None else state.parts.get(type_)
         return found
 
     def change(self, subject: Subject, type_: type[S]) -> S:
-        """Return what a rule remembers of a device, to be changed."""
+        """Return a rule's state of a device, to be changed."""
         return self._touch(subject).of(type_)
 
     def condition(self, kind: Kind, subject: Subject) -> Condition:
-        """Return what is known of a rule about a device, to be changed."""
+        """Return a rule's condition of a device, to be changed."""
         conditions = self._touch(subject).conditions
         found = conditions.get(kind)
         if found is None:
@@ -77,13 +77,13 @@ class Context:
         return found
 
     def last_found(self, kind: Kind, subject: Subject) -> datetime | None:
-        """Return when a rule found something of a device last."""
+        """Return when a rule last found something about a device."""
         state = self.states.get(subject)
         condition = None if state is None else state.conditions.get(kind)
         return None if condition is None else condition.at
 
     def is_open(self, kind: Kind, subject: Subject) -> bool:
-        """Whether it is wrong, as far as is known."""
+        """Return whether the anomaly is open, as far as is known."""
         state = self.states.get(subject)
         return state is not None and state.is_open(kind)
 
@@ -95,14 +95,14 @@ class Context:
         return state
 
     def site(self, subject: Subject) -> str | None:
-        """Return where a device belongs, or the site itself."""
+        """Return the site of a device, or the site itself."""
         if subject.device_kind == "site":
             return subject.device_id
         device = self._devices.get(subject)
         return None if device is None else device.site
 
     def device(self, subject: Subject) -> Device | None:
-        """Return what is known of a device that is there."""
+        """Return a device that has not been removed."""
         return self._devices.get(subject)
 
     def breach(
@@ -114,7 +114,7 @@ class Context:
         evidence: dict[str, Any],
         cause: Cause | None = None,
     ) -> None:
-        """Report that it is wrong: a change, unless it was so before."""
+        """Report that the condition is met; this is a change unless it was already."""
         condition = self.condition(kind, subject)
         condition.last, condition.at = "breach", self.ends
         condition.count, condition.count_since = 0, None
@@ -135,7 +135,7 @@ class Context:
         evidence: dict[str, Any],
         cause: Cause | None,
     ) -> None:
-        """Report that another cause explains what is still wrong."""
+        """Report another cause of an open anomaly."""
         condition = self.condition(kind, subject)
         if condition.open:
             condition.cause = cause
@@ -163,7 +163,7 @@ class Context:
         summary: str,
         evidence: dict[str, Any] | None = None,
     ) -> None:
-        """Report that it is not wrong beyond doubt: a change, if it was before."""
+        """Report that the condition is certainly not met; this is a change if it was."""
         condition = self.condition(kind, subject)
         condition.last, condition.at = "clear", self.ends
         condition.count, condition.count_since = 0, None
@@ -185,7 +185,7 @@ class Context:
         )
 
     def forget_condition(self, kind: Kind, subject: Subject) -> None:
-        """Drop what is known of a rule about a device."""
+        """Drop a rule's condition of a device."""
         del self._touch(subject).conditions[kind]
 
     def forget_empty(self, subjects: Iterable[Subject]) -> None:
@@ -209,7 +209,7 @@ class HourContext(Context):
         """Vehicles whose AC says nothing in this hour; noted in the phase BALANCE."""
 
         self.silences = Silences([], {}, {})
-        """Who is silent; noted before the phase SITE."""
+        """Silent devices; noted before the phase SITE."""
 
         self.silent_sites: set[str | None] = set()
         """Sites whose devices are not reported one by one; noted in the phase SITE."""
@@ -220,7 +220,7 @@ class HourContext(Context):
         return ObservedHour(self._rows, self.states)
 
     def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:
-        """End it at the first of so many hours in a row that are right."""
+        """Clear at the start of this many good hours in a row."""
         condition = self.condition(kind, subject)
         if not is_clear:
             condition.count, condition.count_since = 0, None

@@ -1,4 +1,4 @@
-"""Indexes an hour: who charged where, who reported how often, of whom something is remembered.
+"""Indexes an hour: where vehicles charged, how often devices reported, which have states.
 
 It is built in one pass over its rows and one over the states, so that idle and healthy devices cost
 nothing else.
@@ -19,16 +19,16 @@ from fleetmeter.anomalies.model import (
 from fleetmeter.anomalies.rules.shared.state import DeviceState, State
 
 LEAST_CHARGED_MWH = 50_000
-"""Less than 0.05 kWh in an hour is no charging: it would make endless sessions."""
+"""Minimum DC of charging: with less than 0.05 kWh in an hour, sessions would never end."""
 
 DEFAULT_INTERVAL_S = 60
-"""The reporting interval that a device is taken to have once it has been removed."""
+"""Reporting interval assumed for a removed device."""
 
 S = TypeVar("S", bound=State)
 
 
 class ObservedHour:
-    """The rows of an hour by device, and what is remembered from before it."""
+    """The rows of an hour by device, and the states from before it."""
 
     def __init__(self, hour: Hour, states: Mapping[Subject, DeviceState]) -> None:
         self.starts, self.ends = hour.starts, hour.ends
@@ -38,19 +38,19 @@ class ObservedHour:
         self.falls = hour.falls
         self.states = states
         self.opened: dict[Kind, list[Subject]] = {}
-        """By kind, what is wrong when the hour begins."""
+        """By kind, the open anomalies when the hour begins."""
 
         self._by_state: defaultdict[type[State], list[Any]] = defaultdict(list)
         self._index(states)
         self.meters: dict[str, MeterHour] = {row.meter_id: row for row in hour.meters}
         self.at_meter: dict[str, list[VehicleHour]] = {}
-        """By meter, all that took DC there."""
+        """By meter, the vehicles that took DC there."""
 
         self.present: dict[str, int] = {}
         """By meter, how many vehicles reported from there."""
 
         self.charging: dict[str, list[VehicleHour]] = {}
-        """By vehicle, where it charged."""
+        """By vehicle, the rows of the meters at which it charged."""
 
         self.vehicle_readings: dict[str, int] = {}
         readings, present = self.vehicle_readings, self.present
@@ -74,7 +74,7 @@ class ObservedHour:
 
     @cached_property
     def belonging(self) -> dict[str, list[str]]:
-        """By meter, the vehicles that were there by their newest readings."""
+        """Return by meter the vehicles there, by their newest readings."""
         found: dict[str, list[str]] = {}
         for (kind, id_), device in self.devices.items():
             if kind == "vehicle" and device.meter_id is not None:
@@ -93,7 +93,7 @@ class ObservedHour:
                     opened.setdefault(kind, []).append(subject)
 
     def having(self, type_: type[S]) -> list[tuple[Subject, S]]:
-        """Return devices of which a rule remembered something when the hour began."""
+        """Return the devices with a state of a rule when the hour began."""
         return self._by_state.get(type_, [])
 
     def read(self, subject: Subject, type_: type[S]) -> S | None:
@@ -103,7 +103,7 @@ class ObservedHour:
         return found
 
     def site(self, subject: Subject) -> str | None:
-        """Return the site of a device that is there."""
+        """Return the site of a device that has not been removed."""
         device = self.devices.get(subject)
         return None if device is None else device.site
 
@@ -120,7 +120,7 @@ class ObservedHour:
         return DEFAULT_INTERVAL_S if device is None else device.reporting_interval_s
 
     def says_of(self, subject: Subject) -> bool:
-        """Whether the hour shows anything of a device: an hour of some devices shows them alone."""
+        """Return whether the hour includes a device: one of some devices excludes others."""
         return self.whole_fleet or subject in self.devices
 
     def metered_mwh(self, meter_id: str) -> int:

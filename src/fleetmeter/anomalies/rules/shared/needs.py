@@ -1,4 +1,4 @@
-"""Defines what rules ask history for, and what it answers, where rollups suspect something."""
+"""Defines the readings that rules request from history when rollups look suspicious."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -12,11 +12,11 @@ class VehiclePoint(NamedTuple):
     """One vehicle reading of history; what it did not measure is None."""
 
     time: datetime
-    """When the interval of its energy ends: a reading on the hour belongs to the hour before."""
+    """End of its energy's interval: a reading on the hour belongs to the hour before."""
 
     energy_mwh: int | None
     span_ms: int | None
-    """How long that interval is; None: it has none, and its energy counts nowhere."""
+    """Length of that interval; None if it has none, and its energy does not count."""
 
     soc_bp: int | None
     battery_temp_cdeg: int | None
@@ -58,36 +58,36 @@ class PeakPoint(NamedTuple):
     energy_mwh: int
     span_ms: int
     is_jump: bool = False
-    """Its register rose by so much that it counted for nothing."""
+    """Its register rose impossibly, so that the rise did not count."""
 
 
 class Needs(msgspec.Struct):
-    """Which readings of history decide, where the hour's rollups only suspect something.
+    """The readings from history that decide where the hour's rollups are only suspicious.
 
     Each is read by the primary key: a device and a span of time.
     """
 
     last_times: set[Subject] = msgspec.field(default_factory=set)
-    """Whose newest reading up to the end of the hour must be known."""
+    """Devices whose newest reading up to the end of the hour is needed."""
 
     readings: dict[Subject, datetime] = msgspec.field(default_factory=dict)
-    """Whose readings, from this time to the end of the hour, must be known."""
+    """Devices whose readings from this time to the end of the hour are needed."""
 
     peaks: dict[Subject, Peak] = msgspec.field(default_factory=dict)
-    """Devices whose readings above a power limit must be known."""
+    """Devices whose readings above a power limit are needed."""
 
     def readings_since(self, subject: Subject, since: datetime) -> None:
-        """Ask for a device's readings from a time on, or from the earliest that was asked for."""
+        """Request a device's readings from a time on, or from an earlier one already requested."""
         self.readings[subject] = min(self.readings.get(subject, since), since)
 
 
 class Answers(msgspec.Struct):
-    """What history answers to Needs."""
+    """The answers of history to Needs."""
 
     last_times: dict[Subject, datetime] = msgspec.field(default_factory=dict)
-    """Missing: nothing within SILENCE_KNOWN before the end of the hour."""
+    """Devices without a reading within SILENCE_KNOWN before the end of the hour are missing."""
 
     vehicle_readings: dict[str, list[VehiclePoint]] = msgspec.field(default_factory=dict)
     meter_readings: dict[str, list[MeterPoint]] = msgspec.field(default_factory=dict)
     peaks: dict[Subject, list[PeakPoint]] = msgspec.field(default_factory=dict)
-    """Missing: none."""
+    """Devices without such a reading are missing."""

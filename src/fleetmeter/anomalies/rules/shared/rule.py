@@ -1,4 +1,4 @@
-"""Describes a rule once: what it looks for, in which phase, and everything that follows from it."""
+"""Describes a rule in one place: what it detects, in which phase, and with which thresholds."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 
 class Phase(IntEnum):
-    """When a rule decides; within a phase, rules do not depend on each other."""
+    """The phases in which rules decide; within a phase, rules do not depend on each other."""
 
     BALANCE = 1
     """First: DC against AC at each meter. Notes vehicles whose AC says nothing in this hour."""
@@ -48,15 +48,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     description: str
     source: str
-    """Where the defaults of its thresholds come from."""
+    """Source of the defaults of its thresholds."""
 
     severity: Severity
     device_kinds: tuple[DeviceKind, ...]
     phase: Phase
-    """When `judge` runs."""
+    """The phase in which `judge` runs."""
 
     states: tuple[type[State], ...] = ()
-    """What it remembers of a device."""
+    """The types of its states."""
 
     needs: Callable[[ObservedHour, Rulebook, Needs], None] | None = None
     """Asks for the readings that decide where the hour's rollups only suspect something."""
@@ -66,7 +66,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     judge_clock: Callable[[Context, ClockSample], None] | None = None
 
     verdict_lasts: timedelta = EMPTY_AFTER
-    """What it found lapses when it has not been found again for so long."""
+    """Time after which a finding lapses unless it is found again."""
 
     found_hourly: bool = False
     """It holds until it is found to be over: every hour shows it again, though none says so."""
@@ -85,5 +85,5 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_by_arrival(self) -> bool:
-        """Whether only the arrival of readings shows it, so that hours evaluated again do not."""
+        """Return whether it depends on the arrival of readings, so that hours do not show it."""
         return self.phase >= Phase.CLOCK

@@ -14,7 +14,7 @@ from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.state import State
 
 MOST_HOURS = 48
-"""A longer session is taken for several."""
+"""Maximum length of a session; a longer one is split."""
 
 SESSION_READ = timedelta(hours=12)
 """The last hours of a longer session are enough, where its readings decide."""
@@ -23,7 +23,7 @@ _ALONE = 0.98
 """Part of a meter's DC; a vehicle that took that much was as good as alone there."""
 
 _COVERED_S = 3240
-"""A vehicle that covers so much of an hour misses none of it."""
+"""Coverage of an hour from which a vehicle misses none of it, seconds."""
 
 _LACKING = 0.12
 """Part of an hour's readings that may be lost; more is another meter for a part of the hour."""
@@ -33,11 +33,11 @@ _SLOW_S = 120
 one."""
 
 _METERED_S = 2520
-"""A meter that covers so much of an hour can be compared with what vehicles took."""
+"""Coverage of an hour from which a meter can be compared with its vehicles, seconds."""
 
 
 _DROVE_BP = 300
-"""A state of charge that falls by more has been driven; less may be a correction."""
+"""Fall in the state of charge above which the vehicle was driven; less may be a correction."""
 
 
 class SessionHour(msgspec.Struct, array_like=True):
@@ -55,10 +55,10 @@ class SessionHour(msgspec.Struct, array_like=True):
 
     temp_min_c: float | None
     is_covered: bool
-    """The vehicle's readings cover it."""
+    """The vehicle's readings cover the hour."""
 
     is_alone: bool
-    """Nobody else charged at the meter."""
+    """No other vehicle charged at the meter."""
 
 
 class Session(msgspec.Struct, omit_defaults=True):
@@ -79,7 +79,7 @@ class Session(msgspec.Struct, omit_defaults=True):
     """DC of the hours that the meter covered."""
 
     found: list[Kind] = []
-    """What was found of it already before it ended."""
+    """Findings about it from before it ended."""
 
 
 class ChargingState(State):
@@ -96,12 +96,11 @@ class FollowedSession:
         self.session = session
         self.is_over = is_over
         self.measured: Any = None
-        """Its efficiency, once it has been measured, and by what."""
+        """Its efficiency by expectation, once it has been measured."""
 
     @cached_property
     def since_drive(self) -> Session:
-        """The part of it after the last drive of less than an hour, as its states of charge show;
-        all of it where there was none."""
+        """The part of the session after the last short drive, which its states of charge show."""
         hours = self.session.hours
         for number in range(len(hours) - 1, 0, -1):
             before, least = hours[number - 1].soc_bp_max, hours[number].soc_bp_min
@@ -121,7 +120,7 @@ class FollowedSession:
 
 
 def ending_sessions(hour: ObservedHour) -> list[tuple[Subject, Session]]:
-    """Return the sessions that this hour ends, being the first without them."""
+    """Return the sessions that end because this hour is the first without them."""
     return [
         (subject, session)
         for subject, state in hour.having(ChargingState)
@@ -145,7 +144,7 @@ def session_socs(session: Session) -> set[int]:
 
 
 def follow(context: HourContext) -> Iterator[FollowedSession]:
-    """Take this hour into the sessions; yield those that it ended, and those that go on."""
+    """Add this hour to the sessions; yield those that it ended, and those that continue."""
     for subject, _ in ending_sessions(context.hour):
         yield from _end(context, subject)
     for vehicle_id, rows in context.hour.charging.items():

@@ -1,4 +1,4 @@
-"""Keeps what rules remember of a device between hours: nothing of a healthy, idle device.
+"""Keeps the rules' states of a device between hours; a healthy, idle device has none.
 
 Each rule owns a struct of its own (a State). In the database, a device's states lie side by side
 in one JSON object, so their field names must differ. Nothing reaches back further than STATE_DAYS:
@@ -17,41 +17,41 @@ from msgspec import UNSET, UnsetType
 from fleetmeter.anomalies.model import Cause, Kind
 
 STATE_DAYS = 31
-"""How many days before an hour must be evaluated to know what is wrong after it."""
+"""Days before an hour that must be evaluated to know what is wrong after it."""
 
 EMPTY_AFTER = timedelta(days=STATE_DAYS - 1)
-"""Whatever was found longer ago no longer counts."""
+"""Age from which a finding no longer counts."""
 
 Verdict = Literal["breach", "clear"]
 
 
 class Condition(msgspec.Struct, omit_defaults=True):
-    """What is known of one rule about one device."""
+    """The condition of one rule for one device."""
 
     open: bool = False
     """Whether it is wrong now."""
 
     since: datetime | None = None
-    """When it began, while it is open."""
+    """Its start, while it is open."""
 
     cause: Cause | None = None
     """The cause that was reported, while it is open."""
 
     last: Verdict | None = None
-    """What was found last beyond doubt."""
+    """The last finding that was certain."""
 
     at: datetime | None = None
-    """The end of the hour in which that was found last."""
+    """The end of the hour of that finding."""
 
     count: int = 0
-    """Whatever the rule counts towards a change."""
+    """The rule's count towards a change."""
 
     count_since: datetime | None = None
-    """Since when it counts."""
+    """The time from which it counts."""
 
 
 class State(msgspec.Struct, omit_defaults=True):
-    """What one rule, or one step that several rules share, remembers of a device or a site."""
+    """The memory of one rule, or of a step that several share, about a device or a site."""
 
     def forget(self, ends: datetime) -> bool:
         """Drop what is too old after an hour that ends then; return whether something was."""
@@ -64,7 +64,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class DeviceState(msgspec.Struct):
-    """Everything that is remembered of one device, or of one site."""
+    """All states of one device, or of one site."""
 
     conditions: dict[Kind, Condition] = {}
     parts: dict[type[State], Any] = {}
@@ -83,7 +83,7 @@ class DeviceState(msgspec.Struct):
         return found
 
     def is_open(self, kind: Kind) -> bool:
-        """Whether a rule found it wrong, and has not found since that it is over."""
+        """Return whether a rule's condition is open."""
         condition = self.conditions.get(kind)
         return condition is not None and condition.open
 
@@ -132,7 +132,7 @@ class StateCodec:
         self._encoder = msgspec.json.Encoder()
 
     def encode(self, state: DeviceState) -> bytes:
-        """Return the JSON object, without what is as by default."""
+        """Return the JSON object, without default values."""
         encode = self._encoder.encode
         parts = [encode(_Conditions(state.conditions)), *map(encode, state.parts.values())]
         return b"{%b}" % b",".join(part[1:-1] for part in parts if len(part) > 2)

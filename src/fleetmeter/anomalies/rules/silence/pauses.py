@@ -12,37 +12,37 @@ from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
 from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 
 HABIT = 3
-"""Silences in a row that make it one."""
+"""Number of silences in a row that make a habit."""
 
 _CHARGES_W = 500
-"""A mean power of less is standby, or conditioning at its end."""
+"""Minimum mean power of charging, W; less is standby or conditioning."""
 
 _AROUND = timedelta(minutes=15)
 _INTERVALS = 3
-"""How long before and after a silence a reading of charging is looked for."""
+"""Reporting intervals before and after a silence searched for a reading of charging."""
 
 Points = Iterable[VehiclePoint | MeterPoint]
 
 
 def around(device: Device) -> timedelta:
-    """Return how long before and after a silence readings say whether the device charged."""
+    """Return the time around a silence in which readings show whether the device charged."""
     return max(_AROUND, _INTERVALS * timedelta(seconds=device.reporting_interval_s))
 
 
 def only_while_charging(device: Device | None, silence: DeviceSilence | None) -> bool:
-    """Whether a device is set, or else was found, to report only while it charges."""
+    """Return whether a device is set, or else was found, to report only while it charges."""
     if device is not None and device.reports is not None:
         return device.reports == "while_charging"
     return silence is not None and silence.pauses >= HABIT
 
 
 def charged_before(points: Points, last: datetime, device: Device) -> bool:
-    """Whether a device charged when it sent its last reading."""
+    """Return whether a device charged when it sent its last reading."""
     return _charged(points, last - around(device), last)
 
 
 def charged_after(points: Points, first: datetime, until: datetime, device: Device) -> bool | None:
-    """Whether a device charged when it was back; None: too little of it has passed by `until`."""
+    """Return whether a device charged on its return; None if `until` is too early to know."""
     if _charged(points, first - timedelta.resolution, first + around(device)):
         return True
     return False if until - first >= around(device) else None

@@ -37,21 +37,21 @@ class SiteSilent(Thresholds, frozen=True, kw_only=True):
 _KIND = SiteSilent.kind
 
 _REMEMBERED = timedelta(days=92)
-"""How long a site's silences are: hours evaluated again go back that far."""
+"""Time that a site's silences are remembered: hours evaluated again go back that far."""
 
 
 def _judge(context: HourContext) -> None:
-    """Note sites that are silent: by their devices, or in an hour of some devices, as was found."""
+    """Note silent sites: by their devices or, in an hour of some devices, by earlier findings."""
     is_whole = context.hour.whole_fleet
     context.silent_sites = _silent_sites(context) if is_whole else _were_silent(context)
 
 
 def _were_silent(context: HourContext) -> set[str | None]:
-    """Find sites that were silent at the end of this hour when all of them was looked at."""
+    """Find sites that were silent at the end of this hour when it was evaluated as a whole."""
     found: set[str | None] = set()
     for subject, state in context.states.items():
-        remembered = state.get(SiteSilences)
-        for opened, closed in remembered.silences if remembered is not None else ():
+        part = state.get(SiteSilences)
+        for opened, closed in part.silences if part is not None else ():
             if opened <= context.ends and (closed is None or context.ends <= closed):
                 found.add(subject.device_id)
     return found
@@ -87,7 +87,7 @@ def _silent_sites(context: HourContext) -> set[str | None]:
 def _is_silent(
     context: HourContext, site: str, silent: list[Subject], quiet: int, size: int
 ) -> bool:
-    """Whether a site is silent, or about to be."""
+    """Return whether a site is silent, or about to be."""
     subject = Subject("site", site)
     thresholds = context.thresholds(SiteSilent, subject)
     was = context.is_open(_KIND, subject)

@@ -1,4 +1,4 @@
-"""Says when a device counts as silent, for vehicle_silent and meter_silent."""
+"""Defines when a device counts as silent, for vehicle_silent and meter_silent."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ class MeterSilent(Silent, frozen=True, kw_only=True):
 
 
 SILENT: dict[DeviceKind, type[Silent]] = {"vehicle": VehicleSilent, "meter": MeterSilent}
-"""By kind of device."""
+"""Thresholds by kind of device."""
 
 SOURCE = (
     "A convention: half an hour for a device that reports every minute, longer than a restart or a "

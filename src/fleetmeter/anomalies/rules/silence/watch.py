@@ -1,10 +1,10 @@
 """Notes which devices are silent after an hour: a step that the three rules of silence share.
 
 A device is silent when its last reading is many reporting intervals old at the end of an hour. When
-most of a site is silent together, that is one anomaly of the site (site_silent.py); its devices'
-own are not raised while that lasts, nor while it looks like coming: most of the site is half way to
-the threshold, or sent nothing for the whole hour. What is still silent an hour after the site is
-back gets its own.
+most of a site is silent together, that is one anomaly of the site (site_silent.py). Per-device
+anomalies are suppressed during a site outage, and also while one looks imminent: most of the site
+is at least halfway to the threshold, or sent nothing for the whole hour. A device that is still
+silent an hour after the site is back gets its own anomaly.
 
 A device that is set to report only while it charges is never silent. One whose setting is missing
 counts as such when its last silences lay between two charges (see pauses.py).
@@ -29,17 +29,17 @@ from fleetmeter.anomalies.rules.silence.thresholds import SILENT, Silent
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 
 SILENCE_KNOWN = timedelta(days=30)
-"""How far back a device's last reading is looked for; one that is older is not known."""
+"""Time back to which a device's last reading is searched; an older one is unknown."""
 
 _MOST_READ = timedelta(hours=12)
-"""How far before the end of the hour a silent device's readings are read."""
+"""Time before the end of the hour from which a silent device's readings are read."""
 
 _MOST_ASKED = 1000
-"""When more are silent at once, it is not asked whether they charged before: it was an outage."""
+"""Above this number of silent devices, it is an outage, and their charging is not examined."""
 
 
 def _suspects(hour: ObservedHour, rulebook: Rulebook) -> list[Subject]:
-    """Find devices that lack so many readings of the hour that they may be half way to silent.
+    """Find devices that lack enough readings of the hour to be halfway to silent.
 
     Those that were silent before and sent nothing are not asked about again. Nor is one that brings
     readings of a time before: it is heard of, and will report this hour as well.
@@ -69,7 +69,7 @@ def _is_silent(silence: DeviceSilence | None) -> bool:
 
 
 def _catches_up(device: Device, thresholds: Silent, ends: datetime) -> bool:
-    """Whether its newest readings came lately, and are of a time before the end of an hour."""
+    """Return whether its newest readings arrived lately, but are from before the end of an hour."""
     newest, last_seen = device.newest, device.last_seen
     if newest is None or last_seen is None or newest > ends:
         return False
@@ -86,7 +86,7 @@ def _back(hour: ObservedHour) -> list[Subject]:
 
 
 def ask_for_silences(hour: ObservedHour, rulebook: Rulebook, needs: Needs) -> None:
-    """Ask for the last reading of devices that may be silent, the first of those that are back."""
+    """Request the last reading of devices that may be silent, the first of those that are back."""
     suspects = _suspects(hour, rulebook)
     needs.last_times.update(suspects)
     for subject in suspects if len(suspects) <= _MOST_ASKED else ():

@@ -1,4 +1,4 @@
-"""Options of an import: a mapping file, a preset, a device, a time zone."""
+"""Combines the options of an import: a mapping file, a preset, a device, a time zone."""
 
 import tomllib
 from pathlib import Path
@@ -22,7 +22,7 @@ _MOST_BYTES = 1024 * 1024
 
 
 class Asked(NamedTuple):
-    """How to read files."""
+    """The options for reading files."""
 
     said: dict[str, Any] | None = None
     """The content of the mapping file."""
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
     zone: str | None = None
 
     def candidates(self) -> dict[str, Bound | MappingError]:
-        """Return the mappings that may fit, by name, or why a layout of a preset cannot be used.
+        """Return the mappings that may fit, by name, or the error of a preset's layout.
 
         Raises MappingError when none can.
         """
@@ -51,13 +51,13 @@ class Asked(NamedTuple):
         raise next(each for each in found.values() if isinstance(each, MappingError))
 
     def _merged(self, layout: dict[str, Any]) -> dict[str, Any]:
-        """Return a layout with what is said over it."""
-        said = self.said or {}
-        merged = layout | {key: value for key, value in said.items() if key != "preset"}
-        if "fields" in said and "fields" in layout:
+        """Return a layout overridden by the mapping file and the options."""
+        mapping = self.said or {}
+        merged = layout | {key: value for key, value in mapping.items() if key != "preset"}
+        if "fields" in mapping and "fields" in layout:
             ids = {kind.id_field for kind in KINDS}
-            kept = {name: each for name, each in layout["fields"].items() if name in ids}
-            merged["fields"] = kept | said["fields"]
+            id_fields = {name: each for name, each in layout["fields"].items() if name in ids}
+            merged["fields"] = id_fields | mapping["fields"]
         if self.device is not None:
             merged["device"] = self.device
         if self.zone is not None and "time" in merged:

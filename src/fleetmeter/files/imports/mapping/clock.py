@@ -1,9 +1,9 @@
-"""Wall times as instants, where clocks are put forward and back, and intervals in both.
+"""Converts wall times to instants across changes of the clock, and computes intervals.
 
-A wall time that comes twice (02:30 in the night when summer ends) is told apart by the order of the
-file: the first time round it is summer's, and once times go back, winter's. One that never comes
-(02:30 when summer begins) is refused, but for the moment of the change itself, which files write as
-02:00 or as 03:00.
+A wall time that comes twice (02:30 in the night when summer ends) is resolved by the order of the
+file: the first pass is summer time and, once times go back, winter time. One that never comes
+(02:30 when summer begins) is refused, except for the moment of the change itself, which files write
+as 02:00 or 03:00.
 """
 
 import re
@@ -22,7 +22,7 @@ _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "hour": 3600}
 _TICK = timedelta(microseconds=1)
 
 _MOST_SERIES = 100_000
-"""Devices of one file whose last time is remembered."""
+"""Maximum number of devices of one file whose last time is remembered."""
 
 
 def zone_of(name: str) -> tzinfo:
@@ -42,7 +42,7 @@ def zone_of(name: str) -> tzinfo:
 
 
 class _Series:
-    """What is known of the times of one device, as the file has them."""
+    """The last time of one device in the file, and how often its times repeat."""
 
     __slots__ = ("instant", "run", "usual", "wall")
 
@@ -50,9 +50,9 @@ class _Series:
         self.wall: datetime | None = None
         self.instant: datetime | None = None
         self.run = 0
-        """How many rows in a row had this wall time."""
+        """Consecutive rows with this wall time."""
         self.usual = 1
-        """How many do elsewhere: several, when a device has several rows for a time."""
+        """Most such rows elsewhere: several, if a device has several rows per time."""
 
 
 class Clock:
@@ -76,20 +76,20 @@ class Clock:
                 f"{time.isoformat(sep=' ')} has no offset; say where its clock is, with --zone "
                 'Europe/Berlin or time = { zone = "Europe/Berlin" }',
             )
-        known = self._series.get(series)
-        if known is None:
+        last = self._series.get(series)
+        if last is None:
             if len(self._series) >= _MOST_SERIES:
                 self._series.clear()
-            known = self._series[series] = _Series()
-        known.run = known.run + 1 if time == known.wall else 1
-        found = self._resolved(time, known)
-        known.wall, known.instant = time, found
+            last = self._series[series] = _Series()
+        last.run = last.run + 1 if time == last.wall else 1
+        found = self._resolved(time, last)
+        last.wall, last.instant = time, found
         return found
 
-    def _resolved(self, wall: datetime, known: _Series) -> datetime:
+    def _resolved(self, wall: datetime, last: _Series) -> datetime:
         first, second = self._both(wall)
         if first == second:
-            known.usual = max(known.usual, known.run)
+            last.usual = max(last.usual, last.run)
             return first
         if first > second:
             if len({*self._both(wall - _TICK)}) == 1:
@@ -100,8 +100,8 @@ class Clock:
                 "forward over it; if the file keeps to one time all year, give that as zone, "
                 'such as "+01:00"',
             )
-        before = known.instant
-        if known.run > known.usual:
+        before = last.instant
+        if last.run > last.usual:
             return first if self._newest_first else second
         if self._newest_first:
             return second if before is None or second <= before else first
@@ -113,7 +113,7 @@ class Clock:
         return first, wall.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
 
     def later(self, instant: datetime, length: "Length", times: int = 1) -> datetime:
-        """Return when a length later is (or earlier, -1); a day is one of the zone's calendar."""
+        """Return the instant a length later, or earlier (-1); days are those of the zone."""
         if length.seconds:
             return instant + times * timedelta(seconds=length.seconds)
         zone = self._zone or UTC
@@ -124,7 +124,9 @@ class Clock:
                 wall = wall.replace(year=month // 12, month=month % 12 + 1)
             except ValueError:
                 raise Invalid(
-                    "invalid_timestamp", f"there is no {wall.day}th a month from {wall:%Y-%m-%d}"
+                    "invalid_timestamp",
+                    f"the month {'after' if times > 0 else 'before'} {wall:%Y-%m-%d} has no day "
+                    f"{wall.day}",
                 ) from None
         else:
             wall += times * timedelta(days=length.days)
@@ -132,7 +134,7 @@ class Clock:
 
 
 class Length:
-    """How long an interval is: seconds, or days or months of a calendar."""
+    """Length of an interval: seconds, or days or months of a calendar."""
 
     def __init__(self, text: str | int) -> None:
         """Raises MappingError."""

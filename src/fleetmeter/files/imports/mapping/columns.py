@@ -1,4 +1,4 @@
-"""Finds columns by the names that people give them."""
+"""Finds the columns of a table by name, pattern or position."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,9 +18,9 @@ class Columns:
         self._folded = {folded(name): place for name, place in self._exact.items()}
 
     def place(self, column: Column) -> int | None:
-        """Return where a column is, from 0 on; letter case and spaces do not matter.
+        """Return the position of a column, from 0; letter case and spaces do not matter.
 
-        One with * is the only one that fits.
+        A name with * stands for the only column that matches.
         """
         if isinstance(column, int):
             return column - 1 if 1 <= column <= len(self.names) else None
@@ -31,7 +31,7 @@ class Columns:
         return found
 
     def each(self, wanted: str | Sequence[str], used: Iterable[Column] = ()) -> dict[int, str]:
-        """Return the places of the columns that stand for a device each, with its name.
+        """Return the positions of columns that each stand for a device, with its name.
 
         In a pattern, the name is what stands for the *; "*" alone is every column not `used`.
         """
@@ -54,19 +54,19 @@ class Columns:
         return lacking
 
     def near(self, missing: Sequence[str]) -> dict[str, str]:
-        """Return columns that may be meant by missing ones."""
+        """Return the columns that missing ones may mean."""
         names = {folded(name): name for name in self.names}
         close = {name: get_close_matches(folded(name), names, 1) for name in missing}
         return {name: names[found[0]] for name, found in close.items() if found}
 
 
 def folded(name: str) -> str:
-    """Return a name without differences that people do not see."""
+    """Return a name in lower case without spaces, for comparison."""
     return " ".join(name.casefold().split())
 
 
 def matches(cell: Any, wanted: str | Sequence[str]) -> bool:
-    """Say whether a cell has one of the values of a `where`."""
+    """Return whether a cell has one of the values of a `where`."""
     text = "" if cell is None else str(cell).strip()
     patterns = [wanted] if isinstance(wanted, str) else wanted
     return any(text == each or fnmatchcase(text, each) for each in patterns)

@@ -14,7 +14,7 @@ from fleetmeter.files.imports.mapping.times import time_reader
 from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
 
 _TIMES = ("iso", "epoch", "epoch_ms", "epoch_us", "month-first", "day-first", "rfc2822")
-"""Month first is tried before, for it is the one that a day after the 12th refutes."""
+"""Formats to try; month first comes early, since any day after the 12th refutes it."""
 
 _TIME_WORDS = (
     r"time|date|datum|zeit|tijd|stamp|fecha|hora|heure|begin|start|from|end|^to$|until|von|bis|epoch"
@@ -30,7 +30,7 @@ _PART_WORDS = r"tari|\b[TL]\d|phase|low|high|peak|dal|piek|\b[HN]T\b|\b[abc]\b|[
 
 
 def guess(sample: Sample, device: str | None, zone: str | None) -> str:
-    """Return a mapping as TOML that may fit. Raises SourceError when there is no time or number."""
+    """Return a mapping as TOML that may fit. Raises SourceError without a time or a number."""
     times = _times(sample)
     decimal = _decimal(sample, {place for place, _ in times})
     kind = _kind(sample)
@@ -199,7 +199,7 @@ def _said_fields(sample: Sample, fields: Sequence[Likely]) -> Iterator[str]:
 
 
 def _are_parts(sample: Sample, fields: Sequence[Likely]) -> bool:
-    """Say whether columns are tariffs or phases, and not devices."""
+    """Return whether columns are tariffs or phases rather than devices."""
     names = [sample.names[field.column] for field in fields]
     return all(re.search(_PART_WORDS, name, re.IGNORECASE) for name in names)
 

@@ -1,4 +1,4 @@
-"""Guesses what a column of numbers is, by its name and its content."""
+"""Guesses the field of a column of numbers from its name and content."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ class Likely(NamedTuple):
 
 
 def or_none(read: Callable[[Any, str], T | None], cell: Any) -> T | None:
-    """Return a cell as it is read; None, when it cannot be."""
+    """Return the value of a cell, or None if it cannot be read."""
     try:
         return read(cell, "")
     except Invalid:
@@ -47,7 +47,7 @@ def or_none(read: Callable[[Any, str], T | None], cell: Any) -> T | None:
 def likely_fields(
     sample: Sample, kind: DeviceKind, times: set[int], decimal: str | None
 ) -> list[Likely]:
-    """Return what the columns of a file may be, but those of times."""
+    """Return guesses for the columns of a file other than times."""
     number = number_reader(decimal, ABSENT, None)
     found: list[Likely] = []
     of_column: dict[int, list[float]] = {}
@@ -72,7 +72,7 @@ def likely_fields(
 
 
 def _field(place: int, name: str, numbers: Sequence[float], kind: DeviceKind) -> Iterator[Likely]:
-    """Yield what a column of numbers may be."""
+    """Yield guesses for a column of numbers."""
 
     def says(words: str) -> bool:
         return re.search(words, name.replace("_", " "), re.IGNORECASE) is not None

@@ -1,4 +1,4 @@
-"""The keys of a mapping in a TOML file; docs/import.md explains each."""
+"""Defines the keys of a mapping in a TOML file; docs/import.md explains each."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -42,7 +42,7 @@ class Value(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     unit: str | None = None
     factor: float = 1
     names: dict[str, str] = {}
-    """What an id of the file is called here."""
+    """The ids here, by the ids in the file."""
 
     prefix: str = ""
     """Text put before an id."""
@@ -85,11 +85,11 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     fields: dict[str, Value | Column]
     kind: KindName | None = None
     start: Time | Column | None = None
-    """When the interval of the energy began, where a column says so."""
+    """The start of the energy's interval, if a column has it."""
 
     description: str = ""
     reader: str | None = None
-    """How the file is read, when its ending does not say so."""
+    """The reader of the file, if its extension does not show it."""
 
     encoding: str | None = None
     separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
@@ -99,7 +99,7 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     sheet: str | int | None = None
     records: str | None = None
-    """Where the array is in a JSON document, such as data.items."""
+    """The path of the array in a JSON document, such as data.items."""
 
     ignore: list[str] = []
     """Beginnings of lines that are not data."""
@@ -109,7 +109,7 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     where: Where = {}
     pattern: str | None = None
-    """What tells the charge point in a line of a log, with the group chargePoint."""
+    """Regular expression for the charge point in a line of a log, with the group chargePoint."""
 
     device: str | None = None
     """The id of the device, where the file does not name it."""
@@ -174,7 +174,7 @@ def bind(mapping: Mapping) -> Bound:
     }
     is_wide = any(value.each is not None for value in fields.values())
     for name, value in fields.items():
-        if not (is_wide and name in IDS and _sources(value) == 0):  # the header tells the id
+        if not (is_wide and name in IDS and _sources(value) == 0):  # the header has the id
             _check_field(name, value)
     kind = _kind(mapping, fields)
     if mapping.device is not None and is_wide:

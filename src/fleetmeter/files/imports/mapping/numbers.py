@@ -22,7 +22,7 @@ NumberOf = Callable[[Any, str], float | None]
 
 
 def number_reader(decimal: str | None, absent: Collection[str], unit: str | None) -> NumberOf:
-    """Return what reads numbers; without `decimal` a comma is an error, for it may mean two things.
+    """Return a function that reads numbers; without `decimal`, an ambiguous comma is an error.
 
     `absent`: what stands for nothing, in lower case; `unit`: what may follow a number.
     """
@@ -54,10 +54,10 @@ def number_reader(decimal: str | None, absent: Collection[str], unit: str | None
         if len(text) > _LONGEST:
             raise _no_number(column, text)
         if decimal is not None and _GROUPED[decimal].fullmatch(text):
-            kept = re.sub(r"[ '’]", "", text)
+            digits = re.sub(r"[ '’]", "", text)
             if decimal == ",":
-                kept = kept.replace(".", "").replace(",", ".")
-            return float(kept.replace(",", ""))
+                digits = digits.replace(".", "").replace(",", ".")
+            return float(digits.replace(",", ""))
         if _PLAIN.fullmatch(text) and decimal != ",":
             return float(text)
         raise _no_number(column, text, decimal)

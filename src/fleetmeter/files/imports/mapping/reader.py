@@ -1,4 +1,4 @@
-"""Turns rows of a table into readings, by a mapping."""
+"""Turns rows of a table into readings, with a mapping."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
@@ -28,10 +28,10 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 class _Device(NamedTuple):
-    """What is read of a row for one device: for all but wide files there is one."""
+    """The values to read from a row for one device; only wide files have several."""
 
     name: str | None
-    """What tells the device in the header of a wide file."""
+    """The device's name in the header of a wide file."""
 
     takes: list[tuple[int, Take, bool]]
     """Place in a Telemetry, what reads it, and whether it is a measurement."""
@@ -68,7 +68,7 @@ class RowReader:
         """Rows that `where` excludes, or in which nothing was measured."""
 
     def readings(self, cells: Cells) -> list[Telemetry | Invalid]:
-        """Return the readings of a row; what is wrong with it is one of them."""
+        """Return the readings of a row; errors are returned in place of a reading."""
         try:
             if not all(matches(cells[place], wanted) for place, wanted in self._where):
                 self.left_out += 1
@@ -108,13 +108,13 @@ class RowReader:
         return found
 
     def _series_of(self, cells: Cells, slots: list[Any]) -> Hashable:
-        """Return whose times follow each other in the file."""
+        """Return the device whose times follow each other in the file."""
         if len(self._devices) > 1:
             return ()
         return (slots[self._id_place], *(cells[place] for place in self._series))
 
     def _interval(self, cells: Cells, series: Any) -> tuple[datetime | None, datetime]:
-        """Return when the interval of a row begins, where that is known, and its end."""
+        """Return the start of a row's interval, if known, and its end."""
         time = self._time.instant(cells, series)
         length = self._time.length(cells)
         start: datetime | None

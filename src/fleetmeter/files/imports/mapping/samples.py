@@ -19,7 +19,7 @@ class Sample(NamedTuple):
     """Columns and first rows of a file."""
 
     names: Sequence[str]
-    """Places, when there is no header."""
+    """Column positions, if the file has no header."""
 
     rows: Sequence[Sequence[Any]]
     separator: str | None = None
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
     """The line of the header, when others stand before it."""
 
     def values(self, place: int) -> list[Any]:
-        """Return what there is in a column."""
+        """Return the values of a column."""
         found = [row[place] for row in self.rows if place < len(row)]
         return [each for each in found if each is not None and str(each).strip()]
 

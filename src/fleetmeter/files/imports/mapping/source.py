@@ -22,13 +22,13 @@ _BLOCK = 5000
 """Readings per block; one row may exceed it."""
 
 _LOOKED_AT = 300
-"""Rows that are examined to find out whether the newest come first."""
+"""Rows examined to find out whether the newest come first."""
 
 
 class MappedSource:
-    """Reads a file by a mapping; offsets are rows, and are reached from the beginning.
+    """Reads a file with a mapping; offsets are rows, always reached from the beginning.
 
-    For what a row means may hang on those before it: clocks that were put back, and differences.
+    The meaning of a row may depend on earlier ones: clocks that were put back, and differences.
     """
 
     def __init__(self, file: BinaryIO, asked: Asked, default: str, size: int) -> None:
@@ -44,11 +44,11 @@ class MappedSource:
 
     @property
     def left_out(self) -> int:
-        """How many rows had nothing that is wanted, of those that have been read."""
+        """Return how many of the rows read so far had nothing that is wanted."""
         return self._reader.left_out
 
     def blocks(self, begin: Position) -> Iterator[Block]:
-        """Yield what comes after so many rows. Raises SourceError."""
+        """Yield blocks after this many rows. Raises SourceError."""
         self._reader = reader = _reader(self.bound, self._table, self._columns)
         items: list[Telemetry | Invalid] = []
         rows: list[Row] = []  # one for each item
@@ -77,7 +77,7 @@ def _reader(bound: Bound, table: Table, columns: Columns) -> RowReader:
 
 
 def _is_newest_first(bound: Bound, table: Table, columns: Columns) -> bool:
-    """Whether times go back in the first rows, of each device by itself."""
+    """Return whether each device's times go back in the first rows."""
     reader = RowReader(bound, columns)
     last: dict[str | None, datetime] = {}
     steps = 0
@@ -98,7 +98,7 @@ def _sign(before: datetime, after: datetime) -> int:
 
 
 def fingerprint(asked: Asked) -> str:
-    """Return what tells a mapping from what it was before, for an import that goes on."""
+    """Return a hash of a mapping, so that a resumed import notices when it has changed."""
     said = [
         (name, each.mapping) for name, each in asked.candidates().items() if isinstance(each, Bound)
     ]

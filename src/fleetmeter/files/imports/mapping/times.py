@@ -14,17 +14,17 @@ from fleetmeter.readings.validate import Invalid
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXCEL_EPOCH = datetime(1899, 12, 30)
 _SINCE_EPOCH = {"epoch": 1, "epoch_ms": 1000, "epoch_us": 1_000_000}
-"""How many of each are a second."""
+"""Units per second."""
 
 _SANE_S = (631_152_000, 4_102_444_800)
-"""Between 1990 and 2100: what else a count says is no time, or of another unit."""
+"""1990 to 2100; a count outside of it is not a time, or has another unit."""
 
 _ORDERED = re.compile(
     r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4}|\d{2}),?"
     r"(?:[ T]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,](\d{1,6}))?)?\s*([AaPp])?\.?[Mm]?\.?)?"
 )
 _MIDNIGHT = re.compile(r"([ T])24:00(:00)?(?!\d)")
-"""The end of a day, as energy data have it."""
+"""24:00, which energy data use for the end of a day."""
 
 Parse = Callable[[str], datetime]
 """A text as a time, naive where it has no offset. Raises ValueError."""
@@ -97,7 +97,7 @@ FORMATS: tuple[str, ...] = tuple(_NAMED)
 
 
 def parser(format_: str) -> Parse:
-    """Return what reads one way to write a time. Raises MappingError."""
+    """Return a function that parses one format of times. Raises MappingError."""
     if format_ in _NAMED:
         return _NAMED[format_]
     if "%" not in format_:
@@ -114,7 +114,7 @@ def parser(format_: str) -> Parse:
 
 
 def time_reader(formats: Sequence[str]) -> Callable[[Any, str], datetime | None]:
-    """Return what reads the times of a column, in the first way that fits; None: it is empty."""
+    """Return a function that reads a column's times in the first format that fits, or None."""
     parsers = [parser(each) for each in formats]
 
     @lru_cache(4096)

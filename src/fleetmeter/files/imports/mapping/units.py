@@ -25,7 +25,7 @@ _UNITS: dict[str, dict[str, tuple[float, float, float]]] = {
     "V": {"V": (0, 1, 1), "mV": (0, 1, 1000), "kV": (0, 1000, 1)},
     "km": {"km": (0, 1, 1), "m": (0, 1, 1000), "mi": (0, 1.609344, 1)},
 }
-"""By the unit of the wire: what is added first, by what it is multiplied, by what divided.
+"""Offset, factor and divisor of each unit, by the unit of the wire.
 
 A division by 1000 is exact to the last digit where a multiplication by 0.001 is not.
 """
@@ -48,6 +48,6 @@ def known_units(dimension: str) -> tuple[str, ...]:
 
 
 def conversion(field: str, unit: str | None) -> tuple[float, float, float]:
-    """Return what is added to a value, by what it is multiplied and by what it is divided."""
+    """Return the offset, the factor and the divisor that convert a value."""
     dimension = dimension_of(field)
     return _UNITS.get(dimension, {}).get(unit or dimension, (0, 1, 1))

@@ -19,7 +19,7 @@ _MOST_COUNTERS = 100_000
 def number_taker(
     name: str, value: Value, columns: Columns, number: NumberOf, place: int | None
 ) -> Take:
-    """Return what reads a number; `place`: where it is, of a device of a wide file."""
+    """Return a function that reads a number; `place` is its column for a device of a wide file."""
     added, times, divided = conversion(name, value.unit)
     times *= value.factor
     if value.constant is not None:
@@ -45,7 +45,7 @@ def number_taker(
 
 
 def text_taker(value: Value, columns: Columns) -> Take:
-    """Return what reads an id."""
+    """Return a function that reads an id."""
     if value.constant is not None:
         constant = _text(value.constant)
         return _where(lambda cells: constant, value, columns)
@@ -79,22 +79,22 @@ def _where(take: Take, value: Value, columns: Columns) -> Take:
 
 
 class Counter(NamedTuple):
-    """What a counter shows, until its difference can be taken."""
+    """The value of a counter, until its difference can be taken."""
 
     value: float
     session: str | None
-    """What it counts in, when it begins again with each."""
+    """The session it counts in, if it restarts with each."""
 
 
 class Differences:
-    """Interval energy from counters: each value less the one before of its device and session."""
+    """Computes interval energy from counters: differences within each device and session."""
 
     def __init__(self, *, newest_first: bool) -> None:
         self._newest_first = newest_first
         self._last: dict[Hashable, tuple[Counter, datetime]] = {}
 
     def apply(self, slots: list[Any], device: Hashable, time: datetime) -> datetime | None:
-        """Put differences in place of counters; return when their interval began. Raises Invalid.
+        """Replace counters by differences; return the start of their interval. Raises Invalid.
 
         A session's counter begins at 0, another one with its first value.
         """
@@ -124,7 +124,7 @@ class Differences:
 
 
 def counter_taker(take: Take, session: int | None) -> Take:
-    """Return what reads a counter, given what reads its value and where its session is."""
+    """Return a function that reads a counter, from its value and the column of its session."""
 
     def counted(cells: Sequence[Any]) -> Counter | None:
         value = take(cells)

@@ -1,6 +1,6 @@
-"""Files that people often have: a TOML file a layout, named preset.layout.toml.
+"""Built-in mappings for common files: one TOML file per layout, named preset.layout.toml.
 
-Where a layout is more than columns, a module here reads it into some.
+A layout that is not a table has a module here that reads it into columns.
 """
 
 import tomllib
@@ -11,12 +11,12 @@ from typing import Any
 from fleetmeter.files.imports.mapping.model import MappingError
 
 Layouts = dict[str, dict[str, Any]]
-"""What each layout of a preset says, by name."""
+"""The mapping of each layout of a preset, by name."""
 
 
 @cache
 def presets() -> dict[str, Layouts]:
-    """Return all presets by name."""
+    """Return all presets, sorted by name."""
     found: dict[str, Layouts] = {}
     for each in sorted(files(__name__).iterdir(), key=lambda each: each.name):
         if each.name.endswith(".toml"):
@@ -29,5 +29,5 @@ def presets() -> dict[str, Layouts]:
 def layouts_of(preset: str) -> Layouts:
     """Return the layouts of a preset. Raises MappingError."""
     if preset not in presets():
-        raise MappingError(f"there is no preset {preset}; there are {', '.join(presets())}")
+        raise MappingError(f"unknown preset '{preset}'; choose from {', '.join(presets())}")
     return presets()[preset]

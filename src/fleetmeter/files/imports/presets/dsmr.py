@@ -1,4 +1,4 @@
-"""Telegrams of Dutch and Belgian meters (P1, DSMR 4 and 5), as they were logged."""
+"""Reads logged telegrams of Dutch and Belgian meters (P1, DSMR 4 and 5)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -114,7 +114,7 @@ def _equipment(text: str) -> str | None:
 
 
 def _is_whole(telegram: Sequence[str], said: str) -> bool:
-    """Whether the checksum is right, by the line ends of the meter or of the log."""
+    """Return whether the checksum is right, with the line ends of the meter or of the log."""
     for end in ("\r\n", "\n"):
         body = end.join([*telegram[:-1], "!"])
         if said.upper() == f"{_crc16(body.encode('latin-1', 'replace')):04X}":
@@ -123,7 +123,7 @@ def _is_whole(telegram: Sequence[str], said: str) -> bool:
 
 
 def _crc16(body: bytes) -> int:
-    """CRC-16/ARC, of the P1 companion standard 5.0.2."""
+    """Return the CRC-16/ARC of the P1 companion standard 5.0.2."""
     crc = 0
     for byte in body:
         crc ^= byte

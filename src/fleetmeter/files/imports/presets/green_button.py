@@ -1,4 +1,4 @@
-"""Green Button: the Atom feed of ESPI (NAESB REQ.21), its interval readings as rows.
+"""Reads Green Button, the Atom feed of ESPI (NAESB REQ.21), with interval readings as rows.
 
 Entries refer to each other by links and come in any order, so the file is read twice: once for what
 there is, once for the readings. Of an electricity series that is there in several steps, such as
@@ -31,7 +31,7 @@ _CUMULATIVE = ("1", "2", "3", "9")
 
 
 class _Type(NamedTuple):
-    """What a ReadingType says of the values."""
+    """The properties of values that a ReadingType describes."""
 
     uom: str = _WH
     ten: int = 0
@@ -40,18 +40,18 @@ class _Type(NamedTuple):
     reverse: bool = False
     cumulative: bool = False
     seconds: int = 0
-    """Of an interval, 0 when it is not said."""
+    """Length of an interval, 0 if it is not given."""
 
 
 class _Entry(NamedTuple):
-    """Where an entry is, and what it points at."""
+    """The link of an entry, and the links it refers to."""
 
     self: str
     links: frozenset[str]
 
 
 class _Feed:
-    """What there is in a feed."""
+    """The entries of a feed, without their readings."""
 
     def __init__(self) -> None:
         self.types: dict[str, _Type] = {}
@@ -60,10 +60,10 @@ class _Feed:
         """MeterReadings."""
         self.points: list[str] = []
         self.blocks: dict[str, tuple[_Entry, int]] = {}
-        """Of intervals, with the length of the shortest, seconds."""
+        """IntervalBlocks, with the length of the shortest interval, seconds."""
 
     def series_of(self, block: _Entry) -> str | None:
-        """Return the MeterReading that a block of intervals is of."""
+        """Return the MeterReading that a block of intervals belongs to."""
         own = {block.self, *(link for link in block.links if "IntervalBlock" in link)}
         for href in self.series:
             if any(_is_under(link, href) for link in own):
@@ -104,7 +104,7 @@ def open_green_button(file: BinaryIO, bound: Bound) -> Table:
 
 
 def _note(feed: _Feed, entry: _Entry, element: Element) -> None:
-    """Note what an entry is, and what it says."""
+    """Note an entry in the feed by its type."""
     for part in element.iter():
         match _tag(part):
             case "UsagePoint":
@@ -131,7 +131,7 @@ def _type(element: Element) -> _Type:
 
 
 def _chosen(feed: _Feed) -> tuple[set[str], list[str]]:
-    """Choose the blocks that count, and say which do not. Raises SourceError."""
+    """Choose the blocks that count; return notes about the others. Raises SourceError."""
     finest: dict[tuple[str, bool], tuple[int, str]] = {}
     blocks: dict[str, list[str]] = {}
     left_out: list[str] = []
@@ -147,15 +147,15 @@ def _chosen(feed: _Feed) -> tuple[set[str], list[str]]:
         seconds = kind.seconds or shortest
         if key not in finest or (seconds, name) < finest[key]:
             finest[key] = (seconds, name)
-    kept = {name for _, name in finest.values()}
-    left_out += [f"coarser intervals ({name})" for name in blocks if name not in kept]
-    if not kept:
+    chosen = {name for _, name in finest.values()}
+    left_out += [f"coarser intervals ({name})" for name in blocks if name not in chosen]
+    if not chosen:
         raise SourceError(
-            "there is no electricity in intervals, in Wh (uom 72)"
+            "the feed has no electricity in intervals in Wh (uom 72)"
             + (f"; there is {', '.join(dict.fromkeys(left_out))}" if left_out else "")
         )
     notes = [f"left out: {', '.join(dict.fromkeys(left_out))}"] if left_out else []
-    return {block for name in kept for block in blocks[name]}, notes
+    return {block for name in chosen for block in blocks[name]}, notes
 
 
 def _rows(file: BinaryIO, feed: _Feed, chosen: set[str]) -> Iterator[Row]:

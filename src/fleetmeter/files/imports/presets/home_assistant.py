@@ -1,4 +1,4 @@
-"""The energy dashboard's file of Home Assistant: a row for each entity, a column for each time."""
+"""Reads Home Assistant's energy dashboard file: a row per entity, a column per time."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,7 +18,7 @@ _NAMES = {"time": "type", "fields": {"meterId": "entity_id", "kwhConsumedAc": "u
 
 
 def open_energy_dashboard(file: BinaryIO, bound: Bound) -> Table:
-    """Open the file; a value is of the time from its column to the next. Raises SourceError."""
+    """Open the file; a value covers the time from its column to the next. Raises SourceError."""
     table = open_delimited(file, bound_of(convert(dict(_NAMES))))
     columns = list(table.columns)
     times = [(place, time) for place, name in enumerate(columns) if (time := _time(name))]

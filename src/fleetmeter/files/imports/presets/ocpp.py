@@ -1,6 +1,6 @@
-"""OCPP messages in a log, a message a line: MeterValues, transactions, TransactionEvent.
+"""Reads OCPP messages from a log, one per line: MeterValues, transactions, TransactionEvent.
 
-A line may have anything before its message. 1.6 and 2.0.1 are told apart by what a message has.
+A line may have anything before its message. 1.6 and 2.0.1 are distinguished by their fields.
 """
 
 import re
@@ -19,11 +19,11 @@ from fleetmeter.readings.validate import Invalid
 
 _CALL = re.compile(r'\[\s*[23]\s*,\s*"')
 _STATIONS = ("chargePointId", "chargePoint", "chargeBoxId", "cpId", "stationId", "identity")
-"""What logs that are JSON themselves call the charge point."""
+"""Names of the charge point in logs that are JSON themselves."""
 
 _MESSAGES = ("message", "msg", "payload", "frame", "raw", "body", "data")
 _MOST_OPEN = 50_000
-"""Calls and transactions that are remembered."""
+"""Maximum number of calls and transactions remembered."""
 
 _decoder = msgspec.json.Decoder()
 
@@ -58,7 +58,7 @@ def open_log(file: BinaryIO, bound: Bound) -> Table:
 
 
 def _message(text: str, pattern: re.Pattern[str] | None) -> tuple[str | None, list[Any] | None]:
-    """Return who sent the message of a line, as far as it says, and the message."""
+    """Return the sender of a line's message, if it names one, and the message."""
     station = None
     if text.lstrip().startswith("{"):
         record = _json(text.strip())
@@ -86,7 +86,7 @@ def _json(text: str) -> Any:
 
 
 class _Log:
-    """What has to be remembered of a log: which connector a transaction is at."""
+    """Remembers calls, and the connector of each transaction, while a log is read."""
 
     def __init__(self, station: str | None) -> None:
         self._station = station
@@ -137,10 +137,10 @@ class _Log:
         return connector
 
 
-def _remember(known: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    known[key] = value
-    if len(known) > _MOST_OPEN:
-        known.popitem(last=False)
+def _remember(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    cache[key] = value
+    if len(cache) > _MOST_OPEN:
+        cache.popitem(last=False)
 
 
 def _samples(action: str, payload: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The sampled values of one moment in OCPP, as columns in Wh, W and V."""
+"""Converts the sampled values of one moment in OCPP to columns in Wh, W and V."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ COLUMNS = (
 _UNITS = {"Wh": 1.0, "kWh": 1000.0, "W": 1.0, "kW": 1000.0, "V": 1.0, "Percent": 1.0}
 _DEFAULT = "Energy.Active.Import.Register"
 _WHERE = ("Outlet", "Body", "Cable", "Inlet")
-"""Where energy was measured, most wanted first; without a place it is at the outlet."""
+"""Locations of an energy measurement, preferred first; the default is the outlet."""
 
 _PHASES = ("L1", "L2", "L3")
 

@@ -1,4 +1,4 @@
-"""TeslaMate's backup: two tables of a plain dump of PostgreSQL, charges with their cars."""
+"""Reads TeslaMate's backup: charges and their cars, two tables of a plain PostgreSQL dump."""
 
 from collections.abc import Iterator
 from typing import BinaryIO

@@ -1,4 +1,4 @@
-"""Parquet files as tables, for mappings."""
+"""Reads Parquet files as tables, for mappings."""
 
 from collections.abc import Iterator
 from typing import BinaryIO

@@ -1,4 +1,4 @@
-"""Text with separators: any encoding, lines before the header, quotes, one record after another."""
+"""Reads delimited text: any encoding, lines before the header, quotes, record by record."""
 
 import codecs
 import csv
@@ -17,7 +17,7 @@ from fleetmeter.readings.validate import Invalid
 SEPARATORS = (",", ";", "\t", "|")
 
 _EXCEL = ("sep=", "SEP=")
-"""A line that tells Excel the separator."""
+"""A line that gives Excel the separator."""
 
 _SAMPLE_BYTES = 256 * 1024
 _HEADER_LINES = 200
@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a text is laid out."""
+    """The layout of a text."""
 
     separator: str
     names: Sequence[str]
@@ -53,7 +53,7 @@ class Layout(NamedTuple):
 
 
 def open_delimited(file: BinaryIO, bound: Bound) -> Table:
-    """Open a text by what a mapping needs of it. Raises SourceError and MappingError."""
+    """Open a text with the columns that a mapping needs. Raises SourceError and MappingError."""
     mapping = bound.mapping
     encoding, notes = encoding_of(file, mapping.encoding)
     head = list(islice(records(file, encoding), _HEADER_LINES))
@@ -216,7 +216,7 @@ def _layout(head: Sequence[Line], bound: Bound) -> Layout:
 
 
 def missing_columns_error(columns: Columns | None, bound: Bound) -> SourceError:
-    """Return what to say when a table lacks what a mapping needs."""
+    """Return the error for a table that lacks columns a mapping needs."""
     if columns is None:
         return SourceError("it is empty, or has no such header line")
     missing = columns.missing(bound)

@@ -1,4 +1,4 @@
-"""JSON documents and lines as tables: an object is a row, and what is in it has dotted names."""
+"""Reads JSON documents and lines as tables: objects are rows, nested keys have dotted names."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
@@ -20,7 +20,7 @@ _arrays = msgspec.json.Decoder(list[msgspec.Raw])
 
 _DEEP = 6
 _WIDE = 1000
-"""Most columns of a record."""
+"""Maximum number of columns of a record."""
 
 
 def open_json(file: BinaryIO, bound: Bound) -> Table:
@@ -75,7 +75,7 @@ def _first(lines: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 
 def _line(line: bytes) -> Any:
-    """Return the record of a line, or what is wrong with it."""
+    """Return the record of a line, or its error."""
     try:
         text_of(line)
     except Invalid as invalid:
@@ -84,7 +84,7 @@ def _line(line: bytes) -> Any:
 
 
 def _decoded(item: bytes) -> Any:
-    """Return a record, or what is wrong with it."""
+    """Return a record, or its error."""
     if len(item) > _LONGEST:
         return Invalid("malformed", f"it is longer than {_LONGEST // 1024} KiB")
     try:
@@ -94,7 +94,7 @@ def _decoded(item: bytes) -> Any:
 
 
 def _at(document: msgspec.Raw, path: str | None) -> msgspec.Raw:
-    """Return what is at a dotted path; an array is what would be there. Raises SourceError."""
+    """Return the array at a dotted path. Raises SourceError."""
     found = document
     for key in path.split(".") if path and not _begins(document, b"[") else ():
         keys = _objects.decode(found) if _begins(found, b"{") else {}
@@ -130,7 +130,7 @@ def _begins(value: msgspec.Raw | bytes, with_: bytes) -> bool:
 
 
 def _inside(array: msgspec.Raw) -> bytes:
-    """Return how an array goes on after its bracket."""
+    """Return the text of an array after its bracket."""
     return bytes(memoryview(array)[:256]).lstrip()[1:]
 
 
@@ -148,7 +148,7 @@ def _names(bound: Bound, items: Iterable[Any]) -> list[str]:
 
 
 def flat(item: Any) -> dict[str, Any]:
-    """Return a record with dotted names for what is deeper in it."""
+    """Return a record with dotted names for nested values."""
     if isinstance(item, list):
         return {str(place): value for place, value in enumerate(item, 1)}
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Readers by name, and files opened with the first mapping that fits."""
+"""Opens files as tables: finds the reader by name, and the first mapping that fits."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -26,7 +26,7 @@ _READERS = {
     "home-assistant-energy": "presets.home_assistant:open_energy_dashboard",
     "postgresql-dump": "presets.postgresql_dump:open_dump",
 }
-"""Where each is: what it needs is loaded when a file needs it."""
+"""The module and function of each; its dependencies are loaded when a file needs them."""
 
 _ENDINGS = {
     ".csv": "csv",
@@ -44,16 +44,16 @@ _PACKED = (".gz", ".zst")
 
 
 def reader_of(name: str) -> str:
-    """Return how a file is read, by its ending; when that says nothing, as CSV."""
+    """Return the reader for a file's extension, by default that of CSV."""
     endings = [ending for ending in PurePath(name.lower()).suffixes if ending not in _PACKED]
     return _ENDINGS.get(endings[-1] if endings else "", "csv")
 
 
 def open_table(file: BinaryIO, bound: Bound, default: str) -> tuple[Table, Columns]:
-    """Open a file by a mapping. Raises SourceError and MappingError."""
+    """Open a file with a mapping. Raises SourceError and MappingError."""
     name = bound.mapping.reader or default
     if name not in _READERS:
-        raise MappingError(f"there is no reader {name}; there are {', '.join(_READERS)}")
+        raise MappingError(f"unknown reader '{name}'; choose from {', '.join(_READERS)}")
     module, _, function = _READERS[name].partition(":")
     reader: Reader = getattr(import_module(f"fleetmeter.files.imports.{module}"), function)
     table = reader(file, bound)
@@ -66,7 +66,7 @@ def open_table(file: BinaryIO, bound: Bound, default: str) -> tuple[Table, Colum
 def open_first(
     file: BinaryIO, candidates: Mapping[str, Bound | MappingError], default: str
 ) -> tuple[str, Bound, Table, Columns]:
-    """Open a file by the first mapping that fits, by name. Raises SourceError."""
+    """Open a file with the first mapping that fits. Raises SourceError."""
     wrong: dict[str, FleetMeterError] = {}
     for name, bound in candidates.items():
         if isinstance(bound, MappingError):

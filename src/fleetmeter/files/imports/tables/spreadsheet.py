@@ -1,4 +1,4 @@
-"""Excel workbooks: one sheet, row by row, whatever the archive pretends to be."""
+"""Reads Excel workbooks: one sheet, row by row, distrusting the archive's own sizes."""
 
 import warnings
 import zipfile
@@ -19,15 +19,15 @@ from fleetmeter.readings.validate import Invalid
 
 _MOST_COLUMNS = 1000
 _LONGEST_CELL = 32_767
-"""Excel's own limit, characters."""
+"""Maximum length of a cell, characters; Excel's own limit."""
 
 _HEADER_ROWS = 200
 _BROKEN = (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError, SyntaxError)
-"""What a file that is no workbook raises; XML that is none is a SyntaxError."""
+"""Errors raised for a file that is not a workbook; invalid XML is a SyntaxError."""
 
 
 def open_spreadsheet(file: BinaryIO, bound: Bound) -> Table:
-    """Open a workbook's sheet by what a mapping needs. Raises SourceError and MappingError."""
+    """Open the sheet of a workbook that a mapping needs. Raises SourceError and MappingError."""
     check_archive(file)
     mapping = bound.mapping
     if mapping.header is False:
@@ -53,7 +53,7 @@ def open_spreadsheet(file: BinaryIO, bound: Bound) -> Table:
 
 
 def check_archive(file: BinaryIO) -> None:
-    """Refuse an archive that unpacks to more than may be. Raises SourceError."""
+    """Raise SourceError for an archive that unpacks to more than the limit."""
     file.seek(0)
     try:
         with zipfile.ZipFile(file) as archive:
@@ -63,7 +63,7 @@ def check_archive(file: BinaryIO) -> None:
     if total > MAX_DOCUMENT:
         raise SourceError(
             f"the workbook unpacks to {total // 1024**2} MiB, and "
-            f"{MAX_DOCUMENT // 1024**2} MiB are taken; save the sheet as CSV"
+            f"the limit is {MAX_DOCUMENT // 1024**2} MiB; save the sheet as CSV"
         )
 
 
@@ -78,9 +78,9 @@ def sheet_rows(
         try:
             names = book.sheetnames
             if isinstance(sheet, str) and sheet not in names:
-                raise MappingError(f"there is no sheet {sheet}; there are {', '.join(names)}")
+                raise MappingError(f"unknown sheet '{sheet}'; choose from {', '.join(names)}")
             if isinstance(sheet, int) and not 1 <= sheet <= len(names):
-                raise MappingError(f"there is no sheet {sheet}; there are {len(names)}")
+                raise MappingError(f"unknown sheet {sheet}; the workbook has {len(names)}")
             chosen = book[sheet] if isinstance(sheet, str) else book.worksheets[(sheet or 1) - 1]
             chosen.reset_dimensions()  # what the file says of them need not be true
             for number, cells in enumerate(chosen.iter_rows(max_row=most, values_only=True), 1):

@@ -1,4 +1,4 @@
-"""What every reader gives: columns, and rows in the order of the file."""
+"""Defines what every reader returns: columns, and rows in the order of the file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
@@ -8,21 +8,21 @@ from fleetmeter.files.imports.lines import BYTE_ORDER_MARK
 from fleetmeter.readings.validate import Invalid
 
 MAX_DOCUMENT = 128 * 1024 * 1024
-"""Most bytes of a document that has to be looked at as a whole, unpacked."""
+"""Maximum size of a document that must be held in memory as a whole, unpacked, bytes."""
 
 MAX_VALUES = 10_000_000
-"""Most values of a document, each of which takes far more memory than its bytes."""
+"""Maximum number of values of a document; each takes far more memory than its bytes."""
 
 
 _SHOWN = 60
-"""Columns that a message names."""
+"""Maximum number of columns named in a message."""
 
 
 class MissingColumnsError(SourceError):
     """A table lacks columns that a mapping needs."""
 
     def __init__(self, needed: Sequence[str], found: Sequence[str]) -> None:
-        """`needed`: what is missing, with what may be meant by it."""
+        """`needed`: the missing columns, with those that may be meant."""
         self.needed = ", ".join(needed)
         self.found = ", ".join(name or "(no name)" for name in list(found)[:_SHOWN])
         super().__init__(
@@ -35,10 +35,10 @@ class Row(NamedTuple):
     """One row of a table."""
 
     number: int
-    """Its line, or its place from 1 on."""
+    """Its line, or its position from 1."""
 
     cells: Sequence[Any] | Invalid
-    """As many as there are columns; or what is wrong with the row."""
+    """One per column, or the error of the row."""
 
     text: str
     """The row as the file has it, for people."""
@@ -49,10 +49,10 @@ class Table(NamedTuple):
 
     columns: Sequence[str]
     rows: Callable[[], Iterator[Row]]
-    """From the first row on, each time it is called. The iterator raises SourceError."""
+    """Returns an iterator from the first row on, which raises SourceError."""
 
     notes: Sequence[str] = ()
-    """What somebody should know of how it was read."""
+    """Remarks about how it was read, for people."""
 
 
 def whole_document(file: BinaryIO) -> bytes:
@@ -68,16 +68,16 @@ _CONVERT = "convert it to NDJSON, which may be of any size: jq -c '.[]' FILE > F
 
 
 class Limited:
-    """A file of which no more than a number of bytes is read."""
+    """A file that refuses to be read beyond a number of bytes."""
 
     def __init__(self, file: BinaryIO, helps: str = "split it") -> None:
-        """`helps`: what to do with a larger one."""
+        """`helps`: what to do about a larger file."""
         self._file = file
         self._helps = helps
         self._left = MAX_DOCUMENT
 
     def read(self, size: int = -1) -> bytes:
-        """Read so many bytes. Raises SourceError beyond the limit."""
+        """Read this many bytes. Raises SourceError beyond the limit."""
         piece = self._file.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
         self._left -= len(piece)
         if self._left < 0:
