@@ -135,7 +135,7 @@ begin
 end;
 $$;
 
--- What a device's registers go by.
+-- The settings of a device's registers.
 create or replace function register_rule(
     p_device integer,
     out is_session boolean,

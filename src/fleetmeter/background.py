@@ -44,7 +44,7 @@ async def repeat(
     first_pause_s: float = 0.0,
     rest: float = 0.0,
 ) -> None:
-    """Repeat `work` for ever, pausing for `pause_s` or `rest` times the duration of a round.
+    """Repeat `work` forever, pausing for `pause_s` or `rest` times the duration of a round.
 
     A failed round is logged and delays the next one. Finding the database away is not a failure;
     if that lasts, a warning is logged. Cancel it to stop.

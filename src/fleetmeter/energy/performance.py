@@ -77,9 +77,9 @@ def battery(sums: VehicleSums) -> dict[str, float | None]:
         "avg_battery_temp": mean(
             sums.battery_temp_cdeg_sum, sums.battery_temp_cdeg_count, scale=100
         ),
-        "max_battery_temp": known(sums.battery_temp_cdeg_max, celsius),
-        "min_soc": known(sums.soc_bp_min, percent),
-        "max_soc": known(sums.soc_bp_max, percent),
+        "max_battery_temp": in_unit_or_null(sums.battery_temp_cdeg_max, celsius),
+        "min_soc": in_unit_or_null(sums.soc_bp_min, percent),
+        "max_soc": in_unit_or_null(sums.soc_bp_max, percent),
     }
 
 
@@ -88,7 +88,7 @@ def kwh_or_null(energy_mwh: int | None) -> float | None:
     return None if energy_mwh is None else kwh(energy_mwh)
 
 
-def known(value: int | None, unit: Callable[[int], float]) -> float | None:
+def in_unit_or_null(value: int | None, unit: Callable[[int], float]) -> float | None:
     """Return a stored value in the natural unit, or None when it is unknown."""
     return None if value is None else unit(value)
 

@@ -11,7 +11,7 @@ from fleetmeter.energy.performance import (
     Efficiency,
     Loss,
     VehicleSums,
-    known,
+    in_unit_or_null,
     kwh_or_null,
     vehicle_quality,
 )
@@ -78,11 +78,11 @@ def session(sums: SessionSums) -> Session:
         energy_delivered_dc=kwh(sums.dc_mwh),
         efficiency_ratio=sums.efficiency_ratio,
         energy_loss=kwh_or_null(sums.loss_mwh),
-        soc_from=known(sums.soc_bp_from, percent),
-        soc_to=known(sums.soc_bp_to, percent),
+        soc_from=in_unit_or_null(sums.soc_bp_from, percent),
+        soc_to=in_unit_or_null(sums.soc_bp_to, percent),
         mean_power=mean_power,
         # intervals that overlap are more together than each by itself
         peak_power=max(sums.peak_mw / 1_000_000, mean_power),
-        max_battery_temp=known(sums.battery_temp_cdeg_max, celsius),
+        max_battery_temp=in_unit_or_null(sums.battery_temp_cdeg_max, celsius),
         quality=vehicle_quality(sums),
     )

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from fleetmeter.energy.answers import Part, meter_series
 from fleetmeter.energy.fleet import EnergyBalance, MeterSumsWithVoltage, balance
-from fleetmeter.energy.performance import known, mean
+from fleetmeter.energy.performance import in_unit_or_null, mean
 from fleetmeter.http.devices import Series, device_router
 from fleetmeter.http.exchanges import EXCHANGES
 from fleetmeter.http.shared.parameters import (
@@ -34,8 +34,8 @@ def _energy(part: Part[MeterSumsWithVoltage]) -> MeterEnergy:
         sums,
         readings=sums.meter_readings,
         avg_voltage=mean(sums.voltage_mv_sum, sums.voltage_mv_count, scale=1000),
-        min_voltage=known(sums.voltage_mv_min, volts),
-        max_voltage=known(sums.voltage_mv_max, volts),
+        min_voltage=in_unit_or_null(sums.voltage_mv_min, volts),
+        max_voltage=in_unit_or_null(sums.voltage_mv_max, volts),
     )
 
 

@@ -152,7 +152,7 @@ class _Stream:
             ) from None
 
     async def _messages(self, listener: Listener, begins: Beginning) -> AsyncGenerator[bytes, None]:
-        """Yield what to send to the client, for ever."""
+        """Yield messages for the client, without end."""
         # a client that has the id from the first bytes on misses nothing when it connects again
         id_ = b"" if self._only == "states" else b"id: %d\n" % begins.after
         missed = b""

@@ -138,7 +138,7 @@ def _columnstore(relations: Sequence[Relation]) -> Table:
 
 
 def _jobs(jobs: Sequence[Job]) -> Table:
-    table = _table("job", "of", "every", "last run", "took", "next run", "how it ended")
+    table = _table("job", "of", "every", "last run", "took", "next run", "outcome")
     for column in table.columns[1:]:
         column.justify = "left"
     for job in jobs:

@@ -5,11 +5,11 @@ remember, what they found and how far they are are stored in one transaction, so
 interrupts it, the next run goes on where the last one ended. History is read before that, in no
 transaction: its locks would make the database's policies wait, and all ingest behind them.
 
-An hour is evaluated five minutes after its end. A change of history that comes later is noted with
-it (late_devices), by a transaction that goes by the time when it began: four minutes after the end
-of an hour, a change of it counts as late. A transaction that began before and is not over would be
-missed, so hours wait for those that have written something already, half an hour at most. What
-remains is one that takes longer than a minute from its beginning to its first write.
+An hour is evaluated five minutes after its end. A later change of history is noted in late_devices
+by the transaction that makes it, which decides by its own start time: from four minutes after the
+end of an hour, a change of it counts as late. A transaction that began before and is still running
+would be missed, so hours wait for those that have already written something, half an hour at most.
+The only gap is a transaction that takes longer than a minute from its start to its first write.
 """
 
 import asyncio

@@ -183,13 +183,13 @@ def _own(anomaly: Anomaly, stretches: list[Stretch], since: datetime) -> Step | 
         renewed = msgspec.structs.replace(renewed, ended_at=last.ended_at)
     elif last.ended_at is not None:
         return None
-    # other numbers of the same are no news
-    if _told(renewed) == _told(anomaly):
+    # new numbers for the same finding are not an event
+    if _reported(renewed) == _reported(anomaly):
         return None
     return Step("updated", renewed, note=SHOWN_LATE)
 
 
-def _told(anomaly: Anomaly) -> tuple[Cause | None, datetime, datetime | None]:
+def _reported(anomaly: Anomaly) -> tuple[Cause | None, datetime, datetime | None]:
     return anomaly.cause, anomaly.started_at, anomaly.ended_at
 
 

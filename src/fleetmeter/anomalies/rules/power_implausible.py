@@ -186,8 +186,8 @@ def _judge_over(context: HourContext, subject: Subject) -> None:
     """Clear the anomaly after a day of energy without any above the limit."""
     thresholds = context.thresholds(PowerImplausible, subject)
     at = context.last_found(_KIND, subject)
-    is_telling = any(of == subject and energy > 0 for of, energy in _energies(context.hour))
-    if at is not None and is_telling and context.ends - at >= timedelta(hours=thresholds.clear_h):
+    has_energy = any(of == subject and energy > 0 for of, energy in _energies(context.hour))
+    if at is not None and has_energy and context.ends - at >= timedelta(hours=thresholds.clear_h):
         summary = f"nothing above the limit for {thresholds.clear_h:g} hours"
         context.clear(_KIND, subject, at, summary)
 

@@ -97,7 +97,7 @@ class ParquetRows:
             return [*map(Telemetry, *columns)]
         except (msgspec.DecodeError, OverflowError):
             wrong = invalid_timestamp()
-        except ValueError as error:  # bytes that are no text, what does not fit
+        except ValueError as error:  # bytes that are not text, values that do not fit
             wrong = Invalid("malformed", f"the row cannot be decoded: {error}")
         if len(batch) == 1:
             return [wrong]

@@ -25,14 +25,14 @@ async def import_blocks(
     ledger: Ledger,
     store: Store,
     stopping: Callable[[], bool],
-    tell: Callable[[Ledger], None],
+    show_progress: Callable[[Ledger], None],
 ) -> bool:
     """Store what is not yet committed by the ledger; return False when asked to stop.
 
-    What is in flight is committed and noted first, whatever happens. Raises SourceError and
-    DatabaseUnavailableError; importing again goes on from there.
+    Blocks in flight are committed and recorded first, whatever happens. Raises SourceError and
+    DatabaseUnavailableError; importing again resumes there.
     """
-    pipeline = _Pipeline(ledger, store, tell)
+    pipeline = _Pipeline(ledger, store, show_progress)
     try:
         for block in source.blocks(ledger.position):
             if stopping():
@@ -47,10 +47,12 @@ async def import_blocks(
 
 
 class _Pipeline:
-    def __init__(self, ledger: Ledger, store: Store, tell: Callable[[Ledger], None]) -> None:
+    def __init__(
+        self, ledger: Ledger, store: Store, show_progress: Callable[[Ledger], None]
+    ) -> None:
         self._ledger = ledger
         self._store = store
-        self._tell = tell
+        self._show_progress = show_progress
         self._in_flight: deque[_InFlight] = deque()
         self._failed = False
         self._save_at = 0.0
@@ -78,7 +80,7 @@ class _Pipeline:
         block, task = self._in_flight.popleft()
         try:
             self._ledger.committed(block, await task)
-            self._tell(self._ledger)
+            self._show_progress(self._ledger)
             if (now := monotonic()) >= self._save_at:
                 self._ledger.save()
                 self._save_at = now + _SAVE_S

@@ -94,7 +94,7 @@ class Delivery:
         self._installation: str | None = None
 
     async def run(self) -> None:
-        """Deliver for ever; when cancelled, give claimed webhooks back."""
+        """Deliver until cancelled; then release claimed webhooks."""
         try:
             await repeat("webhooks", self._claim_all, self._pace.interval_s)
         finally:

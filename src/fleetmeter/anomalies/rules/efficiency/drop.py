@@ -130,7 +130,7 @@ def _compare(
     colder = abs(found.cold - median(each.cold for each in before)) / 2
     tolerance = max(thresholds.mad_factor * sigma, thresholds.least_drop) + colder
     begins = session.hours[0].hour
-    # as lenient as efficiency_low: energy that moved from hour to hour is no drop
+    # as lenient as efficiency_low: energy that moved from hour to hour is not a drop
     below = usual - (found.best + found.cold / 2)
     evidence = evidence_of(session, found) | {
         "usual": round(found.expected - found.cold / 2 + usual, 3),

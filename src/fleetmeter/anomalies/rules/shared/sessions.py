@@ -197,10 +197,10 @@ def _extend(session: Session, row: VehicleHour, hour: ObservedHour) -> None:
         dc_mwh = sum(each.dc_mwh for each in there) if len(there) > 1 else row.dc_mwh
         is_alone = row.dc_mwh >= dc_mwh * _ALONE and meter_id not in hour.unsure_at
         follows = session.hours[-1] if session.hours else None
-        # of a device that sent nothing, it is not known when in a longer time its energy came
-        is_told = row.readings > 0 and meter is not None and meter.readings > 0
+        # without readings, it is unknown when in a longer interval the energy was used
+        has_readings = row.readings > 0 and meter is not None and meter.readings > 0
         is_apart = is_alone and (follows is None or follows.is_alone or not is_slow)
-        if row.comparable and is_told and is_apart:
+        if row.comparable and has_readings and is_apart:
             ac_mwh = _while_covered(row)
         for each in there:
             if each.vehicle_id != row.vehicle_id and each.vehicle_id not in session.others:
