@@ -46,6 +46,9 @@ down: ## Stop the Docker stack; data are kept
 logs: ## Follow the logs of the Docker stack
 	@if $(DOCKER); then $(COMPOSE) logs --follow --tail 100; else echo "No Docker engine answers; make up logs to its terminal."; fi
 
+.PHONY: setup
+setup: .venv/installed ## Set up a virtual environment with everything for development, at the locked versions
+
 .PHONY: test
 test: .venv/installed ## Run the tests on the embedded PostgreSQL, and on TimescaleDB if there is one
 	@$(PYTEST) --numprocesses 4 --dist worksteal -m "not slow"

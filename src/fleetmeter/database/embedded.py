@@ -101,7 +101,7 @@ class _Server:
         return subprocess.run(command, capture_output=True, user=self._user).returncode == 0  # noqa: S603
 
     def _sockets(self) -> Path:
-        """Return the socket's folder, which a running server writes to line 5 of its pid file."""
+        """Return the socket's folder, which a running server writes to its pid file, line five."""
         return Path((self.folder / "postmaster.pid").read_text().splitlines()[4])
 
     def _own(self, folder: Path) -> None:

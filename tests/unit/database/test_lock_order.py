@@ -74,7 +74,7 @@ def steps(name: str, routines: dict[str, str], callers: tuple[str, ...] = ()) ->
 
 def first(taken: Iterator[str]) -> list[str]:
     """Each lock and table once, where it comes first in its transaction; “then” between those."""
-    temporary = set(SESSION.findall((SQL / "queries" / "session.sql").read_text()))
+    temporary = set(SESSION.findall((SQL / "queries" / "connection.sql").read_text()))
     order: list[str] = []
     since = 0
     for each in taken:
