@@ -235,12 +235,8 @@ from anomaly_progress as p
 select rolled_up_until()::text
 
 -- name: begin_evaluation()$
--- Whether this session is the one that evaluates; until it ends or says that it has finished.
+-- Whether this session is the one that evaluates, until it ends.
 select pg_try_advisory_lock(hashtext('fleetmeter.evaluate'))
-
--- name: finish_evaluation()$
--- Lets others evaluate.
-select pg_advisory_unlock(hashtext('fleetmeter.evaluate'))
 
 -- name: evaluated(until)!
 -- Hours have been evaluated up to here.

@@ -16,6 +16,17 @@ return case
     else array[p_bounds[1], p_bounds[cardinality(p_bounds)]]
 end;
 
+-- Returns the hours in which another bucket begins.
+create or replace function hours_cut_by(p_bounds timestamptz[])
+returns timestamptz[]
+language sql
+immutable
+return array(
+    select floor_hour(b.bound)
+    from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
+    where b.bound <> floor_hour(b.bound)
+);
+
 -- Returns the whole hours of a window that are accounted for, except some: nothing in them has changed since, and all
 -- of their readings are still in history.
 create or replace function accounted_hours_of(
@@ -251,11 +262,7 @@ as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
     -- accounting by the hour does not show where in it another bucket begins
-    l_cut constant timestamptz[] := array(
-        select floor_hour(b.bound)
-        from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
-        where b.bound <> floor_hour(b.bound)
-    );
+    l_cut constant timestamptz[] := hours_cut_by(p_bounds);
     l_kept_since constant timestamptz := kept_since();
     l_meters constant integer[] := array(select v.meter from meter_vehicles as v where v.vehicle = p_vehicle);
     l_own_meters constant integer[] := array(

@@ -171,11 +171,7 @@ as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
     -- accounting by the hour does not show where in it: hours in which another bucket begins are apportioned again
-    l_cut constant timestamptz[] := array(
-        select floor_hour(b.bound)
-        from unnest(p_bounds[2:cardinality(p_bounds) - 1]) as b (bound)
-        where b.bound <> floor_hour(b.bound)
-    );
+    l_cut constant timestamptz[] := hours_cut_by(p_bounds);
     l_rolled_up_until constant timestamptz := rolled_up_until();
     l_rolled_up constant timestamptz := floor_hour(l_rolled_up_until);
     l_kept_since constant timestamptz := kept_since();

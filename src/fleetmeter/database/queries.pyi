@@ -481,9 +481,6 @@ class FailingJobsRow(Record):
 def failing_jobs(connection: _Connection, /) -> AsyncGenerator[FailingJobsRow, None]: ...
 
 @_query
-async def finish_evaluation(connection: _Connection, /) -> bool: ...
-
-@_query
 async def first_hour(connection: _Connection, /, *, since: datetime) -> datetime | None: ...
 
 class FleetRow(Record):
