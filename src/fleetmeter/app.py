@@ -27,6 +27,7 @@ from fleetmeter.http.service import (
     swagger_ui_files,
 )
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
+from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import problem_details
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
@@ -96,6 +97,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),
             "hub": Provide(provide_hub, sync_to_thread=False),
+            "principal": Provide(provide_principal, sync_to_thread=False),
+            "reach": Provide(provide_reach, sync_to_thread=False),
         },
         openapi_config=openapi_config,
         plugins=[problem_details],
