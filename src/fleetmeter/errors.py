@@ -13,6 +13,10 @@ class MigrationError(FleetMeterError):
     """The database cannot be brought to this version's schema."""
 
 
+class BackupError(FleetMeterError):
+    """A backup cannot be made or restored."""
+
+
 class EmbeddedServerError(FleetMeterError):
     """The embedded PostgreSQL did not start."""
 

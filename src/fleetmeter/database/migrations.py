@@ -121,16 +121,23 @@ async def _migrate(
     return Migrated(engine, applied)
 
 
+async def applied_migrations(connection: Connection) -> tuple[Engine | None, list[str]]:
+    """Return the engine that the database was migrated on, None if it was not, and the files."""
+    if not await connection.fetchval("select to_regclass('schema_migrations') is not null"):
+        return None, []
+    done = await connection.fetch("select name, engine from schema_migrations order by name")
+    return (done[0]["engine"] if done else None), [row["name"] for row in done]
+
+
+def known_migrations(engine: Engine, sql: Path = SQL) -> set[str]:
+    """Return the names of this version's migrations for an engine."""
+    return {file.name for file in _files(sql / "migrations", engine)}
+
+
 async def missing_migrations(connection: Connection, sql: Path = SQL) -> list[str]:
     """Return the names of the migrations that the database still lacks."""
-    if not await connection.fetchval("select to_regclass('schema_migrations') is not null"):
-        return ["all"]
-    done = await connection.fetch("select name, engine from schema_migrations")
-    if not done:
-        return ["all"]
-    names = {row["name"] for row in done}
-    wanted = _files(sql / "migrations", done[0]["engine"])
-    return [file.name for file in wanted if file.name not in names]
+    engine, done = await applied_migrations(connection)
+    return sorted(known_migrations(engine, sql) - set(done)) if engine else ["all"]
 
 
 async def missing_from(url: str) -> list[str]:

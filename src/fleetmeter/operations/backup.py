@@ -1,0 +1,242 @@
+"""Backups: pg_dump's folder of a whole database, with a manifest of what it holds.
+
+The manifest has the rows of every table and the energy by kind of device, as of the snapshot that
+was dumped; a restored database is compared with it. A folder has its name only once it is complete.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+import msgspec
+
+from fleetmeter import __version__
+from fleetmeter.database.migrations import Engine, applied_migrations, known_migrations
+from fleetmeter.database.pool import Connection, connected
+from fleetmeter.database.programs import major_version, program
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import BackupError
+
+MANIFEST = "fleetmeter.json"
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """What a table holds, or the readings and days of a kind of device."""
+
+    relation: str
+    rows: int
+    energy_mwh: str | None
+    """Decimal digits: it may exceed 64 bits."""
+
+
+class Manifest(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """What a backup is of."""
+
+    fleetmeter: str
+    """Version that made it."""
+
+    created_at: datetime
+    engine: Engine
+    server: int
+    """Major version of PostgreSQL."""
+
+    timescaledb: str | None
+    pg_dump: int
+    """Major version; an older pg_restore cannot read the folder."""
+
+    migrations: list[str]
+    sums: list[Sum]
+
+
+async def back_up(url: str, folder: Path, jobs: int = 1) -> Manifest:
+    """Dump a migrated database into a new folder, while the service goes on.
+
+    Raises BackupError, and what `connected` raises.
+    """
+    with _whole_or_gone(folder) as unfinished:
+        async with (
+            connected(url) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            manifest, pg_dump = await _describe(connection)
+            snapshot = await queries.export_snapshot(connection)
+            options = ("--format=directory", f"--jobs={jobs}", f"--snapshot={snapshot}")
+            await _run(pg_dump, url, *options, f"--file={unfinished}")
+        text = msgspec.json.format(msgspec.json.encode(manifest))
+        (unfinished / MANIFEST).write_bytes(text)
+    return manifest
+
+
+async def _describe(connection: Connection) -> tuple[Manifest, Path]:
+    """Return what a backup of the database holds, and the pg_dump to make it with."""
+    engine, migrations = await applied_migrations(connection)
+    if engine is None:
+        raise BackupError("the database has no schema of FleetMeter: there is nothing to keep")
+    server = connection.get_server_version().major
+    pg_dump = program("pg_dump", server)
+    manifest = Manifest(
+        fleetmeter=__version__,
+        created_at=datetime.now(UTC),
+        engine=engine,
+        server=server,
+        timescaledb=await queries.timescaledb_version(connection),
+        pg_dump=major_version(pg_dump),
+        migrations=migrations,
+        sums=await _sums(connection),
+    )
+    return manifest, pg_dump
+
+
+@contextmanager
+def _whole_or_gone(folder: Path) -> Iterator[Path]:
+    """Yield a new folder to write; it gets the name of `folder` if nothing goes wrong."""
+    if folder.exists():
+        raise BackupError(f"{folder} is there already; name a new folder")
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700, parents=True)  # pg_dump takes an empty one
+        try:
+            yield unfinished
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise BackupError(f"{folder} cannot be written: {error}") from error
+
+
+async def restore(url: str, folder: Path) -> Manifest:
+    """Restore a backup into an empty database, all of it or nothing, and compare its sums.
+
+    The schema is the backup's; migrate afterwards. Raises BackupError, and what `connected` raises.
+    """
+    manifest = read_manifest(folder)
+    async with connected(url) as connection:
+        await _check(connection, manifest)
+        server = connection.get_server_version().major
+        pg_restore = program("pg_restore", max(server, manifest.pg_dump))
+        options = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-acl")
+        timescaledb = manifest.engine == "timescaledb"
+        if timescaledb:
+            # it stops the jobs, and takes rows of the catalogue as they are
+            await connection.execute("select timescaledb_pre_restore()")
+        try:
+            await _run(pg_restore, url, *options, str(folder))
+        except BackupError:
+            if timescaledb:
+                await connection.execute("select timescaledb_post_restore()")
+            raise
+        # one snapshot, since the jobs that start again change rollups
+        async with connection.transaction(isolation="repeatable_read"):
+            if timescaledb:
+                await connection.execute("select timescaledb_post_restore()")
+            restored = await _sums(connection)
+        await connection.execute("analyze")
+    if restored != manifest.sums:
+        raise BackupError(
+            "the restored database differs from the backup in "
+            f"{_differences(manifest.sums, restored)}: do not use it, and keep the backup"
+        )
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what a backup is of. Raises BackupError."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise BackupError(f"{folder} is not a backup of `fleetmeter backup`: {error}") from error
+
+
+async def _check(connection: Connection, manifest: Manifest) -> None:
+    """Raise BackupError for a backup that cannot be restored into this database."""
+    if unknown := sorted(set(manifest.migrations) - known_migrations(manifest.engine)):
+        raise BackupError(
+            f"the backup was made by FleetMeter {manifest.fleetmeter}, whose migrations "
+            f"({', '.join(unknown)}) this version does not know; use that one or a newer one"
+        )
+    server = connection.get_server_version().major
+    if server < manifest.server:
+        raise BackupError(
+            f"the backup is of PostgreSQL {manifest.server}, the server is PostgreSQL {server}; "
+            "restore it into the same or a newer one"
+        )
+    if not await connection.fetchval(_EMPTY):
+        raise BackupError(
+            "the database is not empty; restore into a new one, before a service has used it"
+        )
+    if manifest.timescaledb is not None:
+        await _install(connection, manifest.timescaledb)
+
+
+async def _install(connection: Connection, version: str) -> None:
+    """Install the TimescaleDB that the backup is of: its catalogue fits no other."""
+    offered = [row["version"] for row in await connection.fetch(_OFFERED)]
+    installed = await queries.timescaledb_version(connection)
+    if (installed or version) != version or version not in offered:
+        raise BackupError(
+            f"the backup is of TimescaleDB {version}, the server has "
+            f"{installed or ', '.join(offered) or 'none'}; restore it with {version}, and update "
+            "the extension afterwards"
+        )
+    if not re.fullmatch(r"[\w.-]+", version):  # as it is offered, and still: it becomes SQL
+        raise BackupError(f"{version} is not a version")
+    await connection.execute(f"create extension if not exists timescaledb version '{version}'")
+
+
+_EMPTY = """
+select not exists (
+    select from pg_class as c
+    where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'v', 'm', 'p')
+)
+"""
+
+_OFFERED = "select version from pg_available_extension_versions where name = 'timescaledb'"
+
+
+async def _sums(connection: Connection) -> list[Sum]:
+    return [
+        Sum(row["relation"], row["rows"], row["energy_mwh"])
+        async for row in queries.stored_sums(connection)
+    ]
+
+
+def _differences(saved: list[Sum], restored: list[Sum]) -> str:
+    names = {each.relation for each in set(saved) ^ set(restored)}
+    return ", ".join(sorted(names))
+
+
+async def _run(path: Path, url: str, *options: str) -> None:
+    """Run one of PostgreSQL's programs on a database. Raises BackupError with what it said."""
+    address, password = without_password(url)
+    environment = dict(os.environ) | ({"PGPASSWORD": password} if password else {})
+    target = f"--dbname={address}"
+    process = await asyncio.create_subprocess_exec(
+        path, target, *options, env=environment,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await process.communicate()
+    if process.returncode:
+        text = said.decode(errors="replace").strip() or f"it ended with {process.returncode}"
+        raise BackupError(f"{path.name} failed: {text[-2000:]}")
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """Take the password out of a database URL: command lines can be read by everybody."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    password = query.pop("password", unquote(password))
+    netloc = f"{name}{at}{host}"
+    bare = urlunsplit(
+        (parts.scheme, netloc, parts.path, urlencode(query, quote_via=quote), parts.fragment)
+    )
+    return bare, password or None
