@@ -37,6 +37,30 @@ select forget_register_events()
 select job, error
 from failing_jobs()
 
+-- name: database_figures()
+-- Metrics that the database knows; those with several values have a label (few rows each, counts of small tables or by
+-- index).
+select 'late_hours' as name, null as label, count(*)::float8 as value
+from late_hours
+union all
+select 'rollup_lag_seconds', null, rollup_lag_s()
+union all
+select 'failing_jobs', null, count(*)
+from failing_jobs()
+union all
+select 'disabled_webhooks', null, count(*)
+from webhooks as w
+where w.disabled_at is not null
+union all
+select 'open_anomalies', a.kind, count(*)
+from anomalies as a
+where a.status <> 'resolved'
+group by a.kind
+union all
+select 'devices', d.kind, count(*)
+from devices as d
+group by d.kind
+
 -- name: kept_since()$
 -- From when on every reading is still in history; older ones cannot be accepted any more.
 select since

@@ -283,3 +283,10 @@ stable
 begin atomic
     select null::text, null::text where false;
 end;
+
+-- How far behind the rollup of quarter hours is, seconds; a view never is.
+create or replace function rollup_lag_s()
+returns double precision
+language sql
+immutable
+return 0;

@@ -374,3 +374,19 @@ begin atomic
         on j.job_id = s.job_id
     where s.last_run_status = 'Failed';
 end;
+
+-- How far behind the rollup of quarter hours is, seconds; 0 without history.
+create or replace function rollup_lag_s()
+returns double precision
+language plpgsql
+stable
+as $$
+declare
+    l_begins timestamptz := history_begins();
+begin
+    return case
+        when l_begins is null then 0
+        else extract(epoch from now() - greatest(rolled_up_until(), l_begins))
+    end;
+end;
+$$;

@@ -1,12 +1,13 @@
 """Assembles the service: create_app()."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
+from prometheus_client import Gauge
 
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.http.analytics import analytics
@@ -16,6 +17,7 @@ from fleetmeter.http.corrections import corrections
 from fleetmeter.http.export import export
 from fleetmeter.http.ingest import ingest
 from fleetmeter.http.meters import meters
+from fleetmeter.http.metrics import metrics
 from fleetmeter.http.rejections import rejections
 from fleetmeter.http.rules import rules
 from fleetmeter.http.service import (
@@ -34,10 +36,19 @@ from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.refusals import Refusals
+from fleetmeter.metrics import (
+    CONNECTIONS,
+    CONNECTIONS_IDLE,
+    QUEUE_AGE,
+    QUEUE_BYTES,
+    QUEUE_READINGS,
+    STREAM_CLIENTS,
+)
 from fleetmeter.notifications.stream.hub import Hub
 from fleetmeter.notifications.stream.shutdown import on_stop
 from fleetmeter.notifications.webhooks.worker import delivering
 from fleetmeter.operations.maintenance import maintenance
+from fleetmeter.operations.monitoring import Monitor, sampling
 from fleetmeter.settings import Settings
 
 
@@ -56,18 +67,32 @@ def create_app(url: str, settings: Settings) -> Litestar:
             ):
                 _spare_the_collector()
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
+                sources: dict[Gauge, Callable[[], float]] = {
+                    QUEUE_READINGS: lambda: door.queue.readings,
+                    QUEUE_BYTES: lambda: door.queue.bytes,
+                    QUEUE_AGE: door.queue.age_s,
+                    CONNECTIONS: lambda: database.connections,
+                    CONNECTIONS_IDLE: lambda: database.idle_connections,
+                    STREAM_CLIENTS: lambda: hub.listeners,
+                }
                 app.state.database = database
                 app.state.hub = hub
                 app.state.settings = settings
                 app.state.door = door
-                with on_stop(hub.stop):
-                    yield
+                app.state.monitor = Monitor(database)
+                async with sampling(sources):
+                    with on_stop(hub.stop):
+                        yield
         finally:
             await database.close()
 
     def provide_database(state: State) -> Database:
         database: Database = state.database
         return database
+
+    def provide_monitor(state: State) -> Monitor:
+        monitor: Monitor = state.monitor
+        return monitor
 
     def provide_hub(state: State) -> Hub:
         hub: Hub = state.hub
@@ -86,6 +111,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             rules,
             rejections,
             stream,
+            metrics,
             index,
             live,
             ready,
@@ -96,6 +122,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         lifespan=[lifespan],
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),
+            "monitor": Provide(provide_monitor, sync_to_thread=False),
             "hub": Provide(provide_hub, sync_to_thread=False),
             "principal": Provide(provide_principal, sync_to_thread=False),
             "reach": Provide(provide_reach, sync_to_thread=False),

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from fleetmeter.errors import DatabaseUnavailableError
+from fleetmeter.metrics import BACKGROUND_FAILURES
 
 _LONGEST_PAUSE_S = 60.0
 """Longest pause between retries of failing work, seconds, unless its own pause is longer."""
@@ -64,6 +65,7 @@ async def repeat(
             if waits % _PATIENCE == 0:
                 _log.warning("background work waits", work=name, error=str(error), rounds=waits)
         except Exception:
+            BACKGROUND_FAILURES.labels(name).inc()
             next_s = failing_s = max(pause_s, min(2 * failing_s, _LONGEST_PAUSE_S))
             _log.warning("background work failed", work=name, exc_info=True, again_in_s=next_s)
         await asyncio.sleep(max(next_s, rest * (time.monotonic() - started)))

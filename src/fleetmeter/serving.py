@@ -5,6 +5,7 @@ import socket as socket_module
 from collections.abc import Callable
 from math import ceil
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, create_server, socket
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 from fleetmeter.app import create_app
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.log import configure_logging
+from fleetmeter.operations.monitoring import FILES
 from fleetmeter.settings import Settings, load_settings
 
 UVICORN: dict[str, Any] = {
@@ -55,7 +57,9 @@ def serve_with_workers(url: str, settings: Settings, workers: int, listener: soc
     os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
     options = UVICORN | _grace(settings) | {"workers": workers}
     config = uvicorn.Config("fleetmeter.serving:worker_app", factory=True, **options)
-    Multiprocess(config, sockets=[listener]).run()
+    with TemporaryDirectory(prefix="fleetmeter-metrics-") as folder:
+        os.environ[FILES] = folder
+        Multiprocess(config, sockets=[listener]).run()
 
 
 def _grace(settings: Settings) -> dict[str, Any]:

@@ -181,6 +181,16 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return self._pool.get_size()
+
+    @property
+    def idle_connections(self) -> int:
+        """Return how many of them nothing uses."""
+        return self._pool.get_idle_size()
+
     async def close(self) -> None:
         """Wait for running statements, a few seconds at most, and close every connection."""
         await self.waits.close()

@@ -24,6 +24,7 @@ from fleetmeter.intake.queue_limits import Admission
 from fleetmeter.intake.refusals import Refusals
 from fleetmeter.intake.writer import DatabaseWriter
 from fleetmeter.intake.writer_cache import WriterCache
+from fleetmeter.metrics import READINGS, REJECTED, Protocol
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, Invalid
@@ -57,7 +58,7 @@ class Door:
         refusals: Refusals | None = None,
         arrivals: Arrivals | None = None,
     ) -> None:
-        self._queue = queue
+        self.queue = queue
         self._waits = waits
         self.bounds = bounds
         """Between which times readings are taken at present."""
@@ -66,9 +67,11 @@ class Door:
 
     def admitted(self) -> Admission:
         """Admit a request, as a context manager; see CommitQueue.admitted()."""
-        return self._queue.admitted()
+        return self.queue.admitted()
 
-    async def store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:
+    async def store(
+        self, items: Sequence[Telemetry | Invalid], protocol: Protocol = "http"
+    ) -> IngestOutcome:
         """Wait until a batch is committed, and return what became of its items.
 
         Raises QueueFullError (nothing was stored), CommitTimeoutError, DatabaseUnavailableError
@@ -80,6 +83,9 @@ class Door:
                 await self._store_by_arrival(self._arrivals, items, outcome)
             if self._refusals is not None:
                 self._refusals.note(items, outcome.rejected)
+            for each in outcome.rejected:
+                REJECTED.labels(each.code).inc()
+        _count(outcome, protocol)
         return outcome
 
     async def _store_by_arrival(
@@ -117,7 +123,7 @@ class Door:
         if not readings:
             return IngestOutcome(0, 0, rejected)
         try:
-            stored = await self._queue.store(readings)
+            stored = await self.queue.store(readings)
         except CommitTimeoutError:
             self._waits.note("the commit of a request")
             raise
@@ -130,6 +136,14 @@ class Door:
             warnings = [each for each in stored.warnings if each.index not in refused]
             outcome.warnings = sorted(warnings, key=_index) or UNSET
         return outcome
+
+
+def _count(outcome: IngestOutcome, protocol: Protocol) -> None:
+    READINGS.labels("accepted", protocol).inc(outcome.accepted)
+    if outcome.duplicates:
+        READINGS.labels("duplicate", protocol).inc(outcome.duplicates)
+    if outcome.rejected:
+        READINGS.labels("rejected", protocol).inc(len(outcome.rejected))
 
 
 def _index(outcome: Rejection) -> int:

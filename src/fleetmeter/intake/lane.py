@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from fleetmeter.errors import CommitTimeoutError, FleetMeterError
 from fleetmeter.intake.batch_start import StaleNumbersError
 from fleetmeter.intake.pending_requests import PendingRequests
 from fleetmeter.intake.rows import REQUEST, Matrix, Statuses
+from fleetmeter.metrics import COMMIT_FAILURES, COMMIT_READINGS, COMMIT_SECONDS
 
 _log = structlog.get_logger()
 
@@ -116,13 +118,19 @@ class Lane:
 
     async def _commit(self, rows: Matrix, version: int) -> None:
         """Commit together; if that fails for what is in one of the requests, each alone."""
+        began = monotonic()
         try:
-            self._requests.settle(rows, await self._writer.commit(rows, version))
+            statuses = await self._writer.commit(rows, version)
+            COMMIT_SECONDS.observe(monotonic() - began)
+            COMMIT_READINGS.observe(rows.shape[1])
+            self._requests.settle(rows, statuses)
         except StaleNumbersError:
             await self._number_again(rows, version)
         except FleetMeterError as error:
+            COMMIT_FAILURES.inc()
             self._requests.fail(rows, error)
         except Exception as error:
+            COMMIT_FAILURES.inc()
             request_ids = np.unique(rows[REQUEST])
             if len(request_ids) == 1:
                 self._requests.fail(rows, error)

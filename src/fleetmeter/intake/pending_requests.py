@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from itertools import count
+from time import monotonic
 
 import numpy as np
 
@@ -17,6 +18,7 @@ class Request:
 
     def __init__(self, readings: Sequence[Telemetry]) -> None:
         self.readings = readings
+        self.since = monotonic()
         self.is_begun = False
         """Whether a writer has begun with some of it."""
         self.rejected: list[Rejection] = []

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
+from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -103,6 +104,21 @@ class CommitQueue:
             for lane in self._lanes:
                 lane.close()
             await asyncio.gather(*tasks)
+
+    @property
+    def readings(self) -> int:
+        """Return how many readings wait for their commit."""
+        return self._limits.readings
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of all request bodies in progress."""
+        return self._limits.bytes
+
+    def age_s(self) -> float:
+        """Return the time that the oldest request has waited, seconds; 0 if none waits."""
+        oldest = next(iter(self.requests.values()), None) or next(iter(self._waiting), None)
+        return 0.0 if oldest is None else monotonic() - oldest.since
 
     def admitted(self) -> Admission:
         """Admit a request: return a context manager that yields a function.

@@ -14,7 +14,8 @@ class QueueLimits:
         self._max_bytes = max(settings.queue_bytes, settings.max_body_bytes)
         self.readings = 0
         """How many readings wait for their commit."""
-        self._bytes = 0
+        self.bytes = 0
+        """Size of all request bodies in progress."""
 
     def check_room(self) -> None:
         """Raise QueueFullError if the readings that wait fill the queue."""
@@ -23,8 +24,8 @@ class QueueLimits:
 
     def count_bytes(self, size: int) -> None:
         """Count bytes that a request brings, negative when it is done. Raises QueueFullError."""
-        self._bytes += size
-        if size > 0 and self._bytes > self._max_bytes:
+        self.bytes += size
+        if size > 0 and self.bytes > self._max_bytes:
             raise QueueFullError("too many bytes are being processed")
 
 

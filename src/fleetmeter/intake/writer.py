@@ -29,6 +29,7 @@ from fleetmeter.intake.rows import (
     last_of_each,
 )
 from fleetmeter.intake.writer_cache import NEVER, WriterCache
+from fleetmeter.metrics import STORED
 
 _FEW = 600
 """Readings that go in one statement: a round trip costs as much as copying some hundred."""
@@ -85,6 +86,8 @@ class DatabaseWriter:
                     plan.to_merge[chosen] = True
         if (late := np.flatnonzero(plan.to_merge)).size:
             statuses[late] = await merge(self._database, cache, rows[:, late], devices_version)
+            STORED.labels("merged").inc(late.size)
+        STORED.labels("appended").inc(rows.shape[1] - late.size)
         return statuses
 
     async def _append(self, rows: Matrix, devices_version: int) -> bool:

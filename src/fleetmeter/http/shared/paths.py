@@ -19,6 +19,7 @@ from litestar.types import (
     Send,
 )
 
+from fleetmeter.http.shared.counting import counted
 from fleetmeter.http.shared.problems import invalid_parameter
 
 _ENCODED = re.compile("%([0-9A-Fa-f]{2})")
@@ -38,9 +39,11 @@ class EncodedPaths(Litestar):
         send: Send | LifeSpanSend,
     ) -> None:
         """Answer a request, or start and stop."""
-        if scope["type"] != "lifespan":
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
             scope["path"] = encoded_path(scope["path"], scope.get("raw_path"))
-        await super().__call__(scope, receive, send)
+            await counted(super().__call__, scope, receive, send)  # type: ignore[arg-type]
 
 
 def encoded_path(path: str, raw_path: bytes | None) -> str:

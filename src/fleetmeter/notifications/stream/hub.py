@@ -17,6 +17,7 @@ from fleetmeter.background import repeat
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.metrics import STREAM_DROPPED
 from fleetmeter.notifications.events import Numbered, events_after
 from fleetmeter.notifications.stream.live_state import Sampler
 
@@ -126,6 +127,11 @@ class Hub:
                 self._end_reading()
             _log.debug("a listener left", listeners=len(self._listeners))
 
+    @property
+    def listeners(self) -> int:
+        """Return how many clients are connected."""
+        return len(self._listeners)
+
     def stop(self) -> None:
         """End every stream and accept no more listeners."""
         self._stopped = True
@@ -181,6 +187,7 @@ class Hub:
         for listener in self._listeners:
             if listener.behind:
                 listener.end("dropped")
+                STREAM_DROPPED.inc()
                 _log.info("a listener reads too slowly and is dropped")
 
 

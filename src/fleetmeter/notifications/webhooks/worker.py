@@ -20,6 +20,7 @@ from fleetmeter.background import repeat, running, stopped
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
+from fleetmeter.metrics import WEBHOOKS
 from fleetmeter.notifications.events import Numbered, events_after
 from fleetmeter.notifications.webhooks.attempt import TOTAL_S, Outcome, Sender
 from fleetmeter.notifications.webhooks.payloads import Format, payload
@@ -163,6 +164,7 @@ class Delivery:
             webhook.last_event_id = event.id
             return True
         outcome = await self._sender.send(webhook.url, webhook.secret, message_id, body)
+        WEBHOOKS.labels("accepted" if outcome.error is None else "failed").inc()
         if outcome.error is not None:
             await self._failed(webhook, outcome)
             return False
