@@ -1,4 +1,4 @@
-"""Serves a Litestar handler that does nothing, the same way: the baseline of single readings."""
+"""Serves a Litestar handler that does nothing, as the service would: the baseline of singles."""
 
 import sys
 from socket import create_server
@@ -6,8 +6,6 @@ from socket import create_server
 import uvicorn
 from litestar import Litestar, post
 from litestar.status_codes import HTTP_204_NO_CONTENT
-
-from fleetmeter.serving import UVICORN
 
 
 @post("/v1/ingest", status_code=HTTP_204_NO_CONTENT)
@@ -19,4 +17,7 @@ if __name__ == "__main__":
     listener = create_server(("127.0.0.1", 0), backlog=2048)
     print(f'{{"url": "http://127.0.0.1:{listener.getsockname()[1]}"}}', file=sys.stderr, flush=True)
     app = Litestar([empty], openapi_config=None, logging_config=None)
-    uvicorn.Server(uvicorn.Config(app, **UVICORN)).run(sockets=[listener])
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, proxy_headers=False
+    )
+    uvicorn.Server(config).run(sockets=[listener])

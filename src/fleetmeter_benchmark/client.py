@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httptools
 import msgspec
@@ -81,13 +84,45 @@ def request(method: str, path: str, document: Any = None) -> bytes:
     return head.encode() + body
 
 
+def question(path: str, window: tuple[datetime, datetime], **parameters: str) -> bytes:
+    """Build a request that asks about a window of time."""
+    start, end = (f"{edge.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for edge in window)
+    return request("GET", f"/v1/{path}?{urlencode({'from': start, 'to': end} | parameters)}")
+
+
 async def ask(client: Client, wire: bytes) -> bytes:
     """Return the body of an answer. Raises FleetMeterError unless its status is 200."""
     answer = await client.send(wire)
     if answer.status != 200:
-        line = wire.partition(b"\r\n")[0].decode()
-        raise FleetMeterError(f"{line}: {answer.status}, {answer.body.decode(errors='replace')}")
+        said = answer.body.decode(errors="replace")
+        raise FleetMeterError(f"{_line_of(wire)}: {answer.status}, {said}")
     return answer.body
+
+
+def _line_of(wire: bytes) -> str:
+    return wire.partition(b"\r\n")[0].decode()
+
+
+async def timed_ms(client: Client, wire: bytes) -> float:
+    """Return how long an answer takes, ms. Raises FleetMeterError if it says nothing."""
+    started = perf_counter()
+    body = await ask(client, wire)
+    elapsed_ms = (perf_counter() - started) * 1000
+    said = msgspec.json.decode(body, type=_Said)
+    if not said.items and (said.quality is None or said.quality.status == "no_data"):
+        raise FleetMeterError(f"{_line_of(wire)}: the answer is empty")
+    return elapsed_ms
+
+
+class _Quality(msgspec.Struct):
+    status: str
+
+
+class _Said(msgspec.Struct):
+    """Reads whether an answer says anything: a page has items, a summary a quality."""
+
+    items: list[msgspec.Raw] = []
+    quality: _Quality | None = None
 
 
 async def ask_all(target: str, wires: Iterable[bytes], connections: int = 8) -> None:

@@ -8,19 +8,14 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from time import perf_counter
-from urllib.parse import urlencode
 
-import msgspec
-
-from fleetmeter.errors import FleetMeterError
-from fleetmeter_benchmark.client import Client, ask, ask_all, client_of, request
+from fleetmeter_benchmark.client import Client, ask_all, client_of, question, request, timed_ms
 from fleetmeter_benchmark.comparison import Comparison
-from fleetmeter_benchmark.fleet import meter_id, rfc3339, vehicle_id
+from fleetmeter_benchmark.fleet import meter_id, vehicle_id
 from fleetmeter_benchmark.fleet_history import write_history
 from fleetmeter_benchmark.history import HOUR
-from fleetmeter_benchmark.jobs import account_hours, connected, quiet, refresh_rollups
-from fleetmeter_benchmark.processes import Running
+from fleetmeter_benchmark.jobs import account_hours, quiet, refresh_rollups
+from fleetmeter_benchmark.processes import Running, connected
 
 _SITES = 100
 _FILE_READINGS = 1_500_000
@@ -111,34 +106,14 @@ async def _time(
     runs: int,
 ) -> None:
     """Ask both the same, again and again."""
-    start, end = window
-    query = urlencode({"from": rfc3339(start), "to": rfc3339(end)})
     warm_up = max(1, round(runs * _WARM_UP))
     for number in range(-warm_up, runs):
         comparison.progress(name, max(number, 0), runs)
-        wire = request("GET", f"/v1/analytics/{what()}?{query}")
-        times_ms = await comparison.in_turn(name, partial(_timed_ms, name, wire), clients)
+        wire = question(f"analytics/{what()}", window)
+        times_ms = await comparison.in_turn(name, partial(timed_ms, wire=wire), clients)
         if number >= 0:
             comparison.pairs.add(name, "ms", *times_ms)
     comparison.progress(name, runs, runs)
-
-
-async def _timed_ms(name: str, wire: bytes, client: Client) -> float:
-    """Return how long an answer takes, in milliseconds. Raises FleetMeterError if it is empty."""
-    started = perf_counter()
-    body = await ask(client, wire)
-    elapsed_ms = (perf_counter() - started) * 1000
-    if msgspec.json.decode(body, type=_Answer).quality.status == "no_data":
-        raise FleetMeterError(f"{name}: an answer is empty")
-    return elapsed_ms
-
-
-class _Quality(msgspec.Struct):
-    status: str
-
-
-class _Answer(msgspec.Struct):
-    quality: _Quality
 
 
 def _site(number: int) -> bytes:

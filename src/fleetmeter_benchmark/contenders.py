@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import msgspec
 import psutil
 
-from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.client import ask_all, request
 from fleetmeter_benchmark.fleet import meter_id, meter_of, vehicle_id
 from fleetmeter_benchmark.jobs import quiet, roll_up_earlier
@@ -14,21 +12,6 @@ from fleetmeter_benchmark.options import Progress
 from fleetmeter_benchmark.processes import Running, Version, made_template, new_database, service
 
 _ASSIGNED_SINCE = "2020-01-01T00:00:00Z"
-_READINGS = ("vehicle_readings", "meter_readings", "readings")
-"""Names that `fleetmeter storage` uses for history, in one version or another."""
-
-
-class Stored(msgspec.Struct, rename="camel"):
-    """Holds a line of `fleetmeter storage --json`, as far as every version has it."""
-
-    relation: str
-    bytes: int
-    columnstore_rows: int | None = None
-    columnstore_bytes: int | None = None
-
-
-class _Storage(msgspec.Struct):
-    relations: list[Stored]
 
 
 class Contender:
@@ -38,7 +21,7 @@ class Contender:
         self.version = version
         self._server_url = server_url
         self._template = template
-        self._workers = workers
+        self.workers = workers
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
@@ -49,18 +32,8 @@ class Contender:
     @asynccontextmanager
     async def running(self, url: str) -> AsyncIterator[Running]:
         """Run its service on a database."""
-        async with service(url, self._workers, self.version) as running:
+        async with service(url, self.workers, self.version) as running:
             yield running
-
-    async def history(self, url: str) -> list[Stored]:
-        """Return what `fleetmeter storage` says about the readings. Raises FleetMeterError."""
-        said = await self.version.run(url, "storage", "--json")
-        relations = msgspec.json.decode(said, type=_Storage).relations
-        history = [each for each in relations if each.relation in _READINGS]
-        if not history:
-            names = ", ".join(each.relation for each in relations)
-            raise FleetMeterError(f"{self.version.name}: none of these are readings: {names}")
-        return history
 
 
 @asynccontextmanager

@@ -1,76 +1,61 @@
 """Measures how long the rules take for one hour of a large fleet, reading and storing included.
 
-The service's own evaluator runs on a database that has a few hours of every device. An hour that is
-over but not rolled up yet is read device by device through the primary key, one that is rolled up
-from the rollups.
+A service runs on a database that has a few hours of every device. It is made to evaluate the newest
+of them again and again, and notes how long it took. An hour that is over but not rolled up yet is
+read device by device through the primary key, one that is rolled up from the rollups.
 """
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from statistics import median, quantiles
-from time import perf_counter
 
-from fleetmeter.anomalies.evaluation.reader import floor_hour
-from fleetmeter.anomalies.evaluation.runner import Evaluator
-from fleetmeter.database.pool import connect
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.settings import Settings
 from fleetmeter_benchmark.answers import Answered
 from fleetmeter_benchmark.history import HOUR, History, empty_history
+from fleetmeter_benchmark.jobs import roll_up
 from fleetmeter_benchmark.options import AnomalyOptions, Progress
+from fleetmeter_benchmark.processes import connected, service
 
 EVALUATION_MS = 5000.0
 
 _HOURS = 4
-"""Hours of the fleet; the newest of them is not rolled up."""
+"""Hours of the fleet; the newest of them is not rolled up at first."""
 
-_CLOSED = timedelta(minutes=6)
-"""Time after the end of an hour at which it is evaluated."""
+_CLOSED_AFTER = timedelta(minutes=5)
+"""Time after the end of an hour at which a service evaluates it."""
+
+_LONGEST = timedelta(hours=6)
+"""Longest wait for an evaluation."""
 
 
-async def measure(
-    server_url: str, settings: Settings, options: AnomalyOptions, progress: Progress
-) -> list[Answered]:
+async def measure(server_url: str, options: AnomalyOptions, progress: Progress) -> list[Answered]:
     """Measure each way to read an hour. Raises FleetMeterError if nothing was evaluated."""
-    until = floor_hour(datetime.now(UTC))
+    closed = datetime.now(UTC) - _CLOSED_AFTER
+    end = closed.replace(minute=0, second=0, microsecond=0)
     async with empty_history(server_url, options.evaluated, progress) as history:
-        await history.fill(f"evaluation: {history.devices:,}", until - _HOURS * HOUR, until)
-        await history.finish("evaluation: rollups", until - HOUR, account=False)
-        lines = [
-            await _time(history, settings, "not rolled up", until, options.runs, progress),
-        ]
-        if history.rolls_up:
-            lines.append(
-                await _time(history, settings, "rolled up", until - HOUR, options.runs, progress)
-            )
+        await history.fill(f"evaluation: {history.devices:,}", end - _HOURS * HOUR, end)
+        await history.finish("evaluation: rollups", end - HOUR)
+        async with service(history.url, 1):
+            lines = [await _time(history, "not rolled up", end, options.runs, progress)]
+            if history.rolls_up:
+                await roll_up(history.url, end)
+                lines.append(await _time(history, "rolled up", end, options.runs, progress))
         return lines
 
 
 async def _time(
-    history: History,
-    settings: Settings,
-    how: str,
-    end: datetime,
-    runs: int,
-    progress: Progress,
+    history: History, how: str, end: datetime, runs: int, progress: Progress
 ) -> Answered:
-    """Evaluate the hour that ends at `end`, again and again."""
+    """Let the service evaluate the hour that ends at `end`, again and again."""
     name = f"an hour of {history.devices:,} vehicles, {how}"
     times_ms: list[float] = []
-    database = await connect(history.url, settings)
-    try:
-        for number in range(runs + 1):
-            progress(name, number, runs + 1)
-            await history.connection.execute(_BACK_TO, end - HOUR)
-            evaluator = Evaluator(database)
-            started = perf_counter()
-            await evaluator.run(end + _CLOSED)
-            if number:  # the first has plans to make
-                times_ms.append((perf_counter() - started) * 1000)
-            if await history.connection.fetchval(_EVALUATED_UNTIL) != end:
-                raise FleetMeterError(f"{name}: it was not evaluated")
-        progress(name, runs + 1, runs + 1)
-    finally:
-        await database.close()
+    for number in range(runs + 1):
+        progress(name, number, runs + 1)
+        await evaluate_since(history.url, end - HOUR)
+        took = await evaluated(history.url, end)
+        if number:  # the first has plans to make
+            times_ms.append(took / timedelta(milliseconds=1))
+    progress(name, runs + 1, runs + 1)
     return Answered(
         scenario=name,
         readings=history.readings,
@@ -81,5 +66,28 @@ async def _time(
     )
 
 
-_BACK_TO = "update anomaly_progress set evaluated_until = $1"
-_EVALUATED_UNTIL = "select evaluated_until from anomaly_progress"
+async def evaluate_since(url: str, start: datetime) -> None:
+    """Let a service evaluate what has been stored since then, as if nobody had."""
+    async with connected(url) as connection:
+        await connection.execute("delete from late_devices")
+        await connection.execute(_BACK_TO, start)
+
+
+async def evaluated(url: str, end: datetime) -> timedelta:
+    """Wait until a service has evaluated all up to `end`; return how long its last turn took.
+
+    Raises FleetMeterError.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + _LONGEST.total_seconds()
+    async with connected(url) as connection:
+        while loop.time() < ends:
+            took: timedelta | None = await connection.fetchval(_TOOK, end)
+            if took is not None:
+                return took
+            await asyncio.sleep(0.2)
+    raise FleetMeterError(f"the service has not evaluated all hours in {_LONGEST}")
+
+
+_BACK_TO = "update anomaly_progress set evaluated_until = $1, took = null"
+_TOOK = "select took from anomaly_progress where evaluated_until >= $1"

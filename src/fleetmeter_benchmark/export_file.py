@@ -7,16 +7,15 @@ newest are in it. A client asks a running service for a tenth of the time and th
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
+from importlib.util import find_spec
 from time import perf_counter
-from urllib.parse import urlencode
+from typing import Literal
 
 import msgspec
 import psutil
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.files.exports.encode import Format
-from fleetmeter.files.exports.parquet import ParquetMissingError, require_parquet
-from fleetmeter_benchmark.client import Client
+from fleetmeter_benchmark.client import Client, question
 from fleetmeter_benchmark.file_results import SAMPLE_S, Moved, compared, grown
 from fleetmeter_benchmark.history import History, empty_history
 from fleetmeter_benchmark.options import Options, Progress
@@ -28,6 +27,8 @@ _SPAN = 3 * _DAY
 
 _STEPS = [timedelta(minutes=m) for m in (60, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)]
 """Time between the readings of a device: history is written by the hour."""
+
+Format = Literal["csv", "parquet"]
 
 _NAMES: dict[Format, str] = {"csv": "CSV", "parquet": "Parquet"}
 _REPORT_LINES = 100_000
@@ -45,7 +46,7 @@ async def measure(
     start = midnight - ((every * times) // _DAY + 2) * _DAY
     async with empty_history(server_url, options.devices // 2, progress) as history:
         await history.fill("export: history", start, start + every * times, every)
-        await history.finish("export: rollups", start + every * times, account=False)
+        await history.finish("export: rollups", start + every * times)
         exporting = _Exporting(history, database, options.workers, progress)
         exporting.windows = [
             (2 * history.devices * some, start, start + every * some)
@@ -53,10 +54,8 @@ async def measure(
         ]
         note = await _to_columnstore(history)
         lines = await exporting.lines("csv")
-        try:
-            require_parquet()
-        except ParquetMissingError as error:
-            note = f"{note} Not measured: {error}.".strip()
+        if find_spec("pyarrow") is None:
+            note = f"{note} Parquet was not measured: pyarrow is not installed.".strip()
         else:
             csv = lines[-1]
             small, whole = await exporting.lines("parquet")
@@ -100,8 +99,7 @@ class _Exporting:
     ) -> Moved:
         name = f"export {_NAMES[format_]}, {readings:,}"
         self._progress(name, 0, readings)
-        query = urlencode({"format": format_, "from": _rfc3339(start), "to": _rfc3339(end)})
-        wire = f"GET /v1/export?{query} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+        wire = question("export", (start, end), format=format_)
 
         def count(lines: int) -> None:
             self._progress(name, min(lines, readings), readings)
@@ -136,10 +134,6 @@ class _Exporting:
             process_cpu_s=used.cpu_s / million,
             database_cpu_s=database.cpu_s / million if self._database else None,
         )
-
-
-def _rfc3339(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 class _Download(Client):

@@ -1,15 +1,16 @@
 """Holds the results of the file scenarios: imports and exports."""
 
 from collections.abc import Sequence
-from statistics import median
 
 import msgspec
+
+from fleetmeter_benchmark import rounds as rounds_
 
 BULK_RATIO = 0.5
 """Target of an import, relative to bulk ingest."""
 
 RSS_RATIO = 1.2
-"""How much more memory ten times the readings may take to count as flat."""
+"""Largest ratio of memory, with ten times the readings, that counts as flat."""
 
 SAMPLE_S = 0.1
 """Seconds between samples of the memory of a process that may end soon."""
@@ -68,15 +69,4 @@ def compared(line: Moved, other: str, rate: float, target: float | None = None) 
 
 def medians(rounds: Sequence[Sequence[Moved]]) -> list[Moved]:
     """Return the median of each line over the rounds; memory is the peak."""
-    return [
-        msgspec.structs.replace(
-            same[0],
-            rss_mib=max(line.rss_mib for line in same),
-            **{
-                name: median(getattr(line, name) for line in same)
-                for name in _FIGURES
-                if getattr(same[0], name) is not None
-            },
-        )
-        for same in zip(*rounds, strict=True)
-    ]
+    return rounds_.medians(rounds, _FIGURES, peaks=("rss_mib",))

@@ -5,29 +5,25 @@ Every meter has a small standby, and there are a hundred sites. Values have some
 files and the columnstore would be smaller than those of any real fleet.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import asyncpg
-
-from fleetmeter.errors import FleetMeterError
-from fleetmeter_benchmark.jobs import pause_jobs
+from fleetmeter_benchmark.jobs import account_hours, pause_jobs, roll_up
 from fleetmeter_benchmark.options import Progress
-from fleetmeter_benchmark.processes import fresh_database, stored
+from fleetmeter_benchmark.processes import connected, fresh_database, stored
 
 if TYPE_CHECKING:
+    import asyncpg
+
     _Connection = asyncpg.Connection[asyncpg.Record]
 
 HOUR = timedelta(hours=1)
-_ATTEMPTS = 60
-"""How often a refresh is tried, a second apart, when one of the database's own is in its way."""
 
 
 class History:
-    """Holds a database of its own and one connection to it, opened as the service opens its own."""
+    """Holds a database of its own and one connection to it."""
 
     def __init__(
         self, url: str, connection: "_Connection", devices: int, rolls_up: bool, progress: Progress
@@ -38,7 +34,7 @@ class History:
         """Vehicles, and as many meters."""
 
         self.rolls_up = rolls_up
-        """Whether the database has rollups, and a columnstore."""
+        """True if the database has rollups and a columnstore."""
 
         self.readings = 0
         """Number of readings, counted after the last one was written."""
@@ -59,46 +55,25 @@ class History:
                 self._progress(name, done, total)
             start = until
 
-    async def finish(self, name: str, end: datetime, *, account: bool) -> None:
-        """Add what a service in use has: live state, rollups, statistics.
+    async def finish(
+        self, name: str, end: datetime, *, account_since: datetime | None = None
+    ) -> None:
+        """Add what a service in use has: live state, rollups up to `end`, statistics.
 
-        Only answers about the whole fleet read what is accounted for.
+        Hours are accounted for from `account_since` on, if it is given: only answers about the
+        whole fleet need that.
         """
-        self._progress(name, 0, 4)
+        self._progress(name, 0, 3)
         await self.connection.execute(_LIVE)
-        if self.rolls_up:
-            for number, rollup in enumerate(("quarter_hourly", "hourly"), start=1):
-                await self._refresh(rollup, end)
-                self._progress(name, number, 4)
-            if account:
-                await self._account_hours()
-        self._progress(name, 3, 4)
+        await roll_up(self.url, end)
+        self._progress(name, 1, 3)
+        if account_since is not None:
+            # readings that are stamped on the hour end the hour before
+            await account_hours(self.url, account_since - HOUR, end)
+        self._progress(name, 2, 3)
         await self.connection.execute("vacuum (analyze)")
         self.readings = await stored(self.url)
-        self._progress(name, 4, 4)
-
-    async def _refresh(self, rollup: str, end: datetime) -> None:
-        for attempt in range(_ATTEMPTS):
-            try:
-                await self.connection.execute(
-                    "call refresh_continuous_aggregate($1::text::regclass, null, $2::timestamptz)",
-                    *(rollup, end + timedelta(microseconds=1)),  # an hour includes its end
-                )
-                return
-            except asyncpg.ObjectNotInPrerequisiteStateError:
-                # a job that had started before it could be paused holds the same hours
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(1)
-
-    async def _account_hours(self) -> None:
-        left = await self.connection.fetchval(_UNACCOUNTED)
-        while left:
-            before = left
-            await self.connection.execute("call account_hours(35, 100)")
-            left = await self.connection.fetchval(_UNACCOUNTED)
-            if left == before:
-                raise FleetMeterError(f"{left} hours that are rolled up cannot be accounted for")
+        self._progress(name, 3, 3)
 
 
 @asynccontextmanager
@@ -107,21 +82,12 @@ async def empty_history(
 ) -> AsyncIterator[History]:
     """Create a database that knows its devices, and drop it afterwards."""
     async with fresh_database(server_url, 0) as url:
-        connection = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
-        try:
-            rolls_up = await pause_jobs(url)
+        rolls_up = await pause_jobs(url)
+        async with connected(url) as connection:
             for statement in _DEVICES:
                 await connection.execute(statement, devices)
             yield History(url, connection, devices, rolls_up, progress)
-        finally:
-            await connection.close()
 
-
-_UNACCOUNTED = """
-select count(*)
-from (select distinct floor_hour(bucket) as hour from rolled_up_hours) as r
-where not exists (select from accounted_hours as a where a.hour = r.hour)
-"""
 
 _DEVICES = (
     """

@@ -7,7 +7,6 @@ readings and once with all. Afterwards the database reads the file by itself and
 import asyncio
 import os
 import resource
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
@@ -15,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import asyncpg
 import psutil
 
 from fleetmeter.errors import FleetMeterError
@@ -23,7 +21,7 @@ from fleetmeter_benchmark.file_results import BULK_RATIO, SAMPLE_S, Moved, compa
 from fleetmeter_benchmark.fleet import CSV_HEADER, csv_lines
 from fleetmeter_benchmark.ingest_result import Measured
 from fleetmeter_benchmark.options import Options, Progress
-from fleetmeter_benchmark.processes import Usage, fresh_database
+from fleetmeter_benchmark.processes import THIS, Usage, connected, fresh_database
 
 _DAY_S = 86_400
 _LONGEST_EVERY_S = 60
@@ -92,10 +90,9 @@ def _write(path: Path, devices: int, times: int, name: str, progress: Progress) 
 async def _import(url: str, path: Path) -> tuple[float, float, float]:
     """Return seconds, seconds of CPU, and peak memory. Raises FleetMeterError."""
     before, started = _children_cpu_s(), perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fleetmeter", "import", str(path)),
-        env=os.environ | {"FLEETMETER_DATABASE_URL": url},
-        stdin=asyncio.subprocess.DEVNULL,
+    process = await THIS.start(
+        ["-m", "fleetmeter", "import", str(path)],
+        {"FLEETMETER_DATABASE_URL": url},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -121,13 +118,10 @@ def _children_cpu_s() -> float:
 
 async def _compare(name: str, url: str, path: Path, readings: int) -> None:
     """Check that history has each reading of the file, and no other. Raises FleetMeterError."""
-    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
-    try:
+    async with connected(url) as connection:
         await connection.execute(_EXPECTED)
         await connection.copy_to_table("expected", source=path, format="csv", header=True)
         [(expected, missing, more)] = await connection.fetch(_DIFFERENCE)
-    finally:
-        await connection.close()
     if (expected, missing, more) != (readings, 0, 0):
         raise FleetMeterError(
             f"{name}: of the {expected:,} readings of the file {missing:,} are MISSING in history, "

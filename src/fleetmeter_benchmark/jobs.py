@@ -1,11 +1,12 @@
 """Pauses the database's own jobs during measurements, and runs them on demand.
 
-This works on TimescaleDB, whatever its tables are called; nothing is done elsewhere.
+This works on TimescaleDB, whatever its tables are called but for `roll_up`; nothing is done
+elsewhere.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -14,10 +15,10 @@ import psutil
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.client import ask, client_of, request
 from fleetmeter_benchmark.fleet import rfc3339
-from fleetmeter_benchmark.processes import Running, Usage
+from fleetmeter_benchmark.processes import Running, Usage, connected
 
 _ATTEMPTS = 60
-"""How often a job is tried, a second apart, when another one is in its way."""
+"""Most attempts at a job, a second apart, while another one is in its way."""
 
 _EARLIER_MINUTES = 2 * 24 * 60
 _QUIET_SHARE = 0.1
@@ -41,6 +42,15 @@ async def pause_jobs(url: str) -> bool:
 async def refresh_rollups(url: str) -> None:
     """Roll up what the policies would, in the order in which they were made."""
     await _run_jobs(url, "%refresh%")
+
+
+async def roll_up(url: str, end: datetime) -> None:
+    """Roll up all readings up to a time, in this version's rollups."""
+    async with connected(url) as connection:
+        if await connection.fetchval(_HAS_TIMESCALEDB):
+            for rollup in ("quarter_hourly", "hourly"):
+                # an hour includes its end
+                await _retried(connection, _REFRESH, rollup, end + timedelta(microseconds=1))
 
 
 async def convert_to_columnstore(url: str) -> None:
@@ -109,31 +119,28 @@ async def quiet(services: Sequence[psutil.Process], database: psutil.Process | N
 
 async def _run_jobs(url: str, name: str) -> None:
     async with connected(url) as connection:
-        if not await connection.fetchval("select to_regclass('timescaledb_information.jobs')"):
+        if await connection.fetchval(_HAS_TIMESCALEDB):
+            for (job,) in await connection.fetch(_JOBS, name):
+                await _retried(connection, f"call run_job({job})")
+
+
+async def _retried(
+    connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *arguments: object
+) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            await connection.execute(statement, *arguments)
             return
-        for (job,) in await connection.fetch(_JOBS, name):
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    await connection.execute(f"call run_job({job})")
-                    break
-                except asyncpg.ObjectNotInPrerequisiteStateError:
-                    # one that had started before it could be paused holds the same hours
-                    if attempt == _ATTEMPTS:
-                        raise
-                    await asyncio.sleep(1)
-
-
-@asynccontextmanager
-async def connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """Connect to a database for the length of the block."""
-    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
-    try:
-        yield connection
-    finally:
-        await connection.close()
+        except asyncpg.ObjectNotInPrerequisiteStateError:
+            # a job that had started before it could be paused holds the same hours
+            if attempt == _ATTEMPTS:
+                raise
+            await asyncio.sleep(1)
 
 
 _HAS_TIMESCALEDB = "select exists (select from pg_extension where extname = 'timescaledb')"
+
+_REFRESH = "call refresh_continuous_aggregate($1::text::regclass, null, $2::timestamptz)"
 
 _ACCOUNTED = """
 select count(*)

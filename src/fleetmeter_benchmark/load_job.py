@@ -1,4 +1,4 @@
-"""What the process that generates the load is to do, and what comes of it."""
+"""Defines the job of the process that generates the load, and its result."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     traffic: Traffic
     readings: int
-    """How many to send if there is no rate."""
+    """Readings to send if there is no rate."""
 
     rate: float = 0.0
     """Readings a second, whatever becomes of them."""

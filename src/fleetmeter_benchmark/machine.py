@@ -7,23 +7,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from fleetmeter import __version__
+from fleetmeter_benchmark.processes import connected
 
 _PACKAGES = ("asyncpg", "litestar", "msgspec", "uvicorn", "uvloop")
 
 
 async def machine(server_url: str) -> dict[str, Any]:
     """Describe this machine and the software."""
-    connection = await asyncpg.connect(server_url)
-    try:
+    async with connected(server_url) as connection:
         timescaledb = await connection.fetchval(
             "select default_version from pg_available_extensions where name = 'timescaledb'"
         )
         server = await connection.fetchval("show server_version")
-    finally:
-        await connection.close()
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu_model(),

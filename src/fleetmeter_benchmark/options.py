@@ -70,7 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Readings in each scenario that runs at full speed."""
 
     exported: int = 10
-    """How many times as many readings an export has."""
+    """Readings in an export, as a multiple of `readings`."""
 
     seconds: float = 30.0
     """Length of each scenario that runs at a given rate."""

@@ -13,7 +13,6 @@ import asyncpg
 import msgspec
 import psutil
 
-from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.load_job import Job, Result
 
@@ -28,7 +27,7 @@ class Version(msgspec.Struct, frozen=True):
     name: str
     python: str = sys.executable
     environ: dict[str, str] = {}
-    """What differs from the environment of this process."""
+    """Variables that differ from the environment of this process."""
 
     folder: Path | None = None
     """Where it is started, if not here."""
@@ -82,11 +81,20 @@ class Running(msgspec.Struct):
 
 
 @asynccontextmanager
+async def connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """Connect to a database for the length of the block."""
+    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
 async def new_database(server_url: str, template: str | None = None) -> AsyncIterator[str]:
     """Create a database, empty or a copy of another, and drop it afterwards."""
     name = f"fleetmeter_bench_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(server_url)
-    try:
+    async with connected(server_url) as admin:
         await admin.execute(
             f"create database {name}" + (f" template {template}" if template else "")
         )
@@ -94,22 +102,17 @@ async def new_database(server_url: str, template: str | None = None) -> AsyncIte
             yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
         finally:
             await admin.execute(f"drop database {name} with (force)")
-    finally:
-        await admin.close()
 
 
 async def made_template(server_url: str, url: str) -> str:
     """Return the name of a database that nobody can connect to any more, so it can be copied."""
     name = urlsplit(url).path.removeprefix("/")
-    admin = await asyncpg.connect(server_url)
-    try:
+    async with connected(server_url) as admin:
         await admin.execute(f"alter database {name} allow_connections false")
         await admin.execute(_DISCONNECT, name)
         while await admin.fetchval(_CONNECTED, name):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
-        return name
-    finally:
-        await admin.close()
+    return name
 
 
 # also a worker that a database's own jobs wait in
@@ -121,10 +124,9 @@ _CONNECTED = "select count(*) from pg_stat_activity where datname = $1"
 async def fresh_database(server_url: str, devices: int) -> AsyncIterator[str]:
     """Create a migrated database with every vehicle assigned, and drop it afterwards."""
     async with new_database(server_url) as url:
-        await migrate(url, retention_days=400)
-        connection = await asyncpg.connect(url)
-        await connection.execute(_ASSIGN, devices // 2)
-        await connection.close()
+        await THIS.run(url, "migrate")
+        async with connected(url) as connection:
+            await connection.execute(_ASSIGN, devices // 2)
         yield url
 
 
@@ -141,25 +143,19 @@ from generate_series(0, $1::integer - 1) as number
 
 async def stored(url: str) -> int:
     """Count the readings in history."""
-    connection = await asyncpg.connect(url)
-    try:
+    async with connected(url) as connection:
         count: int = await connection.fetchval("select count(*) from readings")
-        return count
-    finally:
-        await connection.close()
+    return count
 
 
 async def database_process(server_url: str) -> psutil.Process | None:
     """Find the server's first process, if it runs on this machine."""
-    connection = await asyncpg.connect(server_url)
-    try:
+    async with connected(server_url) as connection:
         with suppress(psutil.Error):
             backend = psutil.Process(await connection.fetchval("select pg_backend_pid()"))
             if backend.name() == "postgres" and (server := backend.parent()) is not None:
                 return server
-        return None
-    finally:
-        await connection.close()
+    return None
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Makes a realistic day of a fleet for the columnstore to pack.
+"""Generates a realistic day of a fleet for the columnstore to pack.
 
 Each vehicle charges eight hours of the day, drives three and is parked for the rest; each meter has
 one vehicle and a small standby. All of them report once a minute, idle or not. Resolutions: energy
@@ -6,19 +6,17 @@ one vehicle and a small standby. All of them report once a minute, idle or not. 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from fleetmeter_benchmark.fleet import meter_id, rfc3339, vehicle_id
+from fleetmeter_benchmark.fleet import meter_id, vehicle_id
 
 MINUTES = 24 * 60
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""Epoch of the times in rows, the same as PostgreSQL's."""
-
-_MICROSECOND = timedelta(microseconds=1)
+_MINUTE = timedelta(minutes=1)
+_MILLISECOND = timedelta(milliseconds=1)
 _CHARGING = 8 * 60
 _DRIVING = 3 * 60
 _STEP_MWH = 1000
@@ -42,73 +40,23 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     """Largest delay of a reading after its minute, whole milliseconds, evenly distributed."""
 
 
-class VehicleRow(NamedTuple):
-    """Holds a row as the service stores it: stamped with the vehicle's assigned meter."""
-
-    vehicle_id: str
-    at_us: int
-    energy_mwh: int
-    soc_bp: int
-    battery_temp_cdeg: int
-    meter_id: str
+Reading = dict[str, Any]
+"""A reading as a device sends it; its timestamp is a datetime."""
 
 
-class MeterRow(NamedTuple):
-    """Holds a row as the service stores it."""
-
-    meter_id: str
-    at_us: int
-    energy_mwh: int
-    voltage_mv: int
-
-
-class Minute(NamedTuple):
-    """Holds what arrives at once: rows in key order."""
-
-    vehicles: list[VehicleRow]
-    meters: list[MeterRow]
-
-    def readings(self) -> list[dict[str, Any]]:
-        """Return the same as devices send it."""
-        return [
-            {
-                "vehicleId": row.vehicle_id,
-                "kwhDeliveredDc": row.energy_mwh / 1_000_000,
-                "soc": row.soc_bp / 100,
-                "batteryTemp": row.battery_temp_cdeg / 100,
-                "timestamp": _timestamp(row.at_us),
-            }
-            for row in self.vehicles
-        ] + [
-            {
-                "meterId": row.meter_id,
-                "kwhConsumedAc": row.energy_mwh / 1_000_000,
-                "voltage": row.voltage_mv / 1000,
-                "timestamp": _timestamp(row.at_us),
-            }
-            for row in self.meters
-        ]
-
-
-def _timestamp(at_us: int) -> str:
-    return rfc3339(_EPOCH + at_us * _MICROSECOND)
-
-
-def minutes(day: Day) -> Iterator[Minute]:
+def minutes(day: Day) -> Iterator[list[Reading]]:
     """Yield the readings of the day minute by minute, the same at each call."""
     pairs = [_Pair(number, Random(number)) for number in range(day.devices)]  # noqa: S311
     clock = Random(day.devices)  # noqa: S311
     for number in range(MINUTES):
-        at = (day.start - _EPOCH) // _MICROSECOND + number * 60_000_000
-        latest = day.jitter_ms
-        vehicles, meters = [], []
+        at = day.start + number * _MINUTE
+        readings = []
         for pair in pairs:
             pair.advance(number)
-            vehicle_at = at + int(clock.random() * latest) * 1000
-            meter_at = at + int(clock.random() * latest) * 1000
-            vehicles.append(pair.vehicle_row(vehicle_at))
-            meters.append(pair.meter_row(meter_at))
-        yield Minute(vehicles, meters)
+            for measured in (pair.vehicle_reading(), pair.meter_reading()):
+                delay_ms = int(clock.random() * day.jitter_ms)
+                readings.append({**measured, "timestamp": at + delay_ms * _MILLISECOND})
+        yield readings
 
 
 class _Pair:
@@ -147,22 +95,24 @@ class _Pair:
         self._dc_mwh = self._dc.count(dc_mwh)
         self._ac_mwh = self._ac.count(dc_mwh / self._efficiency + _STANDBY_MWH)
 
-    def vehicle_row(self, at: int) -> VehicleRow:
+    def vehicle_reading(self) -> Reading:
         """Return what the vehicle measures in the minute that has ended."""
         temp_c = self._temp_c + self._random.gauss(0, 0.1)
-        return VehicleRow(
-            self._vehicle_id,
-            at,
-            self._dc_mwh,
-            round(self._soc * 10_000),
-            round(temp_c * 10) * 10,
-            self._meter_id,
-        )
+        return {
+            "vehicleId": self._vehicle_id,
+            "kwhDeliveredDc": self._dc_mwh / 1_000_000,
+            "soc": round(100 * self._soc, 2),
+            "batteryTemp": round(temp_c, 1),
+        }
 
-    def meter_row(self, at: int) -> MeterRow:
+    def meter_reading(self) -> Reading:
         """Return what the meter measures, with noise of its own on top of the grid's voltage."""
         voltage = 230 + self._grid_v + self._random.gauss(0, 0.1)
-        return MeterRow(self._meter_id, at, self._ac_mwh, round(voltage * 10) * 100)
+        return {
+            "meterId": self._meter_id,
+            "kwhConsumedAc": self._ac_mwh / 1_000_000,
+            "voltage": round(voltage, 1),
+        }
 
 
 class _Register:

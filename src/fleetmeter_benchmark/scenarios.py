@@ -45,18 +45,16 @@ async def measure(
             case "export":
                 done.files += await export_file.measure(server_url, database, options, progress)
             case "answers":
-                done.answers += await answers.measure(server_url, options.answers, progress)
+                done.answers += await answers.measure(
+                    server_url, database, options.answers, progress
+                )
             case "columnstore":
                 done.columnstore = await columnstore.measure(
                     server_url, options.columnstore, progress
                 )
             case "anomalies":
-                done.answers += await evaluation.measure(
-                    server_url, settings, options.anomalies, progress
-                )
-                done.detected = await detection.measure(
-                    server_url, settings, options.anomalies, progress
-                )
+                done.answers += await evaluation.measure(server_url, options.anomalies, progress)
+                done.detected = await detection.measure(server_url, options.anomalies, progress)
             case _:
                 await ingest.measure(scenario)
     if options.soak_s:

@@ -7,8 +7,7 @@ from typing import get_args
 
 import msgspec
 
-from fleetmeter.anomalies.evaluation.reader import floor_hour
-from fleetmeter.anomalies.model import Cause, Kind, Subject
+from fleetmeter.anomalies.model import Cause, DeviceKind, Kind, Subject
 from fleetmeter.anomalies.rules.battery_hot import BatteryHot
 from fleetmeter.anomalies.rules.clock_skew import ClockSkew
 from fleetmeter.anomalies.rules.readings_refused import ReadingsRefused
@@ -37,15 +36,21 @@ _CONSEQUENCES: dict[Kind, set[Kind]] = {
 _NAMES_CAUSES: frozenset[Kind] = frozenset({"dc_exceeds_ac", "power_implausible"})
 
 
-class Found(msgspec.Struct, frozen=True):
-    """Holds an anomaly that a rule opened."""
+class Found(msgspec.Struct, frozen=True, rename="camel"):
+    """Holds an anomaly that a rule opened, as the API shows it."""
 
     kind: Kind
-    subject: Subject
+    device_kind: DeviceKind
+    device_id: str
     cause: Cause | None
     started_at: datetime
     detected_at: datetime
     ended_at: datetime | None
+
+    @property
+    def subject(self) -> Subject:
+        """Return what it is about."""
+        return Subject(self.device_kind, self.device_id)
 
 
 class Scored(msgspec.Struct, kw_only=True):
@@ -130,7 +135,7 @@ def _first_charged(fault: Fault, enough: Callable[[Charged], bool]) -> datetime 
 
 def _idle_hours(fault: Fault, needed: int) -> Iterator[datetime]:
     """Return the end of the hour in which so many whole ones have passed without charging."""
-    hour = floor_hour(fault.start) + HOUR
+    hour = fault.start.replace(minute=0, second=0, microsecond=0) + HOUR
     idle = 0
     while hour + HOUR <= fault.end:
         if not any(s.begin < hour + HOUR and s.end > hour for s in fault.charged):
@@ -234,9 +239,7 @@ def _explains(truth: Fault | Acceptable, one: Found) -> bool:
 def _described(what: Fault | Found) -> str:
     if isinstance(what, Found):
         ended = f"{what.ended_at:%m-%d %H:%M}" if what.ended_at else "now"
-        return (
-            f"{what.subject.device_id} {what.started_at:%m-%d %H:%M} to {ended} {what.cause or ''}"
-        )
+        return f"{what.device_id} {what.started_at:%m-%d %H:%M} to {ended} {what.cause or ''}"
     return (
         f"{what.subject.device_id} {what.start:%m-%d %H:%M} to {what.end:%m-%d %H:%M} "
         f"{what.variant or ''} {what.numbers}"

@@ -1,4 +1,4 @@
-"""What the cells of the tables say."""
+"""Formats the cells of the tables."""
 
 from fleetmeter_benchmark import answers
 from fleetmeter_benchmark.ingest_result import Measured

@@ -13,14 +13,12 @@ import pytest
 
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.files.exports.parquet import ParquetMissingError
 from fleetmeter.readings.decode import BatchDecoder, Format
-from fleetmeter.readings.model import microseconds, time_of
+from fleetmeter.readings.model import time_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 from fleetmeter.settings import Settings
 from fleetmeter_benchmark import (
     columnstore,
-    compare_columnstore,
     compare_ingest,
     detection,
     evaluation,
@@ -31,6 +29,7 @@ from fleetmeter_benchmark import (
     run,
 )
 from fleetmeter_benchmark.answers import Answered, medians
+from fleetmeter_benchmark.client import question
 from fleetmeter_benchmark.columnstore import CLOCKS
 from fleetmeter_benchmark.file_results import Moved
 from fleetmeter_benchmark.file_results import medians as file_medians
@@ -170,8 +169,8 @@ def test_the_history_of_answers_is_complete_rolled_up_and_accounted_for(server: 
             server.url, 40, lambda name, *done: told.update({name: done})
         ) as history:
             await history.fill("fill", start, end, timedelta(minutes=10))
-            await history.finish("finish", end, account=True)
-            assert told == {"fill": (11_520, 11_520), "finish": (4, 4)}
+            await history.finish("finish", end, account_since=start)
+            assert told == {"fill": (11_520, 11_520), "finish": (3, 3)}
             assert history.readings == 11_520
             connection = history.connection
             rolled_up = await connection.fetchval("select rolled_up_until()")
@@ -270,7 +269,7 @@ def test_a_day_is_packed_and_no_reading_is_lost_or_stored_twice(
 def test_late_readings_that_are_not_stored_end_the_benchmark(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(columnstore, "_LATE_BY_US", 60_000_000)  # when the next one came
+    monkeypatch.setattr(columnstore, "_LATE_BY", timedelta(0))
     options = Options(only=("columnstore",), columnstore=ColumnstoreOptions(devices=2))
     with pytest.raises(FleetMeterError, match="exact minutes: of 60 readings 0 were stored as new"):
         run.measure(server.url, Settings(), options, rounds=1, out=tmp_path / "none.json")
@@ -383,14 +382,11 @@ def test_history_is_exported_whole_in_each_format(
 def test_without_pyarrow_the_export_says_that_parquet_was_not_measured(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing() -> None:
-        raise ParquetMissingError("Parquet needs an extra")
-
-    monkeypatch.setattr(export_file, "require_parquet", missing)
+    monkeypatch.setattr(export_file, "find_spec", lambda name: None)
     options = Options(devices=1000, readings=1000)
     lines = asyncio.run(export_file.measure(server.url, None, options, lambda *_: None))
     assert [line.scenario for line in lines] == ["export CSV, 1,000", "export CSV, 10,000"]
-    assert lines[-1].note == "Not measured: Parquet needs an extra."
+    assert lines[-1].note == "Parquet was not measured: pyarrow is not installed."
 
 
 @pytest.mark.postgresql
@@ -398,10 +394,9 @@ def test_without_pyarrow_the_export_says_that_parquet_was_not_measured(
 def test_an_export_that_lacks_a_reading_ends_the_benchmark(
     server: Server, monkeypatch: pytest.MonkeyPatch, format_: str
 ) -> None:
-    asked = export_file._rfc3339
-
-    def later(at: datetime) -> str:
-        return asked(at + timedelta(seconds=1))
+    def later(path: str, window: tuple[datetime, datetime], **parameters: str) -> bytes:
+        start, end = window
+        return question(path, (start + timedelta(seconds=1), end), **parameters)
 
     async def measure() -> None:
         async with empty_history(server.url, 10, lambda *_: None) as history:
@@ -411,7 +406,7 @@ def test_an_export_that_lacks_a_reading_ends_the_benchmark(
             exporting.windows = [(1200, start, start + timedelta(hours=1))] * 2
             await exporting.lines(format_)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(export_file, "_rfc3339", later)
+    monkeypatch.setattr(export_file, "question", later)
     with pytest.raises(FleetMeterError, match="1,180 readings; 20 are MISSING"):
         asyncio.run(measure())
 
@@ -459,19 +454,23 @@ def test_the_day_has_the_resolution_that_it_says(jitter_ms: int) -> None:
     all_minutes = list(minutes(day))
     assert all_minutes == list(minutes(day)), "the same at each call"
     assert len(all_minutes) == MINUTES
-    vehicles = [row for minute in all_minutes for row in minute.vehicles]
-    meters = [row for minute in all_minutes for row in minute.meters]
+    readings = [each for minute in all_minutes for each in minute]
+    vehicles = [each for each in readings if "vehicleId" in each]
+    meters = [each for each in readings if "meterId" in each]
+    assert len(vehicles) == len(meters) == 30 * MINUTES
     for number, minute in enumerate(all_minutes):
-        at = microseconds(START + timedelta(minutes=number))
-        late = [row[1] - at for row in minute.vehicles] + [row[1] - at for row in minute.meters]
-        assert all(0 <= each < max(1000 * jitter_ms, 1) and each % 1000 == 0 for each in late)
-        assert minute.vehicles == sorted(minute.vehicles)
-        assert minute.meters == sorted(minute.meters)
-    assert all(row[2] % 1000 == row[4] % 10 == 0 for row in vehicles)
-    assert all(row[2] % 1000 == row[3] % 100 == 0 for row in meters)
-    assert all(500 <= row[3] <= 10_000 for row in vehicles)
-    assert 0.15 < sum(row[2] > 0 for row in vehicles) / len(vehicles) < 0.4
-    assert 0.8 < sum(row[2] for row in vehicles) / sum(row[2] for row in meters) < 0.95
+        for each in minute:
+            late_us = (each["timestamp"] - START) // timedelta(microseconds=1) - 60_000_000 * number
+            assert 0 <= late_us < max(1000 * jitter_ms, 1)
+            assert late_us % 1000 == 0
+    dc = [each["kwhDeliveredDc"] for each in vehicles]
+    ac = [each["kwhConsumedAc"] for each in meters]
+    assert all(round(kwh, 3) == kwh for kwh in dc + ac)
+    assert all(round(each["batteryTemp"], 1) == each["batteryTemp"] for each in vehicles)
+    assert all(round(each["voltage"], 1) == each["voltage"] for each in meters)
+    assert all(5 <= each["soc"] <= 100 for each in vehicles)
+    assert 0.15 < sum(kwh > 0 for kwh in dc) / len(dc) < 0.4
+    assert 0.8 < sum(dc) / sum(ac) < 0.95
 
 
 def decoded(format_: Format, request: Request) -> list[Reading]:
@@ -530,7 +529,7 @@ def test_two_versions_are_measured_in_turn_and_nothing_is_left(
     before = Db(server.url).value(DATABASES)
     monkeypatch.setattr(jobs, "_QUIET_S", 1)
     monkeypatch.setattr(compare_ingest, "AGES", AGES[:2])
-    monkeypatch.setattr(compare_columnstore, "CLOCKS", CLOCKS[:1])
+    monkeypatch.setattr(columnstore, "CLOCKS", CLOCKS[:1])
     figures = {
         "bulk": ("bulk, fresh", "bulk, an hour old, CPU of the database"),
         "singles": ("singles, an hour old ÷ fresh", "singles, fresh ÷ empty handler"),
@@ -577,7 +576,6 @@ def test_faults_of_a_simulated_fleet_are_found_and_nothing_is_left_behind(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = AnomalyOptions(vehicles=24, days=1, faults=1, seeds=(8,), evaluated=100, runs=2)
-    settings = Settings(database_url=server.url)
     told: set[str] = set()
 
     async def measure() -> tuple[list[Answered], detection.Detected]:
@@ -585,8 +583,8 @@ def test_faults_of_a_simulated_fleet_are_found_and_nothing_is_left_behind(
             told.add(name)
 
         return (
-            await evaluation.measure(server.url, settings, options, progress),
-            await detection.measure(server.url, settings, options, progress),
+            await evaluation.measure(server.url, options, progress),
+            await detection.measure(server.url, options, progress),
         )
 
     before = Db(server.url).value(DATABASES)
@@ -595,7 +593,8 @@ def test_faults_of_a_simulated_fleet_are_found_and_nothing_is_left_behind(
     assert all(line.p50_ms > 0 for line in timed)
     assert told >= {"anomalies: fleet 8", *(line.scenario for line in timed)}
     found = {line.kind: line for line in detected.scores}
-    for kind in ("voltage_out_of_range", "meter_silent", "readings_refused"):
+    assert not found.keys() & detection.BY_ARRIVAL
+    for kind in ("voltage_out_of_range", "meter_silent", "battery_hot"):
         assert (found[kind].faults, found[kind].recalled) == (1, 1), kind
     on = {"timescaledb": "2", "postgresql": "15", "python": "3", "cores": 1, "cpu": ""}
     report.show_detected(detected, on)

@@ -38,7 +38,8 @@ def found(kind: Any = "efficiency_low", at: float = 10, **fields: Any) -> Found:
     return Found(
         **{
             "kind": kind,
-            "subject": EV,
+            "device_kind": EV.device_kind,
+            "device_id": EV.device_id,
             "cause": None,
             "started_at": BEGIN + at * HOUR,
             "detected_at": BEGIN + (at + 2) * HOUR,
@@ -66,7 +67,7 @@ def test_a_fault_that_was_found_counts_for_recall_and_precision() -> None:
 
 
 def test_what_nobody_put_in_is_wrong_and_what_nobody_found_is_missed() -> None:
-    of_another = found(subject=Subject("vehicle", "EV-2"))
+    of_another = found(device_id="EV-2")
     scored = line("efficiency_low", [fault()], [], [of_another])
     assert (scored.recall, scored.precision) == (0, 0)
     assert len(scored.missed) == len(scored.wrong) == 1
