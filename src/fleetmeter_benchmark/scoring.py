@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
-from typing import get_args
 
 import msgspec
 
 from fleetmeter.anomalies.evaluation.reader import floor_hour
-from fleetmeter.anomalies.model import Cause, Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Cause, Subject
 from fleetmeter.anomalies.rules.battery_hot import BatteryHot
+from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.clock_skew import ClockSkew
 from fleetmeter.anomalies.rules.readings_refused import ReadingsRefused
 from fleetmeter.anomalies.rules.register_unstable import RegisterUnstable
@@ -25,7 +25,7 @@ RECALL = PRECISION = 0.95
 CAUSES_RIGHT = 0.9
 DELAY = timedelta(hours=2)
 
-_CONSEQUENCES: dict[Kind, set[Kind]] = {
+CONSEQUENCES: dict[AnomalyKind, set[AnomalyKind]] = {
     # the same loss, measured against what is expected and against itself
     "efficiency_low": {"efficiency_drop"},
     "efficiency_drop": {"efficiency_low"},
@@ -34,13 +34,13 @@ _CONSEQUENCES: dict[Kind, set[Kind]] = {
 }
 """Anomalies that a fault also causes in the same vehicle: neither right nor wrong."""
 
-_NAMES_CAUSES: frozenset[Kind] = frozenset({"dc_exceeds_ac", "power_implausible"})
+NAMES_CAUSES: frozenset[AnomalyKind] = frozenset({"dc_exceeds_ac", "power_implausible"})
 
 
 class Found(msgspec.Struct, frozen=True):
     """Holds an anomaly that a rule opened."""
 
-    kind: Kind
+    kind: AnomalyKind
     subject: Subject
     cause: Cause | None
     started_at: datetime
@@ -51,7 +51,7 @@ class Found(msgspec.Struct, frozen=True):
 class Scored(msgspec.Struct, kw_only=True):
     """Holds one kind's line of the table."""
 
-    kind: Kind
+    kind: AnomalyKind
     faults: int
     recalled: int
     """Faults for which an anomaly was opened."""
@@ -104,7 +104,7 @@ def score(
     """Return a line for each kind, in the order of the rules. `intervals`: seconds, by device."""
     return [
         _of_kind(kind, faults, acceptable, [one for one in found if one.kind == kind], intervals)
-        for kind in get_args(Kind)
+        for kind in RULES
     ]
 
 
@@ -156,7 +156,7 @@ def _once_silent(thresholds: Silent) -> Callable[[Fault, int], datetime | None]:
 
 _once_efficient = _once_charged(lambda s: s.dc_kwh >= 5 and s.end - s.begin >= 2.5 * HOUR)
 
-EVIDENT: dict[Kind, Callable[[Fault, int], datetime | None]] = {
+EVIDENT: dict[AnomalyKind, Callable[[Fault, int], datetime | None]] = {
     "efficiency_low": _once_efficient,
     "efficiency_drop": _once_efficient,
     "dc_exceeds_ac": _once_charged(lambda session: session.dc_kwh >= 5),
@@ -181,7 +181,7 @@ EVIDENT: dict[Kind, Callable[[Fault, int], datetime | None]] = {
 
 
 def _of_kind(
-    kind: Kind,
+    kind: AnomalyKind,
     faults: Sequence[Fault],
     acceptable: Sequence[Acceptable],
     found: Sequence[Found],
@@ -193,7 +193,7 @@ def _of_kind(
         *(
             Acceptable(kind, fault.subject, fault.start, fault.end, "")
             for fault in faults
-            if kind in _CONSEQUENCES.get(fault.kind, ())
+            if kind in CONSEQUENCES.get(fault.kind, ())
         ),
     ]
     of_fault = [[one for one in found if _explains(fault, one)] for fault in own]
@@ -208,9 +208,9 @@ def _of_kind(
         recalled=len(recalled),
         anomalies=len(right) + len(wrong),
         right=len(right),
-        causes=len(causes) if kind in _NAMES_CAUSES else None,
+        causes=len(causes) if kind in NAMES_CAUSES else None,
         causes_right=(
-            sum(cause in named for cause, named in causes) if kind in _NAMES_CAUSES else None
+            sum(cause in named for cause, named in causes) if kind in NAMES_CAUSES else None
         ),
         delays_h=[
             (min(one.detected_at for one in its) - at) / HOUR

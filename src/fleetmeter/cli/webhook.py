@@ -1,11 +1,11 @@
 """`fleetmeter webhook`: manages the webhooks that anomalies are sent to."""
 
 import asyncio
-from typing import Literal, get_args
+from typing import Literal
 
 import click
 
-from fleetmeter.anomalies.model import Kind as AnomalyKind
+from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.cli.shared.database import database_url
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.notifications.webhooks import registry
@@ -27,7 +27,7 @@ def command() -> None:
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(get_args(AnomalyKind)),
+    type=click.Choice(list(RULES)),
     help="Send only this kind of anomaly; can be repeated.",
 )
 @click.option(

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple, TypeVar
 
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import (
+    AnomalyKind,
     Change,
     Device,
     Falls,
     Hour,
-    Kind,
     MeterHour,
     Subject,
     VehicleHour,
@@ -365,7 +365,7 @@ def _meter_row(starts: datetime, id_: str, parts: list[Part], dc: Parts) -> Mete
     )
 
 
-def of(kind: Kind, changes: Iterable[Change]) -> list[Change]:
+def of(kind: AnomalyKind, changes: Iterable[Change]) -> list[Change]:
     """Changes of a kind."""
     return [change for change in changes if change.kind == kind]
 

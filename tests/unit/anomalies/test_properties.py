@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import (
+    AnomalyKind,
     Change,
     Hour,
-    Kind,
     MeterHour,
     Subject,
     VehicleHour,
@@ -242,7 +242,7 @@ def test_hours_that_are_evaluated_in_two_goes_give_the_same(
 @given(runs_of_hours())
 def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> None:
     states: dict[Subject, DeviceState] = {}
-    opened: dict[tuple[Kind, Subject], Change] = {}
+    opened: dict[tuple[AnomalyKind, Subject], Change] = {}
     for change in fold(given_hours, states):
         key = change.kind, change.subject
         if change.ended_at is None:
@@ -262,7 +262,7 @@ def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> Non
     assert not any(state == DeviceState() for state in states.values())
 
 
-OF_MEASUREMENTS: set[Kind] = {
+OF_MEASUREMENTS: set[AnomalyKind] = {
     "battery_hot",
     "battery_cold_charging",
     "soc_mismatch",
@@ -273,7 +273,7 @@ OF_MEASUREMENTS: set[Kind] = {
 @settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours())
 def test_what_nobody_measured_makes_nothing_wrong(given_hours: list[Hour]) -> None:
-    def found(hours: list[Hour]) -> set[tuple[Kind, Subject]]:
+    def found(hours: list[Hour]) -> set[tuple[AnomalyKind, Subject]]:
         return {(c.kind, c.subject) for c in fold(hours, {}) if c.ended_at is None}
 
     bare = [without_measurements(hour) for hour in given_hours]
@@ -371,11 +371,11 @@ def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
         assert _open(all_along) == _open(later)
 
 
-def _states(changes: list[Change]) -> list[tuple[Kind, Subject, bool]]:
+def _states(changes: list[Change]) -> list[tuple[AnomalyKind, Subject, bool]]:
     return [(c.kind, c.subject, c.ended_at is None) for c in changes]
 
 
-def _open(states: dict[Subject, DeviceState]) -> set[tuple[Kind, Subject]]:
+def _open(states: dict[Subject, DeviceState]) -> set[tuple[AnomalyKind, Subject]]:
     return {
         (kind, subject)
         for subject, state in states.items()

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.model import Anomaly, Event
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
+from fleetmeter.anomalies.model import Event
 from fleetmeter.notifications.events import AnomalyEvent
 from fleetmeter.notifications.webhooks.payloads import Format, fingerprint, payload
 from fleetmeter.notifications.webhooks.signing import headers, new_secret

@@ -15,8 +15,9 @@ from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import key_of
-from fleetmeter.anomalies.model import Anomaly, Change, Device, DeviceKind, Subject
+from fleetmeter.anomalies.model import Change, Device, DeviceKind, Subject
 from fleetmeter.anomalies.overrides import rulebook_now
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.shared.state import STATE_DAYS, Condition, DeviceState

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from fleetmeter.anomalies.incidents import store
-from fleetmeter.anomalies.model import Anomaly, Event, Kind
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
+from fleetmeter.anomalies.model import AnomalyKind, Event
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
@@ -43,7 +44,7 @@ async def anomalies(
     connection: Connection,
     *,
     status: Status | None,
-    kind: Kind | None,
+    kind: AnomalyKind | None,
     device_id: str | None,
     site: str | None,
     start: datetime | None,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from fleetmeter.anomalies.model import Cause, Change, Device, Hour, Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Cause, Change, Device, Hour, Subject
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Answers
 from fleetmeter.anomalies.rules.shared.state import Condition, DeviceState, State
@@ -68,7 +68,7 @@ class Context:
         """Return a rule's state of a device, to be changed."""
         return self._touch(subject).of(type_)
 
-    def condition(self, kind: Kind, subject: Subject) -> Condition:
+    def condition(self, kind: AnomalyKind, subject: Subject) -> Condition:
         """Return a rule's condition of a device, to be changed."""
         conditions = self._touch(subject).conditions
         found = conditions.get(kind)
@@ -76,13 +76,13 @@ class Context:
             found = conditions[kind] = Condition()
         return found
 
-    def last_found(self, kind: Kind, subject: Subject) -> datetime | None:
+    def last_found(self, kind: AnomalyKind, subject: Subject) -> datetime | None:
         """Return when a rule last found something about a device."""
         state = self.states.get(subject)
         condition = None if state is None else state.conditions.get(kind)
         return None if condition is None else condition.at
 
-    def is_open(self, kind: Kind, subject: Subject) -> bool:
+    def is_open(self, kind: AnomalyKind, subject: Subject) -> bool:
         """Return whether the anomaly is open, as far as is known."""
         state = self.states.get(subject)
         return state is not None and state.is_open(kind)
@@ -107,7 +107,7 @@ class Context:
 
     def breach(
         self,
-        kind: Kind,
+        kind: AnomalyKind,
         subject: Subject,
         since: datetime,
         summary: str,
@@ -129,7 +129,7 @@ class Context:
 
     def revise(
         self,
-        kind: Kind,
+        kind: AnomalyKind,
         subject: Subject,
         summary: str,
         evidence: dict[str, Any],
@@ -157,7 +157,7 @@ class Context:
 
     def clear(
         self,
-        kind: Kind,
+        kind: AnomalyKind,
         subject: Subject,
         until: datetime,
         summary: str,
@@ -184,7 +184,7 @@ class Context:
             )
         )
 
-    def forget_condition(self, kind: Kind, subject: Subject) -> None:
+    def forget_condition(self, kind: AnomalyKind, subject: Subject) -> None:
         """Drop a rule's condition of a device."""
         del self._touch(subject).conditions[kind]
 
@@ -219,7 +219,9 @@ class HourContext(Context):
         """Return the hour as it begins, once what is switched off has been ended."""
         return ObservedHour(self._rows, self.states)
 
-    def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:
+    def count_clear(
+        self, kind: AnomalyKind, subject: Subject, hours: int, *, is_clear: bool
+    ) -> None:
         """Clear at the start of this many good hours in a row."""
         condition = self.condition(kind, subject)
         if not is_clear:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from fleetmeter.anomalies.model import ClockSample, DeviceKind, Kind, Severity
+from fleetmeter.anomalies.model import AnomalyKind, ClockSample, DeviceKind, Severity
 from fleetmeter.anomalies.rules.shared.context import Context, HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
@@ -79,7 +79,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     state, from the one that was stored."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> AnomalyKind:
         """Return the kind of anomaly that it finds."""
         return self.thresholds.kind
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from fleetmeter.anomalies.model import Kind, Subject, VehicleHour
+from fleetmeter.anomalies.model import AnomalyKind, Subject, VehicleHour
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.state import State
@@ -78,7 +78,7 @@ class Session(msgspec.Struct, omit_defaults=True):
     fitting_mwh: int = 0
     """DC of the hours that the meter covered."""
 
-    found: list[Kind] = []
+    found: list[AnomalyKind] = []
     """Findings about it from before it ended."""
 
 
