@@ -37,7 +37,7 @@ CONSEQUENCES: dict[AnomalyKind, set[AnomalyKind]] = {
 NAMES_CAUSES: frozenset[AnomalyKind] = frozenset({"dc_exceeds_ac", "power_implausible"})
 
 
-class Found(msgspec.Struct, frozen=True):
+class OpenedAnomaly(msgspec.Struct, frozen=True):
     """Holds an anomaly that a rule opened."""
 
     kind: AnomalyKind
@@ -98,7 +98,7 @@ class Scored(msgspec.Struct, kw_only=True):
 def score(
     faults: Sequence[Fault],
     acceptable: Sequence[Acceptable],
-    found: Sequence[Found],
+    found: Sequence[OpenedAnomaly],
     intervals: Mapping[str, int],
 ) -> list[Scored]:
     """Return a line for each kind, in the order of the rules. `intervals`: seconds, by device."""
@@ -184,7 +184,7 @@ def _of_kind(
     kind: AnomalyKind,
     faults: Sequence[Fault],
     acceptable: Sequence[Acceptable],
-    found: Sequence[Found],
+    found: Sequence[OpenedAnomaly],
     intervals: Mapping[str, int],
 ) -> Scored:
     own = [fault for fault in faults if fault.kind == kind]
@@ -222,7 +222,7 @@ def _of_kind(
     )
 
 
-def _explains(truth: Fault | Acceptable, one: Found) -> bool:
+def _explains(truth: Fault | Acceptable, one: OpenedAnomaly) -> bool:
     """Return whether an anomaly is about this, at that time."""
     return (
         truth.subject == one.subject
@@ -231,8 +231,8 @@ def _explains(truth: Fault | Acceptable, one: Found) -> bool:
     )
 
 
-def _described(what: Fault | Found) -> str:
-    if isinstance(what, Found):
+def _described(what: Fault | OpenedAnomaly) -> str:
+    if isinstance(what, OpenedAnomaly):
         ended = f"{what.ended_at:%m-%d %H:%M}" if what.ended_at else "now"
         return (
             f"{what.subject.device_id} {what.started_at:%m-%d %H:%M} to {ended} {what.cause or ''}"

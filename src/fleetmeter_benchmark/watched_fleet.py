@@ -29,7 +29,7 @@ from fleetmeter.readings.validate import Bounds
 from fleetmeter.settings import Settings
 from fleetmeter_benchmark.fleet_settings import store_settings
 from fleetmeter_benchmark.options import Progress
-from fleetmeter_benchmark.scoring import HOUR, Found, Scored, score
+from fleetmeter_benchmark.scoring import HOUR, OpenedAnomaly, Scored, score
 from fleetmeter_simulator.client.link import Arrival
 from fleetmeter_simulator.client.msgpack import body
 from fleetmeter_simulator.devices.registers import Exchange
@@ -178,7 +178,7 @@ class WatchedFleet:
         async with self._database.connection() as connection:
             rows = await connection.fetch(_FOUND)
         found = [
-            Found(
+            OpenedAnomaly(
                 kind=row["kind"],
                 subject=Subject(row["device_kind"], row["device_id"]),
                 cause=row["cause"],

@@ -12,7 +12,7 @@ ABSENT_MV = 10_000
 AnomalyKind = str
 """Name of a kind of anomaly, such as battery_hot; the catalogue of rules lists them all."""
 
-DeviceKind = Literal["vehicle", "meter", "site"]
+SubjectKind = Literal["vehicle", "meter", "site"]
 
 Reports = Literal["always", "while_charging"]
 
@@ -37,7 +37,7 @@ Severity = Literal["info", "warning", "critical"]
 class Subject(NamedTuple):
     """What an anomaly is about."""
 
-    device_kind: DeviceKind
+    device_kind: SubjectKind
     device_id: str
 
 

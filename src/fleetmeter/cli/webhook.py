@@ -88,7 +88,7 @@ def webhook_test_command(webhook_id: int) -> None:
     """Send a test message from this machine and print the answer."""
     settings = load_settings()
     with database_url(settings) as url:
-        outcome = asyncio.run(registry.try_out(url, settings, webhook_id))
-    if outcome.error is not None:
-        raise FleetMeterError(outcome.error)
-    click.echo(f"the webhook accepted the message: {outcome.status}")
+        result = asyncio.run(registry.try_out(url, settings, webhook_id))
+    if result.error is not None:
+        raise FleetMeterError(result.error)
+    click.echo(f"the webhook accepted the message: {result.status}")

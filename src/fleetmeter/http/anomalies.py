@@ -38,7 +38,7 @@ from fleetmeter.readings.ids import DEVICE_ID_PATTERN, SITE_PATTERN
 
 AnomalyId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 StatusIs = Annotated[
-    reports.Status | None,
+    reports.StatusFilter | None,
     QueryParameter(
         name="status",
         required=False,

@@ -4,7 +4,7 @@ from datetime import date
 from typing import NamedTuple
 
 from fleetmeter.anomalies.model import AnomalyKind
-from fleetmeter_simulator.devices.plan import DAY, Session, sessions
+from fleetmeter_simulator.devices.plan import DAY, PlannedSession, sessions
 from fleetmeter_simulator.devices.profiles import BayProfile, VehicleProfile, is_usual
 from fleetmeter_simulator.faults.magnitudes import CLEAN_DAYS, Needs
 
@@ -36,7 +36,7 @@ class Timetable:
         self._first_day = first_day
         self._begin, self._end = begin, end
         self._faults: dict[int, list[tuple[int, int, AnomalyKind]]] = {}
-        self._sessions: dict[str, list[Session]] = {}
+        self._sessions: dict[str, list[PlannedSession]] = {}
         self.places = [
             Place(number, vehicle) for number, bay in enumerate(bays) for vehicle in bay.vehicles
         ]
@@ -104,7 +104,7 @@ class Timetable:
             for apart in (_SAME_APART if other == kind else _APART,)
         )
 
-    def _sessions_of(self, vehicle: VehicleProfile, begin: int, end: int) -> list[Session]:
+    def _sessions_of(self, vehicle: VehicleProfile, begin: int, end: int) -> list[PlannedSession]:
         """Return the sessions of a vehicle that lie wholly in that time."""
         planned = self._sessions.get(vehicle.vehicle_id)
         if planned is None:

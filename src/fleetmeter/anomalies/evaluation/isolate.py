@@ -15,7 +15,7 @@ from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.evaluation.heard import Heard
 from fleetmeter.anomalies.model import Hour, Subject
-from fleetmeter.anomalies.rules.shared.context import Outcome
+from fleetmeter.anomalies.rules.shared.context import Findings
 from fleetmeter.anomalies.rules.shared.state import DeviceState, Snapshot, restored, snapshot
 from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -42,7 +42,7 @@ async def evaluate_hour(
     states: dict[Subject, DeviceState],
     rulebook: Rulebook,
     heard: Heard | None = None,
-) -> Outcome:
+) -> Findings:
     """Return what an hour changes for its devices; advance `states` to its end.
 
     With `heard`, which is passed from hour to hour, history is not queried twice for the same.
@@ -61,15 +61,15 @@ async def evaluate_hour(
             exc_info=error.__cause__,
         )
     sound = set(subjects).difference(failing)
-    outcome, of_sound = Outcome(), _part(before, sound)
+    findings, of_sound = Findings(), _part(before, sound)
     if sound:
         try:
-            outcome = await _evaluate(connection, _hour_of(hour, sound), of_sound, rulebook)
+            findings = await _evaluate(connection, _hour_of(hour, sound), of_sound, rulebook)
         except _RuleFailsError:  # with several together
             of_sound = _part(before, sound)
     states.clear()
     states.update(of_sound | _part(before, failing, with_sites=False))
-    return outcome
+    return findings
 
 
 async def _failing(
@@ -100,7 +100,7 @@ async def _evaluate(
     states: dict[Subject, DeviceState],
     rulebook: Rulebook,
     heard: Heard | None = None,
-) -> Outcome:
+) -> Findings:
     needed = await _asked(lambda: needs(hour, states, rulebook))
     if heard is None:
         answers = await reader.answers(connection, needed, hour.ends)
@@ -110,15 +110,15 @@ async def _evaluate(
         answers = await reader.answers(connection, left, hour.ends)
         heard.learn(left.last_times, answers.last_times)
         answers.last_times = heard.newest(needed.last_times, hour.ends - SILENCE_KNOWN)
-    outcome = await _asked(lambda: evaluate(hour, answers, states, rulebook))
+    findings = await _asked(lambda: evaluate(hour, answers, states, rulebook))
     # nothing is said of devices that have been removed
-    gone = {s for s in outcome.touched if s.device_kind != "site" and s not in hour.devices}
+    gone = {s for s in findings.touched if s.device_kind != "site" and s not in hour.devices}
     if gone:
         for subject in gone:
             states.pop(subject, None)
-        outcome.touched -= gone
-        outcome.changes = [c for c in outcome.changes if c.subject not in gone]
-    return outcome
+        findings.touched -= gone
+        findings.changes = [c for c in findings.changes if c.subject not in gone]
+    return findings
 
 
 async def _asked(rules: Callable[[], T]) -> T:

@@ -175,9 +175,9 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
         touched: set[Subject] = set()
         rulebook = await rulebook_now(connection)
         for hour in await reader.hours(connection, until, end, devices):
-            outcome = await evaluate_hour(connection, hour, states, rulebook)
-            changes += outcome.changes
-            touched |= outcome.touched
+            findings = await evaluate_hour(connection, hour, states, rulebook)
+            changes += findings.changes
+            touched |= findings.touched
         async with connection.transaction():
             await store_states(connection, "hours", states, touched)
             events = await store.apply(connection, changes, rulebook)
@@ -196,9 +196,9 @@ async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime
         rulebook = Rulebook(overrides)
         states = await all_states(connection, "clock")
         samples = await reader.clock_samples(connection, smallest_skews(overrides), since, states)
-        outcome = evaluate_clocks(samples, at, states, rulebook)
-        await store_states(connection, "clock", states, outcome.touched)
-        events = await store.apply(connection, outcome.changes, rulebook)
+        findings = evaluate_clocks(samples, at, states, rulebook)
+        await store_states(connection, "clock", states, findings.touched)
+        events = await store.apply(connection, findings.changes, rulebook)
         events += await evaluate_refusals(connection, at, rulebook)
     await _log_found(connection, events)
 

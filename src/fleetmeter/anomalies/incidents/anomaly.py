@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from fleetmeter.anomalies.model import Cause, DeviceKind, Severity, Status
+from fleetmeter.anomalies.model import Cause, Severity, Status, SubjectKind
 from fleetmeter.anomalies.rules.catalogue import CataloguedKind
 
 
@@ -16,7 +16,7 @@ class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
     id: int
     kind: CataloguedKind
     severity: Severity
-    device_kind: DeviceKind
+    device_kind: SubjectKind
     device_id: Annotated[str, Meta(description="For a site, its name.")]
     site: str | None
     status: Status

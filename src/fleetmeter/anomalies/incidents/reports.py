@@ -11,7 +11,7 @@ from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 
-Status = Literal["open", "acknowledged", "resolved", "active"]
+StatusFilter = Literal["open", "acknowledged", "resolved", "active"]
 """Which anomalies to list: `active` ones are open or acknowledged."""
 
 
@@ -43,7 +43,7 @@ class Counts(NamedTuple):
 async def anomalies(
     connection: Connection,
     *,
-    status: Status | None,
+    status: StatusFilter | None,
     kind: AnomalyKind | None,
     device_id: str | None,
     site: str | None,

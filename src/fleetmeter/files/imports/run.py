@@ -23,7 +23,7 @@ from fleetmeter.files.imports.mapping.source import MappedSource, fingerprint
 from fleetmeter.files.imports.progress import progress
 from fleetmeter.files.imports.sources import (
     UNREADABLE,
-    Format,
+    ImportFormat,
     Source,
     format_of,
     open_source,
@@ -60,7 +60,7 @@ class Import(NamedTuple):
         size = os.fstat(file.fileno()).st_size
         if self.asked is not None:
             return content, MappedSource(content, self.asked, self.format, size)
-        return content, open_source(content, cast(Format, self.format), size)
+        return content, open_source(content, cast(ImportFormat, self.format), size)
 
 
 def prepared(

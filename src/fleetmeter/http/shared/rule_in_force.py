@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from fleetmeter.anomalies.in_force import InForce, SetThere
-from fleetmeter.anomalies.model import AnomalyKind, DeviceKind, Severity
+from fleetmeter.anomalies.model import AnomalyKind, Severity, SubjectKind
 from fleetmeter.anomalies.rules.catalogue import RULES, CataloguedKind
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 
@@ -37,7 +37,7 @@ class RuleInForce(msgspec.Struct, rename="camel", kw_only=True):
     source: Annotated[str, Meta(description="Where its defaults come from.")]
     severity: Severity
     device_kinds: Annotated[
-        list[DeviceKind], Meta(description="The kinds of device that it evaluates.")
+        list[SubjectKind], Meta(description="The kinds of device that it evaluates.")
     ]
     scope: Scope
     target: Target

@@ -18,7 +18,7 @@ S = TypeVar("S", bound=State)
 T = TypeVar("T", bound=Thresholds)
 
 
-class Outcome(msgspec.Struct):
+class Findings(msgspec.Struct):
     """The changes of an hour."""
 
     changes: list[Change] = msgspec.field(default_factory=list)
@@ -50,7 +50,7 @@ class Context:
         self.ends = ends
         self.states = states
         self.rulebook = rulebook
-        self.outcome = Outcome()
+        self.findings = Findings()
         self._devices = devices
 
     def thresholds(self, thresholds: type[T], subject: Subject) -> T:
@@ -91,7 +91,7 @@ class Context:
         state = self.states.get(subject)
         if state is None:
             state = self.states[subject] = DeviceState()
-        self.outcome.touched.add(subject)
+        self.findings.touched.add(subject)
         return state
 
     def site(self, subject: Subject) -> str | None:
@@ -121,7 +121,7 @@ class Context:
         if condition.open:
             return
         condition.open, condition.since, condition.cause = True, since, cause
-        self.outcome.changes.append(
+        self.findings.changes.append(
             Change(
                 kind, subject, self.site(subject), self.ends, since, None, summary, evidence, cause
             )
@@ -140,7 +140,7 @@ class Context:
         if condition.open:
             condition.cause = cause
             since = condition.since or self.ends
-            self.outcome.changes.append(
+            self.findings.changes.append(
                 Change(
                     kind,
                     subject,
@@ -171,7 +171,7 @@ class Context:
             return
         since = condition.since or until
         condition.open, condition.since, condition.cause = False, None, None
-        self.outcome.changes.append(
+        self.findings.changes.append(
             Change(
                 kind,
                 subject,

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from fleetmeter.anomalies.model import AnomalyKind, ClockSample, DeviceKind, Severity
+from fleetmeter.anomalies.model import AnomalyKind, ClockSample, Severity, SubjectKind
 from fleetmeter.anomalies.rules.shared.context import Context, HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
@@ -51,7 +51,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Source of the defaults of its thresholds."""
 
     severity: Severity
-    device_kinds: tuple[DeviceKind, ...]
+    device_kinds: tuple[SubjectKind, ...]
     phase: Phase
     """The phase in which `judge` runs."""
 
