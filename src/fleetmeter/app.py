@@ -35,7 +35,7 @@ from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
-from fleetmeter.intake.refusals import Refusals
+from fleetmeter.intake.rejection_counter import Refusals
 from fleetmeter.metrics import (
     CONNECTIONS,
     CONNECTIONS_IDLE,

@@ -22,7 +22,7 @@ from fleetmeter.database.sql import queries
 from fleetmeter.devices.exchanges import Exchange as Statement
 from fleetmeter.devices.exchanges import state
 from fleetmeter.intake.door import Door, open_door
-from fleetmeter.intake.refusals import Refusals
+from fleetmeter.intake.rejection_counter import Refusals
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.model import MAX_AHEAD_S, microseconds, time_of
 from fleetmeter.readings.validate import Bounds

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.options import Asked
 from fleetmeter.files.imports.run import Stop, prepared, run
 from fleetmeter.settings import Settings
 from tests.conftest import rfc3339

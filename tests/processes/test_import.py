@@ -18,8 +18,8 @@ import pytest
 from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.files.imports import lines, parquet
-from fleetmeter.files.imports.ledger import Ledger
 from fleetmeter.files.imports.run import Stop, prepared, run
+from fleetmeter.files.imports.sidecar_files import Ledger
 from fleetmeter.settings import Settings
 from tests.conftest import (
     RETENTION_DAYS,

@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 from fleetmeter.cli import main
 from fleetmeter.database.migrations import migrate
-from fleetmeter.files.imports.ledger import Ledger
 from fleetmeter.files.imports.mapping import source
-from fleetmeter.files.imports.mapping.asked import asked
+from fleetmeter.files.imports.mapping.options import asked
 from fleetmeter.files.imports.run import Stop, prepared, run
+from fleetmeter.files.imports.sidecar_files import Ledger
 from fleetmeter.settings import Settings
 from tests.conftest import RETENTION_DAYS, Db, hours_ago, rfc3339
 

@@ -25,11 +25,11 @@ from click.testing import CliRunner, Result
 
 from fleetmeter import cli
 from fleetmeter.database.pool import connect
-from fleetmeter.networks import Networks
 from fleetmeter.notifications.webhooks import worker as delivery_module
 from fleetmeter.notifications.webhooks.attempt import Sender, _trusted
 from fleetmeter.notifications.webhooks.worker import Delivery, DeliveryTiming
 from fleetmeter.settings import Settings
+from fleetmeter.webhook_networks import Networks
 from tests.conftest import Db, Server, eventually, migrated_database, running_service
 from tests.support.events import happen
 

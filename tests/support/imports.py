@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetmeter.files.blocks import Position
-from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.options import Asked
 from fleetmeter.files.imports.mapping.source import MappedSource
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid

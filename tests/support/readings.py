@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fleetmeter.intake.columns import columns_of
+from fleetmeter.intake.batch_columns import columns_of
 from fleetmeter.intake.numbering import unnumbered
 from fleetmeter.intake.outcomes import invalid_item, rejection_of
 from fleetmeter.intake.rows import ENERGY, NULL, REGISTER, START, TIME, VALUES

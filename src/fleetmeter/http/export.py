@@ -12,7 +12,7 @@ from litestar.status_codes import HTTP_501_NOT_IMPLEMENTED, HTTP_503_SERVICE_UNA
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from fleetmeter.database.pool import Database
-from fleetmeter.files.columns import EXPORTED
+from fleetmeter.files.column_names import EXPORTED
 from fleetmeter.files.exports.encode import Export, ExportFormat, ExportsBusyError, Selection
 from fleetmeter.files.exports.parquet import ParquetMissingError
 from fleetmeter.http.shared.operations import described, problem_response, response

@@ -20,7 +20,7 @@ from fleetmeter.http.shared.parameters import (
     takes,
 )
 from fleetmeter.intake import rejections as refused
-from fleetmeter.intake.refusals import MOST_ID
+from fleetmeter.intake.rejection_counter import MOST_ID
 from fleetmeter.readings.kinds import KindName
 
 DeviceIs = Annotated[

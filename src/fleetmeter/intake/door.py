@@ -21,7 +21,7 @@ from fleetmeter.intake.device_numbers import DeviceNumbers
 from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.intake.queue import CommitQueue
 from fleetmeter.intake.queue_limits import Admission
-from fleetmeter.intake.refusals import Refusals
+from fleetmeter.intake.rejection_counter import Refusals
 from fleetmeter.intake.writer import DatabaseWriter
 from fleetmeter.intake.writer_cache import WriterCache
 from fleetmeter.metrics import READINGS, REJECTED, Protocol

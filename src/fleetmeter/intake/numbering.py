@@ -5,7 +5,7 @@ from itertools import repeat
 
 import numpy as np
 
-from fleetmeter.intake.columns import SESSION_ROW, Columns, Group, is_given
+from fleetmeter.intake.batch_columns import SESSION_ROW, Columns, Group, is_given
 from fleetmeter.intake.rows import DEVICE, METER, Column
 from fleetmeter.readings.ids import is_device_id
 from fleetmeter.readings.kinds import KINDS

@@ -10,8 +10,8 @@ from typing import NamedTuple, cast
 import msgspec
 
 from fleetmeter.anomalies.evaluation import reader
-from fleetmeter.anomalies.evaluation.heard import Heard
-from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
+from fleetmeter.anomalies.evaluation.evaluate_hour import evaluate_hour, hours_at_once
+from fleetmeter.anomalies.evaluation.newest_readings import Heard
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store

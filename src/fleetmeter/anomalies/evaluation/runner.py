@@ -22,10 +22,10 @@ import structlog
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
-from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
+from fleetmeter.anomalies.evaluation.evaluate_hour import evaluate_hour, hours_at_once
 from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
 from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
-from fleetmeter.anomalies.evaluation.refusals import evaluate_refusals
+from fleetmeter.anomalies.evaluation.rejections import evaluate_refusals
 from fleetmeter.anomalies.evaluation.state_store import all_states, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject

@@ -17,7 +17,7 @@ from fleetmeter.database.pool import LONG_S, Connection, Database
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.state import require_device
 from fleetmeter.errors import FleetMeterError, UnknownDeviceError
-from fleetmeter.files.columns import EXPORTED
+from fleetmeter.files.column_names import EXPORTED
 from fleetmeter.files.exports.parquet import ParquetMaker, require_parquet
 from fleetmeter.readings.kinds import KindName
 from fleetmeter.readings.model import MICROSECOND

@@ -9,14 +9,14 @@ import click
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.ledger import Ledger
-from fleetmeter.files.imports.mapping.asked import Asked, asked
 from fleetmeter.files.imports.mapping.guess import guess
 from fleetmeter.files.imports.mapping.model import MappingError
+from fleetmeter.files.imports.mapping.options import Asked, asked
 from fleetmeter.files.imports.mapping.samples import sample_of
 from fleetmeter.files.imports.presets import presets
 from fleetmeter.files.imports.preview import Preview
 from fleetmeter.files.imports.run import Import, prepared
+from fleetmeter.files.imports.sidecar_files import Ledger
 from fleetmeter.files.imports.sources import format_of, unpacked
 from fleetmeter.files.imports.tables.opening import open_first, reader_of
 from fleetmeter.readings.validate import Invalid

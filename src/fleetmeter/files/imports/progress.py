@@ -7,7 +7,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fleetmeter.files.imports.ledger import Ledger
+from fleetmeter.files.imports.sidecar_files import Ledger
 
 
 @contextmanager

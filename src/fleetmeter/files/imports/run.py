@@ -17,10 +17,10 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.files.imports.correct import CorrectingStore, Corrections, Store
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.ledger import OWN, Ledger, identity
-from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.options import Asked
 from fleetmeter.files.imports.mapping.source import MappedSource, fingerprint
 from fleetmeter.files.imports.progress import progress
+from fleetmeter.files.imports.sidecar_files import OWN, Ledger, identity
 from fleetmeter.files.imports.sources import (
     UNREADABLE,
     ImportFormat,

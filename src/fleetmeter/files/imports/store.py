@@ -7,7 +7,7 @@ from time import monotonic
 
 from fleetmeter.files.blocks import Block
 from fleetmeter.files.imports.correct import Store
-from fleetmeter.files.imports.ledger import Ledger
+from fleetmeter.files.imports.sidecar_files import Ledger
 from fleetmeter.files.imports.sources import Source
 from fleetmeter.intake.door import IngestOutcome
 

@@ -11,13 +11,13 @@ import httpx
 import msgspec
 
 from fleetmeter import __version__
-from fleetmeter.networks import Address, Networks
 from fleetmeter.notifications.webhooks.addresses import (
     ForbiddenAddressError,
     UnresolvedError,
     addresses_of,
 )
 from fleetmeter.notifications.webhooks.signing import headers
+from fleetmeter.webhook_networks import Address, Networks
 
 TOTAL_S = 15.0
 """Maximum duration of an attempt, seconds."""

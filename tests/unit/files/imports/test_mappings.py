@@ -8,8 +8,8 @@ import pytest
 
 from fleetmeter.files.blocks import Position
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.asked import Asked, asked
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.options import Asked, asked
 from fleetmeter.readings.telemetry import Telemetry
 from tests.support.imports import Imported, csv
 from tests.support.repository import ROOT

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from fleetmeter.files.blocks import Position
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.asked import Asked
 from fleetmeter.files.imports.mapping.model import MappingError
+from fleetmeter.files.imports.mapping.options import Asked
 from fleetmeter.files.imports.mapping.source import MappedSource
 from fleetmeter.files.imports.tables import spreadsheet, table
 from tests.support.imports import Imported, csv

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.likely import MOST, Likely, likely_fields, or_none
+from fleetmeter.files.imports.mapping.guess_fields import MOST, Likely, likely_fields, or_none
 from fleetmeter.files.imports.mapping.samples import Sample
 from fleetmeter.files.imports.mapping.times import time_reader
 from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind

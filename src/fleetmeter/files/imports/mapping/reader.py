@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from fleetmeter.files.imports.mapping.clock import Clock, Length
-from fleetmeter.files.imports.mapping.columns import Columns, matches, places_of
 from fleetmeter.files.imports.mapping.model import ABSENT, Bound, Time, Value, formats_of
 from fleetmeter.files.imports.mapping.numbers import number_reader
+from fleetmeter.files.imports.mapping.table_columns import Columns, matches, places_of
 from fleetmeter.files.imports.mapping.times import time_reader
 from fleetmeter.files.imports.mapping.values import (
     Differences,

@@ -9,10 +9,10 @@ from typing import BinaryIO
 import msgspec
 
 from fleetmeter.files.blocks import Block, Position
-from fleetmeter.files.imports.mapping.asked import Asked
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound
+from fleetmeter.files.imports.mapping.options import Asked
 from fleetmeter.files.imports.mapping.reader import RowReader
+from fleetmeter.files.imports.mapping.table_columns import Columns
 from fleetmeter.files.imports.tables.opening import open_first
 from fleetmeter.files.imports.tables.table import Row, Table
 from fleetmeter.readings.telemetry import Telemetry

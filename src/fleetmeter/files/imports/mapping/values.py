@@ -4,9 +4,9 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from fleetmeter.files.imports.mapping.columns import Columns, matches, places_of
 from fleetmeter.files.imports.mapping.model import Column, Value
 from fleetmeter.files.imports.mapping.numbers import NumberOf
+from fleetmeter.files.imports.mapping.table_columns import Columns, matches, places_of
 from fleetmeter.files.imports.mapping.units import conversion
 from fleetmeter.readings.validate import Invalid
 

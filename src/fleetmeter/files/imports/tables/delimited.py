@@ -9,8 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 from fleetmeter.files.imports.csv_lines import SourceError
 from fleetmeter.files.imports.lines import MAX_LINE
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.table_columns import Columns
 from fleetmeter.files.imports.tables.table import MissingColumnsError, Row, Table
 from fleetmeter.readings.validate import Invalid
 

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.table_columns import Columns
 from fleetmeter.files.imports.tables.delimited import missing_columns_error
 from fleetmeter.files.imports.tables.table import MissingColumnsError, Table
 

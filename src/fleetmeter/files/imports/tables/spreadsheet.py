@@ -11,8 +11,8 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.table_columns import Columns
 from fleetmeter.files.imports.tables.delimited import missing_columns_error
 from fleetmeter.files.imports.tables.table import MAX_DOCUMENT, Row, Table
 from fleetmeter.readings.validate import Invalid

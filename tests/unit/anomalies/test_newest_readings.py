@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from fleetmeter.anomalies.evaluation.heard import Heard
+from fleetmeter.anomalies.evaluation.newest_readings import Heard
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.anomalies.rules.shared.needs import Needs
 from tests.unit.anomalies.fleet import Fleet, at, meter, vehicle

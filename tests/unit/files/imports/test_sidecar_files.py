@@ -7,7 +7,7 @@ import pytest
 
 from fleetmeter.files.blocks import Position
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.ledger import Ledger, identity
+from fleetmeter.files.imports.sidecar_files import Ledger, identity
 
 HERE = "0b7e1b9e"
 """The id of a database."""

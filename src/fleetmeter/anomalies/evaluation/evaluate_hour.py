@@ -13,7 +13,7 @@ import structlog
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
-from fleetmeter.anomalies.evaluation.heard import Heard
+from fleetmeter.anomalies.evaluation.newest_readings import Heard
 from fleetmeter.anomalies.model import Hour, Subject
 from fleetmeter.anomalies.rules.shared.context import Findings
 from fleetmeter.anomalies.rules.shared.state import DeviceState, Snapshot, restored, snapshot
