@@ -22,7 +22,7 @@ from fleetmeter.database.sql import queries
 from fleetmeter.devices.exchanges import Exchange as Statement
 from fleetmeter.devices.exchanges import state
 from fleetmeter.intake.door import Door, open_door
-from fleetmeter.intake.rejection_counter import Refusals
+from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.model import MAX_AHEAD_S, microseconds, time_of
 from fleetmeter.readings.validate import Bounds
@@ -52,14 +52,14 @@ async def watched(
     """Yield a fleet that is about to begin; readings are stored for the length of the block."""
     database = await connect(url, settings)
     clock = _Clock(fleet.start)
-    refusals = Refusals(database, clock)
+    rejections = RejectionCounter(database, clock)
 
     def bounds() -> Bounds:
         return Bounds.at(clock(), settings.retention_days, _BEGINNING)
 
     try:
-        async with open_door(database, settings, refusals, bounds=bounds) as door:
-            watch = WatchedFleet(database, door, refusals, clock, fleet, rolls_up)
+        async with open_door(database, settings, rejections, bounds=bounds) as door:
+            watch = WatchedFleet(database, door, rejections, clock, fleet, rolls_up)
             await store_settings(database, fleet)
             yield watch
     finally:
@@ -83,14 +83,14 @@ class WatchedFleet:
         self,
         database: Database,
         door: Door,
-        refusals: Refusals,
+        rejections: RejectionCounter,
         clock: _Clock,
         fleet: Fleet,
         rolls_up: bool,
     ) -> None:
         self._database = database
         self._door = door
-        self._refusals = refusals
+        self._rejections = rejections
         self._clock = clock
         self._fleet = fleet
         self._rolls_up = rolls_up
@@ -125,7 +125,7 @@ class WatchedFleet:
         if ahead:
             arrivals = [each for each in arrivals if not _is_ahead(each)]
         await self._store(arrivals, now)
-        await self._refusals.flush()
+        await self._rejections.flush()
 
     async def _state_exchanges(self, now: datetime) -> None:
         """Store the exchanges that somebody has recorded by now."""

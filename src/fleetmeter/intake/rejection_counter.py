@@ -66,7 +66,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Refusals:
+class RejectionCounter:
     """Counts what is refused; several services on a database add up."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime] = _now) -> None:
@@ -94,16 +94,16 @@ class Refusals:
                 )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Refusals"]:
+    async def running(self) -> AsyncIterator["RejectionCounter"]:
         """Flush every two seconds for the length of the block, and at its end."""
         try:
-            async with running(repeat("refusals", self.flush, FLUSH_S, first_pause_s=FLUSH_S)):
+            async with running(repeat("rejections", self.flush, FLUSH_S, first_pause_s=FLUSH_S)):
                 yield self
         finally:
             try:
                 await self.flush()
             except Exception:
-                _log.warning("refusals could not be stored", exc_info=True)
+                _log.warning("rejections could not be stored", exc_info=True)
 
     async def flush(self) -> None:
         """Add what was counted to the table, and log it. Raises DatabaseUnavailableError."""

@@ -95,7 +95,7 @@ def test_every_kind(has: Callable[[AnomalyKind], bool]) -> None:
 @pytest.mark.parametrize("rule", CATALOGUE, ids=lambda rule: rule.kind)
 def test_a_rule_decides_in_the_phase_that_it_names(rule: Rule) -> None:
     assert (rule.judge is not None) == (
-        rule.phase not in (Phase.SESSION, Phase.CLOCK, Phase.REFUSAL)
+        rule.phase not in (Phase.SESSION, Phase.CLOCK, Phase.REJECTION)
     )
     assert (rule.judge_clock is not None) == (rule.phase == Phase.CLOCK)
     assert rule.judge_session is not None or rule.phase != Phase.SESSION

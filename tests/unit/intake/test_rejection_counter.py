@@ -17,7 +17,7 @@ from fleetmeter.intake.rejection_counter import (
     MOST_EXAMPLE,
     MOST_ID,
     Key,
-    Refusals,
+    RejectionCounter,
     device_of,
     example,
 )
@@ -29,7 +29,7 @@ from fleetmeter.readings.validate import Invalid
 NOW = datetime(2026, 11, 29, 14, 30, tzinfo=UTC)
 
 
-class Stored(Refusals):
+class Stored(RejectionCounter):
     """Refusals that are stored in a list, unless the database is away."""
 
     def __init__(self) -> None:

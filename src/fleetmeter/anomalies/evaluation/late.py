@@ -11,7 +11,7 @@ import msgspec
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.evaluate_hour import evaluate_hour, hours_at_once
-from fleetmeter.anomalies.evaluation.newest_readings import Heard
+from fleetmeter.anomalies.evaluation.newest_readings import NewestReadings
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store
@@ -199,7 +199,7 @@ async def _evaluate_span(
     sites = {Subject("site", device.site) for device in there.values() if device.site}
     states = await states_of(connection, "hours", sites)
     changes: list[Change] = []
-    heard = Heard()
+    newest_readings = NewestReadings()
     step = hours_at_once(len(around.vehicle_ids) + len(around.meter_ids)) * HOUR
     first = await queries.first_hour(connection, since=span.since - WARMUP)
     start = span.since if first is None else min(first, span.since)
@@ -212,7 +212,7 @@ async def _evaluate_span(
                 [fleet] = await reader.hours(connection, hour.starts, hour.ends, there)
                 hour = msgspec.structs.replace(fleet, whole_fleet=False)
             _hold(held.get(hour.starts, ()), states)
-            findings = await evaluate_hour(connection, hour, states, rulebook, heard)
+            findings = await evaluate_hour(connection, hour, states, rulebook, newest_readings)
             changes += [change for change in findings.changes if change.subject in span.changed]
         start = end
     return changes, states

@@ -25,7 +25,7 @@ from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
 from fleetmeter.anomalies.evaluation.evaluate_hour import evaluate_hour, hours_at_once
 from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
 from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
-from fleetmeter.anomalies.evaluation.rejections import evaluate_refusals
+from fleetmeter.anomalies.evaluation.rejections import evaluate_rejections
 from fleetmeter.anomalies.evaluation.state_store import all_states, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject
@@ -199,7 +199,7 @@ async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime
         findings = evaluate_clocks(samples, at, states, rulebook)
         await store_states(connection, "clock", states, findings.touched)
         events = await store.apply(connection, findings.changes, rulebook)
-        events += await evaluate_refusals(connection, at, rulebook)
+        events += await evaluate_rejections(connection, at, rulebook)
     await _log_found(connection, events)
 
 

@@ -126,5 +126,5 @@ READINGS_REFUSED = Rule(
     "a quarter of an hour or two reporting intervals, or when none was refused for 25 hours.",
     severity="warning",
     device_kinds=("vehicle", "meter"),
-    phase=Phase.REFUSAL,
+    phase=Phase.REJECTION,
 )

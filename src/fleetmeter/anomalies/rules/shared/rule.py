@@ -37,7 +37,7 @@ class Phase(IntEnum):
     CLOCK = 6
     """Every minute, by the arrival of the newest readings."""
 
-    REFUSAL = 7
+    REJECTION = 7
     """Every minute, by the readings that were refused."""
 
 
