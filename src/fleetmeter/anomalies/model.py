@@ -35,7 +35,7 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Subject(NamedTuple):
-    """What an anomaly is about."""
+    """The vehicle, meter or site that an anomaly is about."""
 
     device_kind: SubjectKind
     device_id: str
@@ -180,7 +180,7 @@ class Falls(NamedTuple):
 
 
 class Hour(msgspec.Struct):
-    """What rules see of an hour that is over, (starts, ends]: the whole fleet, or devices that
+    """The rules' view of an hour that is over, (starts, ends]: the whole fleet, or devices that
     share meters."""
 
     starts: datetime

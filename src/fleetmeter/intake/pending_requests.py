@@ -20,7 +20,7 @@ class Request:
         self.readings = readings
         self.since = monotonic()
         self.is_begun = False
-        """Whether a writer has begun with some of it."""
+        """True once a writer has begun to write some of it."""
         self.rejected: list[Rejection] = []
         self.warnings: list[Rejection] = []
         self._unsettled = len(readings)

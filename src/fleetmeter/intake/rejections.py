@@ -1,4 +1,4 @@
-"""Rejected readings as `rejection_counter` has counted them, by device and code."""
+"""Reads the counts of rejected readings that `rejection_counter` stores, by device and code."""
 
 from datetime import datetime
 

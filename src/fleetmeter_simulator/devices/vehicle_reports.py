@@ -12,7 +12,7 @@ from fleetmeter_simulator.devices.vehicle import HOUR, Minutes
 from fleetmeter_simulator.faults.injection import Injection, strongest
 
 _AWAKE_MIN = 20
-"""How long a sleeping modem stays awake after its vehicle was used."""
+"""Minutes that a sleeping modem stays awake after its vehicle was used."""
 
 
 class ReportedVehicle:

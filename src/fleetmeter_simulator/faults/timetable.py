@@ -1,4 +1,4 @@
-"""When the bays of a fleet charge and have faults: whether a fault would show there then."""
+"""Knows when bays charge and have faults, and so whether a fault would show there at a time."""
 
 from datetime import date
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from fleetmeter_simulator.faults.magnitudes import CLEAN_DAYS, Needs
 _APART = DAY
 _SAME_APART = 6 * DAY
 _SITE_DEVICES = 5
-"""How many devices that always report make a site whose silence means something."""
+"""Minimum number of devices that always report for the silence of their site to mean something."""
 
 
 class Place(NamedTuple):

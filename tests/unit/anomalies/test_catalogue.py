@@ -47,7 +47,7 @@ def has_a_fault(kind: AnomalyKind) -> bool:
 
 
 def has_a_magnitude(kind: AnomalyKind) -> bool:
-    """How long it lasts and what it takes to show: by kind, or by each variant."""
+    """The simulator knows how long it lasts and when it shows: by kind, or by each variant."""
     variants = VARIANTS.get(kind, ())
     return kind in NEEDS or (bool(variants) and all(variant in NEEDS for variant in variants))
 

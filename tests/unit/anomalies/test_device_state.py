@@ -1,4 +1,4 @@
-"""What is remembered of a device: copied, and stored as it has always been."""
+"""The state of a device is copied, and stored in the format that it has always had."""
 
 import msgspec
 import pytest

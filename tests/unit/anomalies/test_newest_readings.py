@@ -1,4 +1,4 @@
-"""What history is asked of devices that may be silent, while hours are evaluated anew."""
+"""Evaluating hours again queries history for each device that may be silent only once."""
 
 from datetime import timedelta
 

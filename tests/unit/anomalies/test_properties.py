@@ -1,4 +1,4 @@
-"""What holds of any fleet: a healthy one raises nothing; changes alternate, however hours split."""
+"""Properties of any fleet: a healthy one has no anomalies; openings and ends alternate."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -34,7 +34,7 @@ Curve = Callable[[float], float]
 
 
 def efficiency(kw: float, temp_c: float) -> float:
-    """Of a healthy charger: half a kilowatt is lost at any power, and some more in the cold."""
+    """Return a healthy charger's efficiency: it loses half a kilowatt, and more in the cold."""
     return max(0.62, min(0.95, 0.988 - 0.52 / kw)) - 0.003 * max(0.0, min(15.0, 12.0 - temp_c))
 
 
@@ -94,7 +94,7 @@ def _kw(sessions: Sequence[Session], rated_kw: float) -> Curve:
 
 
 def _delivered(curve: Curve, spread: float, outside_c: float) -> Curve:
-    """What a charger of some efficiency makes of a curve."""
+    """Return the DC that a charger of some efficiency delivers for a curve of AC."""
 
     def kw(time: float) -> float:
         ac_kw = curve(time)
@@ -104,7 +104,7 @@ def _delivered(curve: Curve, spread: float, outside_c: float) -> Curve:
 
 
 def _drawn(curves: Sequence[Curve], standby_kw: float) -> Curve:
-    """What a meter measures of all its vehicles."""
+    """Return the energy that a meter measures for all its vehicles."""
     return lambda time: sum(curve(time) for curve in curves) + standby_kw
 
 

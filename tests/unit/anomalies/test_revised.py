@@ -1,4 +1,4 @@
-"""What is said of an anomaly when later readings show another cause."""
+"""An open anomaly is revised when later readings show another cause."""
 
 from datetime import UTC, datetime, timedelta
 

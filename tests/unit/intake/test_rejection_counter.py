@@ -1,4 +1,4 @@
-"""Counting what is refused, in bounded memory, whatever was sent."""
+"""Rejected readings are counted in bounded memory, whatever was sent."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 29, 14, 30, tzinfo=UTC)
 
 
 class Stored(RejectionCounter):
-    """Refusals that are stored in a list, unless the database is away."""
+    """A counter that stores into a list, unless the database is away."""
 
     def __init__(self) -> None:
         super().__init__(None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What every fleet keeps to: the same again, energy conserved, healthy when nothing is wrong."""
+"""Every fleet is reproducible, conserves energy, and is healthy when nothing is wrong."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta

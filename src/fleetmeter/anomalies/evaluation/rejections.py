@@ -1,4 +1,4 @@
-"""Evaluates refused readings every minute, from the counted rejections."""
+"""Evaluates the counts of rejected readings, every minute."""
 
 from datetime import datetime
 

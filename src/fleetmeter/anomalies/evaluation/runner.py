@@ -43,7 +43,7 @@ LATE_AFTER = timedelta(minutes=4)
 """Time after the end of an hour from which a change is late; evaluated_before() in SQL."""
 
 CLOCKS_EVERY = timedelta(minutes=1)
-"""How often to check clocks and removed devices."""
+"""Interval at which clocks and removed devices are checked."""
 
 _TURN_S = 5.0
 """Length of a turn, seconds; the remaining hours wait for the next one."""

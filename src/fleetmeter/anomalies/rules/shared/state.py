@@ -29,7 +29,7 @@ class Condition(msgspec.Struct, omit_defaults=True):
     """The condition of one rule for one device."""
 
     open: bool = False
-    """Whether it is wrong now."""
+    """True while it is wrong."""
 
     since: datetime | None = None
     """Its start, while it is open."""
