@@ -2,7 +2,7 @@
 
 Tests that ask for `database_url`, `db`, `service` or `client` run twice: on plain PostgreSQL, and
 on TimescaleDB. The first is the server of FLEETMETER_TEST_POSTGRESQL_URL, or else the embedded one.
-The second is the server of FLEETMETER_TEST_DATABASE_URL, or else a local PostgreSQL that has the
+The second is the server of FLEETMETER_TEST_TIMESCALEDB_URL, or else a local PostgreSQL that has the
 extension, started on a folder of its own. Tests that are marked `either`
 are of what both do alike: the second run is part of `make slow`.
 """
@@ -74,10 +74,10 @@ SETTINGS = {
 """Of servers that are started here: no test cuts the power, and plans do not change by chance."""
 
 _GIVEN = {
-    "postgresql": "FLEETMETER_TEST_POSTGRESQL_URL",
-    "timescaledb": "FLEETMETER_TEST_DATABASE_URL",
+    "postgresql": ["FLEETMETER_TEST_POSTGRESQL_URL"],
+    "timescaledb": ["FLEETMETER_TEST_TIMESCALEDB_URL", "FLEETMETER_TEST_DATABASE_URL"],
 }
-"""Environment variables with the URLs of servers to use, by engine."""
+"""Environment variables with the URL of a server to use, by engine; the last is an old name."""
 
 START_JOBS = "select _timescaledb_functions.start_background_workers()"
 
@@ -150,7 +150,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if any("[timescaledb" in report.nodeid for report in terminalreporter.stats.get("skipped", [])):
         terminalreporter.write_sep("!", "TimescaleDB WAS NOT TESTED", red=True, bold=True)
         terminalreporter.write_line(
-            "No FLEETMETER_TEST_DATABASE_URL, and no local PostgreSQL with the extension: "
+            "No FLEETMETER_TEST_TIMESCALEDB_URL, and no local PostgreSQL with the extension: "
             "these tests ran on the embedded PostgreSQL alone. See CONTRIBUTING.md, 'Two engines'.",
             red=True,
         )
@@ -161,7 +161,7 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A server of the engine that the test is run for."""
-    given = os.environ.get(_GIVEN[request.param])
+    given = next(filter(None, map(os.environ.get, _GIVEN[request.param])), None)
     with ExitStack() as stack:
         if given:
             url = given
@@ -173,7 +173,7 @@ def server(
         elif (binaries := find_timescaledb()) is not None:
             url = stack.enter_context(timescaledb_server(binaries, SETTINGS))
         else:
-            pytest.skip("there is no TimescaleDB: set FLEETMETER_TEST_DATABASE_URL")
+            pytest.skip("there is no TimescaleDB: set FLEETMETER_TEST_TIMESCALEDB_URL")
         stack.callback(connections.close, url)
         template = stack.enter_context(_template(request.param, url))
         yield Server(request.param, url, template)

@@ -23,15 +23,14 @@ cross join lateral (
     limit 1
 ) as a
 
--- name: anomalies_since(device_kinds, device_ids, since)
--- Anomalies of some devices that had not ended at a time, without the kinds that only arrival shows (index on device,
--- kind and id).
+-- name: anomalies_since(device_kinds, device_ids, since, without)
+-- Anomalies of some devices that had not ended at a time, without some kinds (index on device, kind and id).
 select a.*
 from unnest(:device_kinds::text[], :device_ids::text[]) as d (device_kind, device_id)
 join anomalies as a
     on a.device_id = d.device_id
     and a.device_kind = d.device_kind
-where a.kind not in ('clock_skew', 'readings_refused')
+where a.kind <> all(:without::text[])
     and (a.ended_at is null or a.ended_at >= :since)
 
 -- name: gone_subjects()

@@ -35,7 +35,7 @@ from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
-from fleetmeter.intake.refusals import Refusals
+from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.metrics import (
     CONNECTIONS,
     CONNECTIONS_IDLE,
@@ -62,8 +62,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
             async with (
                 maintenance(database),
                 delivering(database, settings),
-                Refusals(database).running() as refusals,
-                open_door(database, settings, refusals, Arrivals(database)) as door,
+                RejectionCounter(database).running() as rejections,
+                open_door(database, settings, rejections, Arrivals(database)) as door,
             ):
                 _spare_the_collector()
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from fleetmeter.errors import SettingsError
-from fleetmeter.networks import Networks
+from fleetmeter.webhook_networks import Networks
 
 PREFIX = "FLEETMETER_"
 

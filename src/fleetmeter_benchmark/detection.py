@@ -16,14 +16,14 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter.readings.model import MAX_AHEAD_S
 from fleetmeter_benchmark.client import ask, client_of, request
 from fleetmeter_benchmark.evaluation import evaluate_since, evaluated
 from fleetmeter_benchmark.jobs import pause_jobs, refresh_rollups
 from fleetmeter_benchmark.options import AnomalyOptions, Progress
 from fleetmeter_benchmark.processes import THIS, fresh_database, service
-from fleetmeter_benchmark.scoring import Found, Scored, score, together
+from fleetmeter_benchmark.scoring import OpenedAnomaly, Scored, score, together
 from fleetmeter_simulator.client.link import Arrival
 from fleetmeter_simulator.client.msgpack import body
 from fleetmeter_simulator.client.sending import Sender
@@ -31,7 +31,7 @@ from fleetmeter_simulator.client.setup import exchange_of, settings_of
 from fleetmeter_simulator.faults.kinds import per_kind
 from fleetmeter_simulator.fleet import Fleet
 
-BY_ARRIVAL: frozenset[Kind] = frozenset({"clock_skew", "readings_refused"})
+BY_ARRIVAL: frozenset[AnomalyKind] = frozenset({"clock_skew", "readings_refused"})
 """Kinds that go by when a reading arrived or was refused."""
 
 _HOUR = timedelta(hours=1)
@@ -138,13 +138,13 @@ def _announce(url: str, fleet: Fleet) -> None:
 
 
 class _Page(msgspec.Struct, rename="camel"):
-    items: list[Found]
+    items: list[OpenedAnomaly]
     next_cursor: str | None
 
 
-async def _anomalies(target: str, end: datetime) -> list[Found]:
+async def _anomalies(target: str, end: datetime) -> list[OpenedAnomaly]:
     """Return what was found up to `end`, when the fleet fell silent."""
-    found: list[Found] = []
+    found: list[OpenedAnomaly] = []
     parameters = {"to": f"{end:%Y-%m-%dT%H:%M:%SZ}", "limit": str(_PAGE)}
     async with client_of(target) as client:
         while True:

@@ -28,9 +28,9 @@ _SPAN = 3 * _DAY
 _STEPS = [timedelta(minutes=m) for m in (60, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)]
 """Time between the readings of a device: history is written by the hour."""
 
-Format = Literal["csv", "parquet"]
+ExportFormat = Literal["csv", "parquet"]
 
-_NAMES: dict[Format, str] = {"csv": "CSV", "parquet": "Parquet"}
+_NAMES: dict[ExportFormat, str] = {"csv": "CSV", "parquet": "Parquet"}
 _REPORT_LINES = 100_000
 _TAIL_BYTES = 16 * 1024 * 1024
 """Bytes kept of the end of a Parquet file, which says how many readings it has."""
@@ -88,14 +88,14 @@ class _Exporting:
         self._workers = workers
         self._progress = progress
 
-    async def lines(self, format_: Format) -> list[Moved]:
+    async def lines(self, format_: ExportFormat) -> list[Moved]:
         """Export a tenth and the whole, from one service."""
         async with service(self._url, self._workers) as running:
             small, whole = [await self._line(running, format_, *each) for each in self.windows]
         return grown(small, whole)
 
     async def _line(
-        self, running: Running, format_: Format, readings: int, start: datetime, end: datetime
+        self, running: Running, format_: ExportFormat, readings: int, start: datetime, end: datetime
     ) -> Moved:
         name = f"export {_NAMES[format_]}, {readings:,}"
         self._progress(name, 0, readings)

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-Format = Literal["json", "ndjson", "msgpack"]
+from fleetmeter.readings.decode import BodyFormat
 
 STEP = timedelta(milliseconds=100)
 """Time between two readings of a device."""
@@ -20,7 +20,7 @@ STEP = timedelta(milliseconds=100)
 _TIME = "2000-01-01T00:00:00.000Z"
 """Placeholder in the templates for the time of the reading."""
 
-_CONTENT_TYPES: dict[Format, str] = {
+_CONTENT_TYPES: dict[BodyFormat, str] = {
     "json": "application/json",
     "ndjson": "application/x-ndjson",
     "msgpack": "application/msgpack",
@@ -49,7 +49,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     groups: int
     batch: int
     start: datetime
-    format: Format = "json"
+    format: BodyFormat = "json"
     encoding: Literal["", "gzip"] = ""
     late: float = 0.0
     """Share of readings that come minutes or hours after later ones of their device."""

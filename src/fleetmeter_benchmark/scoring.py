@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
-from typing import get_args
 
 import msgspec
 
-from fleetmeter.anomalies.model import Cause, DeviceKind, Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Cause, Subject, SubjectKind
 from fleetmeter.anomalies.rules.battery_hot import BatteryHot
+from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.clock_skew import ClockSkew
 from fleetmeter.anomalies.rules.readings_refused import ReadingsRefused
 from fleetmeter.anomalies.rules.register_unstable import RegisterUnstable
@@ -24,7 +24,7 @@ RECALL = PRECISION = 0.95
 CAUSES_RIGHT = 0.9
 DELAY = timedelta(hours=2)
 
-_CONSEQUENCES: dict[Kind, set[Kind]] = {
+CONSEQUENCES: dict[AnomalyKind, set[AnomalyKind]] = {
     # the same loss, measured against what is expected and against itself
     "efficiency_low": {"efficiency_drop"},
     "efficiency_drop": {"efficiency_low"},
@@ -33,14 +33,14 @@ _CONSEQUENCES: dict[Kind, set[Kind]] = {
 }
 """Anomalies that a fault also causes in the same vehicle: neither right nor wrong."""
 
-_NAMES_CAUSES: frozenset[Kind] = frozenset({"dc_exceeds_ac", "power_implausible"})
+NAMES_CAUSES: frozenset[AnomalyKind] = frozenset({"dc_exceeds_ac", "power_implausible"})
 
 
-class Found(msgspec.Struct, frozen=True, rename="camel"):
+class OpenedAnomaly(msgspec.Struct, frozen=True, rename="camel"):
     """Holds an anomaly that a rule opened, as the API shows it."""
 
-    kind: Kind
-    device_kind: DeviceKind
+    kind: AnomalyKind
+    device_kind: SubjectKind
     device_id: str
     cause: Cause | None
     started_at: datetime
@@ -56,7 +56,7 @@ class Found(msgspec.Struct, frozen=True, rename="camel"):
 class Scored(msgspec.Struct, kw_only=True):
     """Holds one kind's line of the table."""
 
-    kind: Kind
+    kind: AnomalyKind
     faults: int
     recalled: int
     """Faults for which an anomaly was opened."""
@@ -103,13 +103,13 @@ class Scored(msgspec.Struct, kw_only=True):
 def score(
     faults: Sequence[Fault],
     acceptable: Sequence[Acceptable],
-    found: Sequence[Found],
+    found: Sequence[OpenedAnomaly],
     intervals: Mapping[str, int],
 ) -> list[Scored]:
     """Return a line for each kind, in the order of the rules. `intervals`: seconds, by device."""
     return [
         _of_kind(kind, faults, acceptable, [one for one in found if one.kind == kind], intervals)
-        for kind in get_args(Kind)
+        for kind in RULES
     ]
 
 
@@ -161,7 +161,7 @@ def _once_silent(thresholds: Silent) -> Callable[[Fault, int], datetime | None]:
 
 _once_efficient = _once_charged(lambda s: s.dc_kwh >= 5 and s.end - s.begin >= 2.5 * HOUR)
 
-EVIDENT: dict[Kind, Callable[[Fault, int], datetime | None]] = {
+EVIDENT: dict[AnomalyKind, Callable[[Fault, int], datetime | None]] = {
     "efficiency_low": _once_efficient,
     "efficiency_drop": _once_efficient,
     "dc_exceeds_ac": _once_charged(lambda session: session.dc_kwh >= 5),
@@ -186,10 +186,10 @@ EVIDENT: dict[Kind, Callable[[Fault, int], datetime | None]] = {
 
 
 def _of_kind(
-    kind: Kind,
+    kind: AnomalyKind,
     faults: Sequence[Fault],
     acceptable: Sequence[Acceptable],
-    found: Sequence[Found],
+    found: Sequence[OpenedAnomaly],
     intervals: Mapping[str, int],
 ) -> Scored:
     own = [fault for fault in faults if fault.kind == kind]
@@ -198,7 +198,7 @@ def _of_kind(
         *(
             Acceptable(kind, fault.subject, fault.start, fault.end, "")
             for fault in faults
-            if kind in _CONSEQUENCES.get(fault.kind, ())
+            if kind in CONSEQUENCES.get(fault.kind, ())
         ),
     ]
     of_fault = [[one for one in found if _explains(fault, one)] for fault in own]
@@ -213,9 +213,9 @@ def _of_kind(
         recalled=len(recalled),
         anomalies=len(right) + len(wrong),
         right=len(right),
-        causes=len(causes) if kind in _NAMES_CAUSES else None,
+        causes=len(causes) if kind in NAMES_CAUSES else None,
         causes_right=(
-            sum(cause in named for cause, named in causes) if kind in _NAMES_CAUSES else None
+            sum(cause in named for cause, named in causes) if kind in NAMES_CAUSES else None
         ),
         delays_h=[
             (min(one.detected_at for one in its) - at) / HOUR
@@ -227,7 +227,7 @@ def _of_kind(
     )
 
 
-def _explains(truth: Fault | Acceptable, one: Found) -> bool:
+def _explains(truth: Fault | Acceptable, one: OpenedAnomaly) -> bool:
     """Return whether an anomaly is about this, at that time."""
     return (
         truth.subject == one.subject
@@ -236,8 +236,8 @@ def _explains(truth: Fault | Acceptable, one: Found) -> bool:
     )
 
 
-def _described(what: Fault | Found) -> str:
-    if isinstance(what, Found):
+def _described(what: Fault | OpenedAnomaly) -> str:
+    if isinstance(what, OpenedAnomaly):
         ended = f"{what.ended_at:%m-%d %H:%M}" if what.ended_at else "now"
         return f"{what.device_id} {what.started_at:%m-%d %H:%M} to {ended} {what.cause or ''}"
     return (

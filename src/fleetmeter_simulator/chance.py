@@ -22,10 +22,10 @@ def _table(name: str, low: int, high: int, step: int = 1) -> tuple[int, ...]:
 
 
 JITTER_US = _table("jitter", 0, 4_000_000, 1000)
-"""How long after its minute a device takes a reading; slicing a table is cheaper than drawing."""
+"""Delays with which a device takes its readings; slicing a table is cheaper than drawing."""
 
 DELAYS_US = _table("delays", 800_000, 5_000_000)
-"""How long a reading takes to arrive."""
+"""Times that readings take to arrive."""
 
 VOLTAGE_NOISE_MV = _table("voltage", -1100, 1100, 10)
 STANDBY_NOISE_MWH = _table("standby", -4, 5)

@@ -27,7 +27,7 @@ from fleetmeter_simulator.fleet import Fleet
 
 _HOUR = timedelta(hours=1)
 _SPEEDY_BACK = timedelta(hours=24)
-"""How far back a simulation starts if only a speed is given."""
+"""Age of a simulation's start if only a speed is given."""
 _ENDLESS = timedelta(days=1)
 """Time added for placing faults if no end is given."""
 _TICK_S = 0.5

@@ -10,12 +10,8 @@ import msgspec
 import pytest
 
 from fleetmeter.anomalies.incidents import store
-from fleetmeter.anomalies.model import (
-    Anomaly,
-    Change,
-    Kind,
-    Subject,
-)
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
+from fleetmeter.anomalies.model import AnomalyKind, Change, Subject
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from tests.conftest import Server, migrated_database, new_uid
@@ -43,7 +39,7 @@ def run(url: str, work: Callable[..., Awaitable[Any]], connections: int = 1) -> 
     return asyncio.run(connected())
 
 
-def change(kind: Kind = "standby_loss", *, ended: int | None = None) -> Change:
+def change(kind: AnomalyKind = "standby_loss", *, ended: int | None = None) -> Change:
     return Change(
         kind=kind,
         subject=Subject("meter", f"{new_uid()}M"),
@@ -115,6 +111,19 @@ def test_people_and_rules_take_turns(url: str) -> None:
         assert last == resolved
 
     run(url, work, connections=2)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_late_readings_end_what_they_refute_but_nothing_that_only_arrival_shows(
+    url: str, kind: AnomalyKind
+) -> None:
+    async def work(connection: Any) -> None:
+        opening = change(kind)
+        await store.apply(connection, [opening], Rulebook())
+        ended = await store.reconcile(connection, [opening.subject], START, [], {}, Rulebook())
+        assert bool(ended) == (not RULES[kind].is_by_arrival)
+
+    run(url, work)
 
 
 def test_what_a_person_says_is_kept_with_the_event(url: str) -> None:

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.evaluation import isolate, late, reader, runner
+from fleetmeter.anomalies.evaluation import evaluate_hour, late, reader, runner
 from fleetmeter.anomalies.evaluation.decide import evaluate
 from fleetmeter.anomalies.evaluation.runner import Evaluator, Ran
 from fleetmeter.anomalies.incidents import store
@@ -315,7 +315,7 @@ def test_so_do_restarts_at_any_time(
     place: Place, all_along: dict[str, list[Any]], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(seed)  # noqa: S311
-    monkeypatch.setattr(isolate, "_DEVICE_HOURS", 9 * chance.randint(1, 40))
+    monkeypatch.setattr(evaluate_hour, "_DEVICE_HOURS", 9 * chance.randint(1, 40))
     place.begin()
     hours = sorted(chance.sample(range(1, DAYS * 24), 5))
     for hour in hours:
@@ -329,7 +329,7 @@ def test_what_fails_in_the_middle_leaves_nothing_half_done(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.begin()
-    monkeypatch.setattr(isolate, "_DEVICE_HOURS", 9 * 24)
+    monkeypatch.setattr(evaluate_hour, "_DEVICE_HOURS", 9 * 24)
     apply = store.apply
     days = 0
 
@@ -596,7 +596,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> N
             raise ZeroDivisionError
         return outcome
 
-    monkeypatch.setattr(isolate, "evaluate", fail)
+    monkeypatch.setattr(evaluate_hour, "evaluate", fail)
 
 
 @pytest.mark.either
@@ -633,7 +633,7 @@ def test_a_rule_that_fails_with_everybody_stops_nothing(
 def test_who_waits_for_the_evaluation_waits_for_a_turn_of_it(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolate, "_DEVICE_HOURS", 9 * 24)
+    monkeypatch.setattr(evaluate_hour, "_DEVICE_HOURS", 9 * 24)
     monkeypatch.setattr(runner, "_TURN_S", 0.0)
     place.begin()
     waiting: list[asyncio.Task[datetime]] = []

@@ -17,7 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from fleetmeter import app
-from fleetmeter.files.columns import DERIVED, EXPORTED
+from fleetmeter.files.column_names import DERIVED, EXPORTED
 from fleetmeter.http import export
 from fleetmeter.http.shared import streaming
 from tests.conftest import (

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.options import MappingOptions
 from fleetmeter.files.imports.run import Stop, prepared, run
 from fleetmeter.settings import Settings
 from tests.conftest import rfc3339
@@ -134,10 +134,10 @@ def test_totals_hours_and_local_days_are_those_of_the_intervals(
     path.write_text(export(metered))
     if "=" in understood:
         assert len(understood.strip().splitlines()) <= 10
-        asked = Asked(tomllib.loads(understood.replace("PREFIX", f"{uid}-")))
+        asked = MappingOptions(tomllib.loads(understood.replace("PREFIX", f"{uid}-")))
         path_of = f"/v1/meters/{uid}-1"
     else:
-        asked = Asked(preset=understood, device=uid)
+        asked = MappingOptions(preset=understood, device=uid)
         kind = "vehicles" if understood == "teslamate" else "meters"
         path_of = f"/v1/{kind}/{uid}{'-1' * (understood == 'ocpp')}"
     for _ in range(2):  # a second time finds duplicates

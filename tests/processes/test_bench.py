@@ -13,7 +13,7 @@ import pytest
 
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.decode import BatchDecoder, Format
+from fleetmeter.readings.decode import BatchDecoder, BodyFormat
 from fleetmeter.readings.model import time_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 from fleetmeter.settings import Settings
@@ -473,7 +473,7 @@ def test_the_day_has_the_resolution_that_it_says(jitter_ms: int) -> None:
     assert 0.8 < sum(dc) / sum(ac) < 0.95
 
 
-def decoded(format_: Format, request: Request) -> list[Reading]:
+def decoded(format_: BodyFormat, request: Request) -> list[Reading]:
     """What the service makes of a request."""
     decoder = BatchDecoder(format_, 1000)
     decoder.feed(request.wire.partition(b"\r\n\r\n")[2])
@@ -483,7 +483,7 @@ def decoded(format_: Format, request: Request) -> list[Reading]:
 
 @pytest.mark.parametrize("late", [0.0, 0.2])
 @pytest.mark.parametrize("format_", ["json", "ndjson", "msgpack"])
-def test_the_traffic_is_valid_and_never_repeats_a_reading(format_: Format, late: float) -> None:
+def test_the_traffic_is_valid_and_never_repeats_a_reading(format_: BodyFormat, late: float) -> None:
     traffic = Traffic(
         devices=1000,
         groups=10,

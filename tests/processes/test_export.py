@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from fleetmeter.database.pool import connect
 from fleetmeter.database.sql import queries
-from fleetmeter.files.columns import EXPORTED
+from fleetmeter.files.column_names import EXPORTED
 from fleetmeter.files.exports import encode
 from fleetmeter.files.exports.encode import PAGE, Export, Selection
 from fleetmeter.settings import Settings

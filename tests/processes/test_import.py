@@ -18,8 +18,8 @@ import pytest
 from fleetmeter.database.migrations import migrate
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.files.imports import lines, parquet
-from fleetmeter.files.imports.ledger import Ledger
 from fleetmeter.files.imports.run import Stop, prepared, run
+from fleetmeter.files.imports.sidecar_files import SidecarFiles
 from fleetmeter.settings import Settings
 from tests.conftest import (
     RETENTION_DAYS,
@@ -287,14 +287,14 @@ def test_a_signal_stops_it_where_it_can_go_on(
 
 def at_the_first_save(monkeypatch: pytest.MonkeyPatch, happens: Any) -> None:
     """As soon as something is committed."""
-    save = Ledger.save
+    save = SidecarFiles.save
 
-    def saves(self: Ledger) -> None:
+    def saves(self: SidecarFiles) -> None:
         save(self)
-        monkeypatch.setattr(Ledger, "save", save)
+        monkeypatch.setattr(SidecarFiles, "save", save)
         happens()
 
-    monkeypatch.setattr(Ledger, "save", saves)
+    monkeypatch.setattr(SidecarFiles, "save", saves)
 
 
 @pytest.mark.usefixtures("small_blocks")

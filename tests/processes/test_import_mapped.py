@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 from fleetmeter.cli import main
 from fleetmeter.database.migrations import migrate
-from fleetmeter.files.imports.ledger import Ledger
 from fleetmeter.files.imports.mapping import source
-from fleetmeter.files.imports.mapping.asked import asked
+from fleetmeter.files.imports.mapping.options import mapping_options
 from fleetmeter.files.imports.run import Stop, prepared, run
+from fleetmeter.files.imports.sidecar_files import SidecarFiles
 from fleetmeter.settings import Settings
 from tests.conftest import RETENTION_DAYS, Db, hours_ago, rfc3339
 
@@ -165,28 +165,28 @@ def test_a_mapped_import_that_was_stopped_goes_on_and_not_by_another_mapping(
 ) -> None:
     monkeypatch.setattr(source, "_BLOCK", 500)
     path, mapping = file_of(tmp_path, uid, 20_000)
-    stop, save = Stop(), Ledger.save
+    stop, save = Stop(), SidecarFiles.save
 
-    def saves(self: Ledger) -> None:
+    def saves(self: SidecarFiles) -> None:
         save(self)
         stop.ask(signal.SIGTERM)
 
     def imports(stopping: Stop) -> int:
-        files = prepared([path], None, None, asked(mapping))
+        files = prepared([path], None, None, mapping_options(mapping))
         return run(files, database_url, Settings(database_url=database_url), stopping)
 
-    monkeypatch.setattr(Ledger, "save", saves)
+    monkeypatch.setattr(SidecarFiles, "save", saves)
     assert imports(stop) == 143
-    monkeypatch.setattr(Ledger, "save", save)
+    monkeypatch.setattr(SidecarFiles, "save", save)
     stored = db.value("select count(*) from meter_readings where meter_id = $1", uid)
     assert 0 < stored < 20_000
     mapping.write_text(MAPPING.replace('"t"', '{ column = "t" }\nabsent = ["x"]'))
     capsys.readouterr()
     stop = Stop()
-    monkeypatch.setattr(Ledger, "save", saves)
+    monkeypatch.setattr(SidecarFiles, "save", saves)
     assert imports(stop) == 143
     assert "but its mapping was another; starting over" in capsys.readouterr().err
-    monkeypatch.setattr(Ledger, "save", save)
+    monkeypatch.setattr(SidecarFiles, "save", save)
     assert imports(Stop()) == 0
     assert "(resumed; " in capsys.readouterr().out
     assert db.value("select count(*) from meter_readings where meter_id = $1", uid) == 20_000

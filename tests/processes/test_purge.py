@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from fleetmeter import cli
 from fleetmeter.anomalies.incidents import store
-from fleetmeter.anomalies.model import Anomaly
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from tests.conftest import (
     Db,
     Server,

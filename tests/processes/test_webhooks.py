@@ -25,15 +25,15 @@ from click.testing import CliRunner, Result
 
 from fleetmeter import cli
 from fleetmeter.database.pool import connect
-from fleetmeter.networks import Networks
 from fleetmeter.notifications.webhooks import worker as delivery_module
 from fleetmeter.notifications.webhooks.attempt import Sender, _trusted
-from fleetmeter.notifications.webhooks.worker import Delivery, Pace
+from fleetmeter.notifications.webhooks.worker import Delivery, DeliveryTiming
 from fleetmeter.settings import Settings
+from fleetmeter.webhook_networks import Networks
 from tests.conftest import Db, Server, eventually, migrated_database, running_service
 from tests.support.events import happen
 
-FAST = Pace(first_backoff_s=0.05, longest_backoff_s=0.4, lease_s=10, interval_s=0.05)
+FAST = DeliveryTiming(first_backoff_s=0.05, longest_backoff_s=0.4, lease_s=10, interval_s=0.05)
 LOCAL = "127.0.0.0/8"
 
 
@@ -179,7 +179,7 @@ def delivery(
     networks: str = LOCAL,
     attempts: int = 20,
     total_s: float = 5,
-    pace: Pace = FAST,
+    timing: DeliveryTiming = FAST,
 ) -> Iterator[None]:
     """The service's delivery, in a thread of its own, faster than the service has it."""
     settings = Settings(pool_size=3, webhook_attempts=attempts)
@@ -189,7 +189,7 @@ def delivery(
     async def run() -> None:
         database = await connect(url, settings)
         sender = Sender(Networks(networks), total_s)
-        task = asyncio.create_task(Delivery(database, sender, settings, pace).run())
+        task = asyncio.create_task(Delivery(database, sender, settings, timing).run())
         loops.append(asyncio.get_running_loop())
         started.set()
         await stop.wait()
@@ -295,9 +295,9 @@ def test_a_receiver_may_say_when_to_come_again(told: Db, receiver: Receiver) -> 
 
 
 def test_backoff_doubles_to_an_hour_and_twenty_failures_take_hours() -> None:
-    pace = Pace()
+    timing = DeliveryTiming()
     for failures, full_s in ((1, 1), (2, 2), (5, 16), (12, 2048), (13, 3600), (1000, 3600)):
-        waits = {pace.backoff(failures).total_seconds() for _ in range(50)}
+        waits = {timing.backoff(failures).total_seconds() for _ in range(50)}
         assert full_s / 2 <= min(waits) < max(waits) <= full_s
     least_s = sum(min(2 ** (n - 1), 3600) / 2 for n in range(1, 20))
     assert least_s > 4 * 3600
@@ -320,7 +320,7 @@ def test_why_it_failed_is_known_and_the_next_attempt_may_do(
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1")
     receiver.answers.append(answer)
-    with delivery(told.url, total_s=0.5, pace=slow):
+    with delivery(told.url, total_s=0.5, timing=slow):
         failed = eventually(lambda: (w := webhook(told, webhook_id))["failures"] and w)
         assert re.search(error, failed["last_error"])
         eventually(lambda: webhook(told, webhook_id)["last_success_at"])
@@ -463,7 +463,7 @@ def test_several_services_tell_each_event_once_one_at_a_time(
     }
     with running_service(tmp_path, environ) as service:
         add(told, f"{receiver.url}/path-secret?token=query-secret")
-        with delivery(told.url, pace=Pace()):
+        with delivery(told.url, timing=DeliveryTiming()):
             for n in range(2):
                 happen(told, f"EV-{n}", 60)
                 time.sleep(0.4)
@@ -490,7 +490,7 @@ def test_a_slow_receiver_leaves_the_others_their_turn(
         happen(told, "EV-1", 20)
         add(told, receiver.url)
         happen(told, "EV-2")
-        with delivery(told.url, pace=msgspec.structs.replace(FAST, turn_s=0.2)):
+        with delivery(told.url, timing=msgspec.structs.replace(FAST, turn_s=0.2)):
             eventually(lambda: receiver.numbers() == [0])
             assert len(slow.requests) < 20
             slow.answers_after_s = 0

@@ -23,9 +23,10 @@ from hypothesis.stateful import (
 )
 
 from fleetmeter.anomalies.incidents import lifecycle, store
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
 from fleetmeter.anomalies.incidents.reconcile import reconciled
-from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Change, Subject
 from fleetmeter.anomalies.rules.shared.state import Condition, DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from fleetmeter.database.queries import AnomaliesRow
@@ -35,7 +36,7 @@ T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 REOPEN_H = 24
 TERMS = Terms("warning", REOPEN_H * HOUR)
-KINDS: tuple[Kind, ...] = ("battery_hot", "efficiency_low")
+KINDS: tuple[AnomalyKind, ...] = ("battery_hot", "efficiency_low")
 
 
 class Told(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetmeter.files.blocks import Position
-from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.options import MappingOptions
 from fleetmeter.files.imports.mapping.source import MappedSource
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
@@ -28,7 +28,9 @@ class Imported:
     ) -> None:
         body = content.encode() if isinstance(content, str) else content
         said = tomllib.loads(mapping) if mapping else None
-        self.source = MappedSource(io.BytesIO(body), Asked(said, **asked), reader, len(body))
+        self.source = MappedSource(
+            io.BytesIO(body), MappingOptions(said, **asked), reader, len(body)
+        )
         self.items: list[Telemetry | Invalid] = []
         self.numbers: list[int] = []
         self.texts: list[str] = []

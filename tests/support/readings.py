@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fleetmeter.intake.columns import columns_of
+from fleetmeter.intake.batch_columns import columns_of
 from fleetmeter.intake.numbering import unnumbered
 from fleetmeter.intake.outcomes import invalid_item, rejection_of
 from fleetmeter.intake.rows import ENERGY, NULL, REGISTER, START, TIME, VALUES
-from fleetmeter.readings.decode import BatchDecoder, Format
+from fleetmeter.readings.decode import BatchDecoder, BodyFormat
 from fleetmeter.readings.kinds import MEASUREMENTS, PLACES, SESSION
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
@@ -45,7 +45,7 @@ class Decoded(NamedTuple):
         return [reading for reading in self.readings if reading.kind.name == kind]
 
 
-def decoded(body: Any, max_batch: int = 100, format_: Format = "json") -> Decoded:
+def decoded(body: Any, max_batch: int = 100, format_: BodyFormat = "json") -> Decoded:
     """Decode a body, whole, and check it."""
     decoder = BatchDecoder(format_, max_batch)
     decoder.feed(body if isinstance(body, bytes) else json.dumps(body).encode())

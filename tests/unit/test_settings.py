@@ -36,7 +36,7 @@ def test_an_empty_value_counts_as_not_set() -> None:
 
 
 def test_the_test_suites_own_variables_are_not_settings() -> None:
-    assert load_settings({"FLEETMETER_TEST_DATABASE_URL": "postgresql://x"}) == Settings()
+    assert load_settings({"FLEETMETER_TEST_TIMESCALEDB_URL": "postgresql://x"}) == Settings()
 
 
 @pytest.mark.parametrize(

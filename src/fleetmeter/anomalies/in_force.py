@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from asyncpg import Record
 
-from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter.anomalies.overrides import (
     Place,
     change,
@@ -38,7 +38,7 @@ class SetThere(NamedTuple):
 class InForce(NamedTuple):
     """A rule's thresholds at a place, and what is set there and in wider scopes, widest first."""
 
-    kind: Kind
+    kind: AnomalyKind
     place: Place
     parameters: Thresholds
     overrides: list[SetThere]
@@ -58,7 +58,7 @@ class Changed(NamedTuple):
 
 
 async def rules_in_force(
-    connection: Connection, kinds: Sequence[Kind], place: Place
+    connection: Connection, kinds: Sequence[AnomalyKind], place: Place
 ) -> list[InForce]:
     """Return rules' thresholds at a place. Raises UnknownDeviceError and UnknownSiteError."""
     await _require(connection, place)
@@ -67,7 +67,7 @@ async def rules_in_force(
 
 async def set_rule(
     database: Database,
-    kind: Kind,
+    kind: AnomalyKind,
     place: Place,
     parameters: Mapping[str, Any],
     who: str,
@@ -90,7 +90,7 @@ async def set_rule(
 
 
 async def overrides_of(
-    connection: Connection, kind: Kind, after_scope: str, after_target: str, most: int
+    connection: Connection, kind: AnomalyKind, after_scope: str, after_target: str, most: int
 ) -> list[SetThere]:
     """Return a rule's overrides after a place: of the fleet, meters, sites, vehicles."""
     rows = queries.override_page(
@@ -100,7 +100,7 @@ async def overrides_of(
 
 
 async def changes_of(
-    connection: Connection, kind: Kind, before: int | None, most: int
+    connection: Connection, kind: AnomalyKind, before: int | None, most: int
 ) -> list[Changed]:
     """Return the changes of a rule, newest first, with ids below `before`."""
     rows = queries.rule_changes(connection, kind=kind, before=before, limit=most)
@@ -119,7 +119,9 @@ async def changes_of(
     ]
 
 
-async def _in_force(connection: Connection, kinds: Sequence[Kind], place: Place) -> list[InForce]:
+async def _in_force(
+    connection: Connection, kinds: Sequence[AnomalyKind], place: Place
+) -> list[InForce]:
     site = await site_of(connection, place)
     rows = await overrides_at(connection, list(kinds), place, site)
     return [

@@ -1,36 +1,18 @@
-"""Defines the words of anomalies: what rules look at, what they find, and what people see."""
+"""Defines the words of anomalies: what rules look at, and what they find."""
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 ABSENT_MV = 10_000
 """Voltages below this count as not measured, for example of an unconnected phase."""
 
-Kind = Literal[
-    "efficiency_low",
-    "efficiency_drop",
-    "dc_exceeds_ac",
-    "standby_loss",
-    "vehicle_silent",
-    "meter_silent",
-    "site_silent",
-    "voltage_out_of_range",
-    "battery_hot",
-    "battery_cold_charging",
-    "soc_mismatch",
-    "clock_skew",
-    "power_implausible",
-    "soc_stuck",
-    "soc_scale",
-    "register_unstable",
-    "readings_refused",
-]
+AnomalyKind = str
+"""Name of a kind of anomaly, such as battery_hot; the catalogue of rules lists them all."""
 
-DeviceKind = Literal["vehicle", "meter", "site"]
+SubjectKind = Literal["vehicle", "meter", "site"]
 
 Reports = Literal["always", "while_charging"]
 
@@ -53,9 +35,9 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Subject(NamedTuple):
-    """What an anomaly is about."""
+    """The vehicle, meter or site that an anomaly is about."""
 
-    device_kind: DeviceKind
+    device_kind: SubjectKind
     device_id: str
 
 
@@ -198,7 +180,7 @@ class Falls(NamedTuple):
 
 
 class Hour(msgspec.Struct):
-    """What rules see of an hour that is over, (starts, ends]: the whole fleet, or devices that
+    """The rules' view of an hour that is over, (starts, ends]: the whole fleet, or devices that
     share meters."""
 
     starts: datetime
@@ -226,7 +208,7 @@ class ClockSample(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct):
     """Something that became wrong or right again: a rule's finding about a device after an hour."""
 
-    kind: Kind
+    kind: AnomalyKind
     subject: Subject
     site: str | None
     at: datetime
@@ -246,33 +228,6 @@ class Change(msgspec.Struct):
 
     revises: bool = False
     """True if it was already wrong, and this replaces what was reported about it."""
-
-
-class Anomaly(msgspec.Struct, rename="camel", kw_only=True):
-    """Something that is or was wrong, as it is stored and shown."""
-
-    id: int
-    kind: Kind
-    severity: Severity
-    device_kind: DeviceKind
-    device_id: Annotated[str, Meta(description="For a site, its name.")]
-    site: str | None
-    status: Status
-    cause: Annotated[
-        Cause | None,
-        Meta(description="Most likely cause of `dc_exceeds_ac` and `power_implausible`."),
-    ]
-    summary: str
-    evidence: Annotated[dict[str, Any], Meta(description="The figures that led to it.")]
-    started_at: Annotated[datetime, Meta(description="Start, by the readings' times.")]
-    detected_at: Annotated[datetime, Meta(description="Detection, by the readings' times.")]
-    ended_at: Annotated[datetime | None, Meta(description="End, by the readings' times.")]
-    opened_at: Annotated[datetime, Meta(description="When it was first recorded.")]
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    resolved_at: datetime | None
-    resolved_by: Annotated[str | None, Meta(description="Null if a rule found that it had ended.")]
-    reopened: Annotated[int, Meta(description="How often it came back.")]
 
 
 def columns_of(subjects: Collection[Subject]) -> dict[str, list[str]]:

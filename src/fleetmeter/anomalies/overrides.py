@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Subject
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.thresholds.base import Thresholds
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook, Scope
@@ -55,18 +55,20 @@ async def site_of(connection: Connection, place: Place) -> str | None:
 
 
 async def overrides_at(
-    connection: Connection, kinds: list[Kind], place: Place, site: str | None
-) -> dict[Kind, list[OverridesAtRow]]:
+    connection: Connection, kinds: list[AnomalyKind], place: Place, site: str | None
+) -> dict[AnomalyKind, list[OverridesAtRow]]:
     """Return what is set for these rules at a place and in its wider scopes, widest first."""
-    found: dict[Kind, list[OverridesAtRow]] = {kind: [] for kind in kinds}
+    found: dict[AnomalyKind, list[OverridesAtRow]] = {kind: [] for kind in kinds}
     async for row in queries.overrides_at(
         connection, kinds=kinds, scope=place.scope, target=place.target, site=site
     ):
-        found[cast(Kind, row["kind"])].append(row)
+        found[row["kind"]].append(row)
     return found
 
 
-def in_force(kind: Kind, rows: list[OverridesAtRow], place: Place, site: str | None) -> Thresholds:
+def in_force(
+    kind: AnomalyKind, rows: list[OverridesAtRow], place: Place, site: str | None
+) -> Thresholds:
     """Return a rule's thresholds at a place, from the rows of `overrides_at`."""
     rule = RULES[kind]
     device_kind = rule.device_kinds[0] if place.scope == "fleet" else place.scope
@@ -86,7 +88,7 @@ async def rulebook_now(connection: Connection) -> Rulebook:
 
 def _override(row: AllOverridesRow | OverridesAtRow) -> Override:
     return Override(
-        kind=cast(Kind, row["kind"]),
+        kind=row["kind"],
         scope=cast(Scope, row["scope"]),
         target=row["target"],
         parameters=msgspec.json.decode(row["parameters"]),
@@ -95,7 +97,7 @@ def _override(row: AllOverridesRow | OverridesAtRow) -> Override:
 
 async def change(
     connection: Connection,
-    kind: Kind,
+    kind: AnomalyKind,
     place: Place,
     parameters: Mapping[str, Any],
     who: str,
@@ -161,7 +163,7 @@ def _combined(
 
 
 def _checked(
-    kind: Kind, overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
+    kind: AnomalyKind, overrides: Mapping[Place, dict[str, Any]], place: Place, site: str | None
 ) -> dict[str, Any]:
     """Return the parameters to store, validated together with those of wider scopes.
 
@@ -184,7 +186,7 @@ def _checked(
 
 
 def _check_narrower(
-    kind: Kind,
+    kind: AnomalyKind,
     overrides: Mapping[Place, dict[str, Any]],
     place: Place,
     site: str | None,

@@ -6,7 +6,8 @@ import click
 
 from fleetmeter.cli.shared.database import database_url
 from fleetmeter.cli.shared.parameters import parse_device_id
-from fleetmeter.devices.purge import Kind, count, kind_of, purge
+from fleetmeter.devices.purge import count, kind_of, purge
+from fleetmeter.readings.kinds import KindName
 from fleetmeter.settings import load_settings
 
 
@@ -26,7 +27,7 @@ from fleetmeter.settings import load_settings
 )
 @click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def command(device_id: str, kind: Kind | None, dry_run: bool, yes: bool) -> None:
+def command(device_id: str, kind: KindName | None, dry_run: bool, yes: bool) -> None:
     """Permanently delete everything stored about one device.
 
     Deletes readings, corrections, rollups, settings and assignments, after counting them and

@@ -1,11 +1,11 @@
 """`fleetmeter webhook`: manages the webhooks that anomalies are sent to."""
 
 import asyncio
-from typing import Literal, get_args
+from typing import Literal
 
 import click
 
-from fleetmeter.anomalies.model import Kind as AnomalyKind
+from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.cli.shared.database import database_url
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.notifications.webhooks import registry
@@ -27,7 +27,7 @@ def command() -> None:
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(get_args(AnomalyKind)),
+    type=click.Choice(list(RULES)),
     help="Send only this kind of anomaly; can be repeated.",
 )
 @click.option(
@@ -88,7 +88,7 @@ def webhook_test_command(webhook_id: int) -> None:
     """Send a test message from this machine and print the answer."""
     settings = load_settings()
     with database_url(settings) as url:
-        outcome = asyncio.run(registry.try_out(url, settings, webhook_id))
-    if outcome.error is not None:
-        raise FleetMeterError(outcome.error)
-    click.echo(f"the webhook accepted the message: {outcome.status}")
+        result = asyncio.run(registry.try_out(url, settings, webhook_id))
+    if result.error is not None:
+        raise FleetMeterError(result.error)
+    click.echo(f"the webhook accepted the message: {result.status}")

@@ -78,7 +78,8 @@ AnomaliesSinceRow = AnomaliesRow
 
 @_query
 def anomalies_since(connection: _Connection, /, *, device_kinds: Sequence[str],
-    device_ids: Sequence[str], since: datetime) -> AsyncGenerator[AnomaliesSinceRow, None]: ...
+    device_ids: Sequence[str], since: datetime,
+    without: Sequence[str]) -> AsyncGenerator[AnomaliesSinceRow, None]: ...
 
 AnomalyRow = AnomaliesRow
 

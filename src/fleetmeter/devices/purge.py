@@ -8,8 +8,6 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.kinds import KINDS, KindName
 
-Kind = KindName
-
 _PASSES = 2
 """Readings that arrive during a purge are purged too, once."""
 
@@ -22,7 +20,7 @@ class Stored(NamedTuple):
     rows: int
 
 
-async def kind_of(url: str, device_id: str) -> Kind | None:
+async def kind_of(url: str, device_id: str) -> KindName | None:
     """Return the kind of the device with an id, or None.
 
     Raises FleetMeterError when devices of several kinds have it.
@@ -40,13 +38,13 @@ async def kind_of(url: str, device_id: str) -> Kind | None:
     return kinds[0] if kinds else None
 
 
-async def count(url: str, kind: Kind, device_id: str) -> list[Stored]:
+async def count(url: str, kind: KindName, device_id: str) -> list[Stored]:
     """Count what is stored about a device."""
     async with connected(url) as connection:
         return await _purge(connection, kind, device_id, True)
 
 
-async def purge(url: str, kind: Kind, device_id: str) -> list[Stored]:
+async def purge(url: str, kind: KindName, device_id: str) -> list[Stored]:
     """Remove everything stored about a device; return what has arrived meanwhile.
 
     Readings, rollups and settings go all or none; run it again after an interruption.
@@ -70,7 +68,7 @@ async def purge(url: str, kind: Kind, device_id: str) -> list[Stored]:
 
 
 async def _purge(
-    connection: Connection, kind: Kind, device_id: str, count_only: bool
+    connection: Connection, kind: KindName, device_id: str, count_only: bool
 ) -> list[Stored]:
     async with translated(), connection.transaction():
         return [

@@ -26,8 +26,8 @@ from fleetmeter.energy.fleet import (
     VehicleShare,
     share,
 )
-from fleetmeter.energy.performance import Performance, VehicleSums, summarise
 from fleetmeter.energy.sessions import Session, SessionSums, session
+from fleetmeter.energy.vehicle import Performance, VehicleSums, summarise
 from fleetmeter.errors import UnknownSiteError
 from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
 

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from fleetmeter.energy.performance import (
+from fleetmeter.energy.quality import (
+    Compared,
+    Quality,
+    comparison,
+    coverage,
+    quality,
+    reset_reasons,
+)
+from fleetmeter.energy.vehicle import (
     ConsumedAc,
     Efficiency,
     Loss,
@@ -16,14 +24,6 @@ from fleetmeter.energy.performance import (
     WindowStart,
     kwh_or_null,
     vehicle_quality,
-)
-from fleetmeter.energy.quality import (
-    Compared,
-    Quality,
-    comparison,
-    coverage,
-    quality,
-    reset_reasons,
 )
 from fleetmeter.readings.model import kwh
 

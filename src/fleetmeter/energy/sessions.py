@@ -6,7 +6,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from fleetmeter.energy.performance import (
+from fleetmeter.energy.quality import Quality
+from fleetmeter.energy.vehicle import (
     ConsumedAc,
     Efficiency,
     Loss,
@@ -15,7 +16,6 @@ from fleetmeter.energy.performance import (
     kwh_or_null,
     vehicle_quality,
 )
-from fleetmeter.energy.quality import Quality
 from fleetmeter.readings.model import celsius, kwh, percent
 
 

@@ -25,7 +25,7 @@ from fleetmeter.energy.fleet import (
     balance,
     ranked,
 )
-from fleetmeter.energy.performance import Performance
+from fleetmeter.energy.vehicle import Performance
 from fleetmeter.http.anomalies import AnomalyCounts
 from fleetmeter.http.shared.parameters import (
     Bucket,

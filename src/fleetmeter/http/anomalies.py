@@ -11,8 +11,10 @@ from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
 from fleetmeter.anomalies.incidents import reports
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError
-from fleetmeter.anomalies.model import Anomaly, Event, Kind
+from fleetmeter.anomalies.model import Event
+from fleetmeter.anomalies.rules.catalogue import CataloguedKind
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.operations import described, problem_response
 from fleetmeter.http.shared.parameters import (
@@ -36,7 +38,7 @@ from fleetmeter.readings.ids import DEVICE_ID_PATTERN, SITE_PATTERN
 
 AnomalyId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 StatusIs = Annotated[
-    reports.Status | None,
+    reports.StatusFilter | None,
     QueryParameter(
         name="status",
         required=False,
@@ -44,7 +46,8 @@ StatusIs = Annotated[
     ),
 ]
 KindIs = Annotated[
-    Kind | None, QueryParameter(name="kind", required=False, description="Only this kind.")
+    CataloguedKind | None,
+    QueryParameter(name="kind", required=False, description="Only this kind."),
 ]
 DeviceIs = Annotated[
     str | None,

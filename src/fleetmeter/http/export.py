@@ -12,8 +12,8 @@ from litestar.status_codes import HTTP_501_NOT_IMPLEMENTED, HTTP_503_SERVICE_UNA
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from fleetmeter.database.pool import Database
-from fleetmeter.files.columns import EXPORTED
-from fleetmeter.files.exports.encode import Export, ExportsBusyError, Format, Selection
+from fleetmeter.files.column_names import EXPORTED
+from fleetmeter.files.exports.encode import Export, ExportFormat, ExportsBusyError, Selection
 from fleetmeter.files.exports.parquet import ParquetMissingError
 from fleetmeter.http.shared.operations import described, problem_response, response
 from fleetmeter.http.shared.parameters import (
@@ -34,7 +34,7 @@ STALL_S = 60.0
 _RETRY_AFTER_S = 10
 """Retry-After while other exports run, seconds."""
 
-_MEDIA_TYPES: dict[Format, str] = {
+_MEDIA_TYPES: dict[ExportFormat, str] = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
 }
@@ -66,7 +66,7 @@ MeterId = Annotated[
         schema_extra={"pattern": DEVICE_ID_PATTERN},
     ),
 ]
-FileFormat = Annotated[Format, QueryParameter(required=False)]
+FileFormat = Annotated[ExportFormat, QueryParameter(required=False)]
 
 
 _CSV = Schema(

@@ -23,11 +23,11 @@ from fleetmeter.errors import BodyTooLargeError, QueueFullError
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.intake.door import Door, IngestOutcome
 from fleetmeter.readings.compression import Unpacker, unpacker
-from fleetmeter.readings.decode import BatchDecoder, Format
+from fleetmeter.readings.decode import BatchDecoder, BodyFormat
 from fleetmeter.readings.model import Rejection
 from fleetmeter.settings import Settings
 
-_FORMATS: dict[str, Format] = {
+_FORMATS: dict[str, BodyFormat] = {
     "": "json",
     "application/json": "json",
     "application/x-ndjson": "ndjson",
@@ -81,7 +81,7 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
     await _answer(send, outcome)
 
 
-def _format(headers: dict[bytes, bytes]) -> Format:
+def _format(headers: dict[bytes, bytes]) -> BodyFormat:
     content_type = headers.get(b"content-type", b"").decode("latin-1")
     format_ = _FORMATS.get(content_type) or _FORMATS.get(
         content_type.partition(";")[0].strip().lower()

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from fleetmeter.energy.answers import Part, meter_series
 from fleetmeter.energy.fleet import EnergyBalance, MeterSumsWithVoltage, balance
-from fleetmeter.energy.performance import in_unit_or_null, mean
+from fleetmeter.energy.vehicle import in_unit_or_null, mean
 from fleetmeter.http.devices import Series, device_router
 from fleetmeter.http.exchanges import EXCHANGES
 from fleetmeter.http.shared.parameters import (

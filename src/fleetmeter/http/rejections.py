@@ -19,8 +19,8 @@ from fleetmeter.http.shared.parameters import (
     page,
     takes,
 )
-from fleetmeter.intake import rejections as refused
-from fleetmeter.intake.refusals import MOST_ID
+from fleetmeter.intake.rejection_counter import MOST_ID
+from fleetmeter.intake.rejections import RejectionCount, rejection_counts
 from fleetmeter.readings.kinds import KindName
 
 DeviceIs = Annotated[
@@ -111,7 +111,7 @@ async def list_rejections(
     for part in (behind.id, behind.kind, behind.code):
         check_printable("cursor", part)
     async with database.connection() as connection:
-        rows = await refused.rejections(
+        rows = await rejection_counts(
             connection,
             after=(behind.id, behind.kind, behind.code),
             device_id=device_id,
@@ -125,7 +125,7 @@ async def list_rejections(
     )
 
 
-def _refusal(row: refused.Refused) -> Refusal:
+def _refusal(row: RejectionCount) -> Refusal:
     return Refusal(
         device_id=row.id or None,
         kind=row.kind or None,

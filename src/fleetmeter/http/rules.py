@@ -11,14 +11,14 @@ from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
 from fleetmeter.anomalies import in_force
-from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter.anomalies.overrides import (
     FLEET,
     InvalidParametersError,
     OverridesConflictError,
     Place,
 )
-from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES
+from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES, CataloguedKind
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
@@ -48,7 +48,7 @@ from fleetmeter.http.shared.rule_in_force import (
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN
 from fleetmeter.readings.model import DeviceId
 
-KindPath = Annotated[Kind, PathParameter()]
+KindPath = Annotated[CataloguedKind, PathParameter()]
 AtScope = Annotated[
     Scope,
     QueryParameter(name="scope", required=False, description="The scope whose thresholds to show."),
@@ -194,7 +194,7 @@ async def list_rule_changes(
     return page(items, limit, key=lambda item: item.id)
 
 
-def _place(kind: Kind, scope: Scope, target: str | None, prefix: str = "") -> Place:
+def _place(kind: AnomalyKind, scope: Scope, target: str | None, prefix: str = "") -> Place:
     """Return the place that a request names. Raises 400."""
     if scope == "fleet":
         if target is not None:

@@ -9,7 +9,9 @@ from msgspec import Meta
 
 from fleetmeter.database.pool import Database
 from fleetmeter.energy.answers import Part, charging_sessions, vehicle_series
-from fleetmeter.energy.performance import (
+from fleetmeter.energy.quality import Quality
+from fleetmeter.energy.sessions import Session
+from fleetmeter.energy.vehicle import (
     ConsumedAc,
     Efficiency,
     Loss,
@@ -20,8 +22,6 @@ from fleetmeter.energy.performance import (
     kwh_or_null,
     vehicle_quality,
 )
-from fleetmeter.energy.quality import Quality
-from fleetmeter.energy.sessions import Session
 from fleetmeter.http.devices import Series, device_router
 from fleetmeter.http.shared.parameters import (
     Cursor,

@@ -25,10 +25,10 @@ CODES = frozenset({"in_future", "too_old"})
 """The codes of refusals that a wrong clock causes."""
 
 _CACHED_FOR_S = 5.0
-"""How long a device's setting is cached, seconds."""
+"""Lifetime of a device's cached setting, seconds."""
 
 _MOST_DEVICES = 10_000
-"""How many devices it is cached for."""
+"""Maximum number of devices whose setting is cached."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -10,10 +10,10 @@ from fleetmeter.intake.rows import Column
 from fleetmeter.readings.kinds import KINDS
 
 _MAX_DEVICES = 2_000_000
-"""How many ids the maps hold; beyond that, all are forgotten and looked up again."""
+"""Maximum number of ids in the maps; beyond that, they are cleared and ids looked up again."""
 
 _MAX_SESSIONS = 100_000
-"""How many ids of charging sessions the map holds; beyond that, they are forgotten, too."""
+"""Maximum number of session ids in the map; beyond that, it is cleared too."""
 
 _PLACES = {kind.name: place for place, kind in enumerate(KINDS)}
 

@@ -21,7 +21,7 @@ from fleetmeter.intake.device_numbers import DeviceNumbers
 from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.intake.queue import CommitQueue
 from fleetmeter.intake.queue_limits import Admission
-from fleetmeter.intake.refusals import Refusals
+from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.intake.writer import DatabaseWriter
 from fleetmeter.intake.writer_cache import WriterCache
 from fleetmeter.metrics import READINGS, REJECTED, Protocol
@@ -55,14 +55,14 @@ class Door:
         queue: CommitQueue,
         waits: Waits,
         bounds: Callable[[], Bounds],
-        refusals: Refusals | None = None,
+        rejections: RejectionCounter | None = None,
         arrivals: Arrivals | None = None,
     ) -> None:
         self.queue = queue
         self._waits = waits
         self.bounds = bounds
         """Between which times readings are taken at present."""
-        self._refusals = refusals
+        self._rejections = rejections
         self._arrivals = arrivals
 
     def admitted(self) -> Admission:
@@ -81,8 +81,8 @@ class Door:
         if outcome.rejected:
             if self._arrivals is not None:
                 await self._store_by_arrival(self._arrivals, items, outcome)
-            if self._refusals is not None:
-                self._refusals.note(items, outcome.rejected)
+            if self._rejections is not None:
+                self._rejections.note(items, outcome.rejected)
             for each in outcome.rejected:
                 REJECTED.labels(each.code).inc()
         _count(outcome, protocol)
@@ -154,21 +154,21 @@ def _index(outcome: Rejection) -> int:
 async def open_door(
     database: Database,
     settings: Settings,
-    refusals: Refusals | None = None,
+    rejections: RejectionCounter | None = None,
     arrivals: Arrivals | None = None,
     bounds: Callable[[], Bounds] | None = None,
 ) -> AsyncIterator[Door]:
     """Take readings for the length of the block; at its end, what waits is committed.
 
-    Without `refusals`, what is refused is not counted, and without `arrivals`, nothing goes by its
-    arrival: as for a file. Without `bounds`, times are judged by the clock. Raises
+    Without `rejections`, rejected readings are not counted, and without `arrivals`, none is stamped
+    by its arrival: as for a file. Without `bounds`, times are judged by the clock. Raises
     DatabaseUnavailableError.
     """
     bounds = bounds or _bounds(settings.retention_days, await _kept_since(database))
     cache = WriterCache()
     writers = [DatabaseWriter(database, cache) for _ in range(settings.writers)]
     async with CommitQueue(writers, DeviceNumbers(database), bounds, settings).running() as queue:
-        yield Door(queue, database.waits, bounds, refusals, arrivals)
+        yield Door(queue, database.waits, bounds, rejections, arrivals)
 
 
 def _bounds(retention_days: int, kept_since: datetime) -> Callable[[], Bounds]:

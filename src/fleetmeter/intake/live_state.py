@@ -1,4 +1,4 @@
-"""What a batch changes in live state: the newest reading of each device, and of each value."""
+"""Derives a batch's changes of live state: each device's newest reading, and newest values."""
 
 from datetime import UTC, datetime
 

@@ -5,7 +5,7 @@ from itertools import repeat
 
 import numpy as np
 
-from fleetmeter.intake.columns import SESSION_ROW, Columns, Group, is_given
+from fleetmeter.intake.batch_columns import SESSION_ROW, BatchColumns, Group, is_given
 from fleetmeter.intake.rows import DEVICE, METER, Column
 from fleetmeter.readings.ids import is_device_id
 from fleetmeter.readings.kinds import KINDS
@@ -20,7 +20,7 @@ Numbers = Callable[[int, Sequence[str | None]], Column]
 """Numbers of a kind (its place in KINDS, or SESSION_IDS) by ids: 0 where none is known or given."""
 
 
-def number(columns: Columns, numbers: Numbers) -> None:
+def number(columns: BatchColumns, numbers: Numbers) -> None:
     """Fill in the numbers of devices and of the meters that were named."""
     for group in columns.groups:
         columns.rows[DEVICE, group.places] = numbers(group.kind, group.ids)
@@ -32,7 +32,7 @@ def number(columns: Columns, numbers: Numbers) -> None:
             columns.rows[SESSION_ROW, named] = found
 
 
-def unnumbered(columns: Columns) -> list[tuple[int, str]]:
+def unnumbered(columns: BatchColumns) -> list[tuple[int, str]]:
     """Return the devices and sessions (kind, id) without a number; mark invalid ids as wrong."""
     missing: dict[tuple[int, str], list[int]] = {}
 

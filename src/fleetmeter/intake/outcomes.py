@@ -28,7 +28,7 @@ def dropped_field(item: int, reading: Telemetry, measurement: Measurement) -> Re
     return Rejection(item, "dropped_field", invalid.detail, invalid.path)
 
 
-def refusal_of(item: int, reading: Telemetry, status: int) -> Rejection:
+def conflict_of(item: int, reading: Telemetry, status: int) -> Rejection:
     """Return why the database did not take a reading: it is in CONFLICT, or of MIXED energies."""
     kind = next(kind for kind in KINDS if getattr(reading, attribute(kind.id_field)) is not None)
     device_id = getattr(reading, attribute(kind.id_field))

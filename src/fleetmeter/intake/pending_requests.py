@@ -7,7 +7,7 @@ from time import monotonic
 
 import numpy as np
 
-from fleetmeter.intake.outcomes import refusal_of
+from fleetmeter.intake.outcomes import conflict_of
 from fleetmeter.intake.rows import CONFLICT, ITEM, NEW, REJECTED, REQUEST, Matrix, Statuses
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
@@ -20,7 +20,7 @@ class Request:
         self.readings = readings
         self.since = monotonic()
         self.is_begun = False
-        """Whether a writer has begun with some of it."""
+        """True once a writer has begun to write some of it."""
         self.rejected: list[Rejection] = []
         self.warnings: list[Rejection] = []
         self._unsettled = len(readings)
@@ -79,7 +79,7 @@ class PendingRequests(dict[int, Request]):
             request, item = self[int(rows[REQUEST, place])], int(rows[ITEM, place])
             if not request.is_over:
                 request.rejected.append(
-                    refusal_of(item, request.readings[item], int(statuses[place]))
+                    conflict_of(item, request.readings[item], int(statuses[place]))
                 )
         self._settle(rows, statuses)
 

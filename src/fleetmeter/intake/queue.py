@@ -18,7 +18,7 @@ import numpy as np
 import structlog
 
 from fleetmeter.errors import CommitTimeoutError, FleetMeterError
-from fleetmeter.intake.columns import columns_of
+from fleetmeter.intake.batch_columns import columns_of
 from fleetmeter.intake.lane import Lane, Writer
 from fleetmeter.intake.numbering import number, unnumbered
 from fleetmeter.intake.outcomes import dropped_field, rejection_of

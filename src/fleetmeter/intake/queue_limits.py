@@ -13,7 +13,7 @@ class QueueLimits:
         self._max_readings = settings.queue_readings
         self._max_bytes = max(settings.queue_bytes, settings.max_body_bytes)
         self.readings = 0
-        """How many readings wait for their commit."""
+        """Number of readings that wait for their commit."""
         self.bytes = 0
         """Size of all request bodies in progress."""
 

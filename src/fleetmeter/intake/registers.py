@@ -33,7 +33,7 @@ class Before(NamedTuple):
     """Holds the state of registers before each reading, in the order of keys."""
 
     first: Mask
-    """Whether it is the first reading of its device."""
+    """True for the first reading of its device."""
     highest_mwh: Column
     """The highest value before the device's first reading; NULL: that one opens the register."""
     limit_mwh: Column

@@ -1,4 +1,4 @@
-"""Rejected readings as `refusals` has counted them, by device and code."""
+"""Reads the counts of rejected readings that `rejection_counter` stores, by device and code."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from fleetmeter.database.sql import queries
 from fleetmeter.readings.kinds import KindName
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RejectionCount(msgspec.Struct, frozen=True):
     """The readings of one device that were rejected for one reason; '' for no id, or no kind."""
 
     id: str
@@ -24,7 +24,7 @@ class Refused(msgspec.Struct, frozen=True):
     example: str
 
 
-async def rejections(
+async def rejection_counts(
     connection: Connection,
     *,
     after: tuple[str, str, str],
@@ -32,7 +32,7 @@ async def rejections(
     kind: KindName | None,
     code: str | None,
     most: int,
-) -> list[Refused]:
+) -> list[RejectionCount]:
     """Return the rejections that match everything given, sorted by id, kind and code.
 
     `after` is the id, kind and code of the last one already seen.
@@ -48,6 +48,6 @@ async def rejections(
         limit=most,
     )
     return [
-        Refused(*(values[name] for name in Refused.__struct_fields__))
+        RejectionCount(*(values[name] for name in RejectionCount.__struct_fields__))
         async for values in (dict(row) async for row in rows)
     ]

@@ -28,8 +28,8 @@ NULL = int(np.iinfo(np.int64).min)
 """Nothing was sent."""
 
 NEW, DUPLICATE, REJECTED, CONFLICT, MIXED = range(5)
-"""What became of a reading: stored; stored before; not stored, for what it is or since storing
-failed; history has other values; its device sends the other kind of energy then."""
+"""Outcome of a reading: stored; stored before; not stored, because it is invalid or storing failed;
+history has other values; its device sends the other kind of energy at that time."""
 
 
 def begins(column: Column) -> Mask:

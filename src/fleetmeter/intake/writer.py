@@ -35,7 +35,7 @@ _FEW = 600
 """Readings that go in one statement: a round trip costs as much as copying some hundred."""
 
 _TRIES = 4
-"""How often versions are asked for again before a batch is merged."""
+"""Number of times versions are read again before a batch is merged."""
 
 _STATE_CHANGED = "FM001"
 """SQLSTATE of refuse_batch(): live state differs from the writer's cache."""

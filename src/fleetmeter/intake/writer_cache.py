@@ -1,8 +1,8 @@
-"""What writers cache of devices, in arrays by the devices' numbers.
+"""Caches what writers need to know about devices, in arrays indexed by device number.
 
-Hints: the database decides, and what is forgotten or wrong costs time, never correctness. The
-arrays grow with the highest number, about 55 bytes a device; those that are for few devices take
-nothing (a value that is repeated) until one has something to say in them.
+The cache is only a hint: the database decides, and an entry that is missing or wrong costs time,
+never correctness. The arrays grow with the highest device number, by about 55 bytes a device.
+Arrays for values that few devices have take no space (one value, repeated) until a device has one.
 """
 
 from collections.abc import Iterable
@@ -32,9 +32,9 @@ class WriterCache:
         self.energy = np.empty(0, np.int8)
         """UNKNOWN, NOTHING, INTERVAL or REGISTER."""
         self.time: Column = np.empty(0, np.int64)
-        """When its newest reading was, microseconds since 2000."""
+        """Time of its newest reading, microseconds since 2000."""
         self.energy_time: Column = np.empty(0, np.int64)
-        """When its newest reading with energy was."""
+        """Time of its newest reading with energy, microseconds since 2000."""
         self.highest_mwh: Column = np.empty(0, np.int64)
         """The highest value of its register so far (see intake/registers.py)."""
         self.limit_mwh: Column = np.empty(0, np.int64)
@@ -44,11 +44,11 @@ class WriterCache:
         self.reverse_highest_mwh: Column = np.empty(0, np.int64)
         self.reverse_limit_mwh: Column = np.empty(0, np.int64)
         self.is_session = np.empty(0, np.bool_)
-        """Whether its registers are counters that begin again with each session."""
+        """True if its registers restart with each session."""
         self.derivation: _Short = np.empty(0, np.int32)
-        """How often the database has looked into its registers."""
+        """Number of times the database has derived its registers."""
         self.interval_ms: _Short = np.empty(0, np.int32)
-        """How long its intervals are at most."""
+        """Maximum length of its intervals, milliseconds."""
         self.since: Column = np.empty(0, np.int64)
         """From when on its newest assignment holds."""
         self.meter: _Short = np.empty(0, np.int32)
@@ -165,7 +165,7 @@ _EMPTY = {
 }
 
 _FOR_FEW = {"limit_mwh", "reverse_time", "reverse_highest_mwh", "reverse_limit_mwh"}
-"""What few devices have; one value stands for all of the others until then."""
+"""Arrays for values that few devices have; a single value stands in until one does."""
 
 
 def _or_null(value: int | None) -> int:

@@ -14,7 +14,7 @@ from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
 from fleetmeter.readings.telemetry import TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 
-Format = Literal["json", "ndjson", "msgpack"]
+BodyFormat = Literal["json", "ndjson", "msgpack"]
 Body = bytes | bytearray
 Item = Telemetry | bytes | bytearray | msgspec.Raw
 """A reading, or one that still has to be decoded, by itself."""
@@ -37,7 +37,7 @@ _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class BatchDecoder:
     """Takes a body piece by piece; ends with its readings, and what is wrong with others."""
 
-    def __init__(self, format_: Format, max_batch: int) -> None:
+    def __init__(self, format_: BodyFormat, max_batch: int) -> None:
         self._format = format_
         self._max_batch = max_batch
         self._undecoded = bytearray()

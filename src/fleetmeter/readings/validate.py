@@ -1,7 +1,7 @@
 """Checks one reading: which kind of device sent it, and whether its values can be true.
 
-Batches are checked a column at a time (intake/columns.py); what is wrong there comes here, item by
-item, and gets its code and a sentence.
+Batches are checked a column at a time (intake/batch_columns.py); what is wrong there comes here,
+item by item, and gets its code and a sentence.
 """
 
 from datetime import datetime, timedelta

@@ -9,10 +9,10 @@ from random import Random
 from typing import Any
 
 from fleetmeter_simulator.chance import DELAYS_US, TABLE
-from fleetmeter_simulator.devices.readings import Kind, Row
+from fleetmeter_simulator.devices.readings import Row, RowKind
 from fleetmeter_simulator.faults.injection import SILENCES, Injection
 
-Arrival = tuple[int, Kind, Row]
+Arrival = tuple[int, RowKind, Row]
 """Time of arrival, kind, and the reading."""
 
 MINUTE_US = 60_000_000
@@ -59,7 +59,7 @@ class Link:
     def deliver(
         self,
         begin: int,
-        kind: Kind,
+        kind: RowKind,
         stamps: list[int],
         rows: list[Any],
         out: list[Arrival],
@@ -102,7 +102,7 @@ class Link:
         self,
         stamps: list[int],
         arrivals: list[int],
-        kind: Kind,
+        kind: RowKind,
         rows: list[Any],
         asleep: Set[int],
         out: list[Arrival],

@@ -25,7 +25,7 @@ class Counting:
         total_mwh: int,
     ) -> None:
         self.total_mwh = total_mwh
-        """What it has counted in its lifetime, or since the meter was exchanged."""
+        """Energy counted in its lifetime, or since the meter was exchanged."""
         self.counted: list[Counted] = []
         """True counts at the readings of the hour that show it."""
         self.exchanges: list[Exchange] = []

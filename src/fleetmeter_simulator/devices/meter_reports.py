@@ -7,7 +7,7 @@ from fleetmeter_simulator.chance import STANDBY_NOISE_MWH, TABLE, VOLTAGE_NOISE_
 from fleetmeter_simulator.client.link import MINUTE_US, Arrival, Link
 from fleetmeter_simulator.devices.counting import Counting, Shown
 from fleetmeter_simulator.devices.profiles import MeterProfile
-from fleetmeter_simulator.devices.readings import Kind
+from fleetmeter_simulator.devices.readings import RowKind
 from fleetmeter_simulator.devices.reporting import OnlyWhile, Reporter, clock_times
 from fleetmeter_simulator.devices.vehicle import HOUR
 from fleetmeter_simulator.faults.injection import Injection
@@ -51,7 +51,7 @@ class ReportedMeter:
         self._shown_mwh = total_mwh
         self._held_mwh = 0
         self._charging = OnlyWhile()
-        self._kind: Kind = "meter_registers" if profile.sends_register else "meters"
+        self._kind: RowKind = "meter_registers" if profile.sends_register else "meters"
         self._profile = profile
 
     def report(

@@ -46,7 +46,7 @@ class Phase(NamedTuple):
     """Preconditioning: power taken from the grid."""
 
 
-class Session(NamedTuple):
+class PlannedSession(NamedTuple):
     """Describes approximately when a vehicle charges, and how much."""
 
     begin: int
@@ -76,9 +76,11 @@ def phases(seed: int, vehicle: VehicleProfile, first_day: date) -> Iterator[Phas
             at = end
 
 
-def sessions(seed: int, vehicle: VehicleProfile, first_day: date, until: int) -> list[Session]:
+def sessions(
+    seed: int, vehicle: VehicleProfile, first_day: date, until: int
+) -> list[PlannedSession]:
     """Yield the planned charging sessions up to a minute."""
-    found: list[Session] = []
+    found: list[PlannedSession] = []
     kw = dc_kw(vehicle)
     for phase in phases(seed, vehicle, first_day):
         if phase.begin >= until:
@@ -88,7 +90,7 @@ def sessions(seed: int, vehicle: VehicleProfile, first_day: date, until: int) ->
             begin = phase.charge_from
             room = max(0.0, knee_of(vehicle.rated_kw) - phase.soc) * vehicle.capacity_kwh
             end = min(begin + minutes, phase.end)
-            found.append(Session(begin, end, phase.kwh, min(phase.kwh, room)))
+            found.append(PlannedSession(begin, end, phase.kwh, min(phase.kwh, room)))
     return found
 
 

@@ -34,7 +34,7 @@ _SELDOM = 0.06
 """Probability that a meter reports only every quarter hour or hour."""
 
 Sleep = Literal["never", "silent", "late"]
-"""What a sleeping modem does: measure nothing, or keep readings until it wakes up."""
+"""Behaviour of a sleeping modem: measures nothing, or keeps readings until it wakes up."""
 
 
 class VehicleProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class VehicleProfile(msgspec.Struct, frozen=True, kw_only=True):
     """State of charge at which it stops charging."""
 
     waits_for_night: bool
-    """Whether it charges at night only, when energy is cheap."""
+    """True if it charges at night only, when energy is cheap."""
 
     preconditions: float
     """Probability that it heats or cools before it leaves."""
@@ -81,16 +81,16 @@ class VehicleProfile(msgspec.Struct, frozen=True, kw_only=True):
     sends_register: bool
     register: RegisterProfile
     declares_meter: bool
-    """Whether it names its meter in each reading."""
+    """True if it names its meter in each reading."""
 
     loses: float
     """Probability that it loses one reading of an hour."""
 
     only_while_charging: bool
-    """Whether it reports only while charging."""
+    """True if it reports only while charging."""
 
     says_so: bool
-    """Whether its setting says that, or that its modem sleeps."""
+    """True if its setting says that, or that its modem sleeps."""
 
     sleeps: Sleep
 
@@ -111,19 +111,19 @@ class MeterProfile(msgspec.Struct, frozen=True, kw_only=True):
     voltage_mv: int
     interval_min: int
     on_the_hour: bool
-    """Whether it stamps readings with the exact end of their interval."""
+    """True if it stamps readings with the exact end of their interval."""
 
     sends_register: bool
     register: RegisterProfile
     loses: float
     only_while_charging: bool
-    """Whether it reports only while charging; its setting says so."""
+    """True if it reports only while charging; its setting says so."""
 
     is_charger: bool
-    """Whether its role is set to charger; otherwise none is set."""
+    """True if its role is set to charger; otherwise none is set."""
 
     phase_us: int
-    """How long after the full minute the meter and its vehicles take their readings."""
+    """Delay after the full minute with which the meter and its vehicles take their readings."""
 
 
 class BayProfile(msgspec.Struct, frozen=True):

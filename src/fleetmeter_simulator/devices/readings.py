@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Kind = Literal["vehicles", "meters", "vehicle_registers", "meter_registers"]
+RowKind = Literal["vehicles", "meters", "vehicle_registers", "meter_registers"]
 """Kind of device, and whether its energy belongs to an interval or is what a register shows."""
 
 VehicleRow = tuple[str, int, int, int, int, str | None, str | None]

@@ -27,7 +27,7 @@ class RegisterProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Number of first readings that show 0."""
 
     of_sessions: bool = False
-    """Whether it restarts with each charge and counts nothing else; its setting says so."""
+    """True if it restarts with each charge and counts nothing else; its setting says so."""
 
     names_sessions: bool = False
     exchanged_at: int | None = None

@@ -6,7 +6,7 @@ from fleetmeter_simulator.chance import seeded
 from fleetmeter_simulator.devices.register_profiles import PLAIN, RegisterProfile
 
 _FLUTTERS = (0, 0, 0, 10_000, 100_000)
-"""How far below its count a register shows at times, mWh; most never do."""
+"""Amounts by which a register is at times below its count, mWh; most never are."""
 _FLUTTERS_OFTEN = 0.1
 """Probability that one of its readings does."""
 _DROPS_OUT = (0.0, 0.0, 0.0, 1 / 2500)
@@ -16,7 +16,7 @@ _LONGEST = 3
 _LEAST_MWH = 100_000_000
 """Below this, as after a reset, a register does not dip: its dips would pass for resets."""
 _STATED_AFTER_H = (1, 26)
-"""How long after an exchange somebody records it."""
+"""Shortest and longest time until somebody records an exchange, hours."""
 _HOUR_US = 3_600_000_000
 
 
@@ -28,7 +28,7 @@ class Exchange(NamedTuple):
     last_mwh: int
     first_mwh: int
     stated_us: int | None
-    """When somebody records it, or None."""
+    """Time when somebody records it, or None."""
 
 
 class Counted(NamedTuple):
@@ -54,9 +54,9 @@ class Register:
         self._low_mwh = 0
         self._left = profile.placeholders
         self.is_true = True
-        """Whether the last value was neither a placeholder nor a dropout."""
+        """True if the last value was neither a placeholder nor a dropout."""
         self.fell = False
-        """Whether it dropped out with the last value."""
+        """True if it dropped out with the last value."""
 
     @property
     def resolution_mwh(self) -> int:

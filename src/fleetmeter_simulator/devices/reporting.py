@@ -19,7 +19,7 @@ class Reporter:
         self._rng = rng
         self._interval = interval_min
         self._first_us = first_us
-        """When minute 0 ends for the device."""
+        """End of minute 0 for the device."""
         self._on_the_hour = on_the_hour
 
     def stamps(self, begin: int) -> list[int]:

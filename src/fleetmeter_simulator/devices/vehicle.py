@@ -42,7 +42,7 @@ class Minutes(NamedTuple):
 
     temp_cdeg: list[int]
     idle: bool
-    """Whether it takes nothing from the grid."""
+    """True if it takes nothing from the grid."""
 
 
 class Ended(NamedTuple):
@@ -69,7 +69,7 @@ class Vehicle:
         self._soc = self._phase.soc
         self._temp = air_c + self._rng.uniform(0, 2)
         self._session: tuple[int, float] | None = None
-        """When the session began, and the state of charge then."""
+        """Start of the session, and the state of charge then."""
         self._session_kwh = 0.0
         self._spread = 0.0
         self._preheating = False

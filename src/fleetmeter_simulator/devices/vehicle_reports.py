@@ -6,13 +6,13 @@ from fleetmeter_simulator.chance import seeded
 from fleetmeter_simulator.client.link import MINUTE_US, Arrival, Link
 from fleetmeter_simulator.devices.counting import Counting, Shown
 from fleetmeter_simulator.devices.profiles import MeterProfile, VehicleProfile
-from fleetmeter_simulator.devices.readings import Kind
+from fleetmeter_simulator.devices.readings import RowKind
 from fleetmeter_simulator.devices.reporting import OnlyWhile, Reporter, clock_times
 from fleetmeter_simulator.devices.vehicle import HOUR, Minutes
 from fleetmeter_simulator.faults.injection import Injection, strongest
 
 _AWAKE_MIN = 20
-"""How long a sleeping modem stays awake after its vehicle was used."""
+"""Minutes that a sleeping modem stays awake after its vehicle was used."""
 
 
 class ReportedVehicle:
@@ -29,7 +29,7 @@ class ReportedVehicle:
         self.register = Counting(
             seed, "vehicle", profile.number, profile.vehicle_id, profile.register, total_mwh
         )
-        self._kind: Kind = "vehicle_registers" if profile.sends_register else "vehicles"
+        self._kind: RowKind = "vehicle_registers" if profile.sends_register else "vehicles"
         self._profile = profile
         self._meter_id = meter.meter_id if profile.declares_meter else None
         self._charging = OnlyWhile()

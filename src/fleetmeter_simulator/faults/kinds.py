@@ -2,15 +2,15 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import get_args
 
 import msgspec
 
-from fleetmeter.anomalies.model import Cause, Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Cause, Subject
+from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter_simulator.durations import parse_duration
 from fleetmeter_simulator.faults.magnitudes import NEEDS
 
-VARIANTS: dict[Kind, tuple[str, ...]] = {
+VARIANTS: dict[AnomalyKind, tuple[str, ...]] = {
     "dc_exceeds_ac": (
         "wrong-meter",
         "clock-offset",
@@ -28,12 +28,12 @@ VARIANTS: dict[Kind, tuple[str, ...]] = {
 """The variants of each kind that has more than one."""
 
 
-def _can_be_made(kind: Kind) -> bool:
+def _can_be_made(kind: AnomalyKind) -> bool:
     variants = VARIANTS.get(kind, ())
     return kind in NEEDS or (bool(variants) and all(each in NEEDS for each in variants))
 
 
-KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if _can_be_made(kind))
+KINDS: tuple[AnomalyKind, ...] = tuple(kind for kind in RULES if _can_be_made(kind))
 """The kinds that can be simulated, in the order of the rules; of a new rule, once NEEDS has it."""
 
 CAUSES: dict[str, Cause] = {
@@ -57,7 +57,7 @@ _WANTED = re.compile(
 class Wanted(msgspec.Struct, frozen=True):
     """Asks for a fault; whatever is left open is chosen so that the fault shows."""
 
-    kind: Kind
+    kind: AnomalyKind
     variant: str | None = None
     device: str | None = None
     """A vehicle, meter or site; a vehicle also stands for its meter and its site."""
@@ -92,7 +92,7 @@ class Charged(
 class Fault(msgspec.Struct, kw_only=True):
     """Describes a fault that a fleet has, and that the rules should find."""
 
-    kind: Kind
+    kind: AnomalyKind
     variant: str | None
     cause: Cause | None
     subject: Subject
@@ -121,7 +121,7 @@ class Fault(msgspec.Struct, kw_only=True):
 class Acceptable(msgspec.Struct, frozen=True):
     """Describes a side effect of a fault: a rule may report it but need not."""
 
-    kind: Kind
+    kind: AnomalyKind
     subject: Subject
     start: datetime
     end: datetime

@@ -10,13 +10,13 @@ _DAY_H = 24.0
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """Lists what a fault takes to show."""
+    """Describes the conditions under which a fault shows."""
 
     hours: tuple[float, float]
     """Shortest and longest duration."""
 
     sessions: int = 0
-    """How often its vehicle must charge in that time."""
+    """Minimum number of charges of its vehicle in that time."""
 
     kwh: float = 0.0
     """Least energy of each of these charges."""
@@ -28,7 +28,7 @@ class Needs(msgspec.Struct, frozen=True):
     """Least energy of each before the battery limits the power: a trickle says little."""
 
     before: int = 0
-    """How many charges must come before, without any fault for CLEAN_DAYS."""
+    """Minimum number of charges before it, without any fault for CLEAN_DAYS."""
 
     rated_kw: float = 0.0
     """Least rated power: at low power, so little arrives that it hides the fault."""
@@ -37,19 +37,19 @@ class Needs(msgspec.Struct, frozen=True):
     """Least gain in state of charge of each charge, from 0 to 1."""
 
     alone: bool = False
-    """Whether the vehicle must have a meter of its own."""
+    """True if the vehicle must have a meter of its own."""
 
     interval_energy: bool = False
-    """Whether neither the vehicle nor the meter may send a register."""
+    """True if neither the vehicle nor the meter may send a register."""
 
     makes_register: bool = False
-    """Whether the fault makes the meter send a register."""
+    """True if the fault makes the meter send a register."""
 
     while_charging: bool = False
-    """Whether it also shows where the vehicle or the meter reports only while charging."""
+    """True if it also shows where the vehicle or the meter reports only while charging."""
 
     any_meter: bool = False
-    """Whether it also shows where the meter reports only every quarter hour or hour, or counts only
+    """True if it also shows where the meter reports only every quarter hour or hour, or counts only
     what is charged.
     """
 
@@ -144,7 +144,7 @@ NEEDS: dict[str, Needs] = {
     "readings_refused": Needs((4, 24), interval_energy=True),
     "unit": Needs((4, 24), makes_register=True),
 }
-"""What each kind takes to show; for kinds with variants that differ, each variant."""
+"""Conditions under which each kind shows; for kinds with variants that differ, each variant."""
 
 
 def numbers_of(

@@ -6,7 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter_simulator.chance import seeded
 from fleetmeter_simulator.devices.plan import DAY
 from fleetmeter_simulator.devices.profiles import BayProfile, is_usual
@@ -148,7 +148,7 @@ class Placing:
             begin = noon if noon >= earliest else noon + DAY
         return begin, begin + length
 
-    def _concerned(self, kind: Kind, place: Place, partner: Place | None) -> list[int]:
+    def _concerned(self, kind: AnomalyKind, place: Place, partner: Place | None) -> list[int]:
         """List the affected bays."""
         if kind == "site_silent":
             site = self._bays[place.bay].meter.site

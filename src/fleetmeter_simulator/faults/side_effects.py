@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Subject
 from fleetmeter_simulator.faults.kinds import Acceptable, Fault
 
-_EFFICIENCY: tuple[Kind, ...] = ("efficiency_low", "efficiency_drop")
+_EFFICIENCY: tuple[AnomalyKind, ...] = ("efficiency_low", "efficiency_drop")
 
 
 def side_effects(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
@@ -19,7 +19,7 @@ def side_effects(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
     if fault.kind == "readings_refused":
         ahead = timedelta()
 
-    def acceptable(why: str, subject: Subject, *kinds: Kind) -> Iterator[Acceptable]:
+    def acceptable(why: str, subject: Subject, *kinds: AnomalyKind) -> Iterator[Acceptable]:
         for kind in kinds:
             yield Acceptable(kind, subject, fault.start, fault.end + ahead, why)
 
@@ -55,7 +55,7 @@ def side_effects(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
             # rejected readings are missing; some are accepted when resent minutes later
             why = "its readings are rejected"
             kind = fault.subject.device_kind
-            silent: Kind = "vehicle_silent" if kind == "vehicle" else "meter_silent"
+            silent: AnomalyKind = "vehicle_silent" if kind == "vehicle" else "meter_silent"
             yield from acceptable(why, fault.subject, silent, "clock_skew")
             for vehicle in here:
                 yield from acceptable(why, vehicle, *_EFFICIENCY, "dc_exceeds_ac")
@@ -79,6 +79,6 @@ def side_effects(fault: Fault, partner: str | None) -> Iterator[Acceptable]:
             for vehicle in here:
                 yield from acceptable("its meter loses energy", vehicle, *_EFFICIENCY)
         case "energy" if factor is not None:
-            kinds: tuple[Kind, ...] = ("dc_exceeds_ac",) if factor > 1 else _EFFICIENCY
+            kinds: tuple[AnomalyKind, ...] = ("dc_exceeds_ac",) if factor > 1 else _EFFICIENCY
             for vehicle in here:
                 yield from acceptable("a wrong counter of energy", vehicle, *kinds)

@@ -2,19 +2,11 @@
 
 from random import Random
 
-from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.model import Subject
+from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter_simulator.devices.profiles import BayProfile, VehicleProfile
 from fleetmeter_simulator.faults.kinds import Wanted
 
-_METER_KINDS: frozenset[Kind] = frozenset(
-    {
-        "standby_loss",
-        "meter_silent",
-        "voltage_out_of_range",
-        "power_implausible",
-        "register_unstable",
-    }
-)
 _METER_VARIANTS = frozenset({"missing-ac", "register-reset", "reporting-lag"})
 """Variants of dc_exceeds_ac that are faults of the meter, though the vehicle shows them."""
 
@@ -41,8 +33,9 @@ def targets(
         vehicles = [each.vehicle_id for one in bays for each in one.vehicles]
         devices = {*vehicles, *(one.meter.meter_id for one in bays)}
         return Subject("site", bay.meter.site), vehicles, devices
-    of_clock = kind in ("clock_skew", "readings_refused")
-    if kind in _METER_KINDS or variant == "unit" or (of_clock and meter_clock):
+    by_arrival = RULES[kind].is_by_arrival  # of these, vehicles may have the fault as well
+    of_meter = meter_clock if by_arrival else "meter" in RULES[kind].device_kinds
+    if of_meter or variant == "unit":
         return Subject("meter", meter_id), everyone, {meter_id}
     if variant in _METER_VARIANTS or meter_clock:
         return of_vehicle, everyone, {meter_id}

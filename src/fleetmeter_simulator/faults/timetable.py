@@ -1,17 +1,17 @@
-"""When the bays of a fleet charge and have faults: whether a fault would show there then."""
+"""Knows when bays charge and have faults, and so whether a fault would show there at a time."""
 
 from datetime import date
 from typing import NamedTuple
 
-from fleetmeter.anomalies.model import Kind
-from fleetmeter_simulator.devices.plan import DAY, Session, sessions
+from fleetmeter.anomalies.model import AnomalyKind
+from fleetmeter_simulator.devices.plan import DAY, PlannedSession, sessions
 from fleetmeter_simulator.devices.profiles import BayProfile, VehicleProfile, is_usual
 from fleetmeter_simulator.faults.magnitudes import CLEAN_DAYS, Needs
 
 _APART = DAY
 _SAME_APART = 6 * DAY
 _SITE_DEVICES = 5
-"""How many devices that always report make a site whose silence means something."""
+"""Minimum number of devices that always report for the silence of their site to mean something."""
 
 
 class Place(NamedTuple):
@@ -35,13 +35,13 @@ class Timetable:
         self._bays = bays
         self._first_day = first_day
         self._begin, self._end = begin, end
-        self._faults: dict[int, list[tuple[int, int, Kind]]] = {}
-        self._sessions: dict[str, list[Session]] = {}
+        self._faults: dict[int, list[tuple[int, int, AnomalyKind]]] = {}
+        self._sessions: dict[str, list[PlannedSession]] = {}
         self.places = [
             Place(number, vehicle) for number, bay in enumerate(bays) for vehicle in bay.vehicles
         ]
 
-    def add_fault(self, bay: int, begin: int, end: int, kind: Kind) -> None:
+    def add_fault(self, bay: int, begin: int, end: int, kind: AnomalyKind) -> None:
         """Note that a bay has a fault, or has to be without another one, in that time."""
         self._faults.setdefault(bay, []).append((begin, end, kind))
 
@@ -50,7 +50,7 @@ class Timetable:
         return len(self._faults.get(bay, ()))
 
     def shows(
-        self, place: Place, needs: Needs, kind: Kind, begin: int, end: int, bays: list[int]
+        self, place: Place, needs: Needs, kind: AnomalyKind, begin: int, end: int, bays: list[int]
     ) -> bool:
         """Return whether a fault at a place would show, and hide no other in these bays."""
         clean = begin - CLEAN_DAYS * DAY if needs.before else begin
@@ -97,14 +97,14 @@ class Timetable:
                 best, least = other, key
         return best
 
-    def _is_free(self, bay: int, begin: int, end: int, kind: Kind | None = None) -> bool:
+    def _is_free(self, bay: int, begin: int, end: int, kind: AnomalyKind | None = None) -> bool:
         return not any(
             first - apart < end and begin < last + apart
             for first, last, other in self._faults.get(bay, ())
             for apart in (_SAME_APART if other == kind else _APART,)
         )
 
-    def _sessions_of(self, vehicle: VehicleProfile, begin: int, end: int) -> list[Session]:
+    def _sessions_of(self, vehicle: VehicleProfile, begin: int, end: int) -> list[PlannedSession]:
         """Return the sessions of a vehicle that lie wholly in that time."""
         planned = self._sessions.get(vehicle.vehicle_id)
         if planned is None:

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple, TypeVar
 
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import (
+    AnomalyKind,
     Change,
     Device,
     Falls,
     Hour,
-    Kind,
     MeterHour,
     Subject,
     VehicleHour,
@@ -58,7 +58,7 @@ def meter(id_: str) -> Subject:
 
 
 class Part(NamedTuple):
-    """What an hour has of a reading."""
+    """The part of a reading that lies in an hour."""
 
     point: VehiclePoint | MeterPoint
     meter_id: str | None
@@ -199,7 +199,7 @@ class Fleet:
         return hour
 
     def known(self, wanted: Needs, ends: datetime) -> Answers:
-        """What history answers."""
+        """Answer as history does."""
         self.asked.append(wanted)
         known = Answers()
         for subject in wanted.last_times:
@@ -269,7 +269,7 @@ def _parts(
     starts: datetime,
     ends: datetime,
 ) -> list[Part]:
-    """What lies in (starts, ends] of the readings of a device, each taken at a meter."""
+    """Return the parts of a device's readings in (starts, ends], each taken at a meter."""
     found = []
     first = bisect_right(points, starts, key=lambda each: taken_at(each)[0].time)
     for place in range(first, len(points)):
@@ -365,7 +365,7 @@ def _meter_row(starts: datetime, id_: str, parts: list[Part], dc: Parts) -> Mete
     )
 
 
-def of(kind: Kind, changes: Iterable[Change]) -> list[Change]:
+def of(kind: AnomalyKind, changes: Iterable[Change]) -> list[Change]:
     """Changes of a kind."""
     return [change for change in changes if change.kind == kind]
 

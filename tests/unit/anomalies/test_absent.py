@@ -40,7 +40,7 @@ def charges(
     hours: tuple[float, float] = (10.5, 14.5),
     rulebook: Rulebook | None = None,
 ) -> list[Change]:
-    """What is found of a vehicle that charges every day."""
+    """Return the findings about a vehicle that charges every day."""
     fleet = Fleet()
     fleet.add_vehicle("V", capacity_wh=60_000)
     fleet.add_meter("M")
@@ -99,7 +99,7 @@ def test_charging_in_the_cold_takes_both_measurements() -> None:
     charging = between(10, 11, 7.0)
     assert cold(None, charging) == []
     assert cold(-5.0, None) == []
-    # the temperature is told when no energy is, and the other way round
+    # the temperature is reported when no energy is, and the other way round
     odd: Callable[[int], bool] = lambda n: n % 2 > 0  # noqa: E731
     even: Callable[[int], bool] = lambda n: n % 2 == 0  # noqa: E731
     assert cold(some(-5.0, odd), some(charging, even)) == []

@@ -309,7 +309,7 @@ def test_of_a_time_in_which_the_meter_was_silent_nothing_is_said() -> None:
 
 
 def cause_of(changes: list[Change]) -> Change:
-    """What is said of it in the end."""
+    """Return the cause that is named in the end."""
     assert [change.revises for change in changes] == [False] + [True] * (len(changes) - 1)
     return changes[-1]
 

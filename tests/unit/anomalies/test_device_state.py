@@ -1,4 +1,4 @@
-"""What is remembered of a device: copied, and stored as it has always been."""
+"""The state of a device is copied, and stored in the format that it has always had."""
 
 import msgspec
 import pytest
@@ -61,3 +61,8 @@ def test_nothing_is_stored_of_what_is_as_by_default() -> None:
 def test_a_field_of_the_wrong_type_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         CODEC.decode(b'{"pauses": "3"}')
+
+
+def test_a_condition_of_a_kind_without_a_rule_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        CODEC.decode(b'{"conditions": {"nonsense": {}}}')

@@ -21,7 +21,7 @@ def charged(
     last: int = 24,
     states: dict[Subject, DeviceState] | None = None,
 ) -> list[Change]:
-    """What is found of one session."""
+    """Return the findings about one session."""
     fleet = Fleet()
     fleet.add_vehicle("V")
     fleet.add_meter("M")
@@ -33,7 +33,7 @@ def charged(
 def days(
     efficiencies: list[float], kws: list[float] | None = None, temps: list[float] | None = None
 ) -> list[Change]:
-    """What is found of a session each day, from 10:00 to 14:00."""
+    """Return the findings about a session each day, from 10:00 to 14:00."""
     fleet = Fleet()
     fleet.add_vehicle("V")
     fleet.add_meter("M")

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.model import Cause, Kind
+from fleetmeter.anomalies.model import AnomalyKind, Cause
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.efficiency.low import EfficiencyLow
 from fleetmeter.anomalies.rules.efficiency.session_efficiency import cold_allowance, expected
@@ -15,7 +15,7 @@ from tests.support.repository import page
 PAGE = page("anomalies.md")
 
 
-def defaults_of(kind: Kind) -> str:
+def defaults_of(kind: AnomalyKind) -> str:
     """The row of the table of defaults."""
     values: dict[str, Any] = msgspec.to_builtins(RULES[kind].thresholds())
     del values["enabled"]
@@ -27,7 +27,7 @@ def defaults_of(kind: Kind) -> str:
 
 
 @pytest.mark.parametrize("kind", RULES)
-def test_the_defaults_of_each_rule_are_told(kind: Kind) -> None:
+def test_the_defaults_of_each_rule_are_told(kind: AnomalyKind) -> None:
     assert defaults_of(kind) in PAGE
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from fleetmeter.anomalies.model import Change, Kind
+from fleetmeter.anomalies.model import AnomalyKind, Change
 from fleetmeter.anomalies.thresholds.rulebook import Override, Rulebook
 from tests.unit.anomalies.fleet import Fleet, Values, at, between, meter, of, vehicle
 
-KIND: Kind = "power_implausible"
+KIND: AnomalyKind = "power_implausible"
 
 
 def metered(

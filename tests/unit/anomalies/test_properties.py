@@ -1,4 +1,4 @@
-"""What holds of any fleet: a healthy one raises nothing; changes alternate, however hours split."""
+"""Properties of any fleet: a healthy one has no anomalies; openings and ends alternate."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
 from fleetmeter.anomalies.model import (
+    AnomalyKind,
     Change,
     Hour,
-    Kind,
     MeterHour,
     Subject,
     VehicleHour,
@@ -34,7 +34,7 @@ Curve = Callable[[float], float]
 
 
 def efficiency(kw: float, temp_c: float) -> float:
-    """Of a healthy charger: half a kilowatt is lost at any power, and some more in the cold."""
+    """Return a healthy charger's efficiency: it loses half a kilowatt, and more in the cold."""
     return max(0.62, min(0.95, 0.988 - 0.52 / kw)) - 0.003 * max(0.0, min(15.0, 12.0 - temp_c))
 
 
@@ -94,7 +94,7 @@ def _kw(sessions: Sequence[Session], rated_kw: float) -> Curve:
 
 
 def _delivered(curve: Curve, spread: float, outside_c: float) -> Curve:
-    """What a charger of some efficiency makes of a curve."""
+    """Return the DC that a charger of some efficiency delivers for a curve of AC."""
 
     def kw(time: float) -> float:
         ac_kw = curve(time)
@@ -104,7 +104,7 @@ def _delivered(curve: Curve, spread: float, outside_c: float) -> Curve:
 
 
 def _drawn(curves: Sequence[Curve], standby_kw: float) -> Curve:
-    """What a meter measures of all its vehicles."""
+    """Return the energy that a meter measures for all its vehicles."""
     return lambda time: sum(curve(time) for curve in curves) + standby_kw
 
 
@@ -242,7 +242,7 @@ def test_hours_that_are_evaluated_in_two_goes_give_the_same(
 @given(runs_of_hours())
 def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> None:
     states: dict[Subject, DeviceState] = {}
-    opened: dict[tuple[Kind, Subject], Change] = {}
+    opened: dict[tuple[AnomalyKind, Subject], Change] = {}
     for change in fold(given_hours, states):
         key = change.kind, change.subject
         if change.ended_at is None:
@@ -262,7 +262,7 @@ def test_what_begins_ends_before_it_begins_again(given_hours: list[Hour]) -> Non
     assert not any(state == DeviceState() for state in states.values())
 
 
-OF_MEASUREMENTS: set[Kind] = {
+OF_MEASUREMENTS: set[AnomalyKind] = {
     "battery_hot",
     "battery_cold_charging",
     "soc_mismatch",
@@ -273,7 +273,7 @@ OF_MEASUREMENTS: set[Kind] = {
 @settings(max_examples=8 * EXAMPLES)
 @given(runs_of_hours())
 def test_what_nobody_measured_makes_nothing_wrong(given_hours: list[Hour]) -> None:
-    def found(hours: list[Hour]) -> set[tuple[Kind, Subject]]:
+    def found(hours: list[Hour]) -> set[tuple[AnomalyKind, Subject]]:
         return {(c.kind, c.subject) for c in fold(hours, {}) if c.ended_at is None}
 
     bare = [without_measurements(hour) for hour in given_hours]
@@ -371,11 +371,11 @@ def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
         assert _open(all_along) == _open(later)
 
 
-def _states(changes: list[Change]) -> list[tuple[Kind, Subject, bool]]:
+def _states(changes: list[Change]) -> list[tuple[AnomalyKind, Subject, bool]]:
     return [(c.kind, c.subject, c.ended_at is None) for c in changes]
 
 
-def _open(states: dict[Subject, DeviceState]) -> set[tuple[Kind, Subject]]:
+def _open(states: dict[Subject, DeviceState]) -> set[tuple[AnomalyKind, Subject]]:
     return {
         (kind, subject)
         for subject, state in states.items()

@@ -1,13 +1,14 @@
-"""What is said of an anomaly when later readings show another cause."""
+"""An open anomaly is revised when later readings show another cause."""
 
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import Terms, over, resolved, steps_of
 from fleetmeter.anomalies.incidents.reconcile import reconciled, stretches_of
-from fleetmeter.anomalies.model import Anomaly, Change, Subject
+from fleetmeter.anomalies.model import Change, Subject
 
 T0 = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -193,7 +193,7 @@ def test_an_hour_of_some_devices_says_nothing_of_their_site() -> None:
     states: dict[Subject, DeviceState] = {}
     fleet.fold(0, 24, states)
     some = [vehicle(f"V{number}") for number in range(4)]
-    # as the site was silent, these are not told about when they are looked at anew either
+    # since the site was silent, these are not reported when they are evaluated again either
     assert fleet.fold(0, 24, {SITE: states[SITE]}, devices=some) == []
     hour = fleet.hour(12, some)
     assert needs(hour, {}, Rulebook()).last_times == set(some)
@@ -230,7 +230,7 @@ def test_who_reports_rarely_is_waited_for_where_all_of_a_site_is_quiet() -> None
     reports(fleet, (0, 9.75))
     states: dict[Subject, DeviceState] = {}
     assert [(c.kind, c.at) for c in fleet.fold(0, 14, states)] == [("site_silent", at(13))]
-    # nor are those told about that are looked at anew, of the hours in which it was waited for
+    # nor are those reported that are evaluated again for the hours in which it was waited for
     assert fleet.fold(0, 14, {SITE: states[SITE]}, devices=[vehicle("V3")]) == []
 
 

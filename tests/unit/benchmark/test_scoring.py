@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetmeter.anomalies.model import Subject
-from fleetmeter_benchmark.scoring import Found, Scored, evident_at, score, together
+from fleetmeter_benchmark.scoring import OpenedAnomaly, Scored, evident_at, score, together
 from fleetmeter_simulator.faults.kinds import Acceptable, Charged, Fault
 
 BEGIN = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -34,8 +34,8 @@ def fault(kind: Any = "efficiency_low", hours: float = 48, **fields: Any) -> Fau
     )
 
 
-def found(kind: Any = "efficiency_low", at: float = 10, **fields: Any) -> Found:
-    return Found(
+def found(kind: Any = "efficiency_low", at: float = 10, **fields: Any) -> OpenedAnomaly:
+    return OpenedAnomaly(
         **{
             "kind": kind,
             "device_kind": EV.device_kind,
@@ -54,7 +54,10 @@ def charged(begin: float, end: float, dc_kwh: float, soc_gain: float = 10) -> Ch
 
 
 def line(
-    kind: str, faults: Sequence[Fault], acceptable: Sequence[Acceptable], told: Sequence[Found]
+    kind: str,
+    faults: Sequence[Fault],
+    acceptable: Sequence[Acceptable],
+    told: Sequence[OpenedAnomaly],
 ) -> Scored:
     return next(each for each in score(faults, acceptable, told, {}) if each.kind == kind)
 

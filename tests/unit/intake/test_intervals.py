@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
     @property
     def crosses(self) -> bool:
-        """Whether it begins before the quarter hour that it ends in; (11:00, 11:15] is one."""
+        """Return whether it crosses into the quarter hour where it ends; (11:00, 11:15] is one."""
         return self.starts // QUARTER_US < (self.ends - 1) // QUARTER_US
 
 

@@ -78,7 +78,7 @@ def batch_of(devices: list[list[tuple[int, int]]]) -> Matrix:
 
 
 def cache_of(count: int, session: Collection[int] = ()) -> WriterCache:
-    """What is known of devices that have sent nothing."""
+    """Return the cache of devices that have sent nothing."""
     cache = WriterCache()
     cache.make_room(count)
     cache.energy[:] = NOTHING

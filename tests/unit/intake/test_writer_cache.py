@@ -1,4 +1,4 @@
-"""What writers remember of devices: hints that grow, and that a change of assignments outdates."""
+"""Writers' cache of devices: it grows, and a change of assignments outdates it."""
 
 from datetime import timedelta
 from typing import Any

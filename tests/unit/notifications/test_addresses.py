@@ -6,7 +6,6 @@ from ipaddress import ip_address
 import pytest
 
 from fleetmeter.errors import FleetMeterError, SettingsError
-from fleetmeter.networks import Networks
 from fleetmeter.notifications.webhooks.addresses import (
     ForbiddenAddressError,
     UnresolvedError,
@@ -14,6 +13,7 @@ from fleetmeter.notifications.webhooks.addresses import (
     check_url,
 )
 from fleetmeter.settings import load_settings
+from fleetmeter.webhook_networks import Networks
 
 PUBLIC = Networks("public")
 

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleetmeter.anomalies.model import Anomaly, Event
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
+from fleetmeter.anomalies.model import Event
 from fleetmeter.notifications.events import AnomalyEvent
-from fleetmeter.notifications.webhooks.payloads import Format, fingerprint, payload
+from fleetmeter.notifications.webhooks.payloads import MessageFormat, fingerprint, payload
 from fleetmeter.notifications.webhooks.signing import headers, new_secret
 
 AT = datetime(2026, 2, 9, 11, 5, 3, tzinfo=UTC)
@@ -89,7 +90,7 @@ def an_event(event: Event, **fields: Any) -> AnomalyEvent:
     )
 
 
-def body(format_: Format, event: AnomalyEvent) -> Any:
+def body(format_: MessageFormat, event: AnomalyEvent) -> Any:
     encoded = payload(format_, "x-17", event, PUBLIC)
     return encoded and msgspec.json.decode(encoded)
 

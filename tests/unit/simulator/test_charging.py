@@ -1,4 +1,4 @@
-"""How batteries charge, with worked numbers."""
+"""Charging batteries, with worked numbers."""
 
 import pytest
 

@@ -25,7 +25,7 @@ def charging_ac(rows: list[tuple[Any, ...]]) -> int:
 
 
 def efficiency_of_sessions(sent: Sent, fault: Fault) -> float:
-    """Of EV-5 at MTR-4: DC to AC of what it charged, half a day in which it does not around."""
+    """Return DC ÷ AC of what EV-5 charged at MTR-4 during a fault."""
     dc, ac = sent.within("EV-5", fault), sent.within("MTR-4", fault)
     preheating = 0
     minutes = {row[1] // 60_000_000 for row in dc if row[2]}
@@ -37,7 +37,7 @@ def efficiency_of_sessions(sent: Sent, fault: Fault) -> float:
 
 
 def unchanged(sent: Sent, *but: str) -> bool:
-    """Whether everybody else sends what they send without the fault."""
+    """Return whether all other devices send what they send without the fault."""
     return all(
         rows == sent.rows[device] for device, rows in healthy().rows.items() if device not in but
     )

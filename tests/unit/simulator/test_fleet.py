@@ -1,4 +1,4 @@
-"""What every fleet keeps to: the same again, energy conserved, healthy when nothing is wrong."""
+"""Every fleet is reproducible, conserves energy, and is healthy when nothing is wrong."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -12,7 +12,7 @@ from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, checked
 from fleetmeter_simulator.client.msgpack import body
 from fleetmeter_simulator.devices.profiles import bays
-from fleetmeter_simulator.devices.readings import Kind
+from fleetmeter_simulator.devices.readings import RowKind
 from fleetmeter_simulator.faults.kinds import KINDS, parse_wanted, per_kind
 from fleetmeter_simulator.fleet import Fleet
 from tests.support.simulated_fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
@@ -132,7 +132,7 @@ def test_what_is_sent_is_taken_as_the_row_it_was() -> None:
         measured = [value for value in reading.values if value is not None]
         sent = (reading.id, reading.time, energy, *measured, *named, reading.session_id)
         assert sent == row
-    assert {kind for _, kind, _ in arrivals} == set(get_args(Kind))
+    assert {kind for _, kind, _ in arrivals} == set(get_args(RowKind))
 
 
 def test_faults_of_every_kind_find_a_place_and_keep_apart() -> None:

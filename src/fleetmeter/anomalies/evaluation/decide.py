@@ -10,7 +10,7 @@ from datetime import datetime
 
 from fleetmeter.anomalies.model import ClockSample, Hour, Subject
 from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES, rules_in
-from fleetmeter.anomalies.rules.shared.context import Context, HourContext, Outcome
+from fleetmeter.anomalies.rules.shared.context import Context, Findings, HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Answers, Needs
 from fleetmeter.anomalies.rules.shared.rule import Phase
@@ -36,10 +36,10 @@ def needs(hour: Hour, states: Mapping[Subject, DeviceState], rulebook: Rulebook)
 
 def evaluate(
     hour: Hour, answers: Answers, states: dict[Subject, DeviceState], rulebook: Rulebook
-) -> Outcome:
+) -> Findings:
     """Return what an hour changed; evaluate hours in order.
 
-    Changes `states` in place: adds, replaces, and drops what holds nothing. The outcome has the
+    Changes `states` in place: adds, replaces, and drops what holds nothing. The findings have the
     subjects whose state changed or went.
     """
     context = HourContext(hour, answers, states, rulebook)
@@ -52,8 +52,8 @@ def evaluate(
     _judge(context, Phase.SILENCE)
     if hour.starts.hour == _FORGOTTEN_AT_H:
         _forget(context)
-    context.forget_empty(context.outcome.touched)
-    return context.outcome
+    context.forget_empty(context.findings.touched)
+    return context.findings
 
 
 def evaluate_clocks(
@@ -61,7 +61,7 @@ def evaluate_clocks(
     at: datetime,
     states: dict[Subject, DeviceState],
     rulebook: Rulebook,
-) -> Outcome:
+) -> Findings:
     """Return what the newest readings show about clocks; run it every minute or so.
 
     `samples` are of devices whose newest reading is off, and of those that `states` has something
@@ -74,8 +74,8 @@ def evaluate_clocks(
         for sample in samples:
             if rule.judge_clock is not None:
                 rule.judge_clock(context, sample)
-    context.forget_empty(context.outcome.touched)
-    return context.outcome
+    context.forget_empty(context.findings.touched)
+    return context.findings
 
 
 def _judge(context: HourContext, phase: Phase) -> None:
@@ -120,4 +120,4 @@ def _forget(context: HourContext) -> None:
             context.forget_condition(kind, subject)
         for part in state.parts.values():
             if part.forget(context.ends):
-                context.outcome.touched.add(subject)
+                context.findings.touched.add(subject)

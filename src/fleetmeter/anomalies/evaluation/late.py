@@ -10,13 +10,14 @@ from typing import NamedTuple, cast
 import msgspec
 
 from fleetmeter.anomalies.evaluation import reader
-from fleetmeter.anomalies.evaluation.heard import Heard
-from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
+from fleetmeter.anomalies.evaluation.evaluate_hour import evaluate_hour, hours_at_once
+from fleetmeter.anomalies.evaluation.newest_readings import NewestReadings
 from fleetmeter.anomalies.evaluation.reader import HOUR, Around, floor_hour, hour_of
 from fleetmeter.anomalies.evaluation.state_store import states_of, store_states
 from fleetmeter.anomalies.incidents import store
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import key_of
-from fleetmeter.anomalies.model import Anomaly, Change, Device, DeviceKind, Subject
+from fleetmeter.anomalies.model import Change, Device, Subject, SubjectKind
 from fleetmeter.anomalies.overrides import rulebook_now
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.shared.state import STATE_DAYS, Condition, DeviceState
@@ -135,7 +136,7 @@ class _Mark(NamedTuple):
 
 def _mark(row: ReadyLateDevicesRow, evaluated_until: datetime) -> _Mark:
     since = floor_hour(max(row["since"], evaluated_until - REACH))
-    return _Mark(Subject(cast(DeviceKind, row["device_kind"]), row["device_id"]), since, row)
+    return _Mark(Subject(cast(SubjectKind, row["device_kind"]), row["device_id"]), since, row)
 
 
 def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:
@@ -198,7 +199,7 @@ async def _evaluate_span(
     sites = {Subject("site", device.site) for device in there.values() if device.site}
     states = await states_of(connection, "hours", sites)
     changes: list[Change] = []
-    heard = Heard()
+    newest_readings = NewestReadings()
     step = hours_at_once(len(around.vehicle_ids) + len(around.meter_ids)) * HOUR
     first = await queries.first_hour(connection, since=span.since - WARMUP)
     start = span.since if first is None else min(first, span.since)
@@ -211,8 +212,8 @@ async def _evaluate_span(
                 [fleet] = await reader.hours(connection, hour.starts, hour.ends, there)
                 hour = msgspec.structs.replace(fleet, whole_fleet=False)
             _hold(held.get(hour.starts, ()), states)
-            outcome = await evaluate_hour(connection, hour, states, rulebook, heard)
-            changes += [change for change in outcome.changes if change.subject in span.changed]
+            findings = await evaluate_hour(connection, hour, states, rulebook, newest_readings)
+            changes += [change for change in findings.changes if change.subject in span.changed]
         start = end
     return changes, states
 

@@ -11,12 +11,12 @@ from asyncpg import Record
 from fleetmeter.anomalies.model import (
     ClockSample,
     Device,
-    DeviceKind,
     Falls,
     Hour,
     MeterHour,
     Reports,
     Subject,
+    SubjectKind,
     VehicleHour,
     Voltage,
 )
@@ -190,7 +190,7 @@ def _ids(device_kind: str, subjects: Iterable[Subject]) -> list[str]:
 
 def _device(row: RosterRow) -> Device:
     return Device(
-        Subject(cast(DeviceKind, row["kind"]), row["id"]),
+        Subject(cast(SubjectKind, row["kind"]), row["id"]),
         row["site"],
         row["reporting_interval_s"],
         row["battery_capacity_wh"],

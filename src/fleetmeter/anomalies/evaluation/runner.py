@@ -22,10 +22,10 @@ import structlog
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
-from fleetmeter.anomalies.evaluation.isolate import evaluate_hour, hours_at_once
+from fleetmeter.anomalies.evaluation.evaluate_hour import evaluate_hour, hours_at_once
 from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
 from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
-from fleetmeter.anomalies.evaluation.refusals import evaluate_refusals
+from fleetmeter.anomalies.evaluation.rejections import evaluate_rejections
 from fleetmeter.anomalies.evaluation.state_store import all_states, store_states
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.model import Change, Subject
@@ -43,7 +43,7 @@ LATE_AFTER = timedelta(minutes=4)
 """Time after the end of an hour from which a change is late; evaluated_before() in SQL."""
 
 CLOCKS_EVERY = timedelta(minutes=1)
-"""How often to check clocks and removed devices."""
+"""Interval at which clocks and removed devices are checked."""
 
 _TURN_S = 5.0
 """Length of a turn, seconds; the remaining hours wait for the next one."""
@@ -175,9 +175,9 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
         touched: set[Subject] = set()
         rulebook = await rulebook_now(connection)
         for hour in await reader.hours(connection, until, end, devices):
-            outcome = await evaluate_hour(connection, hour, states, rulebook)
-            changes += outcome.changes
-            touched |= outcome.touched
+            findings = await evaluate_hour(connection, hour, states, rulebook)
+            changes += findings.changes
+            touched |= findings.touched
         async with connection.transaction():
             await store_states(connection, "hours", states, touched)
             events = await store.apply(connection, changes, rulebook)
@@ -196,10 +196,10 @@ async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime
         rulebook = Rulebook(overrides)
         states = await all_states(connection, "clock")
         samples = await reader.clock_samples(connection, smallest_skews(overrides), since, states)
-        outcome = evaluate_clocks(samples, at, states, rulebook)
-        await store_states(connection, "clock", states, outcome.touched)
-        events = await store.apply(connection, outcome.changes, rulebook)
-        events += await evaluate_refusals(connection, at, rulebook)
+        findings = evaluate_clocks(samples, at, states, rulebook)
+        await store_states(connection, "clock", states, findings.touched)
+        events = await store.apply(connection, findings.changes, rulebook)
+        events += await evaluate_rejections(connection, at, rulebook)
     await _log_found(connection, events)
 
 

@@ -11,14 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from fleetmeter.anomalies.model import (
-    Anomaly,
-    Change,
-    Event,
-    Kind,
-    Severity,
-    Subject,
-)
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
+from fleetmeter.anomalies.model import AnomalyKind, Change, Event, Severity, Subject
 from fleetmeter.errors import FleetMeterError
 
 
@@ -50,7 +44,7 @@ class Step(NamedTuple):
 class Key(NamedTuple):
     """Identifies an anomaly: at most one per key is not over, and at most one not resolved."""
 
-    kind: Kind
+    kind: AnomalyKind
     subject: Subject
 
 

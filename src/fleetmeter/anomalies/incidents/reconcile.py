@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import (
     Key,
     Step,
@@ -21,7 +22,7 @@ from fleetmeter.anomalies.incidents.lifecycle import (
     over,
     reopened,
 )
-from fleetmeter.anomalies.model import Anomaly, Cause, Change
+from fleetmeter.anomalies.model import Cause, Change
 
 FOUND_LATE = "found in late readings"
 SHOWN_LATE = "late readings showed otherwise"

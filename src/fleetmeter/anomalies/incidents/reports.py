@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from fleetmeter.anomalies.incidents import store
-from fleetmeter.anomalies.model import Anomaly, Event, Kind
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
+from fleetmeter.anomalies.model import AnomalyKind, Event
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 
-Status = Literal["open", "acknowledged", "resolved", "active"]
+StatusFilter = Literal["open", "acknowledged", "resolved", "active"]
 """Which anomalies to list: `active` ones are open or acknowledged."""
 
 
@@ -42,8 +43,8 @@ class Counts(NamedTuple):
 async def anomalies(
     connection: Connection,
     *,
-    status: Status | None,
-    kind: Kind | None,
+    status: StatusFilter | None,
+    kind: AnomalyKind | None,
     device_id: str | None,
     site: str | None,
     start: datetime | None,

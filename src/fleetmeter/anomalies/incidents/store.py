@@ -7,14 +7,14 @@ stays valid and events become visible in the order of their ids.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import cast
 
 import msgspec
 
 from fleetmeter.anomalies.incidents import lifecycle
+from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
 from fleetmeter.anomalies.incidents.reconcile import reconciled
-from fleetmeter.anomalies.model import Anomaly, Change, Kind, Subject, columns_of
+from fleetmeter.anomalies.model import Change, Subject, columns_of
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -35,6 +35,9 @@ __all__ = [
 
 _REOPENABLE = timedelta(days=62)
 """Anomalies over for longer than this before late readings can neither overlap nor reopen."""
+
+_BY_ARRIVAL = [rule.kind for rule in RULES.values() if rule.is_by_arrival]
+"""Kinds that late readings neither show nor refute."""
 
 REMOVED = "the device was removed"
 
@@ -73,7 +76,7 @@ async def reconcile(
     stored = [
         anomaly_of(row)
         async for row in queries.anomalies_since(
-            connection, since=since - _REOPENABLE, **columns_of(subjects)
+            connection, since=since - _REOPENABLE, without=_BY_ARRIVAL, **columns_of(subjects)
         )
     ]
 
@@ -129,7 +132,7 @@ def anomaly_of(row: AnomaliesRow) -> Anomaly:
     """Return the anomaly in a row of the table."""
     fields = dict(row)
     fields["evidence"] = msgspec.json.decode(row["evidence"])
-    return Anomaly(severity=RULES[cast(Kind, row["kind"])].severity, **fields)
+    return Anomaly(severity=RULES[row["kind"]].severity, **fields)
 
 
 def _terms(rulebook: Rulebook, change: Change) -> Terms:

@@ -1,6 +1,8 @@
 """Lists the rules in the order in which the API shows them; a new rule is one more line."""
 
-from fleetmeter.anomalies.model import Kind
+from typing import TYPE_CHECKING, Literal
+
+from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter.anomalies.rules.battery_cold_charging import BATTERY_COLD_CHARGING
 from fleetmeter.anomalies.rules.battery_hot import BATTERY_HOT
 from fleetmeter.anomalies.rules.clock_skew import CLOCK_SKEW
@@ -42,14 +44,20 @@ CATALOGUE: tuple[Rule, ...] = (
     READINGS_REFUSED,
 )
 
-RULES: dict[Kind, Rule] = {rule.kind: rule for rule in CATALOGUE}
+RULES: dict[AnomalyKind, Rule] = {rule.kind: rule for rule in CATALOGUE}
+
+if TYPE_CHECKING:
+    CataloguedKind = AnomalyKind
+else:
+    CataloguedKind = Literal[tuple(RULES)]
+"""A kind that has a rule. msgspec accepts no other, and OpenAPI lists them."""
 
 STATES: tuple[type[State], ...] = tuple(
     dict.fromkeys((ChargingState, *(state for rule in CATALOGUE for state in rule.states)))
 )
 """The types of states of a device: its charging session, and those of each rule."""
 
-CODEC = StateCodec(STATES)
+CODEC = StateCodec(STATES, CataloguedKind)
 """Encodes and decodes the states of a device."""
 
 

@@ -49,7 +49,7 @@ _LEAST_CHARGING = 0.05
 
 
 class PowerState(State):
-    """Whether the last hour ended with an implausible power."""
+    """Remembers whether the last hour ended with an implausible power."""
 
     peaking: bool = False
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from fleetmeter.anomalies.model import Change, DeviceKind, Subject
+from fleetmeter.anomalies.model import Change, Subject, SubjectKind
 from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
 from fleetmeter.anomalies.thresholds.base import Thresholds
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -35,7 +35,7 @@ MOST = 200
 class Refused(msgspec.Struct, frozen=True):
     """A device whose readings are being refused."""
 
-    kind: DeviceKind
+    kind: SubjectKind
     id: str
     site: str | None
     since: datetime
@@ -52,7 +52,7 @@ class Refused(msgspec.Struct, frozen=True):
 class Lasting(msgspec.Struct, frozen=True):
     """An anomaly that is not over, and what has happened since."""
 
-    device_kind: DeviceKind
+    device_kind: SubjectKind
     device_id: str
     site: str | None
     started_at: datetime
@@ -126,5 +126,5 @@ READINGS_REFUSED = Rule(
     "a quarter of an hour or two reporting intervals, or when none was refused for 25 hours.",
     severity="warning",
     device_kinds=("vehicle", "meter"),
-    phase=Phase.REFUSAL,
+    phase=Phase.REJECTION,
 )

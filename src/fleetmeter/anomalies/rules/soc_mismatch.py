@@ -15,7 +15,7 @@ from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
 from fleetmeter.anomalies.rules.shared.sessions import (
     SESSION_READ,
     FollowedSession,
-    Session,
+    HourlySession,
     ending_sessions,
 )
 from fleetmeter.anomalies.thresholds.base import ReopenWithin, Thresholds, require
@@ -60,7 +60,7 @@ class Gain(NamedTuple):
         return self.dc_mwh / (self.soc_bp / 1e4 * (device.battery_capacity_wh or 0) * 1000)
 
 
-def _by_hours(session: Session) -> Gain | None:
+def _by_hours(session: HourlySession) -> Gain | None:
     """Return the gain from the least of the first hour (with which it arrived) to the most
     of the last one (with that it left). None: its readings have gaps, or lack it."""
     least, most = session.hours[0].soc_bp_min, session.hours[-1].soc_bp_max
@@ -71,7 +71,7 @@ def _by_hours(session: Session) -> Gain | None:
     return Gain(sum(hour.dc_mwh for hour in session.hours), most - least)
 
 
-def _by_readings(session: Session, points: Sequence[VehiclePoint], interval_s: int) -> Gain:
+def _by_readings(session: HourlySession, points: Sequence[VehiclePoint], interval_s: int) -> Gain:
     """Return the gain between consecutive readings with energy: no driving in between, no gaps.
 
     Not every reading has a state of charge: energy counts from one that does to the next.
@@ -97,7 +97,7 @@ def _by_readings(session: Session, points: Sequence[VehiclePoint], interval_s: i
     return Gain(dc_mwh, soc_bp)
 
 
-def _is_doubtful(session: Session, device: Device | None, thresholds: SocMismatch) -> bool:
+def _is_doubtful(session: HourlySession, device: Device | None, thresholds: SocMismatch) -> bool:
     """Return whether the hours suggest that the readings would open or keep the anomaly open."""
     if device is None or not device.battery_capacity_wh or not thresholds.enabled:
         return False

@@ -15,7 +15,7 @@ from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
 from fleetmeter.anomalies.rules.shared.sessions import (
     SESSION_READ,
     FollowedSession,
-    Session,
+    HourlySession,
     ending_sessions,
     session_dc_mwh,
     session_socs,
@@ -46,7 +46,7 @@ def _least_mwh(thresholds: SocStuck, device: Device | None) -> float:
     return max(thresholds.minimum_kwh, thresholds.minimum_share * capacity_kwh) * 1e6
 
 
-def _seems_stuck(session: Session, thresholds: SocStuck, device: Device | None) -> bool:
+def _seems_stuck(session: HourlySession, thresholds: SocStuck, device: Device | None) -> bool:
     is_enough = session_dc_mwh(session) >= _least_mwh(thresholds, device)
     return thresholds.enabled and is_enough and len(session_socs(session)) == 1
 

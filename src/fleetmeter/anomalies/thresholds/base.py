@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from fleetmeter.anomalies.model import Kind
+from fleetmeter.anomalies.model import AnomalyKind
 
 ReopenWithin = Annotated[
     float,
@@ -32,7 +32,7 @@ class Thresholds(
 ):
     """The thresholds of a rule; a subclass names the rule by its `kind`."""
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[AnomalyKind]
 
     enabled: Annotated[bool, Meta(description="Whether the rule is applied at all.")] = True
     reopen_within_h: ReopenWithin = 24.0

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from fleetmeter.anomalies.model import Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Subject
 from fleetmeter.anomalies.thresholds.base import Thresholds
 
 Scope = Literal["fleet", "site", "vehicle", "meter"]
@@ -16,7 +16,7 @@ T = TypeVar("T", bound=Thresholds)
 class Override(msgspec.Struct, frozen=True):
     """Thresholds that differ from the defaults in a part of the fleet."""
 
-    kind: Kind
+    kind: AnomalyKind
     scope: Scope
     target: str
     """The site, vehicle or meter; '' for the fleet."""
@@ -29,7 +29,7 @@ class Rulebook:
     """Finds the thresholds in force: the device's own, or its site's, the fleet's, the defaults."""
 
     def __init__(self, overrides: Sequence[Override] = ()) -> None:
-        self._own: dict[tuple[Kind, Scope, str], dict[str, Any]] = {
+        self._own: dict[tuple[AnomalyKind, Scope, str], dict[str, Any]] = {
             (override.kind, override.scope, override.target): override.parameters
             for override in overrides
         }

@@ -17,12 +17,12 @@ from fleetmeter.database.pool import LONG_S, Connection, Database
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.state import require_device
 from fleetmeter.errors import FleetMeterError, UnknownDeviceError
-from fleetmeter.files.columns import EXPORTED
+from fleetmeter.files.column_names import EXPORTED
 from fleetmeter.files.exports.parquet import ParquetMaker, require_parquet
 from fleetmeter.readings.kinds import KindName
 from fleetmeter.readings.model import MICROSECOND
 
-Format = Literal["csv", "parquet"]
+ExportFormat = Literal["csv", "parquet"]
 
 BLOCK_BYTES = 256 * 1024
 """Approximate size of a block."""
@@ -63,7 +63,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 class Export:
     """One export. Iterate over its blocks once; close the generator to stop early."""
 
-    def __init__(self, database: Database, selection: Selection, format_: Format) -> None:
+    def __init__(self, database: Database, selection: Selection, format_: ExportFormat) -> None:
         self.readings = 0
         """Number of readings read so far."""
         self._database = database

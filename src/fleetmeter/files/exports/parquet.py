@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.files.columns import EXPORTED
+from fleetmeter.files.column_names import EXPORTED
 from fleetmeter.readings.telemetry import TEXTS, TIMES
 
 ROW_GROUP_READINGS = 131_072

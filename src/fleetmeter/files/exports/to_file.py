@@ -16,11 +16,11 @@ from rich.console import Console
 
 from fleetmeter.database.pool import connect
 from fleetmeter.errors import FleetMeterError, NotMigratedError
-from fleetmeter.files.exports.encode import Export, Format, Selection
+from fleetmeter.files.exports.encode import Export, ExportFormat, Selection
 from fleetmeter.settings import Settings
 
 
-def check(selection: Selection, format_: Format, path: Path | None) -> None:
+def check(selection: Selection, format_: ExportFormat, path: Path | None) -> None:
     """Check what needs no database. Raises click.UsageError."""
     if selection.start >= selection.end:
         raise click.UsageError("--from must be before --to")
@@ -31,7 +31,7 @@ def check(selection: Selection, format_: Format, path: Path | None) -> None:
 
 
 def export_to(
-    path: Path | None, url: str, settings: Settings, selection: Selection, format_: Format
+    path: Path | None, url: str, settings: Settings, selection: Selection, format_: ExportFormat
 ) -> None:
     """Write the readings to `path`, which exists only once complete, or to standard output.
 
@@ -79,7 +79,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 async def _write(
-    output: BinaryIO, url: str, settings: Settings, selection: Selection, format_: Format
+    output: BinaryIO, url: str, settings: Settings, selection: Selection, format_: ExportFormat
 ) -> tuple[int, int]:
     """Write the export; return how many readings and bytes were written."""
     database = await connect(url, settings)

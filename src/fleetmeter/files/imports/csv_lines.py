@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.files.columns import (
+from fleetmeter.files.column_names import (
     TIMESTAMP,
     found_and_missing,
     ignored,

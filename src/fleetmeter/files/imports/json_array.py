@@ -6,7 +6,7 @@ from typing import BinaryIO
 import msgspec
 
 from fleetmeter.files.blocks import Block, Position
-from fleetmeter.files.columns import found_and_missing
+from fleetmeter.files.column_names import found_and_missing
 from fleetmeter.files.imports.csv_lines import SourceError
 from fleetmeter.files.imports.lines import shown
 from fleetmeter.files.imports.tables.table import whole_document

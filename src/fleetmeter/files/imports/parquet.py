@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from fleetmeter.files.blocks import Block, Position
-from fleetmeter.files.columns import found_and_missing, ignored, missing_columns, misspelled
+from fleetmeter.files.column_names import found_and_missing, ignored, missing_columns, misspelled
 from fleetmeter.files.imports.csv_lines import SourceError, decoded_times, invalid_timestamp
 from fleetmeter.readings.telemetry import FIELDS, TEXTS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid

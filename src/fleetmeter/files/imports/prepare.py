@@ -9,14 +9,14 @@ import click
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.ledger import Ledger
-from fleetmeter.files.imports.mapping.asked import Asked, asked
 from fleetmeter.files.imports.mapping.guess import guess
 from fleetmeter.files.imports.mapping.model import MappingError
+from fleetmeter.files.imports.mapping.options import MappingOptions, mapping_options
 from fleetmeter.files.imports.mapping.samples import sample_of
 from fleetmeter.files.imports.presets import presets
 from fleetmeter.files.imports.preview import Preview
 from fleetmeter.files.imports.run import Import, prepared
+from fleetmeter.files.imports.sidecar_files import SidecarFiles
 from fleetmeter.files.imports.sources import format_of, unpacked
 from fleetmeter.files.imports.tables.opening import open_first, reader_of
 from fleetmeter.readings.validate import Invalid
@@ -48,11 +48,11 @@ def prepare(
         if mapping is not None or preset is not None:
             raise MappingError("--guess is for files without --map and --preset")
         raise SystemExit(_show_guesses(files, format_, device, zone))
-    wanted = asked(mapping, preset, device, zone)
+    wanted = mapping_options(mapping, preset, device, zone)
     if dry_run:
         by_ending: Any = reader_of if wanted is not None else format_of
         imports = [
-            Import(path, format_ or by_ending(path.name), Ledger(path, out), wanted)
+            Import(path, format_ or by_ending(path.name), SidecarFiles(path, out), wanted)
             for path in files
         ]
         preview = Preview(settings.retention_days)
@@ -101,7 +101,7 @@ def _guessed(path: Path, reader: str, device: str | None, zone: str | None) -> s
                     continue  # it would fit anything
                 try:
                     layout, _, table, _ = open_first(
-                        file, Asked(preset=preset, device=placeholder).candidates(), reader
+                        file, MappingOptions(preset=preset, device=placeholder).candidates(), reader
                     )
                     row = next(table.rows(), None)
                     if row is None or isinstance(row.cells, Invalid):

@@ -7,13 +7,13 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fleetmeter.files.imports.ledger import Ledger
+from fleetmeter.files.imports.sidecar_files import SidecarFiles
 
 
 @contextmanager
 def progress(
-    name: str, file_bytes: int, ledger: Ledger, read_bytes: Callable[[], int]
-) -> Iterator[Callable[[Ledger], None]]:
+    name: str, file_bytes: int, sidecar: SidecarFiles, read_bytes: Callable[[], int]
+) -> Iterator[Callable[[SidecarFiles], None]]:
     """Yield a function that shows the progress by `read_bytes`, on a terminal only."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -29,13 +29,13 @@ def progress(
         transient=True,
         refresh_per_second=4,
     ) as bars:
-        if ledger.resumed:
-            bars.console.print(f"{name}: resuming after line {ledger.position.lines:,}")
+        if sidecar.resumed:
+            bars.console.print(f"{name}: resuming after line {sidecar.position.lines:,}")
         task = bars.add_task(name, total=file_bytes, rate=0.0)
-        began, lines = monotonic(), ledger.position.lines
+        began, lines = monotonic(), sidecar.position.lines
 
-        def show(ledger: Ledger) -> None:
-            rate = (ledger.position.lines - lines) / max(monotonic() - began, 1e-3)
+        def show(sidecar: SidecarFiles) -> None:
+            rate = (sidecar.position.lines - lines) / max(monotonic() - began, 1e-3)
             bars.update(task, completed=read_bytes(), rate=rate)
 
         yield show

@@ -17,13 +17,13 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError, FleetMeterError
 from fleetmeter.files.imports.correct import CorrectingStore, Corrections, Store
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.ledger import OWN, Ledger, identity
-from fleetmeter.files.imports.mapping.asked import Asked
+from fleetmeter.files.imports.mapping.options import MappingOptions
 from fleetmeter.files.imports.mapping.source import MappedSource, fingerprint
 from fleetmeter.files.imports.progress import progress
+from fleetmeter.files.imports.sidecar_files import OWN, SidecarFiles, identity
 from fleetmeter.files.imports.sources import (
     UNREADABLE,
-    Format,
+    ImportFormat,
     Source,
     format_of,
     open_source,
@@ -46,28 +46,28 @@ _MAYBE_TWICE = "resumed; readings that were stored before the interruption may c
 
 
 class Import(NamedTuple):
-    """A file to import, and where its ledger goes."""
+    """A file to import, and the files that are written beside it."""
 
     path: Path
     format: str
-    ledger: Ledger
-    asked: Asked | None = None
+    sidecar: SidecarFiles
+    options: MappingOptions | None = None
     """How to read it, unless it has the API's field names."""
 
     def opened(self, file: BinaryIO) -> tuple[BinaryIO, Source]:
         """Open a file, unpacked, with its source. Raises SourceError and MappingError."""
         content = file if self.format == "parquet" else unpacked(file, self.path.name)
         size = os.fstat(file.fileno()).st_size
-        if self.asked is not None:
-            return content, MappedSource(content, self.asked, self.format, size)
-        return content, open_source(content, cast(Format, self.format), size)
+        if self.options is not None:
+            return content, MappedSource(content, self.options, self.format, size)
+        return content, open_source(content, cast(ImportFormat, self.format), size)
 
 
 def prepared(
     paths: Sequence[Path],
     format_: str | None,
     folder: Path | None,
-    asked: Asked | None = None,
+    options: MappingOptions | None = None,
 ) -> list[Import]:
     """Return the files to import, after checking everything that needs no database.
 
@@ -79,22 +79,23 @@ def prepared(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FleetMeterError(f"--out {folder} cannot be used: {error.strerror}") from None
-    if format_ == "xlsx" and asked is None:
+    if format_ == "xlsx" and options is None:
         raise FleetMeterError("a workbook needs --map, --preset or --guess")
-    by_ending = format_of if asked is None else reader_of
+    by_ending = format_of if options is None else reader_of
     imports = [
-        Import(path, format_ or by_ending(path.name), Ledger(path, folder), asked) for path in files
+        Import(path, format_ or by_ending(path.name), SidecarFiles(path, folder), options)
+        for path in files
     ]
     taken: dict[Path, Path] = {}
     for each in imports:
-        rejects = each.ledger.rejects.resolve()
+        rejects = each.sidecar.rejects.resolve()
         if rejects in taken:
             raise FleetMeterError(
-                f"{taken[rejects]} and {each.path} would both write {each.ledger.rejects}; "
+                f"{taken[rejects]} and {each.path} would both write {each.sidecar.rejects}; "
                 "import them one after the other"
             )
         taken[rejects] = each.path
-        each.ledger.check()
+        each.sidecar.check()
     return imports
 
 
@@ -221,33 +222,33 @@ async def _import_one(
     stop: Stop,
 ) -> bool | None:
     """Import a file; return whether all of it was right, or None when it was stopped."""
-    ledger = each.ledger
+    sidecar = each.sidecar
     try:
-        with ledger.held(), each.path.open("rb") as file:
-            mapping = "" if each.asked is None else fingerprint(each.asked)
+        with sidecar.held(), each.path.open("rb") as file:
+            mapping = "" if each.options is None else fingerprint(each.options)
             known = identity(file, each.format, mapping)
             content, source = each.opened(file)
             for note in notes_of(source):
                 _say(f"{each.path}: {note}")
-            if why := ledger.begin(known, database_id):
+            if why := sidecar.begin(known, database_id):
                 _say(f"{each.path}: an earlier import of it was stopped, but {why}; starting over")
 
             def read_bytes() -> int:
-                if content is not file or each.asked is not None:
+                if content is not file or each.options is not None:
                     return file.tell()
-                return known.size * ledger.position.offset // max(source.size, 1)
+                return known.size * sidecar.position.offset // max(source.size, 1)
 
-            with progress(each.path.name, known.size, ledger, read_bytes) as show_progress:
-                whole = await import_blocks(source, ledger, store, stop, show_progress)
+            with progress(each.path.name, known.size, sidecar, read_bytes) as show_progress:
+                whole = await import_blocks(source, sidecar, store, stop, show_progress)
             if whole:
-                ledger.finish()
+                sidecar.finish()
                 if left_out := getattr(source, "left_out", 0):
                     _say(f"{each.path}: {left_out:,} rows left out, as nothing in them is wanted")
     except SourceError as error:
         _say(f"{each.path}: {error}")
         return False
     except UNREADABLE as error:
-        _say(f"{each.path}: after line {ledger.position.lines:,} it cannot be unpacked: {error}")
+        _say(f"{each.path}: after line {sidecar.position.lines:,} it cannot be unpacked: {error}")
         return False
     except OSError as error:
         raise FleetMeterError(
@@ -255,16 +256,16 @@ async def _import_one(
         ) from error
     except DatabaseUnavailableError as error:
         raise DatabaseUnavailableError(
-            f"{each.path}: the database was lost after line {ledger.position.lines:,}: {error}; "
+            f"{each.path}: the database was lost after line {sidecar.position.lines:,}: {error}; "
             f"{_GO_ON}"
         ) from error
     finally:
-        ledger.close()
+        sidecar.close()
     if not whole:
-        _say(f"{each.path}: stopped after line {ledger.position.lines:,}; {_GO_ON}")
+        _say(f"{each.path}: stopped after line {sidecar.position.lines:,}; {_GO_ON}")
         return None
     click.echo(_summary(each))
-    return not ledger.counts.rejected
+    return not sidecar.counts.rejected
 
 
 def notes_of(source: Source) -> list[str]:
@@ -276,14 +277,14 @@ def notes_of(source: Source) -> list[str]:
 
 
 def _summary(each: Import) -> str:
-    counts = each.ledger.counts
-    rejects = f" ({each.ledger.rejects})" if counts.rejected or counts.dropped else ""
+    counts = each.sidecar.counts
+    rejects = f" ({each.sidecar.rejects})" if counts.rejected or counts.dropped else ""
     dropped = f", {counts.dropped:,} values left out" if counts.dropped else ""
     corrected = f"{counts.corrected:,} corrected, " if counts.corrected else ""
     return (
         f"{each.path}: {counts.accepted:,} accepted, {corrected}{counts.duplicates:,} duplicates, "
         f"{counts.rejected:,} rejected{dropped}{rejects}"
-        f"{f' ({_MAYBE_TWICE})' * each.ledger.resumed}"
+        f"{f' ({_MAYBE_TWICE})' * each.sidecar.resumed}"
     )
 
 

@@ -31,9 +31,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-Format = Literal["csv", "ndjson", "json", "parquet"]
+ImportFormat = Literal["csv", "ndjson", "json", "parquet"]
 
-_ENDINGS: dict[str, Format] = {
+_ENDINGS: dict[str, ImportFormat] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".ndjson": "ndjson",
@@ -68,7 +68,7 @@ class Source(Protocol):
         ...
 
 
-def format_of(name: str) -> Format:
+def format_of(name: str) -> ImportFormat:
     """Return the format that a file's extension shows. Raises FleetMeterError."""
     for ending, format_ in _ENDINGS.items():
         packed = tuple(ending + each for each in _PACKED if format_ != "parquet")
@@ -94,7 +94,7 @@ def unpacked(file: BinaryIO, name: str) -> BinaryIO:
     return cast(BinaryIO, zstd.ZstdFile(file))
 
 
-def open_source(file: BinaryIO, format_: Format, size: int) -> Source:
+def open_source(file: BinaryIO, format_: ImportFormat, size: int) -> Source:
     """Open a file as a source, positioned at its beginning. Raises SourceError."""
     if format_ == "csv":
         return _Csv(file, size)

@@ -7,7 +7,7 @@ from time import monotonic
 
 from fleetmeter.files.blocks import Block
 from fleetmeter.files.imports.correct import Store
-from fleetmeter.files.imports.ledger import Ledger
+from fleetmeter.files.imports.sidecar_files import SidecarFiles
 from fleetmeter.files.imports.sources import Source
 from fleetmeter.intake.door import IngestOutcome
 
@@ -22,19 +22,19 @@ _InFlight = tuple[Block, "asyncio.Task[IngestOutcome]"]
 
 async def import_blocks(
     source: Source,
-    ledger: Ledger,
+    sidecar: SidecarFiles,
     store: Store,
     stopping: Callable[[], bool],
-    show_progress: Callable[[Ledger], None],
+    show_progress: Callable[[SidecarFiles], None],
 ) -> bool:
-    """Store what is not yet committed by the ledger; return False when asked to stop.
+    """Store what the progress file does not have as committed; return False when asked to stop.
 
     Blocks in flight are committed and recorded first, whatever happens. Raises SourceError and
     DatabaseUnavailableError; importing again resumes there.
     """
-    pipeline = _Pipeline(ledger, store, show_progress)
+    pipeline = _Pipeline(sidecar, store, show_progress)
     try:
-        for block in source.blocks(ledger.position):
+        for block in source.blocks(sidecar.position):
             if stopping():
                 return False
             await pipeline.put(block)
@@ -43,14 +43,14 @@ async def import_blocks(
         try:
             await pipeline.drain()
         finally:
-            ledger.save()
+            sidecar.save()
 
 
 class _Pipeline:
     def __init__(
-        self, ledger: Ledger, store: Store, show_progress: Callable[[Ledger], None]
+        self, sidecar: SidecarFiles, store: Store, show_progress: Callable[[SidecarFiles], None]
     ) -> None:
-        self._ledger = ledger
+        self._sidecar = sidecar
         self._store = store
         self._show_progress = show_progress
         self._in_flight: deque[_InFlight] = deque()
@@ -79,10 +79,10 @@ class _Pipeline:
         """Record the first block once it is committed."""
         block, task = self._in_flight.popleft()
         try:
-            self._ledger.committed(block, await task)
-            self._show_progress(self._ledger)
+            self._sidecar.committed(block, await task)
+            self._show_progress(self._sidecar)
             if (now := monotonic()) >= self._save_at:
-                self._ledger.save()
+                self._sidecar.save()
                 self._save_at = now + _SAVE_S
         except BaseException:
             self._failed = True

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from fleetmeter.anomalies.in_force import InForce, SetThere
-from fleetmeter.anomalies.model import DeviceKind, Kind, Severity
-from fleetmeter.anomalies.rules.catalogue import RULES
+from fleetmeter.anomalies.model import AnomalyKind, Severity, SubjectKind
+from fleetmeter.anomalies.rules.catalogue import RULES, CataloguedKind
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 
 Target = Annotated[str | None, Meta(description="The site or device; null for the fleet.")]
@@ -31,13 +31,13 @@ class SetParameters(msgspec.Struct, rename="camel", kw_only=True):
 class RuleInForce(msgspec.Struct, rename="camel", kw_only=True):
     """A rule and its thresholds."""
 
-    kind: Kind
+    kind: CataloguedKind
     title: str
     description: str
     source: Annotated[str, Meta(description="Where its defaults come from.")]
     severity: Severity
     device_kinds: Annotated[
-        list[DeviceKind], Meta(description="The kinds of device that it evaluates.")
+        list[SubjectKind], Meta(description="The kinds of device that it evaluates.")
     ]
     scope: Scope
     target: Target
@@ -79,7 +79,7 @@ def rule_in_force(found: InForce) -> RuleInForce:
 
 
 @cache
-def _schema(kind: Kind) -> dict[str, Any]:
+def _schema(kind: AnomalyKind) -> dict[str, Any]:
     """Return the JSON Schema of a rule's parameters."""
     thresholds = RULES[kind].thresholds
     _, components = msgspec.json.schema_components([thresholds])

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.networks import Address, Networks
+from fleetmeter.webhook_networks import Address, Networks
 
 _MAX_URL = 2000
 

@@ -11,13 +11,13 @@ import httpx
 import msgspec
 
 from fleetmeter import __version__
-from fleetmeter.networks import Address, Networks
 from fleetmeter.notifications.webhooks.addresses import (
     ForbiddenAddressError,
     UnresolvedError,
     addresses_of,
 )
 from fleetmeter.notifications.webhooks.signing import headers
+from fleetmeter.webhook_networks import Address, Networks
 
 TOTAL_S = 15.0
 """Maximum duration of an attempt, seconds."""
@@ -33,7 +33,7 @@ _LOG_NOTHING = ("httpx", "httpcore")
 """Loggers that show whole URLs, some of which are secrets."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class AttemptResult(msgspec.Struct, frozen=True):
     """The result of an attempt; its error is one line that can be shown."""
 
     status: int | None = None
@@ -73,7 +73,7 @@ class Sender:
         """Close its connections."""
         await self._client.aclose()
 
-    async def send(self, url: str, secret: str, message_id: str, body: bytes) -> Outcome:
+    async def send(self, url: str, secret: str, message_id: str, body: bytes) -> AttemptResult:
         """Sign and send a message. Never raises for what the receiver or the network does."""
         signed = headers(secret, message_id, int(time()), body)
         try:
@@ -82,13 +82,13 @@ class Sender:
         except (TimeoutError, httpx.TimeoutException) as error:
             connecting = isinstance(error, httpx.ConnectTimeout)
             did = f"no connection within {_CONNECT_S:g} s" if connecting else "no answer in time"
-            return Outcome(error=did)
+            return AttemptResult(error=did)
         except (ForbiddenAddressError, UnresolvedError) as error:
-            return Outcome(error=str(error))
+            return AttemptResult(error=str(error))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return Outcome(error=_said(error))
+            return AttemptResult(error=_said(error))
 
-    async def _send(self, url: httpx.URL, signed: dict[str, str], body: bytes) -> Outcome:
+    async def _send(self, url: httpx.URL, signed: dict[str, str], body: bytes) -> AttemptResult:
         port = url.port or (443 if url.scheme == "https" else 80)
         addresses = await addresses_of(url.raw_host.decode(), port, self._networks)
         for address in addresses[:-1]:
@@ -98,7 +98,7 @@ class Sender:
 
     async def _send_to(
         self, address: Address, url: httpx.URL, signed: dict[str, str], body: bytes
-    ) -> Outcome:
+    ) -> AttemptResult:
         """Send to the address that was checked; the name is for TLS and the Host header."""
         async with self._client.stream(
             "POST",
@@ -110,7 +110,7 @@ class Sender:
             with suppress(TimeoutError, httpx.HTTPError):
                 async with asyncio.timeout(_MANNERS_S):
                     await _read_some(answer)
-            return _outcome(answer)
+            return _result(answer)
 
 
 async def _read_some(answer: httpx.Response) -> None:
@@ -121,15 +121,15 @@ async def _read_some(answer: httpx.Response) -> None:
             return
 
 
-def _outcome(answer: httpx.Response) -> Outcome:
+def _result(answer: httpx.Response) -> AttemptResult:
     if answer.is_success:
-        return Outcome(answer.status_code)
+        return AttemptResult(answer.status_code)
     error = f"it answered {answer.status_code}{_phrase(answer.status_code)}"
     if answer.is_redirect:
         error += "; redirects are not followed: add the URL that it leads to"
     retry_after = answer.headers.get("retry-after", "")
     asked_s = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else 0
-    return Outcome(answer.status_code, error, float(min(asked_s, _LONGEST_RETRY_AFTER_S)))
+    return AttemptResult(answer.status_code, error, float(min(asked_s, _LONGEST_RETRY_AFTER_S)))
 
 
 def _phrase(status: int) -> str:

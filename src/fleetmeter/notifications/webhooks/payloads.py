@@ -7,7 +7,7 @@ import msgspec
 
 from fleetmeter.notifications.events import AnomalyEvent
 
-Format = Literal["fleetmeter", "alertmanager"]
+MessageFormat = Literal["fleetmeter", "alertmanager"]
 
 _FIRING_ENDS = "0001-01-01T00:00:00Z"
 """Alertmanager's end of an alert that is still firing."""
@@ -38,7 +38,9 @@ class _Alert(msgspec.Struct, rename="camel", kw_only=True):
     resolved_at: datetime | None = None
 
 
-def payload(format_: Format, message_id: str, event: AnomalyEvent, public_url: str) -> bytes | None:
+def payload(
+    format_: MessageFormat, message_id: str, event: AnomalyEvent, public_url: str
+) -> bytes | None:
     """Return the body for an event, or None when this format does not report it."""
     if format_ == "alertmanager":
         if event.event == _NOTHING_CHANGES:
@@ -54,7 +56,7 @@ def payload(format_: Format, message_id: str, event: AnomalyEvent, public_url: s
     )
 
 
-def test_payload(format_: Format, message_id: str, now: datetime, public_url: str) -> bytes:
+def test_payload(format_: MessageFormat, message_id: str, now: datetime, public_url: str) -> bytes:
     """Return the body of a test message."""
     summary = "A test of this webhook; nothing is wrong."
     if format_ == "alertmanager":

@@ -12,8 +12,8 @@ from fleetmeter.database.pool import connected
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.notifications.webhooks.addresses import addresses_of, check_url
-from fleetmeter.notifications.webhooks.attempt import Outcome, Sender
-from fleetmeter.notifications.webhooks.payloads import Format, test_payload
+from fleetmeter.notifications.webhooks.attempt import AttemptResult, Sender
+from fleetmeter.notifications.webhooks.payloads import MessageFormat, test_payload
 from fleetmeter.notifications.webhooks.signing import new_secret
 from fleetmeter.settings import Settings
 
@@ -33,7 +33,7 @@ class Listed(msgspec.Struct, kw_only=True):
 
     id: int
     url: str
-    format: Format
+    format: MessageFormat
     kinds: list[str] | None
     created_at: datetime
     last_event_id: int
@@ -63,7 +63,7 @@ class Listed(msgspec.Struct, kw_only=True):
 
 
 async def add(
-    url: str, settings: Settings, target: str, kinds: Sequence[str], format_: Format
+    url: str, settings: Settings, target: str, kinds: Sequence[str], format_: MessageFormat
 ) -> Added:
     """Add a webhook for what happens from now on, for some kinds or (none given) for all.
 
@@ -111,14 +111,14 @@ async def enable(url: str, webhook_id: int, from_now: bool) -> None:
         raise _unknown(webhook_id)
 
 
-async def try_out(url: str, settings: Settings, webhook_id: int) -> Outcome:
+async def try_out(url: str, settings: Settings, webhook_id: int) -> AttemptResult:
     """Send a test message from here. Raises FleetMeterError when it is unknown."""
     async with connected(url) as connection:
         row = await queries.webhook(connection, webhook_id=webhook_id)
     if row is None:
         raise _unknown(webhook_id)
     message_id = f"test-{token_hex(8)}"
-    format_ = cast(Format, row["format"])
+    format_ = cast(MessageFormat, row["format"])
     body = test_payload(format_, message_id, datetime.now(UTC), settings.public_url)
     sender = Sender(settings.webhook_networks)
     try:

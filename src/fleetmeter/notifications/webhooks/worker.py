@@ -22,8 +22,8 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
 from fleetmeter.metrics import WEBHOOKS
 from fleetmeter.notifications.events import Numbered, events_after
-from fleetmeter.notifications.webhooks.attempt import TOTAL_S, Outcome, Sender
-from fleetmeter.notifications.webhooks.payloads import Format, payload
+from fleetmeter.notifications.webhooks.attempt import TOTAL_S, AttemptResult, Sender
+from fleetmeter.notifications.webhooks.payloads import MessageFormat, payload
 from fleetmeter.settings import Settings
 
 _INTERVAL_S = 1.0
@@ -38,7 +38,7 @@ _PAGE = 50
 _log = structlog.get_logger()
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryTiming(msgspec.Struct, frozen=True, kw_only=True):
     """Durations of the delivery."""
 
     first_backoff_s: float = 1.0
@@ -65,7 +65,7 @@ class _Webhook(msgspec.Struct):
     id: int
     url: str
     secret: str
-    format: Format
+    format: MessageFormat
     kinds: list[str] | None
     last_event_id: int
     failures: int
@@ -82,14 +82,18 @@ class Delivery:
     """Sends events of anomalies to the webhooks of a database."""
 
     def __init__(
-        self, database: Database, sender: Sender, settings: Settings, pace: Pace | None = None
+        self,
+        database: Database,
+        sender: Sender,
+        settings: Settings,
+        timing: DeliveryTiming | None = None,
     ) -> None:
         self._database = database
         self._sender = sender
         self._attempts = settings.webhook_attempts
         self._public_url = settings.public_url
-        self._pace = pace or Pace()
-        self._lease = timedelta(seconds=self._pace.lease_s)
+        self._timing = timing or DeliveryTiming()
+        self._lease = timedelta(seconds=self._timing.lease_s)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._delivering: set[asyncio.Task[None]] = set()
         self._installation: str | None = None
@@ -97,7 +101,7 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until cancelled; then release claimed webhooks."""
         try:
-            await repeat("webhooks", self._claim_all, self._pace.interval_s)
+            await repeat("webhooks", self._claim_all, self._timing.interval_s)
         finally:
             await stopped(list(self._delivering))
 
@@ -140,13 +144,13 @@ class Delivery:
                 raise
             except Exception:
                 _log.error("a webhook cannot be delivered", webhook=webhook.id, exc_info=True)
-                await self._failed(webhook, Outcome(error="an error inside FleetMeter"))
+                await self._failed(webhook, AttemptResult(error="an error inside FleetMeter"))
 
     async def _deliver_page(self, webhook: _Webhook) -> bool:
         """Deliver the next events of its turn; return whether it took them and is still ours."""
         async with self._database.connection() as connection:
             events = await events_after(connection, webhook.last_event_id, _PAGE)
-        until = monotonic() + self._pace.turn_s
+        until = monotonic() + self._timing.turn_s
         for event in events:
             if monotonic() > until:
                 break
@@ -163,10 +167,10 @@ class Delivery:
         if body is None:
             webhook.last_event_id = event.id
             return True
-        outcome = await self._sender.send(webhook.url, webhook.secret, message_id, body)
-        WEBHOOKS.labels("accepted" if outcome.error is None else "failed").inc()
-        if outcome.error is not None:
-            await self._failed(webhook, outcome)
+        result = await self._sender.send(webhook.url, webhook.secret, message_id, body)
+        WEBHOOKS.labels("accepted" if result.error is None else "failed").inc()
+        if result.error is not None:
+            await self._failed(webhook, result)
             return False
         async with self._database.connection() as connection:
             claim = await queries.webhook_took(
@@ -181,17 +185,17 @@ class Delivery:
         webhook.claim, webhook.last_event_id, webhook.failures = claim, event.id, 0
         return True
 
-    async def _failed(self, webhook: _Webhook, outcome: Outcome) -> None:
+    async def _failed(self, webhook: _Webhook, result: AttemptResult) -> None:
         failures = webhook.failures + 1
-        disable = outcome.gone or failures >= self._attempts
-        again_in = max(self._pace.backoff(failures), timedelta(seconds=outcome.retry_after_s))
+        disable = result.gone or failures >= self._attempts
+        again_in = max(self._timing.backoff(failures), timedelta(seconds=result.retry_after_s))
         async with self._database.connection() as connection:
             await queries.webhook_failed(
                 connection,
                 webhook_id=webhook.id,
                 claim=webhook.claim,
                 event_id=webhook.last_event_id,
-                error=outcome.error,
+                error=result.error,
                 again_in=again_in,
                 disable=disable,
             )
@@ -201,7 +205,7 @@ class Delivery:
                 webhook=webhook.id,
                 of=webhook.place,
                 failures=failures,
-                error=outcome.error,
+                error=result.error,
             )
         else:
             _log.warning(
@@ -209,7 +213,7 @@ class Delivery:
                 webhook=webhook.id,
                 of=webhook.place,
                 failures=failures,
-                error=outcome.error,
+                error=result.error,
                 again_in_s=round(again_in.total_seconds(), 1),
             )
 

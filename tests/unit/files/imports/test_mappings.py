@@ -8,8 +8,8 @@ import pytest
 
 from fleetmeter.files.blocks import Position
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.asked import Asked, asked
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.options import MappingOptions, mapping_options
 from fleetmeter.readings.telemetry import Telemetry
 from tests.support.imports import Imported, csv
 from tests.support.repository import ROOT
@@ -264,7 +264,7 @@ def test_a_mapping_that_cannot_be_used_says_why(mapping: str, said: str, tmp_pat
     path = tmp_path / "map.toml"
     path.write_text(mapping)
     with pytest.raises(MappingError) as told:
-        asked(path)
+        mapping_options(path)
     assert said in str(told.value)
 
 
@@ -288,7 +288,7 @@ def test_columns_that_are_missing_are_named_with_those_that_are_there() -> None:
 )
 def test_options_that_do_not_fit_are_told(options: dict[str, str], said: str) -> None:
     with pytest.raises(MappingError, match=said):
-        asked(**options)  # type: ignore[arg-type]
+        mapping_options(**options)  # type: ignore[arg-type]
 
 
 def test_the_mappings_of_the_documentation_can_be_used() -> None:
@@ -297,7 +297,7 @@ def test_the_mappings_of_the_documentation_can_be_used() -> None:
     assert len(blocks) > 3
     for block in blocks:
         said = tomllib.loads(block)
-        found = Asked(said, preset=said.get("preset")).candidates()
+        found = MappingOptions(said, preset=said.get("preset")).candidates()
         assert any(isinstance(each, Bound) for each in found.values())
     text = "Zählerstände;;\nDatum;Stand T1;Stand T2\n09.02.2026 10:00;1.200.000,5;300.000\n"
     assert Imported(text, blocks[0]).column("kwh_consumed_ac_total") == [1500.0005]
@@ -307,6 +307,6 @@ def test_a_mapping_file_that_is_no_toml_is_told(tmp_path: Path) -> None:
     path = tmp_path / "map.toml"
     path.write_text("time = {")
     with pytest.raises(MappingError, match=r"map\.toml is not TOML"):
-        asked(path)
+        mapping_options(path)
     with pytest.raises(MappingError, match="cannot be read"):
-        asked(tmp_path / "none.toml")
+        mapping_options(tmp_path / "none.toml")

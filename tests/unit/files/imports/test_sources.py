@@ -17,7 +17,7 @@ from fleetmeter.files.blocks import Position
 from fleetmeter.files.imports import lines, parquet
 from fleetmeter.files.imports.csv_lines import SourceError
 from fleetmeter.files.imports.lines import BLOCK_BYTES, MAX_LINE
-from fleetmeter.files.imports.sources import Format, format_of, open_source
+from fleetmeter.files.imports.sources import ImportFormat, format_of, open_source
 from fleetmeter.readings.telemetry import FIELDS, TIMES, Telemetry
 from fleetmeter.readings.validate import Invalid
 
@@ -31,7 +31,7 @@ class Read:
     """What is in a file: readings and errors by line number."""
 
     def __init__(
-        self, content: bytes | str, format_: Format = "csv", begin: Position = BEGINNING
+        self, content: bytes | str, format_: ImportFormat = "csv", begin: Position = BEGINNING
     ) -> None:
         body = content.encode() if isinstance(content, str) else content
         source = open_source(io.BytesIO(body), format_, len(body))
@@ -553,7 +553,7 @@ garbage = st.lists(
 @pytest.mark.parametrize("format_", ["csv", "ndjson"])
 @given(garbage, garbage, garbage, st.integers(1, 200), st.booleans())
 def test_garbage_never_costs_a_good_line(
-    format_: Format,
+    format_: ImportFormat,
     before: list[bytes],
     between: list[bytes],
     after: list[bytes],

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from fleetmeter.files.blocks import Position
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.asked import Asked
 from fleetmeter.files.imports.mapping.model import MappingError
+from fleetmeter.files.imports.mapping.options import MappingOptions
 from fleetmeter.files.imports.mapping.source import MappedSource
 from fleetmeter.files.imports.tables import spreadsheet, table
 from tests.support.imports import Imported, csv
@@ -178,7 +178,7 @@ def test_a_large_text_needs_little_memory() -> None:
     head = csv(*ROWS, separator=";").encode()
     before = psutil.Process().memory_info().rss
     said = tomllib.loads(MAPPING)
-    source = MappedSource(io.BufferedReader(Endless()), Asked(said), "csv", 0)
+    source = MappedSource(io.BufferedReader(Endless()), MappingOptions(said), "csv", 0)
     items = [item for block in source.blocks(Position()) for item in block.items]
     assert len(items) == 3
     assert psutil.Process().memory_info().rss - before < 30_000_000

@@ -50,8 +50,8 @@ class Case(NamedTuple):
     """Vehicles (of `vehicle_points`) that may have charged at the meter before."""
 
     behind_s: Mapping[Subject, float] = {}
-    """How far the newest timestamps of the meter and of vehicles are behind their arrival, of those
-    that have reported."""
+    """Seconds by which the newest timestamps of the meter and the vehicles are behind their
+    arrival, for those that have reported."""
 
     is_covered: bool = True
     """The meter reported while DC was delivered. False: nothing is said of that time itself."""

@@ -12,7 +12,7 @@ BIN_MIN = 5
 """Minutes over which powers are compared: readings of two devices never coincide."""
 
 _AROUND_MIN = 15
-"""How long before and after a vehicle charged the other curve must be at rest as well, minutes."""
+"""Minutes before and after a charge in which the other curve must be at rest as well."""
 
 LEAST_EFFICIENCY = 0.55
 MOST_EFFICIENCY = 1.03
@@ -49,10 +49,10 @@ class Curve(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """How one curve explains another."""
+    """The best match of one curve with another."""
 
     offset_s: float
-    """How much later the first is, seconds."""
+    """Delay of the first against the other, seconds."""
 
     efficiency: float
     """First ÷ second, over what was compared."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from fleetmeter.anomalies.model import DeviceKind, Subject
+from fleetmeter.anomalies.model import Subject, SubjectKind
 from fleetmeter.anomalies.rules.dc_exceeds_ac.case import (
     Case,
     intervals,
@@ -31,7 +31,7 @@ class ReadingRequests:
         self._readings = needs.readings
         self._far_meters = 0
 
-    def near(self, device_kind: DeviceKind, device_id: str, begins: datetime) -> None:
+    def near(self, device_kind: SubjectKind, device_id: str, begins: datetime) -> None:
         """Ask for readings of about the time of a session."""
         self._ask(device_kind, device_id, _near(begins, self._hour.ends))
 
@@ -45,7 +45,7 @@ class ReadingRequests:
         for id_ in {*vehicle_ids, *self._hour.belonging.get(meter_id, ())}:
             self._ask("vehicle", id_, since)
 
-    def _ask(self, device_kind: DeviceKind, device_id: str, since: datetime) -> None:
+    def _ask(self, device_kind: SubjectKind, device_id: str, since: datetime) -> None:
         subject = Subject(device_kind, device_id)
         self._readings[subject] = min(self._readings.get(subject, since), since)
 

@@ -23,7 +23,7 @@ from fleetmeter.anomalies.rules.dc_exceeds_ac.state import (
 )
 from fleetmeter.anomalies.rules.dc_exceeds_ac.thresholds import DcExceedsAc
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
-from fleetmeter.anomalies.rules.shared.sessions import ChargingState, Session
+from fleetmeter.anomalies.rules.shared.sessions import ChargingState, HourlySession
 from fleetmeter.anomalies.rules.silence.pauses import only_while_charging
 from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -267,7 +267,7 @@ def _begin(
     return suspicion.since if suspicion else hour.starts
 
 
-def session_at(hour: ObservedHour, vehicle_id: str, meter_id: str) -> Session | None:
+def session_at(hour: ObservedHour, vehicle_id: str, meter_id: str) -> HourlySession | None:
     """Return the session of a vehicle that has charged at a meter until this hour."""
     state = hour.read(Subject("vehicle", vehicle_id), ChargingState)
     session = None if state is None else state.session

@@ -17,7 +17,7 @@ from fleetmeter.anomalies.rules.efficiency.session_efficiency import SessionEffi
 from fleetmeter.anomalies.rules.efficiency.thresholds import LOSSES, Efficiency
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
-from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
+from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, HourlySession
 from fleetmeter.anomalies.rules.shared.state import EMPTY_AFTER, State
 
 _MOST_REMEMBERED = 40
@@ -106,7 +106,7 @@ def _remember(context: HourContext, followed: FollowedSession, found: SessionEff
 def _compare(
     context: HourContext,
     followed: FollowedSession,
-    session: Session,
+    session: HourlySession,
     thresholds: EfficiencyDrop,
     found: SessionEfficiency,
 ) -> None:

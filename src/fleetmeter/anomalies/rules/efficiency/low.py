@@ -14,7 +14,7 @@ from fleetmeter.anomalies.rules.efficiency.session_efficiency import SessionEffi
 from fleetmeter.anomalies.rules.efficiency.thresholds import LOSSES, Efficiency
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
-from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
+from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, HourlySession
 from fleetmeter.anomalies.thresholds.base import require
 
 _SHORT = 2
@@ -54,7 +54,7 @@ def _judge(context: HourContext, followed: FollowedSession) -> None:
 def _compare(
     context: HourContext,
     followed: FollowedSession,
-    session: Session,
+    session: HourlySession,
     thresholds: EfficiencyLow,
     found: SessionEfficiency,
 ) -> None:

@@ -6,10 +6,10 @@ from fleetmeter.anomalies.rules.efficiency.session_efficiency import (
     measured,
 )
 from fleetmeter.anomalies.rules.efficiency.thresholds import Efficiency
-from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, Session
+from fleetmeter.anomalies.rules.shared.sessions import FollowedSession, HourlySession
 
 
-def judged_part(followed: FollowedSession) -> Session | None:
+def judged_part(followed: FollowedSession) -> HourlySession | None:
     """Return the part of a session to judge; None if it is too early or proves nothing."""
     session = followed.since_drive
     if session.meter is None or session.doubtful:
@@ -20,7 +20,7 @@ def judged_part(followed: FollowedSession) -> Session | None:
 
 
 def efficiency_of(
-    followed: FollowedSession, session: Session, thresholds: Efficiency
+    followed: FollowedSession, session: HourlySession, thresholds: Efficiency
 ) -> SessionEfficiency | None:
     """Measure the judged part of a session, once for rules with the same expectation."""
     expectation = thresholds.expectation
@@ -35,7 +35,7 @@ def kwh(found: SessionEfficiency) -> str:
     return f"{found.dc_kwh:.1f} of {found.ac_kwh:.1f} kWh"
 
 
-def evidence_of(session: Session, found: SessionEfficiency) -> dict[str, object]:
+def evidence_of(session: HourlySession, found: SessionEfficiency) -> dict[str, object]:
     """Return the numbers that decided."""
     return {
         "efficiency": round(found.efficiency, 3),

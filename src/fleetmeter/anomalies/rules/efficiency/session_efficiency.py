@@ -19,7 +19,7 @@ from operator import mul
 from typing import NamedTuple
 
 from fleetmeter.anomalies.rules.efficiency.thresholds import Efficiency
-from fleetmeter.anomalies.rules.shared.sessions import Session, SessionHour
+from fleetmeter.anomalies.rules.shared.sessions import HourlySession, SessionHour
 
 _STEADY = 0.8
 """Part of the highest hour's DC; an hour with at least that was charged through at one power."""
@@ -99,7 +99,9 @@ def cold_allowance(thresholds: Efficiency, temp_c: float | None) -> float:
     return min(thresholds.cold_at_most, below * thresholds.cold_per_c)
 
 
-def measured(session: Session, thresholds: Efficiency, is_over: bool) -> SessionEfficiency | None:
+def measured(
+    session: HourlySession, thresholds: Efficiency, is_over: bool
+) -> SessionEfficiency | None:
     """Measure the efficiency of a session; None: too little can be compared, or it says nothing."""
     compared = [hour for hour in session.hours if hour.ac_mwh]
     least_mwh = thresholds.minimum_kwh * 1e6
@@ -120,7 +122,7 @@ def measured(session: Session, thresholds: Efficiency, is_over: bool) -> Session
     return None
 
 
-def _steady(session: Session, is_over: bool) -> list[SessionHour]:
+def _steady(session: HourlySession, is_over: bool) -> list[SessionHour]:
     """Return hours that are neither the first nor the last, with as much DC as any."""
     inner = [hour for hour in session.hours[1 : -1 if is_over else None] if hour.ac_mwh]
     highest = max(hour.dc_mwh for hour in session.hours)
@@ -128,7 +130,7 @@ def _steady(session: Session, is_over: bool) -> list[SessionHour]:
 
 
 def _of_steady(
-    session: Session,
+    session: HourlySession,
     thresholds: Efficiency,
     steady: list[SessionHour],
     compared: list[SessionHour],
@@ -155,7 +157,7 @@ def _of_steady(
 
 
 def _of_all(
-    session: Session, thresholds: Efficiency, compared: list[SessionHour]
+    session: HourlySession, thresholds: Efficiency, compared: list[SessionHour]
 ) -> SessionEfficiency | None:
     if not all(_was_warm(hour) for hour in session.hours):
         return None
@@ -181,7 +183,7 @@ def _was_warm(hour: SessionHour) -> bool:
 
 
 def _expected_of_all(
-    session: Session, thresholds: Efficiency, compared: list[SessionHour]
+    session: HourlySession, thresholds: Efficiency, compared: list[SessionHour]
 ) -> float:
     """Weigh by energy; hours at both ends were charged as fast as any, for a part of the time."""
     edges = {session.hours[0].hour, session.hours[-1].hour}

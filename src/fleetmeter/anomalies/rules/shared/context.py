@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from fleetmeter.anomalies.model import Cause, Change, Device, Hour, Kind, Subject
+from fleetmeter.anomalies.model import AnomalyKind, Cause, Change, Device, Hour, Subject
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Answers
 from fleetmeter.anomalies.rules.shared.state import Condition, DeviceState, State
@@ -18,7 +18,7 @@ S = TypeVar("S", bound=State)
 T = TypeVar("T", bound=Thresholds)
 
 
-class Outcome(msgspec.Struct):
+class Findings(msgspec.Struct):
     """The changes of an hour."""
 
     changes: list[Change] = msgspec.field(default_factory=list)
@@ -50,7 +50,7 @@ class Context:
         self.ends = ends
         self.states = states
         self.rulebook = rulebook
-        self.outcome = Outcome()
+        self.findings = Findings()
         self._devices = devices
 
     def thresholds(self, thresholds: type[T], subject: Subject) -> T:
@@ -68,7 +68,7 @@ class Context:
         """Return a rule's state of a device, to be changed."""
         return self._touch(subject).of(type_)
 
-    def condition(self, kind: Kind, subject: Subject) -> Condition:
+    def condition(self, kind: AnomalyKind, subject: Subject) -> Condition:
         """Return a rule's condition of a device, to be changed."""
         conditions = self._touch(subject).conditions
         found = conditions.get(kind)
@@ -76,13 +76,13 @@ class Context:
             found = conditions[kind] = Condition()
         return found
 
-    def last_found(self, kind: Kind, subject: Subject) -> datetime | None:
+    def last_found(self, kind: AnomalyKind, subject: Subject) -> datetime | None:
         """Return when a rule last found something about a device."""
         state = self.states.get(subject)
         condition = None if state is None else state.conditions.get(kind)
         return None if condition is None else condition.at
 
-    def is_open(self, kind: Kind, subject: Subject) -> bool:
+    def is_open(self, kind: AnomalyKind, subject: Subject) -> bool:
         """Return whether the anomaly is open, as far as is known."""
         state = self.states.get(subject)
         return state is not None and state.is_open(kind)
@@ -91,7 +91,7 @@ class Context:
         state = self.states.get(subject)
         if state is None:
             state = self.states[subject] = DeviceState()
-        self.outcome.touched.add(subject)
+        self.findings.touched.add(subject)
         return state
 
     def site(self, subject: Subject) -> str | None:
@@ -107,7 +107,7 @@ class Context:
 
     def breach(
         self,
-        kind: Kind,
+        kind: AnomalyKind,
         subject: Subject,
         since: datetime,
         summary: str,
@@ -121,7 +121,7 @@ class Context:
         if condition.open:
             return
         condition.open, condition.since, condition.cause = True, since, cause
-        self.outcome.changes.append(
+        self.findings.changes.append(
             Change(
                 kind, subject, self.site(subject), self.ends, since, None, summary, evidence, cause
             )
@@ -129,7 +129,7 @@ class Context:
 
     def revise(
         self,
-        kind: Kind,
+        kind: AnomalyKind,
         subject: Subject,
         summary: str,
         evidence: dict[str, Any],
@@ -140,7 +140,7 @@ class Context:
         if condition.open:
             condition.cause = cause
             since = condition.since or self.ends
-            self.outcome.changes.append(
+            self.findings.changes.append(
                 Change(
                     kind,
                     subject,
@@ -157,7 +157,7 @@ class Context:
 
     def clear(
         self,
-        kind: Kind,
+        kind: AnomalyKind,
         subject: Subject,
         until: datetime,
         summary: str,
@@ -171,7 +171,7 @@ class Context:
             return
         since = condition.since or until
         condition.open, condition.since, condition.cause = False, None, None
-        self.outcome.changes.append(
+        self.findings.changes.append(
             Change(
                 kind,
                 subject,
@@ -184,7 +184,7 @@ class Context:
             )
         )
 
-    def forget_condition(self, kind: Kind, subject: Subject) -> None:
+    def forget_condition(self, kind: AnomalyKind, subject: Subject) -> None:
         """Drop a rule's condition of a device."""
         del self._touch(subject).conditions[kind]
 
@@ -219,7 +219,9 @@ class HourContext(Context):
         """Return the hour as it begins, once what is switched off has been ended."""
         return ObservedHour(self._rows, self.states)
 
-    def count_clear(self, kind: Kind, subject: Subject, hours: int, *, is_clear: bool) -> None:
+    def count_clear(
+        self, kind: AnomalyKind, subject: Subject, hours: int, *, is_clear: bool
+    ) -> None:
         """Clear at the start of this many good hours in a row."""
         condition = self.condition(kind, subject)
         if not is_clear:

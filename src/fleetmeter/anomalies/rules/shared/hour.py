@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from fleetmeter.anomalies.model import (
+    AnomalyKind,
     Hour,
-    Kind,
     MeterHour,
     Subject,
     VehicleHour,
@@ -37,7 +37,7 @@ class ObservedHour:
         self.vehicle_rows, self.meter_rows = hour.vehicles, hour.meters
         self.falls = hour.falls
         self.states = states
-        self.opened: dict[Kind, list[Subject]] = {}
+        self.opened: dict[AnomalyKind, list[Subject]] = {}
         """By kind, the open anomalies when the hour begins."""
 
         self._by_state: defaultdict[type[State], list[Any]] = defaultdict(list)

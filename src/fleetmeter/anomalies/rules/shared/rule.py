@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from fleetmeter.anomalies.model import ClockSample, DeviceKind, Kind, Severity
+from fleetmeter.anomalies.model import AnomalyKind, ClockSample, Severity, SubjectKind
 from fleetmeter.anomalies.rules.shared.context import Context, HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.needs import Needs
@@ -37,7 +37,7 @@ class Phase(IntEnum):
     CLOCK = 6
     """Every minute, by the arrival of the newest readings."""
 
-    REFUSAL = 7
+    REJECTION = 7
     """Every minute, by the readings that were refused."""
 
 
@@ -51,7 +51,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Source of the defaults of its thresholds."""
 
     severity: Severity
-    device_kinds: tuple[DeviceKind, ...]
+    device_kinds: tuple[SubjectKind, ...]
     phase: Phase
     """The phase in which `judge` runs."""
 
@@ -79,7 +79,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     state, from the one that was stored."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> AnomalyKind:
         """Return the kind of anomaly that it finds."""
         return self.thresholds.kind
 

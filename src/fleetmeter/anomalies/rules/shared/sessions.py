@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from fleetmeter.anomalies.model import Kind, Subject, VehicleHour
+from fleetmeter.anomalies.model import AnomalyKind, Subject, VehicleHour
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.hour import ObservedHour
 from fleetmeter.anomalies.rules.shared.state import State
@@ -61,7 +61,7 @@ class SessionHour(msgspec.Struct, array_like=True):
     """No other vehicle charged at the meter."""
 
 
-class Session(msgspec.Struct, omit_defaults=True):
+class HourlySession(msgspec.Struct, omit_defaults=True):
     """Consecutive hours in which a vehicle charged at one meter."""
 
     meter: str | None
@@ -78,20 +78,20 @@ class Session(msgspec.Struct, omit_defaults=True):
     fitting_mwh: int = 0
     """DC of the hours that the meter covered."""
 
-    found: list[Kind] = []
+    found: list[AnomalyKind] = []
     """Findings about it from before it ended."""
 
 
 class ChargingState(State):
     """The session of a vehicle that charges."""
 
-    session: Session | None = None
+    session: HourlySession | None = None
 
 
 class FollowedSession:
     """A vehicle's session after an hour."""
 
-    def __init__(self, subject: Subject, session: Session, *, is_over: bool) -> None:
+    def __init__(self, subject: Subject, session: HourlySession, *, is_over: bool) -> None:
         self.subject = subject
         self.session = session
         self.is_over = is_over
@@ -99,7 +99,7 @@ class FollowedSession:
         """Its efficiency by expectation, once it has been measured."""
 
     @cached_property
-    def since_drive(self) -> Session:
+    def since_drive(self) -> HourlySession:
         """The part of the session after the last short drive, which its states of charge show."""
         hours = self.session.hours
         for number in range(len(hours) - 1, 0, -1):
@@ -119,7 +119,7 @@ class FollowedSession:
         return self.session.hours[-1].hour + timedelta(hours=1)
 
 
-def ending_sessions(hour: ObservedHour) -> list[tuple[Subject, Session]]:
+def ending_sessions(hour: ObservedHour) -> list[tuple[Subject, HourlySession]]:
     """Return the sessions that end because this hour is the first without them."""
     return [
         (subject, session)
@@ -128,16 +128,16 @@ def ending_sessions(hour: ObservedHour) -> list[tuple[Subject, Session]]:
     ]
 
 
-def _goes_on(hour: ObservedHour, vehicle_id: str, session: Session) -> bool:
+def _goes_on(hour: ObservedHour, vehicle_id: str, session: HourlySession) -> bool:
     return any(row.meter_id == session.meter for row in hour.charging.get(vehicle_id, ()))
 
 
-def session_dc_mwh(session: Session) -> int:
+def session_dc_mwh(session: HourlySession) -> int:
     """Return the DC of a session."""
     return sum(hour.dc_mwh for hour in session.hours)
 
 
-def session_socs(session: Session) -> set[int]:
+def session_socs(session: HourlySession) -> set[int]:
     """Return the least and the most state of charge of each hour of a session, bp, if known."""
     ends = (soc for hour in session.hours for soc in (hour.soc_bp_min, hour.soc_bp_max))
     return {soc for soc in ends if soc is not None}
@@ -162,7 +162,7 @@ def follow(context: HourContext) -> Iterator[FollowedSession]:
                 yield from _end(context, subject)
                 session = None
             if session is None:
-                session = state.session = Session(row.meter_id, [])
+                session = state.session = HourlySession(row.meter_id, [])
             _extend(session, row, context.hour)
             if vehicle_id in context.doubtful:
                 session.doubtful = True
@@ -186,7 +186,7 @@ def _while_covered(row: VehicleHour) -> int | None:
     return round(row.ac_mwh * share) if abs(share - 1) <= _LACKING else row.ac_mwh
 
 
-def _extend(session: Session, row: VehicleHour, hour: ObservedHour) -> None:
+def _extend(session: HourlySession, row: VehicleHour, hour: ObservedHour) -> None:
     meter_id = row.meter_id
     is_slow = meter_id is not None and hour.interval_s(Subject("meter", meter_id)) > _SLOW_S
     ac_mwh, is_alone = None, False

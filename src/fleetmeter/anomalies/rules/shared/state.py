@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from fleetmeter.anomalies.model import Cause, Kind
+from fleetmeter.anomalies.model import AnomalyKind, Cause
 
 STATE_DAYS = 31
 """Days before an hour that must be evaluated to know what is wrong after it."""
@@ -29,7 +29,7 @@ class Condition(msgspec.Struct, omit_defaults=True):
     """The condition of one rule for one device."""
 
     open: bool = False
-    """Whether it is wrong now."""
+    """True while it is wrong."""
 
     since: datetime | None = None
     """Its start, while it is open."""
@@ -66,7 +66,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class DeviceState(msgspec.Struct):
     """All states of one device, or of one site."""
 
-    conditions: dict[Kind, Condition] = {}
+    conditions: dict[AnomalyKind, Condition] = {}
     parts: dict[type[State], Any] = {}
     """By its type, the state of each rule that remembers something."""
 
@@ -82,7 +82,7 @@ class DeviceState(msgspec.Struct):
             found = self.parts[type_] = type_()
         return found
 
-    def is_open(self, kind: Kind) -> bool:
+    def is_open(self, kind: AnomalyKind) -> bool:
         """Return whether a rule's condition is open."""
         condition = self.conditions.get(kind)
         return condition is not None and condition.open
@@ -106,28 +106,32 @@ def snapshot(state: DeviceState) -> Snapshot:
 def restored(copy: Snapshot) -> DeviceState:
     """Return the state as it was when it was copied."""
     types, encoded = copy
-    of_all: Any = tuple.__class_getitem__((dict[Kind, Condition], *types))
+    of_all: Any = tuple.__class_getitem__((dict[AnomalyKind, Condition], *types))
     conditions, *parts = msgspec.msgpack.decode(encoded, type=of_all)
     return DeviceState(conditions, dict(zip(types, parts, strict=True)))
 
 
 class _Conditions(msgspec.Struct, omit_defaults=True):
-    conditions: dict[Kind, Condition] = {}
+    conditions: dict[AnomalyKind, Condition] = {}
 
 
 class StateCodec:
     """Writes and reads the state of a device as one JSON object: the fields of all its parts."""
 
-    def __init__(self, types: Sequence[type[State]]) -> None:
+    def __init__(self, types: Sequence[type[State]], kinds: Any) -> None:
+        """Create a codec of states of these types, and of conditions of `kinds`, a Literal."""
         self._owners = {
             field.name: type_ for type_ in types for field in msgspec.structs.fields(type_)
         }
         fields: list[tuple[str, Any, Any]] = [
-            (field.name, field.type | UnsetType, UNSET)
-            for type_ in types
-            for field in msgspec.structs.fields(type_)
+            ("conditions", dict.__class_getitem__((kinds, Condition)), {}),
+            *(
+                (field.name, field.type | UnsetType, UNSET)
+                for type_ in types
+                for field in msgspec.structs.fields(type_)
+            ),
         ]
-        stored: Any = msgspec.defstruct("StoredState", fields, bases=(_Conditions,))
+        stored: Any = msgspec.defstruct("StoredState", fields)
         self._decoder = msgspec.json.Decoder(stored)
         self._encoder = msgspec.json.Encoder()
 

@@ -1,12 +1,12 @@
 """Reports silent devices, for vehicle_silent and meter_silent alike."""
 
-from fleetmeter.anomalies.model import DeviceKind, Subject
+from fleetmeter.anomalies.model import Subject, SubjectKind
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.silence.state import DeviceSilence
 from fleetmeter.anomalies.rules.silence.thresholds import SILENT
 
 
-def report_silent(context: HourContext, device_kind: DeviceKind) -> None:
+def report_silent(context: HourContext, device_kind: SubjectKind) -> None:
     """Report the silent devices of a kind whose site does not excuse them."""
     for subject in context.silences.silent:
         if subject.device_kind == device_kind and context.site(subject) not in context.silent_sites:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fleetmeter.anomalies.model import DeviceKind, Subject
+from fleetmeter.anomalies.model import Subject, SubjectKind
 from fleetmeter.anomalies.rules.shared.context import HourContext
 from fleetmeter.anomalies.rules.shared.needs import MeterPoint, VehiclePoint
 from fleetmeter.anomalies.rules.shared.rule import Phase, Rule
@@ -143,7 +143,7 @@ def _end_silence(context: HourContext, subject: Subject) -> None:
 
 def _first_reading(context: HourContext, site: str) -> datetime:
     """Return the first of this hour, of the devices that came back."""
-    sides: tuple[tuple[DeviceKind, Mapping[str, Sequence[VehiclePoint | MeterPoint]]], ...] = (
+    sides: tuple[tuple[SubjectKind, Mapping[str, Sequence[VehiclePoint | MeterPoint]]], ...] = (
         ("vehicle", context.answers.vehicle_readings),
         ("meter", context.answers.meter_readings),
     )

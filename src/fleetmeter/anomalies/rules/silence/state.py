@@ -14,7 +14,7 @@ class DeviceSilence(State):
     """Its last reading, when it has been silent for too long since."""
 
     was_charging: bool | None = None
-    """Whether that last reading of a silent device was one of charging; None: not known."""
+    """True if a silent device was charging in its last reading; None: not known."""
 
     pauses: int = 0
     """Its last silences in a row that lay between two charges."""

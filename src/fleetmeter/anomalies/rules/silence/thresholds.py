@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fleetmeter.anomalies.model import DeviceKind
+from fleetmeter.anomalies.model import SubjectKind
 from fleetmeter.anomalies.thresholds.base import Thresholds
 
 
@@ -33,7 +33,7 @@ class MeterSilent(Silent, frozen=True, kw_only=True):
     kind = "meter_silent"
 
 
-SILENT: dict[DeviceKind, type[Silent]] = {"vehicle": VehicleSilent, "meter": MeterSilent}
+SILENT: dict[SubjectKind, type[Silent]] = {"vehicle": VehicleSilent, "meter": MeterSilent}
 """Thresholds by kind of device."""
 
 SOURCE = (

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.likely import MOST, Likely, likely_fields, or_none
+from fleetmeter.files.imports.mapping.guess_fields import MOST, GuessedField, guess_fields, or_none
 from fleetmeter.files.imports.mapping.samples import Sample
 from fleetmeter.files.imports.mapping.times import time_reader
 from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
@@ -34,7 +34,7 @@ def guess(sample: Sample, device: str | None, zone: str | None) -> str:
     times = _times(sample)
     decimal = _decimal(sample, {place for place, _ in times})
     kind = _kind(sample)
-    fields = likely_fields(sample, kind, {place for place, _ in times}, decimal)
+    fields = guess_fields(sample, kind, {place for place, _ in times}, decimal)
     if not fields:
         raise SourceError(
             "no column looks like energy, power or another measurement; the columns found are "
@@ -107,7 +107,7 @@ def _layout(sample: Sample, decimal: str | None) -> Iterator[str]:
 def _said_times(
     sample: Sample,
     times: Sequence[tuple[int, str]],
-    fields: Sequence[Likely],
+    fields: Sequence[GuessedField],
     kind: DeviceKind,
     zone: str | None,
 ) -> Iterator[str]:
@@ -180,8 +180,8 @@ def _said_id(
     yield f'{kind.id_field} = {{ constant = "{device or kind.example_id}" }}{ask}'
 
 
-def _said_fields(sample: Sample, fields: Sequence[Likely]) -> Iterator[str]:
-    by_name: dict[str, list[Likely]] = {}
+def _said_fields(sample: Sample, fields: Sequence[GuessedField]) -> Iterator[str]:
+    by_name: dict[str, list[GuessedField]] = {}
     for field in fields:
         by_name.setdefault(field.name, []).append(field)
     for name, found in by_name.items():
@@ -198,7 +198,7 @@ def _said_fields(sample: Sample, fields: Sequence[Likely]) -> Iterator[str]:
             yield f"{name} = {{ column = {columns[0]}{unit} }}  # or {', '.join(columns[1:])}"
 
 
-def _are_parts(sample: Sample, fields: Sequence[Likely]) -> bool:
+def _are_parts(sample: Sample, fields: Sequence[GuessedField]) -> bool:
     """Return whether columns are tariffs or phases rather than devices."""
     names = [sample.names[field.column] for field in fields]
     return all(re.search(_PART_WORDS, name, re.IGNORECASE) for name in names)

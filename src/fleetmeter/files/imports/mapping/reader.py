@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from fleetmeter.files.imports.mapping.clock import Clock, Length
-from fleetmeter.files.imports.mapping.columns import Columns, matches, places_of
 from fleetmeter.files.imports.mapping.model import ABSENT, Bound, Time, Value, formats_of
 from fleetmeter.files.imports.mapping.numbers import number_reader
+from fleetmeter.files.imports.mapping.table_columns import TableColumns, matches, places_of
 from fleetmeter.files.imports.mapping.times import time_reader
 from fleetmeter.files.imports.mapping.values import (
     Differences,
@@ -40,7 +40,7 @@ class _Device(NamedTuple):
 class RowReader:
     """Turns rows into readings; rows come in the order of the file."""
 
-    def __init__(self, bound: Bound, columns: Columns, *, newest_first: bool = False) -> None:
+    def __init__(self, bound: Bound, columns: TableColumns, *, newest_first: bool = False) -> None:
         """Raises MappingError."""
         self._bound = bound
         self._columns = columns
@@ -183,7 +183,7 @@ def _constant(text: str) -> Take:
 class _TimeTaker:
     """Reads the time of a row."""
 
-    def __init__(self, time: Time, columns: Columns, newest_first: bool) -> None:
+    def __init__(self, time: Time, columns: TableColumns, newest_first: bool) -> None:
         self.clock = Clock(time.zone, newest_first=newest_first)
         self._read = time_reader(formats_of(time))
         chosen = time.columns or [each for each in (time.column,) if each is not None]

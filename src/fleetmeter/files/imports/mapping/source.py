@@ -9,10 +9,10 @@ from typing import BinaryIO
 import msgspec
 
 from fleetmeter.files.blocks import Block, Position
-from fleetmeter.files.imports.mapping.asked import Asked
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound
+from fleetmeter.files.imports.mapping.options import MappingOptions
 from fleetmeter.files.imports.mapping.reader import RowReader
+from fleetmeter.files.imports.mapping.table_columns import TableColumns
 from fleetmeter.files.imports.tables.opening import open_first
 from fleetmeter.files.imports.tables.table import Row, Table
 from fleetmeter.readings.telemetry import Telemetry
@@ -31,10 +31,10 @@ class MappedSource:
     The meaning of a row may depend on earlier ones: clocks that were put back, and differences.
     """
 
-    def __init__(self, file: BinaryIO, asked: Asked, default: str, size: int) -> None:
+    def __init__(self, file: BinaryIO, options: MappingOptions, default: str, size: int) -> None:
         """Raises SourceError and MappingError."""
         self.layout, self.bound, self._table, columns = open_first(
-            file, asked.candidates(), default
+            file, options.candidates(), default
         )
         self.size = size
         self.ignored: Sequence[str] = ()
@@ -72,11 +72,11 @@ def _block(items: list[Telemetry | Invalid], rows: list[Row], end: Position) -> 
     return Block(items, [row.number for row in rows], lambda index: rows[index].text, end)
 
 
-def _reader(bound: Bound, table: Table, columns: Columns) -> RowReader:
+def _reader(bound: Bound, table: Table, columns: TableColumns) -> RowReader:
     return RowReader(bound, columns, newest_first=_is_newest_first(bound, table, columns))
 
 
-def _is_newest_first(bound: Bound, table: Table, columns: Columns) -> bool:
+def _is_newest_first(bound: Bound, table: Table, columns: TableColumns) -> bool:
     """Return whether each device's times go back in the first rows."""
     reader = RowReader(bound, columns)
     last: dict[str | None, datetime] = {}
@@ -97,9 +97,11 @@ def _sign(before: datetime, after: datetime) -> int:
     return int(after > before) - int(after < before)
 
 
-def fingerprint(asked: Asked) -> str:
+def fingerprint(options: MappingOptions) -> str:
     """Return a hash of a mapping, so that a resumed import notices when it has changed."""
     said = [
-        (name, each.mapping) for name, each in asked.candidates().items() if isinstance(each, Bound)
+        (name, each.mapping)
+        for name, each in options.candidates().items()
+        if isinstance(each, Bound)
     ]
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()

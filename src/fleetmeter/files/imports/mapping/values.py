@@ -4,9 +4,9 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from fleetmeter.files.imports.mapping.columns import Columns, matches, places_of
 from fleetmeter.files.imports.mapping.model import Column, Value
 from fleetmeter.files.imports.mapping.numbers import NumberOf
+from fleetmeter.files.imports.mapping.table_columns import TableColumns, matches, places_of
 from fleetmeter.files.imports.mapping.units import conversion
 from fleetmeter.readings.validate import Invalid
 
@@ -17,7 +17,7 @@ _MOST_COUNTERS = 100_000
 
 
 def number_taker(
-    name: str, value: Value, columns: Columns, number: NumberOf, place: int | None
+    name: str, value: Value, columns: TableColumns, number: NumberOf, place: int | None
 ) -> Take:
     """Return a function that reads a number; `place` is its column for a device of a wide file."""
     added, times, divided = conversion(name, value.unit)
@@ -44,7 +44,7 @@ def number_taker(
     return _where(take, value, columns)
 
 
-def text_taker(value: Value, columns: Columns) -> Take:
+def text_taker(value: Value, columns: TableColumns) -> Take:
     """Return a function that reads an id."""
     if value.constant is not None:
         constant = _text(value.constant)
@@ -67,7 +67,7 @@ def _text(cell: Any) -> str:
     return "" if cell is None else str(cell).strip()
 
 
-def _where(take: Take, value: Value, columns: Columns) -> Take:
+def _where(take: Take, value: Value, columns: TableColumns) -> Take:
     if not value.where:
         return take
     wanted = places_of(value.where, columns)

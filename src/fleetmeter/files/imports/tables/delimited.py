@@ -9,8 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 from fleetmeter.files.imports.csv_lines import SourceError
 from fleetmeter.files.imports.lines import MAX_LINE
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.table_columns import TableColumns
 from fleetmeter.files.imports.tables.table import MissingColumnsError, Row, Table
 from fleetmeter.readings.validate import Invalid
 
@@ -199,13 +199,13 @@ def _layout(head: Sequence[Line], bound: Bound) -> Layout:
     separators = (mapping.separator,) if mapping.separator else SEPARATORS
     if mapping.header is False:
         return _without_header(head, separators)
-    best: Columns | None = None
+    best: TableColumns | None = None
     least = None
     for line in head:
         if mapping.header is not True and line.number != mapping.header:
             continue
         for separator in separators:
-            columns = Columns(_names(line.text, separator))
+            columns = TableColumns(_names(line.text, separator))
             missing = columns.missing(bound)
             if not missing:
                 return Layout(separator, columns.names, line.number)
@@ -215,7 +215,7 @@ def _layout(head: Sequence[Line], bound: Bound) -> Layout:
     raise missing_columns_error(best, bound)
 
 
-def missing_columns_error(columns: Columns | None, bound: Bound) -> SourceError:
+def missing_columns_error(columns: TableColumns | None, bound: Bound) -> SourceError:
     """Return the error for a table that lacks columns a mapping needs."""
     if columns is None:
         return SourceError("it is empty, or has no such header line")

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.table_columns import TableColumns
 from fleetmeter.files.imports.tables.delimited import missing_columns_error
 from fleetmeter.files.imports.tables.table import MissingColumnsError, Table
 
@@ -49,7 +49,7 @@ def reader_of(name: str) -> str:
     return _ENDINGS.get(endings[-1] if endings else "", "csv")
 
 
-def open_table(file: BinaryIO, bound: Bound, default: str) -> tuple[Table, Columns]:
+def open_table(file: BinaryIO, bound: Bound, default: str) -> tuple[Table, TableColumns]:
     """Open a file with a mapping. Raises SourceError and MappingError."""
     name = bound.mapping.reader or default
     if name not in _READERS:
@@ -57,7 +57,7 @@ def open_table(file: BinaryIO, bound: Bound, default: str) -> tuple[Table, Colum
     module, _, function = _READERS[name].partition(":")
     reader: Reader = getattr(import_module(f"fleetmeter.files.imports.{module}"), function)
     table = reader(file, bound)
-    columns = Columns(table.columns)
+    columns = TableColumns(table.columns)
     if columns.missing(bound):
         raise missing_columns_error(columns, bound)
     return table, columns
@@ -65,7 +65,7 @@ def open_table(file: BinaryIO, bound: Bound, default: str) -> tuple[Table, Colum
 
 def open_first(
     file: BinaryIO, candidates: Mapping[str, Bound | MappingError], default: str
-) -> tuple[str, Bound, Table, Columns]:
+) -> tuple[str, Bound, Table, TableColumns]:
     """Open a file with the first mapping that fits. Raises SourceError."""
     wrong: dict[str, FleetMeterError] = {}
     for name, bound in candidates.items():

@@ -11,8 +11,8 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.mapping.columns import Columns
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
+from fleetmeter.files.imports.mapping.table_columns import TableColumns
 from fleetmeter.files.imports.tables.delimited import missing_columns_error
 from fleetmeter.files.imports.tables.table import MAX_DOCUMENT, Row, Table
 from fleetmeter.readings.validate import Invalid
@@ -95,12 +95,12 @@ def sheet_rows(
 
 def _header(file: BinaryIO, bound: Bound) -> tuple[int, list[str]]:
     said = bound.mapping.header
-    best: Columns | None = None
+    best: TableColumns | None = None
     least = None
     for number, cells in islice(sheet_rows(file, bound.mapping.sheet), _HEADER_ROWS):
         if said is not True and number != said:
             continue
-        columns = Columns([" ".join(_shown(cell).split()) for cell in cells])
+        columns = TableColumns([" ".join(_shown(cell).split()) for cell in cells])
         missing = columns.missing(bound)
         if not missing:
             return number, list(columns.names)

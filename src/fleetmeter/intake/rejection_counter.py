@@ -1,7 +1,7 @@
-"""What is refused, counted by device and code: in memory, and every two seconds in the database.
+"""Counts rejected readings by device and code: in memory, and every two seconds in the database.
 
-Ids are what was sent, and anybody can make them up: how many are counted at once is bounded here
-and in the table, and so are the length of an example and what is logged.
+Ids are stored as they were sent, and anybody can make them up. So the number of counts is bounded,
+here and in the table, as are the length of an example and what is logged.
 """
 
 import asyncio
@@ -26,25 +26,25 @@ from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
 from fleetmeter.readings.validate import Invalid
 
 FLUSH_S = 2.0
-"""How often what was counted goes to the database, seconds."""
+"""Interval at which counts are added to the database, seconds."""
 
 LOG_S = 60.0
-"""How often a line is logged at most, seconds."""
+"""Minimum interval between lines in the log, seconds."""
 
 MOST_KEYS = 1000
-"""Devices and codes that are counted apart between two flushes; the rest count for their code."""
+"""Maximum number of separate counts between two flushes; the rest are added up by code."""
 
 MOST_ID, MOST_DETAIL, MOST_EXAMPLE = 64, 300, 500
-"""Most characters of each; the rest is cut off."""
+"""Maximum number of characters of each; the rest is cut off."""
 
 _LOGGED = 3
-"""Devices that a line of the log names: those that were refused most."""
+"""Number of devices named in a line of the log: those with the most rejected readings."""
 
 _log = structlog.get_logger()
 
 
 class Key(NamedTuple):
-    """Identifies a count of refusals; no id: the reading had none, or there was no room for it."""
+    """Identifies a count; without an id, the readings had none or there was no room for it."""
 
     kind: str
     id: str
@@ -52,7 +52,7 @@ class Key(NamedTuple):
 
 
 class _Count(msgspec.Struct):
-    """Counts what was refused under a key, and keeps the last example."""
+    """Counts the readings rejected under a key, and keeps the last example."""
 
     count: int
     first_at: datetime
@@ -66,8 +66,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Refusals:
-    """Counts what is refused; several services on a database add up."""
+class RejectionCounter:
+    """Counts rejected readings; the counts of several services on a database add up."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime] = _now) -> None:
         self._database = database
@@ -94,16 +94,16 @@ class Refusals:
                 )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Refusals"]:
+    async def running(self) -> AsyncIterator["RejectionCounter"]:
         """Flush every two seconds for the length of the block, and at its end."""
         try:
-            async with running(repeat("refusals", self.flush, FLUSH_S, first_pause_s=FLUSH_S)):
+            async with running(repeat("rejections", self.flush, FLUSH_S, first_pause_s=FLUSH_S)):
                 yield self
         finally:
             try:
                 await self.flush()
             except Exception:
-                _log.warning("refusals could not be stored", exc_info=True)
+                _log.warning("rejections could not be stored", exc_info=True)
 
     async def flush(self) -> None:
         """Add what was counted to the table, and log it. Raises DatabaseUnavailableError."""
@@ -141,7 +141,7 @@ class Refusals:
 
 
 def device_of(item: Telemetry | Invalid) -> tuple[str, str]:
-    """Return the kind and the id that a refused item has; both are empty when it has none."""
+    """Return the kind and id of a rejected item, or two empty strings if it has none."""
     if isinstance(item, Invalid):
         given = _given(item.sent)
     else:
@@ -154,7 +154,7 @@ def device_of(item: Telemetry | Invalid) -> tuple[str, str]:
 
 
 def example(item: Telemetry | Invalid) -> str:
-    """Return a refused item for people: JSON where it can be, and cut."""
+    """Return a rejected item for people to read: as JSON if possible, and cut to length."""
     if isinstance(item, Invalid):
         given = _decoded(item.sent)
         text = bytes(item.sent).decode(errors="backslashreplace") if given is None else given
@@ -200,7 +200,7 @@ def _decoded(sent: bytes) -> Any:
 
 
 def _log_refused(counts: Counter[Key]) -> None:
-    """Log how much was refused, and of which devices most."""
+    """Log how many readings were rejected, and the devices with the most."""
     _log.warning(
         "readings refused",
         readings=counts.total(),

@@ -1,4 +1,4 @@
-"""Evaluates refused readings every minute, from the counted rejections."""
+"""Evaluates the counts of rejected readings, every minute."""
 
 from datetime import datetime
 
@@ -11,7 +11,9 @@ from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 
 
-async def evaluate_refusals(connection: Connection, at: datetime, rulebook: Rulebook) -> list[int]:
+async def evaluate_rejections(
+    connection: Connection, at: datetime, rulebook: Rulebook
+) -> list[int]:
     """Open and close anomalies, in the caller's transaction; return the ids of the events."""
     refused = [
         msgspec.convert(dict(row), Refused)

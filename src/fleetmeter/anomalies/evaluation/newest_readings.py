@@ -11,7 +11,7 @@ from fleetmeter.anomalies.model import Hour, Subject
 from fleetmeter.anomalies.rules.shared.needs import Needs
 
 
-class Heard:
+class NewestReadings:
     """Caches devices' newest readings in history, each until an hour has a newer one.
 
     Valid only while hours are read with everything that is stored about their devices.

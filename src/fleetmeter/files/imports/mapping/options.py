@@ -21,7 +21,7 @@ _MOST_BYTES = 1024 * 1024
 """Maximum size of a mapping file, bytes."""
 
 
-class Asked(NamedTuple):
+class MappingOptions(NamedTuple):
     """The options for reading files."""
 
     said: dict[str, Any] | None = None
@@ -69,12 +69,12 @@ class Asked(NamedTuple):
         return merged
 
 
-def asked(
+def mapping_options(
     mapping: Path | None = None,
     preset: str | None = None,
     device: str | None = None,
     zone: str | None = None,
-) -> Asked | None:
+) -> MappingOptions | None:
     """Return the options, or None when files have the API's own names. Raises MappingError."""
     said = None if mapping is None else _read(mapping)
     if said is not None and "preset" in said:
@@ -85,7 +85,7 @@ def asked(
         if device is not None or zone is not None:
             raise MappingError("--device and --zone go with --map, --preset or --guess")
         return None
-    found = Asked(said, preset, device, zone)
+    found = MappingOptions(said, preset, device, zone)
     found.candidates()
     return found
 

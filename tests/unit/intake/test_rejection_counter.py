@@ -1,4 +1,4 @@
-"""Counting what is refused, in bounded memory, whatever was sent."""
+"""Rejected readings are counted in bounded memory, whatever was sent."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -11,9 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetmeter.errors import DatabaseUnavailableError
-from fleetmeter.intake import refusals
+from fleetmeter.intake import rejection_counter
 from fleetmeter.intake.arrivals import arrival_times
-from fleetmeter.intake.refusals import MOST_EXAMPLE, MOST_ID, Key, Refusals, device_of, example
+from fleetmeter.intake.rejection_counter import (
+    MOST_EXAMPLE,
+    MOST_ID,
+    Key,
+    RejectionCounter,
+    device_of,
+    example,
+)
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
@@ -22,8 +29,8 @@ from fleetmeter.readings.validate import Invalid
 NOW = datetime(2026, 11, 29, 14, 30, tzinfo=UTC)
 
 
-class Stored(Refusals):
-    """Refusals that are stored in a list, unless the database is away."""
+class Stored(RejectionCounter):
+    """A counter that stores into a list, unless the database is away."""
 
     def __init__(self) -> None:
         super().__init__(None)  # type: ignore[arg-type]
@@ -76,7 +83,7 @@ def test_what_cannot_be_stored_is_kept_and_added() -> None:
 
 
 def test_made_up_ids_take_no_more_than_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST_KEYS", 10)
+    monkeypatch.setattr(rejection_counter, "MOST_KEYS", 10)
     counter = Stored()
     counter.note([meter(f"made-up-{n}") for n in range(100)], rejected(100))
     counts = flushed(counter)
@@ -86,9 +93,9 @@ def test_made_up_ids_take_no_more_than_their_room(monkeypatch: pytest.MonkeyPatc
 
 def test_the_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[dict[str, Any]] = []
-    monkeypatch.setattr(refusals._log, "warning", lambda _, **what: said.append(what))
+    monkeypatch.setattr(rejection_counter._log, "warning", lambda _, **what: said.append(what))
     clock = [1000.0]
-    monkeypatch.setattr(refusals, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(rejection_counter, "monotonic", lambda: clock[0])
     counter = Stored()
     for seconds in (0, 2, 30, 59, 61, 62):
         clock[0] = 1000.0 + seconds

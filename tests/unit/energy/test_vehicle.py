@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from fleetmeter.energy.performance import Performance, VehicleSums, summarise
+from fleetmeter.energy.vehicle import Performance, VehicleSums, summarise
 
 START = datetime(2026, 2, 9, tzinfo=UTC)
 FULL_DAY = VehicleSums(

@@ -53,7 +53,7 @@ class Group(NamedTuple):
     """The charging sessions that they named; None: none did."""
 
 
-class Columns(NamedTuple):
+class BatchColumns(NamedTuple):
     """A batch as columns."""
 
     rows: Matrix
@@ -68,7 +68,7 @@ class Columns(NamedTuple):
     """Items with measurements whose values cannot be, and are left out."""
 
 
-def columns_of(items: Sequence[Telemetry], bounds: Bounds) -> Columns:
+def columns_of(items: Sequence[Telemetry], bounds: Bounds) -> BatchColumns:
     """Return the items as columns, without the numbers of devices (see numbering.py)."""
     count = len(items)
     rows = np.full((ROWS, count), NULL, np.int64)
@@ -87,11 +87,11 @@ def columns_of(items: Sequence[Telemetry], bounds: Bounds) -> Columns:
         mine = others if len(here) == len(rest) else list(compress(others, ids))
         groups.append(_fill(rows, wrong, dropped, kind, np.array(here, np.int64), mine, bounds))
         if len(here) == len(rest):
-            return Columns(rows, wrong, groups, dropped)
+            return BatchColumns(rows, wrong, groups, dropped)
         absent = list(map(not_, ids))
         rest, others = list(compress(rest, absent)), list(compress(others, absent))
     wrong[list(rest)] = True  # no id says what they are
-    return Columns(rows, wrong, groups, dropped)
+    return BatchColumns(rows, wrong, groups, dropped)
 
 
 def _fill(

@@ -85,7 +85,7 @@ def identity(file: BinaryIO, format_: str, mapping: str = "") -> Identity:
     return Identity(status.st_size, status.st_mtime_ns, head, format_, mapping)
 
 
-class Ledger:
+class SidecarFiles:
     """The rejects and the progress of one file."""
 
     def __init__(self, path: Path, folder: Path | None) -> None:
@@ -119,7 +119,7 @@ class Ledger:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the ledger for one import. Raises SourceError when another import has it."""
+        """Hold the files for one import. Raises SourceError when another import has it."""
         while True:
             with self._lock.open("ab") as file:
                 try:

@@ -13,9 +13,9 @@ import structlog
 
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate, needs
-from fleetmeter.anomalies.evaluation.heard import Heard
+from fleetmeter.anomalies.evaluation.newest_readings import NewestReadings
 from fleetmeter.anomalies.model import Hour, Subject
-from fleetmeter.anomalies.rules.shared.context import Outcome
+from fleetmeter.anomalies.rules.shared.context import Findings
 from fleetmeter.anomalies.rules.shared.state import DeviceState, Snapshot, restored, snapshot
 from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
@@ -41,15 +41,15 @@ async def evaluate_hour(
     hour: Hour,
     states: dict[Subject, DeviceState],
     rulebook: Rulebook,
-    heard: Heard | None = None,
-) -> Outcome:
+    newest_readings: NewestReadings | None = None,
+) -> Findings:
     """Return what an hour changes for its devices; advance `states` to its end.
 
-    With `heard`, which is passed from hour to hour, history is not queried twice for the same.
+    Pass the same `newest_readings` from hour to hour, and history is not queried twice for them.
     """
     before = await asyncio.to_thread(_copied, states)
     try:
-        return await _evaluate(connection, hour, states, rulebook, heard)
+        return await _evaluate(connection, hour, states, rulebook, newest_readings)
     except _RuleFailsError as error:
         subjects = _subjects(hour, before)
         failing = await _failing(connection, hour, subjects, before, rulebook)
@@ -61,15 +61,15 @@ async def evaluate_hour(
             exc_info=error.__cause__,
         )
     sound = set(subjects).difference(failing)
-    outcome, of_sound = Outcome(), _part(before, sound)
+    findings, of_sound = Findings(), _part(before, sound)
     if sound:
         try:
-            outcome = await _evaluate(connection, _hour_of(hour, sound), of_sound, rulebook)
+            findings = await _evaluate(connection, _hour_of(hour, sound), of_sound, rulebook)
         except _RuleFailsError:  # with several together
             of_sound = _part(before, sound)
     states.clear()
     states.update(of_sound | _part(before, failing, with_sites=False))
-    return outcome
+    return findings
 
 
 async def _failing(
@@ -99,26 +99,26 @@ async def _evaluate(
     hour: Hour,
     states: dict[Subject, DeviceState],
     rulebook: Rulebook,
-    heard: Heard | None = None,
-) -> Outcome:
+    newest_readings: NewestReadings | None = None,
+) -> Findings:
     needed = await _asked(lambda: needs(hour, states, rulebook))
-    if heard is None:
+    if newest_readings is None:
         answers = await reader.answers(connection, needed, hour.ends)
     else:
-        heard.turn_to(hour)
-        left = heard.left(needed)
+        newest_readings.turn_to(hour)
+        left = newest_readings.left(needed)
         answers = await reader.answers(connection, left, hour.ends)
-        heard.learn(left.last_times, answers.last_times)
-        answers.last_times = heard.newest(needed.last_times, hour.ends - SILENCE_KNOWN)
-    outcome = await _asked(lambda: evaluate(hour, answers, states, rulebook))
+        newest_readings.learn(left.last_times, answers.last_times)
+        answers.last_times = newest_readings.newest(needed.last_times, hour.ends - SILENCE_KNOWN)
+    findings = await _asked(lambda: evaluate(hour, answers, states, rulebook))
     # nothing is said of devices that have been removed
-    gone = {s for s in outcome.touched if s.device_kind != "site" and s not in hour.devices}
+    gone = {s for s in findings.touched if s.device_kind != "site" and s not in hour.devices}
     if gone:
         for subject in gone:
             states.pop(subject, None)
-        outcome.touched -= gone
-        outcome.changes = [c for c in outcome.changes if c.subject not in gone]
-    return outcome
+        findings.touched -= gone
+        findings.changes = [c for c in findings.changes if c.subject not in gone]
+    return findings
 
 
 async def _asked(rules: Callable[[], T]) -> T:

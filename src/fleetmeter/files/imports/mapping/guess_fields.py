@@ -27,7 +27,7 @@ MOST = 0.8
 T = TypeVar("T")
 
 
-class Likely(NamedTuple):
+class GuessedField(NamedTuple):
     """A guess about a column."""
 
     name: str
@@ -44,12 +44,12 @@ def or_none(read: Callable[[Any, str], T | None], cell: Any) -> T | None:
         return None
 
 
-def likely_fields(
+def guess_fields(
     sample: Sample, kind: DeviceKind, times: set[int], decimal: str | None
-) -> list[Likely]:
+) -> list[GuessedField]:
     """Return guesses for the columns of a file other than times."""
     number = number_reader(decimal, ABSENT, None)
-    found: list[Likely] = []
+    found: list[GuessedField] = []
     of_column: dict[int, list[float]] = {}
     for place, name in enumerate(sample.names):
         cells = [] if place in times else sample.values(place)
@@ -71,7 +71,9 @@ def likely_fields(
     return found
 
 
-def _field(place: int, name: str, numbers: Sequence[float], kind: DeviceKind) -> Iterator[Likely]:
+def _field(
+    place: int, name: str, numbers: Sequence[float], kind: DeviceKind
+) -> Iterator[GuessedField]:
     """Yield guesses for a column of numbers."""
 
     def says(words: str) -> bool:
@@ -82,24 +84,24 @@ def _field(place: int, name: str, numbers: Sequence[float], kind: DeviceKind) ->
     if says(r"cost|price|tariff$|eur|usd|temp.*out|outside"):
         return
     if kind is VEHICLE and says(r"\bsoc\b|state of charge|battery.?(level|%)|^battery$"):
-        yield Likely("soc", place, "ratio" if max(numbers) <= 1 else None)
+        yield GuessedField("soc", place, "ratio" if max(numbers) <= 1 else None)
     elif kind is VEHICLE and says(r"temp"):
-        yield Likely("batteryTemp", place, unit if unit in ("°F", "°C") else None)
+        yield GuessedField("batteryTemp", place, unit if unit in ("°F", "°C") else None)
     elif kind is VEHICLE and says(r"odo|mileage"):
-        yield Likely("odometerKm", place, unit if unit in ("km", "mi") else None)
+        yield GuessedField("odometerKm", place, unit if unit in ("km", "mi") else None)
     elif (unit or "").endswith("Wh") or (says(_ENERGY_WORDS) and unit is None):
         yield _energy(place, numbers, kind, unit, says(_EXPORT_WORDS))
     elif unit in ("W", "kW", "MW") or says(_POWER_WORDS):
         if not says(r"max|min|peak"):
-            yield Likely("powerKw", place, unit, "" if unit else "in which unit?")
+            yield GuessedField("powerKw", place, unit, "" if unit else "in which unit?")
     elif kind is METER and (unit == "V" or says("volt|spannung")) and not says("max|min"):
         phase = re.search(r"[lL]?([123])\b", name)
-        yield Likely(f"voltageL{phase[1]}" if phase else "voltage", place, None)
+        yield GuessedField(f"voltageL{phase[1]}" if phase else "voltage", place, None)
 
 
 def _energy(
     place: int, numbers: Sequence[float], kind: DeviceKind, unit: str | None, exported: bool
-) -> Likely:
+) -> GuessedField:
     rises = all(before <= after for before, after in pairwise(numbers))
     falls = all(before >= after for before, after in pairwise(numbers))
     is_register = len(numbers) > 2 and (rises or falls) and len({*numbers}) > 1
@@ -107,4 +109,4 @@ def _energy(
     if exported:
         field = "kwhReturnedDc" if kind is VEHICLE else "kwhExportedAc"
     comment = "" if unit else "in which unit?"
-    return Likely(f"{field}Total" if is_register else field, place, unit or "kWh", comment)
+    return GuessedField(f"{field}Total" if is_register else field, place, unit or "kWh", comment)

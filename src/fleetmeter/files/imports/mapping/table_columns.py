@@ -9,7 +9,7 @@ from typing import Any
 from fleetmeter.files.imports.mapping.model import Bound, Column, Where
 
 
-class Columns:
+class TableColumns:
     """The columns of a table, found by name or place."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ def matches(cell: Any, wanted: str | Sequence[str]) -> bool:
     return any(text == each or fnmatchcase(text, each) for each in patterns)
 
 
-def places_of(where: Where, columns: Columns) -> list[tuple[int, str | list[str]]]:
+def places_of(where: Where, columns: TableColumns) -> list[tuple[int, str | list[str]]]:
     """Return a `where` by places; columns that are not there are left out."""
     found = [(columns.place(column), wanted) for column, wanted in where.items()]
     return [(place, wanted) for place, wanted in found if place is not None]

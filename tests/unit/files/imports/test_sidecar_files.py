@@ -7,7 +7,7 @@ import pytest
 
 from fleetmeter.files.blocks import Position
 from fleetmeter.files.imports.csv_lines import SourceError
-from fleetmeter.files.imports.ledger import Ledger, identity
+from fleetmeter.files.imports.sidecar_files import SidecarFiles, identity
 
 HERE = "0b7e1b9e"
 """The id of a database."""
@@ -24,9 +24,9 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def begun(path: Path, database: str) -> tuple[Ledger, str | None]:
+def begun(path: Path, database: str) -> tuple[SidecarFiles, str | None]:
     """A new import of it, and why it does not go on."""
-    ledger = Ledger(path, None)
+    ledger = SidecarFiles(path, None)
     with path.open("rb") as file:
         why = ledger.begin(identity(file, "csv"), database)
     assert ledger.resumed == (ledger.position != Position())
@@ -65,8 +65,8 @@ def test_a_file_without_progress_begins_without_a_word(path: Path) -> None:
 
 
 def test_files_of_one_name_and_one_folder_are_imported_one_at_a_time(tmp_path: Path) -> None:
-    first = Ledger(tmp_path / "a/x.csv", tmp_path)
-    second = Ledger(tmp_path / "b/x.csv", tmp_path)
+    first = SidecarFiles(tmp_path / "a/x.csv", tmp_path)
+    second = SidecarFiles(tmp_path / "b/x.csv", tmp_path)
     with first.held():
         assert [each.name for each in tmp_path.iterdir()] == ["x.csv.import.lock"]
         with pytest.raises(SourceError, match="another import"), second.held():
@@ -80,7 +80,7 @@ def test_files_of_one_name_and_one_folder_are_imported_one_at_a_time(tmp_path: P
 
 def test_a_lock_that_a_killed_import_has_left_keeps_nobody_out(tmp_path: Path) -> None:
     (tmp_path / "x.csv.import.lock").touch()
-    with Ledger(tmp_path / "x.csv", None).held():
+    with SidecarFiles(tmp_path / "x.csv", None).held():
         pass
 
 
@@ -98,6 +98,6 @@ def test_a_lock_that_was_removed_meanwhile_is_none(
         return samestat(ours, theirs)
 
     monkeypatch.setattr(os.path, "samestat", one_too_late)
-    with Ledger(tmp_path / "x.csv", None).held():
+    with SidecarFiles(tmp_path / "x.csv", None).held():
         assert removed
         assert lock.exists()
