@@ -1,4 +1,4 @@
-"""The rules at their boundaries, as the database has them."""
+"""Accounting rules at their boundaries, in the functions of the database."""
 
 import pytest
 
@@ -48,7 +48,7 @@ HOUR_MS = 3_600_000
         (10**15, 400 * 24 * HOUR_MS, True),
     ],
 )
-def test_which_rise_is_a_jump(db: Db, rise: int, span_ms: int, expected: bool) -> None:
+def test_a_rise_above_the_limit_is_a_jump(db: Db, rise: int, span_ms: int, expected: bool) -> None:
     assert db.value("select is_jump($1, $2)", rise, span_ms) is expected
 
 
@@ -65,7 +65,7 @@ def test_which_rise_is_a_jump(db: Db, rise: int, span_ms: int, expected: bool) -
         (1200 * KWH, 1 * KWH, 1000 * KWH, None),
     ],
 )
-def test_which_fall_is_a_rollover(
+def test_a_fall_from_near_the_top_to_near_zero_is_a_rollover(
     db: Db, before: int, now: int, rollover: int | None, energy: int | None
 ) -> None:
     assert db.value("select rolled_over($1, $2, $3)", before, now, rollover) == energy
@@ -82,7 +82,7 @@ def test_which_fall_is_a_rollover(
         (10**15, 1, 150_000_000, False),
     ],
 )
-def test_what_can_be_metered_in_a_time(
+def test_the_most_that_can_be_metered_in_an_interval(
     db: Db, energy: int, seconds: int, watts: int, expected: bool
 ) -> None:
     found = db.value(

@@ -1,4 +1,4 @@
-"""Hours that are accounted for: the fleet's answers from them are those without them."""
+"""Accounted hours: answers are the same with them as without them."""
 
 import asyncio
 import itertools
@@ -69,7 +69,7 @@ def call(db: Db, procedure: str) -> None:
 
 
 def answer(db: Db) -> list[Any]:
-    """What the fleet took in a window that cuts hours at both ends."""
+    """Return the fleet's answer for a window that cuts hours at both ends."""
     bounds = [start() + 20 * MINUTE, start() + 5 * HOUR + 7 * MINUTE]
     return [
         tuple(row)
@@ -104,7 +104,7 @@ def test_answers_are_the_same_before_and_after(place: Db) -> None:
 def test_series_whose_buckets_end_within_hours_are_the_same_before_and_after(
     place: Db, first: int, every: int, whole: list[int]
 ) -> None:
-    """Quarter hours; and what ends at half past, as the days of some time zones do."""
+    """Quarter hours, and buckets that end at half past, as the days of some time zones do."""
     bounds = [start() + first * MINUTE + n * every * MINUTE for n in range(len(whole) + 1)]
 
     def series() -> list[tuple[Any, ...]]:
@@ -122,7 +122,7 @@ def test_series_whose_buckets_end_within_hours_are_the_same_before_and_after(
 
 
 def test_a_vehicle_s_answers_are_the_same_before_and_after(place: Db) -> None:
-    """V1 shares a meter; V4 has one of its own, and lacks readings while that shows charging."""
+    """V1 shares a meter; V4 has its own, and lacks readings while that meter shows charging."""
     place.run(
         "insert into devices (device, kind, id) overriding system value"
         " values (4, 'vehicle', 'V4'), (5, 'meter', 'M5');"
@@ -174,7 +174,7 @@ def test_a_vehicle_s_answers_are_the_same_before_and_after(place: Db) -> None:
     assert answers() == before
 
 
-def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db) -> None:
+def test_an_hour_with_a_late_reading_is_accounted_again(place: Db) -> None:
     call(place, "account_hours(35, 100)")
     hours = accounted(place)
     late = start() + HOUR + timedelta(seconds=30)
@@ -192,7 +192,7 @@ def test_a_late_reading_strikes_its_hour_out_and_it_is_accounted_again(place: Db
     assert sum(row[4] for row in answer(place)) == 4001 * 287 + 1_000_000
 
 
-def test_another_interval_or_tolerance_strikes_all_hours_out(place: Db) -> None:
+def test_another_interval_or_tolerance_invalidates_all_accounted_hours(place: Db) -> None:
     call(place, "account_hours(35, 100)")
     place.fetch("""select set_device('vehicle', 'V1', '{"label": "a label"}')""")
     assert accounted(place) >= 6

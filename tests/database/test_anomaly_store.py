@@ -1,4 +1,4 @@
-"""Anomalies in the database: who comes first, and what stands in an event."""
+"""Anomalies in the database: concurrent changes, and the contents of events."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -84,8 +84,8 @@ def test_many_changes_are_stored_in_one_go(url: str) -> None:
     run(url, work)
 
 
-def test_people_and_rules_take_turns(url: str) -> None:
-    """Who comes while another is at it waits, and goes by what the other has left."""
+def test_people_and_rules_wait_for_each_other(url: str) -> None:
+    """The second waits for the first, and starts from the state that it left."""
 
     async def work(rules: Any, person: Any) -> None:
         opening = change()
@@ -126,7 +126,7 @@ def test_late_readings_end_what_they_refute_but_nothing_that_only_arrival_shows(
     run(url, work)
 
 
-def test_what_a_person_says_is_kept_with_the_event(url: str) -> None:
+def test_the_note_of_a_person_is_kept_with_the_event(url: str) -> None:
     async def work(connection: Any) -> None:
         [event] = await store.apply(connection, [change()], Rulebook())
         anomaly_id = await connection.fetchval(

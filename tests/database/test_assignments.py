@@ -1,4 +1,4 @@
-"""Assignments: exact to the reading, and the readings that are there already follow."""
+"""Assignments are exact to the reading, and readings already stored follow them."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +52,7 @@ def test_an_assignment_is_in_force_from_its_time_until_the_next(
     assert stamps(db, f"{uid}EV") == [None, f"{uid}A", f"{uid}A", f"{uid}B", None]
 
 
-def test_a_change_in_the_past_restamps_what_it_concerns_and_nothing_else(
+def test_a_change_in_the_past_restamps_the_readings_it_affects_and_no_others(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     vehicle, start = f"{uid}EV", hours_ago(50)
@@ -72,7 +72,7 @@ def test_a_change_in_the_past_restamps_what_it_concerns_and_nothing_else(
     eventually(lambda: rollup_differences(db, uid) == [])
 
 
-def test_to_assign_again_changes_nothing(client: httpx.Client, uid: str) -> None:
+def test_assigning_the_same_meter_again_changes_nothing(client: httpx.Client, uid: str) -> None:
     vehicle, start = f"{uid}EV", hours_ago(5)
     post(client, vehicle_reading(vehicle, start))
     first = assign(client, vehicle, f"{uid}A", start)
@@ -135,7 +135,7 @@ def test_a_change_is_exact_to_the_reading_while_batches_come_in(
 
 
 def test_an_interrupted_change_is_finished_later(client: httpx.Client, db: Db, uid: str) -> None:
-    """As when the service is killed between the two transactions of a change."""
+    """The service may be killed between the two transactions of a change."""
     vehicle, start = f"{uid}EV", hours_ago(2)
     post(client, vehicle_reading(vehicle, start), meter_reading(f"{uid}M", start))
     db.fetch("select assign_meter($1, $2, $3)", vehicle, f"{uid}M", start)
@@ -261,7 +261,7 @@ def test_energy_in_pieces_follows_the_meter_of_its_reading(
     post(client, *(meter_reading(f"{uid}{meter}", at, 5) for at in times for meter in "AB"))
 
     def charged_from() -> list[tuple[str | None, int]]:
-        """The meters of the quarter hours, oldest first, with how many follow each other there."""
+        """Return the meters of the quarter hours, oldest first, with the length of each run."""
         rows = db.fetch(
             "select (select m.id from devices as m where m.device = s.meter) as id"
             " from spread_energy as s where s.device = device_of('vehicle', $1) order by s.bucket",

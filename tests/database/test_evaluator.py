@@ -1,4 +1,4 @@
-"""Hours are evaluated once, by one: however interrupted, and however late readings come."""
+"""Each hour is evaluated once, by one service, despite interruptions and late readings."""
 
 import asyncio
 import random
@@ -26,6 +26,7 @@ from tests.conftest import (
     eventually,
     hours_ago,
     migrated_database,
+    on_migrated,
     post,
     running_service,
     vehicle_reading,
@@ -38,7 +39,7 @@ DAYS = 4
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=10)
 END = START + timedelta(days=DAYS)
 CLOSED = 6 * MINUTE
-"""After the end of an hour, when it may be evaluated."""
+"""Delay after the end of an hour until it may be evaluated."""
 
 INTERVAL = 5 * MINUTE
 MILLISECOND = timedelta(milliseconds=1)
@@ -46,7 +47,7 @@ T = TypeVar("T")
 
 
 NUMBERS = {f"V{n}": n for n in range(1, 6)} | {f"M{n}": 10 + n for n in range(1, 6)}
-"""Of the devices, by their ids."""
+"""Numbers of the devices, by id."""
 
 
 class VehicleRow(NamedTuple):
@@ -79,7 +80,7 @@ def within(time: datetime, day: int, start: float, end: float) -> bool:
 
 
 def readings() -> list[Row]:
-    """Four days of four vehicles, each with a meter of its own, and of a fifth meter.
+    """Return four days of four vehicles, each with a meter of its own, and of a fifth meter.
 
     They charge from 22 to 5 o'clock with 3.3 of 3.7 kW; and what is wrong stands here. `time` is
     when the interval of a reading begins, and it is stamped where that ends.
@@ -112,7 +113,7 @@ def readings() -> list[Row]:
 
 
 def fading(time: datetime) -> float:
-    """As a battery that is nearly full charges."""
+    """Return the fraction of its power at which a nearly full battery charges."""
     return 1 - 0.1 * ((time - at(2, 22)) / HOUR)
 
 
@@ -128,7 +129,7 @@ class Place:
         self.db = Db(url)
 
     def begin(self, rows: Sequence[Row] = READINGS) -> None:
-        """Have these readings and nothing else."""
+        """Replace everything stored with these readings."""
         asyncio.run(self._begin(rows))
 
     async def _begin(self, rows: Sequence[Row]) -> None:
@@ -158,7 +159,7 @@ class Place:
             )
 
     def report(self, id_: str) -> None:
-        """Give a device live state; of a vehicle, at the meter of its number."""
+        """Give a device live state; a vehicle charges at the meter of its number."""
         device = NUMBERS[id_]
         meter = 10 + device if id_.startswith("V") else None
         self.db.fetch(
@@ -170,7 +171,7 @@ class Place:
             self.db.fetch("insert into meter_vehicles values ($1, $2)", meter, device)
 
     def comes_late(self, rows: Sequence[Row]) -> None:
-        """Readings with the marks that a writer leaves with them."""
+        """Store readings, with the marks that a writer leaves for late ones."""
 
         async def run() -> None:
             connection = await asyncpg.connect(self.url, server_settings={"timezone": "UTC"})
@@ -189,7 +190,7 @@ class Place:
         asyncio.run(run())
 
     def run(self, work: Callable[[Database], Awaitable[T]]) -> T:
-        """With a pool, as a service has it."""
+        """Run something with a pool like a service's."""
 
         async def run() -> T:
             database = await connect(self.url, Settings())
@@ -201,7 +202,7 @@ class Place:
         return asyncio.run(run())
 
     def evaluate(self, *until: datetime) -> list[Ran | None]:
-        """Runs at these times, by one service."""
+        """Run the evaluation at these times, in one service."""
 
         async def work(database: Database) -> list[Ran | None]:
             mine = Evaluator(database)
@@ -210,7 +211,7 @@ class Place:
         return self.run(work)
 
     def state(self) -> dict[str, list[Any]]:
-        """All that was found and is remembered, but for ids and the clock."""
+        """Return everything found and remembered, except ids and clock times."""
         return {
             "anomalies": sorted(self.anomalies()),
             "events": [
@@ -227,7 +228,7 @@ class Place:
         }
 
     def anomalies(self) -> list[tuple[Any, ...]]:
-        """Kind, device, status, from when to when, how often it came back, and why."""
+        """Return each anomaly's kind, device, status, start, end, recurrences and cause."""
         rows = self.db.fetch("select * from anomalies order by id")
         return [
             (
@@ -243,7 +244,7 @@ class Place:
         ]
 
     def notes(self, kind: str, device: str) -> list[tuple[str, str | None]]:
-        """What happened to a device's anomalies of a kind, with what was said."""
+        """Return the events of a device's anomalies of one kind, with their notes."""
         return [
             tuple(row)
             for row in self.db.fetch(
@@ -256,7 +257,7 @@ class Place:
 
 
 def plain(anomaly: str) -> tuple[Any, ...]:
-    """What does not depend on when it was found."""
+    """Return an event without what depends on when it was found."""
     fields = msgspec.json.decode(anomaly)
     for name in ("id", "openedAt", "acknowledgedAt", "resolvedAt"):
         del fields[name]
@@ -280,7 +281,7 @@ def place(server: Server) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def all_along(place: Place) -> dict[str, list[Any]]:
-    """What comes out when every hour is evaluated once it is over."""
+    """The state after every hour was evaluated as soon as it was over."""
     place.begin()
     place.evaluate(*(START + n * HOUR for n in range(1, DAYS * 24 + 1)))
     return place.state()
@@ -311,7 +312,7 @@ def test_catching_up_after_a_pause_finds_the_same_as_running_all_along(
 
 @pytest.mark.either
 @pytest.mark.parametrize("seed", [1, 2])
-def test_so_do_restarts_at_any_time(
+def test_restarts_at_any_time_find_the_same_as_running_all_along(
     place: Place, all_along: dict[str, list[Any]], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(seed)  # noqa: S311
@@ -325,7 +326,7 @@ def test_so_do_restarts_at_any_time(
 
 
 @pytest.mark.either
-def test_what_fails_in_the_middle_leaves_nothing_half_done(
+def test_a_failure_in_the_middle_leaves_nothing_half_done(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.begin()
@@ -354,6 +355,7 @@ def test_what_fails_in_the_middle_leaves_nothing_half_done(
     assert place.state() == all_along
 
 
+@pytest.mark.either
 def test_one_of_several_replicas_evaluates(place: Place, all_along: dict[str, list[Any]]) -> None:
     place.begin()
 
@@ -371,7 +373,7 @@ def test_one_of_several_replicas_evaluates(place: Place, all_along: dict[str, li
 
 
 def without(*pieces: tuple[str, datetime, datetime]) -> tuple[list[Row], list[Row]]:
-    """The readings without those of some devices from then to then, and these."""
+    """Return the readings outside these pieces, and those inside them."""
     held = [
         row
         for row in READINGS
@@ -382,11 +384,12 @@ def without(*pieces: tuple[str, datetime, datetime]) -> tuple[list[Row], list[Ro
 
 
 def late_row(vehicle_id: str, time: datetime) -> VehicleRow:
-    """A reading a minute after another one."""
+    """Return a reading a minute after another one."""
     return VehicleRow(vehicle_id, time, 0, 3000, 2000, f"M{vehicle_id[1:]}", 60_000)
 
 
-def test_late_readings_show_what_was_hidden(place: Place, all_along: dict[str, list[Any]]) -> None:
+@pytest.mark.either
+def test_late_readings_reveal_an_anomaly(place: Place, all_along: dict[str, list[Any]]) -> None:
     there, held = without(("V1", at(1, 9), at(1, 16)), ("M2", at(2, 11), at(2, 15)))
     place.begin(there)
     place.evaluate(END)
@@ -406,7 +409,7 @@ def test_late_readings_show_what_was_hidden(place: Place, all_along: dict[str, l
 
 
 @pytest.mark.either
-def test_late_readings_end_what_was_never_wrong(
+def test_late_readings_resolve_an_anomaly_that_never_was(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
     there, held = without(("V4", at(2, 6), at(2, 16)))
@@ -428,9 +431,7 @@ def test_late_readings_end_what_was_never_wrong(
 
 
 @pytest.mark.either
-def test_late_readings_name_a_cause_that_lies_elsewhere(
-    place: Place, all_along: dict[str, list[Any]]
-) -> None:
+def test_late_readings_correct_the_cause(place: Place, all_along: dict[str, list[Any]]) -> None:
     there, held = without(("V1", at(2, 21), at(3, 6)))
     place.begin(there)
     place.evaluate(END)
@@ -441,11 +442,12 @@ def test_late_readings_name_a_cause_that_lies_elsewhere(
     assert found[-1] == "wrong_meter"
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("seed", range(3))
-def test_after_late_readings_all_is_as_if_they_had_come_in_time(
+def test_late_readings_end_in_the_same_state_as_timely_ones(
     place: Place, all_along: dict[str, list[Any]], seed: int
 ) -> None:
-    """All that was wrong is found as well; and what was found before stays told, but is over."""
+    """Every anomaly is found; one that was found too early stays on record, resolved."""
     chance = random.Random(seed)  # noqa: S311
     pieces = []
     for _ in range(4):
@@ -473,7 +475,7 @@ def test_after_late_readings_all_is_as_if_they_had_come_in_time(
 
 
 @pytest.mark.either
-def test_devices_that_measure_energy_alone_are_evaluated_by_that(
+def test_devices_that_only_measure_energy_are_evaluated(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
     place.begin(
@@ -491,7 +493,7 @@ def test_devices_that_measure_energy_alone_are_evaluated_by_that(
 
 
 @pytest.mark.either
-def test_a_silence_whose_energy_is_told_afterwards_is_one(
+def test_a_silence_is_reported_although_its_energy_arrives_later(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
     """A register spreads it over the hours in which there was no reading."""
@@ -508,7 +510,7 @@ def test_a_silence_whose_energy_is_told_afterwards_is_one(
 
 
 @pytest.mark.either
-def test_late_marks_of_hours_to_come_need_nothing(
+def test_late_marks_in_the_future_cause_no_work(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
     there, held = without(("V1", at(1, 9), at(1, 16)))
@@ -522,7 +524,7 @@ def test_late_marks_of_hours_to_come_need_nothing(
 
 
 @pytest.mark.either
-def test_what_was_forgotten_with_a_purged_device_is_remembered_anew(place: Place) -> None:
+def test_state_lost_with_a_purged_device_is_rebuilt(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))
     before = place.state()["states"]
@@ -569,7 +571,7 @@ def test_a_late_device_whose_meter_feeds_another_vehicle_is_not_blamed(place: Pl
 
 
 @pytest.mark.either
-def test_hours_that_take_longer_than_an_answer_may_are_evaluated(place: Place) -> None:
+def test_an_evaluation_may_take_longer_than_the_statement_timeout(place: Place) -> None:
     place.begin()
     place.evaluate(at(1, 0))
 
@@ -588,7 +590,7 @@ def test_hours_that_take_longer_than_an_answer_may_are_evaluated(place: Place) -
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> None:
-    """A rule that raises something, after it has changed what is remembered."""
+    """Make a rule raise after it has changed its state."""
 
     def fail(hour: Hour, known: Any, states: dict[Any, Any], rulebook: Any) -> Any:
         outcome = evaluate(hour, known, states, rulebook)
@@ -600,7 +602,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Hour], bool]) -> N
 
 
 @pytest.mark.either
-def test_a_rule_that_fails_with_a_device_fails_with_that_one_alone(
+def test_a_rule_that_fails_for_one_device_still_runs_for_the_others(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def has_v4(hour: Hour) -> bool:
@@ -617,7 +619,7 @@ def test_a_rule_that_fails_with_a_device_fails_with_that_one_alone(
 
 
 @pytest.mark.either
-def test_a_rule_that_fails_with_everybody_stops_nothing(
+def test_a_rule_that_fails_for_every_device_does_not_stop_other_rules(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, lambda hour: at(0, 10) <= hour.starts < at(0, 12))
@@ -630,7 +632,7 @@ def test_a_rule_that_fails_with_everybody_stops_nothing(
 
 
 @pytest.mark.either
-def test_who_waits_for_the_evaluation_waits_for_a_turn_of_it(
+def test_waiting_for_the_evaluation_means_waiting_for_one_run(
     place: Place, all_along: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluate_hour, "_DEVICE_HOURS", 9 * 24)
@@ -664,7 +666,7 @@ def test_who_waits_for_the_evaluation_waits_for_a_turn_of_it(
     assert place.state() == all_along
 
 
-def test_hours_that_are_over_do_not_wait_for_a_backlog(place: Place) -> None:
+def test_a_backlog_of_late_devices_does_not_delay_new_hours(place: Place) -> None:
     place.begin([])
 
     async def work(database: Database) -> list[datetime]:
@@ -685,7 +687,7 @@ def test_hours_that_are_over_do_not_wait_for_a_backlog(place: Place) -> None:
 
 
 @pytest.mark.either
-def test_a_device_that_is_very_late_takes_no_others_back(place: Place) -> None:
+def test_a_very_late_device_does_not_re_evaluate_others(place: Place) -> None:
     place.begin()
     place.db.fetch(
         "insert into rule_overrides (kind, scope, target, parameters, changed_by)"
@@ -751,11 +753,10 @@ def test_a_late_device_that_was_not_there_before_is_not_missed(
     assert "battery_hot" in {a[0] for a in place.anomalies()}
 
 
-def test_what_has_been_rolled_up_is_evaluated_the_same(
+@pytest.mark.timescaledb
+def test_rolled_up_hours_are_evaluated_like_fresh_ones(
     place: Place, all_along: dict[str, list[Any]]
 ) -> None:
-    if place.engine != "timescaledb":
-        return
     place.begin()
     try:
         for rollup in ("quarter_hourly", "hourly"):
@@ -773,7 +774,7 @@ def test_what_has_been_rolled_up_is_evaluated_the_same(
 
 
 @pytest.mark.either
-def test_switching_a_rule_off_ends_what_it_found(place: Place) -> None:
+def test_switching_a_rule_off_resolves_its_anomalies(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))
     place.db.fetch(
@@ -787,7 +788,7 @@ def test_switching_a_rule_off_ends_what_it_found(place: Place) -> None:
 
 
 @pytest.mark.either
-def test_a_device_that_is_removed_has_nothing_wrong_any_more(place: Place) -> None:
+def test_removing_a_device_resolves_its_anomalies(place: Place) -> None:
     place.begin()
     place.evaluate(at(2, 12))
     place.db.run("update live_state set removed_at = now() where device = 3")
@@ -800,7 +801,8 @@ def test_a_device_that_is_removed_has_nothing_wrong_any_more(place: Place) -> No
     assert place.db.value(forgotten) == 0
 
 
-def test_hours_wait_for_writers_that_would_not_count_as_late(place: Place) -> None:
+@pytest.mark.either
+def test_hours_wait_for_writers_whose_readings_would_not_be_noted_as_late(place: Place) -> None:
     place.begin()
     soon = datetime.now(UTC) + 3 * HOUR
 
@@ -816,11 +818,10 @@ def test_hours_wait_for_writers_that_would_not_count_as_late(place: Place) -> No
     assert after == runner.closed_until(soon)
 
 
+@pytest.mark.timescaledb
 def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if place.engine != "timescaledb":
-        return
     place.begin()
     place.evaluate(END)
     around, turns = reader.around, 0
@@ -841,10 +842,10 @@ def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
     assert turns == 2
 
 
-def test_a_service_finds_soon_what_late_readings_show(
+def test_a_service_soon_reports_an_anomaly_in_late_readings(
     migrated_database_url: str, server: Server, tmp_path: Path
 ) -> None:
-    environ = {"FLEETMETER_DATABASE_URL": migrated_database_url}
+    environ = on_migrated(migrated_database_url)
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,

@@ -8,7 +8,6 @@ import pytest
 
 from fleetmeter.database.migrations import migrate
 from tests.conftest import (
-    PAUSE_JOBS,
     Db,
     Server,
     eventually,
@@ -76,11 +75,10 @@ def test_a_long_buffer_never_moves_a_watermark(client: httpx.Client, db: Db, uid
 
 @pytest.mark.timescaledb
 def test_rollups_outlive_their_history_also_when_the_retention_is_raised(
-    empty_database_url: str,
+    quiet_database_url: str,
 ) -> None:
-    asyncio.run(migrate(empty_database_url, 5))
-    db = Db(empty_database_url)
-    db.fetch(PAUSE_JOBS)
+    asyncio.run(migrate(quiet_database_url, 5))
+    db = Db(quiet_database_url)
     now = datetime.now(UTC)
     db.fetch(
         "insert into readings (device, time, energy_mwh, voltage_mv)"
@@ -100,7 +98,7 @@ def test_rollups_outlive_their_history_also_when_the_retention_is_raised(
     assert before[0] > 700
     db.fetch("select drop_chunks('readings', interval '6 days')")
 
-    asyncio.run(migrate(empty_database_url, 60))
+    asyncio.run(migrate(quiet_database_url, 60))
     since = db.value("select since from kept_history")
     assert now - timedelta(days=7) <= since <= now - timedelta(days=5)
     for job in db.fetch(jobs):
@@ -112,12 +110,11 @@ def test_rollups_outlive_their_history_also_when_the_retention_is_raised(
 
 @pytest.mark.timescaledb
 def test_a_reading_from_before_what_is_kept_is_too_old(
-    empty_database_url: str, tmp_path_factory: pytest.TempPathFactory
+    quiet_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    asyncio.run(migrate(empty_database_url, 60))
-    Db(empty_database_url).fetch("update kept_history set since = now() - interval '10 days'")
+    Db(quiet_database_url).fetch("update kept_history set since = now() - interval '10 days'")
     environ = {
-        "FLEETMETER_DATABASE_URL": empty_database_url,
+        "FLEETMETER_DATABASE_URL": quiet_database_url,
         "FLEETMETER_RETENTION_DAYS": "60",
     }
     with (
@@ -127,22 +124,6 @@ def test_a_reading_from_before_what_is_kept_is_too_old(
         old = client.post("/v1/ingest", json=meter_reading("M", hours_ago(24 * 11)))
         assert old.json()["rejected"][0]["code"] == "too_old"
         post(client, meter_reading("M", hours_ago(24 * 9)))
-
-
-def test_a_change_over_many_days_restamps_them_all(client: httpx.Client, db: Db, uid: str) -> None:
-    start = hours_ago(24 * 40)
-    vehicle = f"{uid}EV"
-    post(client, *(vehicle_reading(vehicle, start + n * timedelta(hours=5)) for n in range(190)))
-    changed = client.put(
-        f"/v1/vehicles/{vehicle}/meter",
-        json={"meterId": f"{uid}M", "since": rfc3339(start + timedelta(hours=5))},
-    )
-    assert changed.json()["restamped"] == 189
-    eventually(lambda: rollup_differences(db, uid) == [])
-    pending = (
-        "select count(*) from meter_assignments where vehicle_id = $1 and restamped_at is null"
-    )
-    assert db.value(pending, vehicle) == 0
 
 
 @pytest.mark.timescaledb

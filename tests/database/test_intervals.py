@@ -63,24 +63,24 @@ METERS = ("M-1", "M-2")
 DEVICES = (*VEHICLES, *METERS)
 REGISTERS = ("EV-2", "M-2")
 OVERLAPPING = ("EV-2", "M-1")
-"""Whose readings say at times when their interval began."""
+"""Devices whose readings sometimes state when their interval began."""
 
 
 class Key(NamedTuple):
-    """Which reading: of a device, at a time. All else follows from it."""
+    """The device and time of a reading, from which everything else about it follows."""
 
     device: str
     era: int
     minute: int
 
     def at(self, now: datetime) -> datetime:
-        """When it is stamped: on the minute, somewhere in it, or at odd microseconds."""
+        """Return the time stamp: on the minute, within it, or at odd microseconds."""
         begin = now - timedelta(hours=(265, 30, 2)[self.era])
         within = (0, 123_456, 30_000_000, 17_250_000, 59_999_501, 0)[self.minute % 6]
         return begin + self.minute * MINUTE + timedelta(microseconds=within)
 
     def sent(self, now: datetime) -> Sent:
-        """What the device sends."""
+        """Return the reading as the device sends it."""
         value = (self.minute * 7919 + 13) % 3_000_001
         if self.device in REGISTERS:
             value = (self.era * 1000 + self.minute) * 1_000_003
@@ -94,7 +94,7 @@ class Key(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Readings that a service stores in one go."""
+    """Readings that a service stores in one transaction."""
 
     service: int
     keys: list[Key]
@@ -138,13 +138,13 @@ class FixStart(NamedTuple):
 
 
 class Void(NamedTuple):
-    """One of them is taken out."""
+    """One of the stored readings is voided."""
 
     number: int
 
 
 class BringBack(NamedTuple):
-    """One of those that were taken out is there again."""
+    """One of the voided readings is restored."""
 
     number: int
 
@@ -212,7 +212,7 @@ def place(server: Server) -> Iterator[Db]:
 
 
 class History:
-    """What was sent by now, and what is set."""
+    """What was sent and set so far."""
 
     def __init__(self, db: Db) -> None:
         self.uid = new_uid()
@@ -255,7 +255,7 @@ class History:
         return rows
 
     def meter(self, device: str, at: datetime, declared: str | None) -> str | None:
-        """Declared, or the assignment in force."""
+        """Return the meter declared in the reading, or else the one assigned at its time."""
         in_force = [(t, m) for (v, t), m in self.moves.items() if v == device and t <= at]
         if declared is not None or not in_force:
             return declared
@@ -276,7 +276,7 @@ class History:
         )
 
     def stored(self) -> list[tuple[Any, ...]]:
-        """The rows of history by the definitions."""
+        """Return the rows that history must have, by the definitions."""
         found = []
         for device in DEVICES:
             for r in self.derived(device):
@@ -303,7 +303,7 @@ class History:
 
 
 async def lead(db: Db, history: History, events: list[Any]) -> None:
-    """Let all of it happen."""
+    """Run the events, in order."""
     databases = [await connect(db.url, Settings()) for _ in range(2)]
     try:
         services = [DatabaseWriter(database, WriterCache()) for database in databases]
@@ -352,7 +352,7 @@ async def change(database: Database, history: History, event: Any) -> None:
 async def change_reading(
     database: Database, history: History, device: str, at: datetime, event: Any
 ) -> None:
-    """Correct one of the stored readings, or take it out."""
+    """Correct, void or restore one of the stored readings."""
     sent = history.sent[device]
     if isinstance(event, Void):
         history.voided[device, at] = sent.pop(at)
@@ -406,7 +406,7 @@ def test_rows_and_pieces_are_the_same_in_whatever_order_and_through_whom(
 
 
 def check(db: Db, history: History) -> None:
-    """History, live state, pieces and rollups."""
+    """Compare history, live state, pieces and rollups with the definitions."""
     columns = "device, time, energy_mwh, span_ms, interval_start, spread, reset, meter"
     numbers = [*history.numbers.values()]
     stored = db.fetch(
@@ -471,7 +471,7 @@ def check(db: Db, history: History) -> None:
 
 
 def refreshed(db: Db) -> bool:
-    """Let the rollups follow, unless one of the database's own refreshes is at it."""
+    """Refresh the rollups, unless a policy is refreshing them."""
     try:
         db.fetch("call refresh_late_hours()")
     except (asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError):
@@ -495,7 +495,7 @@ def test_hours_of_dropped_history_are_shared_out_again_when_an_interval_is_split
         bounds = [history.now - timedelta(days=9), history.now - timedelta(days=8)]
 
         def metered() -> tuple[int, int]:
-            """By the fleet's answer, and by the quarter hours."""
+            """Return the energy metered, by the fleet's answer and by quarter hours."""
             return (
                 db.value("select ac_mwh from fleet_sums($1)", bounds),
                 db.value(

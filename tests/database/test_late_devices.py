@@ -35,10 +35,10 @@ class Place(NamedTuple):
     engine: str
     fresh: datetime
     long_ago: datetime
-    """Of an hour that may have been evaluated."""
+    """A time in an hour that may have been evaluated."""
 
     def send(self, readings: list[Telemetry]) -> int:
-        """Store as a service does that has just started; how many readings were new."""
+        """Store readings like a service that has just started; return how many were new."""
 
         async def run() -> int:
             one_at_a_time = Settings(writers=1)
@@ -54,7 +54,7 @@ class Place(NamedTuple):
         return asyncio.run(run())
 
     def ask(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Run queries on a connection of the service's kind."""
+        """Run queries on a connection like the service's."""
 
         async def run() -> Any:
             connection = await asyncpg.connect(self.db.url, server_settings={"timezone": "UTC"})
@@ -67,7 +67,7 @@ class Place(NamedTuple):
         return asyncio.run(run())
 
     def marks(self) -> list[Row]:
-        """What is noted, by kind, device, and since when. Each waits for all hours noted so far."""
+        """Return the marks as (kind, device, since). Each waits for all hours noted so far."""
         rows = self.db.fetch(
             "select d.kind, d.id, l.since, l.late_hours_until"
             " from late_devices as l join devices as d on d.device = l.device"
@@ -78,7 +78,7 @@ class Place(NamedTuple):
         return [tuple(row)[:3] for row in rows]
 
     def ready(self, most: int = 10) -> list[Row]:
-        """What may be evaluated anew."""
+        """Return the marks that may be evaluated again."""
 
         async def read(connection: Any) -> list[Row]:
             rows = queries.ready_late_devices(connection, most=most)
@@ -88,7 +88,7 @@ class Place(NamedTuple):
         return found
 
     def forget(self) -> None:
-        """As if all had been rolled up and evaluated."""
+        """Remove all marks, as if everything had been rolled up and evaluated."""
         self.db.run("truncate late_devices, late_hours")
 
     def note(self, kind: str, device: str, since: datetime) -> None:
@@ -100,7 +100,7 @@ class Place(NamedTuple):
         )
 
     def roll_up(self) -> None:
-        """All but the last hour."""
+        """Roll up all but the last hour."""
         if self.engine == "timescaledb":
             for rollup in ("quarter_hourly", "hourly"):
                 self.db.fetch(
@@ -117,7 +117,7 @@ def shared(server: Server) -> Iterator[Db]:
 
 @pytest.fixture
 def place(server: Server, shared: Db) -> Place:
-    """The shared database, without what the test before has left."""
+    """The shared database, without what the previous test left."""
     shared.run(
         """
         truncate devices, readings, spread_energy, live_state, replaced_readings,
@@ -147,7 +147,7 @@ def of(
     kwh: int = 1,
     meter: str | None = None,
 ) -> list[Telemetry]:
-    """Readings of devices of a kind; a vehicle's may name its meter."""
+    """Return readings of devices of one kind; a vehicle's may name its meter."""
     total = "_total" if register else ""
     return [
         Telemetry(
@@ -189,6 +189,7 @@ def test_a_late_reading_marks_its_device(place: Place, kind: str) -> None:
     assert place.marks() == [(kind, "A", place.long_ago - MINUTE)]
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_backlog_marks_its_devices_from_the_first_reading_on(place: Place, kind: str) -> None:
     readings = [(id_, place.long_ago + n * HOUR) for id_ in "BA" for n in range(3)]
@@ -201,11 +202,12 @@ def test_a_backlog_marks_its_devices_from_the_first_reading_on(place: Place, kin
     assert place.marks() == [(kind, "A", begins + 3 * HOUR)]
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reading_after_a_gap_marks_its_device_from_where_its_interval_begins(
     place: Place, kind: str
 ) -> None:
-    """Whether or not it is appended: a register tells the energy of hours that are over."""
+    """This holds for appended readings too: a register adds energy to hours that are over."""
     assert place.send(of(kind, ("R", place.long_ago), register=True)) == 1
     place.forget()
     assert place.send(of(kind, ("R", place.fresh), register=True)) == 1
@@ -217,6 +219,7 @@ def test_a_reading_after_a_gap_marks_its_device_from_where_its_interval_begins(
     assert place.marks() == [(kind, "I", place.long_ago)]
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reading_on_the_hour_marks_the_hour_before(place: Place, kind: str) -> None:
     hour = place.long_ago.replace(minute=0)
@@ -225,9 +228,10 @@ def test_a_reading_on_the_hour_marks_the_hour_before(place: Place, kind: str) ->
     assert place.db.value("select hour from late_hours") == hour - HOUR
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("register", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_sent_again_marks_nothing(place: Place, kind: str, register: bool) -> None:
+def test_a_resent_reading_marks_nothing(place: Place, kind: str, register: bool) -> None:
     sent = of(
         kind,
         ("A", place.long_ago),
@@ -247,8 +251,9 @@ def test_what_is_sent_again_marks_nothing(place: Place, kind: str, register: boo
     assert place.marks() == []
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_hours_of_the_reading_behind_a_late_one_of_a_register_are_waited_for(
+def test_a_late_register_reading_also_waits_for_the_hours_of_the_next_one(
     place: Place, kind: str
 ) -> None:
     place.send(of(kind, ("A", place.long_ago), ("A", place.long_ago + 3 * HOUR), register=True))
@@ -261,7 +266,8 @@ def test_the_hours_of_the_reading_behind_a_late_one_of_a_register_are_waited_for
     assert [row["hour"] for row in hours] == [at, at + HOUR, at + 2 * HOUR, at + 3 * HOUR]
 
 
-def test_a_mark_begins_where_the_interval_of_the_reading_behind_does(place: Place) -> None:
+@pytest.mark.either
+def test_a_mark_begins_with_the_interval_of_the_next_reading(place: Place) -> None:
     """A register's first reading has no interval until there is one before it."""
     opening = of("meter", ("A", place.long_ago + 3 * HOUR), register=True)
     opening[0].interval_start = place.long_ago
@@ -271,6 +277,7 @@ def test_a_mark_begins_where_the_interval_of_the_reading_behind_does(place: Plac
     assert place.marks() == [("meter", "A", place.long_ago)]
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("register", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_correction_marks_its_device(place: Place, kind: str, register: bool) -> None:
@@ -301,6 +308,7 @@ def test_a_correction_marks_its_device(place: Place, kind: str, register: bool) 
     assert place.marks() == ([(kind, "A", place.long_ago + HOUR)] if register else [])
 
 
+@pytest.mark.either
 def test_an_assignment_marks_the_vehicle_whose_readings_it_stamps(place: Place) -> None:
     days = [place.long_ago - timedelta(days=2), place.long_ago]
     place.send(
@@ -331,6 +339,7 @@ def test_an_assignment_marks_the_vehicle_whose_readings_it_stamps(place: Place) 
     assert [tuple(row) for row in rows] == [("A", days[0]), ("A", days[1] - MINUTE)]
 
 
+@pytest.mark.either
 def test_a_purge_marks_those_whose_shares_change(place: Place) -> None:
     def store() -> None:
         place.send(
@@ -372,7 +381,7 @@ def test_a_mark_is_ready_once_the_rollups_have_followed(rolling: Place) -> None:
 
 
 def test_a_mark_of_an_hour_that_is_not_rolled_up_is_ready_at_once(rolling: Place) -> None:
-    """It is read from history."""
+    """Such an hour is read from history."""
     rolling.send(of("meter", ("M", rolling.long_ago)))
     rolling.roll_up()
     rolling.db.fetch("call refresh_late_hours()")
@@ -389,6 +398,7 @@ def test_a_mark_of_an_hour_that_is_not_rolled_up_is_ready_at_once(rolling: Place
     assert [row[:2] for row in rolling.ready()] == [("M", at)]
 
 
+@pytest.mark.either
 def test_a_device_that_is_often_late_does_not_keep_others_waiting(place: Place) -> None:
     for second in range(50):
         place.note("meter", "often", place.long_ago + timedelta(seconds=(second * 7) % 50))
@@ -401,7 +411,8 @@ def test_a_device_that_is_often_late_does_not_keep_others_waiting(place: Place) 
     assert [row[:2] for row in place.ready()] == [("again", place.long_ago)]
 
 
-def test_what_a_backlog_notes_again_and_again_does_not_pile_up(place: Place) -> None:
+@pytest.mark.either
+def test_repeated_marks_of_a_backlog_do_not_pile_up(place: Place) -> None:
     place.db.fetch(
         "insert into late_devices (device, since, late_hours_until)"
         " select number_device('meter', 'M' || n % 3), $1::timestamptz - n * interval '1 second', n"
@@ -418,8 +429,9 @@ def test_what_a_backlog_notes_again_and_again_does_not_pile_up(place: Place) -> 
     ]
 
 
+@pytest.mark.either
 def test_writers_of_late_readings_do_not_wait_for_each_other(place: Place) -> None:
-    """Though of the same devices and hours."""
+    """They do not wait even for the same devices and hours."""
     place.send(of("meter", ("A", place.fresh), ("B", place.fresh)))
 
     async def meanwhile() -> int:

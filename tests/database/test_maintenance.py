@@ -1,42 +1,20 @@
-"""What the service does by itself."""
+"""Background work of the service: rollups, jobs that fail, retention."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 from structlog.testing import capture_logs
 
 from fleetmeter.database.pool import connect
 from fleetmeter.operations.maintenance import _log_failing_jobs
 from fleetmeter.settings import Settings
-from tests.conftest import Db, Server, eventually, hours_ago, meter_reading, post
-from tests.support.rollups import ROLLUPS, materialise
+from tests.conftest import Db, Server, eventually
+from tests.support.rollups import ROLLUPS
 
 LATE = "select count(*) from late_hours"
-
-
-def test_a_late_hour_is_noted_with_its_reading_and_forgotten_once_rolled_up(
-    client: httpx.Client, db: Db, server: Server, uid: str
-) -> None:
-    if server.engine != "timescaledb":
-        post(client, meter_reading(f"{uid}M", hours_ago(72)))
-        eventually(lambda: db.value(LATE) == 0)
-        return
-    materialise(db, server)
-    blocker = asyncio.new_event_loop()
-    connection = blocker.run_until_complete(asyncpg.connect(db.url))
-    try:
-        # another replica is refreshing: this one leaves the row for later
-        lock = "select pg_advisory_lock(hashtext('fleetmeter.refresh_late_hours'))"
-        blocker.run_until_complete(connection.execute(lock))
-        post(client, meter_reading(f"{uid}M", hours_ago(72)))
-        assert db.value(LATE) >= 1
-    finally:
-        blocker.run_until_complete(connection.close())
-        blocker.close()
-    eventually(lambda: db.fetch("select from meter_hourly where meter_id = $1", f"{uid}M"))
 
 
 @pytest.mark.timescaledb
@@ -67,7 +45,9 @@ def test_a_refresh_leaves_rollups_alone_whose_history_was_dropped(
 
 
 @pytest.mark.timescaledb
-def test_a_failing_job_of_the_database_is_told(migrated_database_url: str, server: Server) -> None:
+def test_a_failing_job_of_the_database_is_logged(
+    migrated_database_url: str, server: Server
+) -> None:
     db = Db(migrated_database_url)
     db.fetch(
         "create procedure broken(job_id int, config jsonb) language plpgsql"
@@ -86,3 +66,23 @@ def test_a_failing_job_of_the_database_is_told(migrated_database_url: str, serve
     with capture_logs() as logs:
         asyncio.run(tell())
     assert [(log["log_level"], log["error"]) for log in logs] == [("error", "out of coffee")]
+
+
+@pytest.mark.postgresql
+def test_one_session_at_a_time_drops_old_history(db: Db) -> None:
+    async def while_another_does() -> Any:
+        other = await asyncpg.connect(db.url)
+        mine = await asyncpg.connect(db.url)
+        try:
+            await other.execute("select pg_advisory_lock(hashtext('fleetmeter.drop_old_history'))")
+            ran_at = await mine.fetchval("select ran_at from retention")
+            await mine.execute("call drop_old_history()")
+            assert await mine.fetchval("select ran_at from retention") == ran_at
+            await other.close()
+            await mine.execute("call drop_old_history()")
+            return await mine.fetchval("select ran_at from retention"), ran_at
+        finally:
+            await mine.close()
+
+    ran_at, before = asyncio.run(while_another_does())
+    assert ran_at != before

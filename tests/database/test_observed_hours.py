@@ -1,4 +1,4 @@
-"""What the rules of anomalies are given is what is stored, wherever it is read from."""
+"""Rules get what is stored, whether it is read from history or from rollups."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from tests.support.plans import scans
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 HOURS = 8
-"""Of history in which there are gaps."""
+"""Length of the history, which has gaps."""
 
 SHARED = {"M0": ["V0"], "M1": ["V1", "V2", "V3"], "M2": ["V3", "V4"], "M3": []}
 """Who charges where; V3 goes from one to the other, and V5 at none."""
@@ -32,14 +32,14 @@ class Place(NamedTuple):
     db: Db
     engine: str
     end: datetime
-    """Of the last whole hour."""
+    """The end of the last whole hour."""
 
     @property
     def begin(self) -> datetime:
         return self.end - HOURS * HOUR
 
     def ask(self, query: Callable[..., Any], **parameters: Any) -> list[asyncpg.Record]:
-        """The rows of a query of the service."""
+        """Return the rows of one of the service's queries."""
 
         async def run() -> list[asyncpg.Record]:
             connection = await asyncpg.connect(self.db.url, server_settings={"timezone": "UTC"})
@@ -51,7 +51,7 @@ class Place(NamedTuple):
         return asyncio.run(run())
 
     def one(self, query: Callable[..., Any], **parameters: Any) -> Any:
-        """The answer of a query that has one."""
+        """Return the answer of a query that returns one row or value."""
 
         async def run() -> Any:
             connection = await asyncpg.connect(self.db.url, server_settings={"timezone": "UTC"})
@@ -69,7 +69,7 @@ class Place(NamedTuple):
         return in_order(rows)
 
     def of_history(self) -> list[Row]:
-        """All slices, reading by reading, but for those of meters of which nothing came."""
+        """Return all slices, reading by reading, except those of meters that sent nothing."""
         rows = self.db.fetch(
             "select v.id, m.id, e.* from accounting as a"
             " cross join lateral energy_slices(array(select device from live_state),"
@@ -91,7 +91,7 @@ class Place(NamedTuple):
         )
 
     def roll_up(self, until: datetime) -> None:
-        """So that the readings before are not read any more: on PostgreSQL they are dropped."""
+        """Roll up history, so that older readings are no longer read; PostgreSQL drops them."""
         if self.engine == "timescaledb":
             for rollup in ("quarter_hourly", "hourly"):
                 # a bucket ends a microsecond after what it is called
@@ -105,27 +105,27 @@ class Place(NamedTuple):
 
 
 def in_order(rows: Sequence[Row | asyncpg.Record]) -> list[Row]:
-    """They come in none."""
+    """Sort rows, which come in no order."""
     return sorted(map(tuple, rows), key=lambda row: (row[0], row[1] or "", row[2] or ""))
 
 
 @pytest.fixture(params=range(2))
 def place(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
-    """Of the test's own, to be changed."""
+    """A database of the test's own, which it may change."""
     with filled(server, request.param) as place:
         yield place
 
 
-@pytest.fixture(scope="module", params=range(2))
-def untouched(request: pytest.FixtureRequest, server: Server) -> Iterator[Place]:
-    """Shared by the tests that change nothing."""
-    with filled(server, request.param) as place:
+@pytest.fixture(scope="module")
+def untouched(server: Server) -> Iterator[Place]:
+    """A database shared by the tests that change nothing."""
+    with filled(server, 0) as place:
         yield place
 
 
 @contextmanager
 def filled(server: Server, seed: int) -> Iterator[Place]:
-    """A database with random readings of some hours."""
+    """Create a database with random readings of some hours."""
     with migrated_database(server, jobs=False) as url:
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         random = Random(seed)  # noqa: S311 - the same each time, and nothing secret
@@ -176,7 +176,7 @@ async def fill(url: str, random: Random, begin: datetime, end: datetime) -> None
 
 
 def readings(random: Random, begin: datetime, end: datetime, *, register: bool) -> Iterator[Row]:
-    """Of one device: (time, energy_mwh, register_mwh, span_ms)."""
+    """Yield readings of one device as (time, energy_mwh, register_mwh, span_ms)."""
     total, before, at = 0, None, begin + MINUTE
     while at <= end:
         energy = random.choice([0, random.randrange(300_000)])
@@ -237,7 +237,7 @@ def test_hours_are_the_same_rolled_up_or_not(place: Place) -> None:
     ("vehicles", "meters"),
     [(["V0"], ["M0"]), (["V1", "V2", "V3", "V4"], ["M1", "M2"]), (["V5"], []), ([], ["M3"])],
 )
-def test_devices_that_share_no_meter_with_others_are_as_in_the_fleet(
+def test_devices_without_a_shared_meter_have_the_same_hours_as_in_the_fleet(
     place: Place, vehicles: list[str], meters: list[str]
 ) -> None:
     expected = [row for row in place.of_history() if row[1] in vehicles or row[2] in meters]
@@ -246,7 +246,7 @@ def test_devices_that_share_no_meter_with_others_are_as_in_the_fleet(
         place.roll_up(place.end - 3 * HOUR)
 
 
-def test_no_hours_have_no_rows(untouched: Place) -> None:
+def test_an_empty_list_of_hours_returns_no_rows(untouched: Place) -> None:
     assert untouched.observed(None, None, untouched.end, untouched.end) == []
     assert untouched.observed(None, None, untouched.end, untouched.end + HOUR) == []
     assert untouched.observed([], [], untouched.begin, untouched.end) == []
@@ -261,7 +261,7 @@ def test_the_first_hour_is_that_of_the_first_reading(place: Place) -> None:
         place.roll_up(place.end - 3 * HOUR)
 
 
-def test_readings_of_each_from_a_time_of_its_own(untouched: Place) -> None:
+def test_points_start_at_each_devices_own_time(untouched: Place) -> None:
     starts = {
         "V0": untouched.end - 6 * HOUR,
         "V2": untouched.end - 4 * HOUR,
@@ -331,7 +331,7 @@ def test_the_newest_reading_before_a_time(untouched: Place) -> None:
         assert len(rows) == 4
 
 
-def test_devices_that_are_there(untouched: Place) -> None:
+def test_the_roster_lists_devices_with_their_settings(untouched: Place) -> None:
     found = {row["id"]: tuple(row)[:5] for row in untouched.ask(queries.roster)}
     assert sorted(found) == ["M0", "M1", "M2", "M3", "V0", "V1", "V2", "V3", "V5"]
     assert found["V1"] == ("vehicle", "V1", "north", 120, 60000)
@@ -388,7 +388,7 @@ def long_history(server: Server) -> Iterator[Db]:
 
 
 def question(kind: str, name: str) -> tuple[Callable[[Any], Any], int]:
-    """What asks for readings of an hour or two of two devices, and how many there are at most."""
+    """Return a query for one or two hours of two devices, and the most readings that they have."""
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     start, end = noon - 96 * HOUR, noon - 94 * HOUR
     ids = [f"{kind[0].upper()}{number}" for number in (1, 2)]

@@ -1,4 +1,4 @@
-"""No energy answer reads history beyond the edges of its window: the plans that ran say so."""
+"""No energy answer reads history outside its window, according to the plans that ran."""
 
 import asyncio
 import re

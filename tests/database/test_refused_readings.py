@@ -109,7 +109,7 @@ def test_it_opens_after_an_hour_and_ends_when_readings_are_accepted(place: Place
     assert place.found("M")[0]["status"] == "resolved"
 
 
-def test_now_and_then_a_reading_that_is_refused_opens_nothing(place: Place) -> None:
+def test_an_occasional_refusal_opens_nothing(place: Place) -> None:
     start = NOW - timedelta(hours=5)
     for half_hour in range(6):
         at = start + half_hour * 30 * MINUTE
@@ -141,7 +141,7 @@ def test_an_id_that_never_fits_has_its_anomaly_and_keeps_it(place: Place) -> Non
     assert found["device_kind"] == "meter"
 
     async def run() -> None:
-        """Everything that the evaluation does, who is not there any more included."""
+        """Run a whole evaluation, including devices that are gone."""
         database = await connect(place.url, Settings())
         try:
             await Evaluator(database).run(start + 70 * MINUTE)
@@ -152,7 +152,7 @@ def test_an_id_that_never_fits_has_its_anomaly_and_keeps_it(place: Place) -> Non
     assert place.found("Z\\xe4hler")[0]["status"] == "open"
 
 
-def test_a_person_who_resolves_it_is_not_told_again_while_it_lasts(place: Place) -> None:
+def test_once_resolved_by_a_person_it_is_not_reported_again_while_it_lasts(place: Place) -> None:
     start = NOW - timedelta(hours=2)
     for minute in (0, 61):
         place.refuse("settled", start + minute * MINUTE)
@@ -164,7 +164,7 @@ def test_a_person_who_resolves_it_is_not_told_again_while_it_lasts(place: Place)
     assert (found["status"], found["ended_at"]) == ("resolved", None)
 
 
-def test_what_nobody_has_seen_for_long_is_dropped(place: Place) -> None:
+def test_counts_of_long_ago_are_dropped(place: Place) -> None:
     place.refuse("old", NOW - timedelta(days=91))
     place.refuse("kept", NOW - timedelta(days=89))
     place.db.fetch("update kept_history set since = '2020-01-01'")

@@ -18,7 +18,7 @@ ASSIGNMENTS = "select pg_advisory_xact_lock(hashtext('fleetmeter.assignments'))"
 
 
 async def with_lock(url: str, settings: Settings, wait: Any) -> list[Any]:
-    """Wait for something while another session holds the lock of assignments; what is logged."""
+    """Run something while another session locks assignments; return what is logged."""
     holder = await asyncpg.connect(url)
     database = await connect(url, settings)
     transaction = holder.transaction()

@@ -1,4 +1,4 @@
-"""What the API answers can be asked and done without it, over a connection of a command."""
+"""Commands get the API's answers over a database connection, without HTTP."""
 
 import asyncio
 from datetime import datetime
@@ -30,7 +30,7 @@ def charged(client: httpx.Client, uid: str) -> datetime:
     return at
 
 
-def test_a_command_gets_the_answers_of_the_api(
+def test_a_command_gets_the_same_answers_as_the_api(
     client: httpx.Client, db: Db, uid: str, charged: datetime
 ) -> None:
     start, end = hours_ago(9), hours_ago(1)

@@ -1,4 +1,4 @@
-"""Writers of one service that meet at a device: which of them is first decides nothing."""
+"""Writers of one service that meet at a device: the result does not depend on who is first."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ class Overtaken(Appender):
         return found
 
 
-def test_a_writer_that_is_overtaken_moves_nothing_back(
+def test_a_writer_that_is_overtaken_never_moves_live_state_back(
     db: Db, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "_FEW", 0)

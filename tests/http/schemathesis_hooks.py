@@ -1,5 +1,9 @@
-"""What Schemathesis does not know by itself: how to write MessagePack and NDJSON."""
+"""Teaches Schemathesis to write MessagePack and NDJSON.
 
+With MEDIA_TYPE it sends bodies of that type alone.
+"""
+
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +20,18 @@ def _serialized(encode: Callable[[Any], bytes], value: Any) -> bytes:
 
 @schemathesis.serializer("application/msgpack")
 def msgpack(ctx: Any, value: Any) -> bytes:
-    """A body as MessagePack."""
+    """Return a body as MessagePack."""
     return _serialized(msgspec.msgpack.encode, value)
 
 
 @schemathesis.serializer("application/x-ndjson")
 def ndjson(ctx: Any, value: Any) -> bytes:
-    """A body as one line."""
+    """Return a body as one line."""
     return _serialized(msgspec.json.encode, value)
+
+
+@schemathesis.hook
+def before_init_operation(context: Any, operation: Any) -> None:
+    """Leave out bodies of other types."""
+    if wanted := os.environ.get("MEDIA_TYPE"):
+        operation.body.items = [b for b in operation.body.items if b.media_type == wanted]

@@ -19,6 +19,8 @@ from tests.conftest import (
 from tests.support.pages import all_pages
 from tests.support.rollups import materialise
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
@@ -151,7 +153,7 @@ def test_sites_are_paged_and_have_series(client: httpx.Client, uid: str) -> None
 def test_every_series_has_quarter_hours(
     client: httpx.Client, db: Db, server: Server, uid: str, hours: float
 ) -> None:
-    """Of devices that report every half hour, whose energy is spread over two of them each."""
+    """Devices report every half hour; the energy of each reading is spread over two quarters."""
     start = hours_ago(hours).replace(minute=0)
     paths = {
         "vehicle": f"/v1/vehicles/{uid}EV/energy",
@@ -247,7 +249,7 @@ def test_a_window_within_an_interval_has_its_part(client: httpx.Client, uid: str
 @pytest.mark.parametrize(
     "path", ["/v1/analytics/meters/{}", "/v1/analytics/sites/{}/energy", "/v1/vehicles/{}/sessions"]
 )
-def test_what_is_not_known_is_404(client: httpx.Client, uid: str, path: str) -> None:
+def test_an_unknown_device_or_site_is_404(client: httpx.Client, uid: str, path: str) -> None:
     answer = client.get(path.format(f"{uid}nobody"))
     assert answer.status_code == 404
     assert answer.json()["type"].startswith("urn:fleetmeter:problem:unknown-")
@@ -264,7 +266,7 @@ def test_what_is_not_known_is_404(client: httpx.Client, uid: str, path: str) -> 
         ("/v1/vehicles/V/sessions", {"cursor": "IngiCg"}, "cursor"),
     ],
 )
-def test_a_parameter_that_cannot_be_is_named(
+def test_an_invalid_parameter_is_named(
     client: httpx.Client, path: str, params: dict[str, Any], named: str
 ) -> None:
     answer = client.get(path, params=params)

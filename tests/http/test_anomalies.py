@@ -1,4 +1,4 @@
-"""GET /v1/anomalies, what happened to one, and what people say to it."""
+"""GET /v1/anomalies, the events of one, and what people do about it."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def insert(
     begin: datetime = T0,
     end: datetime | None = None,
 ) -> int:
-    """An anomaly as the rules leave it, and the event that it was opened; its id."""
+    """Insert an anomaly as the rules do, with its opening event; return its id."""
     db.fetch(  # of a vehicle that is there: of others, what is wrong is over
         "insert into live_state (device, time, energy_mwh, soc_bp, battery_temp_cdeg, last_seen)"
         " values (number_device('vehicle', $1), now(), 0, 0, 0, now())"
@@ -50,7 +50,7 @@ def insert(
 
 
 def listed(client: httpx.Client, **params: Any) -> list[int]:
-    """The ids on all pages, of two items each."""
+    """Return the ids on all pages of two items."""
     found: list[int] = []
     cursor: dict[str, str] = {}
     while True:
@@ -69,7 +69,7 @@ def say(client: httpx.Client, anomaly_id: int, what: str, **more: Any) -> httpx.
 
 
 def log(client: httpx.Client, anomaly_id: int) -> list[tuple[str, str | None, str | None]]:
-    """What happened to an anomaly, oldest first: the event, who, note."""
+    """Return the events of an anomaly, oldest first, as (event, who, note)."""
     events = client.get(f"/v1/anomalies/{anomaly_id}").json()["events"]["items"]
     return [(item["event"], item["who"], item["note"]) for item in reversed(events)]
 
@@ -146,7 +146,7 @@ def test_filters_narrow_the_list_together(
     assert found == [fleet[name] for name in expected]
 
 
-def test_those_of_one_moment_are_paged_without_a_gap(
+def test_anomalies_of_the_same_moment_are_paged_without_a_gap(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     kinds = ("battery_hot", "soc_mismatch", "efficiency_low", "efficiency_drop", "dc_exceeds_ac")
@@ -167,7 +167,7 @@ def test_those_of_one_moment_are_paged_without_a_gap(
         (2 * HOUR, 5 * HOUR, False),  # a window is half-open
     ],
 )
-def test_a_window_has_what_lasted_at_some_time_of_it(
+def test_a_window_lists_the_anomalies_that_overlap_it(
     client: httpx.Client, db: Db, uid: str, begin: timedelta, end: timedelta, inside: bool
 ) -> None:
     anomaly_id = insert(db, f"{uid}EV", status="resolved", begin=T0 + begin, end=T0 + end)
@@ -175,7 +175,7 @@ def test_a_window_has_what_lasted_at_some_time_of_it(
     assert listed(client, deviceId=f"{uid}EV", **window) == [anomaly_id] * inside
 
 
-def test_what_lasts_yet_is_in_every_window_from_its_begin_until_now(
+def test_an_open_anomaly_is_in_every_window_since_it_began(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     anomaly_id = insert(db, f"{uid}EV", begin=T0)
@@ -187,7 +187,7 @@ def test_what_lasts_yet_is_in_every_window_from_its_begin_until_now(
     assert listed(client, **of, to=rfc3339(T0 + HOUR)) == [anomaly_id]
 
 
-def test_what_happened_to_an_anomaly_is_told_newest_first(
+def test_events_of_an_anomaly_are_listed_newest_first(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     anomaly_id = insert(db, f"{uid}EV")
@@ -222,7 +222,7 @@ def test_an_acknowledged_anomaly_says_by_whom_and_is_still_active(
     assert item == answer.json()
 
 
-def test_saying_it_again_changes_nothing(client: httpx.Client, db: Db, uid: str) -> None:
+def test_repeating_a_statement_changes_nothing(client: httpx.Client, db: Db, uid: str) -> None:
     anomaly_id = insert(db, f"{uid}EV")
     first = say(client, anomaly_id, "acknowledge").json()
     assert say(client, anomaly_id, "acknowledge", who="ben").json() == first
@@ -247,7 +247,7 @@ def test_a_resolved_anomaly_cannot_be_acknowledged(client: httpx.Client, db: Db,
 
 
 @pytest.mark.parametrize("what", ["acknowledge", "resolve"])
-def test_of_many_who_say_it_at_once_one_counts(
+def test_of_many_simultaneous_statements_one_counts(
     client: httpx.Client, db: Db, uid: str, what: str
 ) -> None:
     anomaly_id = insert(db, f"{uid}EV")
@@ -260,7 +260,7 @@ def test_of_many_who_say_it_at_once_one_counts(
     assert len(log(client, anomaly_id)) == 2
 
 
-def test_the_fleet_counts_what_is_wrong_now(
+def test_the_fleet_counts_current_anomalies(
     client: httpx.Client, db: Db, fleet: dict[str, int]
 ) -> None:
     def counted() -> bool:
@@ -296,7 +296,7 @@ def test_an_anomaly_that_is_not_there_is_404(client: httpx.Client, method: str) 
 
 
 @pytest.mark.parametrize("anomaly_id", ["0", "-1", str(2**63), "9" * 5000, "abc", "1.5", "%00"])
-def test_an_id_that_cannot_be_is_refused(client: httpx.Client, anomaly_id: str) -> None:
+def test_an_invalid_id_is_refused(client: httpx.Client, anomaly_id: str) -> None:
     assert client.get(f"/v1/anomalies/{anomaly_id}").status_code in (400, 404)
     for what in ("acknowledge", "resolve"):
         answer = client.post(f"/v1/anomalies/{anomaly_id}/{what}", json=ANNA)
@@ -325,7 +325,7 @@ def cursor(text: str) -> str:
         ({"cursor": cursor('"EV-1"')}, "cursor"),
     ],
 )
-def test_a_parameter_that_cannot_be_is_named(
+def test_an_invalid_parameter_is_named(
     client: httpx.Client, params: dict[str, Any], named: str
 ) -> None:
     answer = client.get("/v1/anomalies", params=params)
@@ -346,7 +346,7 @@ def test_a_parameter_that_cannot_be_is_named(
         ({"who": "anna", "reason": "because"}, "$"),
     ],
 )
-def test_a_statement_that_cannot_be_is_told_by_its_path(
+def test_an_invalid_statement_is_named_by_its_path(
     client: httpx.Client, db: Db, uid: str, body: dict[str, str], path: str
 ) -> None:
     anomaly_id = insert(db, f"{uid}EV")

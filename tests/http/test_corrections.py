@@ -80,7 +80,7 @@ def test_the_same_correction_again_changes_nothing(client: httpx.Client, uid: st
     assert len(item["versions"]) == 1
 
 
-def test_what_was_corrected_stays_when_the_device_sends_it_again(
+def test_a_correction_stays_when_the_device_resends_the_reading(
     client: httpx.Client, uid: str
 ) -> None:
     at = hours_ago(1)
@@ -93,7 +93,7 @@ def test_what_was_corrected_stays_when_the_device_sends_it_again(
 
 
 @pytest.mark.parametrize("field", ["meterId", "intervalStart"])
-def test_what_was_taken_back_stays_so_when_the_device_sends_it_again(
+def test_a_removed_value_stays_removed_when_the_device_resends_it(
     client: httpx.Client, uid: str, field: str
 ) -> None:
     at = hours_ago(1)
@@ -221,7 +221,7 @@ def test_a_corrected_register_moves_energy_between_its_neighbours(
         ({"meterId": None}, "$", "neither vehicleId nor meterId"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(
+def test_an_invalid_correction_is_refused_and_changes_nothing(
     client: httpx.Client, uid: str, correction: dict[str, Any], path: str, says: str
 ) -> None:
     at = hours_ago(1)
@@ -235,7 +235,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert (item["kwhConsumedAc"], item["voltage"], item["versions"]) == (1.5, 230, [])
 
 
-def test_a_reading_that_is_not_there_is_404(client: httpx.Client, uid: str) -> None:
+def test_an_unknown_reading_is_404(client: httpx.Client, uid: str) -> None:
     at = hours_ago(1)
     post(client, meter_reading(f"{uid}M", at))
     answer = correct(
@@ -398,7 +398,7 @@ def test_a_correction_waits_for_readings_that_are_being_stamped(
 
 
 def quarters(client: httpx.Client, path: str, start: datetime, hours: int) -> list[float]:
-    """The AC or DC of each quarter hour with energy, from `start` on."""
+    """Return the AC or DC of each quarter hour with energy, from `start` on."""
     window = {"from": rfc3339(start), "to": rfc3339(start + timedelta(hours=hours))}
     answer = client.get(f"{path}/energy", params=window | {"bucket": "15min"})
     name = "energyDeliveredDc" if "vehicles" in path else "energyConsumedAc"
@@ -437,7 +437,7 @@ def test_energy_in_pieces_is_replaced(
     assert [version["intervalStart"] for version in reading["versions"]] == [began] * 3
 
 
-def test_a_corrected_register_splits_its_interval_and_the_one_behind_it_again(
+def test_a_corrected_register_splits_its_interval_and_the_next_one_again(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     start, hour = hours_ago(6).replace(minute=0), timedelta(hours=1)

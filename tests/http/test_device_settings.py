@@ -1,4 +1,4 @@
-"""What can be set for a device, and what follows from it."""
+"""Settings of devices, and their effect on stored readings."""
 
 from datetime import timedelta
 from typing import Any
@@ -64,7 +64,7 @@ def test_what_is_absent_stays_and_null_unsets(client: httpx.Client, uid: str) ->
         ("meters", {"registerRolloverKwh": 0}, "$.registerRolloverKwh"),
     ],
 )
-def test_a_setting_that_cannot_be_is_named_and_nothing_is_set(
+def test_an_invalid_setting_is_named_and_nothing_is_set(
     client: httpx.Client, uid: str, kind: str, body: dict[str, Any], named: str
 ) -> None:
     reading = vehicle_reading if kind == "vehicles" else meter_reading
@@ -76,7 +76,7 @@ def test_a_setting_that_cannot_be_is_named_and_nothing_is_set(
 
 
 @pytest.mark.parametrize("body", [b'{"label": "\xff"}', b"[" * 100_000, b"{", b""])
-def test_a_body_that_is_no_json_is_400(client: httpx.Client, uid: str, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_400(client: httpx.Client, uid: str, body: bytes) -> None:
     post(client, vehicle_reading(f"{uid}EV", hours_ago(0.1)))
     for method, path in (("PATCH", ""), ("PUT", "/meter")):
         answer = client.request(
@@ -158,7 +158,7 @@ def test_coverage_goes_by_the_reporting_interval(client: httpx.Client, uid: str)
 
 
 def intervals(db: Db, device: str) -> list[tuple[int, bool]]:
-    """How long the intervals of a device's readings are, seconds, and whether they are spread."""
+    """Return the length of each interval of a device, seconds, and whether it is spread."""
     rows = db.fetch(
         "select span_ms / 1000, spread from readings where device = device_of('meter', $1)"
         " order by time",
@@ -168,7 +168,7 @@ def intervals(db: Db, device: str) -> list[tuple[int, bool]]:
 
 
 def pieces(db: Db, device: str) -> int:
-    """How many pieces the device's energy stands in."""
+    """Return the number of pieces that the device's energy is in."""
     count: int = db.value(
         "select count(*) from spread_energy where device = device_of('meter', $1)", device
     )
@@ -297,7 +297,7 @@ def test_a_device_has_days_of_its_own_zone_unless_asked_otherwise(
         ({"tz": "Europe/Berlin"}, "tz"),
     ],
 )
-def test_a_zone_that_cannot_be_is_told(
+def test_an_unknown_time_zone_is_named(
     client: httpx.Client, params: dict[str, str], named: str
 ) -> None:
     for path in ("/v1/vehicles/V/energy", "/v1/meters/M/energy", "/v1/analytics/fleet/energy"):

@@ -130,7 +130,7 @@ def test_a_known_device_without_readings_in_the_window_is_an_empty_page(
         ("/v1/vehicles/%00", {}, "vehicle_id"),
     ],
 )
-def test_a_parameter_that_cannot_be_is_named(
+def test_an_invalid_parameter_is_named(
     client: httpx.Client, path: str, params: dict[str, Any], named: str
 ) -> None:
     answer = client.get(path, params=params)

@@ -22,7 +22,7 @@ def withdraw(client: httpx.Client, meter_id: str, at: datetime, **where: Any) ->
 
 @pytest.mark.parametrize("hours", [2, 24 * 9])
 @pytest.mark.parametrize("first", [3, 9000])
-def test_energy_goes_on_from_the_new_meter_and_back_when_it_is_withdrawn(
+def test_energy_continues_from_the_new_meter_until_the_exchange_is_withdrawn(
     client: httpx.Client, db: Db, uid: str, first: float, hours: float
 ) -> None:
     start = hours_ago(hours)
@@ -48,7 +48,9 @@ def test_energy_goes_on_from_the_new_meter_and_back_when_it_is_withdrawn(
 
 
 @pytest.mark.parametrize("before", [0, 1, 2, 4])
-def test_it_does_not_matter_when_it_is_stated(client: httpx.Client, uid: str, before: int) -> None:
+def test_an_exchange_may_be_recorded_at_any_time(
+    client: httpx.Client, uid: str, before: int
+) -> None:
     start = hours_ago(2)
     readings = [
         register(f"{uid}M", start + n * MINUTE, total)
@@ -60,7 +62,9 @@ def test_it_does_not_matter_when_it_is_stated(client: httpx.Client, uid: str, be
     assert energies(client, f"{uid}M", start) == [None, 0.2, 0.6, 0.4]
 
 
-def test_a_reading_of_that_time_is_the_old_meters(client: httpx.Client, uid: str) -> None:
+def test_a_reading_at_the_time_of_an_exchange_belongs_to_the_old_meter(
+    client: httpx.Client, uid: str
+) -> None:
     start = hours_ago(2)
     state_exchange(client, f"{uid}M", start + MINUTE).raise_for_status()
     post(
@@ -69,7 +73,7 @@ def test_a_reading_of_that_time_is_the_old_meters(client: httpx.Client, uid: str
     assert energies(client, f"{uid}M", start) == [None, 0.7, 1]
 
 
-def test_stating_it_again_changes_nothing_and_something_else_is_a_conflict(
+def test_recording_it_again_changes_nothing_and_other_values_are_a_conflict(
     client: httpx.Client, uid: str
 ) -> None:
     at = hours_ago(2)
@@ -119,7 +123,7 @@ def test_exchanges_are_listed_oldest_first_in_pages(client: httpx.Client, uid: s
         ({"meterId": "other"}, "meterId"),
     ],
 )
-def test_a_statement_that_cannot_be_is_named(
+def test_an_invalid_exchange_is_named(
     client: httpx.Client, uid: str, fields: dict[str, Any], named: str
 ) -> None:
     answer = state_exchange(client, f"{uid}M", hours_ago(1), **fields)

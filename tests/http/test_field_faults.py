@@ -1,4 +1,4 @@
-"""What devices in the field get wrong, from readings sent over HTTP to the anomaly."""
+"""Faults of devices in the field, from readings sent over HTTP to the anomaly."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ from tests.conftest import (
     Db,
     eventually,
     meter_reading,
+    on_migrated,
     post,
     running_service,
     vehicle_reading,
@@ -34,7 +35,7 @@ def minutes(begin: float, end: float) -> list[datetime]:
 
 @pytest.fixture
 def client(migrated_database_url: str, tmp_path: Path) -> Iterator[httpx.Client]:
-    environ = {"FLEETMETER_DATABASE_URL": migrated_database_url}
+    environ = on_migrated(migrated_database_url)
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
@@ -135,10 +136,10 @@ def test_watt_hours_of_a_meter_and_of_a_vehicle(client: httpx.Client) -> None:
 
 
 @pytest.mark.either
-def test_a_register_in_wh_that_rises_by_what_cannot_be_is_told_by_its_unit(
+def test_an_impossible_rise_of_a_register_in_wh_is_explained_by_its_unit(
     client: httpx.Client,
 ) -> None:
-    """At 22 kW every half hour: 11,000 as kWh count for nothing. Another meter is no unit."""
+    """At 22 kW every half hour, 11,000 kWh count for nothing. An exchange is not a wrong unit."""
     for meter_id in ("M", "N"):
         body = {"ratedPowerKw": 22, "reportingIntervalS": 1800}
         client.patch(f"/v1/meters/{meter_id}", json=body).raise_for_status()
@@ -159,7 +160,7 @@ def test_a_register_in_wh_that_rises_by_what_cannot_be_is_told_by_its_unit(
 
 
 @pytest.mark.either
-def test_what_reports_only_while_charging_and_what_is_no_charger(client: httpx.Client) -> None:
+def test_faults_are_found_in_devices_that_report_only_while_charging(client: httpx.Client) -> None:
     assign(client, "V", "M")
     for path in ("/v1/vehicles/V", "/v1/meters/M"):
         client.patch(path, json={"reports": "while_charging"}).raise_for_status()

@@ -17,13 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from fleetmeter import cli
-from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import connect
 from fleetmeter.files.exports import encode
 from fleetmeter.files.exports.encode import Export, Selection
 from fleetmeter.settings import Settings
 from tests.conftest import (
-    RETENTION_DAYS,
     Db,
     hours_ago,
     meter_reading,
@@ -68,7 +66,7 @@ def encoded(id_: str) -> str:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Runs `fleetmeter` on a database, in a folder of its own; what it says."""
+    """Run `fleetmeter` on a database, in a folder of its own; return its output."""
     monkeypatch.chdir(tmp_path)
 
     def run(url: str, *args: str) -> str:
@@ -164,7 +162,7 @@ def test_no_path_of_the_api_splits_at_an_id(client: httpx.Client, uid: str) -> N
 
 
 @pytest.mark.parametrize("text", ["%", "%zz", "a%2", "%FF", "%C3%A4", "%2E", "%20a", "a" * 65])
-def test_what_is_no_id_in_a_path_is_400(client: httpx.Client, text: str) -> None:
+def test_an_invalid_id_in_a_path_is_400(client: httpx.Client, text: str) -> None:
     base = str(client.base_url)
     for path in ("/v1/vehicles/{}/readings", "/v1/meters/{}/energy", "/v1/analytics/meters/{}"):
         answer = client.get(httpx.URL(base, raw_path=path.format(text).encode()))
@@ -172,7 +170,7 @@ def test_what_is_no_id_in_a_path_is_400(client: httpx.Client, text: str) -> None
         assert answer.json()["errors"][0]["path"] in ("vehicle_id", "meter_id")
 
 
-def test_lists_go_on_behind_any_id(client: httpx.Client, uid: str) -> None:
+def test_lists_continue_after_any_id(client: httpx.Client, uid: str) -> None:
     at = hours_ago(2)
     mine = sorted(pattern.format(uid) for pattern in AWKWARD.values())
     post(client, *(meter_reading(id_, at) for id_ in mine))
@@ -207,7 +205,7 @@ def test_a_download_is_of_one_device_under_a_plain_name(
 
 def test_files_carry_any_id_there_and_back(
     client: httpx.Client,
-    empty_database_url: str,
+    quiet_database_url: str,
     database_url: str,
     uid: str,
     tmp_path: Path,
@@ -229,13 +227,12 @@ def test_files_carry_any_id_there_and_back(
 
     command(database_url, "export", *options, "--output", "a.csv")
     command(database_url, "export", *options, "--output", "a.parquet", "--format", "parquet")
-    asyncio.run(migrate(empty_database_url, RETENTION_DAYS))
-    command(empty_database_url, "import", "a.csv")
-    there = Db(empty_database_url)
+    command(quiet_database_url, "import", "a.csv")
+    there = Db(quiet_database_url)
     count = "select count(*) from {0}_readings where strpos({0}_id, $1) > 0"
     assert [there.value(count.format(kind), uid) for kind in ("vehicle", "meter")] == [36, 36]
 
-    command(empty_database_url, "export", *options, "--output", "b.csv")
+    command(quiet_database_url, "export", *options, "--output", "b.csv")
 
     def lines(name: str) -> list[list[str]]:
         with (tmp_path / name).open(newline="") as file:
@@ -251,11 +248,11 @@ def test_files_carry_any_id_there_and_back(
         writer.writeheader()
         writer.writerows(readings)
     for name in ("a.parquet", "c.ndjson", "d.csv"):
-        said = command(empty_database_url, "import", name)
+        said = command(quiet_database_url, "import", name)
         assert re.search(r" 0 accepted, \d+ duplicates, 0 rejected", said), said
 
 
-def test_an_export_goes_on_behind_any_id(
+def test_an_export_continues_after_any_id(
     client: httpx.Client, database_url: str, uid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = hours_ago(2) + OWN_MOMENT
@@ -326,7 +323,7 @@ def test_a_sentence_names_a_device_by_its_whole_id(db: Db, ids: tuple[str, str])
         assert not names(sentence), sentence
 
 
-def test_json_names_a_device_by_a_value(db: Db, ids: tuple[str, str]) -> None:
+def test_json_names_a_device_by_its_values_not_its_keys(db: Db, ids: tuple[str, str]) -> None:
     _, meter = ids
 
     def names(said: Any) -> bool:

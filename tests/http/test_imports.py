@@ -24,7 +24,7 @@ ZONE = "Europe/Amsterdam"
 
 
 def summer_ended() -> datetime:
-    """When clocks were last put back in Europe, at 1:00 UTC of October's last Sunday."""
+    """Return when clocks last went back in Europe: 1:00 UTC of October's last Sunday."""
     now = datetime.now(UTC)
     last = [datetime(year, 10, 31, 1, tzinfo=UTC) for year in (now.year, now.year - 1)]
     changes = [day - timedelta(days=(day.weekday() + 1) % 7) for day in last]
@@ -36,7 +36,7 @@ END = BEGIN + timedelta(hours=48)
 
 
 def intervals(minutes: int) -> list[Interval]:
-    """Two days of energy around the night with an hour more, every interval another amount."""
+    """Return two days of intervals around the night with 25 hours, each with its own energy."""
     step = timedelta(minutes=minutes)
     count = 48 * 60 // minutes
     return [
@@ -102,7 +102,7 @@ CASES: list[tuple[Callable[[Sequence[Interval]], str], int, str, str]] = [
 
 
 def by(metered: Sequence[Interval], bucket: Callable[[datetime], datetime]) -> dict[datetime, int]:
-    """The Wh of each bucket, by when the intervals begin."""
+    """Return the Wh of each bucket, by the begin of the intervals."""
     found: Counter[datetime] = Counter()
     for each in metered:
         found[bucket(each.start)] += each.wh
@@ -110,7 +110,7 @@ def by(metered: Sequence[Interval], bucket: Callable[[datetime], datetime]) -> d
 
 
 def local_day(time: datetime) -> datetime:
-    """The local midnight before a time."""
+    """Return the local midnight before a time."""
     day = time.astimezone(ZoneInfo(ZONE)).replace(hour=0, minute=0, fold=0)
     return max(day.astimezone(UTC), BEGIN)
 

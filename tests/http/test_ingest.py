@@ -50,7 +50,7 @@ def test_every_item_has_its_own_outcome(client: httpx.Client, uid: str) -> None:
     assert "from 0 to 240000" in body["rejected"][0]["detail"]
 
 
-def test_a_value_beside_the_energy_that_cannot_be_is_left_out_with_a_warning(
+def test_an_impossible_value_beside_the_energy_is_left_out_with_a_warning(
     client: httpx.Client, uid: str
 ) -> None:
     at = hours_ago(1)
@@ -79,7 +79,7 @@ def test_a_value_beside_the_energy_that_cannot_be_is_left_out_with_a_warning(
     assert "voltage" not in meter
 
 
-def test_no_warnings_are_none(client: httpx.Client, uid: str) -> None:
+def test_an_answer_without_warnings_has_no_warnings_field(client: httpx.Client, uid: str) -> None:
     assert "warnings" not in post(client, meter_reading(f"{uid}M", hours_ago(1)))
 
 

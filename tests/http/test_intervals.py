@@ -1,9 +1,10 @@
-"""When energy was used, where it is easily told wrong: where intervals are cut or overlap."""
+"""When energy was used, where that is easily got wrong: intervals that are cut or overlap."""
 
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conftest import (
     Db,
@@ -19,12 +20,14 @@ from tests.support.clocks import midday
 from tests.support.consistency import interval_differences
 from tests.support.rollups import materialise
 
+pytestmark = pytest.mark.either
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
 def register(device_id: str, at: datetime, total: float, **fields: Any) -> dict[str, Any]:
-    """What a meter's register shows."""
+    """Return a reading of a meter's register."""
     reading = meter_reading(device_id, at, **fields)
     del reading["kwhConsumedAc"]
     return reading | {"kwhConsumedAcTotal": total}
@@ -142,7 +145,7 @@ def test_thousands_of_readings_may_say_when_their_interval_began(
 
 
 def accounted(db: Db, hour: datetime) -> bool:
-    """Share out hours for the fleet's answers, unless the service is at it."""
+    """Account for hours, unless the service is doing so."""
     db.fetch("call account_hours(35, 100)")
     return bool(db.value("select exists (select from accounted_hours where hour = $1)", hour))
 
@@ -156,7 +159,7 @@ def test_the_fleet_has_its_energy_in_the_quarter_hour_and_local_day_in_which_it_
     window = {"from": rfc3339(at), "to": rfc3339(at + HOUR)}
 
     def fleet(**params: str) -> dict[str, int]:
-        """Milliwatt-hours of all that the fleet metered."""
+        """Return what the fleet metered, milliwatt-hours."""
         answer = client.get("/v1/analytics/fleet/energy", params=window | params)
         assert answer.status_code == 200, answer.text
         return {

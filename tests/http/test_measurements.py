@@ -12,7 +12,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def reading(device: str, at: datetime, **fields: Any) -> dict[str, Any]:
-    """A meter's, or with EV in the id a vehicle's."""
+    """Return a reading of a meter, or of a vehicle if the id contains EV."""
     kind = "vehicleId" if "EV" in device else "meterId"
     return {kind: device, "timestamp": rfc3339(at), **fields}
 
@@ -77,7 +77,7 @@ def test_energy_that_comes_after_the_rest_of_its_reading_counts(
     assert answer["quality"]["coverage"]["dc"] == 1
 
 
-def test_more_messages_of_a_moment_than_any_device_sends(client: httpx.Client, uid: str) -> None:
+def test_many_messages_of_one_moment_complete_each_other(client: httpx.Client, uid: str) -> None:
     at = hours_ago(1)
     same = [reading(f"{uid}M", at, voltageL1=230) for _ in range(150)]
     outcome = post(client, *same, reading(f"{uid}M", at, powerKw=1))

@@ -46,7 +46,7 @@ def test_routing_errors_are_problems(
         ([], "$"),
     ],
 )
-def test_a_body_that_cannot_be_is_told_by_its_json_path(
+def test_an_invalid_body_is_named_by_its_json_path(
     client: httpx.Client, uid: str, body: Any, path: str
 ) -> None:
     answer = client.put(f"/v1/vehicles/{uid}EV/meter", json=body)
@@ -56,7 +56,7 @@ def test_a_body_that_cannot_be_is_told_by_its_json_path(
     assert client.get(f"/v1/vehicles/{uid}EV/assignments").status_code == 404
 
 
-def test_a_missing_body_is_told(client: httpx.Client) -> None:
+def test_a_missing_body_is_named(client: httpx.Client) -> None:
     answer = client.put("/v1/vehicles/EV/meter")
     assert answer.status_code == 400
     assert "the body is missing" in answer.json()["detail"]
@@ -77,7 +77,7 @@ def test_an_id_with_a_newline_is_never_stored(client: httpx.Client, uid: str) ->
     assert answer.status_code == 400
 
 
-def test_the_service_says_that_it_runs(client: httpx.Client) -> None:
+def test_the_root_names_the_service(client: httpx.Client) -> None:
     body = client.get("/").json()
     assert body["message"] == "FleetMeter is running"
     for link in body["links"].values():

@@ -1,4 +1,4 @@
-"""Efficiency and loss are of the time that both sides cover, in every answer alike."""
+"""Efficiency and loss are about the time that both sides cover, in every answer alike."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -116,10 +116,8 @@ def test_two_cars_one_after_the_other_in_a_quarter_hour_are_compared_in_their_ow
     assert all("leave out" in share["reasons"][0] for share in shares)
 
 
-def test_time_that_only_one_side_covers_is_compared_with_nothing(
-    client: httpx.Client, uid: str
-) -> None:
-    """Both sides within one quarter hour, as much of it, and not at the same time."""
+def test_time_that_only_one_side_covers_is_not_compared(client: httpx.Client, uid: str) -> None:
+    """Both sides cover equal parts of one quarter hour, but at different times."""
     start = midday(3)
     post(
         client,
@@ -166,10 +164,10 @@ def quality(client: httpx.Client, path: str, start: datetime, end: datetime, **m
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
-def test_of_a_car_that_reports_only_while_it_charges_the_charging_time_must_be_covered(
+def test_a_car_that_reports_only_while_charging_needs_its_charging_time_covered(
     client: httpx.Client, db: Db, uid: str, is_lost: bool
 ) -> None:
-    """It charges for 72 minutes of a day; of these, readings of 18 are lost, or none."""
+    """It charges for 72 minutes of a day; readings of 18 minutes are lost, or none."""
     start = midday(3)
     charging = range(12, 84)
     lost = range(40, 58) if is_lost else range(0)
@@ -216,7 +214,7 @@ def test_of_a_car_that_reports_only_while_it_charges_the_charging_time_must_be_c
     client.patch(f"/v1/vehicles/{uid}V", json={"reports": None})
 
     def has_habit() -> bool:
-        """Again until the rules have looked at the readings, which are late: they forget it."""
+        """Set the habit again until the rules have evaluated the late readings, which reset it."""
         db.fetch(
             "insert into anomaly_memory as m values"
             " ('hours', 'vehicle', $1, jsonb_build_object('pauses', $2::integer))"
@@ -231,10 +229,10 @@ def test_of_a_car_that_reports_only_while_it_charges_the_charging_time_must_be_c
     assert same(share, "partial")
 
 
-def test_what_a_shared_meter_shows_is_no_vehicles_charging_time(
+def test_energy_at_a_shared_meter_is_not_charging_time_of_a_vehicle(
     client: httpx.Client, uid: str
 ) -> None:
-    """Half an hour that nobody accounts for is the meter's: either car may have charged."""
+    """Half an hour without DC belongs to the meter: either car may have charged."""
     start = midday(3)
     post(
         client,

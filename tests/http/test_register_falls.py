@@ -1,4 +1,4 @@
-"""Which falls of registers the rule register_unstable is told of."""
+"""The falls of registers that the rule register_unstable gets."""
 
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 
 def falls(db: Db, device_id: str, start: datetime) -> tuple[int, int, int]:
-    """Dips, flutters and resets of one device in an hour.
+    """Return the dips, flutters and resets of one device in an hour.
 
     The same by its name and in the whole fleet, and with other hours around it.
     """
@@ -87,7 +87,7 @@ def test_neither_an_exchange_that_was_stated_nor_a_rollover_is_a_fall(
 def test_a_run_of_readings_far_below_is_one_fall_across_hours(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
-    """As a total that sinks while its car is parked."""
+    """Some totals sink while the car is parked."""
     start = midday(2)
     totals = [900, *(898 - n / 100 for n in range(40)), 901]
     post(client, *(register(f"{uid}M", start + n * 5 * MINUTE, t) for n, t in enumerate(totals)))

@@ -236,7 +236,7 @@ def test_a_register_that_reports_often_is_covered(client: httpx.Client, uid: str
     assert balance["quality"]["coverage"]["ac"] == pytest.approx(1, abs=0.02)
 
 
-def test_a_device_refused_in_two_requests_of_one_commit_is_told_in_both(
+def test_a_device_refused_in_two_requests_of_one_commit_is_reported_in_both(
     client: httpx.Client, uid: str
 ) -> None:
     at = hours_ago(0.2)
@@ -315,7 +315,7 @@ def test_a_dip_is_a_reset_until_the_register_comes_back(
     eventually(lambda: rollup_differences(db, uid) == [])
 
 
-def test_a_vehicle_is_told_of_what_happened_to_its_meters_register(
+def test_an_answer_for_a_vehicle_mentions_a_dip_of_its_meters_register(
     client: httpx.Client, uid: str
 ) -> None:
     start = hours_ago(3).replace(minute=2)

@@ -1,4 +1,4 @@
-"""GET /v1/rejections, and readings that go by their arrival."""
+"""GET /v1/rejections, and readings stamped by their arrival."""
 
 import csv
 import io
@@ -43,7 +43,7 @@ def counts(client: httpx.Client, device_id: str) -> dict[str, int]:
     return {item["code"]: item["count"] for item in rejections(client, device_id)}
 
 
-def test_what_is_refused_is_counted_by_device_and_code(
+def test_rejections_are_counted_by_device_and_code(
     client: httpx.Client, replica: httpx.Client, uid: str
 ) -> None:
     now, meter = datetime.now(UTC), f"{uid}M"
@@ -78,7 +78,7 @@ def test_conflicts_and_ids_that_never_fit_are_counted(client: httpx.Client, uid:
     assert [(item["deviceId"], item["kind"]) for item in items] == [(None, None)]
 
 
-def test_pages_go_on_behind_a_device_and_a_code(client: httpx.Client, uid: str) -> None:
+def test_pages_continue_after_a_device_and_a_code(client: httpx.Client, uid: str) -> None:
     ids = [f"{uid}M{n}" for n in range(5)]
     future = datetime.now(UTC) + YEAR
     for _ in range(2):
@@ -101,11 +101,11 @@ def test_pages_go_on_behind_a_device_and_a_code(client: httpx.Client, uid: str) 
 @pytest.mark.parametrize(
     "params", [{"kind": "site"}, {"deviceId": "x" * 65}, {"cursor": "x"}, {"id": "M"}]
 )
-def test_what_cannot_be_asked_for_is_refused(client: httpx.Client, params: dict[str, str]) -> None:
+def test_an_invalid_filter_is_refused(client: httpx.Client, params: dict[str, str]) -> None:
     assert client.get("/v1/rejections", params=params).status_code == 400
 
 
-def test_made_up_ids_leave_room(client: httpx.Client, db: Db, uid: str) -> None:
+def test_made_up_ids_do_not_crowd_out_real_devices(client: httpx.Client, db: Db, uid: str) -> None:
     at = hours_ago(1)
     post(client, meter_reading(f"{uid}M", at))
     send(client, *(meter_reading(f"{uid}-{n}", at, -1) for n in range(1500)))
@@ -126,7 +126,7 @@ def by_arrival(client: httpx.Client, device: str, on: bool | None = True) -> Non
     assert answer.json()["stampByArrival"] is on
 
 
-def test_what_a_wrong_clock_sends_goes_by_its_arrival(
+def test_readings_of_a_wrong_clock_are_stamped_by_their_arrival(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     meter = f"{uid}M"
@@ -169,7 +169,7 @@ def test_what_a_wrong_clock_sends_goes_by_its_arrival(
     eventually(lambda: counts(client, meter) == {"out_of_range": 1}, timeout_s=10)
 
 
-def test_a_clock_that_begins_anew_or_stands_still_does_not_lose_readings(
+def test_a_clock_that_restarts_or_stops_does_not_lose_readings(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     meter = f"{uid}M"
@@ -190,7 +190,7 @@ def test_a_clock_that_begins_anew_or_stands_still_does_not_lose_readings(
     assert [item["kwhConsumedAc"] for item in items] == [None, 1, 2, 0]
 
 
-def test_only_what_is_set_so_goes_by_its_arrival(client: httpx.Client, uid: str) -> None:
+def test_only_devices_set_so_are_stamped_by_arrival(client: httpx.Client, uid: str) -> None:
     by_arrival(client, f"vehicles/{uid}EV")
     future = datetime.now(UTC) + YEAR
     interval = {"intervalStart": rfc3339(future - 30 * MINUTE)}

@@ -15,6 +15,7 @@ from tests.conftest import (
     eventually,
     hours_ago,
     meter_reading,
+    on_migrated,
     post,
     rfc3339,
     running_service,
@@ -85,7 +86,7 @@ def test_two_services_store_each_reading_once_with_the_meter_in_force(
     assert unshared_energy(db, uid) == []
 
 
-def test_a_service_whose_memory_is_wrong_still_stores_each_reading_once(
+def test_a_service_with_a_stale_cache_still_stores_each_reading_once(
     replicas: list[httpx.Client], db: Db, uid: str
 ) -> None:
     at = hours_ago(0.5)
@@ -106,7 +107,7 @@ def test_a_service_whose_memory_is_wrong_still_stores_each_reading_once(
 @pytest.mark.either
 def test_bodies_that_never_end_are_bounded_and_given_up(database_url: str, tmp_path: Path) -> None:
     environ = {
-        "FLEETMETER_DATABASE_URL": database_url,
+        **on_migrated(database_url),
         "FLEETMETER_MAX_BODY_BYTES": "65536",
         "FLEETMETER_QUEUE_BYTES": "65536",
         "FLEETMETER_BODY_TIMEOUT_S": "1",
@@ -162,7 +163,7 @@ def test_a_body_that_arrives_slowly_blocks_nobody(client: httpx.Client, uid: str
 def test_several_processes_share_one_port_and_one_truth(
     database_url: str, db: Db, tmp_path: Path, uid: str
 ) -> None:
-    environ = {"FLEETMETER_DATABASE_URL": database_url}
+    environ = on_migrated(database_url)
     with running_service(tmp_path, environ, options=["--workers", "2"]) as service:
         assert len(psutil.Process(service.process.pid).children()) >= 2
         batch = [meter_reading(f"{uid}M-{n}", hours_ago(0.5)) for n in range(50)]

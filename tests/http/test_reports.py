@@ -1,4 +1,4 @@
-"""How devices report: what is set, and what their readings show beside it."""
+"""How devices report: what is set, and what their readings suggest instead."""
 
 import httpx
 import pytest

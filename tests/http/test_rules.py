@@ -1,4 +1,4 @@
-"""GET and PUT /v1/rules: what the rules go by in the fleet, at a site, for a device."""
+"""GET and PUT /v1/rules: thresholds of the fleet, a site or a device."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ HOT = "/v1/rules/battery_hot"
 
 
 def put(client: httpx.Client, kind: str, scope: str, target: str | None, **body: Any) -> Any:
-    """Set parameters, which must be taken; what is in force there."""
+    """Set parameters, which must succeed; return what is in force there."""
     answer = attempt(client, kind, scope, target, **body)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -38,7 +38,7 @@ def attempt(
 
 
 def listed(client: httpx.Client, path: str, target: str | None) -> list[dict[str, Any]]:
-    """The items of one target on all pages, of two items each."""
+    """Return the items of one target from all pages of two items."""
     found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -53,14 +53,14 @@ def listed(client: httpx.Client, path: str, target: str | None) -> list[dict[str
 
 
 def changes(client: httpx.Client, kind: str, target: str | None) -> list[tuple[Any, Any]]:
-    """What was set for a target and what it replaced, oldest first."""
+    """Return what was set for a target and what it replaced, oldest first."""
     items = listed(client, f"/v1/rules/{kind}/changes", target)
     return [(item["parameters"], item["replaced"]) for item in reversed(items)]
 
 
 @pytest.fixture
 def bus(client: httpx.Client, uid: str) -> Iterator[str]:
-    """A vehicle at the site {uid}S with a meter {uid}M; what the test sets for the fleet goes."""
+    """A vehicle at the site {uid}S with a meter {uid}M; removes thresholds of the fleet."""
     at = hours_ago(1)
     post(client, vehicle_reading(f"{uid}EV", at), meter_reading(f"{uid}M", at))
     for path in (f"/v1/vehicles/{uid}EV", f"/v1/meters/{uid}M"):
@@ -70,7 +70,7 @@ def bus(client: httpx.Client, uid: str) -> Iterator[str]:
         put(client, "battery_hot", scope, target)
 
 
-def test_every_kind_says_what_it_looks_for_and_what_it_goes_by(client: httpx.Client) -> None:
+def test_every_rule_shows_its_purpose_and_its_thresholds(client: httpx.Client) -> None:
     answer = client.get("/v1/rules").json()
     assert [rule["kind"] for rule in answer["items"]] == list(RULES)
     assert answer["nextCursor"] is None
@@ -113,7 +113,7 @@ def test_the_narrowest_scope_wins_parameter_by_parameter(
     rulebook = connections.using(db.url, rulebook_now)
 
     def used(device_id: str, site: str | None) -> Any:
-        """What the evaluation goes by."""
+        """Return the thresholds that the evaluation uses."""
         return msgspec.to_builtins(rulebook.of(BatteryHot, Subject("vehicle", device_id), site))
 
     assert used(bus, f"{uid}S") == rule["parameters"]
@@ -132,7 +132,7 @@ def test_what_is_set_replaces_what_was_set_there(client: httpx.Client, bus: str)
     assert listed(client, f"{HOT}/overrides", bus) == []
 
 
-def test_who_changed_what_and_when_is_kept(client: httpx.Client, bus: str) -> None:
+def test_changes_are_kept_with_author_and_time(client: httpx.Client, bus: str) -> None:
     put(client, "battery_hot", "vehicle", bus, openC=50)
     put(client, "battery_hot", "vehicle", bus, openC=51, who="ben", note=None)
     put(client, "battery_hot", "vehicle", bus)
@@ -180,7 +180,7 @@ def test_a_curve_is_set_as_a_whole(client: httpx.Client, bus: str) -> None:
         ({"openC": 40}, "$.parameters", "clearC"),
     ],
 )
-def test_parameters_that_cannot_be_are_told_by_their_path(
+def test_invalid_parameters_are_named_by_their_path(
     client: httpx.Client, bus: str, parameters: dict[str, Any], path: str, told: str
 ) -> None:
     answer = attempt(client, "battery_hot", "vehicle", bus, **parameters)
@@ -191,7 +191,9 @@ def test_parameters_that_cannot_be_are_told_by_their_path(
     assert changes(client, "battery_hot", bus) == []
 
 
-def test_a_device_must_go_with_what_its_site_sets(client: httpx.Client, uid: str, bus: str) -> None:
+def test_thresholds_of_a_device_must_fit_those_of_its_site(
+    client: httpx.Client, uid: str, bus: str
+) -> None:
     put(client, "battery_hot", "site", f"{uid}S", openC=40, clearC=38)
     answer = attempt(client, "battery_hot", "vehicle", bus, clearC=42)  # the default, openC 45
     assert answer.status_code == 400
@@ -200,7 +202,7 @@ def test_a_device_must_go_with_what_its_site_sets(client: httpx.Client, uid: str
 
 
 @pytest.mark.parametrize("scope", ["fleet", "site"])
-def test_a_change_must_go_with_what_is_set_for_narrower_scopes(
+def test_a_change_must_fit_what_narrower_scopes_set(
     client: httpx.Client, uid: str, bus: str, scope: str
 ) -> None:
     target = f"{uid}S" if scope == "site" else None
@@ -216,7 +218,7 @@ def test_a_change_must_go_with_what_is_set_for_narrower_scopes(
     put(client, "battery_hot", scope, target, openC=43, clearC=41)
 
 
-def test_a_site_is_no_concern_of_devices_elsewhere(
+def test_thresholds_of_a_site_do_not_apply_to_devices_elsewhere(
     client: httpx.Client, uid: str, bus: str
 ) -> None:
     client.patch(f"/v1/vehicles/{bus}", json={"site": None})
@@ -251,7 +253,7 @@ def test_a_rule_of_both_kinds_is_set_for_a_vehicle_or_a_meter(
         ("gremlins", "fleet", None, "kind"),
     ],
 )
-def test_a_place_that_cannot_be_is_told(
+def test_an_invalid_scope_is_named(
     client: httpx.Client, kind: str, scope: str, target: str | None, path: str
 ) -> None:
     answer = attempt(client, kind, scope, target, enabled=False)
@@ -267,9 +269,7 @@ def test_a_place_that_cannot_be_is_told(
     ("kind", "scope"),
     [("battery_hot", "vehicle"), ("meter_silent", "meter"), ("soc_mismatch", "site")],
 )
-def test_a_place_that_is_not_known_is_404(
-    client: httpx.Client, uid: str, kind: str, scope: str
-) -> None:
+def test_an_unknown_target_is_404(client: httpx.Client, uid: str, kind: str, scope: str) -> None:
     for answer in (
         attempt(client, kind, scope, f"{uid}nobody", enabled=False),
         client.get(f"/v1/rules/{kind}", params={"scope": scope, "target": f"{uid}nobody"}),
@@ -290,7 +290,7 @@ def test_a_place_that_is_not_known_is_404(
         ({"kind": "battery_hot"}, "$"),
     ],
 )
-def test_a_body_that_cannot_be_is_told_by_its_path(
+def test_an_invalid_body_is_named_by_its_path(
     client: httpx.Client, body: dict[str, Any], path: str
 ) -> None:
     whole = ANNA | {"scope": "fleet", "parameters": {}} | body
@@ -310,7 +310,7 @@ def test_a_body_that_cannot_be_is_told_by_its_path(
         (f"{HOT}/changes?limit=0", "limit"),
     ],
 )
-def test_a_parameter_that_cannot_be_is_named(client: httpx.Client, path: str, named: str) -> None:
+def test_an_invalid_parameter_is_named(client: httpx.Client, path: str, named: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["path"] == named
@@ -335,7 +335,7 @@ def test_overrides_are_paged_in_the_order_of_scopes_and_targets(
     ]
 
 
-def test_of_changes_at_once_each_replaces_the_one_before(client: httpx.Client, bus: str) -> None:
+def test_simultaneous_changes_each_replace_the_one_before(client: httpx.Client, bus: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: put(client, "battery_hot", "vehicle", bus, openC=50 + n), range(8)))
     history = changes(client, "battery_hot", bus)
@@ -345,7 +345,7 @@ def test_of_changes_at_once_each_replaces_the_one_before(client: httpx.Client, b
     assert item["parameters"] == history[-1][0]
 
 
-def test_a_rule_is_set_for_so_many_places_and_no_more(
+def test_the_number_of_overrides_of_a_rule_is_limited(
     client: httpx.Client, db: Db, uid: str, bus: str
 ) -> None:
     db.fetch(

@@ -1,4 +1,4 @@
-"""Charging sessions: what they span, what binds them, and what a coarse register makes of them."""
+"""Charging sessions: their extent, session ids, and coarse registers."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def reading(vehicle: str, at: datetime, **fields: Any) -> dict[str, Any]:
 
 
 def sessions(client: httpx.Client, vehicle: str, day: datetime) -> list[dict[str, Any]]:
-    """All around a day, oldest first."""
+    """Return all sessions around a day, oldest first."""
     window = {"from": rfc3339(day - 30 * HOUR), "to": rfc3339(day + 30 * HOUR)}
     answer = client.get(f"/v1/vehicles/{vehicle}/sessions", params=window)
     assert answer.status_code == 200, answer.text
@@ -34,7 +34,7 @@ def sessions(client: httpx.Client, vehicle: str, day: datetime) -> list[dict[str
 
 
 def coarse(start: datetime, power_kw: float, step_kwh: float) -> Callable[[datetime], float]:
-    """What a register shows that only has whole steps, of a charge that begins then."""
+    """Return the total that a register with coarse steps shows at a time of a charge."""
 
     def total(at: datetime) -> float:
         charged = max((at - start) / HOUR, 0) * power_kw
@@ -172,7 +172,7 @@ def test_intervals_that_overlap_have_no_mean_above_the_peak(client: httpx.Client
     assert session["meanPower"] == session["peakPower"] == pytest.approx(15 * 60 / 62)
 
 
-def test_a_tiny_step_behind_a_large_one_is_answered(client: httpx.Client, uid: str) -> None:
+def test_a_tiny_step_after_a_large_one_is_answered(client: httpx.Client, uid: str) -> None:
     at = midday(3)
     shown = {timedelta(): 100, HOUR: 1050, 4.9 * HOUR: 1050.000001}
     post(client, *(reading(f"{uid}V", at + t, kwhDeliveredDcTotal=n) for t, n in shown.items()))
@@ -185,7 +185,7 @@ def test_a_tiny_step_behind_a_large_one_is_answered(client: httpx.Client, uid: s
 def test_a_session_has_exactly_what_its_register_counted(
     client: httpx.Client, uid: str, fraction_s: float
 ) -> None:
-    """Rests before it and in it, which its energy is spread over, add nothing and lose nothing."""
+    """Pauses before and within a session, over which its energy is spread, change no total."""
     start = midday(3) + timedelta(seconds=fraction_s)
     minutes_kwh = {0: 500, 30: 505.5, 400: 506.777777, 424: 511.111113, 700: 512.333333, 731: 517}
     post(

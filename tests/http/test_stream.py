@@ -29,6 +29,7 @@ from tests.conftest import (
     eventually,
     hours_ago,
     meter_reading,
+    on_migrated,
     post,
     running_service,
     vehicle_reading,
@@ -53,18 +54,18 @@ class Message(NamedTuple):
 
 
 class Heard:
-    """What a client has read of a stream so far."""
+    """Events that a client has read from a stream so far."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
         self.messages: list[Message] = []
         self.comments = 0
         self.last_event_id = 0
-        """As a browser knows it."""
+        """The Last-Event-ID that a browser would send."""
 
         self.retry_ms = 0
         self.ended = False
-        """By the service, with a last chunk."""
+        """Set when the service ended the stream, with a last chunk."""
 
         self.cut = False
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -103,11 +104,11 @@ class Heard:
         self._thread.join(10)
 
     def of(self, device_id: str) -> list[Message]:
-        """What is about one device."""
+        """Return the events of one device."""
         return [message for message in self.messages if device_id in _ids(message.data)]
 
     def ids(self, device_id: str) -> list[int | None]:
-        """The ids of the events of one device's anomaly, as they came."""
+        """Return the ids of the events of one device's anomaly, in order of arrival."""
         return [message.id for message in self.of(device_id) if message.event == "anomaly"]
 
 
@@ -135,16 +136,16 @@ def heard(base_url: str, after: object = None, **params: Any) -> Iterator[Heard]
 
 @pytest.fixture(scope="module")
 def proxy(database_url: str) -> Iterator[DatabaseProxy]:
-    """What stands between the narrow service and its database."""
+    """The proxy between the narrow service and its database."""
     with DatabaseProxy(database_url).running() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def narrow(proxy: DatabaseProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with few places and few states."""
+    """A service that takes few listeners and few states."""
     environ = {
-        "FLEETMETER_DATABASE_URL": proxy.url,
+        **on_migrated(proxy.url),
         "FLEETMETER_STREAM_CLIENTS": str(CLIENTS),
         "FLEETMETER_STREAM_STATES_PER_S": str(STATES_PER_S),
     }
@@ -170,7 +171,7 @@ def test_it_begins_at_once_and_every_event_comes_once_in_order_to_all(
         assert first["anomaly"]["summary"] == "as hot\nas that"
 
 
-def test_a_client_that_comes_again_gets_what_happened_meanwhile(
+def test_a_client_that_reconnects_gets_what_happened_meanwhile(
     service: Service, db: Db, uid: str
 ) -> None:
     with heard(service.base_url) as before:
@@ -200,7 +201,7 @@ def test_a_client_that_comes_again_gets_what_happened_meanwhile(
 def test_a_stop_does_not_wait_for_listeners_who_go_on_after_a_restart(
     database_url: str, narrow: Service, db: Db, tmp_path: Path, uid: str
 ) -> None:
-    environ = {"FLEETMETER_DATABASE_URL": database_url}
+    environ = on_migrated(database_url)
     with running_service(tmp_path, environ) as service, heard(service.base_url) as before:
         first = happen(db, f"{uid}EV", 50, padding=100_000)
         eventually(lambda: before.ids(f"{uid}EV") == first)
@@ -219,7 +220,7 @@ def test_a_stop_does_not_wait_for_listeners_who_go_on_after_a_restart(
 def test_a_stop_of_several_processes_does_not_wait_for_listeners(
     database_url: str, db: Db, tmp_path: Path, uid: str
 ) -> None:
-    environ = {"FLEETMETER_DATABASE_URL": database_url}
+    environ = on_migrated(database_url)
     with (
         running_service(tmp_path, environ, COMMAND, options=["--workers", "2"]) as service,
         ExitStack() as listeners,
@@ -231,7 +232,7 @@ def test_a_stop_of_several_processes_does_not_wait_for_listeners(
 
 
 def assert_stops(service: Service, number: signal.Signals, *listeners: Heard) -> None:
-    """Without waiting until listeners must be cut off, and the streams end as streams end."""
+    """Assert that the service stops before listeners would be cut off, and streams end properly."""
     service.process.send_signal(number)
     assert service.process.wait(60) == 0
     eventually(lambda: all(listener.ended for listener in listeners))
@@ -240,7 +241,7 @@ def assert_stops(service: Service, number: signal.Signals, *listeners: Heard) ->
     assert "Exception" not in log
 
 
-def test_too_much_that_was_missed_is_told_and_the_newest_thousand_come(
+def test_a_client_that_missed_too_much_is_notified_and_gets_the_newest_thousand(
     service: Service, db: Db, uid: str
 ) -> None:
     ids = happen(db, f"{uid}EV", 1200)
@@ -263,7 +264,7 @@ def test_too_much_that_was_missed_is_told_and_the_newest_thousand_come(
         eventually(lambda: foreign.ids(f"{uid}live") == live)
 
 
-def test_states_are_shown_as_they_are_asked_for(service: Service, uid: str) -> None:
+def test_a_streamed_state_is_the_one_that_the_api_answers(service: Service, uid: str) -> None:
     with (
         httpx.Client(base_url=service.base_url, timeout=30) as client,
         heard(service.base_url, only="states") as listener,
@@ -315,7 +316,7 @@ def test_states_come_at_a_bounded_rate_and_every_device_has_its_turn(
 
 
 def connections(service: Service) -> int:
-    """How many clients are connected to a service."""
+    """Return the number of clients connected to a service."""
     return _connections(service.process.pid, service.base_url)
 
 
@@ -366,7 +367,7 @@ def test_slow_readers_are_dropped_while_a_fast_one_goes_on_and_memory_stays_flat
 
 
 @pytest.mark.postgresql
-def test_there_are_so_many_places_and_who_leaves_frees_one(narrow: Service) -> None:
+def test_the_number_of_listeners_is_limited_and_leaving_frees_a_place(narrow: Service) -> None:
     eventually(lambda: connections(narrow) == 0)
     with ExitStack() as listeners:
         for _ in range(CLIENTS):
@@ -385,7 +386,7 @@ def test_there_are_so_many_places_and_who_leaves_frees_one(narrow: Service) -> N
         eventually(answers)
 
 
-def test_what_was_told_anew_is_not_told_again() -> None:
+def test_events_up_to_the_last_event_id_are_not_sent_again() -> None:
     async def listen() -> bytes:
         listener = Listener(only=None)
         for event_id in (0, 1, 2, 3, 0):  # 0: a state
@@ -409,7 +410,7 @@ def test_what_was_told_anew_is_not_told_again() -> None:
         (None, {"last-event-id": "3"}, "last-event-id"),
     ],
 )
-def test_what_cannot_be_listened_to_is_a_problem(
+def test_an_invalid_subscription_is_a_problem(
     client: httpx.Client, after: str | None, params: dict[str, str], path: str
 ) -> None:
     headers = {"Last-Event-ID": after} if after else {}
@@ -420,7 +421,7 @@ def test_what_cannot_be_listened_to_is_a_problem(
 
 
 @pytest.mark.postgresql
-def test_a_silent_stream_shows_that_it_lives_and_one_that_is_not_read_is_dropped(
+def test_a_silent_stream_sends_keep_alives_and_one_that_is_not_read_is_dropped(
     database_url: str, db: Db, uid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_module, "KEEP_ALIVE_S", 0.2)
@@ -439,7 +440,7 @@ def test_a_silent_stream_shows_that_it_lives_and_one_that_is_not_read_is_dropped
 
 
 @pytest.mark.postgresql
-def test_without_its_database_a_stream_stays_and_goes_on_later(
+def test_a_stream_stays_open_without_its_database_and_continues_later(
     narrow: Service, proxy: DatabaseProxy, db: Db, uid: str
 ) -> None:
     with heard(narrow.base_url) as listener:
@@ -457,7 +458,7 @@ def test_without_its_database_a_stream_stays_and_goes_on_later(
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
-def test_a_peer_that_is_not_there_any_more_is_given_up_within_a_minute() -> None:
+def test_a_peer_that_is_gone_is_given_up_within_a_minute() -> None:
     with listening_socket(Settings(port=0)) as listener, socket.socket() as client:
         client.connect(listener.getsockname())
         accepted, _ = listener.accept()

@@ -1,4 +1,4 @@
-"""POST /v1/corrections with void: a reading is taken out, and what it had is kept."""
+"""POST /v1/corrections with void: a reading no longer counts, and its values are kept."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from tests.support.consistency import rollup_differences, unshared_energy
 from tests.support.corrections import WHO, correct
 from tests.support.pages import history
 from tests.support.rollups import materialise
+
+pytestmark = pytest.mark.either
 
 MINUTE = timedelta(minutes=1)
 
@@ -99,7 +101,7 @@ def test_live_state_goes_back_to_what_was_newest_before(client: httpx.Client, ui
     assert client.get(f"/v1/vehicles/{vehicle}").json()["timestamp"] == rfc3339(between)
 
 
-def test_a_device_without_any_reading_left_is_there_again_with_the_next(
+def test_a_device_whose_only_reading_was_voided_returns_with_its_next_reading(
     client: httpx.Client, uid: str
 ) -> None:
     at, meter = hours_ago(1), f"{uid}M"

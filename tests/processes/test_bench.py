@@ -108,7 +108,7 @@ def test_without_a_database_it_brings_its_own_and_leaves_nothing(tmp_path: Path)
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_a_scenario_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
+def test_an_unknown_scenario_is_one_clear_line(tmp_path: Path) -> None:
     done = run_bench(tmp_path, {}, "--only", "nonsense")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: unknown scenario nonsense; choose from bulk,")
@@ -474,7 +474,7 @@ def test_the_day_has_the_resolution_that_it_says(jitter_ms: int) -> None:
 
 
 def decoded(format_: BodyFormat, request: Request) -> list[Reading]:
-    """What the service makes of a request."""
+    """Return the readings that the service decodes from a request."""
     decoder = BatchDecoder(format_, 1000)
     decoder.feed(request.wire.partition(b"\r\n\r\n")[2])
     items = decoder.finish()

@@ -1,4 +1,4 @@
-"""`fleetmeter export`: a file under its name is whole; and no export sorts history."""
+"""`fleetmeter export`: a file under its final name is complete, and no export sorts history."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ from generate_series(0, $1 - 1) as n
 
 @pytest.fixture(scope="module")
 def history(server: Server) -> Iterator[Db]:
-    """Vehicles' readings of a day and more, the first day of it in the columnstore."""
+    """More than a day of vehicles' readings, the first day in the columnstore."""
     with migrated_database(server, jobs=False) as url:
         db = Db(url)
         db.fetch(DEVICES)
@@ -67,12 +67,12 @@ def history(server: Server) -> Iterator[Db]:
 
 
 def count(db: Db) -> int:
-    """How many readings the window has."""
+    """Return the number of readings in the window."""
     found: int = db.value("select count(*) from readings where time < '2026-01-03'")
     return found
 
 
-def test_a_file_gets_its_name_when_it_is_whole(history: Db, tmp_path: Path) -> None:
+def test_a_file_gets_its_name_once_it_is_complete(history: Db, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     done = fleetmeter(
         tmp_path, "export", *WINDOW, "--output", "out.csv", FLEETMETER_DATABASE_URL=history.url
@@ -104,7 +104,7 @@ def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(history: Db, tmp_path: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_export_leaves_what_was_there(
+def test_an_interrupted_export_leaves_the_old_file(
     history: Db, tmp_path: Path, number: int
 ) -> None:
     target = tmp_path / "out.csv"
@@ -165,7 +165,7 @@ def test_an_interrupted_export_leaves_what_was_there(
         ((*WINDOW, "--output", "missing/out.csv"), "missing/out.csv: No such file"),
     ],
 )
-def test_what_cannot_be_exported_is_one_clear_line(
+def test_an_export_that_fails_is_one_clear_line(
     history: Db, tmp_path: Path, options: tuple[str, ...], said: str
 ) -> None:
     failed = fleetmeter(tmp_path, "export", *options, FLEETMETER_DATABASE_URL=history.url)

@@ -19,6 +19,7 @@ from tests.conftest import (
     eventually,
     hours_ago,
     meter_reading,
+    on_migrated,
     post,
     running_service,
     vehicle_reading,
@@ -38,7 +39,7 @@ class Setup(NamedTuple):
 def behind_proxy(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
     """A service whose database can be taken away; each test leaves it as it was."""
     proxy = DatabaseProxy(database_url)
-    environ = {"FLEETMETER_DATABASE_URL": proxy.url, "FLEETMETER_DATABASE_TIMEOUT_S": "1.5"}
+    environ = {**on_migrated(proxy.url), "FLEETMETER_DATABASE_TIMEOUT_S": "1.5"}
     with (
         proxy.running(),
         running_service(tmp_path_factory.mktemp("behind-proxy"), environ) as service,
@@ -92,7 +93,7 @@ def test_a_full_queue_answers_at_once_and_keeps_the_connection_however_large_the
     database_url: str, db: Db, tmp_path: Path, uid: str
 ) -> None:
     proxy = DatabaseProxy(database_url)
-    environ = {"FLEETMETER_DATABASE_URL": proxy.url, "FLEETMETER_QUEUE_READINGS": "1"}
+    environ = {**on_migrated(proxy.url), "FLEETMETER_QUEUE_READINGS": "1"}
     large = [
         meter_reading(f"{uid}L", hours_ago(2) + timedelta(milliseconds=n)) for n in range(20_000)
     ]
@@ -120,7 +121,7 @@ def test_a_full_queue_answers_at_once_and_keeps_the_connection_however_large_the
     assert db.value(stored, uid) == len(large) + 1
 
 
-def test_connections_cut_in_the_middle_of_batches_lose_and_double_nothing(
+def test_connections_cut_in_the_middle_of_batches_lose_and_duplicate_nothing(
     behind_proxy: Setup, db: Db, uid: str
 ) -> None:
     proxy, _, client = behind_proxy
@@ -158,7 +159,7 @@ def test_a_signal_lets_requests_in_flight_finish(
         meter_reading(f"{uid}M-{n % 500}", hours_ago(3) + timedelta(minutes=n // 500))
         for n in range(20_000)
     ]
-    with running_service(tmp_path, {"FLEETMETER_DATABASE_URL": database_url}) as service:
+    with running_service(tmp_path, on_migrated(database_url)) as service:
         answers = []
         sender = threading.Thread(
             target=lambda: answers.append(
@@ -183,14 +184,14 @@ def test_a_signal_lets_requests_in_flight_finish(
 def test_what_was_acknowledged_survives_a_kill_and_a_second_start_continues(
     tmp_path: Path,
 ) -> None:
-    """On the embedded server, whose processes outlive a killed service."""
+    """The processes of the embedded server outlive a killed service."""
     at = hours_ago(1)
     with running_service(tmp_path, {}, COMMAND) as service:
         with httpx.Client(base_url=service.base_url) as client:
             post(client, vehicle_reading("EV-1", at))
         service.process.kill()
         service.process.wait()
-    with running_service(tmp_path, {}, COMMAND) as service:
+    with running_service(tmp_path, {}) as service:
         answer = httpx.get(f"{service.base_url}/v1/vehicles/EV-1")
         assert answer.json()["kwhDeliveredDc"] == 1.2
         service.process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Files into the database: each line once, whatever others are like and whatever interrupts."""
+"""Imports store each line once, whatever is wrong with others and whatever interrupts."""
 
 import asyncio
 import gzip
@@ -49,7 +49,7 @@ METERS = "select count(*) from meter_readings where starts_with(meter_id, $1)"
 
 
 def meters_csv(path: Path, uid: str, count: int, bad_every: int = 0) -> Path:
-    """So many meter readings of ten meters; with `bad_every`, every so many is none."""
+    """Write readings of ten meters; with `bad_every`, every so many lines are invalid."""
     begin = hours_ago(20)
     with path.open("w") as file:
         file.write("meterId,timestamp,kwhConsumedAc,voltage\n")
@@ -61,16 +61,16 @@ def meters_csv(path: Path, uid: str, count: int, bad_every: int = 0) -> Path:
 
 
 def imported(url: str, *paths: Path, out: Path | None = None, stop: Stop | None = None) -> int:
-    """The exit status."""
+    """Import a file; return the exit status."""
     return run(prepared(paths, None, out), url, Settings(database_url=url), stop or Stop())
 
 
 def left(path: Path) -> list[str]:
-    """The names of what is beside a file."""
+    """Return the names of the files beside a file."""
     return sorted(each.name for each in path.parent.iterdir() if each != path)
 
 
-def test_bad_lines_are_told_and_the_rest_is_stored(
+def test_bad_lines_are_reported_and_the_rest_is_stored(
     database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "readings.csv"
@@ -117,7 +117,7 @@ def test_bad_lines_are_told_and_the_rest_is_stored(
     assert left(path) == ["readings.csv.rejected.ndjson"]
 
 
-def test_a_file_of_another_shape_is_told_and_the_others_are_imported(
+def test_a_file_of_another_shape_is_reported_and_the_others_are_imported(
     database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = tmp_path / "wrong.csv"
@@ -210,7 +210,7 @@ def test_a_device_that_sends_registers_has_no_interval_energy_between_them(
 
 
 def fleetmeter_import(database_url: str, path: Path) -> Forked:
-    """A process of its own, in small steps."""
+    """Start an import in a process of its own, in small steps."""
     return Forked(
         ["import", str(path)],
         {"FLEETMETER_DATABASE_URL": database_url},
@@ -221,18 +221,18 @@ def fleetmeter_import(database_url: str, path: Path) -> Forked:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a small file has many."""
+    """Make blocks small, so that a small file has many."""
     monkeypatch.setattr(lines, "BLOCK_BYTES", 20_000)
     monkeypatch.setattr(parquet, "_ROWS", 400)
 
 
 def counts(said: str) -> list[int]:
-    """Accepted, duplicates and rejected of the last line."""
+    """Return accepted, duplicates and rejected from the last line of output."""
     words = said.splitlines()[-1].partition(": ")[2].replace(",", "").split()
     return [int(word) for word in words if word.isdigit()]
 
 
-def test_an_import_that_was_killed_goes_on_and_doubles_nothing(
+def test_an_import_that_was_killed_resumes_and_duplicates_nothing(
     database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = meters_csv(tmp_path / "readings.csv", uid, 30_000, bad_every=1000)
@@ -260,7 +260,7 @@ def test_an_import_that_was_killed_goes_on_and_doubles_nothing(
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_it_where_it_can_go_on(
+def test_a_signal_stops_it_where_it_can_resume(
     number: int,
     status: int,
     database_url: str,
@@ -286,7 +286,7 @@ def test_a_signal_stops_it_where_it_can_go_on(
 
 
 def at_the_first_save(monkeypatch: pytest.MonkeyPatch, happens: Any) -> None:
-    """As soon as something is committed."""
+    """Run something as soon as the first block is committed."""
     save = SidecarFiles.save
 
     def saves(self: SidecarFiles) -> None:
@@ -324,7 +324,7 @@ def test_without_its_database_it_keeps_the_progress(
 
 @pytest.mark.parametrize("ending", [".csv.gz", ".parquet"])
 @pytest.mark.usefixtures("small_blocks")
-def test_what_has_no_byte_offsets_goes_on_too(
+def test_formats_without_byte_offsets_resume_too(
     ending: str,
     database_url: str,
     db: Db,
@@ -418,7 +418,7 @@ def test_rejects_and_progress_go_elsewhere_with_out(
         (["c/x.csv"], None, "x.csv.rejected.ndjson cannot be written: Is a directory; .* --out"),
     ],
 )
-def test_what_cannot_go_is_told_before_anything_is_stored(
+def test_what_cannot_be_imported_is_reported_before_anything_is_stored(
     files: Iterable[str], out: str | None, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -441,7 +441,7 @@ def test_a_file_that_is_being_imported_is_left_alone(
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_a_full_disk_is_told_and_what_is_stored_is_kept(
+def test_a_full_disk_is_reported_and_stored_readings_are_kept(
     database_url: str, uid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = meters_csv(tmp_path / "readings.csv", uid, 3_000, bad_every=2)
@@ -456,7 +456,7 @@ def test_a_full_disk_is_told_and_what_is_stored_is_kept(
         imported(database_url, path)
 
 
-def test_what_an_import_has_written_is_not_imported(
+def test_files_written_by_an_import_are_not_imported(
     database_url: str, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = meters_csv(tmp_path / "readings.csv", uid, 10)
@@ -489,7 +489,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
     assert capsys.readouterr().err == f"{path}: {said}\n"
 
 
-def test_a_reading_that_is_stored_with_other_values_is_told(
+def test_a_reading_stored_with_other_values_is_reported(
     database_url: str, db: Db, uid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = meters_csv(tmp_path / "readings.csv", uid, 30)
@@ -508,7 +508,7 @@ def test_a_reading_that_is_stored_with_other_values_is_told(
 def test_an_export_gives_the_same_energy_at_the_same_time_elsewhere(
     client: httpx.Client, db: Db, server: Server, uid: str, tmp_path: Path, format_: str
 ) -> None:
-    """Registers over gaps, given and overlapping intervals, and those that a setting gives."""
+    """Covers registers over gaps, given and overlapping intervals, and intervals from settings."""
     at = hours_ago(60)
     minute = timedelta(minutes=1)
 

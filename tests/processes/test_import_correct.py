@@ -25,7 +25,7 @@ pytestmark = pytest.mark.either
 
 
 def imported(url: str, path: Path, reason: str | None = "the final values") -> int:
-    """The exit status."""
+    """Import with --correct; return the exit status."""
     why = corrections([path], "anna", reason)
     return run(prepared([path], None, None), url, Settings(database_url=url), Stop(), why)
 

@@ -1,4 +1,4 @@
-"""Files of real layouts, imported as they are: what they come to in all, by hours and by days.
+"""Files in real layouts, imported as they are, and their totals by hour and by day.
 
 Beside sums of the same intervals, made here without the database: each interval lies within one
 hour, and so within one local day.
@@ -41,7 +41,7 @@ def night_with_two_hours() -> datetime:
 
 
 def intervals(minutes: int) -> list[Interval]:
-    """Energy of each, in Wh that are different from one to the next."""
+    """Return intervals whose energy, Wh, differs from one to the next."""
     begin, step = night_with_two_hours(), timedelta(minutes=minutes)
     return [
         Interval(begin + n * step, begin + (n + 1) * step, 4 * (100 + n * 37 % 91))
@@ -56,7 +56,7 @@ def text(rows: Sequence[Sequence[object]], separator: str = ",") -> str:
 
 
 def half_hours_with_offsets(metered: Sequence[Interval]) -> str:
-    """As British suppliers have them: a space after each comma, and the offset of each time."""
+    """Write half hours like British suppliers: a space after each comma, and UTC offsets."""
     local = ZoneInfo("Europe/London")
     costs = ("Estimated Cost Inc. Tax (p)", "Standing Charge Inc. Tax (p)")
     rows = [
@@ -72,7 +72,7 @@ def half_hours_with_offsets(metered: Sequence[Interval]) -> str:
 
 
 def quarter_hours_in_local_time(metered: Sequence[Interval]) -> str:
-    """As German network operators have them: the mean power of each, by its begin."""
+    """Write quarter hours like German network operators: mean power, by the begin."""
     rows = []
     for each in metered:
         at = each.start.astimezone(BERLIN)
@@ -82,14 +82,14 @@ def quarter_hours_in_local_time(metered: Sequence[Interval]) -> str:
 
 
 def a_column_for_each_charger(metered: Sequence[Interval]) -> str:
-    """Registers in Wh, by Unix seconds."""
+    """Write registers in Wh, by Unix seconds."""
     totals = exports.totals(metered)
     rows = [(int(at.timestamp()), wh, 7_000_000) for at, wh in totals]
     return text([("unix", "Charger ID [Wh]", "Charger other [Wh]"), *rows])
 
 
 class Layout(NamedTuple):
-    """A file, and what imports it."""
+    """A file and the options that import it."""
 
     write: Callable[[Sequence[Interval]], str]
     minutes: int
@@ -97,7 +97,7 @@ class Layout(NamedTuple):
     preset: str = ""
     mapping: str = ""
     device: str = ""
-    """What `--device` is; the file has it otherwise."""
+    """Value of `--device`; without it, the file contains the ids."""
 
     meter: str = "ID"
 
@@ -185,6 +185,6 @@ def test_a_file_comes_to_the_same_in_all_by_the_hour_and_by_the_local_day(
 
 
 def halves(each: Interval) -> list[datetime]:
-    """Begins of the parts of an interval that lie within one half hour each."""
+    """Return the begins of the parts of an interval that lie within one half hour each."""
     half = timedelta(minutes=30)
     return [each.start, each.start + half] if each.end - each.start > half else [each.start]

@@ -1,6 +1,5 @@
 """Imports by mappings and presets on the command line, and the rules over them."""
 
-import asyncio
 import json
 import signal
 from datetime import timedelta
@@ -10,13 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fleetmeter.cli import main
-from fleetmeter.database.migrations import migrate
 from fleetmeter.files.imports.mapping import source
 from fleetmeter.files.imports.mapping.options import mapping_options
 from fleetmeter.files.imports.run import Stop, prepared, run
 from fleetmeter.files.imports.sidecar_files import SidecarFiles
 from fleetmeter.settings import Settings
-from tests.conftest import RETENTION_DAYS, Db, hours_ago, rfc3339
+from tests.conftest import Db, hours_ago, rfc3339
 
 pytestmark = pytest.mark.either
 
@@ -68,7 +66,7 @@ def test_a_dry_run_shows_readings_as_they_are_stored_and_totals_and_stores_nothi
     assert sorted(each.name for each in tmp_path.iterdir()) == ["map.toml", "meters.csv"]
 
 
-def test_a_dry_run_of_a_register_tells_from_what_to_what(tmp_path: Path) -> None:
+def test_a_dry_run_of_a_register_shows_its_first_and_last_value(tmp_path: Path) -> None:
     path = tmp_path / "feed.csv"
     begin = hours_ago(30).timestamp()
     path.write_text(f"{begin + 60:.0f},12.5\n{begin:.0f},10\n{begin + 30:.0f},11\n")
@@ -126,9 +124,7 @@ def test_the_presets_are_listed_without_a_file() -> None:
         (("--format", "xlsx"), "needs --map, --preset or --guess"),
     ],
 )
-def test_options_that_do_not_go_together_are_told(
-    words: tuple[str, ...], said: str, tmp_path: Path
-) -> None:
+def test_conflicting_options_are_named(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     path, _ = file_of(tmp_path, "M")
     done = fleetmeter(*words, path)
     assert done.exit_code == 1
@@ -155,7 +151,7 @@ def test_a_json_array_is_imported_item_by_item(
     assert db.value("select count(*) from meter_readings where meter_id = $1", uid) == 6000
 
 
-def test_a_mapped_import_that_was_stopped_goes_on_and_not_by_another_mapping(
+def test_a_stopped_import_resumes_with_the_same_mapping_only(
     database_url: str,
     db: Db,
     uid: str,
@@ -194,13 +190,12 @@ def test_a_mapped_import_that_was_stopped_goes_on_and_not_by_another_mapping(
     assert total == sum(1500 + n for n in range(20_000)) * 1000
 
 
-def test_rules_look_at_an_imported_time_however_old_when_they_are_asked_to(
-    empty_database_url: str, uid: str, tmp_path: Path
+def test_evaluate_runs_the_rules_over_an_imported_period_however_old(
+    quiet_database_url: str, uid: str, tmp_path: Path
 ) -> None:
-    asyncio.run(migrate(empty_database_url, RETENTION_DAYS))
-    db = Db(empty_database_url)
+    db = Db(quiet_database_url)
     path, mapping = tmp_path / "car.csv", tmp_path / "map.toml"
-    begin = hours_ago(24 * 200)  # longer ago than what comes late is looked at
+    begin = hours_ago(24 * 95)  # beyond the reach of late readings, 92 days
     lines = [f"{rfc3339(begin + timedelta(minutes=n))},0.1,{131 + n % 2}" for n in range(180)]
     path.write_text("\n".join(["t,kwh,temp", *lines]) + "\n")
     mapping.write_text(
@@ -208,13 +203,13 @@ def test_rules_look_at_an_imported_time_however_old_when_they_are_asked_to(
         'batteryTemp = { column = "temp", unit = "°F" }\n'
     )
     found = "select count(*) from anomalies where kind = 'battery_hot' and device_id = $1"
-    assert fleetmeter("--map", mapping, path, url=empty_database_url).exit_code == 0
+    assert fleetmeter("--map", mapping, path, url=quiet_database_url).exit_code == 0
     assert db.value(found, uid) == 0
-    done = fleetmeter("--map", mapping, "--evaluate", path, url=empty_database_url)
+    done = fleetmeter("--map", mapping, "--evaluate", path, url=quiet_database_url)
     assert done.exit_code == 0, done.stderr
     assert "1 devices evaluated from " in done.stdout
     assert "battery_hot 1" in done.stdout
     assert db.value(found, uid) == 1
-    again = fleetmeter("--map", mapping, "--evaluate", path, url=empty_database_url)
+    again = fleetmeter("--map", mapping, "--evaluate", path, url=quiet_database_url)
     assert "nothing new is wrong" in again.stdout
     assert db.value(found, uid) == 1

@@ -1,4 +1,4 @@
-"""fleetmeter purge: all that is stored of one device goes, and the rollups follow."""
+"""`fleetmeter purge` deletes everything of one device, and the rollups follow."""
 
 import asyncio
 from datetime import timedelta
@@ -41,7 +41,7 @@ def purge(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def fleet(client: httpx.Client, db: Db, server: Server, uid: str) -> str:
-    """Two vehicles on one meter, now and 40 days ago (in the columnstore), with all that can be."""
+    """Two vehicles with everything a device can have, now and 40 days ago (in the columnstore)."""
     for start in (hours_ago(24 * 40), hours_ago(5)):
         for vehicle in ("EV-1", "EV-2"):
             client.put(
@@ -81,13 +81,13 @@ def fleet(client: httpx.Client, db: Db, server: Server, uid: str) -> str:
 
 
 def number_of(db: Db, device: str) -> int | None:
-    """The device's number in the database, while it has one."""
+    """Return the device's number in the database, while it has one."""
     rows = db.fetch("select device from devices where id = $1", device)
     return rows[0]["device"] if rows else None
 
 
 def places(db: Db, device: str, number: int | None = None) -> dict[str, int]:
-    """Every column of every relation that has the id or the number (by default, what it has now).
+    """Return every column that contains the id or the number (by default, its current one).
 
     Found without the purge's own list.
     """
@@ -111,7 +111,7 @@ def places(db: Db, device: str, number: int | None = None) -> dict[str, int]:
 
 
 def history(outcome: Result) -> list[str]:
-    """The lines about readings."""
+    """Return the lines of output about readings."""
     return [line for line in outcome.output.splitlines() if "readings" in line]
 
 
@@ -145,7 +145,8 @@ def test_nothing_of_the_device_stays_and_all_of_the_others(
     assert "nothing is stored" in purge("--device", f"{fleet}{device}").output
 
 
-def test_what_it_counts_is_what_is_there(db: Db, purge: Any, fleet: str) -> None:
+@pytest.mark.either
+def test_the_counts_it_shows_are_those_of_the_database(db: Db, purge: Any, fleet: str) -> None:
     lines = purge("--device", f"{fleet}EV-1", "--dry-run").output.splitlines()
     counted = {line.split()[1]: int(line.split()[0].replace(",", "")) for line in lines}
     there = db.fetch("select count(*) from vehicle_readings where vehicle_id = $1", f"{fleet}EV-1")
@@ -155,6 +156,7 @@ def test_what_it_counts_is_what_is_there(db: Db, purge: Any, fleet: str) -> None
     assert counted["replaced_assignments"] == 1
 
 
+@pytest.mark.either
 def test_it_asks_first(db: Db, purge: Any, fleet: str) -> None:
     assert purge("--device", f"{fleet}EV-1", says="n\n").exit_code == 1
     assert places(db, f"{fleet}EV-1")["vehicle_readings.vehicle_id"] == 20
@@ -162,6 +164,7 @@ def test_it_asks_first(db: Db, purge: Any, fleet: str) -> None:
     eventually(lambda: places(db, f"{fleet}EV-1") == {})
 
 
+@pytest.mark.either
 def test_an_id_of_a_vehicle_and_of_a_meter_needs_the_kind(
     client: httpx.Client, purge: Any, uid: str
 ) -> None:
@@ -175,7 +178,10 @@ def test_an_id_of_a_vehicle_and_of_a_meter_needs_the_kind(
     assert client.get(f"/v1/vehicles/{uid}X").status_code == 200
 
 
-def test_a_purged_device_may_start_anew(client: httpx.Client, db: Db, purge: Any, uid: str) -> None:
+@pytest.mark.either
+def test_a_purged_device_may_report_again(
+    client: httpx.Client, db: Db, purge: Any, uid: str
+) -> None:
     start = hours_ago(3)
 
     def register(n: int, total: float) -> dict[str, Any]:
@@ -199,6 +205,7 @@ def test_a_purged_device_may_start_anew(client: httpx.Client, db: Db, purge: Any
     assert db.value("select count(*) from readings where device = $1", before) == 0
 
 
+@pytest.mark.either
 def test_a_device_that_keeps_reporting_keeps_its_meter(
     client: httpx.Client, db: Db, purge: Any, uid: str
 ) -> None:
@@ -224,7 +231,8 @@ def test_a_device_that_keeps_reporting_keeps_its_meter(
     assert (answer["totalEnergyDeliveredDc"], answer["totalEnergyConsumedAc"]) == (2, 8)
 
 
-def test_who_stamps_readings_meanwhile_is_waited_for(
+@pytest.mark.either
+def test_a_purge_waits_for_whoever_stamps_readings(
     client: httpx.Client, db: Db, purge: Any, uid: str
 ) -> None:
     start = hours_ago(30)
@@ -252,6 +260,7 @@ def test_who_stamps_readings_meanwhile_is_waited_for(
     eventually(lambda: places(db, f"{uid}EV") == {})
 
 
+@pytest.mark.either
 def test_a_meter_that_is_purged_while_readings_are_stamped_with_it_does_not_come_back(
     client: httpx.Client, db: Db, purge: Any, uid: str
 ) -> None:
@@ -338,7 +347,8 @@ from unnest(array['MTR-1', 'MTR-10']) as target;
 """
 
 
-def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
+@pytest.mark.either
+def test_anomalies_go_and_devices_that_they_named_are_evaluated_again(
     migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = Db(migrated_database_url)
@@ -376,7 +386,8 @@ def test_what_the_rules_said_goes_and_whom_it_named_is_evaluated_anew(
     assert [row["since"].day for row in anew[:3]] == [1, 2, 3]
 
 
-def test_an_anomaly_that_somebody_acknowledges_meanwhile_does_not_come_back(
+@pytest.mark.either
+def test_an_anomaly_acknowledged_during_a_purge_does_not_come_back(
     migrated_database_url: str,
 ) -> None:
     db = Db(migrated_database_url)

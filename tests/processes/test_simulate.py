@@ -1,4 +1,4 @@
-"""`fleetmeter simulate` against a real service: what it made is stored, once."""
+"""`fleetmeter simulate` against a real service: everything it generated is stored once."""
 
 import json
 import signal
@@ -30,7 +30,7 @@ def simulate(folder: Path, url: str, *options: str) -> Forked:
 
 
 def generated(fleet: Fleet, until: datetime) -> dict[tuple[str, int], tuple[Any, ...]]:
-    """All that arrived, by device and time: energy, and the other numbers."""
+    """Return everything that was sent, by device and time: energy and other values."""
     rows = {}
     hour = fleet.start
     last = (until - EPOCH) // MICROSECOND

@@ -1,109 +1,28 @@
-"""`fleetmeter storage` tells what there is, on both engines in the same words."""
+"""`fleetmeter storage`: the report, jobs that fail, and the layout of its output."""
 
 import asyncio
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 
 import pytest
 
 from fleetmeter.operations.storage import Job, Relation, Storage, read_storage, show
-from tests.conftest import START_JOBS, Db, Server, eventually, migrated_database
+from tests.conftest import START_JOBS, Db, Server, eventually
 from tests.support.processes import fleetmeter
-
-NAMES = [
-    *("readings", "spread energy", "quarter hours", "hours", "days"),
-    *("live state", "accounted energy", "corrections", "other tables"),
-]
-DAY = timedelta(days=1)
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+from tests.support.storage import DAY, REPORTED, TODAY, relations, stored
 
 
 @pytest.fixture(scope="module")
 def filled(server: Server) -> Iterator[Db]:
-    """Three days of two vehicles, 240 readings each; two days are in the columnstore."""
-    with migrated_database(server, jobs=False) as url:
-        db = Db(url)
-        db.run(
-            "select number_device('vehicle', 'EV-0'), number_device('vehicle', 'EV-1'),"
-            " number_device('meter', 'M')"
-        )
-        db.fetch(
-            "insert into readings (device, time, energy_mwh, soc_bp, battery_temp_cdeg)"
-            " select device_of('vehicle', 'EV-' || n % 2),"
-            " $1::timestamptz + n / 2 * interval '12 minutes', 1000, 5000, 2000"
-            " from generate_series(0, 719) as n",
-            TODAY - 4 * DAY,
-        )
-        meter = "(device, time, energy_mwh, voltage_mv"
-        values = "values (device_of('meter', 'M'), $1, 1000, 230000"
-        db.fetch(f"insert into readings {meter}) {values})", TODAY)
-        db.fetch(f"insert into live_state {meter}, last_seen) {values}, now())", TODAY)
-        db.fetch("insert into accounted_hours values ($1), ($2)", TODAY, TODAY - DAY)
-        db.fetch(
-            f"insert into replaced_readings {meter}, version, replaced_by, reason)"
-            f" {values}, 1, 'me', 'a typo')",
-            TODAY,
-        )
-        if server.engine == "timescaledb":
-            chunks = db.fetch("select show_chunks('readings') as c order by 1 limit 2")
-            for chunk in chunks:
-                db.fetch(f"call convert_to_columnstore('{chunk['c']}')")
+    with stored(server) as db:
         yield db
 
 
-def relations(db: Db) -> dict[str, Relation]:
-    """What is told, by name."""
-    return {each.relation: each for each in asyncio.run(read_storage(db.url)).relations}
-
-
-def test_everything_is_counted_once_in_one_order(filled: Db) -> None:
-    told = asyncio.run(read_storage(filled.url))
-    assert [each.relation for each in told.relations] == NAMES
-    rows = {each.relation: each.about_rows for each in told.relations}
-    assert rows.pop("other tables") >= filled.value("select count(*) from schema_migrations")
-    assert {name: count for name, count in rows.items() if count} == {
-        "readings": 721,
-        "live state": 1,
-        "accounted energy": 2,
-        "corrections": 1,
-    }
-    sizes = {each.relation: each.bytes for each in told.relations}
-    assert sizes["live state"] == filled.value("select pg_total_relation_size('live_state')")
-    assert sum(sizes.values()) < told.database_bytes
-    assert told.database_bytes == filled.value("select pg_database_size(current_database())")
-
-
-def test_history_is_told_of_in_chunks_where_it_has_some(filled: Db, server: Server) -> None:
-    history = relations(filled)["readings"]
-    if server.engine == "postgresql":
-        size = filled.value("select pg_total_relation_size('readings')")
-        assert history.bytes == size
-        assert history.bytes_per_row == size / 721
-        assert (history.chunks, history.columnstore_chunks, history.oldest) == (None, None, None)
-        return
-    (stats,) = filled.fetch("select * from hypertable_columnstore_stats('readings')")
-    assert history.bytes == filled.value("select hypertable_size('readings')")
-    assert (history.chunks, history.columnstore_chunks, history.columnstore_rows) == (4, 2, 480)
-    assert history.columnstore_bytes_before == stats["before_compression_total_bytes"]
-    assert history.columnstore_bytes is not None
-    assert history.columnstore_bytes >= stats["after_compression_total_bytes"]
-    assert history.columnstore_bytes_per_row == history.columnstore_bytes / 480
-    assert history.bytes_per_row == (history.bytes - history.columnstore_bytes) / 241
-    assert (history.oldest, history.newest) == (TODAY - 4 * DAY, TODAY)
-
-
-def test_rows_are_not_counted_where_the_planner_knows_about_them(filled: Db) -> None:
-    filled.fetch("analyze assignments")
-    before = relations(filled)["other tables"].about_rows
-    filled.fetch("insert into assignments values (9, now(), 10)")
-    assert relations(filled)["other tables"].about_rows == before
-
-
 @pytest.mark.timescaledb
-def test_hundreds_of_chunks_are_told_of_at_once(quiet_database_url: str) -> None:
+def test_hundreds_of_chunks_are_reported_within_a_second(quiet_database_url: str) -> None:
     db = Db(quiet_database_url)
     db.fetch(
         "insert into readings (device, time, energy_mwh, voltage_mv) select 1, t, 1000, 230000"
@@ -122,7 +41,7 @@ def test_hundreds_of_chunks_are_told_of_at_once(quiet_database_url: str) -> None
 
 
 @pytest.mark.timescaledb
-def test_a_policy_that_fails_is_told_with_its_error(quiet_database_url: str) -> None:
+def test_a_policy_that_fails_is_shown_with_its_error(quiet_database_url: str) -> None:
     db = Db(quiet_database_url)
     db.fetch(
         "insert into readings (device, time, energy_mwh, voltage_mv)"
@@ -160,11 +79,10 @@ def test_a_policy_that_fails_is_told_with_its_error(quiet_database_url: str) -> 
     assert refreshed.next_run is not None
 
 
-def test_where_the_service_does_the_retention_it_is_told_how_it_went(
-    migrated_database_url: str, server: Server, capsys: pytest.CaptureFixture[str]
+@pytest.mark.postgresql
+def test_retention_by_the_service_is_shown_with_its_outcome(
+    migrated_database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if server.engine == "timescaledb":
-        return
     db = Db(migrated_database_url)
     (job,) = asyncio.run(read_storage(migrated_database_url)).jobs
     assert (job.job, job.relation, job.outcome, job.last_run) == (
@@ -188,14 +106,14 @@ def test_it_is_plain_text_when_piped_and_json_when_asked(
     environ = {"FLEETMETER_DATABASE_URL": filled.url}
     piped = fleetmeter(tmp_path, "storage", **environ)
     assert piped.returncode == 0, piped.stderr
-    for name in (*NAMES, "≈ 721", "retention"):
+    for name in (*REPORTED, "≈ 721", "retention"):
         assert name in piped.stdout
     assert not set("│┃━\x1b") & set(piped.stdout)
     assert ("≈ 480" in piped.stdout) == (server.engine == "timescaledb")
 
     document = json.loads(fleetmeter(tmp_path, "storage", "--json", **environ).stdout)
     assert set(document) == {"relations", "databaseBytes", "jobs"}
-    assert [each["relation"] for each in document["relations"]] == NAMES
+    assert [each["relation"] for each in document["relations"]] == REPORTED
     assert document["relations"][0]["aboutRows"] == 721
     assert document["jobs"][0]["relation"]
 

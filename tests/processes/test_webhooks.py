@@ -30,7 +30,7 @@ from fleetmeter.notifications.webhooks.attempt import Sender, _trusted
 from fleetmeter.notifications.webhooks.worker import Delivery, DeliveryTiming
 from fleetmeter.settings import Settings
 from fleetmeter.webhook_networks import Networks
-from tests.conftest import Db, Server, eventually, migrated_database, running_service
+from tests.conftest import Db, Server, eventually, migrated_database, on_migrated, running_service
 from tests.support.events import happen
 
 FAST = DeliveryTiming(first_backoff_s=0.05, longest_backoff_s=0.4, lease_s=10, interval_s=0.05)
@@ -38,7 +38,7 @@ LOCAL = "127.0.0.0/8"
 
 
 class Receiver:
-    """An HTTP server that answers as it is told, 200 when nothing is said."""
+    """An HTTP server that gives the answers it was set to, 200 by default."""
 
     def __init__(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
@@ -71,7 +71,7 @@ class Receiver:
 
     @contextmanager
     def running(self) -> Iterator["Receiver"]:
-        """Receive for the length of the block."""
+        """Run the receiver for the length of the block."""
         thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         thread.start()
         try:
@@ -83,7 +83,7 @@ class Receiver:
             self._server.server_close()
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:
-        """Note a request, and answer."""
+        """Record a request, and answer it."""
         with self._lock:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
@@ -127,7 +127,7 @@ class Receiver:
             handler.wfile.write(b"x" * 65536)
 
     def numbers(self) -> list[int]:
-        """The events, by what their notes say, in the order in which they came."""
+        """Return the numbers in the notes of the events, in order of arrival."""
         return [int(json.loads(body)["data"]["note"]) for _, body in self.requests]
 
 
@@ -139,21 +139,21 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def telling_url(server: Server) -> Iterator[str]:
-    """A database whose webhooks no service of other tests tells."""
+    """A database whose webhooks no service of other tests delivers to."""
     with migrated_database(server) as url:
         yield url
 
 
 @pytest.fixture
 def told(telling_url: str) -> Db:
-    """It, without events and webhooks."""
+    """The same database, without events and webhooks."""
     db = Db(telling_url)
     db.run("truncate webhooks; truncate anomalies cascade")
     return db
 
 
 def add(db: Db, url: str, format_: str = "fleetmeter", kinds: list[str] | None = None) -> int:
-    """A webhook that is told from now on."""
+    """Add a webhook that gets events from now on."""
     webhook_id: int = db.value(
         "insert into webhooks (url, secret, format, kinds, last_event_id) select $1, $2, $3, $4,"
         " coalesce(max(id), 0) from anomaly_events returning id",
@@ -169,7 +169,7 @@ SECRET = "whsec_" + b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
 def webhook(db: Db, webhook_id: int) -> Any:
-    """Its row."""
+    """Return the row of a webhook."""
     return db.fetch("select * from webhooks where id = $1", webhook_id)[0]
 
 
@@ -181,7 +181,7 @@ def delivery(
     total_s: float = 5,
     timing: DeliveryTiming = FAST,
 ) -> Iterator[None]:
-    """The service's delivery, in a thread of its own, faster than the service has it."""
+    """Run the service's delivery in a thread, at shorter intervals."""
     settings = Settings(pool_size=3, webhook_attempts=attempts)
     started, stop = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -210,7 +210,7 @@ def delivery(
 
 
 def assert_signed(headers: dict[str, str], body: bytes) -> None:
-    """As a receiver checks it."""
+    """Check the signature as a receiver does."""
     assert abs(time.time() - int(headers["webhook-timestamp"])) < 60
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     key = b64decode(SECRET.removeprefix("whsec_"))
@@ -218,7 +218,7 @@ def assert_signed(headers: dict[str, str], body: bytes) -> None:
     assert headers["webhook-signature"] == f"v1,{expected}"
 
 
-def test_every_event_is_told_once_in_order_and_signed(told: Db, receiver: Receiver) -> None:
+def test_every_event_is_sent_once_in_order_and_signed(told: Db, receiver: Receiver) -> None:
     happen(told, "EV-0")
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1", 120)
@@ -242,7 +242,7 @@ def test_every_event_is_told_once_in_order_and_signed(told: Db, receiver: Receiv
     assert row["last_success_at"] is not None
 
 
-def test_a_webhook_is_told_of_its_kinds_alone_and_in_its_format(told: Db) -> None:
+def test_a_webhook_gets_only_its_kinds_in_its_format(told: Db) -> None:
     with Receiver().running() as some, Receiver().running() as other:
         hot = add(told, some.url, kinds=["battery_hot"])
         add(told, other.url, format_="alertmanager")
@@ -263,7 +263,7 @@ def test_a_webhook_is_told_of_its_kinds_alone_and_in_its_format(told: Db) -> Non
 
 
 @pytest.mark.postgresql
-def test_what_fails_is_told_again_less_and_less_often_and_the_order_is_kept(
+def test_failed_events_are_retried_less_and_less_often_and_in_order(
     told: Db, receiver: Receiver
 ) -> None:
     webhook_id = add(told, receiver.url)
@@ -284,7 +284,7 @@ def test_what_fails_is_told_again_less_and_less_often_and_the_order_is_kept(
 
 
 @pytest.mark.postgresql
-def test_a_receiver_may_say_when_to_come_again(told: Db, receiver: Receiver) -> None:
+def test_a_receiver_may_ask_for_a_later_retry(told: Db, receiver: Receiver) -> None:
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1")
     receiver.answers.append("later")
@@ -313,7 +313,7 @@ def test_backoff_doubles_to_an_hour_and_twenty_failures_take_hours() -> None:
         ("close", "the connection broke before an answer in HTTP came"),
     ],
 )
-def test_why_it_failed_is_known_and_the_next_attempt_may_do(
+def test_the_reason_of_a_failure_is_shown_and_the_next_attempt_may_succeed(
     told: Db, receiver: Receiver, answer: int | str, error: str
 ) -> None:
     slow = msgspec.structs.replace(FAST, first_backoff_s=0.6, longest_backoff_s=0.6)
@@ -353,9 +353,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(told: Db, receiver: Receive
 
 
 @pytest.mark.postgresql
-def test_an_endless_answer_is_cut_and_what_it_began_with_counts(
-    told: Db, receiver: Receiver
-) -> None:
+def test_an_endless_answer_is_cut_and_its_status_counts(told: Db, receiver: Receiver) -> None:
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1", 2)
     receiver.answers.extend(["endless body", "endless body"])
@@ -421,7 +419,7 @@ def test_what_a_disabled_webhook_has_missed_can_be_left_out(
 
 
 @pytest.mark.postgresql
-def test_a_restart_in_between_loses_and_doubles_nothing(told: Db, receiver: Receiver) -> None:
+def test_a_restart_in_between_loses_and_duplicates_nothing(told: Db, receiver: Receiver) -> None:
     webhook_id = add(told, receiver.url)
     happen(told, "EV-1", 30)
     receiver.answers_after_s = 0.02
@@ -441,7 +439,7 @@ def test_a_restart_in_between_loses_and_doubles_nothing(told: Db, receiver: Rece
 
 
 @pytest.mark.postgresql
-def test_what_a_process_leaves_behind_that_dies_is_taken_up(told: Db, receiver: Receiver) -> None:
+def test_events_of_a_process_that_died_are_sent_by_another(told: Db, receiver: Receiver) -> None:
     add(told, receiver.url)
     happen(told, "EV-1")
     began = time.monotonic()
@@ -452,12 +450,12 @@ def test_what_a_process_leaves_behind_that_dies_is_taken_up(told: Db, receiver: 
 
 
 @pytest.mark.postgresql
-def test_several_services_tell_each_event_once_one_at_a_time(
+def test_several_services_send_each_event_once_and_one_at_a_time(
     told: Db, receiver: Receiver, tmp_path: Path
 ) -> None:
     receiver.answers_after_s = 0.01
     environ = {
-        "FLEETMETER_DATABASE_URL": told.url,
+        **on_migrated(told.url),
         "FLEETMETER_WEBHOOK_NETWORKS": LOCAL,
         "FLEETMETER_LOG_LEVEL": "debug",
     }
@@ -480,7 +478,7 @@ def test_several_services_tell_each_event_once_one_at_a_time(
 
 
 @pytest.mark.postgresql
-def test_a_slow_receiver_leaves_the_others_their_turn(
+def test_a_slow_receiver_does_not_delay_the_others(
     told: Db, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery_module, "_AT_ONCE", 1)
@@ -520,7 +518,7 @@ def test_a_private_address_is_not_sent_to_whatever_its_name(told: Db) -> None:
 def test_the_connection_goes_to_the_address_that_was_checked(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name that leads elsewhere when it is asked again: it is asked once."""
+    """The name resolves to another address the second time; it is resolved once."""
     asked: list[str] = []
 
     async def run() -> None:
@@ -560,7 +558,7 @@ def test_proxies_of_the_environment_are_not_used(
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
-def test_a_certificate_must_be_trusted_and_of_the_name(
+def test_a_certificate_must_be_trusted_and_match_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
@@ -606,7 +604,7 @@ def webhook_command(db: Db, monkeypatch: pytest.MonkeyPatch, *args: str) -> Resu
     return CliRunner().invoke(cli.main, ["webhook", *args])
 
 
-def test_a_webhook_is_added_tried_told_and_removed(
+def test_a_webhook_is_added_tested_listed_and_removed(
     told: Db, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLEETMETER_WEBHOOK_NETWORKS", LOCAL)
@@ -649,7 +647,7 @@ def test_a_webhook_is_added_tried_told_and_removed(
 
 
 @pytest.mark.postgresql
-def test_what_may_not_be_sent_to_cannot_be_added(told: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forbidden_address_cannot_be_added(told: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     for url, why in (
         ("http://127.0.0.1:9/", "is not an address that webhooks may be sent to"),
         ("http://localhost/", "(of localhost) is not an address"),

@@ -1,4 +1,4 @@
-"""What users install: a wheel in an environment of its own can migrate and serve."""
+"""The wheel, installed in an environment of its own, can migrate and serve."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ _PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 
 def test_a_wheel_has_all_that_it_needs_to_migrate_and_serve(tmp_path: Path) -> None:
-    """Beside its dependencies, which are those of this environment."""
+    """Its dependencies are those of this environment."""
     fleetmeter = installed(tmp_path, "--no-deps")
     (packages,) = (tmp_path / "venv/lib").glob("python*/site-packages")
     borrowed = packages / "borrowed.pth"
@@ -30,7 +30,7 @@ def test_a_wheel_in_an_empty_environment_brings_what_it_depends_on(tmp_path: Pat
 
 
 def installed(folder: Path, *options: str) -> Path:
-    """Build a wheel, and install it into an empty environment; the command."""
+    """Build a wheel and install it into an empty environment; return the path of the command."""
     # with the build tools of this environment: to fetch others takes longer than all that follows
     here = ["--no-deps", "--no-build-isolation"]
     build: list[str | Path] = ["wheel", *here, "--wheel-dir", folder / "dist", ROOT]

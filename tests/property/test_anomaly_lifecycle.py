@@ -1,4 +1,4 @@
-"""Whatever rules find, people do and late readings show: one anomaly at a time, events tell all.
+"""Whatever rules, people and late readings do: one anomaly at a time, and events record everything.
 
 The same random lives are led by the pure functions and by the database.
 """
@@ -48,7 +48,7 @@ class Told(NamedTuple):
 
 
 class Lives(RuleBasedStateMachine):
-    """What is really wrong, beside what is said of it."""
+    """A state machine of what is really wrong, beside what is reported."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,14 +59,14 @@ class Lives(RuleBasedStateMachine):
         self.now = T0
         self.history: dict[Key, list[Change]] = {key: [] for key in self.keys}
         self.settled: set[Key] = set()
-        """What a person has resolved while it lasts."""
+        """Anomalies that a person resolved while they last."""
         self.rewritten: set[Key] = set()
-        """What late readings have shown otherwise once."""
+        """Keys whose history late readings have changed."""
 
     # what the pure functions and the database do each in their way
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Changes of rules."""
+        """Apply changes that rules found."""
         raise NotImplementedError
 
     def act(self, action: str, anomaly_id: int, who: str) -> None:
@@ -74,15 +74,15 @@ class Lives(RuleBasedStateMachine):
         raise NotImplementedError
 
     def reconcile(self, key: Key, changes: list[Change], since: datetime, wrong: bool) -> None:
-        """Hours were evaluated anew, and whether something is wrong now."""
+        """Reconcile with hours that were evaluated again, and whether something is wrong now."""
         raise NotImplementedError
 
     def rows(self) -> list[Anomaly]:
-        """All anomalies."""
+        """Return all anomalies."""
         raise NotImplementedError
 
     def told(self) -> list[Told]:
-        """All events, in their order."""
+        """Return all events, in order."""
         raise NotImplementedError
 
     # what happens
@@ -124,7 +124,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 3))
     def lasts(self, number: int) -> None:
-        """Said again, even after a person has settled it, it is the same."""
+        """Reported again, even after a person resolved it, it is the same anomaly."""
         if self.is_wrong(self.keys[number]):
             told = len(self.told())
             self.apply(self.history[self.keys[number]][-1:])
@@ -132,7 +132,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 3), hours=st.integers(1, 30))
     def flaps(self, number: int, hours: int) -> None:
-        """Hours of a key whose changes all come in one go, as after a pause."""
+        """All changes of some hours come at once, as after a pause."""
         key = self.keys[number]
         changes = []
         last = self.history[key][-1] if self.is_wrong(key) else None
@@ -173,7 +173,7 @@ class Lives(RuleBasedStateMachine):
         held=st.booleans(),
     )
     def late_readings_come(self, number: int, back: int, turns: list[int], held: bool) -> None:
-        """Another history of one key; `held`: it does not say that what lasts is over."""
+        """Another history of one key; with `held`, it does not say that an open anomaly is over."""
         key = self.keys[number]
         since = self.now - back * HOUR
         at = since - 10 * HOUR
@@ -246,7 +246,7 @@ class Lives(RuleBasedStateMachine):
 
 
 def follows(before: Anomaly, told: Told) -> None:
-    """What each event may do."""
+    """Check what each event may do."""
     after = told.anomaly
     assert (after.id, after.kind, after.device_id) == (before.id, before.kind, before.device_id)
     assert after.opened_at == before.opened_at
@@ -291,7 +291,7 @@ def closing(opening: Change, at: datetime) -> Change:
 
 
 class PureLives(Lives):
-    """By the pure functions alone."""
+    """The state machine on the pure functions alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -339,7 +339,7 @@ def ended(anomaly: Anomaly) -> datetime:
 
 
 class StoredLives(Lives):
-    """By the database."""
+    """The state machine on the database."""
 
     url: str
     rulebook = Rulebook(
@@ -397,18 +397,18 @@ class StoredLives(Lives):
         ]
 
 
-def test_an_anomaly_lives_as_it_should() -> None:
+def test_pure_functions_keep_the_life_cycle_of_anomalies() -> None:
     run_state_machine_as_test(PureLives, settings=settings(max_examples=150 * EXAMPLES))
 
 
 @pytest.fixture(scope="module")
 def url(server: Server) -> Iterator[str]:
-    """A database without a service that would end what is wrong with devices that are not there."""
+    """A database without a service, which would resolve anomalies of devices that do not exist."""
     with migrated_database(server) as url:
         yield url
 
 
-def test_a_stored_anomaly_lives_as_it_should(url: str) -> None:
+def test_the_database_keeps_the_life_cycle_of_anomalies(url: str) -> None:
     class Here(StoredLives):
         pass
 

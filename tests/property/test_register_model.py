@@ -1,4 +1,4 @@
-"""Registers as they are in the field, in whatever order, come to what a naive model says."""
+"""The energy of registers as found in the field, in any order, matches a naive model."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ REGISTERS = (
 
 
 class Value(NamedTuple):
-    """What a register shows next: so much more, such a part, or just this; after some minutes."""
+    """A register's next value: an increase, a fraction or a fixed value; after some minutes."""
 
     minutes: float
     more: float
@@ -37,7 +37,7 @@ class Value(NamedTuple):
 
 
 class Send(NamedTuple):
-    """So many readings at once, of those that have not been sent, and a few of those that have."""
+    """Some unsent readings at once, and a few that were sent before."""
 
     size: int
     again: int = 0
@@ -51,7 +51,7 @@ class Fix(NamedTuple):
 
 
 class Swap(NamedTuple):
-    """An exchange, some seconds off a reading, and whether it is withdrawn again."""
+    """An exchange, some seconds from a reading, and whether it is withdrawn again."""
 
     number: int
     seconds: int
@@ -61,7 +61,7 @@ class Swap(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What is set for the device."""
+    """Settings of the device."""
 
     register: str | None
     rated_kw: float | None
@@ -98,7 +98,7 @@ steps = st.one_of(
 
 @st.composite
 def series(draw: st.DrawFn) -> list[tuple[float, float]]:
-    """Minutes and values; dips come back to where they came from."""
+    """Return minutes and values; dips return to the value before."""
     at, kwh = 0.0, draw(levels)
     found = [(at, kwh)]
     for step in draw(st.lists(steps, min_size=2, max_size=MOST_STEPS)):
@@ -130,7 +130,7 @@ changes = st.one_of(
 
 
 class Model:
-    """One device: what was sent and stated of it."""
+    """One device, with its readings and exchanges."""
 
     def __init__(
         self, client: httpx.Client, register: tuple[str, str, str], start: datetime
@@ -194,7 +194,7 @@ class Model:
         self.settings = new
 
     def derived(self) -> list[Found]:
-        """What history is to have, oldest first."""
+        """Return what history must have, oldest first."""
         _, rated_kw, rollover_kwh, interval_s = self.settings
         rule = Rule(
             self.settings.register == "session",
@@ -262,7 +262,7 @@ IN_ORDER = list(range(1 + MOST_STEPS))
     before=Settings(None, 11, None, None),
     events=[Send(1), Swap(0, 30, 0, 54.3, False)],
 )
-def test_registers_come_to_what_a_naive_model_says(
+def test_energy_of_registers_matches_a_naive_model(
     client: httpx.Client,
     db: Db,
     server: Server,

@@ -1,4 +1,4 @@
-"""The energy of a simulated fleet's registers is what these have really counted.
+"""The energy of a simulated fleet's registers is what they really counted.
 
 Whatever they show of it: steps of a half or a whole kilowatt-hour, flutter, dips, placeholders,
 counters that begin again with each charge, and exchanges that are stated hours later.
@@ -24,7 +24,7 @@ SEED, VEHICLES, DAYS = 238, 14, 4
 
 
 def profiles(prefix: str) -> Iterator[tuple[str, RegisterProfile]]:
-    """Of the registers of the fleet, by device."""
+    """Return the profiles of the fleet's registers, by device."""
     for bay in bays(SEED, VEHICLES, prefix, winter=True):
         if bay.meter.sends_register:
             yield bay.meter.meter_id, bay.meter.register
@@ -41,9 +41,7 @@ def test_the_fleet_has_registers_of_every_kind() -> None:
     assert any(each.exchanged_at and each.exchange_is_stated for each in found)
 
 
-def test_energy_is_what_registers_have_counted(
-    service: Service, client: httpx.Client, uid: str
-) -> None:
+def test_energy_is_what_registers_counted(service: Service, client: httpx.Client, uid: str) -> None:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - timedelta(days=DAYS + 1)
     fleet = Fleet(SEED, VEHICLES, start, DAYS, season="winter", prefix=uid)

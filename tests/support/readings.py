@@ -8,13 +8,13 @@ import numpy as np
 
 from fleetmeter.intake.batch_columns import columns_of
 from fleetmeter.intake.numbering import unnumbered
-from fleetmeter.intake.outcomes import invalid_item, rejection_of
+from fleetmeter.intake.outcomes import rejection_of
 from fleetmeter.intake.rows import ENERGY, NULL, REGISTER, START, TIME, VALUES
 from fleetmeter.readings.decode import BatchDecoder, BodyFormat
 from fleetmeter.readings.kinds import MEASUREMENTS, PLACES, SESSION
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
-from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
+from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked, invalid_item
 
 NOW = datetime(2026, 2, 9, 10, 0, 30, tzinfo=UTC)
 AT = datetime(2026, 2, 9, 10, 0, tzinfo=UTC)

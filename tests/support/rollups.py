@@ -2,11 +2,16 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar, TypeVarTuple
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, TypeVarTuple
 
 import asyncpg
+import httpx
 
-from tests.conftest import Db, Server
+from tests.conftest import Db, Server, hours_ago, meter_reading, post, vehicle_reading
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 
 ROLLUPS = ("quarter_hourly", "hourly", "daily")
 """Each is made from the one before."""
@@ -53,3 +58,30 @@ def compress(db: Db, server: Server) -> None:
             "select compress_chunk(c)"
             " from show_chunks('readings', older_than => now() - interval '24 hours') as c"
         )
+
+
+def ten_days(client: httpx.Client) -> datetime:
+    """Send readings of two devices on each of the last ten days; return when they begin."""
+    start = hours_ago(24 * 10).replace(hour=12, minute=0)
+    post(
+        client,
+        *(
+            reading
+            for day in range(10)
+            for n in range(5)
+            for reading in (
+                vehicle_reading("EV", start + day * DAY + n * MINUTE, 1 + n),
+                meter_reading("M", start + day * DAY + n * MINUTE, 2 + n),
+            )
+        ),
+    )
+    return start
+
+
+def rolled_up(db: Db) -> list[Any]:
+    """Return every row of every rollup."""
+    return [
+        tuple(row)
+        for rollup in ROLLUPS
+        for row in db.fetch(f"select * from {rollup} order by bucket, device")
+    ]

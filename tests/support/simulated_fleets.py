@@ -13,7 +13,7 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday in winter."""
 
 HOUR = timedelta(hours=1)
-DAYS = 8
+DAYS = 7
 SEED, VEHICLES = 3, 7
 """EV-5 charges its 40 kWh at 11 kW on MTR-4, EV-7 at 7.4 kW on MTR-6, each alone."""
 

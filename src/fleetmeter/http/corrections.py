@@ -26,6 +26,7 @@ from fleetmeter.devices.corrections import (
     CorrectionError,
     UnknownReadingError,
     correct,
+    correct_each,
 )
 from fleetmeter.errors import BatchTooLargeError
 from fleetmeter.http.shared.operations import (
@@ -41,7 +42,6 @@ from fleetmeter.http.shared.parameters import (
     refuse_unknown_parameters,
 )
 from fleetmeter.http.shared.problems import invalid_parameter, problem
-from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.readings.kinds import KINDS, METER, SESSION
 from fleetmeter.readings.model import DeviceId, Rejection, SessionId, Timestamp
 from fleetmeter.readings.stored import attribute, reading_fields
@@ -219,23 +219,16 @@ async def correct_readings(
 async def _correct_many(
     database: Database, items: Sequence[dict[str, Any]]
 ) -> Response[CorrectedMany]:
-    """Make corrections one after the other; one that fails does not stop the others."""
+    """Answer for each correction of an array."""
     if len(items) > MOST_CORRECTIONS:
         raise BatchTooLargeError(
             f"more than {MOST_CORRECTIONS} corrections; send them in smaller arrays"
         )
-    answer = CorrectedMany([], [])
-    for index, item in enumerate(items):
-        try:
-            done = await correct(database, _wanted(_decoded(item)))
-        except Invalid as invalid:
-            answer.rejected.append(invalid_item(index, invalid))
-        except CorrectionError as error:
-            answer.rejected.append(Rejection(index, error.code, str(error)))
-        except ProblemDetailsException as error:
-            answer.rejected.append(_rejection(index, error))
-        else:
-            answer.corrected.append(CorrectedItem(index, done.version, done.changed))
+    batch = await correct_each(database, dict(enumerate(map(_item, items))))
+    answer = CorrectedMany(
+        [CorrectedItem(n, done.version, done.changed) for n, done in batch.corrected.items()],
+        batch.rejected,
+    )
     if answer.rejected and not answer.corrected:
         raise problem(
             HTTP_422_UNPROCESSABLE_ENTITY,
@@ -247,19 +240,16 @@ async def _correct_many(
     return Response(answer, status_code=HTTP_207_MULTI_STATUS if answer.rejected else HTTP_200_OK)
 
 
-def _rejection(index: int, error: ProblemDetailsException) -> Rejection:
-    """Return the problem of a single correction as an outcome."""
-    fault = dict(error.extra or {})["errors"][0]
-    return Rejection(index, "invalid_parameter", fault["detail"], fault["path"])
-
-
-def _decoded(item: dict[str, Any]) -> msgspec.Struct:
-    """Decode one correction of an array. Raises Invalid."""
+def _item(item: dict[str, Any]) -> Correction | Invalid:
+    """Decode one correction of an array; return what is wrong with one that cannot be."""
     try:
-        return msgspec.convert(item, _CORRECTION)
+        return _wanted(msgspec.convert(item, _CORRECTION))
     except msgspec.ValidationError as error:
         detail, _, path = str(error).partition(" - at `")
-        raise Invalid("invalid_parameter", detail, path.rstrip("`") or "$") from None
+        return Invalid("invalid_parameter", detail, path.rstrip("`") or "$")
+    except ProblemDetailsException as error:
+        fault = dict(error.extra or {})["errors"][0]
+        return Invalid("invalid_parameter", fault["detail"], fault["path"])
 
 
 def _wanted(data: Any) -> Correction:

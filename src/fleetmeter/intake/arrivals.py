@@ -15,11 +15,10 @@ import msgspec
 
 from fleetmeter.database.pool import Database, retried
 from fleetmeter.database.sql import queries
-from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.model import Rejection, rfc3339
 from fleetmeter.readings.telemetry import Telemetry, attribute
-from fleetmeter.readings.validate import Bounds, Invalid, checked
+from fleetmeter.readings.validate import Bounds, Invalid, checked, invalid_item
 
 CODES = frozenset({"in_future", "too_old"})
 """The codes of refusals that a wrong clock causes."""

@@ -18,7 +18,6 @@ from fleetmeter.database.waits import Waits
 from fleetmeter.errors import CommitTimeoutError, NotMigratedError
 from fleetmeter.intake.arrivals import Arrivals, Stamped
 from fleetmeter.intake.device_numbers import DeviceNumbers
-from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.intake.queue import CommitQueue
 from fleetmeter.intake.queue_limits import Admission
 from fleetmeter.intake.rejection_counter import RejectionCounter
@@ -27,7 +26,7 @@ from fleetmeter.intake.writer_cache import WriterCache
 from fleetmeter.metrics import READINGS, REJECTED, Protocol
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
-from fleetmeter.readings.validate import Bounds, Invalid
+from fleetmeter.readings.validate import Bounds, Invalid, invalid_item
 from fleetmeter.settings import Settings
 
 

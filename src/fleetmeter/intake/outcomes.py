@@ -4,7 +4,7 @@ from fleetmeter.intake.rows import CONFLICT
 from fleetmeter.readings.kinds import KINDS, DeviceKind, Measurement
 from fleetmeter.readings.model import Rejection, microseconds, rfc3339, time_of
 from fleetmeter.readings.telemetry import Telemetry, attribute
-from fleetmeter.readings.validate import Bounds, Invalid, checked, unusable
+from fleetmeter.readings.validate import Bounds, Invalid, checked, invalid_item, unusable
 
 
 def rejection_of(item: int, reading: Telemetry, bounds: Bounds) -> Rejection:
@@ -14,11 +14,6 @@ def rejection_of(item: int, reading: Telemetry, bounds: Bounds) -> Rejection:
     except Invalid as invalid:
         return invalid_item(item, invalid)
     raise AssertionError("a reading was refused for no reason")
-
-
-def invalid_item(item: int, invalid: Invalid) -> Rejection:
-    """Return what is wrong with an item, as an outcome."""
-    return Rejection(item, invalid.code, invalid.detail, invalid.path)
 
 
 def dropped_field(item: int, reading: Telemetry, measurement: Measurement) -> Rejection:

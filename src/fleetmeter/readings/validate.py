@@ -24,6 +24,7 @@ from fleetmeter.readings.kinds import (
 )
 from fleetmeter.readings.model import (
     MAX_AHEAD_S,
+    Rejection,
     microseconds,
 )
 from fleetmeter.readings.telemetry import Telemetry, attribute
@@ -60,6 +61,11 @@ class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of
         self.path = path
         self.sent: bytes = b""
         """The item, where it could not be decoded; its beginning, if it was long."""
+
+
+def invalid_item(item: int, invalid: Invalid) -> Rejection:
+    """Return what is wrong with an item, as an outcome."""
+    return Rejection(item, invalid.code, invalid.detail, invalid.path)
 
 
 class Reading(NamedTuple):

@@ -36,6 +36,11 @@ def test_no_folder_lacks_its_init() -> None:
     assert all((folder / "__init__.py").is_file() for folder in packages(TESTS))
 
 
+def test_every_engine_runs_the_whole_contract() -> None:
+    contract = (TESTS / "database" / "test_engine.py").read_text(encoding="utf-8")
+    assert "pytest.mark" not in contract, "what one engine does alone is no part of the contract"
+
+
 def packages(folder: Path) -> list[Path]:
     """The folders below one that hold Python files."""
     return sorted({path.parent for path in folder.rglob("*.py")} - {folder})

@@ -6,11 +6,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from fleetmeter.database.pool import Database
-from fleetmeter.devices.corrections import Correction, CorrectionError, correct
+from fleetmeter.devices.corrections import Correction, correct_each
 from fleetmeter.intake.door import Door, IngestOutcome
-from fleetmeter.intake.outcomes import invalid_item
 from fleetmeter.readings.kinds import KINDS
-from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.stored import attribute
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
@@ -48,28 +46,26 @@ class CorrectingStore:
     async def store(self, items: Sequence[Telemetry | Invalid]) -> CorrectedOutcome:
         """Store the items, then correct what is in conflict, in the order of the file."""
         stored = await self._door.store(items)
-        outcome = CorrectedOutcome(stored.accepted, stored.duplicates, [], stored.warnings)
-        for rejection in stored.rejected:
-            item = items[rejection.index]
-            if rejection.code == "conflict" and isinstance(item, Telemetry):
-                await self._correct(outcome, rejection.index, item)
-            else:
-                outcome.rejected.append(rejection)
-        return outcome
+        wanted = {
+            rejection.index: self._correction(item)
+            for rejection in stored.rejected
+            if rejection.code == "conflict"
+            and isinstance(item := items[rejection.index], Telemetry)
+        }
+        corrected, rejected = await correct_each(self._database, wanted)
+        rejected += (rejection for rejection in stored.rejected if rejection.index not in wanted)
+        changed = sum(done.changed for done in corrected.values())
+        return CorrectedOutcome(
+            stored.accepted,
+            stored.duplicates + len(corrected) - changed,
+            sorted(rejected, key=lambda rejection: rejection.index),
+            stored.warnings,
+            corrected=changed,
+        )
 
-    async def _correct(self, outcome: CorrectedOutcome, index: int, item: Telemetry) -> None:
-        """Correct one stored reading and count it. Absent values stay."""
+    def _correction(self, item: Telemetry) -> Correction:
+        """Return the correction that a row asks for; absent values stay."""
         given = {k: v for k, v in msgspec.structs.asdict(item).items() if v is not None}
         kind = next(kind for kind in KINDS if attribute(kind.id_field) in given)
         device_id, time = given.pop(attribute(kind.id_field)), given.pop("timestamp")
-        try:
-            done = await correct(
-                self._database, Correction(kind, device_id, time, given, *self._corrections)
-            )
-        except Invalid as invalid:
-            outcome.rejected.append(invalid_item(index, invalid))
-        except CorrectionError as error:
-            outcome.rejected.append(Rejection(index, error.code, str(error)))
-        else:
-            outcome.corrected += done.changed
-            outcome.duplicates += not done.changed
+        return Correction(kind, device_id, time, given, *self._corrections)
