@@ -7,18 +7,7 @@
 -- statistics would not keep to. Compiling the query would take twenty times as long as running it. In plpgsql,
 -- so that nothing depends on the extension's views, which an update of it replaces.
 create or replace function stored_relations()
-returns table (
-    relation text,
-    about_rows bigint,
-    bytes bigint,
-    chunks bigint,
-    columnstore_chunks bigint,
-    columnstore_rows bigint,
-    columnstore_bytes_before bigint,
-    columnstore_bytes bigint,
-    oldest timestamptz,
-    newest timestamptz
-)
+returns setof stored_relation
 language plpgsql
 stable
 set jit = off
@@ -123,17 +112,7 @@ end;
 $$;
 
 create or replace function storage_jobs()
-returns table (
-    job text,
-    relation text,
-    every interval,
-    last_run timestamptz,
-    outcome text,
-    error text,
-    took interval,
-    next_run timestamptz,
-    readings bigint
-)
+returns setof storage_job
 language plpgsql
 stable
 as $$
