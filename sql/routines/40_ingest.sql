@@ -92,6 +92,31 @@ begin
 end;
 $$;
 
+-- Follows up on intervals that have changed, those of each reading from its start to its end as they were or are now:
+-- covers each moment once, and notes late hours and devices. Once for all changes of a transaction, since a device in
+-- late_devices waits for all of its hours.
+create or replace function note_changed(p_devices integer[], p_starts timestamptz[], p_ends timestamptz[])
+returns void
+language plpgsql
+as $$
+begin
+    perform cover_once(p_devices, p_starts, p_ends);
+    perform note_late(p_devices, p_starts, p_ends);
+end;
+$$;
+
+-- The same for intervals of one device; null: nothing has changed.
+create or replace function note_device_changed(p_device integer, p_starts timestamptz[], p_ends timestamptz[])
+returns void
+language plpgsql
+as $$
+begin
+    if p_ends is not null then
+        perform note_changed(array_fill(p_device, array[cardinality(p_ends)]), p_starts, p_ends);
+    end if;
+end;
+$$;
+
 -- A device sends the kind of energy that it sent before; and how long a reading's interval is, and what a register
 -- adds, was derived from the reading that the writer took for the newest. A batch for which that is not so is
 -- undone as a whole, and derived again.
@@ -246,6 +271,36 @@ begin
 end;
 $$;
 
+-- Begins a batch for append_readings(), and notes its hours that may be rolled up or evaluated already; false: the
+-- versions are others than the writer remembers.
+create or replace function begin_append(
+    p_assignments_version bigint,
+    p_devices_version bigint,
+    p_first timestamptz,
+    p_device integer[],
+    p_time timestamptz[],
+    p_span_ms bigint[]
+)
+returns boolean
+language plpgsql
+as $$
+declare
+    l_terms record;
+begin
+    select *
+    into l_terms
+    from begin_batch();
+    if l_terms.assignments_version <> p_assignments_version or l_terms.devices_version <> p_devices_version then
+        return false;
+    end if;
+    if l_terms.horizon > p_first then
+        perform note_late(array_agg(u.device), array_agg(start_of(u.time, coalesce(u.span_ms, 0))), array_agg(u.time))
+        from unnest(p_device, p_time, p_span_ms) as u (device, time, span_ms);
+    end if;
+    return true;
+end;
+$$;
+
 -- A small batch of readings, one of a device and newer than all of it, in one round trip: history and live state, or
 -- nothing (false) when the versions are others than the writer remembers. Each parameter is a column, readings in the
 -- order of their keys; an empty array is a column without values. It says for itself how live state advances: a
@@ -284,29 +339,15 @@ set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    l_terms record;
     l_advanced bigint;
 begin
-    select *
-    into l_terms
-    from begin_batch();
-    if l_terms.assignments_version <> p_assignments_version or l_terms.devices_version <> p_devices_version then
+    if not begin_append(p_assignments_version, p_devices_version, p_first, p_device, p_time, p_span_ms) then
         return false;
-    end if;
-    if l_terms.horizon > p_first then
-        perform note_late(array_agg(u.device), array_agg(start_of(u.time, coalesce(u.span_ms, 0))), array_agg(u.time))
-        from unnest(p_device, p_time, p_span_ms) as u (device, time, span_ms);
     end if;
     with batch as materialized (
         select
-            b.expected, b.energy_expected, coalesce(b.derivation, 0) as derivation, b.device, b.meter, b.time,
-            b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms,
-            coalesce(b.meter_declared, false) as meter_declared, coalesce(b.reset, false) as reset,
-            coalesce(b.spread, false) as spread,
-            -- each measurement, last: b.{column},
-            b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
-            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv, b.session
-            -- end
+            b.*, coalesce(b.derivation, 0) as at_derivation, coalesce(b.meter_declared, false) as is_declared,
+            coalesce(b.reset, false) as is_reset, coalesce(b.spread, false) as is_spread
         from unnest(
             p_expected, p_energy_expected, p_derivation, p_device, p_meter, p_time, p_energy_mwh, p_register_mwh,
             p_highest_mwh, p_span_ms,
@@ -333,8 +374,8 @@ begin
             -- end
         )
         select
-            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.meter_declared,
-            b.reset, b.spread,
+            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.is_declared,
+            b.is_reset, b.is_spread,
             -- each measurement, last: b.{column},
             b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
             b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv, b.session
@@ -351,9 +392,9 @@ begin
         highest_mwh = case when i.energy_mwh is null then s.highest_mwh else i.highest_mwh end,
         span_ms = case when i.energy_mwh is null then s.span_ms else i.span_ms end,
         interval_start = case when i.energy_mwh is null then s.interval_start end,
-        reset = case when i.energy_mwh is null then s.reset else i.reset end,
-        spread = case when i.energy_mwh is null then s.spread else i.spread end,
-        meter_declared = i.meter_declared,
+        reset = case when i.energy_mwh is null then s.reset else i.is_reset end,
+        spread = case when i.energy_mwh is null then s.spread else i.is_spread end,
+        meter_declared = i.is_declared,
         -- each measurement: {column} = coalesce(i.{column}, s.{column}),
         soc_bp = coalesce(i.soc_bp, s.soc_bp), battery_temp_cdeg = coalesce(i.battery_temp_cdeg, s.battery_temp_cdeg),
         power_w = coalesce(i.power_w, s.power_w), odometer_m = coalesce(i.odometer_m, s.odometer_m),
@@ -382,7 +423,7 @@ begin
     where s.device = i.device
         and s.time = i.expected
         and s.energy_at is not distinct from i.energy_expected
-        and s.derivation = i.derivation
+        and s.derivation = i.at_derivation
         and (i.energy_mwh is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
     get diagnostics l_advanced = row_count;
     if l_advanced <> cardinality(p_device) then
@@ -907,7 +948,15 @@ begin
         group by i.device
     ) as n
     where s.device = n.device;
+end;
+$$;
 
+-- Moves the energy in live state forward by the newest readings of the batch that have any.
+create or replace function advance_merged_energy()
+returns void
+language plpgsql
+as $$
+begin
     update live_state as s
     set
         energy_at = n.time,
@@ -943,8 +992,7 @@ declare
     l_voided integer[];
     l_registers record;
 begin
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    perform lift_unpacking_limit();
     perform lock_batch();
     l_voided := take_out_voided();
     mixed := take_out_mixed();
@@ -1004,9 +1052,9 @@ begin
     l_devices := l_devices || l_behind.devices || l_registers.devices;
     l_starts := l_starts || l_behind.starts || l_registers.starts;
     l_ends := l_ends || l_behind.ends || l_registers.ends;
-    perform cover_once(l_devices, l_starts, l_ends);
-    perform note_late(l_devices, l_starts, l_ends);
+    perform note_changed(l_devices, l_starts, l_ends);
     perform advance_merged();
+    perform advance_merged_energy();
     return next;
 end;
 $$;

@@ -11,7 +11,6 @@ as $$
 declare
     l_time timestamptz;
     l_changed record;
-    l_devices integer[];
 begin
     select r.time
     into l_time
@@ -37,11 +36,7 @@ begin
         return;
     end if;
     l_changed := derive_registers(p_device, p_is_reverse, l_time, l_time);
-    if l_changed.ends is not null then
-        l_devices := array_fill(p_device, array[cardinality(l_changed.ends)]);
-        perform cover_once(l_devices, l_changed.starts, l_changed.ends);
-        perform note_late(l_devices, l_changed.starts, l_changed.ends);
-    end if;
+    perform note_device_changed(p_device, l_changed.starts, l_changed.ends);
 end;
 $$;
 

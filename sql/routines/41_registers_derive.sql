@@ -473,6 +473,19 @@ begin
 end;
 $$;
 
+-- Leaves in derived_registers the stored readings whose energy changes; their times in order, null if there are none.
+create or replace function changed_times()
+returns timestamptz[]
+language plpgsql
+as $$
+begin
+    delete from derived_registers as d
+    where d.is_new
+        or not is_changed(row(d.*)::derived_register);
+    return (select array_agg(d.time order by d.time) from derived_registers as d);
+end;
+$$;
+
 -- Gives the stored readings of a device that derived_registers has otherwise the energy that it has, and live state,
 -- when the newest is among them; which intervals have changed.
 create or replace function store_derived(
@@ -489,23 +502,20 @@ declare
     l_spreads boolean;
     l_updated bigint;
 begin
-    delete from derived_registers as d
-    where d.is_new
-        or not is_changed(row(d.*)::derived_register);
+    ends := changed_times();
+    if ends is null then
+        return;
+    end if;
     select
-        array_agg(d.time order by d.time),
         array_agg(start_of(d.time, greatest(d.span_ms, d.was_span_ms, 0)) order by d.time),
         min(start_of(d.time, coalesce(d.was_span_ms, 0))),
         bool_or(
             is_spread(d.time, d.span_ms, d.interval_start) or is_spread(d.time, d.was_span_ms, d.interval_start)
         )
-    into ends, starts, l_first, l_spreads
+    into starts, l_first, l_spreads
     from derived_registers as d;
-    if ends is null then
-        return;
-    end if;
     -- old readings may be in the columnstore: by values that are known when the statement is planned
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    perform lift_unpacking_limit();
     if l_spreads then
         execute 'delete from spread_energy where device = $1 and ends = any($2) and bucket > $3 and bucket <= $4'
         using p_device, ends, floor_quarter(l_first), ends[cardinality(ends)];
@@ -554,16 +564,11 @@ language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_times timestamptz[];
+    l_times constant timestamptz[] := changed_times();
+    l_updated bigint;
 begin
-    delete from derived_registers as d
-    where d.is_new
-        or not is_changed(row(d.*)::derived_register);
-    select array_agg(d.time order by d.time)
-    into l_times
-    from derived_registers as d;
     if l_times is not null then
-        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+        perform lift_unpacking_limit();
         execute 'update readings as r
             set reverse_highest_mwh = d.highest_mwh
             from derived_registers as d
@@ -572,6 +577,8 @@ begin
                 and r.time >= $2
                 and r.time <= $3'
         using p_device, l_times[1], l_times[cardinality(l_times)];
+        get diagnostics l_updated = row_count;
+        perform require_rows(l_updated, cardinality(l_times));
     end if;
     update live_state as s
     set

@@ -20,6 +20,25 @@ begin
 end;
 $$;
 
+-- Returns a stored reading that is about to change; nulls if there is none.
+create or replace function reading_to_change(p_device integer, p_time timestamptz)
+returns readings
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_was readings;
+begin
+    perform lift_unpacking_limit();
+    select r.*
+    into l_was
+    from readings as r
+    where r.device = p_device
+        and r.time = p_time;
+    return l_was;
+end;
+$$;
+
 -- Keeps a reading as it stands as the next of its versions; the number of that version.
 create or replace function keep_version(p_was readings, p_who text, p_reason text)
 returns integer
@@ -196,6 +215,50 @@ begin
 end;
 $$;
 
+-- Returns a reading with the values that a correction gives it. The energy of a register is derived later, from the
+-- reading before it, which may only be known from this one (register_dropped).
+create or replace function corrected_reading(p_was readings, p_values jsonb)
+returns readings
+language plpgsql
+stable
+as $$
+declare
+    l_is readings := jsonb_populate_record(p_was, p_values);
+begin
+    if not l_is.meter_declared then
+        l_is.meter := assigned_meter(p_was.device, p_was.time);
+    end if;
+    if l_is.register_mwh is not null then
+        l_is.energy_mwh := coalesce(l_is.energy_mwh, 0)
+            + case when p_was.highest_mwh is null then coalesce(l_is.register_mwh - p_was.register_mwh, 0) else 0 end;
+    end if;
+    return l_is;
+end;
+$$;
+
+-- Replaces a stored reading, and its energy in spread_energy.
+create or replace function replace_reading(p_was readings, p_is readings)
+returns void
+language plpgsql
+as $$
+declare
+    l_columns text;
+    l_updated bigint;
+begin
+    perform take_out_pieces(p_was.device, p_was.time, coalesce(p_was.span_ms, 0));
+    select string_agg(format('%1$I = ($1).%1$I', c.name), ', ')
+    into l_columns
+    from jsonb_object_keys(to_jsonb(p_is) - '{device,time}'::text[]) as c (name);
+    execute format('update readings set %s where device = $2 and time = $3', l_columns)
+    using p_is, p_was.device, p_was.time;
+    get diagnostics l_updated = row_count;
+    perform require_rows(l_updated, 1);
+    if p_is.spread then
+        perform put_pieces(array[p_was.device], array[p_was.time]);
+    end if;
+end;
+$$;
+
 -- Gives a device's reading the values that p_values has, by the columns of readings; what is absent stays. Energy is as
 -- it is sent: of the interval, or what the register shows. A vehicle's meter goes with meter_declared; without, it is
 -- the assigned one. Returns the number of the version that is now in force, or null when there is no such reading.
@@ -215,8 +278,6 @@ declare
     l_was readings;
     l_is readings;
     l_version integer;
-    l_columns text;
-    l_updated bigint;
     l_span_ms bigint;
     l_begins timestamptz;
     -- of the readings behind it
@@ -224,27 +285,13 @@ declare
     l_starts timestamptz[];
     l_ends timestamptz[];
 begin
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    select r.*
-    into l_was
-    from readings as r
-    where r.device = p_device
-        and r.time = p_time;
-    if not found then
+    l_was := reading_to_change(p_device, p_time);
+    if l_was.device is null then
         return null;
     end if;
 
     l_version := 1 + keep_version(l_was, p_who, p_reason);
-    l_is := jsonb_populate_record(l_was, p_values);
-    if not l_is.meter_declared then
-        l_is.meter := assigned_meter(p_device, p_time);
-    end if;
-    if l_is.register_mwh is not null then
-        -- derived below, from the reading before, which may only be known from this one (register_dropped)
-        l_is.energy_mwh := coalesce(l_is.energy_mwh, 0)
-            + case when l_was.highest_mwh is null then coalesce(l_is.register_mwh - l_was.register_mwh, 0) else 0 end;
-    end if;
+    l_is := corrected_reading(l_was, p_values);
     if (l_was.energy_mwh is null) <> (l_is.energy_mwh is null)
         or l_is.interval_start is distinct from l_was.interval_start and l_is.energy_mwh is not null
     then
@@ -257,18 +304,7 @@ begin
         into l_devices, l_starts, l_ends
         from correct_neighbours() as c;
     end if;
-    perform take_out_pieces(p_device, p_time, coalesce(l_was.span_ms, 0));
-
-    select string_agg(format('%1$I = ($1).%1$I', c.name), ', ')
-    into l_columns
-    from jsonb_object_keys(to_jsonb(l_is) - '{device,time}'::text[]) as c (name);
-    execute format('update readings set %s where device = $2 and time = $3', l_columns)
-    using l_is, p_device, p_time;
-    get diagnostics l_updated = row_count;
-    perform require_rows(l_updated, 1);
-    if l_is.spread then
-        perform put_pieces(array[p_device], array[p_time]);
-    end if;
+    perform replace_reading(l_was, l_is);
     if l_is.register_mwh is not null
         and (l_is.register_mwh, l_is.interval_start) is distinct from (l_was.register_mwh, l_was.interval_start)
     then
@@ -298,8 +334,7 @@ begin
     select l_is.meter, p_device
     where l_is.meter is not null
     on conflict do nothing;
-    perform cover_once(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
-    perform note_late(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
+    perform note_changed(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
     return l_version;
 end;
 $$;
@@ -398,14 +433,8 @@ declare
     l_behind record;
     l_registers record;
 begin
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    select r.*
-    into l_was
-    from readings as r
-    where r.device = p_device
-        and r.time = p_time;
-    if not found then
+    l_was := reading_to_change(p_device, p_time);
+    if l_was.device is null then
         return null;
     end if;
     insert into voided_readings (device, time)
@@ -427,15 +456,12 @@ begin
     if l_was.reverse_register_mwh is not null then
         perform derive_registers(p_device, true, p_time, p_time);
     end if;
-    perform cover_once(c.devices, c.starts, c.ends), note_late(c.devices, c.starts, c.ends)
-    from (
-        select array_agg(p_device) as devices, array_agg(u.starts) as starts, array_agg(u.ends) as ends
-        from unnest(
-            l_registers.starts || start_of(p_time, coalesce(l_was.span_ms, 0)) || l_behind.starts,
-            l_registers.ends || p_time || l_behind.ends
-        ) as u (starts, ends)
-        where u.ends is not null
-    ) as c;
+    perform note_device_changed(p_device, array_agg(u.starts), array_agg(u.ends))
+    from unnest(
+        l_registers.starts || start_of(p_time, coalesce(l_was.span_ms, 0)) || l_behind.starts,
+        l_registers.ends || p_time || l_behind.ends
+    ) as u (starts, ends)
+    where u.ends is not null;
     return 1 + keep_version(l_was, p_who, p_reason);
 end;
 $$;

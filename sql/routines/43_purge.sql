@@ -126,7 +126,7 @@ begin
         where s.device = any(l_vehicles || l_device)
         order by s.device
         for update;
-        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+        perform lift_unpacking_limit();
         -- hours that the device had a part in are shared out and rolled up again
         perform
         from accounting

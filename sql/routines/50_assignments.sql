@@ -56,6 +56,49 @@ begin
 end;
 $$;
 
+-- Stamps a vehicle's readings of one day, from one time up to another, with a meter; how many changed. The caller holds
+-- the vehicle's row of live_state.
+create or replace function restamp_day(
+    p_vehicle integer,
+    p_from timestamptz,
+    p_until timestamptz,
+    p_day timestamptz,
+    p_meter integer
+)
+returns bigint
+language plpgsql
+-- planned for this day: no other chunk is opened
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_times timestamptz[];
+    l_starts timestamptz[];
+begin
+    perform lift_unpacking_limit();
+    with restamped as (
+        update readings as r
+        set meter = p_meter
+        where r.device = p_vehicle
+            and r.time >= p_from
+            and r.time < least(p_until, p_day + interval '24 hours')
+            and not r.meter_declared
+            and r.meter is distinct from p_meter
+        returning r.time, start_of(r.time, coalesce(r.span_ms, 0)) as starts
+    )
+    select coalesce(array_agg(s.time), '{}'), coalesce(array_agg(s.starts), '{}')
+    into l_times, l_starts
+    from restamped as s;
+    update spread_energy as s
+    set meter = p_meter
+    where s.device = p_vehicle
+        and s.ends = any(l_times)
+        and s.bucket > (select floor_quarter(min(t.starts)) from unnest(l_starts) as t (starts))
+        and s.bucket <= p_day + interval '24 hours';
+    perform note_late(array_fill(p_vehicle, array[cardinality(l_times)]), l_starts, l_times);
+    return cardinality(l_times);
+end;
+$$;
+
 -- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one,
 -- but for those that declared their meter; p_restamped is how many changed. A transaction a day: batches
 -- that come in meanwhile wait for one day at most, and what was interrupted is done again by whoever
@@ -68,8 +111,6 @@ declare
     l_until timestamptz;
     l_day timestamptz;
     l_last timestamptz;
-    l_times timestamptz[];
-    l_starts timestamptz[];
     l_created timestamptz;
 begin
     p_restamped := 0;
@@ -120,30 +161,8 @@ begin
         end if;
         exit when l_day is null or l_day > l_last or l_day >= l_until;
 
-        -- old readings may be in the columnstore: as many as it takes may be unpacked
-        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-        with restamped as (
-            update readings as r
-            set meter = l_meter
-            where r.device = p_vehicle
-                and r.time >= greatest(p_since, l_day)
-                and r.time < least(l_until, l_day + interval '24 hours')
-                and not r.meter_declared
-                and r.meter is distinct from l_meter
-            returning r.time, start_of(r.time, coalesce(r.span_ms, 0)) as starts
-        )
-        select coalesce(array_agg(s.time), '{}'), coalesce(array_agg(s.starts), '{}')
-        into l_times, l_starts
-        from restamped as s;
-        update spread_energy as s
-        set meter = l_meter
-        where s.device = p_vehicle
-            and s.ends = any(l_times)
-            and s.bucket > (select floor_quarter(min(t.starts)) from unnest(l_starts) as t (starts))
-            and s.bucket <= l_day + interval '24 hours';
-        perform note_late(array_fill(p_vehicle, array[cardinality(l_times)]), l_starts, l_times);
+        p_restamped := p_restamped + restamp_day(p_vehicle, greatest(p_since, l_day), l_until, l_day, l_meter);
         commit;
-        p_restamped := p_restamped + cardinality(l_times);
         l_day := l_day + interval '24 hours';
     end loop;
 

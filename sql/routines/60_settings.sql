@@ -134,7 +134,6 @@ declare
     l_last constant timestamptz := p_day + interval '24 hours' - interval '1 microsecond';
     l_has record;
     l_changed record;
-    l_devices integer[];
 begin
     select count(r.register_mwh) as forward, count(r.reverse_register_mwh) as reverse
     into l_has
@@ -147,11 +146,7 @@ begin
     end if;
     if l_has.forward > 0 then
         l_changed := derive_registers(p_device, false, p_day, l_last, true);
-        if l_changed.ends is not null then
-            l_devices := array_fill(p_device, array[cardinality(l_changed.ends)]);
-            perform cover_once(l_devices, l_changed.starts, l_changed.ends);
-            perform note_late(l_devices, l_changed.starts, l_changed.ends);
-        end if;
+        perform note_device_changed(p_device, l_changed.starts, l_changed.ends);
     end if;
 end;
 $$;
@@ -205,8 +200,7 @@ begin
     if l_times is null then
         return;
     end if;
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    perform lift_unpacking_limit();
     delete from spread_energy as s
     where s.device = p_device
         and s.ends = any(l_times)
@@ -222,7 +216,6 @@ begin
         and r.time >= p_day
         and r.time < l_end;
     perform put_pieces(array_fill(p_device, array[cardinality(l_times)]), l_times);
-    perform cover_once(array_fill(p_device, array[cardinality(l_times)]), l_starts, l_times);
     update live_state as s
     set
         span_ms = r.span_ms,
@@ -232,7 +225,7 @@ begin
         and r.device = p_device
         and r.time = s.energy_at
         and r.time = any(l_times);
-    perform note_late(array_fill(p_device, array[cardinality(l_times)]), l_starts, l_times);
+    perform note_device_changed(p_device, l_starts, l_times);
 end;
 $$;
 
