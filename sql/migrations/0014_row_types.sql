@@ -85,3 +85,6 @@ create type storage_job as (
 drop function if exists
     accounted_parts, parts_to_share, vehicle_parts, fleet_energy, fleet_sums, fleet_report, stored_relations,
     storage_jobs cascade;
+
+-- it has another name
+drop function if exists said_before;

@@ -108,7 +108,7 @@ begin
         order by h.hour desc
         limit p_most
     loop
-        -- whoever changes its input deletes the hour after this
+        -- a session that changes its input waits, and deletes the hour afterwards
         perform
         from accounting
         for share;

@@ -208,7 +208,7 @@ begin
         from (
             select
                 b.*,
-                -- no more than there was: at the pace of a tiny step it would be aeons
+                -- at most the whole interval: at the pace of a tiny step it would be aeons
                 make_interval(
                     secs => least(
                         b.energy_mwh * lead(b.pace) over (order by b.at), date_part('epoch', b.at - b.starts)

@@ -1,8 +1,7 @@
--- Exchanges of meters that somebody stated: from the time on, the register goes on from what the new meter showed
--- first.
+-- Recorded exchanges of meters: from that time on, the register continues from the first value of the new meter.
 
--- Derives a register again from where an exchange is stated, or is not any more. Without a reading behind it, the
--- database looks into the next one that comes.
+-- Derives a register again from the time of an exchange that was recorded or deleted. If no reading follows yet, the
+-- next one is compared with the exchange when it arrives.
 create or replace function derive_from_exchange(p_device integer, p_is_reverse boolean, p_at timestamptz)
 returns void
 language plpgsql
@@ -30,7 +29,7 @@ begin
         limit 1;
     end if;
     if l_time is null then
-        -- writers that know nothing of the device look again
+        -- writers whose cache knows no register of the device look again
         update versions
         set assignments = assignments + 1;
         return;
@@ -40,7 +39,7 @@ begin
 end;
 $$;
 
--- States that a meter was exchanged; what is stated of that time now. What was stated before stays.
+-- Records an exchange of a meter; returns what is recorded for that time. An earlier record of the same time stays.
 create or replace function state_exchange(
     p_device integer,
     p_is_reverse boolean,
@@ -70,7 +69,7 @@ begin
 end;
 $$;
 
--- Takes the statement back; whether there was one.
+-- Deletes a recorded exchange; returns whether there was one.
 create or replace function withdraw_exchange(p_device integer, p_is_reverse boolean, p_at timestamptz)
 returns boolean
 language plpgsql

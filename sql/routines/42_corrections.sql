@@ -1,8 +1,8 @@
--- Corrections: a reading gets other values, and the version that it had stays, with who replaced it, when and why. The
--- device's row of live state is the lock, as for registers: one correction of a device at a time.
+-- Corrections: a reading gets other values, and its old version is kept with who replaced it, when and why. The
+-- device's row of live_state is the lock, as for registers: one correction of a device at a time.
 
--- Begins a correction; the number of the device, null when nobody has named it. The locks in the order in which
--- everybody takes them. Writers remember the newest reading with energy: none is at it while one changes.
+-- Begins a correction; returns the number of the device, null if it is unknown. Takes the locks in the order of
+-- docs/locks.md. Exclusively, since writers cache the newest reading with energy.
 create or replace function begin_correction(p_kind text, p_id text)
 returns integer
 language plpgsql
@@ -39,7 +39,7 @@ begin
 end;
 $$;
 
--- Keeps a reading as it stands as the next of its versions; the number of that version.
+-- Keeps a copy of a reading as its next version; returns the number of that version.
 create or replace function keep_version(p_was readings, p_who text, p_reason text)
 returns integer
 language plpgsql
@@ -62,7 +62,7 @@ begin
 end;
 $$;
 
--- Lays out the timeline around a stored reading: the readings with energy before and behind it.
+-- Fills the timeline with the readings with energy before and after a stored one.
 create or replace function lay_out_around(p_device integer, p_time timestamptz)
 returns void
 language plpgsql
@@ -100,8 +100,8 @@ begin
 end;
 $$;
 
--- How long the interval of a stored reading is when it has this energy, null: that of a register, which is derived by
--- itself. The timeline is left for correct_neighbours(), which sees to the reading behind it.
+-- Returns the length of a stored reading's interval with this energy; null for a register, which is derived separately.
+-- Leaves the timeline to correct_neighbours(), which corrects the reading after it.
 create or replace function derive_again(
     p_device integer,
     p_time timestamptz,
@@ -125,8 +125,8 @@ begin
 end;
 $$;
 
--- Derives the reading behind a stored one as if that were not there; where its interval began at the earliest, then or
--- now, and where it ends.
+-- Derives the reading after a stored one as if that did not exist; returns the earliest start of its interval, before
+-- or now, and its end.
 create or replace function derive_without(
     p_device integer,
     p_time timestamptz,
@@ -155,7 +155,7 @@ begin
 end;
 $$;
 
--- Writers remember a device's newest reading: they ask again.
+-- Makes writers, which cache a device's newest reading, ask again.
 create or replace function note_newest_changed()
 returns void
 language sql
@@ -164,7 +164,7 @@ begin atomic
     set assignments = assignments + 1;
 end;
 
--- Live state follows a correction of a reading whose values are the newest that are known, or become so.
+-- Corrects live state if the values of the corrected reading are, or become, the newest known.
 create or replace function correct_state(p_was readings, p_is readings, p_values jsonb)
 returns void
 language plpgsql
@@ -172,7 +172,7 @@ as $$
 declare
     l_column text;
 begin
-    -- behind the newest one: it had been taken out, and is back
+    -- newer than the newest: the reading had been voided and is restored
     update live_state as s
     set
         time = p_is.time,
@@ -215,8 +215,8 @@ begin
 end;
 $$;
 
--- Returns a reading with the values that a correction gives it. The energy of a register is derived later, from the
--- reading before it, which may only be known from this one (register_dropped).
+-- Returns a reading with the values of a correction. The energy of a register is derived later, from the reading before
+-- it, which may be known only from this one (register_dropped()).
 create or replace function corrected_reading(p_was readings, p_values jsonb)
 returns readings
 language plpgsql
@@ -259,9 +259,9 @@ begin
 end;
 $$;
 
--- Gives a device's reading the values that p_values has, by the columns of readings; what is absent stays. Energy is as
--- it is sent: of the interval, or what the register shows. A vehicle's meter goes with meter_declared; without, it is
--- the assigned one. Returns the number of the version that is now in force, or null when there is no such reading.
+-- Gives a reading the values of p_values, by columns of readings; absent ones stay. Energy is given as it is sent: of
+-- the interval, or the value of a register. A vehicle's meter comes with meter_declared; otherwise it is the assigned
+-- one. Returns the number of the version now in force, or null if there is no such reading.
 create or replace function correct_reading(
     p_device integer,
     p_time timestamptz,
@@ -271,7 +271,7 @@ create or replace function correct_reading(
 )
 returns integer
 language plpgsql
--- a key that is known when the statement is planned is found in the columnstore without unpacking the rest
+-- a key that is constant when the statement is planned is found in the columnstore without unpacking the rest
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -280,7 +280,7 @@ declare
     l_version integer;
     l_span_ms bigint;
     l_begins timestamptz;
-    -- of the readings behind it
+    -- of the readings after it
     l_devices integer[];
     l_starts timestamptz[];
     l_ends timestamptz[];
@@ -339,8 +339,8 @@ begin
 end;
 $$;
 
--- Live state without a reading that is taken out: of what was newest there, the values before. A device without any
--- reading left is not there, until the next one.
+-- Removes a voided reading from live state: what was newest there gets the previous values. A device without any
+-- reading left is removed from live state until its next one.
 create or replace function take_out_of_state(p_was readings)
 returns void
 language plpgsql
@@ -421,8 +421,8 @@ begin
 end;
 $$;
 
--- Takes a device's reading out: what it had stays as a version, and what was derived from it is derived again. The
--- number of the version that is now in force, or null when there is no such reading.
+-- Voids a reading: keeps a copy as a version, and derives again what followed from it. Returns the number of the
+-- version now in force, or null if there is no such reading.
 create or replace function void_reading(p_device integer, p_time timestamptz, p_who text, p_reason text)
 returns integer
 language plpgsql
@@ -466,7 +466,7 @@ begin
 end;
 $$;
 
--- Makes room for a reading that had been taken out: it is there again, without any value; false: it had not been.
+-- Restores a voided reading, without any value; returns false if it was not voided.
 create or replace function bring_back_reading(p_device integer, p_time timestamptz)
 returns boolean
 language plpgsql
@@ -484,9 +484,8 @@ begin
 end;
 $$;
 
--- Whether a reading has said when its interval began, and at which meter it charged, in a version that a correction
--- replaced.
-create or replace function said_before(p_device integer, p_time timestamptz, out starts boolean, out meter boolean)
+-- Returns whether a replaced version of a reading stated the start of its interval, and whether it named its meter.
+create or replace function stated_before(p_device integer, p_time timestamptz, out starts boolean, out meter boolean)
 language plpgsql
 stable
 as $$
@@ -501,8 +500,7 @@ begin
 end;
 $$;
 
--- Takes readings out of the batch that a correction has taken out of history; the items among them whose values are
--- others than those that were taken out.
+-- Removes readings from the batch that were voided; returns the items whose values differ from the voided ones.
 create or replace function take_out_voided()
 returns integer[]
 language plpgsql

@@ -1,8 +1,8 @@
--- Assignments, in two transactions. The first records the change while no batch is being stored:
--- each batch stored later sees it. The second stamps the readings that were there already, however
--- many, and holds up nobody. If it never comes to that, restamp_pending() does it later.
+-- Assignments, in two transactions. The first records the change while no batch is being stored, so that each later
+-- batch sees it. The second stamps the readings that are already stored, however many, and holds nobody up; if it is
+-- interrupted, restamp_pending() finishes it later.
 
--- The meter that a vehicle is assigned to at a time; null: none.
+-- Returns the meter that a vehicle is assigned to at a time; null if there is none.
 create or replace function assigned_meter(p_vehicle integer, p_time timestamptz)
 returns integer
 language plpgsql
@@ -30,7 +30,7 @@ declare
     l_meter integer;
     l_assignment assignments;
 begin
-    -- numbers are given under it, too: whoever purges a device takes it
+    -- numbers are given under this lock too, since a purge takes it
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
     l_vehicle := number_device('vehicle', p_vehicle);
     if p_meter is not null then
@@ -56,8 +56,8 @@ begin
 end;
 $$;
 
--- Stamps a vehicle's readings of one day, from one time up to another, with a meter; how many changed. The caller holds
--- the vehicle's row of live_state.
+-- Stamps a vehicle's readings of one day, from one time up to another, with a meter; returns how many changed. The
+-- caller holds the vehicle's row of live_state.
 create or replace function restamp_day(
     p_vehicle integer,
     p_from timestamptz,
@@ -99,10 +99,9 @@ begin
 end;
 $$;
 
--- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one,
--- but for those that declared their meter; p_restamped is how many changed. A transaction a day: batches
--- that come in meanwhile wait for one day at most, and what was interrupted is done again by whoever
--- finds restamped_at empty.
+-- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one, except those that named
+-- their meter; p_restamped is how many changed. A transaction a day: incoming batches wait for one day at most, and an
+-- interrupted one is finished by restamp_pending(), as restamped_at is still null.
 create or replace procedure restamp_readings(p_vehicle integer, p_since timestamptz, inout p_restamped bigint)
 language plpgsql
 as $$
@@ -114,7 +113,7 @@ declare
     l_created timestamptz;
 begin
     p_restamped := 0;
-    -- one at a time for a vehicle; what is read after this is what the one before has left
+    -- one session at a time for a vehicle; what follows sees what the previous one has done
     perform pg_advisory_lock(hashtext('fleetmeter.restamp'), p_vehicle);
 
     select min(r.time), max(r.time)
@@ -124,7 +123,7 @@ begin
         and r.time >= p_since;
     l_day := date_bin('24 hours', l_day, '2000-01-01 00:00:00+00');
 
-    -- a meter that is purged at this moment is not noted after that
+    -- so that a meter that is being purged is not noted afterwards
     perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
     select a.meter, a.created_at
     into l_meter, l_created
@@ -138,8 +137,8 @@ begin
     commit;
 
     loop
-        -- whoever changes a reading of the vehicle holds this: an update of a hypertable passes over a row that it
-        -- had to wait for
+        -- sessions that change readings of the vehicle hold this, since an update of a hypertable skips a row for which
+        -- it had to wait
         perform
         from live_state as s
         where s.device = p_vehicle
@@ -155,7 +154,7 @@ begin
             and a.since = p_since
             and a.created_at = l_created;
         if not found then
-            -- somebody has replaced it meanwhile: the rest is theirs
+            -- replaced meanwhile: the session of the new one does the rest
             perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), p_vehicle);
             return;
         end if;
@@ -181,7 +180,7 @@ begin
 end;
 $$;
 
--- Finishes an assignment whose stamping was interrupted (the service was stopped in the middle).
+-- Finishes an assignment whose stamping was interrupted, by a stop of the service.
 create or replace procedure restamp_pending()
 language plpgsql
 as $$
@@ -200,7 +199,7 @@ begin
     if not found then
         return;
     end if;
-    -- whoever recorded it may still be at it
+    -- the session that recorded it may still be at work
     if pg_try_advisory_lock(hashtext('fleetmeter.restamp'), l_vehicle) then
         call restamp_readings(l_vehicle, l_since, l_restamped);
         perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), l_vehicle);

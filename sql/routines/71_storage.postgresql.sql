@@ -1,5 +1,5 @@
--- What is stored, and what keeps it in shape, where the service does that itself: no chunks and no policies.
--- The rollups of what history holds are views; those of what was dropped are kept quarter hours.
+-- What is stored, and the jobs that maintain it, where the service does that itself: no chunks and no policies. The
+-- rollups of history are views; those of dropped history are kept quarter hours.
 
 create or replace function stored_relations()
 returns setof stored_relation

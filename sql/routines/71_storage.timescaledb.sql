@@ -1,11 +1,11 @@
--- What is stored, in hypertables and beside them, and what the policies did last. From the catalogue and the
--- planner's statistics, so that hundreds of chunks are listed as fast as their sizes are read.
+-- What is stored, in hypertables and beside them, and the last runs of the policies. From the catalogue and the
+-- planner's statistics, so that hundreds of chunks are listed as fast as their sizes can be read.
 
--- How many readings a chunk of the columnstore has is known from when it was converted: late ones that came
--- since are not among them. The relation behind a chunk stands in compression_settings and its number is asked
--- for, as later versions have other columns in the catalogue of chunks; once for each, which a join without
--- statistics would not keep to. Compiling the query would take twenty times as long as running it. In plpgsql,
--- so that nothing depends on the extension's views, which an update of it replaces.
+-- The number of readings in a compressed chunk is known from when it was converted; late ones since then are not
+-- counted. The relation of a chunk is in compression_settings, and its number is asked for, since later versions have
+-- other columns in the catalogue of chunks: once for each, which a join without statistics would not do. Compiling the
+-- query would take twenty times as long as running it. In plpgsql, so that nothing depends on the extension's views,
+-- which an update of it replaces.
 create or replace function stored_relations()
 returns setof stored_relation
 language plpgsql
