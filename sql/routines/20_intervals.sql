@@ -111,6 +111,17 @@ begin
 end;
 $$;
 
+-- Lets the transaction unpack as many rows of the columnstore as its changes need: old readings may be there. Without
+-- the extension, the setting means nothing.
+create or replace function lift_unpacking_limit()
+returns void
+language plpgsql
+as $$
+begin
+    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+end;
+$$;
+
 -- Removes the energy of one reading from spread_energy, by the length of its interval. A key that is constant when the
 -- statement is planned is found in the columnstore without unpacking the rest.
 create or replace function take_out_pieces(p_device integer, p_time timestamptz, p_span_ms bigint)

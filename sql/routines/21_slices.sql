@@ -35,14 +35,74 @@ begin
 end;
 $$;
 
+-- Returns the readings of a window (p_from, p_to] for slices_of_history(): their energy and covered time cut to the
+-- window, and their measurements if they are stamped within. The planner inlines it, so that columns which are not used
+-- cost nothing.
+--
+-- An interval that is not spread lies within one quarter hour: those that end after the window, and began within, end
+-- before its last quarter hour does.
+create or replace function readings_cut(p_devices integer[], p_from timestamptz, p_to timestamptz)
+returns table (
+    at timestamptz,
+    device integer,
+    meter integer,
+    reset boolean,
+    is_stamped_within boolean,
+    energy_mwh bigint,
+    covered_ms bigint,
+    -- each measurement, last: {column} {type},
+    soc_bp smallint, battery_temp_cdeg smallint, power_w integer, odometer_m bigint, reverse_mwh bigint,
+    reverse_register_mwh bigint, voltage_mv integer, voltage_l1_mv integer, voltage_l2_mv integer,
+    voltage_l3_mv integer, session integer
+    -- end
+)
+language sql
+stable
+begin atomic
+    select
+        least(h.time, p_to) as at,
+        h.device,
+        h.meter,
+        h.reset,
+        h.time <= p_to as is_stamped_within,
+        case
+            when h.spread or h.span_ms is null then 0
+            when w.is_whole then h.energy_mwh
+            else cut_energy(h.energy_mwh, start_of(h.time, h.span_ms), h.time, p_from, p_to)
+        end as energy_mwh,
+        case
+            when h.spread or h.span_ms is null then 0
+            when w.is_whole then h.span_ms
+            else cut_ms(h.span_ms, start_of(h.time, h.span_ms), h.time, p_from, p_to)
+        end as covered_ms,
+        -- each measurement, last: case when h.time <= p_to then h.{column} end as {column},
+        case when h.time <= p_to then h.soc_bp end as soc_bp,
+        case when h.time <= p_to then h.battery_temp_cdeg end as battery_temp_cdeg,
+        case when h.time <= p_to then h.power_w end as power_w,
+        case when h.time <= p_to then h.odometer_m end as odometer_m,
+        case when h.time <= p_to then h.reverse_mwh end as reverse_mwh,
+        case when h.time <= p_to then h.reverse_register_mwh end as reverse_register_mwh,
+        case when h.time <= p_to then h.voltage_mv end as voltage_mv,
+        case when h.time <= p_to then h.voltage_l1_mv end as voltage_l1_mv,
+        case when h.time <= p_to then h.voltage_l2_mv end as voltage_l2_mv,
+        case when h.time <= p_to then h.voltage_l3_mv end as voltage_l3_mv,
+        case when h.time <= p_to then h.session end as session
+        -- end
+    from readings as h
+    cross join lateral (
+        select h.time <= p_to and start_of(h.time, h.span_ms) >= p_from as is_whole
+    ) as w
+    where (p_devices is null or h.device = any(p_devices))
+        and h.time > p_from
+        and h.time <= ceil_quarter(p_to)
+        and (h.time <= p_to or start_of(h.time, h.span_ms) < p_to);
+end;
+
 -- A slice is what one device measured in one quarter hour (of a vehicle, at one meter), cut to the window (p_from,
 -- p_to], with the columns of the rollup. Here it comes from history, for some devices by the primary key; without a
 -- list, for all. Measurements other than energy belong to the window of the timestamp; energy is split between windows.
 --
 -- With p_energy_only, for whole fleets, other measurements are null: adding them up is most of the work.
---
--- An interval that is not spread lies within one quarter hour: those that end after the window, and began within, end
--- before its last quarter hour does.
 create or replace function slices_of_history(
     p_devices integer[],
     p_from timestamptz,
@@ -55,8 +115,6 @@ stable
 -- planned for these times: a generic plan would include every chunk
 set plan_cache_mode = force_custom_plan
 as $$
-declare
-    l_until constant timestamptz := ceil_quarter(p_to);
 begin
     if p_energy_only then
         return query
@@ -74,32 +132,7 @@ begin
             null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer,
             null::integer, null::bigint, null::bigint, null::integer, null::integer
             -- end
-        from (
-            select
-                least(h.time, p_to) as at,
-                h.device,
-                h.meter,
-                h.reset,
-                h.time <= p_to as is_stamped_within,
-                case
-                    when h.spread or h.span_ms is null then 0
-                    when w.is_whole then h.energy_mwh
-                    else cut_energy(h.energy_mwh, start_of(h.time, h.span_ms), h.time, p_from, p_to)
-                end as energy_mwh,
-                case
-                    when h.spread or h.span_ms is null then 0
-                    when w.is_whole then h.span_ms
-                    else cut_ms(h.span_ms, start_of(h.time, h.span_ms), h.time, p_from, p_to)
-                end as covered_ms
-            from readings as h
-            cross join lateral (
-                select h.time <= p_to and start_of(h.time, h.span_ms) >= p_from as is_whole
-            ) as w
-            where (p_devices is null or h.device = any(p_devices))
-                and h.time > p_from
-                and h.time <= l_until
-                and (h.time <= p_to or start_of(h.time, h.span_ms) < p_to)
-        ) as r
+        from readings_cut(p_devices, p_from, p_to) as r
         group by 1, 2, 3;
     else
         return query
@@ -123,45 +156,7 @@ begin
             coalesce(sum(voltage_l2_mv), 0)::bigint, min(voltage_l2_mv), max(voltage_l2_mv), count(voltage_l3_mv),
             coalesce(sum(voltage_l3_mv), 0)::bigint, min(voltage_l3_mv), max(voltage_l3_mv)
             -- end
-        from (
-            select
-                least(h.time, p_to) as at,
-                h.device,
-                h.meter,
-                h.reset,
-                h.time <= p_to as is_stamped_within,
-                case
-                    when h.spread or h.span_ms is null then 0
-                    when w.is_whole then h.energy_mwh
-                    else cut_energy(h.energy_mwh, start_of(h.time, h.span_ms), h.time, p_from, p_to)
-                end as energy_mwh,
-                case
-                    when h.spread or h.span_ms is null then 0
-                    when w.is_whole then h.span_ms
-                    else cut_ms(h.span_ms, start_of(h.time, h.span_ms), h.time, p_from, p_to)
-                end as covered_ms,
-                -- each measurement, last: case when h.time <= p_to then h.{column} end as {column},
-                case when h.time <= p_to then h.soc_bp end as soc_bp,
-                case when h.time <= p_to then h.battery_temp_cdeg end as battery_temp_cdeg,
-                case when h.time <= p_to then h.power_w end as power_w,
-                case when h.time <= p_to then h.odometer_m end as odometer_m,
-                case when h.time <= p_to then h.reverse_mwh end as reverse_mwh,
-                case when h.time <= p_to then h.reverse_register_mwh end as reverse_register_mwh,
-                case when h.time <= p_to then h.voltage_mv end as voltage_mv,
-                case when h.time <= p_to then h.voltage_l1_mv end as voltage_l1_mv,
-                case when h.time <= p_to then h.voltage_l2_mv end as voltage_l2_mv,
-                case when h.time <= p_to then h.voltage_l3_mv end as voltage_l3_mv,
-                case when h.time <= p_to then h.session end as session
-                -- end
-            from readings as h
-            cross join lateral (
-                select h.time <= p_to and start_of(h.time, h.span_ms) >= p_from as is_whole
-            ) as w
-            where (p_devices is null or h.device = any(p_devices))
-                and h.time > p_from
-                and h.time <= l_until
-                and (h.time <= p_to or start_of(h.time, h.span_ms) < p_to)
-        ) as r
+        from readings_cut(p_devices, p_from, p_to) as r
         group by 1, 2, 3;
     end if;
     return query

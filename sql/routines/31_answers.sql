@@ -77,27 +77,7 @@ create or replace function accounted_parts(
     p_hours timestamptz[],
     p_bounds timestamptz[]
 )
-returns table (
-    place integer,
-    vehicle integer,
-    meter integer,
-    dc_mwh bigint,
-    ac_mwh bigint,
-    compared_dc_mwh bigint,
-    compared_ac_mwh bigint,
-    compared_ms bigint,
-    charging_ms bigint,
-    charging_compared_ms bigint,
-    covered_dc_ms bigint,
-    covered_ac_ms double precision,
-    readings bigint,
-    resets bigint,
-    soc_bp_min smallint,
-    soc_bp_max smallint,
-    battery_temp_cdeg_count bigint,
-    battery_temp_cdeg_sum bigint,
-    battery_temp_cdeg_max smallint
-)
+returns setof vehicle_part
 language plpgsql
 stable
 -- it reads by device and hour: planning that again would take longer than doing it
@@ -157,27 +137,7 @@ create or replace function parts_to_share(
     p_to timestamptz,
     p_bounds timestamptz[]
 )
-returns table (
-    place integer,
-    vehicle integer,
-    meter integer,
-    dc_mwh bigint,
-    ac_mwh bigint,
-    compared_dc_mwh bigint,
-    compared_ac_mwh bigint,
-    compared_ms bigint,
-    charging_ms bigint,
-    charging_compared_ms bigint,
-    covered_dc_ms bigint,
-    covered_ac_ms double precision,
-    readings bigint,
-    resets bigint,
-    soc_bp_min smallint,
-    soc_bp_max smallint,
-    battery_temp_cdeg_count bigint,
-    battery_temp_cdeg_sum bigint,
-    battery_temp_cdeg_max smallint
-)
+returns setof vehicle_part
 language plpgsql
 stable
 set plan_cache_mode = force_generic_plan
@@ -235,27 +195,7 @@ $$;
 
 -- Returns the rows of both.
 create or replace function vehicle_parts(p_vehicle integer, p_bounds timestamptz[])
-returns table (
-    place integer,
-    vehicle integer,
-    meter integer,
-    dc_mwh bigint,
-    ac_mwh bigint,
-    compared_dc_mwh bigint,
-    compared_ac_mwh bigint,
-    compared_ms bigint,
-    charging_ms bigint,
-    charging_compared_ms bigint,
-    covered_dc_ms bigint,
-    covered_ac_ms double precision,
-    readings bigint,
-    resets bigint,
-    soc_bp_min smallint,
-    soc_bp_max smallint,
-    battery_temp_cdeg_count bigint,
-    battery_temp_cdeg_sum bigint,
-    battery_temp_cdeg_max smallint
-)
+returns setof vehicle_part
 language plpgsql
 stable
 as $$

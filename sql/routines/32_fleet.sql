@@ -108,7 +108,7 @@ begin
         order by h.hour desc
         limit p_most
     loop
-        -- whoever changes its input deletes the hour after this
+        -- a session that changes its input waits, and deletes the hour afterwards
         perform
         from accounting
         for share;
@@ -131,37 +131,159 @@ begin
 end;
 $$;
 
--- Returns sums to be added up by bucket and vehicle, meter or both. If the meter is null, the vehicle was at no meter.
--- A meter's own columns (including the AC that no vehicle took, null when it reported nothing) are in only one of its
--- rows per quarter hour, without a vehicle when none was there. Energy left out of the comparison is null if there is
--- none.
-create or replace function fleet_energy(p_bounds timestamptz[])
-returns table (
-    starts timestamptz,
-    vehicle integer,
-    meter integer,
-    dc_mwh bigint,
-    ac_mwh bigint,
-    readings bigint,
-    resets bigint,
-    covered_dc_ms bigint,
-    covered_ac_ms double precision,
-    unattributed_mwh bigint,
-    meter_readings bigint,
-    meter_covered_dc_ms bigint,
-    meter_covered_ac_ms bigint,
-    left_out_dc_mwh bigint,
-    left_out_ac_mwh bigint,
-    left_out_ms bigint,
-    meter_left_out_ms bigint,
-    charging_ms bigint,
-    charging_compared_ms bigint,
-    meter_charging_ms bigint,
-    meter_charging_compared_ms bigint
+-- Returns accounted hours of a window, added up by bucket: all of the window or only some (p_hours).
+create or replace function accounted_fleet(
+    p_from timestamptz,
+    p_to timestamptz,
+    p_hours timestamptz[],
+    p_bounds timestamptz[]
 )
+returns setof fleet_part
 language plpgsql
 stable
--- a plan for these times
+as $$
+declare
+    l_is_gapless constant boolean := cardinality(p_hours) * interval '1 hour' = p_to - p_from;
+begin
+    return query
+    select
+        p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(e.hour, p_bounds) end],
+        e.vehicle,
+        e.meter,
+        sum(e.dc_mwh)::bigint,
+        sum(e.ac_mwh)::bigint,
+        sum(e.readings),
+        sum(e.resets),
+        sum(e.covered_dc_ms)::bigint,
+        sum(e.covered_ac_ms),
+        sum(e.unattributed_mwh)::bigint,
+        sum(e.meter_readings),
+        sum(e.meter_covered_dc_ms)::bigint,
+        sum(e.meter_covered_ac_ms)::bigint,
+        sum(e.left_out_dc_mwh)::bigint,
+        sum(e.left_out_ac_mwh)::bigint,
+        sum(e.left_out_ms)::bigint,
+        sum(e.meter_left_out_ms)::bigint,
+        sum(e.charging_ms)::bigint,
+        sum(e.charging_compared_ms)::bigint,
+        sum(e.meter_charging_ms)::bigint,
+        sum(e.meter_charging_compared_ms)::bigint
+    from accounted_energy as e
+    where e.hour >= p_from
+        and e.hour < p_to
+        and (l_is_gapless or e.hour = any(p_hours))
+    group by 1, 2, 3;
+end;
+$$;
+
+-- Returns whole hours that are rolled up but not accounted for, apportioned here: by the hour or, where a bucket begins
+-- within one, by the quarter hour (p_unit).
+create or replace function fleet_hours_to_share(
+    p_from timestamptz,
+    p_to timestamptz,
+    p_unit interval,
+    p_bounds timestamptz[]
+)
+returns setof fleet_part
+language plpgsql
+stable
+as $$
+begin
+    return query
+    select
+        p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(o.hour, p_bounds) end],
+        o.vehicle,
+        o.meter,
+        o.dc_mwh,
+        o.ac_mwh,
+        o.readings::bigint,
+        o.resets::bigint,
+        o.covered_dc_ms,
+        o.covered_ac_ms,
+        o.unattributed_mwh,
+        o.meter_readings::bigint,
+        o.meter_covered_dc_ms,
+        o.meter_covered_ac_ms,
+        o.left_out_dc_mwh,
+        o.left_out_ac_mwh,
+        o.left_out_ms,
+        o.meter_left_out_ms,
+        o.charging_ms,
+        o.charging_compared_ms,
+        o.meter_charging_ms,
+        o.meter_charging_compared_ms
+    from energy_of_hours(p_from, p_to, p_unit) as o;
+end;
+$$;
+
+-- Returns what a window has before and after those whole hours: hours that it cuts or that are not rolled up yet,
+-- apportioned here, without the measurements that the fleet's answer does not show.
+create or replace function fleet_edges_to_share(
+    p_from timestamptz,
+    p_hours_from timestamptz,
+    p_hours_to timestamptz,
+    p_to timestamptz,
+    p_rolled_up timestamptz,
+    p_bounds timestamptz[]
+)
+returns setof fleet_part
+language plpgsql
+stable
+as $$
+declare
+    -- also meters that vehicles charged at but that never reported
+    l_devices constant integer[] := array(
+        select k.device
+        from (
+            select s.device
+            from live_state as s
+            union
+            select v.meter
+            from meter_vehicles as v
+        ) as k
+        where k.device not in (select n.device from no_chargers() as n)
+    );
+begin
+    return query
+    select
+        p_bounds[width_bucket(greatest(e.bucket, p_from), p_bounds)],
+        e.vehicle,
+        e.meter,
+        sum(e.dc_mwh)::bigint,
+        case when e.vehicle is not null then sum(e.ac_mwh) end::bigint,
+        case when e.vehicle is not null then sum(e.readings) else 0 end::bigint,
+        sum(e.resets)::bigint,
+        case when e.vehicle is not null then sum(e.covered_dc_ms) else 0 end::bigint,
+        case when e.vehicle is not null then sum(e.covered_ac_ms) else 0 end,
+        case when e.vehicle is null then sum(e.ac_mwh) end::bigint,
+        case when e.vehicle is null then sum(e.readings) else 0 end::bigint,
+        case when e.vehicle is null then sum(e.covered_dc_ms) else 0 end::bigint,
+        case when e.vehicle is null then sum(e.covered_ac_ms) else 0 end::bigint,
+        (sum(e.dc_mwh) - coalesce(sum(e.compared_dc_mwh), 0))::bigint,
+        case when e.vehicle is not null then sum(e.ac_mwh) - coalesce(sum(e.compared_ac_mwh), 0) end::bigint,
+        case when e.vehicle is not null then sum(e.covered_dc_ms) - sum(e.compared_ms) end::bigint,
+        case when e.vehicle is null then sum(e.covered_ac_ms) - sum(e.compared_ms)::float8 end::bigint,
+        case when e.vehicle is not null then sum(e.charging_ms) end::bigint,
+        case when e.vehicle is not null then sum(e.charging_compared_ms) end::bigint,
+        case when e.vehicle is null then sum(e.charging_ms) end::bigint,
+        case when e.vehicle is null then sum(e.charging_compared_ms) end::bigint
+    from (
+        select *
+        from compared_slices(l_devices, p_from, p_hours_from, p_rolled_up, true)
+        union all
+        select *
+        from compared_slices(l_devices, p_hours_to, p_to, p_rolled_up, true)
+    ) as e
+    group by 1, 2, 3;
+end;
+$$;
+
+-- Returns the parts of the fleet's answer: hours that are accounted for, other whole hours, and what the window cuts.
+create or replace function fleet_energy(p_bounds timestamptz[])
+returns setof fleet_part
+language plpgsql
+stable
+-- a plan for these times, here and in what this calls
 set plan_cache_mode = force_custom_plan
 set work_mem = '64MB'
 set jit = off
@@ -170,145 +292,41 @@ set max_parallel_workers_per_gather = 0
 as $$
 declare
     l_windows constant timestamptz[] := windows_of(p_bounds);
-    -- accounting by the hour does not show where in it: hours in which another bucket begins are apportioned again
+    -- accounting by the hour does not show where in it another bucket begins: such an hour is apportioned again
     l_cut constant timestamptz[] := hours_cut_by(p_bounds);
+    l_unit constant interval := case when cardinality(l_cut) > 0 then interval '15 minutes' else interval '1 hour' end;
     l_rolled_up_until constant timestamptz := rolled_up_until();
-    l_rolled_up constant timestamptz := floor_hour(l_rolled_up_until);
     l_kept_since constant timestamptz := kept_since();
-    l_unit constant interval := interval '15 minutes';
     l_from timestamptz;
     l_to timestamptz;
     l_hours_from timestamptz;
     l_hours_to timestamptz;
-    l_accounted timestamptz[];
-    l_other timestamptz[];
-    l_devices integer[];
+    l_hours timestamptz[];
+    l_rest tstzrange;
 begin
     for l_number in 1 .. cardinality(l_windows) - 1 loop
         l_from := l_windows[l_number];
         l_to := l_windows[l_number + 1];
         l_hours_from := least(ceil_hour(l_from), l_to);
-        l_hours_to := greatest(l_hours_from, least(floor_hour(l_to), l_rolled_up));
-        select
-            coalesce(array_agg(h.hour) filter (where a.hour is not null), '{}'),
-            coalesce(array_agg(h.hour order by h.hour) filter (where a.hour is null), '{}')
-        into l_accounted, l_other
-        from generate_series(l_hours_from, l_hours_to - interval '1 hour', interval '1 hour') as h (hour)
-        left join accounted_hours as a
-            on a.hour = h.hour
-            and a.hour <> all(l_cut)
-            -- if history was dropped since, less can be compared
-            and a.hour >= l_kept_since;
-
-        return query
-        select
-            p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(e.hour, p_bounds) end],
-            e.vehicle,
-            e.meter,
-            sum(e.dc_mwh)::bigint,
-            sum(e.ac_mwh)::bigint,
-            sum(e.readings),
-            sum(e.resets),
-            sum(e.covered_dc_ms)::bigint,
-            sum(e.covered_ac_ms),
-            sum(e.unattributed_mwh)::bigint,
-            sum(e.meter_readings),
-            sum(e.meter_covered_dc_ms)::bigint,
-            sum(e.meter_covered_ac_ms)::bigint,
-            sum(e.left_out_dc_mwh)::bigint,
-            sum(e.left_out_ac_mwh)::bigint,
-            sum(e.left_out_ms)::bigint,
-            sum(e.meter_left_out_ms)::bigint,
-            sum(e.charging_ms)::bigint,
-            sum(e.charging_compared_ms)::bigint,
-            sum(e.meter_charging_ms)::bigint,
-            sum(e.meter_charging_compared_ms)::bigint
-        from accounted_energy as e
-        where e.hour >= l_hours_from
-            and e.hour < l_hours_to
-            and (cardinality(l_other) = 0 or e.hour = any(l_accounted))
-        group by 1, 2, 3;
-
-        -- rolled up, and not accounted for yet: consecutive hours together
-        return query
-        select
-            p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(o.hour, p_bounds) end],
-            o.vehicle,
-            o.meter,
-            o.dc_mwh,
-            o.ac_mwh,
-            o.readings::bigint,
-            o.resets::bigint,
-            o.covered_dc_ms,
-            o.covered_ac_ms,
-            o.unattributed_mwh,
-            o.meter_readings::bigint,
-            o.meter_covered_dc_ms,
-            o.meter_covered_ac_ms,
-            o.left_out_dc_mwh,
-            o.left_out_ac_mwh,
-            o.left_out_ms,
-            o.meter_left_out_ms,
-            o.charging_ms,
-            o.charging_compared_ms,
-            o.meter_charging_ms,
-            o.meter_charging_compared_ms
-        from (
-            select min(h.hour) as first, max(h.hour) as last
-            from unnest(l_other) with ordinality as h (hour, number)
-            group by h.hour - h.number * interval '1 hour'
-        ) as r
-        cross join lateral energy_of_hours(
-            r.first,
-            r.last + interval '1 hour',
-            case when cardinality(l_cut) > 0 then l_unit else interval '1 hour' end
-        ) as o;
-
-        -- what is cut or not rolled up, before and after the whole hours
-        if l_from < l_hours_from or l_hours_to < l_to then
-            -- also meters that vehicles charged at but that never reported
-            l_devices := array(
-                select k.device
-                from (
-                    select s.device
-                    from live_state as s
-                    union
-                    select v.meter
-                    from meter_vehicles as v
-                ) as k
-                where k.device not in (select n.device from no_chargers() as n)
-            );
+        l_hours_to := greatest(l_hours_from, least(floor_hour(l_to), floor_hour(l_rolled_up_until)));
+        l_hours := accounted_hours_of(l_hours_from, l_hours_to, l_kept_since, l_cut);
+        if cardinality(l_hours) > 0 then
             return query
-            select
-                p_bounds[width_bucket(greatest(e.bucket, l_from), p_bounds)],
-                e.vehicle,
-                e.meter,
-                sum(e.dc_mwh)::bigint,
-                case when e.vehicle is not null then sum(e.ac_mwh) end::bigint,
-                case when e.vehicle is not null then sum(e.readings) else 0 end::bigint,
-                sum(e.resets)::bigint,
-                case when e.vehicle is not null then sum(e.covered_dc_ms) else 0 end::bigint,
-                case when e.vehicle is not null then sum(e.covered_ac_ms) else 0 end,
-                case when e.vehicle is null then sum(e.ac_mwh) end::bigint,
-                case when e.vehicle is null then sum(e.readings) else 0 end::bigint,
-                case when e.vehicle is null then sum(e.covered_dc_ms) else 0 end::bigint,
-                case when e.vehicle is null then sum(e.covered_ac_ms) else 0 end::bigint,
-                (sum(e.dc_mwh) - coalesce(sum(e.compared_dc_mwh), 0))::bigint,
-                case when e.vehicle is not null then sum(e.ac_mwh) - coalesce(sum(e.compared_ac_mwh), 0) end::bigint,
-                case when e.vehicle is not null then sum(e.covered_dc_ms) - sum(e.compared_ms) end::bigint,
-                case when e.vehicle is null then sum(e.covered_ac_ms) - sum(e.compared_ms)::float8 end::bigint,
-                case when e.vehicle is not null then sum(e.charging_ms) end::bigint,
-                case when e.vehicle is not null then sum(e.charging_compared_ms) end::bigint,
-                case when e.vehicle is null then sum(e.charging_ms) end::bigint,
-                case when e.vehicle is null then sum(e.charging_compared_ms) end::bigint
-            from (
-                select *
-                from compared_slices(l_devices, l_from, l_hours_from, l_rolled_up_until, true)
-                union all
-                select *
-                from compared_slices(l_devices, l_hours_to, l_to, l_rolled_up_until, true)
-            ) as e
-            group by 1, 2, 3;
+            select *
+            from accounted_fleet(l_hours_from, l_hours_to, l_hours, p_bounds);
+        end if;
+        for l_rest in
+            select *
+            from other_than_hours(l_hours_from, l_hours_to, l_hours)
+        loop
+            return query
+            select *
+            from fleet_hours_to_share(lower(l_rest), upper(l_rest), l_unit, p_bounds);
+        end loop;
+        if l_from < l_hours_from or l_hours_to < l_to then
+            return query
+            select *
+            from fleet_edges_to_share(l_from, l_hours_from, l_hours_to, l_to, l_rolled_up_until, p_bounds);
         end if;
     end loop;
 end;

@@ -125,12 +125,159 @@ begin atomic
     ) as q;
 end;
 
--- A session belongs to the window in which it begins, and is returned whole, so that neighbouring windows list it once.
+-- Returns the steps of a vehicle, its readings with energy in (p_since, p_until], each with the number of its session.
+-- A session begins where the meter or the session id changes, or after a pause (p_gap).
 --
 -- A register shows whole units of its resolution, here the greatest common divisor of its values. While it shows the
 -- same value, up to one unit has been used: a time of that length at the pace of the neighbouring steps is not a pause.
 -- If it is read after a rest, its energy was used at the end of the rest: at the power of the following step, if that
--- is more than four times as high.
+-- is more than four times as high. p_first is the time of the first reading of a register.
+create or replace function charging_steps(
+    p_vehicle integer,
+    p_interval interval,
+    p_gap interval,
+    p_first timestamptz,
+    p_since timestamptz,
+    p_until timestamptz
+)
+returns table (
+    at timestamptz,
+    starts timestamptz,
+    -- from when its energy was used, which is after a rest
+    charged_from timestamptz,
+    -- from when it may have been used
+    used_from timestamptz,
+    number bigint,
+    meter integer,
+    session integer,
+    energy_mwh bigint,
+    register_mwh bigint,
+    soc_bp smallint,
+    battery_temp_cdeg smallint
+)
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_longest_s constant double precision := date_part('epoch', longest_step());
+begin
+    return query
+    with steps as (
+        select
+            r.time as at,
+            start_of(r.time, coalesce(nullif(r.span_ms, 0), ms_between(r.time, r.time + p_interval))) as starts,
+            r.meter,
+            r.energy_mwh,
+            r.register_mwh,
+            r.soc_bp,
+            r.battery_temp_cdeg,
+            r.session,
+            r.register_mwh is not null and r.interval_start is null as may_have_rested,
+            gcd(r.register_mwh, r.energy_mwh) as unit_mwh,
+            count(r.session) over by_time as named,
+            count(r.session) over (order by r.time desc) as named_after,
+            date_part('epoch', r.time - lag(r.time) over by_time) as apart_s
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > p_since
+            and r.time <= p_until
+            and r.energy_mwh > 0
+        window by_time as (order by r.time)
+    ),
+    -- energy between two readings of one session belongs to it, too; the seconds that a milliwatt-hour took
+    bound as (
+        select
+            s.*,
+            case
+                when first_value(s.session) over (partition by s.named order by s.at)
+                    = first_value(s.session) over (partition by s.named_after order by s.at desc)
+                    then first_value(s.session) over (partition by s.named order by s.at)
+            end as of_session,
+            case when s.apart_s <= l_longest_s then s.apart_s / s.energy_mwh end as pace
+        from steps as s
+    ),
+    rested as (
+        select
+            r.*,
+            case
+                when r.may_have_rested and 4 * r.needed < r.at - r.starts and r.needed + p_gap < r.at - r.starts
+                    then r.at - r.needed
+                else r.starts
+            end as charged_from
+        from (
+            select
+                b.*,
+                -- at most the whole interval: at the pace of a tiny step it would be aeons
+                make_interval(
+                    secs => least(
+                        b.energy_mwh * lead(b.pace) over (order by b.at), date_part('epoch', b.at - b.starts)
+                    )
+                ) as needed
+            from bound as b
+        ) as r
+    ),
+    paced as (
+        select
+            b.*,
+            lag(b.at) over by_time as before,
+            lag(b.of_session) over by_time as session_before,
+            lag(b.meter) over by_time as meter_before,
+            coalesce(gcd(b.unit_mwh, lag(b.unit_mwh) over by_time), 0) * coalesce(
+                least(lag(b.pace) over by_time, lead(b.pace) over by_time), l_longest_s
+            ) as unit_s,
+            gcd(b.unit_mwh, lead(b.unit_mwh) over by_time) * lead(b.pace) over by_time as first_unit_s
+        from rested as b
+        window by_time as (order by b.at)
+    ),
+    parted as (
+        select
+            p.*,
+            p.before is null or case
+                when p.of_session is not null and p.session_before is not null then p.of_session <> p.session_before
+                else p.meter is distinct from p.meter_before
+                    -- when its energy had arrived: after a reporting interval at the latest
+                    or least(p.at, p.charged_from + p_interval) - p.before > greatest(
+                        p_gap, make_interval(secs => least(2 * p.unit_s, l_longest_s))
+                    )
+            end as is_first
+        from paced as p
+    )
+    select
+        n.at,
+        n.starts,
+        n.charged_from,
+        least(
+            n.charged_from,
+            greatest(
+                n.at - make_interval(
+                    secs => coalesce(
+                        case
+                            when not n.is_first then least(n.unit_s, n.apart_s)
+                            when not lead(n.is_first) over by_time and n.first_unit_s is not null
+                                then least(n.first_unit_s, date_part('epoch', n.at - p_first))
+                        end,
+                        0
+                    )
+                ),
+                n.before,
+                p_first
+            )
+        ),
+        count(*) filter (where n.is_first) over by_time,
+        n.meter,
+        n.of_session,
+        n.energy_mwh,
+        n.register_mwh,
+        n.soc_bp,
+        n.battery_temp_cdeg
+    from parted as n
+    window by_time as (order by n.at);
+end;
+$$;
+
+-- Returns the charging sessions of a vehicle that begin in a window, each whole, so that neighbouring windows list it
+-- once.
 create or replace function charging_sessions(p_vehicle text, p_from timestamptz, p_to timestamptz)
 returns table (
     begins timestamptz,
@@ -163,7 +310,6 @@ declare
         (select make_interval(secs => a.session_gap_s) from accounting as a),
         l_interval * 1.5
     );
-    l_longest_s constant double precision := date_part('epoch', longest_step());
     l_newest live_state;
     l_first timestamptz;
     l_since timestamptz;
@@ -194,117 +340,16 @@ begin
     end if;
 
     return query
-    with steps as (
-        select
-            r.time as at,
-            start_of(r.time, coalesce(nullif(r.span_ms, 0), ms_between(r.time, r.time + l_interval))) as starts,
-            r.meter,
-            r.energy_mwh,
-            r.register_mwh,
-            r.soc_bp,
-            r.battery_temp_cdeg,
-            r.session,
-            r.register_mwh is not null and r.interval_start is null as may_have_rested,
-            gcd(r.register_mwh, r.energy_mwh) as unit_mwh,
-            count(r.session) over by_time as named,
-            count(r.session) over (order by r.time desc) as named_after,
-            date_part('epoch', r.time - lag(r.time) over by_time) as apart_s
-        from readings as r
-        where r.device = l_vehicle
-            and r.time > l_since
-            and r.time <= l_until
-            and r.energy_mwh > 0
-        window by_time as (order by r.time)
-    ),
-    -- energy between two readings of one session belongs to it, too; the seconds that a milliwatt-hour took
-    bound as (
-        select
-            s.*,
-            case
-                when first_value(s.session) over (partition by s.named order by s.at)
-                    = first_value(s.session) over (partition by s.named_after order by s.at desc)
-                    then first_value(s.session) over (partition by s.named order by s.at)
-            end as of_session,
-            case when s.apart_s <= l_longest_s then s.apart_s / s.energy_mwh end as pace
-        from steps as s
-    ),
-    rested as (
-        select
-            r.*,
-            case
-                when r.may_have_rested and 4 * r.needed < r.at - r.starts and r.needed + l_gap < r.at - r.starts
-                    then r.at - r.needed
-                else r.starts
-            end as charged_from
-        from (
-            select
-                b.*,
-                -- no more than there was: at the pace of a tiny step it would be aeons
-                make_interval(
-                    secs => least(
-                        b.energy_mwh * lead(b.pace) over (order by b.at), date_part('epoch', b.at - b.starts)
-                    )
-                ) as needed
-            from bound as b
-        ) as r
-    ),
-    paced as (
-        select
-            b.*,
-            lag(b.at) over by_time as before,
-            lag(b.of_session) over by_time as session_before,
-            lag(b.meter) over by_time as meter_before,
-            coalesce(gcd(b.unit_mwh, lag(b.unit_mwh) over by_time), 0) * coalesce(
-                least(lag(b.pace) over by_time, lead(b.pace) over by_time), l_longest_s
-            ) as unit_s,
-            gcd(b.unit_mwh, lead(b.unit_mwh) over by_time) * lead(b.pace) over by_time as first_unit_s
-        from rested as b
-        window by_time as (order by b.at)
-    ),
-    parted as (
-        select
-            p.*,
-            p.before is null or case
-                when p.of_session is not null and p.session_before is not null then p.of_session <> p.session_before
-                else p.meter is distinct from p.meter_before
-                    -- when its energy had arrived: after a reporting interval at the latest
-                    or least(p.at, p.charged_from + l_interval) - p.before > greatest(
-                        l_gap, make_interval(secs => least(2 * p.unit_s, l_longest_s))
-                    )
-            end as is_first
-        from paced as p
-    ),
-    -- the time from which a step's energy may have been used
-    spread as (
-        select
-            n.*,
-            least(
-                n.charged_from,
-                greatest(
-                    n.at - make_interval(
-                        secs => coalesce(
-                            case
-                                when not n.is_first then least(n.unit_s, n.apart_s)
-                                when not lead(n.is_first) over by_time and n.first_unit_s is not null
-                                    then least(n.first_unit_s, date_part('epoch', n.at - l_first))
-                            end,
-                            0
-                        )
-                    ),
-                    n.before,
-                    l_first
-                )
-            ) as used_from,
-            count(*) filter (where n.is_first) over by_time as number
-        from parted as n
-        window by_time as (order by n.at)
+    with steps as materialized (
+        select *
+        from charging_steps(l_vehicle, l_interval, l_gap, l_first, l_since, l_until)
     ),
     runs as (
         select
             greatest(min(s.used_from), lag(max(s.at)) over (order by s.number)) as begins,
             max(s.at) as finishes,
             (array_agg(s.meter order by s.at))[1] as meter,
-            max(s.of_session) as session,
+            max(s.session) as session,
             (array_agg(s.register_mwh - s.energy_mwh order by s.at))[1] as register_from_mwh,
             (array_agg(s.register_mwh order by s.at desc))[1] as register_to_mwh,
             (array_agg(s.soc_bp order by s.at desc) filter (where s.soc_bp is not null))[1] as soc_bp_to,
@@ -313,13 +358,13 @@ begin
             max(s.energy_mwh * 3600 / date_part('epoch', s.at - s.used_from)) as peak_mw,
             s.number,
             max(s.at) = max(max(s.at)) over () as is_last
-        from spread as s
+        from steps as s
         group by s.number
     ),
     -- for a step read after a rest: the part spread over the time before the session
     rests as (
         select s.number, sum(energy_before(s.energy_mwh, s.starts, s.at, r.begins))::bigint as energy_mwh
-        from spread as s
+        from steps as s
         join runs as r
             on r.number = s.number
         where s.charged_from > s.starts

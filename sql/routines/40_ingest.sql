@@ -1,9 +1,9 @@
--- How readings come into history: fresh ones behind the newest of their device (append_readings, or COPY and
--- advance_state), and late, resent or unknown ones merged (store_readings).
+-- How readings get into history: those newer than all of their device are appended (append_readings(), or COPY and
+-- advance_state()); late, resent or unknown ones are merged (store_readings()).
 
--- What a writer asks first in its transaction. The lock is taken in a statement of its own, so that the
--- ones after it see every assignment that was committed before it was granted: a change of assignment
--- takes it exclusively.
+-- Begins a batch; returns the versions of what writers cache, and the time before which history may be rolled up. The
+-- lock is taken in a statement of its own, so that later ones see every assignment committed before it was granted: a
+-- change of assignment takes it exclusively.
 create or replace function begin_batch()
 returns table (assignments_version bigint, devices_version bigint, horizon timestamptz)
 language plpgsql
@@ -16,7 +16,7 @@ begin
 end;
 $$;
 
--- Gives the devices numbers that have none, in the order of the key; the version of devices for which they hold.
+-- Numbers devices, in the order of their keys; returns their numbers and the version of devices for which these hold.
 create or replace function number_devices(p_kinds text[], p_ids text[])
 returns table (kind text, id text, device integer, version bigint)
 language plpgsql
@@ -38,7 +38,7 @@ begin
 end;
 $$;
 
--- Notes hours that may be rolled up or evaluated already; the last of their ids, null: there are none.
+-- Notes hours that may already be rolled up or evaluated; returns the last of their ids, null if there are none.
 create or replace function note_hours(p_hours timestamptz[])
 returns bigint
 language plpgsql
@@ -61,10 +61,9 @@ begin
 end;
 $$;
 
--- Whoever changes history notes it here, in the same transaction: of readings with intervals from p_starts to p_ends,
--- the hours that may be rolled up or evaluated already. Their devices are noted with the last of the hours' ids: a
--- device is not evaluated again before the rollups have followed. Rows are only added, so that nobody waits for
--- anybody.
+-- Notes a change of history, in its transaction: the hours of intervals from p_starts to p_ends that may already be
+-- rolled up or evaluated, and their devices with the last of the hours' ids, since a device is not evaluated again
+-- before the rollups have been refreshed. Only adds rows, so that sessions do not wait for each other.
 create or replace function note_late(p_devices integer[], p_starts timestamptz[], p_ends timestamptz[])
 returns void
 language plpgsql
@@ -92,9 +91,34 @@ begin
 end;
 $$;
 
--- A device sends the kind of energy that it sent before; and how long a reading's interval is, and what a register
--- adds, was derived from the reading that the writer took for the newest. A batch for which that is not so is
--- undone as a whole, and derived again.
+-- Follows up on changed intervals, each from its start to its end, as they were or are now: covers each moment once,
+-- and notes late hours and devices. Called once for all changes of a transaction, since a device in late_devices waits
+-- for all of its hours.
+create or replace function note_changed(p_devices integer[], p_starts timestamptz[], p_ends timestamptz[])
+returns void
+language plpgsql
+as $$
+begin
+    perform cover_once(p_devices, p_starts, p_ends);
+    perform note_late(p_devices, p_starts, p_ends);
+end;
+$$;
+
+-- The same for intervals of one device; null if nothing has changed.
+create or replace function note_device_changed(p_device integer, p_starts timestamptz[], p_ends timestamptz[])
+returns void
+language plpgsql
+as $$
+begin
+    if p_ends is not null then
+        perform note_changed(array_fill(p_device, array[cardinality(p_ends)]), p_starts, p_ends);
+    end if;
+end;
+$$;
+
+-- Refuses a batch, which is then undone as a whole and derived again. A device sends the same kind of energy as before,
+-- and the length of a reading's interval and the energy of a register were derived from the reading that the writer
+-- took for the newest: somebody else has stored a newer one, or changed its kind.
 create or replace function refuse_batch()
 returns void
 language plpgsql
@@ -104,8 +128,8 @@ begin
 end;
 $$;
 
--- Adds the live state of the devices in the session's temporary table that had none, as far as its writer knows. Rows
--- are added in the order of the key, so that two batches that meet wait for each other in one direction only.
+-- Adds live state for devices in the temporary table that have none, as far as the writer knows. In the order of the
+-- key, so that two batches that meet wait for each other in one direction only.
 create or replace function add_states()
 returns void
 language plpgsql
@@ -152,7 +176,7 @@ begin
 end;
 $$;
 
--- Undoes a batch unless live state is what the session's temporary table has: somebody else may have been faster.
+-- Refuses the batch if live state differs from the temporary table: another writer may have been faster.
 create or replace function require_states()
 returns void
 language plpgsql
@@ -175,12 +199,12 @@ begin
 end;
 $$;
 
--- Moves live state forward, never back, by the newest reading of each device in the session's temporary table: time and
--- meter are of that reading, energy and every measurement the newest that is known, with its time.
+-- Moves live state forward, never back, by the newest reading of each device in the temporary table: time and meter are
+-- those of that reading; energy and each measurement are the newest known, with their times.
 create or replace function advance_state()
 returns void
 language plpgsql
--- by the key, as append_readings()
+-- by the key, as in append_readings()
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
@@ -246,10 +270,40 @@ begin
 end;
 $$;
 
--- A small batch of readings, one of a device and newer than all of it, in one round trip: history and live state, or
--- nothing (false) when the versions are others than the writer remembers. Each parameter is a column, readings in the
--- order of their keys; an empty array is a column without values. It says for itself how live state advances: a
--- temporary table costs a small batch more than all the rest.
+-- Begins a batch for append_readings() and notes its late hours. Returns false if the versions differ from those the
+-- writer knows.
+create or replace function begin_append(
+    p_assignments_version bigint,
+    p_devices_version bigint,
+    p_first timestamptz,
+    p_device integer[],
+    p_time timestamptz[],
+    p_span_ms bigint[]
+)
+returns boolean
+language plpgsql
+as $$
+declare
+    l_terms record;
+begin
+    select *
+    into l_terms
+    from begin_batch();
+    if l_terms.assignments_version <> p_assignments_version or l_terms.devices_version <> p_devices_version then
+        return false;
+    end if;
+    if l_terms.horizon > p_first then
+        perform note_late(array_agg(u.device), array_agg(start_of(u.time, coalesce(u.span_ms, 0))), array_agg(u.time))
+        from unnest(p_device, p_time, p_span_ms) as u (device, time, span_ms);
+    end if;
+    return true;
+end;
+$$;
+
+-- Stores a small batch in one round trip, in history and live state: one reading of each device, newer than all others
+-- of it. Returns false, and stores nothing, if the versions differ from those the writer knows. Each parameter is a
+-- column, readings in the order of their keys; an empty array is a column without values. It updates live state by
+-- itself, since a temporary table would cost a small batch more than all the rest.
 create or replace function append_readings(
     p_assignments_version bigint,
     p_devices_version bigint,
@@ -277,36 +331,22 @@ create or replace function append_readings(
 )
 returns boolean
 language plpgsql
--- by the key, however few devices there are: a scan of them all would cost every batch the whole fleet; and planned
--- once, which takes longer than the rest
+-- by the key, however few devices there are: a scan would read the whole fleet for every batch; and planned once, since
+-- planning takes longer than the rest
 set enable_hashjoin = off
 set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    l_terms record;
     l_advanced bigint;
 begin
-    select *
-    into l_terms
-    from begin_batch();
-    if l_terms.assignments_version <> p_assignments_version or l_terms.devices_version <> p_devices_version then
+    if not begin_append(p_assignments_version, p_devices_version, p_first, p_device, p_time, p_span_ms) then
         return false;
-    end if;
-    if l_terms.horizon > p_first then
-        perform note_late(array_agg(u.device), array_agg(start_of(u.time, coalesce(u.span_ms, 0))), array_agg(u.time))
-        from unnest(p_device, p_time, p_span_ms) as u (device, time, span_ms);
     end if;
     with batch as materialized (
         select
-            b.expected, b.energy_expected, coalesce(b.derivation, 0) as derivation, b.device, b.meter, b.time,
-            b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms,
-            coalesce(b.meter_declared, false) as meter_declared, coalesce(b.reset, false) as reset,
-            coalesce(b.spread, false) as spread,
-            -- each measurement, last: b.{column},
-            b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
-            b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv, b.session
-            -- end
+            b.*, coalesce(b.derivation, 0) as at_derivation, coalesce(b.meter_declared, false) as is_declared,
+            coalesce(b.reset, false) as is_reset, coalesce(b.spread, false) as is_spread
         from unnest(
             p_expected, p_energy_expected, p_derivation, p_device, p_meter, p_time, p_energy_mwh, p_register_mwh,
             p_highest_mwh, p_span_ms,
@@ -333,8 +373,8 @@ begin
             -- end
         )
         select
-            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.meter_declared,
-            b.reset, b.spread,
+            b.device, b.meter, b.time, b.energy_mwh, b.register_mwh, b.highest_mwh, b.span_ms, b.is_declared,
+            b.is_reset, b.is_spread,
             -- each measurement, last: b.{column},
             b.soc_bp, b.battery_temp_cdeg, b.power_w, b.odometer_m, b.reverse_mwh, b.reverse_register_mwh, b.voltage_mv,
             b.voltage_l1_mv, b.voltage_l2_mv, b.voltage_l3_mv, b.session
@@ -351,9 +391,9 @@ begin
         highest_mwh = case when i.energy_mwh is null then s.highest_mwh else i.highest_mwh end,
         span_ms = case when i.energy_mwh is null then s.span_ms else i.span_ms end,
         interval_start = case when i.energy_mwh is null then s.interval_start end,
-        reset = case when i.energy_mwh is null then s.reset else i.reset end,
-        spread = case when i.energy_mwh is null then s.spread else i.spread end,
-        meter_declared = i.meter_declared,
+        reset = case when i.energy_mwh is null then s.reset else i.is_reset end,
+        spread = case when i.energy_mwh is null then s.spread else i.is_spread end,
+        meter_declared = i.is_declared,
         -- each measurement: {column} = coalesce(i.{column}, s.{column}),
         soc_bp = coalesce(i.soc_bp, s.soc_bp), battery_temp_cdeg = coalesce(i.battery_temp_cdeg, s.battery_temp_cdeg),
         power_w = coalesce(i.power_w, s.power_w), odometer_m = coalesce(i.odometer_m, s.odometer_m),
@@ -382,7 +422,7 @@ begin
     where s.device = i.device
         and s.time = i.expected
         and s.energy_at is not distinct from i.energy_expected
-        and s.derivation = i.derivation
+        and s.derivation = i.at_derivation
         and (i.energy_mwh is null or s.energy_at is null or (i.register_mwh is null) = (s.register_mwh is null));
     get diagnostics l_advanced = row_count;
     if l_advanced <> cardinality(p_device) then
@@ -398,7 +438,7 @@ begin
 end;
 $$;
 
--- Notes which vehicles have charged from which meters, in the order of the key.
+-- Notes which vehicles have charged at which meters, in the order of the key.
 create or replace function note_pairs(p_meters integer[], p_vehicles integer[])
 returns void
 language plpgsql
@@ -412,12 +452,12 @@ begin
 end;
 $$;
 
--- The merge path: a batch of late, resent or unknown readings that lies in the session's temporary
--- table goes into history, live state and the notes beside them, in the caller's transaction. As everywhere, locks of
--- devices are taken in the order of their numbers: batches that meet wait for each other in one direction only.
+-- Merging: a batch of late, resent or unknown readings goes from the temporary table into history, live state and the
+-- tables beside them, in the caller's transaction. Devices are locked in the order of their numbers, so that batches
+-- that meet wait for each other in one direction only.
 
--- The days of the batch: from when to when, of which devices, and whether most of what history has of them then
--- is asked for.
+-- Returns the days of the batch: first and last time, its devices, and whether it asks for most of their readings in
+-- between.
 create or replace function days_of_batch()
 returns table (first timestamptz, last timestamptz, devices integer[], is_dense boolean)
 language plpgsql
@@ -434,9 +474,9 @@ begin
 end;
 $$;
 
--- What history has of a day of the batch under the keys of the batch. With times that the planner knows, so that it
--- looks into one chunk. All of those devices' readings at once, which unpacks each batch of the columnstore once, or
--- for few of many reading by reading.
+-- Returns the stored readings of a day that have keys of the batch. The planner knows the times, and opens one chunk.
+-- If the batch is dense, reads all readings of its devices at once, which unpacks each batch of the columnstore once;
+-- otherwise reading by reading.
 create or replace function stored_of_day(
     p_first timestamptz,
     p_last timestamptz,
@@ -473,8 +513,8 @@ begin
 end;
 $$;
 
--- Locks the live state of the batch's devices, the lock of whoever changes their readings; a device that has none gets
--- one from before all times.
+-- Locks the live state of the batch's devices, which locks their readings. A device without live state gets one from
+-- before all times.
 create or replace function lock_batch()
 returns void
 language plpgsql
@@ -482,7 +522,7 @@ as $$
 declare
     l_locked bigint;
 begin
-    -- again when one of them was purged in between
+    -- again if one of them was purged in between
     loop
         insert into live_state (device, time, last_seen)
         select distinct i.device, '-infinity'::timestamptz, now()
@@ -501,8 +541,8 @@ begin
 end;
 $$;
 
--- Takes readings out of the batch whose device sends the other kind of energy at that time; their items. A reading that
--- is newer than all of its device may bring the other kind; a late one has to be of the kind of a neighbour.
+-- Removes readings from the batch whose device sends the other kind of energy at that time; returns their items. A
+-- reading newer than all of its device may change the kind; a late one must be of the kind of a neighbour.
 create or replace function take_out_mixed()
 returns integer[]
 language plpgsql
@@ -511,7 +551,7 @@ as $$
 declare
     l_items integer[];
 begin
-    -- a device that changes now is known to, before its neighbours are looked for
+    -- mark devices that change their kind now, before their neighbours are looked for
     update devices as d
     set changes_kind = true
     where not d.changes_kind
@@ -544,7 +584,7 @@ begin
     select array_agg(m.item)
     into l_items
     from mixed as m;
-    -- of several with one key, the first one's
+    -- of several readings with one key, the first one decides the kind
     with mixed as (
         delete from incoming as i
         using (
@@ -567,7 +607,7 @@ begin
 end;
 $$;
 
--- Whether a device's readings with energy at a time, or right before and after it, carry interval energy.
+-- Returns whether a device's reading with energy at a time, or those right before and after it, carry interval energy.
 create or replace function kinds_around(p_device integer, p_time timestamptz)
 returns boolean[]
 language plpgsql
@@ -610,7 +650,7 @@ begin
 end;
 $$;
 
--- Lays out what history has under the keys of the batch, as it was sent.
+-- Puts the stored readings that have keys of the batch into heads, as they were sent.
 create or replace function lay_out_heads()
 returns void
 language plpgsql
@@ -642,9 +682,8 @@ begin
 end;
 $$;
 
--- Compares the readings of one turn with what history is to have under their keys, and completes that: the items that
--- added something, and those in conflict.
--- It reads the turn once: the batch has no statistics, and a join with itself would go row by row.
+-- Compares the readings of one turn with heads, and completes those; returns the items that added something, and those
+-- in conflict. Reads the turn once: the batch has no statistics, and joining it with itself would go row by row.
 create or replace function merge_turn(p_turn integer, out added integer[], out conflicts integer[])
 language plpgsql
 as $$
@@ -662,10 +701,10 @@ begin
             coalesce(i.register_mwh, i.energy_mwh) <> coalesce(h.register_mwh, h.energy_mwh)
                 or i.interval_start <> h.interval_start
                 or h.device is not null and i.interval_start is not null and h.interval_start is null
-                    and (said_before(i.device, i.time)).starts
+                    and (stated_before(i.device, i.time)).starts
                 or i.meter_declared and h.meter_declared and i.meter <> h.meter
                 or h.device is not null and i.meter_declared and not h.meter_declared
-                    and (said_before(i.device, i.time)).meter as differs,
+                    and (stated_before(i.device, i.time)).meter as differs,
             -- each measurement: i.{column} is not null and h.{column} is null or
             i.soc_bp is not null and h.soc_bp is null or
             i.battery_temp_cdeg is not null and h.battery_temp_cdeg is null or
@@ -739,13 +778,13 @@ begin
 end;
 $$;
 
--- Leaves in the batch what history is to have under its keys where that has changed, each key once.
+-- Replaces the batch by the heads that have changed, each key once.
 create or replace function keep_changed_heads()
 returns void
 language plpgsql
 as $$
 begin
-    -- a completed reading is stored again, as a new one
+    -- a completed reading is stored again as a new one
     perform take_out_reading(h.device, h.time, h.was_ms)
     from heads as h
     where h.is_stored
@@ -770,11 +809,11 @@ begin
 end;
 $$;
 
--- Compares the readings of the batch with history and with each other, one after the other where several have one key:
--- a value that was absent is added, the same changes nothing, and another one is a conflict, as is one that a
--- correction has taken back. The items that added something and those in conflict; what is to be stored is left in the
--- batch, each key once. Of one key there are a few readings, however many measurements there are; after the hundredth,
--- all others are in conflict.
+-- Compares the readings of the batch with history and, where several have one key, with each other in turn: a missing
+-- value is added, an equal one changes nothing, a different one is a conflict, and so is one that a correction has
+-- removed. Returns the items that added something and those in conflict; leaves in the batch what is to be stored, each
+-- key once. A key has a few readings, however many measurements there are: from the hundred and first on, all are in
+-- conflict.
 create or replace function merge_keys(out added integer[], out conflicts integer[])
 language plpgsql
 as $$
@@ -805,8 +844,8 @@ begin
 end;
 $$;
 
--- Takes a reading out of history, to be stored again. A key that is known when the statement is planned is found in the
--- columnstore without unpacking the rest.
+-- Removes a reading from history, to be stored again. A key that is constant when the statement is planned is found in
+-- the columnstore without unpacking the rest.
 create or replace function take_out_reading(p_device integer, p_time timestamptz, p_span_ms bigint)
 returns void
 language plpgsql
@@ -822,7 +861,7 @@ begin
 end;
 $$;
 
--- The newer one of two values of a measurement, which are null where there is none.
+-- Returns the newer of two values of a measurement; null if there is neither.
 create or replace function newer(p_one anyelement, p_one_at timestamptz, p_other anyelement, p_other_at timestamptz)
 returns anyelement
 language sql
@@ -907,7 +946,15 @@ begin
         group by i.device
     ) as n
     where s.device = n.device;
+end;
+$$;
 
+-- Moves the energy in live state forward to the newest readings of the batch that have any.
+create or replace function advance_merged_energy()
+returns void
+language plpgsql
+as $$
+begin
     update live_state as s
     set
         energy_at = n.time,
@@ -929,8 +976,8 @@ begin
 end;
 $$;
 
--- The items that are new, or added something to what history has; those whose device sends the other kind of energy
--- then; those that history, or an earlier item, has with other values.
+-- Merges the batch into history and live state; returns the items that were new or added something, those whose device
+-- sends the other kind of energy then, and those in conflict with history or an earlier item.
 create or replace function store_readings()
 returns table (stored integer[], mixed integer[], conflicts integer[])
 language plpgsql
@@ -943,8 +990,7 @@ declare
     l_voided integer[];
     l_registers record;
 begin
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    perform lift_unpacking_limit();
     perform lock_batch();
     l_voided := take_out_voided();
     mixed := take_out_mixed();
@@ -1004,9 +1050,9 @@ begin
     l_devices := l_devices || l_behind.devices || l_registers.devices;
     l_starts := l_starts || l_behind.starts || l_registers.starts;
     l_ends := l_ends || l_behind.ends || l_registers.ends;
-    perform cover_once(l_devices, l_starts, l_ends);
-    perform note_late(l_devices, l_starts, l_ends);
+    perform note_changed(l_devices, l_starts, l_ends);
     perform advance_merged();
+    perform advance_merged_energy();
     return next;
 end;
 $$;

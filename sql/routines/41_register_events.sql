@@ -1,8 +1,9 @@
--- What happened to the registers of devices in a window, for the rules of anomalies.
+-- What happened to registers in a window, for the anomaly rules.
 
--- How often registers fell in each hour of (p_from, p_to], those of some devices, or without lists of the fleet: dips
--- (when they are over), resets, and flutter of more than 1 kWh, which no last digit does: runs of readings so far below
--- the highest value of their register, that are not of a dip. By register_events_by_time and readings_far_below.
+-- Counts how often registers fell in each hour of (p_from, p_to], for some devices or, without lists, for the fleet:
+-- dips (when they are over), resets, and flutter of more than 1 kWh, which is never just the last digit: runs of
+-- readings that far below the highest value of their register, outside of dips. Uses register_events_by_time and
+-- readings_far_below.
 create or replace function register_falls(
     p_vehicles text[],
     p_meters text[],
@@ -80,7 +81,7 @@ begin
 end;
 $$;
 
--- Forgets what happened to registers before history begins.
+-- Deletes register events from before history begins.
 create or replace function forget_register_events()
 returns void
 language plpgsql

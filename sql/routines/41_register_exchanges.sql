@@ -1,8 +1,7 @@
--- Exchanges of meters that somebody stated: from the time on, the register goes on from what the new meter showed
--- first.
+-- Recorded exchanges of meters: from that time on, the register continues from the first value of the new meter.
 
--- Derives a register again from where an exchange is stated, or is not any more. Without a reading behind it, the
--- database looks into the next one that comes.
+-- Derives a register again from the time of an exchange that was recorded or deleted. If no reading follows yet, the
+-- next one is compared with the exchange when it arrives.
 create or replace function derive_from_exchange(p_device integer, p_is_reverse boolean, p_at timestamptz)
 returns void
 language plpgsql
@@ -11,7 +10,6 @@ as $$
 declare
     l_time timestamptz;
     l_changed record;
-    l_devices integer[];
 begin
     select r.time
     into l_time
@@ -31,21 +29,17 @@ begin
         limit 1;
     end if;
     if l_time is null then
-        -- writers that know nothing of the device look again
+        -- writers whose cache knows no register of the device look again
         update versions
         set assignments = assignments + 1;
         return;
     end if;
     l_changed := derive_registers(p_device, p_is_reverse, l_time, l_time);
-    if l_changed.ends is not null then
-        l_devices := array_fill(p_device, array[cardinality(l_changed.ends)]);
-        perform cover_once(l_devices, l_changed.starts, l_changed.ends);
-        perform note_late(l_devices, l_changed.starts, l_changed.ends);
-    end if;
+    perform note_device_changed(p_device, l_changed.starts, l_changed.ends);
 end;
 $$;
 
--- States that a meter was exchanged; what is stated of that time now. What was stated before stays.
+-- Records an exchange of a meter; returns what is recorded for that time. An earlier record of the same time stays.
 create or replace function state_exchange(
     p_device integer,
     p_is_reverse boolean,
@@ -75,7 +69,7 @@ begin
 end;
 $$;
 
--- Takes the statement back; whether there was one.
+-- Deletes a recorded exchange; returns whether there was one.
 create or replace function withdraw_exchange(p_device integer, p_is_reverse boolean, p_at timestamptz)
 returns boolean
 language plpgsql

@@ -1,11 +1,11 @@
--- The energy of registers. docs/energy-accounting.md says the rules with worked numbers. Readings are taken in the
--- order of their time, whatever the order in which they arrive: from the last one before those that are new, up to the
--- first stored one behind them at which nothing has changed. What a reading leaves behind is its highest value
--- (readings.highest_mwh) and, where something happened, a row of register_events: the next reading needs no more.
+-- The energy of registers; docs/energy-accounting.md explains the rules with worked examples. Readings are processed in
+-- the order of their times, whatever the order of arrival: from the last one before the new ones to the first stored
+-- one after them at which nothing changes. A reading leaves its highest value (readings.highest_mwh) and, if something
+-- happened, a row of register_events: the next reading needs nothing else.
 --
--- A fall is taken for a reset until the register comes back; then what came in between counts nothing after all.
+-- A fall counts as a reset until the register recovers; then it was a dip, and readings in between count nothing.
 
--- Whether so much can be metered between two times with this power.
+-- Returns whether this much energy can be metered between two times at this power.
 create or replace function can_meter(p_energy_mwh bigint, p_from timestamptz, p_to timestamptz, p_watts numeric)
 returns boolean
 language sql
@@ -13,7 +13,7 @@ immutable
 parallel safe
 return p_energy_mwh * 3.6 <= p_watts * extract(epoch from p_to - p_from);
 
--- Whether a rise is beyond all meters: more than 1,000 kWh, and more than 10 MW (10^10 mW; an hour has 3.6 × 10^6 ms).
+-- Returns whether a rise is impossible: more than 1,000 kWh, and more than 10 MW (10^10 mW; an hour has 3.6 × 10^6 ms).
 create or replace function is_jump(p_rise_mwh bigint, p_span_ms bigint)
 returns boolean
 language sql
@@ -21,8 +21,8 @@ immutable
 parallel safe
 return (p_rise_mwh - 1000000000) * 36 > p_span_ms * 100000;
 
--- A jump that a register's range makes a rollover: what it counted in between, less than a tenth of the range; null:
--- it did not roll over.
+-- Returns the energy counted across a rollover of the register's range, less than a tenth of the range; null if the
+-- fall is not a rollover.
 create or replace function rolled_over(p_highest_mwh bigint, p_register_mwh bigint, p_rollover_mwh bigint)
 returns bigint
 language sql
@@ -34,8 +34,8 @@ return case
         then p_rollover_mwh - p_highest_mwh + p_register_mwh
 end;
 
--- The beginnings among a register's events (in the order of time) that a reading may still look back to: the last
--- sixteen, behind the last one with nothing before it, without those that its highest value has reached since.
+-- Returns the events of a register, in the order of time, that a reading may still recover to: at most the last
+-- sixteen, after the last one with nothing before it, and without those whose highest value has been reached since.
 create or replace function open_beginnings(
     p_events register_events[],
     p_at timestamptz,
@@ -55,7 +55,7 @@ begin
         if l_event.kind in ('change', 'exchange') then
             l_found := '{}';
         elsif l_event.kind <> 'dip' then
-            -- as it was then
+            -- as it was at that time
             if l_event.low_until >= p_at then
                 l_event.low_until := null;
             end if;
@@ -74,8 +74,9 @@ begin
 end;
 $$;
 
--- To the highest value before which of these beginnings a register has come back, null: to none. It cannot have been
--- metered from what the register showed since, but what exceeds that highest value can.
+-- Returns the place of the event that a register recovers to, null if it recovers to none: to the highest value before
+-- that event. The energy cannot have been metered since the register showed its low value, but what exceeds the highest
+-- value can.
 create or replace function returned_to(
     p_beginnings register_events[],
     p_highest_mwh bigint,
@@ -112,7 +113,8 @@ begin
 end;
 $$;
 
--- From which value on a newer reading must be looked into: it may have come back, or it leaves a low value; null: none.
+-- Returns the value from which on a newer reading must be examined, since it may recover or leaves a low value; null:
+-- none.
 create or replace function register_limit(p_beginnings register_events[], p_highest_mwh bigint)
 returns bigint
 language plpgsql
@@ -135,7 +137,7 @@ begin
 end;
 $$;
 
--- The settings of a device's registers.
+-- Returns the settings of a device's registers.
 create or replace function register_rule(
     p_device integer,
     out is_session boolean,
@@ -158,8 +160,8 @@ begin
 end;
 $$;
 
--- A device's last reading before a time that carries a register, or that another kind of energy came in between (no
--- value). Looked for first within a day: there the database knows the chunks before it starts.
+-- Returns a device's last reading before a time that carries a register; without a value if it carries the other kind
+-- of energy. Looks within a day first, for which the planner knows the chunks in advance.
 create or replace function register_before(
     p_device integer,
     p_is_reverse boolean,
@@ -203,8 +205,8 @@ begin
 end;
 $$;
 
--- The same for a register whose reading before is not kept any more, while the first one that is was derived from it:
--- what it showed, and when, follows from that.
+-- The same for a register whose previous reading has been dropped, while the first one that is kept was derived from
+-- it: its time and value follow from that.
 create or replace function register_dropped(
     p_device integer,
     p_before timestamptz,
@@ -233,7 +235,7 @@ begin
     if register_mwh < 0 then
         register_mwh := register_mwh + (register_rule(p_device)).rollover_mwh;
     end if;
-    -- a span is of whole milliseconds
+    -- a span is in whole milliseconds
     if register_mwh is null or start_of(l_first.time, l_first.span_ms) > p_before - interval '1 millisecond' then
         register_mwh := null;
         return;
@@ -243,7 +245,7 @@ begin
 end;
 $$;
 
--- The events of a device's register that its reading at a time leaves behind.
+-- Returns the events of a device's register that the reading at a time leaves to the next one.
 create or replace function events_before(p_device integer, p_is_reverse boolean, p_until timestamptz)
 returns register_events[]
 language plpgsql
@@ -267,8 +269,8 @@ begin
 end;
 $$;
 
--- A register's first readings between two times, stored and in the batch, in the order of time; those of the other kind
--- of energy among them, without a value.
+-- Returns the first readings of a register between two times, stored and in the batch, in the order of time. Readings
+-- with the other kind of energy are included, without a value.
 create or replace function register_series(
     p_device integer,
     p_is_reverse boolean,
@@ -334,9 +336,9 @@ begin
 end;
 $$;
 
--- What a register's reading adds to the one before it (p_before, p_span_ms earlier), after which its highest value was
--- p_highest_mwh (null: there was none, as after the other kind of energy, p_is_other); and what happened to the
--- register, if anything did. Of the other kind of energy nothing follows.
+-- Returns what a register's reading adds to the previous one (p_before, p_span_ms earlier), after which the highest
+-- value was p_highest_mwh, and the event, if something happened to the register. The highest value is null without a
+-- previous reading, or if that had the other kind of energy (p_is_other). A reading of the other kind adds nothing.
 create or replace function register_step(
     p_device integer,
     p_is_reverse boolean,
@@ -379,7 +381,7 @@ begin
             return;
         end if;
         energy_mwh := 0;
-        -- there is nothing that it may come back to
+        -- there is nothing that it could recover to
         event.highest_mwh := null;
     elsif l_rise >= 0 then
         l_place := returned_to(p_beginnings, p_highest_mwh, p_before, p_register_mwh, p_time, p_rule.watts);

@@ -1,7 +1,7 @@
--- Deriving registers again where readings, settings or exchanges have changed: a pass over the readings from there, and
--- what follows from it in history. The device's row of live state is held by whoever does it.
+-- Derives registers again where readings, settings or exchanges have changed: passes over the readings from there on,
+-- and stores what changes. The caller holds the device's row of live_state.
 
--- Whether there is anything to be known of a register beside what it showed.
+-- Returns whether a register has events or recorded exchanges.
 create or replace function has_events(p_device integer, p_is_reverse boolean)
 returns boolean
 language plpgsql
@@ -13,8 +13,8 @@ begin
 end;
 $$;
 
--- Takes a register's events behind one time, up to another, out of the table; what it showed at the first is as low as
--- it was then.
+-- Removes a register's events after p_from, up to p_to, and returns them. Its last value before becomes the lowest
+-- again.
 create or replace function take_events(p_device integer, p_is_reverse boolean, p_from timestamptz, p_to timestamptz)
 returns register_events[]
 language plpgsql
@@ -43,7 +43,7 @@ begin
 end;
 $$;
 
--- Puts events back that were taken (p_was), those behind a time, and what the ones before (p_began) knew of later.
+-- Restores removed events (p_was) after a time, and what earlier ones (p_began) knew about later readings.
 create or replace function put_events_back(p_began register_events[], p_was register_events[], p_behind timestamptz)
 returns void
 language plpgsql
@@ -65,7 +65,7 @@ begin
 end;
 $$;
 
--- Notes what happened to a register; a dip takes the place of all that was noted since it began.
+-- Records an event of a register; a dip replaces everything recorded since it began.
 create or replace function note_event(p_event register_events)
 returns void
 language plpgsql
@@ -96,7 +96,7 @@ begin
 end;
 $$;
 
--- The exchanges of a register at a time and later, oldest first.
+-- Returns the recorded exchanges of a register from a time on, oldest first.
 create or replace function exchanges_since(p_device integer, p_is_reverse boolean, p_since timestamptz)
 returns register_exchanges[]
 language plpgsql
@@ -114,7 +114,7 @@ begin
 end;
 $$;
 
--- Leaves a register's events as they were before a pass.
+-- Restores a register's events as they were before a pass.
 create or replace function give_up_pass(
     p_device integer,
     p_is_reverse boolean,
@@ -135,8 +135,8 @@ begin
 end;
 $$;
 
--- Goes past the exchanges before a reading: what the old meters counted at the end, and what the new one began with.
--- Without a reading before, there is nothing that they change.
+-- Processes the exchanges before a reading: what the old meters counted at the end, and the first value of the new one.
+-- Without a previous reading they change nothing.
 create or replace function pass_exchanges(
     p_time timestamptz,
     p_before timestamptz,
@@ -172,8 +172,8 @@ begin
 end;
 $$;
 
--- Takes down what happened to a register at a reading, and that it has risen from the value with which it began; what
--- its next reading may still look back to. (Not of a dip that began before the pass: it is done again.)
+-- Records the event of a reading, and that the register has risen from the value with which an event began; returns the
+-- events that the next reading may still recover to. (Not for a dip that began before the pass, which is repeated.)
 create or replace function note_step(
     p_beginnings register_events[],
     p_event register_events,
@@ -219,7 +219,8 @@ begin
 end;
 $$;
 
--- Whether a register is, after a stored reading, as it was before the pass: what follows has not changed.
+-- Returns whether a register's state after a stored reading is as it was before the pass, so that nothing later
+-- changes.
 create or replace function is_settled(
     p_began register_events[],
     p_was register_events[],
@@ -240,10 +241,10 @@ begin
 end;
 $$;
 
--- Derives the energy of a register from the batch and history: of the readings from p_first to p_last and, unless it
--- stops there, of those behind them that follow from them. What they come to stands in derived_registers. The register
--- may have come back from a fall before p_first: then it is to be done again from there (again). Otherwise, whether
--- it was derived up to its newest reading, and what live state is to know of it.
+-- Passes over a register's readings in the batch and in history, from p_first to p_last and, unless it stops there,
+-- over later ones that depend on them; the results go into derived_registers. If the register recovers from a fall
+-- before p_first, returns the time from which the pass must be repeated (again). Otherwise returns whether it reached
+-- the newest reading, and what live state must know about the register.
 create or replace function derive_pass(
     p_device integer,
     p_is_reverse boolean,
@@ -356,8 +357,8 @@ begin
 end;
 $$;
 
--- Keeps what a pass found of a reading, and what it has added to its energy from before an exchange; whether that is
--- what is stored of it.
+-- Keeps the result of a pass for one reading, including energy from before an exchange; returns whether it equals what
+-- is stored.
 create or replace function keep_derived(p_reading record, p_step record, p_carry_mwh bigint, p_gap_ms bigint)
 returns boolean
 language plpgsql
@@ -384,7 +385,7 @@ begin
     l_is.interval_start := p_reading.interval_start;
     l_is.carry_mwh := p_carry_mwh;
     l_is.gap_ms := p_gap_ms;
-    -- of energy in the other direction, history has the highest value alone
+    -- for energy in the other direction, history has the highest value only
     l_is.was_energy_mwh := case when p_reading.reset is null then l_is.energy_mwh else p_reading.energy_mwh end;
     l_is.was_span_ms := case when p_reading.reset is null then l_is.span_ms else p_reading.span_ms end;
     l_is.was_reset := coalesce(p_reading.reset, l_is.reset);
@@ -395,7 +396,7 @@ begin
 end;
 $$;
 
--- Whether a reading is to be stored otherwise than it is.
+-- Returns whether a reading must be stored differently.
 create or replace function is_changed(p_derived derived_register)
 returns boolean
 language sql
@@ -403,9 +404,9 @@ immutable
 return (p_derived.energy_mwh, p_derived.span_ms, p_derived.reset, p_derived.highest_mwh)
     is distinct from (p_derived.was_energy_mwh, p_derived.was_span_ms, p_derived.was_reset, p_derived.was_highest_mwh);
 
--- Derives a register again: its readings from p_first to p_last in the batch and in history, and those behind them that
--- follow from them (none, when p_stops). Those of the batch get their energy in new_registers; those that are stored,
--- in history. Which intervals have changed, for cover_once() and note_late().
+-- Derives a register again: its readings from p_first to p_last in the batch and in history, and later ones that depend
+-- on them (none if p_stops). Readings of the batch get their energy in new_registers, stored ones in history. Returns
+-- the changed intervals for note_changed().
 create or replace function derive_registers(
     p_device integer,
     p_is_reverse boolean,
@@ -422,7 +423,7 @@ declare
     l_pass record;
     l_is_newest boolean;
 begin
-    -- in a dip: from where it began
+    -- within a dip: from where it began
     select coalesce(min(e.time), l_first)
     into l_first
     from register_events as e
@@ -473,8 +474,21 @@ begin
 end;
 $$;
 
--- Gives the stored readings of a device that derived_registers has otherwise the energy that it has, and live state,
--- when the newest is among them; which intervals have changed.
+-- Leaves only stored readings that change in derived_registers; returns their times in order, null if there are none.
+create or replace function changed_times()
+returns timestamptz[]
+language plpgsql
+as $$
+begin
+    delete from derived_registers as d
+    where d.is_new
+        or not is_changed(row(d.*)::derived_register);
+    return (select array_agg(d.time order by d.time) from derived_registers as d);
+end;
+$$;
+
+-- Stores the changed energy of derived_registers in history and, if the newest reading is among them, in live state;
+-- returns the changed intervals.
 create or replace function store_derived(
     p_device integer,
     p_is_newest boolean,
@@ -489,23 +503,20 @@ declare
     l_spreads boolean;
     l_updated bigint;
 begin
-    delete from derived_registers as d
-    where d.is_new
-        or not is_changed(row(d.*)::derived_register);
+    ends := changed_times();
+    if ends is null then
+        return;
+    end if;
     select
-        array_agg(d.time order by d.time),
         array_agg(start_of(d.time, greatest(d.span_ms, d.was_span_ms, 0)) order by d.time),
         min(start_of(d.time, coalesce(d.was_span_ms, 0))),
         bool_or(
             is_spread(d.time, d.span_ms, d.interval_start) or is_spread(d.time, d.was_span_ms, d.interval_start)
         )
-    into ends, starts, l_first, l_spreads
+    into starts, l_first, l_spreads
     from derived_registers as d;
-    if ends is null then
-        return;
-    end if;
-    -- old readings may be in the columnstore: by values that are known when the statement is planned
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    -- the columnstore finds values that are constant when the statement is planned
+    perform lift_unpacking_limit();
     if l_spreads then
         execute 'delete from spread_energy where device = $1 and ends = any($2) and bucket > $3 and bucket <= $4'
         using p_device, ends, floor_quarter(l_first), ends[cardinality(ends)];
@@ -542,7 +553,7 @@ begin
 end;
 $$;
 
--- The same for energy in the other direction: of readings, the highest value is kept, from which its energy follows.
+-- The same for energy in the other direction: only the highest value is stored, and the energy follows from it.
 create or replace function store_reverse(
     p_device integer,
     p_is_newest boolean,
@@ -554,16 +565,11 @@ language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_times timestamptz[];
+    l_times constant timestamptz[] := changed_times();
+    l_updated bigint;
 begin
-    delete from derived_registers as d
-    where d.is_new
-        or not is_changed(row(d.*)::derived_register);
-    select array_agg(d.time order by d.time)
-    into l_times
-    from derived_registers as d;
     if l_times is not null then
-        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+        perform lift_unpacking_limit();
         execute 'update readings as r
             set reverse_highest_mwh = d.highest_mwh
             from derived_registers as d
@@ -572,6 +578,8 @@ begin
                 and r.time >= $2
                 and r.time <= $3'
         using p_device, l_times[1], l_times[cardinality(l_times)];
+        get diagnostics l_updated = row_count;
+        perform require_rows(l_updated, cardinality(l_times));
     end if;
     update live_state as s
     set
@@ -583,7 +591,7 @@ begin
 end;
 $$;
 
--- The registers of the batch, in both directions: readings that are less than a day apart are derived together.
+-- Derives the registers of the batch in both directions; readings less than a day apart are derived together.
 create or replace function derive_batch(
     out devices integer[],
     out starts timestamptz[],
@@ -648,8 +656,8 @@ begin
 end;
 $$;
 
--- What a register of energy in the other direction adds to the reading before it; null: it begins there, or the value
--- is none of its.
+-- Returns what a register of energy in the other direction adds to the previous reading; null if it starts there, or if
+-- the value does not belong to it.
 create or replace function reverse_energy(
     p_device integer,
     p_time timestamptz,

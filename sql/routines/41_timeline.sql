@@ -1,12 +1,13 @@
--- What follows from the reading before in time, whatever the order in which they arrive: how long the interval of a
--- reading of interval energy is. A late one between two others may shorten the interval of the one behind it, which
--- is derived again in the same transaction.
+-- The intervals of interval energy, which follow from the previous reading in time, whatever the order of arrival. A
+-- late reading between two others may shorten the interval of the later one, which is derived again in the same
+-- transaction.
 --
--- The device's row of live state is its lock: whoever changes a device's readings waits for who does, and sees
--- what was stored.
+-- A device's row of live_state locks its readings: a session that changes them waits for another that does, and then
+-- sees what that has stored.
 
--- The readings of interval energy in the session's timeline that are new, or come right behind a new one. One that is
--- further behind than its interval is long is as it was; the timeline may lack what lies between (add_neighbours()).
+-- Returns the readings of interval energy in the timeline that are new or directly follow a new one, with their
+-- intervals. One that follows after more than its own interval is unchanged; the timeline may lack readings in between
+-- (add_neighbours()).
 create or replace function derived_readings()
 returns table (
     device integer,
@@ -44,7 +45,7 @@ begin
 end;
 $$;
 
--- How long an interval of a device is at most, whose reading does not say when it began.
+-- Returns the maximum length of an interval whose reading does not state its start.
 create or replace function interval_ms_of(p_reporting_interval_s integer)
 returns bigint
 language plpgsql
@@ -55,7 +56,7 @@ begin
 end;
 $$;
 
--- Lays out the readings of the batch between those that history has around them.
+-- Fills the timeline with the readings of the batch and the stored ones around them.
 create or replace function lay_out_timeline()
 returns void
 language plpgsql
@@ -72,7 +73,7 @@ begin
     join devices as d
         on d.device = s.device
     where s.device in (select i.device from incoming as i)
-        -- a reading that is stored again is not there any more
+        -- not a reading that is being stored again
         and not exists (select from incoming as i where i.device = s.device and i.time = s.energy_at)
         and s.energy_at is not null;
     perform add_neighbours();
@@ -87,8 +88,7 @@ begin
 end;
 $$;
 
--- The runs of the batch's readings that are older than their device's newest: late readings that are less than an hour
--- apart look for their neighbours together.
+-- Returns runs of late readings in the batch: those less than an hour apart look for their neighbours together.
 create or replace function late_runs()
 returns table (
     device integer,
@@ -131,8 +131,8 @@ begin
 end;
 $$;
 
--- Adds to the timeline what history has around the runs. Looked for first where the batch is, and a day around it:
--- there the database knows the chunks before it starts.
+-- Adds the stored readings around the late runs to the timeline. Looks within a day of the batch first, for which the
+-- planner knows the chunks in advance.
 create or replace function add_neighbours()
 returns void
 language plpgsql
@@ -192,9 +192,9 @@ begin
 end;
 $$;
 
--- A hypertable's update that waits for a row which another transaction changes passes over it: what must change a
--- reading makes sure that it did, and is done again as a whole if not. Whoever changes a device's readings holds its
--- row of live state, so that this does not happen.
+-- Fails unless as many rows were updated as expected, so that the transaction is tried again: a hypertable's update
+-- skips a row for which it had to wait. Sessions that change a device's readings hold its row of live_state, which
+-- prevents this.
 create or replace function require_rows(p_updated bigint, p_expected bigint)
 returns void
 language plpgsql
@@ -206,10 +206,9 @@ begin
 end;
 $$;
 
--- Stored readings that come right behind new ones get the rest of the interval. One by one: only a
--- key that is known when the statement is planned finds its place in the columnstore without unpacking the rest. What
--- changed, for cover_once() and note_late(), which the caller asks once for all: a device's mark waits for all of its
--- hours.
+-- Gives stored readings that directly follow new ones the rest of the interval. One by one, since a key that is
+-- constant when the statement is planned is found in the columnstore without unpacking the rest. Returns the changed
+-- intervals, for note_changed().
 create or replace function correct_neighbours(
     out devices integer[],
     out starts timestamptz[],
@@ -238,8 +237,8 @@ begin
 end;
 $$;
 
--- Gives a stored reading another interval, which was p_was_ms long, and what follows from it; when the longer of both
--- begins.
+-- Gives a stored reading another interval, which was p_was_ms long, and updates what follows from it; returns the start
+-- of the longer of both.
 create or replace function derive_reading(
     p_device integer,
     p_time timestamptz,

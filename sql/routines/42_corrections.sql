@@ -1,8 +1,8 @@
--- Corrections: a reading gets other values, and the version that it had stays, with who replaced it, when and why. The
--- device's row of live state is the lock, as for registers: one correction of a device at a time.
+-- Corrections: a reading gets other values, and its old version is kept with who replaced it, when and why. The
+-- device's row of live_state is the lock, as for registers: one correction of a device at a time.
 
--- Begins a correction; the number of the device, null when nobody has named it. The locks in the order in which
--- everybody takes them. Writers remember the newest reading with energy: none is at it while one changes.
+-- Begins a correction; returns the number of the device, null if it is unknown. Takes the locks in the order of
+-- docs/locks.md. Exclusively, since writers cache the newest reading with energy.
 create or replace function begin_correction(p_kind text, p_id text)
 returns integer
 language plpgsql
@@ -20,7 +20,26 @@ begin
 end;
 $$;
 
--- Keeps a reading as it stands as the next of its versions; the number of that version.
+-- Returns a stored reading that is about to change; nulls if there is none.
+create or replace function reading_to_change(p_device integer, p_time timestamptz)
+returns readings
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_was readings;
+begin
+    perform lift_unpacking_limit();
+    select r.*
+    into l_was
+    from readings as r
+    where r.device = p_device
+        and r.time = p_time;
+    return l_was;
+end;
+$$;
+
+-- Keeps a copy of a reading as its next version; returns the number of that version.
 create or replace function keep_version(p_was readings, p_who text, p_reason text)
 returns integer
 language plpgsql
@@ -43,7 +62,7 @@ begin
 end;
 $$;
 
--- Lays out the timeline around a stored reading: the readings with energy before and behind it.
+-- Fills the timeline with the readings with energy before and after a stored one.
 create or replace function lay_out_around(p_device integer, p_time timestamptz)
 returns void
 language plpgsql
@@ -81,8 +100,8 @@ begin
 end;
 $$;
 
--- How long the interval of a stored reading is when it has this energy, null: that of a register, which is derived by
--- itself. The timeline is left for correct_neighbours(), which sees to the reading behind it.
+-- Returns the length of a stored reading's interval with this energy; null for a register, which is derived separately.
+-- Leaves the timeline to correct_neighbours(), which corrects the reading after it.
 create or replace function derive_again(
     p_device integer,
     p_time timestamptz,
@@ -106,8 +125,8 @@ begin
 end;
 $$;
 
--- Derives the reading behind a stored one as if that were not there; where its interval began at the earliest, then or
--- now, and where it ends.
+-- Derives the reading after a stored one as if that did not exist; returns the earliest start of its interval, before
+-- or now, and its end.
 create or replace function derive_without(
     p_device integer,
     p_time timestamptz,
@@ -136,7 +155,7 @@ begin
 end;
 $$;
 
--- Writers remember a device's newest reading: they ask again.
+-- Makes writers, which cache a device's newest reading, ask again.
 create or replace function note_newest_changed()
 returns void
 language sql
@@ -145,7 +164,7 @@ begin atomic
     set assignments = assignments + 1;
 end;
 
--- Live state follows a correction of a reading whose values are the newest that are known, or become so.
+-- Corrects live state if the values of the corrected reading are, or become, the newest known.
 create or replace function correct_state(p_was readings, p_is readings, p_values jsonb)
 returns void
 language plpgsql
@@ -153,7 +172,7 @@ as $$
 declare
     l_column text;
 begin
-    -- behind the newest one: it had been taken out, and is back
+    -- newer than the newest: the reading had been voided and is restored
     update live_state as s
     set
         time = p_is.time,
@@ -196,9 +215,53 @@ begin
 end;
 $$;
 
--- Gives a device's reading the values that p_values has, by the columns of readings; what is absent stays. Energy is as
--- it is sent: of the interval, or what the register shows. A vehicle's meter goes with meter_declared; without, it is
--- the assigned one. Returns the number of the version that is now in force, or null when there is no such reading.
+-- Returns a reading with the values of a correction. The energy of a register is derived later, from the reading before
+-- it, which may be known only from this one (register_dropped()).
+create or replace function corrected_reading(p_was readings, p_values jsonb)
+returns readings
+language plpgsql
+stable
+as $$
+declare
+    l_is readings := jsonb_populate_record(p_was, p_values);
+begin
+    if not l_is.meter_declared then
+        l_is.meter := assigned_meter(p_was.device, p_was.time);
+    end if;
+    if l_is.register_mwh is not null then
+        l_is.energy_mwh := coalesce(l_is.energy_mwh, 0)
+            + case when p_was.highest_mwh is null then coalesce(l_is.register_mwh - p_was.register_mwh, 0) else 0 end;
+    end if;
+    return l_is;
+end;
+$$;
+
+-- Replaces a stored reading, and its energy in spread_energy.
+create or replace function replace_reading(p_was readings, p_is readings)
+returns void
+language plpgsql
+as $$
+declare
+    l_columns text;
+    l_updated bigint;
+begin
+    perform take_out_pieces(p_was.device, p_was.time, coalesce(p_was.span_ms, 0));
+    select string_agg(format('%1$I = ($1).%1$I', c.name), ', ')
+    into l_columns
+    from jsonb_object_keys(to_jsonb(p_is) - '{device,time}'::text[]) as c (name);
+    execute format('update readings set %s where device = $2 and time = $3', l_columns)
+    using p_is, p_was.device, p_was.time;
+    get diagnostics l_updated = row_count;
+    perform require_rows(l_updated, 1);
+    if p_is.spread then
+        perform put_pieces(array[p_was.device], array[p_was.time]);
+    end if;
+end;
+$$;
+
+-- Gives a reading the values of p_values, by columns of readings; absent ones stay. Energy is given as it is sent: of
+-- the interval, or the value of a register. A vehicle's meter comes with meter_declared; otherwise it is the assigned
+-- one. Returns the number of the version now in force, or null if there is no such reading.
 create or replace function correct_reading(
     p_device integer,
     p_time timestamptz,
@@ -208,43 +271,27 @@ create or replace function correct_reading(
 )
 returns integer
 language plpgsql
--- a key that is known when the statement is planned is found in the columnstore without unpacking the rest
+-- a key that is constant when the statement is planned is found in the columnstore without unpacking the rest
 set plan_cache_mode = force_custom_plan
 as $$
 declare
     l_was readings;
     l_is readings;
     l_version integer;
-    l_columns text;
-    l_updated bigint;
     l_span_ms bigint;
     l_begins timestamptz;
-    -- of the readings behind it
+    -- of the readings after it
     l_devices integer[];
     l_starts timestamptz[];
     l_ends timestamptz[];
 begin
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    select r.*
-    into l_was
-    from readings as r
-    where r.device = p_device
-        and r.time = p_time;
-    if not found then
+    l_was := reading_to_change(p_device, p_time);
+    if l_was.device is null then
         return null;
     end if;
 
     l_version := 1 + keep_version(l_was, p_who, p_reason);
-    l_is := jsonb_populate_record(l_was, p_values);
-    if not l_is.meter_declared then
-        l_is.meter := assigned_meter(p_device, p_time);
-    end if;
-    if l_is.register_mwh is not null then
-        -- derived below, from the reading before, which may only be known from this one (register_dropped)
-        l_is.energy_mwh := coalesce(l_is.energy_mwh, 0)
-            + case when l_was.highest_mwh is null then coalesce(l_is.register_mwh - l_was.register_mwh, 0) else 0 end;
-    end if;
+    l_is := corrected_reading(l_was, p_values);
     if (l_was.energy_mwh is null) <> (l_is.energy_mwh is null)
         or l_is.interval_start is distinct from l_was.interval_start and l_is.energy_mwh is not null
     then
@@ -257,18 +304,7 @@ begin
         into l_devices, l_starts, l_ends
         from correct_neighbours() as c;
     end if;
-    perform take_out_pieces(p_device, p_time, coalesce(l_was.span_ms, 0));
-
-    select string_agg(format('%1$I = ($1).%1$I', c.name), ', ')
-    into l_columns
-    from jsonb_object_keys(to_jsonb(l_is) - '{device,time}'::text[]) as c (name);
-    execute format('update readings set %s where device = $2 and time = $3', l_columns)
-    using l_is, p_device, p_time;
-    get diagnostics l_updated = row_count;
-    perform require_rows(l_updated, 1);
-    if l_is.spread then
-        perform put_pieces(array[p_device], array[p_time]);
-    end if;
+    perform replace_reading(l_was, l_is);
     if l_is.register_mwh is not null
         and (l_is.register_mwh, l_is.interval_start) is distinct from (l_was.register_mwh, l_was.interval_start)
     then
@@ -298,14 +334,13 @@ begin
     select l_is.meter, p_device
     where l_is.meter is not null
     on conflict do nothing;
-    perform cover_once(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
-    perform note_late(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
+    perform note_changed(l_devices || p_device, l_starts || l_begins, l_ends || p_time);
     return l_version;
 end;
 $$;
 
--- Live state without a reading that is taken out: of what was newest there, the values before. A device without any
--- reading left is not there, until the next one.
+-- Removes a voided reading from live state: what was newest there gets the previous values. A device without any
+-- reading left is removed from live state until its next one.
 create or replace function take_out_of_state(p_was readings)
 returns void
 language plpgsql
@@ -386,8 +421,8 @@ begin
 end;
 $$;
 
--- Takes a device's reading out: what it had stays as a version, and what was derived from it is derived again. The
--- number of the version that is now in force, or null when there is no such reading.
+-- Voids a reading: keeps a copy as a version, and derives again what followed from it. Returns the number of the
+-- version now in force, or null if there is no such reading.
 create or replace function void_reading(p_device integer, p_time timestamptz, p_who text, p_reason text)
 returns integer
 language plpgsql
@@ -398,14 +433,8 @@ declare
     l_behind record;
     l_registers record;
 begin
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-    select r.*
-    into l_was
-    from readings as r
-    where r.device = p_device
-        and r.time = p_time;
-    if not found then
+    l_was := reading_to_change(p_device, p_time);
+    if l_was.device is null then
         return null;
     end if;
     insert into voided_readings (device, time)
@@ -427,20 +456,17 @@ begin
     if l_was.reverse_register_mwh is not null then
         perform derive_registers(p_device, true, p_time, p_time);
     end if;
-    perform cover_once(c.devices, c.starts, c.ends), note_late(c.devices, c.starts, c.ends)
-    from (
-        select array_agg(p_device) as devices, array_agg(u.starts) as starts, array_agg(u.ends) as ends
-        from unnest(
-            l_registers.starts || start_of(p_time, coalesce(l_was.span_ms, 0)) || l_behind.starts,
-            l_registers.ends || p_time || l_behind.ends
-        ) as u (starts, ends)
-        where u.ends is not null
-    ) as c;
+    perform note_device_changed(p_device, array_agg(u.starts), array_agg(u.ends))
+    from unnest(
+        l_registers.starts || start_of(p_time, coalesce(l_was.span_ms, 0)) || l_behind.starts,
+        l_registers.ends || p_time || l_behind.ends
+    ) as u (starts, ends)
+    where u.ends is not null;
     return 1 + keep_version(l_was, p_who, p_reason);
 end;
 $$;
 
--- Makes room for a reading that had been taken out: it is there again, without any value; false: it had not been.
+-- Restores a voided reading, without any value; returns false if it was not voided.
 create or replace function bring_back_reading(p_device integer, p_time timestamptz)
 returns boolean
 language plpgsql
@@ -458,9 +484,8 @@ begin
 end;
 $$;
 
--- Whether a reading has said when its interval began, and at which meter it charged, in a version that a correction
--- replaced.
-create or replace function said_before(p_device integer, p_time timestamptz, out starts boolean, out meter boolean)
+-- Returns whether a replaced version of a reading stated the start of its interval, and whether it named its meter.
+create or replace function stated_before(p_device integer, p_time timestamptz, out starts boolean, out meter boolean)
 language plpgsql
 stable
 as $$
@@ -475,8 +500,7 @@ begin
 end;
 $$;
 
--- Takes readings out of the batch that a correction has taken out of history; the items among them whose values are
--- others than those that were taken out.
+-- Removes readings from the batch that were voided; returns the items whose values differ from the voided ones.
 create or replace function take_out_voided()
 returns integer[]
 language plpgsql

@@ -1,23 +1,22 @@
--- Purge: everything that is stored of one device goes, and the rollups follow. One list says where something of a
--- device stands, so that a dry run counts just what would go.
+-- Purge: deletes everything stored about one device; the rollups follow. One list says where data of a device are
+-- stored, so that a dry run counts exactly what would be deleted.
 
--- Whether a sentence names a device: its id stands between spaces, but for the punctuation of the sentence. Ids may
--- have spaces as well, so that another one may be taken for it (`EV 1` is a part of `EV 1 B`): rather that than one
--- overlooked.
+-- Returns whether a sentence mentions a device: its id between spaces, apart from punctuation. Ids may contain spaces,
+-- so another id can match as well (`EV 1` is part of `EV 1 B`): better that than missing one.
 create or replace function names_device(p_text text, p_device text)
 returns boolean
 language sql
 immutable
 return p_text ~ ('(^|[\s(])' || regexp_replace(p_device, '(\W)', '\\\1', 'g') || '[.,:;!?)]*(\s|$)');
 
--- Whether JSON has the id of a device as a value.
+-- Returns whether JSON contains the id of a device as a value.
 create or replace function names_device(p_json jsonb, p_device text)
 returns boolean
 language sql
 immutable
 return jsonb_path_exists(p_json, 'strict $.** ? (@ == $device)', jsonb_build_object('device', p_device));
 
--- Whether an anomaly of a device with another id says something of this one, now or in what happened to it.
+-- Returns whether an anomaly of another device mentions this one, now or in its events.
 create or replace function names_device(p_anomaly anomalies, p_device text)
 returns boolean
 language sql
@@ -40,16 +39,16 @@ begin atomic
         );
 end;
 
--- Whether what is remembered of a device with another id says something of this one.
+-- Returns whether what the rules remember about another device mentions this one.
 create or replace function names_device(p_memory anomaly_memory, p_device text)
 returns boolean
 language sql
 immutable
 return p_memory.device_id <> p_device and names_device(p_memory.memory, p_device);
 
--- Where something of a device stands: $1 is its id, $2 its number, $3 the vehicles that charged there (of a meter), $4
--- its kind. What changes there where the row is another device's; null: it goes. What only names the device counts
--- when there is something else of it: a name does not say the kind.
+-- Returns where data of a device are stored: $1 is its id, $2 its number, $3 the vehicles that charged there (for a
+-- meter), $4 its kind; and what changes there if the row belongs to another device, or null if it is deleted. Rows that
+-- only mention the device count if anything else of it is stored, since a mention does not tell the kind.
 create or replace function places_of_devices()
 returns table (relation text, condition text, change text, is_name boolean)
 language sql
@@ -58,7 +57,7 @@ begin atomic
     select p.relation, p.condition, p.change, p.is_name
     from (
         values
-            -- live state first: whoever stores a register of the device waits
+            -- live state first: sessions that store a register of the device wait
             (1, 'live_state', 'device = $2', null, false),
             (2, 'readings', 'device = $2', null, false),
             (3, 'replaced_readings', 'device = $2', null, false),
@@ -76,7 +75,7 @@ begin atomic
             (11, 'register_events', 'device = $2', null, false),
             (11, 'register_exchanges', 'device = $2', null, false),
             (12, 'devices', 'device = $2', null, false),
-            -- of the vehicles that charged there, all but the meter stays
+            -- vehicles that charged there keep everything but the meter
             (13, 'live_state', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),
             (14, 'readings', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),
             (15, 'replaced_readings', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),
@@ -85,7 +84,7 @@ begin atomic
             (17, 'rolled_up_hours', 'device = any($3) and meter = $2', 'meter = null', false),
             (18, 'rolled_up_days', 'device = any($3) and meter = $2', 'meter = null', false),
             (19, 'assignments', 'meter = $2', 'meter = null', false),
-            -- by its id; events go with their anomaly
+            -- by its id; events are deleted with their anomaly
             (20, 'rejections', 'id = $1 and kind = $4', null, false),
             (20, 'anomalies', 'device_id = $1 and device_kind = $4', null, false),
             (21, 'anomaly_memory', 'device_id = $1 and device_kind = $4', null, false),
@@ -99,8 +98,8 @@ begin atomic
     order by p.number, p.relation;
 end;
 
--- Removes all that is stored of one device, or counts it: how many rows of which relation, and what changes in them
--- where they are others'. Assignments have been purged before (purge_assignments()), and the device is forgotten after
+-- Deletes everything stored about one device, or counts it: returns the number of rows by relation, and what changes in
+-- rows of other devices. Assignments are deleted before (purge_assignments()) and the device itself after
 -- (forget_device()), in transactions of their own.
 create or replace function purge_device(p_kind text, p_id text, p_count_only boolean)
 returns table (relation text, change text, stored bigint)
@@ -108,7 +107,7 @@ language plpgsql
 as $$
 declare
     l_device constant integer := device_of(p_kind, p_id);
-    -- who charged there
+    -- those that charged there
     l_vehicles constant integer[] := (
         select array_agg(m.vehicle)
         from meter_vehicles as m
@@ -118,16 +117,16 @@ declare
     l_found boolean := false;
 begin
     if not p_count_only then
-        -- an evaluation that goes on at this moment would write down again what it has read of the device
+        -- a running evaluation would write down again what it has read about the device
         perform pg_advisory_xact_lock(hashtext('fleetmeter.evaluate'));
-        -- whoever changes readings of the device or of these vehicles is waited for, in the order of the key
+        -- waits for sessions that change readings of the device or of these vehicles, in the order of the key
         perform
         from live_state as s
         where s.device = any(l_vehicles || l_device)
         order by s.device
         for update;
-        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-        -- hours that the device had a part in are shared out and rolled up again
+        perform lift_unpacking_limit();
+        -- hours in which the device had a part are apportioned and rolled up again
         perform
         from accounting
         for update;
@@ -146,7 +145,7 @@ begin
             using p_id, l_device, l_vehicles, p_kind;
         else
             if l_place.relation = 'anomalies' then
-                -- whoever changes an anomaly at this moment would write it down again
+                -- a session that is changing an anomaly would write it down again
                 perform pg_advisory_xact_lock(hashtext('fleetmeter.anomaly_events'));
             end if;
             if l_place.change is null then
@@ -169,8 +168,8 @@ end;
 $$;
 
 -- Notes the hours and devices that must be rolled up and evaluated again once a device is gone: the hours of its own
--- readings; for a vehicle, the meters that it charged at, and so all vehicles that share them; for a meter, the
--- vehicles that charged there; and every device whose anomalies or memory name it.
+-- readings; for a vehicle, the meters at which it charged, and so all vehicles that share them; for a meter, the
+-- vehicles that charged there; and every device whose anomalies or memory mention it.
 create or replace function note_without(p_device integer, p_id text, p_vehicles integer[])
 returns void
 language plpgsql
@@ -193,7 +192,7 @@ begin
         from anomalies as a
         where names_device(a, p_id)
         union
-        -- it is made again, from what is before the last hour that was evaluated
+        -- memory is built again from before the last evaluated hour
         select
             device_of(m.device_kind, m.device_id),
             p.evaluated_until - interval '1 hour',
@@ -206,7 +205,8 @@ begin
 end;
 $$;
 
--- From now on nothing is stamped by the device's assignments: while no batch is being stored, and for a moment only.
+-- Deletes the device's assignments, so that no reading is stamped with them from now on. Takes the lock, during which
+-- no batch is stored, for a moment only.
 create or replace function purge_assignments(p_kind text, p_id text)
 returns void
 language plpgsql
@@ -218,7 +218,7 @@ begin
     l_device := device_of(p_kind, p_id);
     delete from assignments as a
     where a.vehicle = l_device;
-    -- another one now: whoever stamps readings with it stops
+    -- as another assignment, so that a session that stamps readings with it stops
     update assignments as a
     set
         meter = null,
@@ -229,9 +229,9 @@ begin
 end;
 $$;
 
--- The last step, in a transaction of its own and for a moment: which vehicles charged where, but for those that have
--- done so again meanwhile, and the device itself with what is set for it; its number stays if it has come back. Writers
--- that remember the number or a pair ask for it or note it again, since the versions change.
+-- The last step, in a short transaction of its own: deletes which vehicles charged where, unless they have done so
+-- again meanwhile, and the device with its settings. The number stays if the device has come back. Writers that cache
+-- the number or a pair ask for it or note it again, since the versions change.
 create or replace function forget_device(p_kind text, p_id text)
 returns void
 language plpgsql

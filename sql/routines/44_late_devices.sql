@@ -1,8 +1,8 @@
 -- Devices that must be evaluated again, since their history changed in hours that may have been evaluated.
 
--- Those that have waited longest, each once however often it changed, with the rows that say so; only when the rollups
--- have followed, as far as they hold the hours (what they do not hold is read from history). For whoever evaluates, one
--- session at a time: when a backlog has noted very many devices again and again, their rows become one each.
+-- Returns the devices that have waited longest, each once, with the ids of their rows; only once the rollups have been
+-- refreshed, as far as they contain the hours (the rest is read from history). For the evaluator, one session at a
+-- time: when a backlog has noted very many devices repeatedly, replaces their rows by one each.
 create or replace function ready_late_devices(p_most bigint)
 returns table (device_kind text, device_id text, since timestamptz, ids bigint[])
 language plpgsql
@@ -21,7 +21,7 @@ begin
         group by n.device
         order by min(n.id);
     end if;
-    -- of the hours and the devices what is there at the same moment
+    -- hours and devices from the same snapshot
     return query
     select d.kind, d.id::text, r.since, r.ids
     from (

@@ -1,8 +1,7 @@
--- Readings that were refused: what is counted of them, and those that are stamped by their arrival instead.
+-- Rejected readings: their counts, and readings that are stamped by their arrival instead.
 
--- Whether refusals of a device, the last one at p_last_at, are over by p_at: there was none for a day and an hour (a
--- device may report once a day), or a reading has been accepted since, and none refused for a quarter of an hour or two
--- of its reporting intervals.
+-- Returns whether rejections of a device, the last one at p_last_at, are over by p_at: none for 25 hours (a device may
+-- report once a day), or a reading accepted since and none rejected for 15 minutes or two of its reporting intervals.
 create or replace function refusals_are_over(
     p_last_at timestamptz,
     p_at timestamptz,
@@ -16,8 +15,8 @@ return p_at - p_last_at > interval '25 hours'
     or coalesce(p_accepted_at > p_last_at, false)
     and p_at - p_last_at > greatest(interval '15 minutes', p_reporting_interval_s * interval '2 seconds');
 
--- Makes room among the ids of unknown devices, which anybody can make up: most of them are kept for a day after
--- their last refusal. How many more there may be.
+-- Makes room among the ids of unknown devices, which anyone can invent: deletes those whose last rejection is more than
+-- a day ago. Returns how many more there may be.
 create or replace function room_for_unknown_ids(p_at timestamptz)
 returns bigint
 language plpgsql
@@ -36,7 +35,7 @@ begin
 end;
 $$;
 
--- Adds what a service has counted since it did so last: an array of objects that have the columns of rejections.
+-- Adds what a service has counted since the last time: an array of objects with the columns of rejections.
 create or replace function note_rejections(p_rejections jsonb)
 returns void
 language plpgsql
@@ -44,10 +43,10 @@ as $$
 declare
     l_room bigint;
 begin
-    -- one at a time, so that what is there stays as it is read
+    -- one at a time, so that the table stays as it was read
     perform pg_advisory_xact_lock(hashtext('fleetmeter.rejections'));
     l_room := room_for_unknown_ids(now());
-    -- what was over begins again
+    -- rejections that were over start again
     update rejections as r
     set
         since = u.first_at,
@@ -111,9 +110,9 @@ begin
 end;
 $$;
 
--- Stamps readings by their arrival: the times under which they are to be stored, in their order. One that was sent
--- before, with the same clock and the same values, within ten minutes, keeps the time that it got then: it was not
--- answered, or the answer was lost.
+-- Stamps readings by their arrival; returns the times under which they are stored, in their order. A reading sent
+-- before, with the same clock and the same values, within ten minutes, keeps its time: its answer was lost, or it got
+-- none.
 create or replace function stamp_readings(
     p_devices integer[],
     p_sent timestamptz[],
@@ -161,7 +160,7 @@ begin
 end;
 $$;
 
--- Drops what is of no use any more: stamps of readings that are dropped, and refusals that ended a quarter year ago.
+-- Deletes stamps of dropped readings, and rejections that ended more than 90 days ago.
 create or replace function drop_old_rejections()
 returns void
 language plpgsql

@@ -1,8 +1,8 @@
--- Assignments, in two transactions. The first records the change while no batch is being stored:
--- each batch stored later sees it. The second stamps the readings that were there already, however
--- many, and holds up nobody. If it never comes to that, restamp_pending() does it later.
+-- Assignments, in two transactions. The first records the change while no batch is being stored, so that each later
+-- batch sees it. The second stamps the readings that are already stored, however many, and holds nobody up; if it is
+-- interrupted, restamp_pending() finishes it later.
 
--- The meter that a vehicle is assigned to at a time; null: none.
+-- Returns the meter that a vehicle is assigned to at a time; null if there is none.
 create or replace function assigned_meter(p_vehicle integer, p_time timestamptz)
 returns integer
 language plpgsql
@@ -30,7 +30,7 @@ declare
     l_meter integer;
     l_assignment assignments;
 begin
-    -- numbers are given under it, too: whoever purges a device takes it
+    -- numbers are given under this lock too, since a purge takes it
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
     l_vehicle := number_device('vehicle', p_vehicle);
     if p_meter is not null then
@@ -56,10 +56,52 @@ begin
 end;
 $$;
 
--- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one,
--- but for those that declared their meter; p_restamped is how many changed. A transaction a day: batches
--- that come in meanwhile wait for one day at most, and what was interrupted is done again by whoever
--- finds restamped_at empty.
+-- Stamps a vehicle's readings of one day, from one time up to another, with a meter; returns how many changed. The
+-- caller holds the vehicle's row of live_state.
+create or replace function restamp_day(
+    p_vehicle integer,
+    p_from timestamptz,
+    p_until timestamptz,
+    p_day timestamptz,
+    p_meter integer
+)
+returns bigint
+language plpgsql
+-- planned for this day: no other chunk is opened
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_times timestamptz[];
+    l_starts timestamptz[];
+begin
+    perform lift_unpacking_limit();
+    with restamped as (
+        update readings as r
+        set meter = p_meter
+        where r.device = p_vehicle
+            and r.time >= p_from
+            and r.time < least(p_until, p_day + interval '24 hours')
+            and not r.meter_declared
+            and r.meter is distinct from p_meter
+        returning r.time, start_of(r.time, coalesce(r.span_ms, 0)) as starts
+    )
+    select coalesce(array_agg(s.time), '{}'), coalesce(array_agg(s.starts), '{}')
+    into l_times, l_starts
+    from restamped as s;
+    update spread_energy as s
+    set meter = p_meter
+    where s.device = p_vehicle
+        and s.ends = any(l_times)
+        and s.bucket > (select floor_quarter(min(t.starts)) from unnest(l_starts) as t (starts))
+        and s.bucket <= p_day + interval '24 hours';
+    perform note_late(array_fill(p_vehicle, array[cardinality(l_times)]), l_starts, l_times);
+    return cardinality(l_times);
+end;
+$$;
+
+-- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one, except those that named
+-- their meter; p_restamped is how many changed. A transaction a day: incoming batches wait for one day at most, and an
+-- interrupted one is finished by restamp_pending(), as restamped_at is still null.
 create or replace procedure restamp_readings(p_vehicle integer, p_since timestamptz, inout p_restamped bigint)
 language plpgsql
 as $$
@@ -68,12 +110,10 @@ declare
     l_until timestamptz;
     l_day timestamptz;
     l_last timestamptz;
-    l_times timestamptz[];
-    l_starts timestamptz[];
     l_created timestamptz;
 begin
     p_restamped := 0;
-    -- one at a time for a vehicle; what is read after this is what the one before has left
+    -- one session at a time for a vehicle; what follows sees what the previous one has done
     perform pg_advisory_lock(hashtext('fleetmeter.restamp'), p_vehicle);
 
     select min(r.time), max(r.time)
@@ -83,7 +123,7 @@ begin
         and r.time >= p_since;
     l_day := date_bin('24 hours', l_day, '2000-01-01 00:00:00+00');
 
-    -- a meter that is purged at this moment is not noted after that
+    -- so that a meter that is being purged is not noted afterwards
     perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
     select a.meter, a.created_at
     into l_meter, l_created
@@ -97,8 +137,8 @@ begin
     commit;
 
     loop
-        -- whoever changes a reading of the vehicle holds this: an update of a hypertable passes over a row that it
-        -- had to wait for
+        -- sessions that change readings of the vehicle hold this, since an update of a hypertable skips a row for which
+        -- it had to wait
         perform
         from live_state as s
         where s.device = p_vehicle
@@ -114,36 +154,14 @@ begin
             and a.since = p_since
             and a.created_at = l_created;
         if not found then
-            -- somebody has replaced it meanwhile: the rest is theirs
+            -- replaced meanwhile: the session of the new one does the rest
             perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), p_vehicle);
             return;
         end if;
         exit when l_day is null or l_day > l_last or l_day >= l_until;
 
-        -- old readings may be in the columnstore: as many as it takes may be unpacked
-        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
-        with restamped as (
-            update readings as r
-            set meter = l_meter
-            where r.device = p_vehicle
-                and r.time >= greatest(p_since, l_day)
-                and r.time < least(l_until, l_day + interval '24 hours')
-                and not r.meter_declared
-                and r.meter is distinct from l_meter
-            returning r.time, start_of(r.time, coalesce(r.span_ms, 0)) as starts
-        )
-        select coalesce(array_agg(s.time), '{}'), coalesce(array_agg(s.starts), '{}')
-        into l_times, l_starts
-        from restamped as s;
-        update spread_energy as s
-        set meter = l_meter
-        where s.device = p_vehicle
-            and s.ends = any(l_times)
-            and s.bucket > (select floor_quarter(min(t.starts)) from unnest(l_starts) as t (starts))
-            and s.bucket <= l_day + interval '24 hours';
-        perform note_late(array_fill(p_vehicle, array[cardinality(l_times)]), l_starts, l_times);
+        p_restamped := p_restamped + restamp_day(p_vehicle, greatest(p_since, l_day), l_until, l_day, l_meter);
         commit;
-        p_restamped := p_restamped + cardinality(l_times);
         l_day := l_day + interval '24 hours';
     end loop;
 
@@ -162,7 +180,7 @@ begin
 end;
 $$;
 
--- Finishes an assignment whose stamping was interrupted (the service was stopped in the middle).
+-- Finishes an assignment whose stamping was interrupted, by a stop of the service.
 create or replace procedure restamp_pending()
 language plpgsql
 as $$
@@ -181,7 +199,7 @@ begin
     if not found then
         return;
     end if;
-    -- whoever recorded it may still be at it
+    -- the session that recorded it may still be at work
     if pg_try_advisory_lock(hashtext('fleetmeter.restamp'), l_vehicle) then
         call restamp_readings(l_vehicle, l_since, l_restamped);
         perform pg_advisory_unlock(hashtext('fleetmeter.restamp'), l_vehicle);

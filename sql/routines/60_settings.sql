@@ -1,9 +1,9 @@
--- What is set for devices and for the accounting of the fleet. Hours that were accounted for by another tolerance are
--- struck out, and accounted for again.
+-- Settings of devices and of the fleet's accounting. Hours accounted for with another tolerance are deleted, and
+-- accounted for again.
 
--- Sets what p_settings has, by the columns of devices, for a device that may never have reported: what is absent stays,
--- null unsets. Returns all that is set. With another reporting interval, its stored readings have other intervals, and
--- with other settings of its registers they have another energy: derive_intervals() is to be called after it.
+-- Changes the settings that p_settings contains, by columns of devices, for a device that may never have reported;
+-- absent ones stay, null unsets. Returns all settings. A new reporting interval changes the intervals of stored
+-- readings, and new register settings their energy: call derive_intervals() afterwards.
 create or replace function set_device(p_kind text, p_id text, p_settings jsonb)
 returns devices
 language plpgsql
@@ -12,7 +12,7 @@ declare
     l_was devices;
     l_is devices;
 begin
-    -- no device is purged meanwhile, and no batch stored by what it changes
+    -- so that the device is not purged, and no batch stored with the old settings, meanwhile
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
     perform number_device(p_kind, p_id);
     select d.*
@@ -30,7 +30,7 @@ begin
         l_is.derive_since := '-infinity';
     end if;
     if l_is.role is distinct from l_was.role then
-        -- an hour that is being accounted for at this moment is waited for
+        -- waits for an hour that is being accounted for
         perform
         from accounting
         for update;
@@ -54,7 +54,7 @@ begin
     if (l_is.register, l_is.register_rollover_mwh, l_is.reporting_interval_s)
         is distinct from (l_was.register, l_was.register_rollover_mwh, l_was.reporting_interval_s)
     then
-        -- writers remember them
+        -- writers cache these
         update versions
         set assignments = assignments + 1;
     end if;
@@ -62,7 +62,7 @@ begin
 end;
 $$;
 
--- Whether a device has ever sent what a register shows.
+-- Returns whether a device has ever sent a register.
 create or replace function has_registers(p_device integer)
 returns boolean
 language plpgsql
@@ -80,8 +80,8 @@ begin
 end;
 $$;
 
--- Derives the intervals of a device's stored readings, and the energy of its registers, again by its present settings:
--- a transaction a day, the oldest first. What is interrupted goes on where it was (derive_pending()).
+-- Derives the intervals of a device's stored readings, and the energy of its registers, again with its present
+-- settings: a transaction a day, oldest first. derive_pending() resumes an interrupted one.
 create or replace procedure derive_intervals(p_device integer)
 language plpgsql
 as $$
@@ -96,7 +96,7 @@ begin
         from devices as d
         where d.device = p_device;
         exit when l_device.derive_since is null;
-        -- whoever changes a reading of the device holds this
+        -- sessions that change readings of the device hold this
         perform
         from live_state as s
         where s.device = p_device
@@ -110,7 +110,7 @@ begin
             perform derive_day(p_device, l_day, interval_ms_of(l_device.reporting_interval_s));
             perform derive_registers_of_day(p_device, l_day);
         end if;
-        -- another change meanwhile begins again
+        -- unless the settings have changed meanwhile: then it starts again
         update devices as d
         set derive_since = l_day + interval '24 hours'
         where d.device = p_device
@@ -124,7 +124,7 @@ begin
 end;
 $$;
 
--- Gives the readings of registers of one day the energy that follows from the device's settings.
+-- Derives the energy of a day's registers again with the device's present settings.
 create or replace function derive_registers_of_day(p_device integer, p_day timestamptz)
 returns void
 language plpgsql
@@ -134,7 +134,6 @@ declare
     l_last constant timestamptz := p_day + interval '24 hours' - interval '1 microsecond';
     l_has record;
     l_changed record;
-    l_devices integer[];
 begin
     select count(r.register_mwh) as forward, count(r.reverse_register_mwh) as reverse
     into l_has
@@ -147,16 +146,12 @@ begin
     end if;
     if l_has.forward > 0 then
         l_changed := derive_registers(p_device, false, p_day, l_last, true);
-        if l_changed.ends is not null then
-            l_devices := array_fill(p_device, array[cardinality(l_changed.ends)]);
-            perform cover_once(l_devices, l_changed.starts, l_changed.ends);
-            perform note_late(l_devices, l_changed.starts, l_changed.ends);
-        end if;
+        perform note_device_changed(p_device, l_changed.starts, l_changed.ends);
     end if;
 end;
 $$;
 
--- Gives the readings of interval energy of one day the intervals that follow from the device's reporting interval.
+-- Derives the intervals of a day's interval energy again with the device's present reporting interval.
 create or replace function derive_day(p_device integer, p_day timestamptz, p_most_ms bigint)
 returns void
 language plpgsql
@@ -205,8 +200,7 @@ begin
     if l_times is null then
         return;
     end if;
-    -- old readings may be in the columnstore
-    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    perform lift_unpacking_limit();
     delete from spread_energy as s
     where s.device = p_device
         and s.ends = any(l_times)
@@ -222,7 +216,6 @@ begin
         and r.time >= p_day
         and r.time < l_end;
     perform put_pieces(array_fill(p_device, array[cardinality(l_times)]), l_times);
-    perform cover_once(array_fill(p_device, array[cardinality(l_times)]), l_starts, l_times);
     update live_state as s
     set
         span_ms = r.span_ms,
@@ -232,11 +225,11 @@ begin
         and r.device = p_device
         and r.time = s.energy_at
         and r.time = any(l_times);
-    perform note_late(array_fill(p_device, array[cardinality(l_times)]), l_starts, l_times);
+    perform note_device_changed(p_device, l_starts, l_times);
 end;
 $$;
 
--- Goes on with intervals that were being derived again when the service was stopped.
+-- Resumes deriving intervals after the service was stopped.
 create or replace procedure derive_pending()
 language plpgsql
 as $$
@@ -249,7 +242,7 @@ begin
         where d.derive_since is not null
         limit 10
     loop
-        -- whoever has set it may still be at it
+        -- the session that changed the settings may still be at work
         if pg_try_advisory_lock(hashtext('fleetmeter.derive'), l_device) then
             call derive_intervals(l_device);
             perform pg_advisory_unlock(hashtext('fleetmeter.derive'), l_device);

@@ -1,5 +1,5 @@
--- The parts in which history is exported: all of it at once. History is one table here, and its primary key gives it in
--- its order.
+-- Returns the parts in which history is exported: all at once. History is one table here, and its primary key has the
+-- order.
 create or replace function export_parts(p_start timestamptz, p_end timestamptz)
 returns table (starts timestamptz, ends timestamptz)
 language sql

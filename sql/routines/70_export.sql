@@ -1,8 +1,8 @@
--- How an export writes values as text. Plain expressions, which the planner puts into the query.
+-- How an export writes values as text: plain expressions, which the planner inlines.
 
--- A fixed-point integer of p_unit-ths as an exact decimal: 1200000 of 1000000 is 1.2, and 72 of 1 would be 72.0.
--- The shortest text of the nearest double is exact for all that fits (15 digits and more), and costs half of what
--- numeric does; but a double writes what is below 0.0001 with an exponent.
+-- Returns a fixed-point integer of p_unit-ths as an exact decimal: 1200000 of 1000000 is 1.2, and 72 of 1 would be
+-- 72.0. The shortest text of the nearest double is exact for everything that fits (15 digits and more) and costs half
+-- of what numeric does; but a double writes values below 0.0001 with an exponent.
 create or replace function export_decimal(p_value bigint, p_unit bigint)
 returns text
 language sql
@@ -14,7 +14,7 @@ return case
     else (p_value / p_unit::double precision)::text
 end;
 
--- RFC 3339 in UTC, with a fraction only when there is one. Needs the date style that begin_export sets.
+-- Returns a time as RFC 3339 in UTC, with a fraction only if there is one. Needs the date style that begin_export sets.
 create or replace function export_time(p_time timestamptz)
 returns text
 language sql

@@ -1,5 +1,5 @@
--- The parts in which history is exported, oldest first: a day's chunk. Its order is the one that the chunk has by
--- itself: of the primary key, or of the columnstore's segments.
+-- Returns the parts in which history is exported, oldest first: the chunk of a day. Each has its own order: that of the
+-- primary key, or of the columnstore's segments.
 create or replace function export_parts(p_start timestamptz, p_end timestamptz)
 returns table (starts timestamptz, ends timestamptz)
 language sql

@@ -1,19 +1,8 @@
--- What is stored, and what keeps it in shape, where the service does that itself: no chunks and no policies.
--- The rollups of what history holds are views; those of what was dropped are kept quarter hours.
+-- What is stored, and the jobs that maintain it, where the service does that itself: no chunks and no policies. The
+-- rollups of history are views; those of dropped history are kept quarter hours.
 
 create or replace function stored_relations()
-returns table (
-    relation text,
-    about_rows bigint,
-    bytes bigint,
-    chunks bigint,
-    columnstore_chunks bigint,
-    columnstore_rows bigint,
-    columnstore_bytes_before bigint,
-    columnstore_bytes bigint,
-    oldest timestamptz,
-    newest timestamptz
-)
+returns setof stored_relation
 language plpgsql
 stable
 as $$
@@ -39,17 +28,7 @@ end;
 $$;
 
 create or replace function storage_jobs()
-returns table (
-    job text,
-    relation text,
-    every interval,
-    last_run timestamptz,
-    outcome text,
-    error text,
-    took interval,
-    next_run timestamptz,
-    readings bigint
-)
+returns setof storage_job
 language sql
 stable
 begin atomic

@@ -1,6 +1,6 @@
--- What `fleetmeter storage` asks of tables on either engine.
+-- What `fleetmeter storage` shows of tables, on either engine.
 
--- About how many rows a table has: what the planner knows where it was analysed, a real count otherwise.
+-- Returns the approximate number of rows of a table: the planner's estimate if it was analysed, a real count otherwise.
 create or replace function about_rows(p_table regclass)
 returns bigint
 language plpgsql
@@ -20,7 +20,7 @@ begin
 end;
 $$;
 
--- What is shown together, in its order.
+-- Returns the groups that are shown, in their order.
 create or replace function storage_groups()
 returns table (place bigint, relation text)
 language sql
@@ -49,7 +49,7 @@ return case
     else 'other tables'
 end;
 
--- Every plain table that may be read, with its indexes and what is stored beside it.
+-- Returns every plain table that may be read, with the size of its indexes and TOAST.
 create or replace function stored_tables()
 returns table (name name, relation text, about_rows bigint, bytes bigint)
 language sql

@@ -1,24 +1,13 @@
--- What is stored, in hypertables and beside them, and what the policies did last. From the catalogue and the
--- planner's statistics, so that hundreds of chunks are listed as fast as their sizes are read.
+-- What is stored, in hypertables and beside them, and the last runs of the policies. From the catalogue and the
+-- planner's statistics, so that hundreds of chunks are listed as fast as their sizes can be read.
 
--- How many readings a chunk of the columnstore has is known from when it was converted: late ones that came
--- since are not among them. The relation behind a chunk stands in compression_settings and its number is asked
--- for, as later versions have other columns in the catalogue of chunks; once for each, which a join without
--- statistics would not keep to. Compiling the query would take twenty times as long as running it. In plpgsql,
--- so that nothing depends on the extension's views, which an update of it replaces.
+-- The number of readings in a compressed chunk is known from when it was converted; late ones since then are not
+-- counted. The relation of a chunk is in compression_settings, and its number is asked for, since later versions have
+-- other columns in the catalogue of chunks: once for each, which a join without statistics would not do. Compiling the
+-- query would take twenty times as long as running it. In plpgsql, so that nothing depends on the extension's views,
+-- which an update of it replaces.
 create or replace function stored_relations()
-returns table (
-    relation text,
-    about_rows bigint,
-    bytes bigint,
-    chunks bigint,
-    columnstore_chunks bigint,
-    columnstore_rows bigint,
-    columnstore_bytes_before bigint,
-    columnstore_bytes bigint,
-    oldest timestamptz,
-    newest timestamptz
-)
+returns setof stored_relation
 language plpgsql
 stable
 set jit = off
@@ -123,17 +112,7 @@ end;
 $$;
 
 create or replace function storage_jobs()
-returns table (
-    job text,
-    relation text,
-    every interval,
-    last_run timestamptz,
-    outcome text,
-    error text,
-    took interval,
-    next_run timestamptz,
-    readings bigint
-)
+returns setof storage_job
 language plpgsql
 stable
 as $$

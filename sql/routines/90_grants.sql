@@ -1,5 +1,5 @@
--- A role named fleetmeter_reader, where there is one (the compose stack makes it for Grafana), may
--- read everything but the addresses and secrets of webhooks, and write nothing.
+-- Lets the role fleetmeter_reader, if it exists (the compose stack creates it for Grafana), read everything but the
+-- addresses and secrets of webhooks.
 
 do $$
 begin

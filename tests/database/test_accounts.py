@@ -192,6 +192,29 @@ def test_an_hour_with_a_late_reading_is_accounted_again(place: Db) -> None:
     assert sum(row[4] for row in answer(place)) == 4001 * 287 + 1_000_000
 
 
+def test_fleet_and_vehicle_agree_while_an_hour_waits_for_its_rollup(place: Db) -> None:
+    """A late reading over two quarter hours is shared out before the rollups have followed."""
+    call(place, "account_hours(35, 100)")
+    late = start() + HOUR + 15 * MINUTE + timedelta(seconds=30)
+    place.fetch(
+        "insert into readings (device, meter, time, energy_mwh, span_ms, spread)"
+        " values (1, 3, $1, 600000, 60000, true)",
+        late,
+    )
+    place.fetch("select put_pieces('{1}', array[$1::timestamptz])", late)
+    place.fetch(
+        "select note_late('{1}', array[$1::timestamptz], array[$2::timestamptz])",
+        late - MINUTE,
+        late,
+    )
+    bounds = [start(), start() + 6 * HOUR]
+    of_fleet = place.value(
+        "select sum(dc_mwh)::bigint from fleet_energy($1) where vehicle = 1", bounds
+    )
+    of_vehicle = place.value("select sum(dc_mwh)::bigint from vehicle_energy('V1', $1)", bounds)
+    assert of_fleet == of_vehicle == 360 * 1000 + 600_000
+
+
 def test_another_interval_or_tolerance_invalidates_all_accounted_hours(place: Db) -> None:
     call(place, "account_hours(35, 100)")
     place.fetch("""select set_device('vehicle', 'V1', '{"label": "a label"}')""")

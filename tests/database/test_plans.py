@@ -1,4 +1,8 @@
-"""No energy answer reads history outside its window, according to the plans that ran."""
+"""What statements read, by the plans that ran.
+
+No energy answer reads history beyond the edges of its window, and a batch is merged in a number of
+steps that grows as the batch does.
+"""
 
 import asyncio
 import re
@@ -9,9 +13,10 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
+from fleetmeter.database import migrations
 from fleetmeter.database.sql import queries
-from tests.conftest import Db, Server, migrated_database
-from tests.support.plans import scans
+from tests.conftest import RETENTION_DAYS, Db, Server, fresh_database, migrated_database
+from tests.support.plans import rows_handled, scans
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -160,3 +165,55 @@ def test_whole_hours_are_answered_without_history(history: History, question: st
         "select chunk_name from timescaledb_information.chunks where hypertable_name = 'readings'"
     )
     assert not {scan.relation for scan in found} & {row["chunk_name"] for row in raw}
+
+
+@pytest.fixture(params=["timescaledb", "postgresql"])
+def explained_url(
+    request: pytest.FixtureRequest, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A database of either engine, on the server that can explain (the embedded one cannot)."""
+    if request.param == server.engine:
+        with migrated_database(server, jobs=False) as url:
+            yield url
+        return
+
+    async def engine(_: Any) -> migrations.Engine:
+        return "postgresql"
+
+    monkeypatch.setattr(migrations, "_detect_engine", engine)
+    with fresh_database(server) as url:
+        asyncio.run(migrations.migrate(url, RETENTION_DAYS))
+        yield url
+
+
+@pytest.mark.timescaledb
+def test_a_batch_is_merged_without_joining_it_row_by_row(explained_url: str) -> None:
+    """Temporary tables have no statistics, and a nested loop over two of them is quadratic."""
+    count, most_per_reading = 1000, 150
+    begin = datetime.now(UTC).replace(second=0, microsecond=0) - 5 * HOUR
+    db = Db(explained_url)
+    db.run(
+        "insert into devices (kind, id) select 'vehicle', 'V' || n from generate_series(1, 10) as n"
+    )
+    devices = [row["device"] for row in db.fetch("select device from devices order by device")]
+    readings = [
+        (item, devices[item % 10], begin + item // 10 * MINUTE, 1000, 5000) for item in range(count)
+    ]
+    stored: list[Any] = []
+
+    async def merge(connection: Any) -> None:
+        await queries.prepare_session(connection)
+        async with connection.transaction():
+            await queries.begin_batch(connection)
+            await connection.copy_records_to_table(
+                "incoming",
+                records=readings,
+                columns=["item", "device", "time", "energy_mwh", "soc_bp"],
+            )
+            outcome = await queries.store_readings(connection)
+            stored.append(outcome["stored"])
+
+    handled = [asyncio.run(rows_handled(explained_url, merge)) for _ in ("late", "resent")]
+    assert [each and len(each) for each in stored] == [count, None]
+    for rows in handled:
+        assert count < rows < most_per_reading * count
