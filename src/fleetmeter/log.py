@@ -9,6 +9,11 @@ from structlog.tracebacks import ExceptionDictTransformer
 from fleetmeter.settings import Settings
 
 
+def log_to_stderr() -> None:
+    """Log what a command has to say that reads no settings; its results go to standard output."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
 def configure_logging(settings: Settings) -> None:
     """Render structlog's events and the standard library's records alike."""
     shared: list[structlog.types.Processor] = [
@@ -40,6 +45,8 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     if settings.log_level == "info":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we say ourselves that we listen
+    # it says each time that the database is away, at length; the service says so itself
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -9,6 +9,7 @@ import click
 
 from fleetmeter import __version__
 from fleetmeter.errors import FleetMeterError, NotMigratedError
+from fleetmeter.log import log_to_stderr
 
 _BESIDE = "fleetmeter.commands"
 """Entry points through which other packages add commands: the simulator and the benchmark."""
@@ -51,6 +52,7 @@ def main() -> None:
 
     Settings are environment variables named FLEETMETER_…; the README lists them.
     """
+    log_to_stderr()
 
 
 def _own_commands() -> list[str]:
