@@ -35,13 +35,14 @@ begin atomic
     from unnest(p_ranges * tstzmultirange(tstzrange(p_starts, p_ends, '(]'))) as r (range);
 end;
 
+-- Returns common_energy() of a few days: each chunk of history that it plans for is looked at for each quarter hour.
 -- For each quarter hour, vehicle and meter that are named: the time in the window (p_from, p_to] that the meter and at
 -- least one of its vehicles cover is common to them. Its AC is shared in proportion to their DC in it, as in a whole
 -- quarter hour (apportion). A row for each device with intervals there: a vehicle's with its DC, its share of AC and
 -- the time; the meter's (device = meter) with all of it. `charging_ms` is the time of charging intervals, a vehicle's
 -- own or, for the meter, those of either side, and `charging_common_ms` the part of it that is common. Read from
 -- history by the primary key and from spread_energy by its own: dropped history cannot be compared.
-create or replace function common_energy(
+create or replace function common_energy_of_days(
     p_buckets timestamptz[],
     p_meters integer[],
     p_vehicles integer[],
@@ -173,6 +174,43 @@ begin
         coalesce(ms_of(r.charging), 0),
         coalesce(ms_of(r.charging * r.times), 0)
     from running as r;
+end;
+$$;
+
+-- The same for any time, in steps of two days, so that its cost grows with the quarter hours and not with their square.
+create or replace function common_energy(
+    p_buckets timestamptz[],
+    p_meters integer[],
+    p_vehicles integer[],
+    p_from timestamptz,
+    p_to timestamptz
+)
+returns table (
+    bucket timestamptz,
+    meter integer,
+    device integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    common_ms bigint,
+    charging_ms bigint,
+    charging_common_ms bigint
+)
+language plpgsql
+stable
+strict
+as $$
+declare
+    l_days record;
+begin
+    for l_days in
+        select array_agg(k.bucket) as buckets, array_agg(k.meter) as meters, array_agg(k.vehicle) as vehicles
+        from unnest(p_buckets, p_meters, p_vehicles) as k (bucket, meter, vehicle)
+        group by date_bin('2 days', k.bucket, p_from)
+    loop
+        return query
+        select *
+        from common_energy_of_days(l_days.buckets, l_days.meters, l_days.vehicles, p_from, p_to);
+    end loop;
 end;
 $$;
 

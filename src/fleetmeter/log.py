@@ -2,11 +2,46 @@
 
 import logging
 import sys
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from fleetmeter.settings import Settings
+from fleetmeter.terminal import printable
+
+
+def log_to_stderr() -> None:
+    """Log what a command has to say that reads no settings; its results go to standard output."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_for_people(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _for_people() -> list[structlog.types.Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=_plain_traceback
+    )
+    return [_printable_values, renderer]
+
+
+def _printable_values(_: object, __: str, event: structlog.types.EventDict) -> dict[str, Any]:
+    """Escape what a terminal would take for commands; other values than texts are shown escaped."""
+    return {
+        name: printable(value) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
+def _plain_traceback(output: TextIO, exc_info: structlog.types.ExcInfo) -> None:
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    output.write(printable(text.getvalue()))
 
 
 def configure_logging(settings: Settings) -> None:
@@ -23,11 +58,7 @@ def configure_logging(settings: Settings) -> None:
             structlog.processors.JSONRenderer(),
         ]
     else:
-        render = [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
+        render = _for_people()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -40,6 +71,8 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     if settings.log_level == "info":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we say ourselves that we listen
+    # it says each time that the database is away, at length; the service says so itself
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
-import click
 import msgspec
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.ids import is_site
 from fleetmeter.readings.model import EPOCH, MICROSECOND, rfc3339
+from fleetmeter.terminal import say
 from fleetmeter_simulator.client.pace import Pace
 from fleetmeter_simulator.client.sending import Sender, Tally
 from fleetmeter_simulator.client.service import StoppedError, check
@@ -68,12 +68,16 @@ def simulate(options: Options) -> None:
     fleet = _fleet(options, start, span)
     for wanted in fleet.unplaced:
         variant = f":{wanted.variant}" if wanted.variant else ""
-        _say(f"no place for {wanted.kind}{variant}: too few vehicles or days for it to show")
+        say(
+            f"no place for {wanted.kind}{variant}: too few vehicles or days for it to show",
+            err=True,
+        )
     if options.truth is not None:
         write_truth(options.truth, fleet, options.seed, fleet.start)
-    _say(
+    say(
         f"{len(fleet.devices.vehicles):,} vehicles and {len(fleet.devices.meters):,} meters from "
-        f"{rfc3339(fleet.start)} on, {len(fleet.faults)} faults, to {options.url}"
+        f"{rfc3339(fleet.start)} on, {len(fleet.faults)} faults, to {options.url}",
+        err=True,
     )
     sender = Sender(options.url, options.connections, _BATCH)
     began = monotonic()
@@ -84,7 +88,7 @@ def simulate(options: Options) -> None:
             drive.run(show)
     if options.truth is not None:
         write_truth(options.truth, fleet, options.seed, drive.until)
-    click.echo(_summary(sender.tally, fleet, drive.until, monotonic() - began))
+    say(_summary(sender.tally, fleet, drive.until, monotonic() - began))
 
 
 def _start(options: Options, now: datetime) -> datetime:
@@ -221,7 +225,3 @@ def _summary(tally: Tally, fleet: Fleet, until: datetime, seconds: float) -> str
         named = ", ".join(map(name_of, begun[:10])) + (", …" if len(begun) > 10 else "")
         lines.append(f"{len(begun)} faults: {named}")
     return "\n".join(lines)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

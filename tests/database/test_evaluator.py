@@ -19,6 +19,7 @@ from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.reconcile import FOUND_LATE, SHOWN_LATE
 from fleetmeter.anomalies.model import Hour
 from fleetmeter.database.pool import Database, connect
+from fleetmeter.errors import DatabaseUnavailableError
 from fleetmeter.settings import Settings
 from tests.conftest import (
     Db,
@@ -729,6 +730,36 @@ def test_late_devices_that_share_a_meter_are_evaluated_once(
     )
     assert place.evaluate(END) == [Ran(0, 2)]
     assert turns == 1
+
+
+@pytest.mark.either
+def test_many_late_devices_are_evaluated_in_bounded_turns_and_each_is_kept(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.begin()
+    place.evaluate(END)
+    hours = (END - START + late.WARMUP) // HOUR
+    monkeypatch.setattr(late, "_MOST_DEVICE_HOURS", 2 * hours)  # a vehicle and its meter
+    place.comes_late([late_row(f"V{n}", at(3, 1) + MINUTE) for n in (1, 2, 3)])
+    left: list[int] = []
+    widest = 0
+    recompute = late._recompute
+
+    async def count(connection: Any, around: Any, times: Any) -> Any:
+        nonlocal widest
+        left.append(place.db.value("select count(*) from late_devices"))
+        devices = len(around.vehicle_ids) + len(around.meter_ids)
+        widest = max(widest, devices * ((times[1] - times[0] + late.WARMUP) // HOUR))
+        if len(left) == 3:
+            raise DatabaseUnavailableError("it is gone")
+        return await recompute(connection, around, times)
+
+    monkeypatch.setattr(late, "_recompute", count)
+    with pytest.raises(DatabaseUnavailableError):
+        place.evaluate(END)
+    assert left == [3, 2, 1], "what a turn has done is not done again"
+    assert widest <= 2 * hours
+    assert place.db.value("select count(*) from late_devices") == 1
 
 
 @pytest.mark.either

@@ -16,7 +16,7 @@ import pytest
 from fleetmeter.database import migrations
 from fleetmeter.database.sql import queries
 from tests.conftest import RETENTION_DAYS, Db, Server, fresh_database, migrated_database
-from tests.support.plans import rows_handled, scans
+from tests.support.plans import rows_handled, scans, widest
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -165,6 +165,29 @@ def test_whole_hours_are_answered_without_history(history: History, question: st
         "select chunk_name from timescaledb_information.chunks where hypertable_name = 'readings'"
     )
     assert not {scan.relation for scan in found} & {row["chunk_name"] for row in raw}
+
+
+@pytest.mark.timescaledb
+def test_what_both_sides_cover_is_looked_up_in_a_few_chunks_at_a_time(history: History) -> None:
+    """Or each quarter hour would cost as much as there are chunks in the whole window."""
+    quarters = "array(select generate_series($1::timestamptz, $2, interval '15 minutes'))"
+    many = f"cardinality({quarters})"
+    named = f"{quarters}, array_fill(11, array[{many}]), array_fill(1, array[{many}]), $1, $2"
+    found: list[list[Any]] = []
+
+    def ask(function: str) -> Any:
+        async def fetch(connection: Any) -> None:
+            statement = f"select * from {function}({named}) order by bucket, device"
+            window = (history.begin, history.begin + 12 * DAY)
+            found.append(await connection.fetch(statement, *window))
+
+        return fetch
+
+    at_once = asyncio.run(widest(history.url, ask("common_energy_of_days")))
+    in_steps = asyncio.run(widest(history.url, ask("common_energy")))
+    assert (at_once > 12, in_steps <= 4) == (True, True)
+    assert len(found[0]) == 2 * (12 * 96 + 1)
+    assert found[0] == found[1]
 
 
 @pytest.fixture(params=["timescaledb", "postgresql"])

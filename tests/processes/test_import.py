@@ -447,9 +447,10 @@ def test_a_full_disk_is_reported_and_stored_readings_are_kept(
     path = meters_csv(tmp_path / "readings.csv", uid, 3_000, bad_every=2)
     opened = Path.open
 
-    def full(self: Path, mode: str = "r") -> Any:
+    def full(self: Path, mode: str = "r", *how: Any, **options: Any) -> Any:
         rejects = self.name.endswith(".rejected.ndjson")
-        return opened(Path("/dev/full") if rejects and mode == "ab" else self, mode)
+        path = Path("/dev/full") if rejects and mode == "ab" else self
+        return opened(path, mode, *how, **options)
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(FleetMeterError, match=r"No space left on device; run it again to go on"):

@@ -38,6 +38,11 @@ async def rows_handled(url: str, ask: Any) -> int:
     return rows
 
 
+async def widest(url: str, ask: Any) -> int:
+    """How many relations, chunks above all, one node of the plans of `ask` puts together."""
+    return max(len(node.get("Plans", [])) for node in await _nodes(url, ask))
+
+
 async def _nodes(url: str, ask: Any, **settings: str) -> list[dict[str, Any]]:
     """Every node that ran in a plan of the statements of `ask`."""
     settings |= {

@@ -9,6 +9,8 @@ import click
 
 from fleetmeter import __version__
 from fleetmeter.errors import FleetMeterError, NotMigratedError
+from fleetmeter.log import log_to_stderr
+from fleetmeter.terminal import printable
 
 _BESIDE = "fleetmeter.commands"
 """Entry points through which other packages add commands: the simulator and the benchmark."""
@@ -41,7 +43,10 @@ class _Commands(click.Group):
                 f"the database is not migrated ({error}); run: fleetmeter migrate"
             ) from error
         except FleetMeterError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
+        except click.ClickException as error:  # it names what was typed, and files
+            error.message = printable(error.message)  # type: ignore[misc]
+            raise
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,6 +56,7 @@ def main() -> None:
 
     Settings are environment variables named FLEETMETER_…; the README lists them.
     """
+    log_to_stderr()
 
 
 def _own_commands() -> list[str]:

@@ -8,6 +8,7 @@ import click
 from fleetmeter.cli.shared.database import database_url
 from fleetmeter.operations.backup import back_up
 from fleetmeter.settings import load_settings
+from fleetmeter.terminal import say
 
 
 @click.command("backup")
@@ -28,4 +29,4 @@ def command(folder: Path, jobs: int) -> None:
     with database_url(load_settings()) as url:
         manifest = asyncio.run(back_up(url, folder, jobs))
     readings = sum(each.rows for each in manifest.sums if each.relation == "readings")
-    click.echo(f"{folder}: {readings:,} readings, engine {manifest.engine}")
+    say(f"{folder}: {readings:,} readings, engine {manifest.engine}")

@@ -4,6 +4,7 @@ import click
 
 from fleetmeter.cli.shared.database import database_url, migrate_when_reachable
 from fleetmeter.settings import load_settings
+from fleetmeter.terminal import say
 
 
 @click.command("migrate")
@@ -13,5 +14,5 @@ def command() -> None:
     with database_url(settings) as url:
         done = migrate_when_reachable(url, settings)
     for name in done.applied:
-        click.echo(f"applied {name}")
-    click.echo(f"the database is up to date (engine: {done.engine})")
+        say(f"applied {name}")
+    say(f"the database is up to date (engine: {done.engine})")

@@ -9,6 +9,7 @@ from fleetmeter.cli.shared.parameters import parse_device_id
 from fleetmeter.devices.purge import count, kind_of, purge
 from fleetmeter.readings.kinds import KindName
 from fleetmeter.settings import load_settings
+from fleetmeter.terminal import say
 
 
 @click.command("purge")
@@ -37,17 +38,15 @@ def command(device_id: str, kind: KindName | None, dry_run: bool, yes: bool) -> 
         kind = kind or asyncio.run(kind_of(url, device_id))
         stored = asyncio.run(count(url, kind, device_id)) if kind else []
         if kind is None or not stored:
-            click.echo(f"nothing is stored about {device_id}")
+            say(f"nothing is stored about {device_id}")
             return
         for relation, change, rows in stored:
-            click.echo(f"{rows:>12,}  {relation}{' (only its id)' if change else ''}")
+            say(f"{rows:>12,}  {relation}{' (only its id)' if change else ''}")
         if dry_run:
             return
         if not yes:
             click.confirm(f"Permanently delete the {kind} {device_id}?", abort=True)
         left = asyncio.run(purge(url, kind, device_id))
-        click.echo(f"deleted the {kind} {device_id}; rollups follow within seconds")
+        say(f"deleted the {kind} {device_id}; rollups follow within seconds")
         if any("readings" in relation for relation, _, _ in left):
-            click.echo(
-                "It reported again meanwhile: stop the device, then purge it again.", err=True
-            )
+            say("It reported again meanwhile: stop the device, then purge it again.", err=True)

@@ -8,6 +8,7 @@ import click
 from fleetmeter.cli.shared.database import database_url, migrate_when_reachable
 from fleetmeter.operations.backup import restore
 from fleetmeter.settings import load_settings
+from fleetmeter.terminal import say
 
 
 @click.command("restore")
@@ -23,7 +24,7 @@ def command(folder: Path) -> None:
     with database_url(settings) as url:
         manifest = asyncio.run(restore(url, folder))
         migrate_when_reachable(url, settings)
-    click.echo(
+    say(
         f"restored the backup of {manifest.created_at:%Y-%m-%d %H:%M} UTC; every table has as many "
         "rows as it had, and readings and days the same energy"
     )

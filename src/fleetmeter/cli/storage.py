@@ -8,6 +8,7 @@ import msgspec
 from fleetmeter.cli.shared.database import database_url
 from fleetmeter.operations import storage
 from fleetmeter.settings import load_settings
+from fleetmeter.terminal import say
 
 
 @click.command("storage")
@@ -20,6 +21,6 @@ def command(as_json: bool) -> None:
     with database_url(load_settings()) as url:
         stored = asyncio.run(storage.read_storage(url))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(stored)))
+        say(msgspec.json.format(msgspec.json.encode(stored)).decode())
     else:
         storage.show(stored)

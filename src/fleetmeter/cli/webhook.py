@@ -10,6 +10,7 @@ from fleetmeter.cli.shared.database import database_url
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.notifications.webhooks import registry
 from fleetmeter.settings import load_settings
+from fleetmeter.terminal import say
 
 
 @click.group("webhook")
@@ -45,7 +46,7 @@ def webhook_add_command(
     settings = load_settings()
     with database_url(settings) as url:
         added = asyncio.run(registry.add(url, settings, target, kinds, format_))
-    click.echo(f"webhook {added.id} added; it receives events from now on\nsecret: {added.secret}")
+    say(f"webhook {added.id} added; it receives events from now on\nsecret: {added.secret}")
 
 
 @command.command("list")
@@ -54,13 +55,13 @@ def webhook_list_command() -> None:
     with database_url(load_settings()) as url:
         found = asyncio.run(registry.all_webhooks(url))
     for each in found:
-        click.echo(f"{each.id:>4}  {each.shown_url}")
-        click.echo(f"      {each.format}, {', '.join(each.kinds or ['all kinds'])}")
-        click.echo(f"      {each.state}; events waiting: {each.waiting:,}")
+        say(f"{each.id:>4}  {each.shown_url}")
+        say(f"      {each.format}, {', '.join(each.kinds or ['all kinds'])}")
+        say(f"      {each.state}; events waiting: {each.waiting:,}")
         if each.last_error:
-            click.echo(f"      last error: {each.last_error}")
+            say(f"      last error: {each.last_error}")
     if not found:
-        click.echo("no webhooks")
+        say("no webhooks")
 
 
 @command.command("remove")
@@ -69,7 +70,7 @@ def webhook_remove_command(which: str) -> None:
     """Delete a webhook."""
     with database_url(load_settings()) as url:
         asyncio.run(registry.remove(url, which))
-    click.echo(f"webhook {which} removed")
+    say(f"webhook {which} removed")
 
 
 @command.command("enable")
@@ -79,7 +80,7 @@ def webhook_enable_command(webhook_id: int, from_now: bool) -> None:
     """Re-enable a disabled webhook where it left off, or retry a failing one now."""
     with database_url(load_settings()) as url:
         asyncio.run(registry.enable(url, webhook_id, from_now))
-    click.echo(f"webhook {webhook_id} enabled")
+    say(f"webhook {webhook_id} enabled")
 
 
 @command.command("test")
@@ -91,4 +92,4 @@ def webhook_test_command(webhook_id: int) -> None:
         result = asyncio.run(registry.try_out(url, settings, webhook_id))
     if result.error is not None:
         raise FleetMeterError(result.error)
-    click.echo(f"the webhook accepted the message: {result.status}")
+    say(f"the webhook accepted the message: {result.status}")

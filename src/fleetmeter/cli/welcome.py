@@ -2,6 +2,8 @@
 
 import click
 
+from fleetmeter.terminal import say
+
 _WELCOME = """
 FleetMeter is running at {url}
   API reference  {url}/docs
@@ -22,4 +24,4 @@ def command(url: str) -> None:
 
 def show_welcome(url: str) -> None:
     """Print the URL of the service and a command to try."""
-    click.echo(_WELCOME.format(url=url, reading=_READING))
+    say(_WELCOME.format(url=url, reading=_READING))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fleetmeter.database.pool import connected
 from fleetmeter.database.sql import queries
+from fleetmeter.terminal import printable
 
 _PIPED_WIDTH = 200
 _MANY = 1000
@@ -152,7 +153,7 @@ def _jobs(jobs: Sequence[Job]) -> Table:
             _time(job.last_run),
             _duration(job.took),
             _time(job.next_run),
-            f"{ended}: {job.error}" if job.error else ended,
+            printable(f"{ended}: {job.error}" if job.error else ended),
         )
     table.caption = "Times are UTC."
     return table

@@ -1,9 +1,11 @@
 """Webhooks go to public addresses, and to networks that somebody has allowed; nowhere else."""
 
 import asyncio
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleetmeter.errors import FleetMeterError, SettingsError
 from fleetmeter.notifications.webhooks.addresses import (
@@ -13,7 +15,7 @@ from fleetmeter.notifications.webhooks.addresses import (
     check_url,
 )
 from fleetmeter.settings import load_settings
-from fleetmeter.webhook_networks import Networks
+from fleetmeter.webhook_networks import Address, Networks, reached
 
 PUBLIC = Networks("public")
 
@@ -33,11 +35,50 @@ def test_a_public_address_may_be_sent_to(address: str) -> None:
         *("240.0.0.1", "::", "::1", "fe80::1", "fe80::1%eth0", "fd00::1", "fec0::1", "ff0e::1"),
         *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1"),
         *("64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2002:808:808::1", "2001:0:1::1"),
-        "2001:db8::1",
+        *("2001:db8::1", "192.0.0.192", "192.88.99.1", "3fff::1", "64:ff9b::c000:c0"),
     ],
 )
 def test_no_other_address_may_whatever_it_is_written_as(address: str) -> None:
     assert not PUBLIC.allow(ip_address(address))
+
+
+NOT_REACHABLE = [
+    *("0.0.0.0/8", "0.0.0.0/32", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+    *("172.16.0.0/12", "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.170/32"),
+    *("192.0.0.171/32", "192.0.2.0/24", "192.88.99.2/32", "192.168.0.0/16", "198.18.0.0/15"),
+    *("198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "255.255.255.255/32"),
+    *("::1/128", "::/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23"),
+    *("2001:2::/48", "2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10"),
+]
+"""IANA's registries of special-purpose addresses of 2026: what is not globally reachable."""
+
+DEPRECATED = ["192.88.99.0/24", "2001:10::/28", "2001::/32", "2002::/16"]
+"""And what leads elsewhere, of which they say neither."""
+
+MULTICAST = ["224.0.0.0/4", "ff00::/8"]
+
+
+@pytest.mark.parametrize("network", [*NOT_REACHABLE, *DEPRECATED, *MULTICAST])
+@given(data=st.data())
+def test_an_address_for_a_special_purpose_is_refused_however_it_is_written(
+    network: str, data: st.DataObject
+) -> None:
+    found = ip_network(network)
+    address = data.draw(st.ip_addresses(network=found))
+    for each in (found[0], found[-1], address):
+        assert not PUBLIC.allow(each)
+        if each.version == 4:
+            for prefix in (0xFFFF << 32, 0x64FF9B << 96):  # mapped, translated
+                assert not PUBLIC.allow(IPv6Address(prefix | int(each)))
+            assert not PUBLIC.allow(IPv6Address(0x2002 << 112 | int(each) << 80))
+
+
+@given(st.ip_addresses())
+def test_what_is_public_is_what_python_calls_global_or_less(address: Address) -> None:
+    means = reached(address)
+    if PUBLIC.allow(address):
+        assert means.is_global
+        assert not means.is_multicast
 
 
 def test_networks_are_allowed_beside_the_public_or_instead() -> None:

@@ -38,8 +38,14 @@ _MOST_READY = 20_000
 _MOST = 200
 """Maximum number of late devices from which a turn starts."""
 
-_MOST_DEVICE_HOURS = 300_000
-"""Maximum number of late devices × hours per turn: fewer devices if they go back far."""
+_MOST_DEVICE_HOURS = 30_000
+"""Maximum number of devices × hours per turn, of late devices and those around them: some seconds.
+
+Fewer devices if they go back far. One alone is evaluated with all that share meters with it.
+"""
+
+_MOST_AGAIN = 300_000
+"""The same for a step of `evaluate_again`, after an import that nobody else waits for."""
 
 _AS_LATE = timedelta(days=1)
 """Maximum difference in lateness within a turn: all are evaluated from the oldest on."""
@@ -68,10 +74,7 @@ async def evaluate_late(connection: Connection, evaluated_until: datetime) -> La
     late = [_mark(row, evaluated_until) for row in ready if row["since"] < evaluated_until]
     recomputed = None
     if late:
-        seeds = _few_enough(late, evaluated_until)
-        since = min(mark.since for mark in seeds)
-        subjects = {mark.subject for mark in seeds}
-        around = await reader.around(connection, subjects, since - WARMUP)
+        since, around = await _turn(connection, late, evaluated_until)
         recomputed = await _recompute(connection, around, (since, evaluated_until))
         # with those that others brought along
         late = [mark for mark in late if mark.subject in around.changed and mark.since >= since]
@@ -102,7 +105,7 @@ async def evaluate_again(
     left = sorted(since, key=lambda subject: since[subject])
     while left and not stopping():
         begin = floor_hour(since[left[0]])
-        most = max(1, _MOST_DEVICE_HOURS // max(1, (until - begin + WARMUP) // HOUR))
+        most = max(1, _MOST_AGAIN // max(1, (until - begin + WARMUP) // HOUR))
         around = await reader.around(connection, set(left[:most]), begin - WARMUP)
         recomputed = await _recompute(connection, around, (begin, until))
         async with connection.transaction():
@@ -137,6 +140,21 @@ class _Mark(NamedTuple):
 def _mark(row: ReadyLateDevicesRow, evaluated_until: datetime) -> _Mark:
     since = floor_hour(max(row["since"], evaluated_until - REACH))
     return _Mark(Subject(cast(SubjectKind, row["device_kind"]), row["device_id"]), since, row)
+
+
+async def _turn(
+    connection: Connection, marks: list[_Mark], evaluated_until: datetime
+) -> tuple[datetime, Around]:
+    """Return the first late devices, as many as a turn takes, with all around them, since when."""
+    seeds = _few_enough(marks, evaluated_until)
+    while True:
+        since = min(mark.since for mark in seeds)
+        around = await reader.around(connection, {mark.subject for mark in seeds}, since - WARMUP)
+        hours = (evaluated_until - since + WARMUP) // HOUR
+        devices = len(around.vehicle_ids) + len(around.meter_ids)
+        if len(seeds) == 1 or devices * hours <= _MOST_DEVICE_HOURS:
+            return since, around
+        seeds = seeds[: max(1, len(seeds) * _MOST_DEVICE_HOURS // (devices * hours))]
 
 
 def _few_enough(marks: list[_Mark], evaluated_until: datetime) -> list[_Mark]:

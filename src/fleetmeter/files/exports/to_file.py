@@ -18,6 +18,7 @@ from fleetmeter.database.pool import connect
 from fleetmeter.errors import FleetMeterError, NotMigratedError
 from fleetmeter.files.exports.encode import Export, ExportFormat, Selection
 from fleetmeter.settings import Settings
+from fleetmeter.terminal import say
 
 
 def check(selection: Selection, format_: ExportFormat, path: Path | None) -> None:
@@ -41,7 +42,7 @@ def export_to(
     with destination(path) as output:
         readings, size = asyncio.run(_write(output, url, settings, selection, format_))
     where = path or "standard output"
-    click.echo(f"{readings:,} readings, {size:,} bytes, to {where}", err=True)
+    say(f"{readings:,} readings, {size:,} bytes, to {where}", err=True)
 
 
 @contextmanager

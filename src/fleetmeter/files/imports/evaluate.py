@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-import click
-
 from fleetmeter.anomalies.evaluation.late import evaluate_again
 from fleetmeter.anomalies.evaluation.runner import Evaluator
 from fleetmeter.anomalies.model import Subject
@@ -20,6 +18,7 @@ from fleetmeter.files.imports.sources import UNREADABLE
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.telemetry import Telemetry, attribute
 from fleetmeter.settings import Settings
+from fleetmeter.terminal import say
 
 _PAUSE_S = 0.5
 """Interval between checks of the rollups or the lock, seconds."""
@@ -108,7 +107,7 @@ async def _report(database: Database, since: dict[Subject, datetime], events: li
         rows = queries.kinds_found(connection, ids=events)
         found = [f"{row['kind']} {row['anomalies']}" async for row in rows]
     first = min(since.values())
-    click.echo(
+    say(
         f"{len(since):,} devices evaluated from {first:%Y-%m-%dT%H:%MZ} on: "
         f"{', '.join(found) or 'nothing new is wrong'}"
     )

@@ -5,8 +5,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import click
-
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.files.imports.csv_lines import SourceError
 from fleetmeter.files.imports.mapping.guess import guess
@@ -21,6 +19,7 @@ from fleetmeter.files.imports.sources import format_of, unpacked
 from fleetmeter.files.imports.tables.opening import open_first, reader_of
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.settings import Settings
+from fleetmeter.terminal import say
 
 _HEAD_BYTES = 1024 * 1024
 """Bytes of a text that suffice for a guess."""
@@ -65,7 +64,7 @@ def list_presets() -> None:
     """Print the presets."""
     for name, layouts in presets().items():
         for layout in layouts.values():
-            click.echo(f"{name:16} {layout['description']}")
+            say(f"{name:16} {layout['description']}")
 
 
 def _show_guesses(
@@ -75,9 +74,9 @@ def _show_guesses(
     status = 0
     for path in files:
         try:
-            click.echo(_guessed(path, format_ or reader_of(path.name), device, zone), nl=False)
+            say(_guessed(path, format_ or reader_of(path.name), device, zone), nl=False)
         except SourceError as error:
-            click.echo(f"{path}: {error}", err=True)
+            say(f"{path}: {error}", err=True)
             status = 1
     return status
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import click
 import msgspec
 
 from fleetmeter.files.blocks import Position
@@ -14,6 +13,7 @@ from fleetmeter.files.imports.sources import UNREADABLE
 from fleetmeter.readings.kinds import DeviceKind
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import MWH, Bounds, Invalid, Reading, checked
+from fleetmeter.terminal import say
 
 _SHOWN = 10
 """Maximum number of readings, and of wrong lines, that are shown."""
@@ -91,24 +91,24 @@ class Preview:
                 devices.setdefault(key, _Device(reading.kind)).add(reading)
                 if shown < _SHOWN:
                     shown += 1
-                    click.echo(msgspec.json.encode(stored(reading)).decode())
+                    say(msgspec.json.encode(stored(reading)).decode())
         except SourceError as error:
-            click.echo(f"{each.path}: {error}", err=True)
+            say(f"{each.path}: {error}", err=True)
             return False
-        click.echo(f"{each.path}: a dry run, nothing was stored", err=True)
+        say(f"{each.path}: a dry run, nothing was stored", err=True)
         for (kind, id_), device in devices.items():
-            click.echo(f"{kind} {id_}: {device}", err=True)
+            say(f"{kind} {id_}: {device}", err=True)
         if refused:
-            click.echo(f"{refused:,} would be rejected; by line, the first of them:", err=True)
-            click.echo("\n".join(wrong), err=True)
+            say(f"{refused:,} would be rejected; by line, the first of them:", err=True)
+            say("\n".join(wrong), err=True)
         if too_old:
-            click.echo(
+            say(
                 f"{too_old:,} are older than the {self._retention_days} days that are kept; "
                 "FLEETMETER_RETENTION_DAYS sets that, before the database is made",
                 err=True,
             )
         if not devices:
-            click.echo("no reading would be stored", err=True)
+            say("no reading would be stored", err=True)
         return bool(devices) and not refused
 
     def _checked(self, item: Telemetry | Invalid) -> Reading | Invalid:
@@ -128,7 +128,7 @@ def _items(each: Import) -> Iterator[tuple[int, Telemetry | Invalid]]:
         except (*UNREADABLE, OSError) as error:
             raise SourceError(f"it cannot be read: {error}") from None
         for note in notes_of(source):
-            click.echo(f"{each.path}: {note}", err=True)
+            say(f"{each.path}: {note}", err=True)
         blocks = source.blocks(Position())
         while True:
             try:
@@ -139,9 +139,7 @@ def _items(each: Import) -> Iterator[tuple[int, Telemetry | Invalid]]:
                 break
             yield from zip(block.numbers, block.items, strict=True)
         if left_out := getattr(source, "left_out", 0):
-            click.echo(
-                f"{each.path}: {left_out:,} rows left out: nothing in them is wanted", err=True
-            )
+            say(f"{each.path}: {left_out:,} rows left out: nothing in them is wanted", err=True)
 
 
 def stored(reading: Reading) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fleetmeter.files.imports.sidecar_files import SidecarFiles
+from fleetmeter.terminal import printable
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def progress(
         yield lambda _: None
         return
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TextColumn("{task.fields[rate]:>9,.0f} readings/s"),
@@ -30,8 +31,9 @@ def progress(
         refresh_per_second=4,
     ) as bars:
         if sidecar.resumed:
-            bars.console.print(f"{name}: resuming after line {sidecar.position.lines:,}")
-        task = bars.add_task(name, total=file_bytes, rate=0.0)
+            note = f"{printable(name)}: resuming after line {sidecar.position.lines:,}"
+            bars.console.print(note, markup=False)
+        task = bars.add_task(printable(name), total=file_bytes, rate=0.0)
         began, lines = monotonic(), sidecar.position.lines
 
         def show(sidecar: SidecarFiles) -> None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-import click
 import msgspec
 
 from fleetmeter.database.pool import connect
@@ -33,6 +32,7 @@ from fleetmeter.files.imports.store import import_blocks
 from fleetmeter.files.imports.tables.opening import reader_of
 from fleetmeter.intake.door import open_door
 from fleetmeter.settings import Settings
+from fleetmeter.terminal import say
 
 _PATIENCE_S = 86400.0
 """Maximum time that a block waits for its commit, seconds: a file can wait, unlike a device."""
@@ -103,7 +103,7 @@ def _to_import(paths: Sequence[Path]) -> list[Path]:
     """Leave out files that imports wrote, which a glob finds. Raises FleetMeterError."""
     own = [path for path in paths if path.name.endswith(OWN)]
     if own:
-        _say(f"skipped, as an import writes them: {', '.join(map(str, own))}")
+        say(f"skipped, as an import writes them: {', '.join(map(str, own))}", err=True)
     files = [path for path in paths if path not in own]
     if not files:
         raise FleetMeterError("nothing to import")
@@ -229,9 +229,12 @@ async def _import_one(
             known = identity(file, each.format, mapping)
             content, source = each.opened(file)
             for note in notes_of(source):
-                _say(f"{each.path}: {note}")
+                say(f"{each.path}: {note}", err=True)
             if why := sidecar.begin(known, database_id):
-                _say(f"{each.path}: an earlier import of it was stopped, but {why}; starting over")
+                say(
+                    f"{each.path}: an earlier import of it was stopped, but {why}; starting over",
+                    err=True,
+                )
 
             def read_bytes() -> int:
                 if content is not file or each.options is not None:
@@ -243,12 +246,18 @@ async def _import_one(
             if whole:
                 sidecar.finish()
                 if left_out := getattr(source, "left_out", 0):
-                    _say(f"{each.path}: {left_out:,} rows left out, as nothing in them is wanted")
+                    say(
+                        f"{each.path}: {left_out:,} rows left out, as nothing in them is wanted",
+                        err=True,
+                    )
     except SourceError as error:
-        _say(f"{each.path}: {error}")
+        say(f"{each.path}: {error}", err=True)
         return False
     except UNREADABLE as error:
-        _say(f"{each.path}: after line {sidecar.position.lines:,} it cannot be unpacked: {error}")
+        say(
+            f"{each.path}: after line {sidecar.position.lines:,} it cannot be unpacked: {error}",
+            err=True,
+        )
         return False
     except OSError as error:
         raise FleetMeterError(
@@ -262,9 +271,9 @@ async def _import_one(
     finally:
         sidecar.close()
     if not whole:
-        _say(f"{each.path}: stopped after line {sidecar.position.lines:,}; {_GO_ON}")
+        say(f"{each.path}: stopped after line {sidecar.position.lines:,}; {_GO_ON}", err=True)
         return None
-    click.echo(_summary(each))
+    say(_summary(each))
     return not sidecar.counts.rejected
 
 
@@ -286,7 +295,3 @@ def _summary(each: Import) -> str:
         f"{counts.rejected:,} rejected{dropped}{rejects}"
         f"{f' ({_MAYBE_TWICE})' * each.sidecar.resumed}"
     )
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
