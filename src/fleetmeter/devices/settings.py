@@ -7,8 +7,11 @@ import msgspec
 from asyncpg import Record
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import LONG_S, Database, retried
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_within
+from fleetmeter.errors import OutOfReachError
 from fleetmeter.readings.ids import SITE_PATTERN
 from fleetmeter.readings.kinds import KINDS, METER, VEHICLE, DeviceKind
 from fleetmeter.readings.stored import state_fields
@@ -238,11 +241,16 @@ _ABOUT = 1.5
 
 
 async def set_device(
-    database: Database, kind: DeviceKind, device_id: str, changes: Mapping[str, Any]
+    database: Database,
+    kind: DeviceKind,
+    device_id: str,
+    changes: Mapping[str, Any],
+    reach: Reach,
 ) -> msgspec.Struct:
     """Change settings of a device, which may never have reported; return all of them.
 
-    Returns once stored readings have been derived again where needed. Raises
+    Returns once stored readings have been derived again where needed. Raises UnknownDeviceError
+    for a device outside the reach, OutOfReachError for a site that would take it there, and
     DatabaseUnavailableError.
     """
     columns = {
@@ -251,6 +259,11 @@ async def set_device(
         if each.name in changes
     }
     async with database.connection() as connection:
+        await require_within(connection, kind.name, device_id, reach)
+        if "site" in changes and not reach.includes(device_id, changes["site"]):
+            raise OutOfReachError(
+                f"the site must stay one of {', '.join(reach.sites)}, which are within your reach"
+            )
         row = await queries.set_device(
             connection,
             kind=kind.name,

@@ -10,9 +10,10 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.exchanges import Exchange, OtherExchangeError, state, stated, withdraw
-from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
+from fleetmeter.http.shared.operations import described, problem_response
 from fleetmeter.http.shared.parameters import (
     Cursor,
     DeviceIdPath,
@@ -70,10 +71,10 @@ class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
     operation_class=described(
         {"409": problem_response("A different exchange is recorded for that time.")}
     ),
-    opt={NEVER_UNKNOWN: True},
 )
 async def state_exchange(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     meter_id: DeviceIdPath,
     data: JSONBody[ExchangeStatement],
 ) -> MeterExchange:
@@ -94,7 +95,7 @@ async def state_exchange(
         round(data.first_kwh * MWH),
     )
     try:
-        return _shown(meter_id, await state(database, meter_id, exchange))
+        return _shown(meter_id, await state(database, meter_id, exchange, reach))
     except OtherExchangeError as error:
         raise problem(HTTP_409_CONFLICT, str(error), kind="other-exchange") from None
 
@@ -106,6 +107,7 @@ async def state_exchange(
 )
 async def list_exchanges(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     meter_id: DeviceIdPath,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -113,7 +115,9 @@ async def list_exchanges(
     """Lists the recorded exchanges, oldest first."""
     async with database.connection() as connection:
         behind = after(cursor, tuple[datetime, Register]) or (_BEGINNING, _REGISTERS[0])
-        found = await stated(connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1)
+        found = await stated(
+            connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1, reach
+        )
     return page(
         [_shown(meter_id, each) for each in found],
         limit,
@@ -129,6 +133,7 @@ async def list_exchanges(
 )
 async def withdraw_exchange(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     meter_id: DeviceIdPath,
     at: Annotated[datetime, QueryParameter(description="Time of the recorded exchange.")],
     register: Annotated[
@@ -137,7 +142,7 @@ async def withdraw_exchange(
 ) -> None:
     """Stored readings are updated at once."""
     time = check_time("at", at)
-    if not await withdraw(database, meter_id, time, is_reverse=register == _REGISTERS[1]):
+    if not await withdraw(database, meter_id, time, reach, is_reverse=register == _REGISTERS[1]):
         raise problem(
             HTTP_404_NOT_FOUND,
             f"no exchange of {meter_id} is recorded for {rfc3339(time)}",

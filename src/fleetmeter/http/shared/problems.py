@@ -16,6 +16,7 @@ from litestar.plugins.problem_details import (
 )
 from litestar.status_codes import (
     HTTP_400_BAD_REQUEST,
+    HTTP_403_FORBIDDEN,
     HTTP_404_NOT_FOUND,
     HTTP_405_METHOD_NOT_ALLOWED,
     HTTP_408_REQUEST_TIMEOUT,
@@ -35,6 +36,7 @@ from fleetmeter.errors import (
     DatabaseUnavailableError,
     MalformedBodyError,
     NotMigratedError,
+    OutOfReachError,
     QueueFullError,
     UnknownDeviceError,
     UnknownSiteError,
@@ -46,6 +48,7 @@ RETRY_AFTER_S = 1
 
 _TITLES = {
     HTTP_400_BAD_REQUEST: ("bad-request", "The request is invalid"),
+    HTTP_403_FORBIDDEN: ("forbidden", "Not allowed"),
     HTTP_404_NOT_FOUND: ("not-found", "Not found"),
     HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "Method not allowed"),
     HTTP_408_REQUEST_TIMEOUT: ("body-timeout", "The body did not arrive in time"),
@@ -195,6 +198,10 @@ def _from_undecodable(error: Exception) -> ProblemDetailsException:
     return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {said}"))
 
 
+def _from_out_of_reach(error: OutOfReachError) -> ProblemDetailsException:
+    return problem(HTTP_403_FORBIDDEN, str(error), kind="out-of-reach")
+
+
 def _from_unknown_device(error: UnknownDeviceError) -> ProblemDetailsException:
     return problem(HTTP_404_NOT_FOUND, str(error), kind=f"unknown-{error.kind}")
 
@@ -225,6 +232,7 @@ problem_details = ProblemDetailsPlugin(
             CommitTimeoutError: _from_timeout,
             UnicodeDecodeError: _from_undecodable,
             RecursionError: _from_undecodable,
+            OutOfReachError: _from_out_of_reach,
             UnknownDeviceError: _from_unknown_device,
             UnknownSiteError: _from_unknown_site,
             UnknownAnomalyError: _from_unknown_anomaly,
