@@ -85,8 +85,23 @@ create temporary table if not exists timeline (
     is_new boolean not null,
     is_newest boolean not null default false
 ) on commit delete rows;
--- What derive_registers() finds.
-create temporary table if not exists derived_registers (like derived_register) on commit delete rows;
+-- What derive_registers() finds, in the columns of derived_register: that type is not there before the database is
+-- migrated, when a service connects already.
+create temporary table if not exists derived_registers (
+    time timestamptz,
+    is_new boolean,
+    interval_start timestamptz,
+    energy_mwh bigint,
+    span_ms bigint,
+    reset boolean,
+    highest_mwh bigint,
+    carry_mwh bigint,
+    gap_ms bigint,
+    was_energy_mwh bigint,
+    was_span_ms bigint,
+    was_reset boolean,
+    was_highest_mwh bigint
+) on commit delete rows;
 -- Readings of the batch that carry registers, in both directions, and the energy that follows from them.
 create temporary table if not exists new_registers (
     device integer not null,
