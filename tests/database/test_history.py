@@ -8,6 +8,7 @@ import pytest
 
 from fleetmeter.database.migrations import migrate
 from tests.conftest import (
+    PAUSE_JOBS,
     Db,
     Server,
     eventually,
@@ -79,6 +80,7 @@ def test_rollups_outlive_their_history_also_when_the_retention_is_raised(
 ) -> None:
     asyncio.run(migrate(quiet_database_url, 5))
     db = Db(quiet_database_url)
+    db.fetch(PAUSE_JOBS)  # its policies are new ones now
     now = datetime.now(UTC)
     db.fetch(
         "insert into readings (device, time, energy_mwh, voltage_mv)"
