@@ -38,6 +38,29 @@ class ActiveAnomaliesRow(Record):
 @_query
 def active_anomalies(connection: _Connection, /) -> AsyncGenerator[ActiveAnomaliesRow, None]: ...
 
+class AddKeyRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["id", "name", "created_by"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["secret_hash", "previous_hash"]) -> bytes | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["previous_until", "created_at", "expires_at", "revoked_at",
+        "last_used_at"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["scopes", "devices", "sites"]) -> list[str] | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["id", "name", "secret_hash", "previous_hash",
+        "previous_until", "scopes", "devices", "sites", "created_at", "created_by", "expires_at",
+        "revoked_at", "last_used_at"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["id", "name", "secret_hash", "previous_hash",
+        "previous_until", "scopes", "devices", "sites", "created_at", "created_by", "expires_at",
+        "revoked_at", "last_used_at"]]: ...
+
+@_query
+async def add_key(connection: _Connection, /, *, id: str, name: str, secret_hash: bytes,
+    scopes: Sequence[str], devices: Sequence[str], sites: Sequence[str], created_by: str,
+    expires_at: datetime | None) -> AddKeyRow | None: ...
+
 @_query
 async def add_webhook(connection: _Connection, /, *, url: str, secret: str, format: str,
     kinds: Sequence[str] | None) -> int | None: ...
@@ -227,6 +250,9 @@ def clock_samples(connection: _Connection, /, *, behind_s: float, ahead_s: float
 @_query
 async def correct_reading(connection: _Connection, /, *, kind: str, device_id: str, time: datetime,
     values: str, who: str, reason: str) -> int: ...
+
+@_query
+async def count_living_keys(connection: _Connection, /) -> int: ...
 
 @_query
 async def count_webhooks(connection: _Connection, /) -> int: ...
@@ -562,6 +588,29 @@ async def installation_id(connection: _Connection, /) -> UUID: ...
 @_query
 async def kept_since(connection: _Connection, /) -> datetime: ...
 
+KeyRow = AddKeyRow
+
+@_query
+async def key(connection: _Connection, /, *, id: str) -> KeyRow | None: ...
+
+KeyPageRow = AddKeyRow
+
+@_query
+def key_page(connection: _Connection, /, *, after: str, revoked: bool,
+    limit: int) -> AsyncGenerator[KeyPageRow, None]: ...
+
+class KeysVersionRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["version"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["any_key"]) -> bool | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["version", "any_key"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["version", "any_key"]]: ...
+
+@_query
+async def keys_version(connection: _Connection, /) -> KeysVersionRow: ...
+
 class KindsFoundRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["kind"]) -> str | Any: ...
@@ -606,6 +655,16 @@ class LastingRefusalsRow(Record):
 @_query
 def lasting_refusals(connection: _Connection, /, *,
     at: datetime) -> AsyncGenerator[LastingRefusalsRow, None]: ...
+
+LivingKeyRow = AddKeyRow
+
+@_query
+async def living_key(connection: _Connection, /, *, which: str) -> LivingKeyRow | None: ...
+
+LivingKeysRow = AddKeyRow
+
+@_query
+def living_keys(connection: _Connection, /) -> AsyncGenerator[LivingKeysRow, None]: ...
 
 class LockWaitsRow(Record):
     @overload  # type: ignore[override]
@@ -732,6 +791,9 @@ def newest_times(connection: _Connection, /, *, kind: str, ids: Sequence[str], s
 
 @_query
 async def note_hours(connection: _Connection, /, *, hours: Sequence[datetime]) -> int: ...
+
+@_query
+async def note_keys_used(connection: _Connection, /, *, ids: Sequence[str]) -> str: ...
 
 @_query
 async def note_pairs(connection: _Connection, /, *, meters: Sequence[int],
@@ -1065,6 +1127,11 @@ async def restamp_readings(connection: _Connection, /, *, vehicle: int, since: d
 @_query
 async def retention_days(connection: _Connection, /) -> int: ...
 
+RevokeKeyRow = AddKeyRow
+
+@_query
+async def revoke_key(connection: _Connection, /, *, id: str) -> RevokeKeyRow: ...
+
 @_query
 async def rolled_up_until(connection: _Connection, /) -> str: ...
 
@@ -1072,6 +1139,12 @@ RosterRow = ClockSamplesRow
 
 @_query
 def roster(connection: _Connection, /) -> AsyncGenerator[RosterRow, None]: ...
+
+RotateKeyRow = AddKeyRow
+
+@_query
+async def rotate_key(connection: _Connection, /, *, id: str, secret_hash: bytes, grace: timedelta,
+    expires_at: datetime | None) -> RotateKeyRow: ...
 
 class RuleChangesRow(Record):
     @overload  # type: ignore[override]
@@ -1167,6 +1240,14 @@ async def site_meters(connection: _Connection, /, *, site: str) -> list[str] | N
 
 @_query
 async def site_of(connection: _Connection, /, *, kind: str, device_id: str) -> str | None: ...
+
+class SitesOfRow(Record):
+    def __getitem__(self, key: Literal["kind", "id", "site"]) -> str | Any: ...  # type: ignore[override]
+    def keys(self) -> Iterator[Literal["kind", "id", "site"]]: ...
+
+@_query
+def sites_of(connection: _Connection, /, *, kinds: Sequence[str],
+    ids: Sequence[str]) -> AsyncGenerator[SitesOfRow, None]: ...
 
 @_query
 async def stamp_readings(connection: _Connection, /, *, devices: Sequence[int],

@@ -16,6 +16,7 @@ from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError
 from fleetmeter.anomalies.model import Event
 from fleetmeter.anomalies.rules.catalogue import CataloguedKind
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import described, problem_response
 from fleetmeter.http.shared.parameters import (
     MAX_ID,
@@ -190,6 +191,7 @@ async def get_anomaly(
     status_code=200,
     summary="Acknowledge an anomaly",
     operation_class=described({"409": problem_response("The anomaly is already resolved.")}),
+    opt={SCOPE: "operate"},
 )
 async def acknowledge_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
@@ -207,7 +209,12 @@ async def acknowledge_anomaly(
         ) from None
 
 
-@post("/{anomaly_id:int}/resolve", status_code=200, summary="Resolve an anomaly")
+@post(
+    "/{anomaly_id:int}/resolve",
+    status_code=200,
+    summary="Resolve an anomaly",
+    opt={SCOPE: "operate"},
+)
 async def resolve_anomaly(
     database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
 ) -> Anomaly:
@@ -225,6 +232,7 @@ def _check(said: Statement) -> None:
 anomalies = Router(
     "/v1/anomalies",
     tags=["Anomalies"],
+    opt={SCOPE: "read"},
     before_request=takes(),
     route_handlers=[list_anomalies, get_anomaly, acknowledge_anomaly, resolve_anomaly],
 )

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.assignments import assign, assignments_of
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import NEVER_UNKNOWN
 from fleetmeter.http.shared.parameters import (
     Cursor,
@@ -63,7 +64,7 @@ class AssignmentChanged(Assignment, kw_only=True):
 @put(
     "/{vehicle_id:str}/meter",
     summary="Assign a vehicle to a meter",
-    opt={NEVER_UNKNOWN: True},
+    opt={SCOPE: "operate", NEVER_UNKNOWN: True},
 )
 async def assign_meter(
     database: NamedDependency[Database], vehicle_id: DeviceIdPath, data: JSONBody[AssignmentChange]
@@ -103,6 +104,7 @@ async def list_assignments(
 assignments = Router(
     "/v1/vehicles",
     tags=["Assignments"],
+    opt={SCOPE: "read"},
     before_request=refuse_unknown_parameters,
     route_handlers=[assign_meter, list_assignments],
 )

@@ -29,6 +29,7 @@ from fleetmeter.devices.corrections import (
     correct_each,
 )
 from fleetmeter.errors import BatchTooLargeError
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import (
     component,
     described,
@@ -276,6 +277,7 @@ def _wanted(data: Any) -> Correction:
 corrections = Router(
     "/v1/corrections",
     tags=["Corrections"],
+    opt={SCOPE: "operate"},
     before_request=refuse_unknown_parameters,
     route_handlers=[correct_readings],
 )

@@ -17,6 +17,7 @@ from fleetmeter.devices import state as devices
 from fleetmeter.devices.history import history, history_with_versions
 from fleetmeter.devices.settings import CHANGES, SETTINGS_OF, STATES_WITH_SETTINGS, set_device
 from fleetmeter.energy.answers import Part
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import NEVER_UNKNOWN
 from fleetmeter.http.shared.parameters import (
     Bucket,
@@ -68,6 +69,7 @@ def device_router(
     return Router(
         f"/v1/{kind.plural}",
         tags=[kind.plural.title()],
+        opt={SCOPE: "read"},
         before_request=refuse_unknown_parameters,
         dependencies={"device_id": Provide(device_id, sync_to_thread=False)},
         route_handlers=[*_handlers(kind), _energy_handler(kind, series), *own],
@@ -118,7 +120,10 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         path,
         summary=f"Change a {name}'s settings",
         operation_id=operation("V1{names}{id}Patch{name}"),
-        opt={NEVER_UNKNOWN: True},  # it may be set before the device has ever reported
+        opt={
+            SCOPE: "operate",
+            NEVER_UNKNOWN: True,
+        },  # it may be set before the device has ever reported
     )
     async def patch_device(
         database: NamedDependency[Database],
@@ -134,6 +139,7 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         path,
         summary=f"Remove a {name} from live state and lists",
         operation_id=operation("V1{names}{id}Remove{name}"),
+        opt={SCOPE: "operate"},
     )
     async def remove_device(
         database: NamedDependency[Database], device_id: NamedDependency[str]

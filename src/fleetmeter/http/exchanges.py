@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.exchanges import Exchange, OtherExchangeError, state, stated, withdraw
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
 from fleetmeter.http.shared.parameters import (
     Cursor,
@@ -70,7 +71,7 @@ class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
     operation_class=described(
         {"409": problem_response("A different exchange is recorded for that time.")}
     ),
-    opt={NEVER_UNKNOWN: True},
+    opt={SCOPE: "operate", NEVER_UNKNOWN: True},
 )
 async def state_exchange(
     database: NamedDependency[Database],
@@ -125,6 +126,7 @@ async def list_exchanges(
     "/{meter_id:str}/exchanges",
     summary="Delete a meter exchange",
     operation_id="V1MetersExchangesWithdraw",
+    opt={SCOPE: "operate"},
     before_request=takes("at", "register"),
 )
 async def withdraw_exchange(

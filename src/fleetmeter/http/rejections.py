@@ -10,6 +10,7 @@ from litestar.params import QueryParameter
 from msgspec import Meta
 
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.parameters import (
     Cursor,
     Limit,
@@ -138,4 +139,6 @@ def _refusal(row: RejectionCount) -> Refusal:
     )
 
 
-rejections = Router("/v1/rejections", tags=["Ingest"], route_handlers=[list_rejections])
+rejections = Router(
+    "/v1/rejections", tags=["Ingest"], opt={SCOPE: "read"}, route_handlers=[list_rejections]
+)

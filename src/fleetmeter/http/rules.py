@@ -21,6 +21,7 @@ from fleetmeter.anomalies.overrides import (
 from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES, CataloguedKind
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
 from fleetmeter.http.shared.parameters import (
     Cursor,
@@ -130,6 +131,7 @@ async def get_rule(
     operation_class=described(
         {"409": problem_response("It conflicts with what is set elsewhere.")}
     ),
+    opt={SCOPE: "operate"},
 )
 async def set_rule(
     database: NamedDependency[Database], kind: KindPath, data: JSONBody[RuleChange]
@@ -214,6 +216,7 @@ def _place(kind: AnomalyKind, scope: Scope, target: str | None, prefix: str = ""
 rules = Router(
     "/v1/rules",
     tags=["Anomalies"],
+    opt={SCOPE: "read"},
     before_request=takes(),
     route_handlers=[list_rules, get_rule, set_rule, list_overrides, list_rule_changes],
 )
