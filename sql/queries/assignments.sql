@@ -27,3 +27,14 @@ where a.vehicle = (select device_of('vehicle', :vehicle_id))
     and a.since >= :start
 order by a.since
 limit :limit
+
+-- name: assignment_at(vehicle_id, at)^
+-- The assignment in force at a time or now (primary key); no row: there is none. May be null: at.
+select a.since, m.id as meter_id
+from assignments as a
+left join devices as m
+    on m.device = a.meter
+where a.vehicle = (select device_of('vehicle', :vehicle_id))
+    and a.since <= coalesce(:at, now())
+order by a.since desc
+limit 1

@@ -16,6 +16,7 @@ from fleetmeter.database.pool import Database, connect
 from fleetmeter.http.analytics import analytics
 from fleetmeter.http.anomalies import anomalies
 from fleetmeter.http.assignments import assignments
+from fleetmeter.http.audit import audit
 from fleetmeter.http.corrections import corrections
 from fleetmeter.http.export import export
 from fleetmeter.http.ingest import ingest
@@ -36,6 +37,7 @@ from fleetmeter.http.shared.authentication import authentication, check_routes
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
 from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import problem_details
+from fleetmeter.http.shared.request_ids import answer_with_id
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
@@ -120,6 +122,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             rules,
             rejections,
             keys,
+            audit,
             stream,
             metrics,
             index,
@@ -129,6 +132,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             swagger_ui_files,
         ],
         middleware=[authentication, decode_parameters],
+        before_send=[answer_with_id],
         lifespan=[lifespan],
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),

@@ -122,3 +122,17 @@ def test_keys_are_made_listed_rotated_and_revoked_on_the_command_line(
     failed = fleetmeter(tmp_path, "key", "revoke", "depot", **environ)
     assert failed.returncode == 1
     assert failed.stderr == "Error: no key has the id or the name depot, or it is revoked\n"
+
+
+def test_the_simulator_sends_a_key(migrated_database_url: str, tmp_path: Path) -> None:
+    environ = settings(migrated_database_url, FLEETMETER_ADMIN_KEY=ADMIN)
+    fleet = ("--vehicles", "2", "--backfill", "1h", "--duration", "0")
+    with running_service(tmp_path, environ) as service:
+        command = ("simulate", "--url", service.base_url, *fleet)
+        refused = fleetmeter(tmp_path, *command)
+        assert refused.returncode == 1
+        assert "a valid access key is needed" in refused.stderr
+        for key, given in ((("--key", ADMIN), {}), ((), {"FLEETMETER_KEY": ADMIN})):
+            done = fleetmeter(tmp_path, *command, *key, **given)
+            assert done.returncode == 0, done.stderr
+    assert Db(migrated_database_url).value("select count(*) > 0 from readings")

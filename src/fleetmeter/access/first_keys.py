@@ -10,7 +10,7 @@ from fleetmeter.access.keys import KeyConflictError, add
 from fleetmeter.access.principal import SCOPES, Scope
 from fleetmeter.database.pool import Connection, connected
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import FleetMeterError, SettingsError
+from fleetmeter.errors import FleetMeterError, NotMigratedError, SettingsError
 from fleetmeter.settings import PREFIX, Settings
 
 _GIVEN: dict[str, tuple[Scope, ...]] = {"admin": SCOPES, "ingest": ("ingest",)}
@@ -38,11 +38,16 @@ async def prepare_keys(url: str, settings: Settings) -> bool:
     reach a service without keys.
     """
     given = {name: key for name in _GIVEN if (key := _given(name, settings)) is not None}
-    async with connected(url) as connection:
-        for name, key in given.items():
-            async with connection.transaction():
-                await _add(connection, name, key)
-        living = await queries.count_living_keys(connection)
+    try:
+        async with connected(url) as connection:
+            for name, key in given.items():
+                async with connection.transaction():
+                    await _add(connection, name, key)
+            living = await queries.count_living_keys(connection)
+    except NotMigratedError:
+        if given or not is_loopback(settings.host):
+            raise
+        return False  # it answers 503 until it is migrated
     if not living and not is_loopback(settings.host):
         raise NoKeyError(
             f"FLEETMETER_HOST is {settings.host}, where other machines could use the service "

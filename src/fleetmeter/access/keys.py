@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fleetmeter.access.audit import record
 from fleetmeter.access.key_text import hash_of, key_text, new_key_id, new_secret
 from fleetmeter.access.principal import SCOPES, Principal, Scope
 from fleetmeter.access.reach import Reach
@@ -144,7 +145,9 @@ async def add(
     )
     if row is None:
         raise KeyConflictError(f"a key is called {name} already; revoke it or rotate it")
-    return key_of(row)
+    key = key_of(row)
+    await record(connection, "create-key", _object(key), after=_limits(key))
+    return key
 
 
 async def keys_after(
@@ -161,6 +164,7 @@ async def revoke(connection: Connection, which: str) -> Key:
     """Revoke the living key of an id or a name. Raises UnknownKeyError."""
     key = await _living(connection, which)
     row = await queries.revoke_key(connection, id=key.id)
+    await record(connection, "revoke-key", _object(key), before=_limits(key))
     return key_of(row)
 
 
@@ -185,7 +189,21 @@ async def rotate(
     row = await queries.rotate_key(
         connection, id=key.id, secret_hash=hash_of(secret), grace=grace, expires_at=expires_at
     )
-    return MadeKey(key_of(row), key_text(key.id, secret))
+    rotated = key_of(row)
+    await record(
+        connection, "rotate-key", _object(key), before=_limits(key), after=_limits(rotated)
+    )
+    return MadeKey(rotated, key_text(key.id, secret))
+
+
+def _object(key: Key) -> str:
+    return f"key {key.id}"
+
+
+def _limits(key: Key) -> dict[str, Any]:
+    """Return what the audit log says of a key."""
+    names = ("name", "scopes", "devices", "sites", "expires_at")
+    return {name: getattr(key, name) for name in names}
 
 
 async def _living(connection: Connection, which: str) -> Key:

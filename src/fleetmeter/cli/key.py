@@ -12,6 +12,7 @@ from fleetmeter.cli.shared.database import database_url, migrate_when_new
 from fleetmeter.cli.shared.parameters import parse_time
 from fleetmeter.database.pool import connected
 from fleetmeter.settings import load_settings
+from fleetmeter.terminal import say
 
 _BY = "fleetmeter key"
 
@@ -73,7 +74,7 @@ def key_create_command(
     with database_url(settings) as url:
         migrate_when_new(url, settings)
         made = asyncio.run(create(url))
-    click.echo(f"key {made.key.id} ({name}) created; it is not shown again:\n{made.text}")
+    say(f"key {made.key.id} ({name}) created; it is not shown again:\n{made.text}")
 
 
 @command.command("list")
@@ -88,11 +89,11 @@ def key_list_command(revoked: bool) -> None:
     with database_url(load_settings()) as url:
         found = asyncio.run(read(url))
     for key in found:
-        click.echo(f"{key.id}  {key.name}")
-        click.echo(f"            {', '.join(key.scopes)}; {_limits(key)}")
-        click.echo(f"            {_state(key)}; {_used(key)}")
+        say(f"{key.id}  {key.name}")
+        say(f"            {', '.join(key.scopes)}; {_limits(key)}")
+        say(f"            {_state(key)}; {_used(key)}")
     if not found:
-        click.echo("no keys")
+        say("no keys")
 
 
 @command.command("revoke")
@@ -106,7 +107,7 @@ def key_revoke_command(which: str) -> None:
 
     with database_url(load_settings()) as url:
         key = asyncio.run(revoke(url))
-    click.echo(f"key {key.id} ({key.name}) revoked")
+    say(f"key {key.id} ({key.name}) revoked")
 
 
 @command.command("rotate")
@@ -137,7 +138,7 @@ def key_rotate_command(which: str, grace_s: int, expires_at: datetime | None) ->
 
     with database_url(load_settings()) as url:
         made = asyncio.run(rotate(url))
-    click.echo(f"key {made.key.id} ({made.key.name}) has a new secret:\n{made.text}")
+    say(f"key {made.key.id} ({made.key.name}) has a new secret:\n{made.text}")
 
 
 def _limits(key: Key) -> str:

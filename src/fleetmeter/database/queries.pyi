@@ -143,6 +143,19 @@ class AssignedMetersRow(Record):
 def assigned_meters(connection: _Connection, /, *, vehicles: Sequence[int],
     times: Sequence[datetime]) -> AsyncGenerator[AssignedMetersRow, None]: ...
 
+class AssignmentAtRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["meter_id"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since", "meter_id"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["since", "meter_id"]]: ...
+
+@_query
+async def assignment_at(connection: _Connection, /, *, vehicle_id: str,
+    at: datetime | None) -> AssignmentAtRow | None: ...
+
 @_query
 async def assignment_end(connection: _Connection, /, *, vehicle: int,
     since: datetime) -> datetime | None: ...
@@ -159,6 +172,25 @@ class AssignmentsRow(Record):
 @_query
 def assignments(connection: _Connection, /, *, vehicle_id: str, start: datetime,
     limit: int) -> AsyncGenerator[AssignmentsRow, None]: ...
+
+class AuditPageRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["id"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["at"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["who", "address", "request_id", "action", "object", "before",
+        "after"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["id", "at", "who", "address", "request_id", "action",
+        "object", "before", "after"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["id", "at", "who", "address", "request_id", "action",
+        "object", "before", "after"]]: ...
+
+@_query
+def audit_page(connection: _Connection, /, *, before: int | None, who: str | None,
+    action: str | None, object: str | None, start: datetime | None, end: datetime | None,
+    limit: int) -> AsyncGenerator[AuditPageRow, None]: ...
 
 @_query
 async def begin_anomaly_events(connection: _Connection, /) -> datetime: ...
@@ -380,6 +412,32 @@ async def device_known(connection: _Connection, /, *, kind: str, device_id: str)
 
 @_query
 async def device_number(connection: _Connection, /, *, kind: str, device_id: str) -> int | None: ...
+
+class DeviceSettingsRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["device", "reporting_interval_s", "register_rollover_mwh",
+        "battery_capacity_wh", "rated_power_w"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["kind", "id", "label", "site", "time_zone", "role",
+        "register", "reports"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["derive_since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["says_starts", "stamp_by_arrival",
+        "changes_kind"]) -> bool | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["device", "kind", "id", "label", "site",
+        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
+        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
+        "changes_kind", "reports"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["device", "kind", "id", "label", "site",
+        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
+        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
+        "changes_kind", "reports"]]: ...
+
+@_query
+async def device_settings(connection: _Connection, /, *, kind: str,
+    device_id: str) -> DeviceSettingsRow | None: ...
 
 DevicesRow = DeviceRow
 
@@ -1004,6 +1062,11 @@ def record_anomaly_events(connection: _Connection, /, *, at: datetime,
     events: str) -> AsyncGenerator[RecordAnomalyEventsRow, None]: ...
 
 @_query
+async def record_audit(connection: _Connection, /, *, who: str, address: str | None,
+    request_id: str | None, action: str, object: str, before: str | None,
+    after: str | None) -> str: ...
+
+@_query
 async def record_rule_change(connection: _Connection, /, *, kind: str, scope: str, target: str,
     parameters: str, replaced: str | None, who: str, note: str | None) -> str: ...
 
@@ -1202,27 +1265,7 @@ class SessionsRow(Record):
 def sessions(connection: _Connection, /, *, vehicle_id: str, start: datetime, end: datetime,
     limit: int) -> AsyncGenerator[SessionsRow, None]: ...
 
-class SetDeviceRow(Record):
-    @overload  # type: ignore[override]
-    def __getitem__(self, key: Literal["device", "reporting_interval_s", "register_rollover_mwh",
-        "battery_capacity_wh", "rated_power_w"]) -> int | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["kind", "id", "label", "site", "time_zone", "role",
-        "register", "reports"]) -> str | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["derive_since"]) -> datetime | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["says_starts", "stamp_by_arrival",
-        "changes_kind"]) -> bool | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["device", "kind", "id", "label", "site",
-        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
-        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
-        "changes_kind", "reports"]) -> Any: ...
-    def keys(self) -> Iterator[Literal["device", "kind", "id", "label", "site",
-        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
-        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
-        "changes_kind", "reports"]]: ...
+SetDeviceRow = DeviceSettingsRow
 
 @_query
 async def set_device(connection: _Connection, /, *, kind: str, device_id: str,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypedDict
 import msgspec
 from asyncpg import Record
 
+from fleetmeter.access.audit import record
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
@@ -133,6 +134,7 @@ async def _correct(connection: Connection, correction: Correction) -> Corrected:
             )
         _check_versions(stored)
         version = await queries.void_reading(connection, **key, who=who, reason=reason)
+        await _record(connection, "void", correction, _values(kind, stored), None)
         return Corrected(version, True, None)
     sends = _sends_register(stored)
     if stored["energy_mwh"] is not None:
@@ -143,7 +145,9 @@ async def _correct(connection: Connection, correction: Correction) -> Corrected:
     if not values:
         return Corrected(stored["replaced"] + 1, False, stored)
     _check_versions(stored)
-    return await _give(connection, correction, values)
+    columns = dict(stored)
+    before = {column: columns[column] for column in values}
+    return await _give(connection, correction, values, before)
 
 
 async def _correct_voided(connection: Connection, correction: Correction) -> Corrected:
@@ -171,15 +175,45 @@ async def _correct_voided(connection: Connection, correction: Correction) -> Cor
 
 
 async def _give(
-    connection: Connection, correction: Correction, values: Mapping[str, Any]
+    connection: Connection,
+    correction: Correction,
+    values: Mapping[str, Any],
+    before: Mapping[str, Any] | None = None,
 ) -> Corrected:
-    """Replace values of a reading, by columns of history."""
+    """Replace values of a reading, by columns of history; without any before, it was voided."""
     kind, device_id, time, _, who, reason, _ = correction
     key: _Key = {"kind": kind.name, "device_id": device_id, "time": time}
     version = await queries.correct_reading(
         connection, **key, values=msgspec.json.encode(values).decode(), who=who, reason=reason
     )
+    await _record(
+        connection, "restore" if before is None else "correct", correction, before, values
+    )
     return Corrected(version, True, await queries.reading(connection, **key))
+
+
+async def _record(
+    connection: Connection,
+    action: str,
+    correction: Correction,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> None:
+    """Record a correction in the audit log; values are by columns of history."""
+    about = {"timestamp": rfc3339(correction.time)}
+    await record(
+        connection,
+        action,
+        f"{correction.kind.name} {correction.device_id}",
+        before=None if before is None else about | dict(before),
+        after=about | {"reason": correction.reason, **(after or {})},
+    )
+
+
+def _values(kind: DeviceKind, stored: Record) -> dict[str, Any]:
+    """Return what a reading has, by columns of history."""
+    columns = ("energy_mwh", "register_mwh", *(each.column for each in kind.measurements))
+    return {name: stored[name] for name in columns if stored[name] is not None}
 
 
 def _wanted(kind: DeviceKind, stored: Record, time: datetime, sent: Mapping[str, Any]) -> Reading:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from asyncpg import Record
 
+from fleetmeter.access.audit import record
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.state import require_device
@@ -40,7 +41,10 @@ async def state(database: Database, meter_id: str, exchange: Exchange) -> Exchan
     async def run() -> Exchange:
         async with database.transaction() as connection:
             device = await _begin(connection, meter_id)
-            return _exchange(await queries.state_exchange(connection, device=device, **values))
+            found = _exchange(await queries.state_exchange(connection, device=device, **values))
+            if found[:4] == exchange[:4]:
+                await record(connection, "exchange", f"meter {meter_id}", after=values)
+            return found
 
     stated = await retried(run)
     if stated[:4] != exchange[:4]:
@@ -60,6 +64,9 @@ async def withdraw(database: Database, meter_id: str, at: datetime, *, is_revers
             found: bool = await queries.withdraw_exchange(
                 connection, device=device, is_reverse=is_reverse, at=at
             )
+            if found:
+                key = {"at": at, "is_reverse": is_reverse}
+                await record(connection, "withdraw-exchange", f"meter {meter_id}", before=key)
             return found
 
     return await retried(run)

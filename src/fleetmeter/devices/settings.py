@@ -7,6 +7,7 @@ import msgspec
 from asyncpg import Record
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetmeter.access.audit import record
 from fleetmeter.database.pool import LONG_S, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.readings.ids import SITE_PATTERN
@@ -250,13 +251,24 @@ async def set_device(
         for each in _OF[kind.name]
         if each.name in changes
     }
-    async with database.connection() as connection:
+    async with database.transaction() as connection:
+        before = await queries.device_settings(connection, kind=kind.name, device_id=device_id)
         row = await queries.set_device(
             connection,
             kind=kind.name,
             device_id=device_id,
             settings=msgspec.json.encode(columns).decode(),
         )
+        was = dict.fromkeys(columns) if before is None else dict(before)
+        now = dict(row)
+        if changed := {name: now[name] for name in columns if now[name] != was[name]}:
+            await record(
+                connection,
+                "set",
+                f"{kind.name} {device_id}",
+                before={name: was[name] for name in changed},
+                after=changed,
+            )
     if row["derive_since"] is not None:
         await _derive_intervals(database, row["device"])
     return device_settings(kind, row)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from asyncpg import Record
 
+from fleetmeter.access.audit import record
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.settings import contradicts, device_state
@@ -62,6 +63,7 @@ async def remove_device(database: Database, kind: DeviceKind, device_id: str) ->
     async with database.transaction() as connection:
         if not await queries.remove_device(connection, kind=kind.name, device_id=device_id):
             raise UnknownDeviceError(kind.name, device_id)
+        await record(connection, "remove", f"{kind.name} {device_id}")
 
 
 async def _row(connection: Connection, kind: DeviceKind, device_id: str) -> Record | None:

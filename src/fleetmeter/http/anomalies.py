@@ -10,6 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.access.actor import signed
 from fleetmeter.anomalies.incidents import reports
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError
@@ -107,7 +108,7 @@ class AnomalyWithEvents(Anomaly, kw_only=True):
 class Statement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
     """The person who acknowledges or resolves, and a note."""
 
-    who: Who
+    who: Who | None = None
     note: Annotated[Note | None, Meta(examples=["the cable is being replaced"])] = None
 
 
@@ -199,7 +200,7 @@ async def acknowledge_anomaly(
     """It stays active until it ends. The first acknowledgement counts, later ones do nothing."""
     _check(data)
     try:
-        return await reports.acknowledge(database, anomaly_id, data.who, data.note)
+        return await reports.acknowledge(database, anomaly_id, signed(data.who), data.note)
     except AlreadyResolvedError:
         raise problem(
             HTTP_409_CONFLICT,
@@ -220,7 +221,7 @@ async def resolve_anomaly(
 ) -> Anomaly:
     """It stays resolved unless it ends and comes back. Resolving again changes nothing."""
     _check(data)
-    return await reports.resolve(database, anomaly_id, data.who, data.note)
+    return await reports.resolve(database, anomaly_id, signed(data.who), data.note)
 
 
 def _check(said: Statement) -> None:

@@ -20,6 +20,7 @@ from litestar.status_codes import (
 )
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetmeter.access.actor import signed
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.corrections import (
     Correction,
@@ -83,7 +84,7 @@ _CORRECTION = struct(
         (attribute(SESSION.field), SessionId | UnsetType, UNSET),
         ("interval_start", _IntervalStart | UnsetType, UNSET),
         ("void", _Void | UnsetType, UNSET),
-        ("who", Who),
+        ("who", Who | None, None),
         ("reason", Reason),
     ],
     module=__name__,
@@ -271,7 +272,7 @@ def _wanted(data: Any) -> Correction:
         if name != own and (value := getattr(data, name)) is not UNSET
     }
     void = None if data.void is UNSET else data.void
-    return Correction(kind, ids[kind], time, values, data.who, data.reason, void)
+    return Correction(kind, ids[kind], time, values, signed(data.who), data.reason, void)
 
 
 corrections = Router(

@@ -10,6 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.access.actor import signed
 from fleetmeter.anomalies import in_force
 from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter.anomalies.overrides import (
@@ -80,7 +81,7 @@ class RuleChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
             examples=[{"enabled": False}],
         ),
     ]
-    who: Who
+    who: Who | None = None
     note: Annotated[Note | None, Meta(examples=["the old sensor reads high"])] = None
 
 
@@ -146,7 +147,9 @@ async def set_rule(
 
     try:
         return rule_in_force(
-            await in_force.set_rule(database, kind, place, data.parameters, data.who, data.note)
+            await in_force.set_rule(
+                database, kind, place, data.parameters, signed(data.who), data.note
+            )
         )
     except InvalidParametersError as error:
         path = f"$.parameters.{error.field}" if error.field else "$.parameters"

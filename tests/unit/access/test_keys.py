@@ -126,6 +126,8 @@ def test_what_was_read_too_long_ago_lets_nobody_in_and_turns_nobody_away() -> No
     for each in (text, None, "nonsense"):
         with pytest.raises(KeysUnknownError):
             known.admit(each)
+    assert known.admit(text, even_stale=True)
+    assert known.admit("nonsense", even_stale=True) is None
 
 
 def test_a_process_that_has_never_read_the_keys_lets_nobody_in() -> None:

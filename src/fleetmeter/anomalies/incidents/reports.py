@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from fleetmeter.access.audit import record
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.model import AnomalyKind, Event
@@ -116,7 +117,17 @@ async def _act(
 ) -> Anomaly:
     async def run() -> Anomaly | None:
         async with database.transaction() as connection:
-            return await act(connection, anomaly_id, who, note)
+            before = await queries.anomaly(connection, anomaly_id=anomaly_id)
+            after = await act(connection, anomaly_id, who, note)
+            if before is not None and after is not None and after.status != before["status"]:
+                await record(
+                    connection,
+                    "resolve" if after.status == "resolved" else "acknowledge",
+                    f"anomaly {anomaly_id}",
+                    before={"status": before["status"]},
+                    after={"status": after.status, "note": note},
+                )
+            return after
 
     anomaly = await retried(run)
     if anomaly is None:

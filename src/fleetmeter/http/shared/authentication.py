@@ -21,12 +21,15 @@ from litestar.status_codes import (
     HTTP_429_TOO_MANY_REQUESTS,
 )
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
+from fleetmeter.access.actor import Actor, act_as
 from fleetmeter.access.attempts import FailedAttempts
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.principal import SCOPES, Principal
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.http.shared.problems import problem
+from fleetmeter.http.shared.request_ids import request_id
 
 SCOPE = "scope"
 """Key of a route's `opt`: the scope that a key needs to use it, or PUBLIC."""
@@ -35,6 +38,12 @@ PUBLIC = "public"
 
 LASTS = "lasts"
 """Key of a route's `opt`: true where an answer may go on for long, and ends with its key."""
+
+EVEN_STALE = "even_stale"
+"""Key of a route's `opt`: true where the keys known last will do while the database is away."""
+
+_CHANGING = frozenset({"operate", "admin"})
+"""Scopes whose requests may change what the audit log is about."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="FleetMeter"'}
 
@@ -74,12 +83,15 @@ def authentication(app: ASGIApp) -> ASGIApp:
     """Wrap a route: it is reached by those who may use it, with `principal` in its state."""
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        bind_contextvars(request_id=request_id(scope))
         opt = scope["route_handler"].opt
         needed = opt.get(SCOPE)
         if needed != PUBLIC and not (
             scope.get("method") == "OPTIONS" and _lists_methods(scope["route_handler"])
         ):
-            scope["state"]["principal"] = _admitted(scope, needed)
+            scope["state"]["principal"] = principal = _admitted(scope, needed)
+            if needed in _CHANGING:
+                act_as(Actor(principal.name, _address(scope), request_id(scope)))
             if LASTS in opt:
                 send = _as_long_as_the_key(scope, send)
         await app(scope, receive, send)
@@ -92,7 +104,8 @@ def _admitted(scope: Scope, needed: Any) -> Principal:
     state = scope["litestar_app"].state
     keyring: Keyring = state.keyring
     authorization = _authorization(scope)
-    principal = keyring.admit(_key(authorization))
+    even_stale = EVEN_STALE in scope["route_handler"].opt
+    principal = keyring.admit(_key(authorization), even_stale=even_stale)
     if principal is None:
         if authorization:
             _count_failure(scope, state.failed_attempts)
@@ -127,8 +140,7 @@ def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
 
 def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
     """Count a wrong key. Raises 429."""
-    client = scope.get("client")
-    address = client[0] if client else ""
+    address = _address(scope)
     if wait_s := attempts.wait_s(address):
         raise problem(
             HTTP_429_TOO_MANY_REQUESTS,
@@ -136,6 +148,11 @@ def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
             headers={"Retry-After": str(ceil(wait_s))},
         )
     _log.info("a request had a wrong key", address=address)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _authorization(scope: Scope) -> bytes:
