@@ -17,14 +17,20 @@ from assignments
 where vehicle = :vehicle
     and since > :since
 
--- name: assignments(vehicle_id, start, limit)
--- A page of a vehicle's assignments, oldest first, each until the next (primary key).
-select a.since, lead(a.since) over (order by a.since) as until, m.id as meter_id
-from assignments as a
+-- name: assignments(vehicle_id, start, limit, reach_ids, reach_sites)
+-- A page of a vehicle's assignments, oldest first, each until the next (primary key); without those to a meter that is
+-- outside the reach.
+select a.since, a.until, m.id as meter_id
+from (
+    select s.since, lead(s.since) over (order by s.since) as until, s.meter
+    from assignments as s
+    where s.vehicle = (select device_of('vehicle', :vehicle_id))
+        and s.since >= :start
+) as a
 left join devices as m
     on m.device = a.meter
-where a.vehicle = (select device_of('vehicle', :vehicle_id))
-    and a.since >= :start
+where m.device is null
+    or within_reach(m.id, m.site, :reach_ids, :reach_sites)
 order by a.since
 limit :limit
 

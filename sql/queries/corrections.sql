@@ -8,9 +8,9 @@ select begin_correction(:kind, :device_id)
 -- The number of a device, which is given one when it has none. After begin_correction().
 select number_device(:kind, :device_id)
 
--- name: reading(kind, device_id, time)^
+-- name: reading(kind, device_id, time, reach_ids, reach_sites)^
 -- One reading as it stands in history, how many versions corrections have replaced, and which energy its device sends
--- (primary keys); no row: it is not in history.
+-- (primary keys); without the id of a meter that is outside the reach. No row: it is not in history.
 select
     r.*, :device_id::text as id, m.id as meter_id, n.id as session_id,
     (select count(*) from replaced_readings as v where v.device = r.device and v.time = r.time) as replaced,
@@ -18,6 +18,7 @@ select
 from readings as r
 left join devices as m
     on m.device = r.meter
+    and within_reach(m.id, m.site, :reach_ids, :reach_sites)
 left join arrival_stamps as a
     on a.device = r.device
     and a.time = r.time
@@ -69,12 +70,14 @@ limit :limit
 -- Gives one reading the values of the JSON, by columns; the number of the version now in force.
 select correct_reading(begin_correction(:kind, :device_id), :time, :values::jsonb, :who, :reason)
 
--- name: replaced_readings(kind, device_id, start, end, most)
--- The versions that corrections replaced, of the readings from start to end, both included (primary key).
+-- name: replaced_readings(kind, device_id, start, end, most, reach_ids, reach_sites)
+-- The versions that corrections replaced, of the readings from start to end, both included (primary key); without ids
+-- of meters that are outside the reach.
 select r.*, :device_id::text as id, m.id as meter_id, n.id as session_id
 from replaced_readings as r
 left join devices as m
     on m.device = r.meter
+    and within_reach(m.id, m.site, :reach_ids, :reach_sites)
 left join session_ids as n
     on n.session = r.session
 where r.device = (select device_of(:kind, :device_id))

@@ -1,16 +1,18 @@
--- Live state, history and settings of the devices; of a meter, meter_id is null.
+-- Live state, history and settings of the devices; of a meter, meter_id is null, and so is that of a meter outside the
+-- asker's reach.
 
--- name: device(kind, device_id)^
+-- name: device(kind, device_id, reach_ids, reach_sites)^
 -- The newest reading of one device, and what is set for it (primary keys); no row: it has never reported.
 select
     s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
     d.register, d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports,
-    d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh
+    d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh, m.site as meter_site
 from devices as d
 join live_state as s
     on s.device = d.device
 left join devices as m
     on m.device = s.meter
+    and within_reach(m.id, m.site, :reach_ids, :reach_sites)
 left join arrival_stamps as a
     on a.device = s.device
     and a.time = s.time
@@ -42,18 +44,19 @@ cross join accounting as a
 where d.kind = :kind
     and d.id = :device_id
 
--- name: devices(kind, after, last, since, limit)
--- A page of the devices of a kind in the order of their ids, up to one and of those that reported since a time, where
--- these are given (index by kind and id, primary keys).
+-- name: devices(kind, after, last, since, limit, reach_ids, reach_sites)
+-- A page of the devices of a kind within reach, in the order of their ids, up to one and of those that reported since a
+-- time, where these are given (index by kind and id, primary keys).
 select
     s.*, d.id, m.id as meter_id, n.id as session_id, d.label, d.site, d.reporting_interval_s, d.time_zone,
     d.register, d.register_rollover_mwh, d.battery_capacity_wh, d.rated_power_w, d.role, d.reports,
-    d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh
+    d.stamp_by_arrival, a.sent_time, r.energy_mwh as derived_reverse_mwh, m.site as meter_site
 from devices as d
 join live_state as s
     on s.device = d.device
 left join devices as m
     on m.device = s.meter
+    and within_reach(m.id, m.site, :reach_ids, :reach_sites)
 left join arrival_stamps as a
     on a.device = s.device
     and a.time = s.time
@@ -69,16 +72,18 @@ where d.kind = :kind
     and (:last::text is null or d.id <= :last)
     and (:since::timestamptz is null or s.last_seen >= :since)
     and s.removed_at is null
+    and within_reach(d.id, d.site, :reach_ids, :reach_sites)
 order by d.id
 limit :limit
 
--- name: device_history(kind, device_id, start, end, limit)
+-- name: device_history(kind, device_id, start, end, limit, reach_ids, reach_sites)
 -- A page of one device's readings, oldest first (primary key, only the chunks of the window).
 select r.*, :device_id::text as id, m.id as meter_id, n.id as session_id, a.sent_time,
     e.energy_mwh as derived_reverse_mwh
 from readings as r
 left join devices as m
     on m.device = r.meter
+    and within_reach(m.id, m.site, :reach_ids, :reach_sites)
 left join arrival_stamps as a
     on a.device = r.device
     and a.time = r.time
@@ -112,6 +117,10 @@ select exists (
             or exists (select from assignments as a where d.device in (a.vehicle, a.meter))
         )
 )
+
+-- name: device_within_reach(kind, device_id, reach_ids, reach_sites)$
+-- Whether a device is within reach, known or not (index by kind and id).
+select subject_within_reach(:kind, :device_id, :reach_ids, :reach_sites)
 
 -- name: derive_intervals(device)!
 -- Derives the intervals of stored readings again, by the present reporting interval; a transaction a day.

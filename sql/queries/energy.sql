@@ -1,10 +1,16 @@
 -- Energy answers. They add up hours that are accounted for, where they are about a vehicle or the fleet; the rest is
 -- slices: rollups for whole quarter hours, history for the two that a window cuts.
 
--- name: vehicle_energy(vehicle_id, bounds, limit)
--- Sums of one vehicle between neighbouring bounds, oldest first; buckets without readings are left out.
-select *
-from vehicle_energy(:vehicle_id, :bounds)
+-- name: vehicle_energy(vehicle_id, bounds, limit, reach_ids, reach_sites)
+-- Sums of one vehicle between neighbouring bounds, oldest first; buckets without readings are left out. Of the meters
+-- it was at, all are counted, and those within reach are named.
+select
+    e.starts, e.ends, e.dc_mwh, e.ac_mwh, e.compared_dc_mwh, e.compared_ac_mwh, e.readings,
+    e.readings_without_meter, e.resets, e.covered_dc_s, e.covered_ac_s, e.compared_s, e.charging_s,
+    e.charging_compared_s, e.dc_while_charging, e.ac_while_charging, e.expected_s, e.soc_bp_min, e.soc_bp_max,
+    e.battery_temp_cdeg_count, e.battery_temp_cdeg_sum, e.battery_temp_cdeg_max,
+    cardinality(e.meter_ids) as meters, meters_within_reach(e.meter_ids, :reach_ids, :reach_sites) as meter_ids
+from vehicle_energy(:vehicle_id, :bounds) as e
 limit :limit
 
 -- name: meters_energy(meter_ids, bounds, limit)
@@ -13,26 +19,31 @@ select *
 from meters_energy(:meter_ids, :bounds)
 limit :limit
 
--- name: site_meters(site)$
--- The chargers' meters of a site (index on site); null: there are none.
+-- name: site_meters(site, reach_ids, reach_sites)$
+-- The chargers' meters of a site that are within reach (index on site); null: there are none.
 select array_agg(id order by id)
 from devices
 where site = :site
     and kind = 'meter'
     and coalesce(role, 'charger') = 'charger'
+    and within_reach(id, site, :reach_ids, :reach_sites)
 
--- name: meter_shares(meter_id, bounds, after, limit)
--- Who got what of one meter's AC, in the order of vehicle ids.
+-- name: meter_shares(meter_id, bounds, after, limit, reach_ids, reach_sites)
+-- Which vehicles within reach got what of one meter's AC, in the order of their ids.
 select *
 from meter_shares(:meter_id, :bounds)
 where vehicle_id > :after
+    and subject_within_reach('vehicle', vehicle_id, :reach_ids, :reach_sites)
 order by vehicle_id
 limit :limit
 
--- name: sessions(vehicle_id, start, end, limit)
--- Charging sessions of one vehicle that begin in a window, newest first, with their share of AC.
+-- name: sessions(vehicle_id, start, end, limit, reach_ids, reach_sites)
+-- Charging sessions of one vehicle that begin in a window, newest first, with their share of AC. Of the meters it was
+-- at, all are counted, and those within reach are named.
 select
-    s.*,
+    s.begins, s.finishes, s.session_id, s.register_from_mwh, s.register_to_mwh, s.soc_bp_from, s.soc_bp_to,
+    s.battery_temp_cdeg_max, s.peak_mw, s.is_open,
+    case when subject_within_reach('meter', s.meter_id, :reach_ids, :reach_sites) then s.meter_id end as meter_id,
     e.dc_mwh + s.rested_mwh as dc_mwh,
     e.ac_mwh,
     e.compared_dc_mwh,
@@ -48,7 +59,8 @@ select
     e.dc_while_charging,
     e.ac_while_charging,
     e.expected_s,
-    e.meter_ids
+    cardinality(e.meter_ids) as meters,
+    meters_within_reach(e.meter_ids, :reach_ids, :reach_sites) as meter_ids
 from (
     select *
     from charging_sessions(:vehicle_id, :start, :end)
@@ -61,14 +73,16 @@ cross join lateral vehicle_energy(
 ) as e
 order by s.begins desc
 
--- name: fleet_energy(bounds, limit)
--- Sums of the whole fleet between neighbouring bounds, oldest first; buckets without readings are left out.
+-- name: fleet_energy(bounds, limit, reach_ids, reach_sites)
+-- Sums of the devices within reach between neighbouring bounds, oldest first; buckets without readings are left out.
 select *
-from fleet_sums(:bounds)
+from fleet_sums(:bounds, :reach_ids, :reach_sites)
 limit :limit
 
--- name: fleet(start, end, after_site, sites, sort, descending, after_value, after_id, vehicles)^
--- The fleet over one window: totals, a page of sites and a page of ranked vehicles, each as JSON. May be
+-- name: fleet(start, end, after_site, sites, sort, reverse, after_value, after_id, vehicles, reach_ids, reach_sites)^
+-- The devices within reach over one window: totals, a page of sites and a page of ranked vehicles, each as JSON. May be
 -- null: after_site, after_value, after_id.
 select totals, sites, vehicles
-from fleet_report(:start, :end, :after_site, :sites, :sort, :descending, :after_value, :after_id, :vehicles)
+from fleet_report(
+    :start, :end, :after_site, :sites, :sort, :reverse, :after_value, :after_id, :vehicles, :reach_ids, :reach_sites
+)

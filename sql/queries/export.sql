@@ -12,6 +12,12 @@ from export_parts(:start, :end)
 -- By what history knows a device; null: nobody has named it.
 select device_of(:kind, :device_id)
 
+-- name: devices_to_export(reach_ids, reach_sites)^
+-- The lowest and the highest number of the devices within reach (devices, whole); null, null when there are none.
+select min(d.device) as first, max(d.device) as last
+from devices as d
+where within_reach(d.id, d.site, :reach_ids, :reach_sites)
+
 -- name: begin_export()^
 -- For the statements of this session: dates and numbers as export_time and export_decimal expect them; and the order of
 -- an index rather than a sort of what may be millions of rows, also where the planner knows nothing of a chunk yet.
@@ -39,9 +45,10 @@ order by r.device, r.time
 offset :most::bigint - 1
 limit 1
 
--- name: export_page(start, end, after_device, last_device, after_time, last_time)
--- A page of readings (primary key; a compressed chunk: the index of its segments), with ids by number (primary key).
--- What an assignment stamped stands apart, because an import stamps again. A register's first reading has no energy.
+-- name: export_page(start, end, after_device, last_device, after_time, last_time, reach_ids, reach_sites)
+-- A page of readings within reach (primary key; a compressed chunk: the index of its segments), with ids by number
+-- (primary key); without ids of meters that are outside the reach. What an assignment stamped stands apart, because an
+-- import stamps again. A register's first reading has no energy.
 select
     case when d.kind = 'vehicle' then d.id end as "vehicleId",
     case when d.kind = 'meter' then d.id when r.meter_declared then m.id end as "meterId",
@@ -85,8 +92,10 @@ select
 from readings as r
 join devices as d
     on d.device = r.device
+    and within_reach(d.id, d.site, :reach_ids, :reach_sites)
 left join devices as m
     on m.device = r.meter
+    and within_reach(m.id, m.site, :reach_ids, :reach_sites)
 left join session_ids as n
     on n.session = r.session
 where r.time >= :start

@@ -4,14 +4,15 @@
 -- Adds what a service has counted, as JSON.
 select note_rejections(:rejections::jsonb)
 
--- name: rejections(after_id, after_kind, after_code, device_id, kind, code, limit)
--- A page of what was refused, in the order of ids, kinds and codes (primary key).
+-- name: rejections(after_id, after_kind, after_code, device_id, kind, code, limit, reach_ids, reach_sites)
+-- A page of what was refused of devices within reach, in the order of ids, kinds and codes (primary key).
 select r.*
 from rejections as r
 where (r.id, r.kind, r.code) > (:after_id, :after_kind, :after_code)
     and (:device_id::text is null or r.id = :device_id)
     and (:kind::text is null or r.kind = :kind)
     and (:code::text is null or r.code = :code)
+    and subject_within_reach(r.kind, r.id, :reach_ids, :reach_sites)
 order by r.id, r.kind, r.code
 limit :limit
 

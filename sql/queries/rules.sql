@@ -13,12 +13,14 @@ left join devices as d
     and d.id = o.target
 where o.kind = :kind
 
--- name: override_page(kind, after_scope, after_target, limit)
--- A page of what is set for a rule, in the order of scopes and targets (primary key).
+-- name: override_page(kind, after_scope, after_target, limit, reach_ids, reach_sites)
+-- A page of what is set for a rule: for the fleet, and for sites and devices within reach, in the order of scopes and
+-- targets (primary key).
 select *
 from rule_overrides
 where kind = :kind
     and (scope, target) > (:after_scope, :after_target)
+    and (scope = 'fleet' or subject_within_reach(scope, target, :reach_ids, :reach_sites))
 order by scope, target
 limit :limit
 
@@ -42,9 +44,10 @@ from devices
 where kind = :kind
     and id = :device_id
 
--- name: site_known(site)$
--- Whether a device belongs to a site (index by site).
-select exists (select from devices where site = :site)
+-- name: site_known(site, reach_ids, reach_sites)$
+-- Whether a device belongs to a site that is within reach (index by site).
+select subject_within_reach('site', :site, :reach_ids, :reach_sites)
+    and exists (select from devices where site = :site)
 
 -- name: set_override(kind, scope, target, parameters, who)!
 -- Sets what a rule goes by in one place.
@@ -68,11 +71,13 @@ where kind = :kind
 insert into rule_changes (kind, scope, target, parameters, replaced, changed_by, note)
 values (:kind, :scope, :target, :parameters, :replaced, :who, :note)
 
--- name: rule_changes(kind, before, limit)
--- A page of a rule's changes, newest first (index on kind and id).
+-- name: rule_changes(kind, before, limit, reach_ids, reach_sites)
+-- A page of a rule's changes for the fleet, and for sites and devices within reach, newest first (index on kind and
+-- id).
 select *
 from rule_changes
 where kind = :kind
     and (:before::bigint is null or id < :before)
+    and (scope = 'fleet' or subject_within_reach(scope, target, :reach_ids, :reach_sites))
 order by id desc
 limit :limit

@@ -332,9 +332,105 @@ begin
 end;
 $$;
 
--- Returns the sums of the whole fleet between neighbouring bounds. Every device that has not been removed is expected
--- to report, and a removed one in the buckets in which it did.
-create or replace function fleet_sums(p_bounds timestamptz[])
+-- Returns what fleet_energy() has of the devices within reach: a vehicle's columns if the vehicle is, a meter's own if
+-- the meter is (`is_of_fleet`; the resets of a row are those of both, and at a meter outside, the charging time is what
+-- the vehicle's readings show); and whole rows of the meters within reach, whichever vehicles were there
+-- (`is_of_meter`).
+create or replace function fleet_energy_within(p_bounds timestamptz[], p_reach_ids text[], p_reach_sites text[])
+returns table (
+    starts timestamptz,
+    vehicle integer,
+    meter integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    readings bigint,
+    resets bigint,
+    covered_dc_ms bigint,
+    covered_ac_ms double precision,
+    unattributed_mwh bigint,
+    meter_readings bigint,
+    meter_covered_dc_ms bigint,
+    meter_covered_ac_ms bigint,
+    left_out_dc_mwh bigint,
+    left_out_ac_mwh bigint,
+    left_out_ms bigint,
+    meter_left_out_ms bigint,
+    charging_ms bigint,
+    charging_compared_ms bigint,
+    meter_charging_ms bigint,
+    meter_charging_compared_ms bigint,
+    is_of_fleet boolean,
+    is_of_meter boolean
+)
+language sql
+stable
+begin atomic
+    select e.*, true, true
+    from fleet_energy(p_bounds) as e
+    where p_reach_ids is null
+        and p_reach_sites is null
+    union all
+    select
+        s.starts,
+        case when s.has_vehicle then s.vehicle end,
+        s.meter,
+        case when s.has_vehicle then s.dc_mwh end,
+        case when s.has_vehicle then s.ac_mwh end,
+        case when s.has_vehicle then s.readings else 0 end,
+        s.resets,
+        case when s.has_vehicle then s.covered_dc_ms else 0 end,
+        case when s.has_vehicle then s.covered_ac_ms else 0 end,
+        case when s.has_meter then s.unattributed_mwh end,
+        case when s.has_meter then s.meter_readings else 0 end,
+        case when s.has_meter then s.meter_covered_dc_ms else 0 end,
+        case when s.has_meter then s.meter_covered_ac_ms else 0 end,
+        case when s.has_vehicle then s.left_out_dc_mwh end,
+        case when s.has_vehicle then s.left_out_ac_mwh end,
+        case when s.has_vehicle then s.left_out_ms end,
+        case when s.has_meter then s.meter_left_out_ms end,
+        case when s.has_vehicle then s.charging_ms end,
+        case when s.has_vehicle then s.charging_compared_ms end,
+        case when s.has_meter then s.meter_charging_ms when s.meter is not null then s.charging_ms end,
+        case
+            when s.has_meter then s.meter_charging_compared_ms
+            when s.meter is not null then s.charging_compared_ms
+        end,
+        s.is_of_fleet,
+        s.has_meter and (s.has_vehicle or s.vehicle is null)
+    from (
+        select
+            e.*,
+            f.is_of_fleet,
+            w.vehicle_within or not f.is_of_fleet as has_vehicle,
+            w.meter_within as has_meter
+        from fleet_energy(p_bounds) as e
+        left join devices as v
+            on v.device = e.vehicle
+        left join devices as m
+            on m.device = e.meter
+        cross join lateral (
+            select
+                v.device is not null and within_reach(v.id, v.site, p_reach_ids, p_reach_sites) as vehicle_within,
+                m.device is not null and within_reach(m.id, m.site, p_reach_ids, p_reach_sites) as meter_within
+        ) as w
+        -- a vehicle outside at a meter within: a row without the vehicle, and the whole row for the meter
+        join (values (true), (false)) as f (is_of_fleet)
+            on case
+                when f.is_of_fleet then w.vehicle_within or w.meter_within
+                else w.meter_within and e.vehicle is not null and not w.vehicle_within
+            end
+        where p_reach_ids is not null
+            or p_reach_sites is not null
+    ) as s;
+end;
+
+-- Returns the sums of the fleet, or of its devices within reach, between neighbouring bounds. Every device that has not
+-- been removed is expected to report, and a removed one in the buckets in which it did.
+create or replace function fleet_sums(
+    p_bounds timestamptz[],
+    p_reach_ids text[] default null,
+    p_reach_sites text[] default null
+)
 returns table (
     starts timestamptz,
     ends timestamptz,
@@ -366,11 +462,13 @@ begin atomic
         join devices as d
             on d.device = s.device
         where coalesce(d.role, 'charger') = 'charger'
+            and within_reach(d.id, d.site, p_reach_ids, p_reach_sites)
     )
     select
         f.starts,
         p_bounds[array_position(p_bounds, f.starts) + 1],
-        (coalesce(sum(f.ac_mwh), 0) + sum(f.unattributed_mwh))::bigint,
+        -- with a meter outside, there may be no energy that no vehicle took
+        coalesce(sum(f.ac_mwh) + sum(f.unattributed_mwh), sum(f.ac_mwh), sum(f.unattributed_mwh))::bigint,
         coalesce(sum(f.unattributed_mwh), 0)::bigint,
         coalesce(sum(f.dc_mwh), 0)::bigint,
         (coalesce(sum(f.dc_mwh), 0) - coalesce(sum(f.left_out_dc_mwh), 0))::bigint,
@@ -402,14 +500,15 @@ begin atomic
                     and f.meter in (select t.device from there as t where t.removed_at is not null)
             )
         )
-    from fleet_energy(p_bounds) as f
+    from fleet_energy_within(p_bounds, p_reach_ids, p_reach_sites) as f
+    where f.is_of_fleet
     group by f.starts
     order by f.starts;
 end;
 
--- Returns the fleet over one window, as JSON: totals, a page of sites (a meter belongs to one), and a page of vehicles
--- in the order of 'efficiency', 'loss' or 'vehicleId'. Vehicles without a value come last. A page begins after the
--- value and id of the one before; values are negative if the order is descending.
+-- Returns the fleet, or its devices within reach, over one window, as JSON: totals, a page of sites (a meter belongs to
+-- one), and a page of vehicles in the order of 'efficiency', 'loss' or 'vehicleId'. Vehicles without a value come last.
+-- A page begins after the value and id of the one before; values are negative if the order is descending.
 create or replace function fleet_report(
     p_from timestamptz,
     p_to timestamptz,
@@ -419,7 +518,9 @@ create or replace function fleet_report(
     p_descending boolean,
     p_after_value double precision,
     p_after_id text,
-    p_vehicles bigint
+    p_vehicles bigint,
+    p_reach_ids text[] default null,
+    p_reach_sites text[] default null
 )
 returns table (
     totals jsonb,
@@ -431,7 +532,7 @@ stable
 begin atomic
     with energy as materialized (
         select *
-        from fleet_energy(array[p_from, p_to])
+        from fleet_energy_within(array[p_from, p_to], p_reach_ids, p_reach_sites)
     ),
     -- meters at which no other vehicle ever charged
     of_one_vehicle as materialized (
@@ -442,6 +543,7 @@ begin atomic
             sum(e.meter_charging_compared_ms) as charging_compared_ms
         from energy as e
         where e.meter in (select v.meter from meter_vehicles as v group by v.meter having count(*) = 1)
+            and e.is_of_fleet
         group by 1
     ),
     by_vehicle as materialized (
@@ -465,6 +567,7 @@ begin atomic
         left join of_one_vehicle as o
             on o.meter = e.meter
         where e.vehicle is not null
+            and e.is_of_fleet
         group by 1
     ),
     expected as (
@@ -477,6 +580,7 @@ begin atomic
         join devices as d
             on d.device = s.device
         where coalesce(d.role, 'charger') = 'charger'
+            and within_reach(d.id, d.site, p_reach_ids, p_reach_sites)
             and (
                 s.removed_at is null
                 or s.device in (select v.vehicle from by_vehicle as v)
@@ -547,6 +651,7 @@ begin atomic
         from energy as e
         join devices as d
             on d.device = e.meter
+        where e.is_of_meter
         group by 1
     ),
     site_page as (
@@ -560,7 +665,8 @@ begin atomic
     )
     select
         jsonb_build_object(
-            'ac_mwh', (coalesce(sum(e.ac_mwh), 0) + sum(e.unattributed_mwh))::bigint,
+            'ac_mwh',
+            coalesce(sum(e.ac_mwh) + sum(e.unattributed_mwh), sum(e.ac_mwh), sum(e.unattributed_mwh))::bigint,
             'unattributed_mwh', coalesce(sum(e.unattributed_mwh), 0)::bigint,
             'dc_mwh', coalesce(sum(e.dc_mwh), 0)::bigint,
             'compared_dc_mwh', (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint,
@@ -604,8 +710,15 @@ begin atomic
             select coalesce(
                 jsonb_agg(
                     to_jsonb(p) || jsonb_build_object(
+                        'meters', cardinality(array_remove(p.meters, null)),
                         'meter_ids',
-                        array(select m.id from devices as m where m.device = any(p.meters) order by m.id),
+                        array(
+                            select m.id
+                            from devices as m
+                            where m.device = any(p.meters)
+                                and within_reach(m.id, m.site, p_reach_ids, p_reach_sites)
+                            order by m.id
+                        ),
                         'dc_while_charging', all_report_while_charging(array[p.vehicle]),
                         'ac_while_charging',
                         all_report_while_charging(array[p.vehicle]) or all_report_while_charging(p.meters)
@@ -616,5 +729,6 @@ begin atomic
             )
             from page as p
         )
-    from energy as e;
+    from energy as e
+    where e.is_of_fleet;
 end;

@@ -66,5 +66,9 @@ class UnknownDeviceError(FleetMeterError):
         self.kind = kind
 
 
+class OutOfReachError(FleetMeterError):
+    """Somebody may not do this, since it concerns devices outside their reach."""
+
+
 class UnknownSiteError(FleetMeterError):
     """No device belongs to the site."""

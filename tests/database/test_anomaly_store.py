@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.model import AnomalyKind, Change, Subject
@@ -96,7 +97,7 @@ def test_people_and_rules_wait_for_each_other(url: str) -> None:
 
         async def acknowledge() -> Anomaly | None:
             async with person.transaction():
-                return await store.acknowledge(person, anomaly_id, "anna", None)
+                return await store.acknowledge(person, anomaly_id, "anna", None, EVERYTHING)
 
         async with rules.transaction():
             [resolved] = await store.apply(rules, [over(opening)], Rulebook())
@@ -132,15 +133,15 @@ def test_the_note_of_a_person_is_kept_with_the_event(url: str) -> None:
         anomaly_id = await connection.fetchval(
             "select anomaly_id from anomaly_events where id = $1", event
         )
-        seen = await store.acknowledge(connection, anomaly_id, "anna", "on my way")
+        seen = await store.acknowledge(connection, anomaly_id, "anna", "on my way", EVERYTHING)
         assert seen is not None
         assert (seen.status, seen.acknowledged_by) == ("acknowledged", "anna")
-        assert await store.acknowledge(connection, anomaly_id, "ben", None) == seen
-        settled = await store.resolve(connection, anomaly_id, "ben", "a new cable")
+        assert await store.acknowledge(connection, anomaly_id, "ben", None, EVERYTHING) == seen
+        settled = await store.resolve(connection, anomaly_id, "ben", "a new cable", EVERYTHING)
         assert settled is not None
         assert (settled.status, settled.resolved_by) == ("resolved", "ben")
         assert settled.acknowledged_by == "anna"
-        assert await store.resolve(connection, anomaly_id, "anna", None) == settled
+        assert await store.resolve(connection, anomaly_id, "anna", None, EVERYTHING) == settled
         said = await connection.fetch(
             "select event, who, note from anomaly_events where anomaly_id = $1 order by id",
             anomaly_id,
@@ -150,7 +151,7 @@ def test_the_note_of_a_person_is_kept_with_the_event(url: str) -> None:
             ("acknowledged", "anna", "on my way"),
             ("resolved", "ben", "a new cable"),
         ]
-        assert await store.acknowledge(connection, 2**62, "anna", None) is None
-        assert await store.resolve(connection, 2**62, "anna", None) is None
+        assert await store.acknowledge(connection, 2**62, "anna", None, EVERYTHING) is None
+        assert await store.resolve(connection, 2**62, "anna", None, EVERYTHING) is None
 
     run(url, work)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.migrations import migrate
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.devices.assignments import assign
@@ -330,12 +331,13 @@ async def change(database: Database, history: History, event: Any) -> None:
             KIND_OF[kind_of(event.device)],
             history.uid + event.device,
             {"reporting_interval_s": event.interval_s},
+            EVERYTHING,
         )
         history.intervals[event.device] = event.interval_s or DEFAULT_INTERVAL_S
     elif isinstance(event, Move):
         since = Key(event.vehicle, event.era, 0).at(history.now) + event.minute * MINUTE
         meter = event.meter and history.uid + event.meter
-        await assign(database, history.uid + event.vehicle, meter, since)
+        await assign(database, history.uid + event.vehicle, meter, since, EVERYTHING)
         history.moves[event.vehicle, since] = event.meter
     elif isinstance(event, BringBack):
         if history.voided:
@@ -380,7 +382,9 @@ async def fix(
     """Send a correction."""
     kind, id_ = KIND_OF[kind_of(device)], history.uid + device
     await correct(
-        database, Correction(kind, id_, at, values, "the test", "to see what follows", void)
+        database,
+        Correction(kind, id_, at, values, "the test", "to see what follows", void),
+        EVERYTHING,
     )
 
 

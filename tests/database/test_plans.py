@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
+from fleetmeter.access.reach import EVERYTHING, ReachParameters
 from fleetmeter.database import migrations
 from fleetmeter.database.sql import queries
 from tests.conftest import RETENTION_DAYS, Db, Server, fresh_database, migrated_database
@@ -37,6 +38,9 @@ from generate_series($1::timestamptz, $2::timestamptz, interval '10 minutes') as
 cross join generate_series(1, 3) as n
 """
 SPREAD = "select put_pieces(array_agg(device), array_agg(time)) from readings where spread"
+
+
+WHOLE = EVERYTHING.parameters()
 
 
 class History(NamedTuple):
@@ -76,8 +80,8 @@ async def account(url: str) -> None:
     await connection.close()
 
 
-def questions(start: datetime, end: datetime) -> dict[str, Any]:
-    """The energy queries of the service over one window."""
+def questions(start: datetime, end: datetime, reach: ReachParameters = WHOLE) -> dict[str, Any]:
+    """The energy queries of the service over one window, within a reach."""
     days = [start, *(start.replace(hour=0, minute=0) + n * DAY for n in range(1, 8)), end]
     page: dict[str, Any] = {
         "after_site": None,
@@ -92,17 +96,19 @@ def questions(start: datetime, end: datetime) -> dict[str, Any]:
 
     return {
         "performance": lambda c: rows(
-            queries.vehicle_energy(c, vehicle_id="V1", bounds=[start, end], limit=1)
+            queries.vehicle_energy(c, vehicle_id="V1", bounds=[start, end], limit=1, **reach)
         ),
-        "series": lambda c: rows(queries.vehicle_energy(c, vehicle_id="V1", bounds=days, limit=99)),
+        "series": lambda c: rows(
+            queries.vehicle_energy(c, vehicle_id="V1", bounds=days, limit=99, **reach)
+        ),
         "meter": lambda c: rows(queries.meters_energy(c, meter_ids=["M1"], bounds=days, limit=99)),
         "shares": lambda c: rows(
-            queries.meter_shares(c, meter_id="M1", bounds=[start, end], after="", limit=9)
+            queries.meter_shares(c, meter_id="M1", bounds=[start, end], after="", limit=9, **reach)
         ),
         "fleet": lambda c: queries.fleet(
-            c, start=start, end=end, sort="loss", descending=True, **page
+            c, start=start, end=end, sort="loss", reverse=True, **page, **reach
         ),
-        "fleet series": lambda c: rows(queries.fleet_energy(c, bounds=days, limit=99)),
+        "fleet series": lambda c: rows(queries.fleet_energy(c, bounds=days, limit=99, **reach)),
     }
 
 

@@ -13,31 +13,38 @@ from fleetmeter.database.query_types import STUB
 from tests.support.repository import ROOT
 
 USES = """\
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 
+whole = EVERYTHING.parameters()
+
 async def use(connection: Connection) -> None:
-    row = await queries.device(connection, kind="vehicle", device_id="V1")
+    row = await queries.device(connection, kind="vehicle", device_id="V1", **whole)
     assert row is not None
 """
 
 RIGHT = [
     'number: int = row["device"]; text: str = row["id"]',
     "fields: dict[str, object] = dict(row.items())",
-    'ids: list[str] | None = await queries.site_meters(connection, site="depot")',
-    'async for point in queries.fleet_energy(connection, bounds=[], limit=1): point["ac_mwh"]',
+    'ids: list[str] | None = await queries.site_meters(connection, site="depot", **whole)',
+    "async for point in queries.fleet_energy(connection, bounds=[], limit=1, **whole): "
+    'point["ac_mwh"]',
     'await queries.assign_meter(connection, vehicle_id="V1", meter_id=None, since=None)',
 ]
 WRONG = {
     'row["soc"]': "overload",
     'wrong: str = row["device"]': "assignment",
     'await queries.devise(connection, kind="vehicle", device_id="V1")': "attr-defined",
-    'await queries.device(connection, kind="vehicle")': "call-arg",
-    'await queries.device(connection, kind="vehicle", device_id="V1", at=None)': "call-arg",
-    'await queries.device(connection, kind="vehicle", device_id=1)': "arg-type",
-    'await queries.device(connection, kind="vehicle", device_id=None)': "arg-type",
-    '(await queries.reading(connection, kind="", device_id="", time=row["time"]))["id"]': "index",
-    "await queries.fleet_energy(connection, bounds=[], limit=1)": "misc",
+    'await queries.device(connection, kind="vehicle", **whole)': "call-arg",
+    'await queries.device(connection, kind="vehicle", device_id="V1")': "call-arg",
+    'await queries.device(connection, kind="vehicle", device_id="", at=None, **whole)': "call-arg",
+    'await queries.device(connection, kind="vehicle", device_id=1, **whole)': "arg-type",
+    'await queries.device(connection, kind="vehicle", device_id=None, **whole)': "arg-type",
+    '(await queries.reading(connection, kind="", device_id="", time=row["time"], **whole))["id"]': (
+        "index"
+    ),
+    "await queries.fleet_energy(connection, bounds=[], limit=1, **whole)": "misc",
 }
 
 

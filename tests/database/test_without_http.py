@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.pool import connected
 from fleetmeter.database.sql import queries
 from fleetmeter.devices import purge, state
@@ -38,8 +39,8 @@ def test_a_command_gets_the_same_answers_as_the_api(
     async def ask() -> tuple[Any, Any]:
         async with connected(db.url) as connection:
             return (
-                await answers.performance(connection, f"{uid}EV-1", start, end),
-                await history(connection, VEHICLE, f"{uid}EV-1", start, end, 10),
+                await answers.performance(connection, f"{uid}EV-1", start, end, EVERYTHING),
+                await history(connection, VEHICLE, f"{uid}EV-1", start, end, 10, EVERYTHING),
             )
 
     summary, readings = asyncio.run(ask())
@@ -55,7 +56,7 @@ def test_a_command_gets_the_same_answers_as_the_api(
 def test_a_device_that_nobody_knows_is_an_error_of_its_own(db: Db, uid: str) -> None:
     async def ask() -> None:
         async with connected(db.url) as connection:
-            await state.live_state(connection, VEHICLE, f"{uid}nobody", habit=3)
+            await state.live_state(connection, VEHICLE, f"{uid}nobody", habit=3, reach=EVERYTHING)
 
     with pytest.raises(UnknownDeviceError, match=f"the vehicle {uid}nobody has never reported"):
         asyncio.run(ask())

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from fleetmeter import cli
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.pool import connect
 from fleetmeter.files.exports import encode
 from fleetmeter.files.exports.encode import Export, Selection
@@ -260,7 +261,7 @@ def test_an_export_continues_after_any_id(
     for id_ in mine:
         post(client, vehicle_reading(id_, at, meterId=id_), meter_reading(id_, at))
     monkeypatch.setattr(encode, "PAGE", 1)
-    selection = Selection(start=at, end=at + MOMENT)
+    selection = Selection(start=at, end=at + MOMENT, reach=EVERYTHING)
 
     async def whole() -> str:
         database = await connect(database_url, Settings(database_url=database_url))

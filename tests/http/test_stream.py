@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from fleetmeter import app
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.http import stream as stream_module
 from fleetmeter.notifications.stream.hub import Listener
 from fleetmeter.serving import listening_socket
@@ -388,7 +389,7 @@ def test_the_number_of_listeners_is_limited_and_leaving_frees_a_place(narrow: Se
 
 def test_events_up_to_the_last_event_id_are_not_sent_again() -> None:
     async def listen() -> bytes:
-        listener = Listener(only=None)
+        listener = Listener(only=None, reach=EVERYTHING)
         for event_id in (0, 1, 2, 3, 0):  # 0: a state
             listener.put(b"%d" % event_id, event_id)
         return await listener.take(after=2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.decode import BatchDecoder, BodyFormat
@@ -185,10 +186,11 @@ def test_the_history_of_answers_is_complete_rolled_up_and_accounted_for(server: 
                 after_site=None,
                 sites=100,
                 sort="loss",
-                descending=True,
+                reverse=True,
                 after_value=None,
                 after_id=None,
                 vehicles=100,
+                **EVERYTHING.parameters(),
             )
             totals = json.loads(row["totals"])
             assert totals["vehicles_reporting"] == totals["meters_reporting"] == 40

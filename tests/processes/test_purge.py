@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fleetmeter import cli
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from tests.conftest import (
@@ -402,7 +403,7 @@ def test_an_anomaly_acknowledged_during_a_purge_does_not_come_back(
             pool.acquire() as connection,
             connection.transaction(),
         ):
-            return await store.acknowledge(connection, anomaly_id, "anna", None)
+            return await store.acknowledge(connection, anomaly_id, "anna", None, EVERYTHING)
 
     async def meanwhile() -> Anomaly | None:
         connection = await asyncpg.connect(migrated_database_url)

@@ -1,8 +1,9 @@
 """Run the application in the process of the tests, where they can patch it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -12,9 +13,9 @@ from tests.conftest import eventually
 
 
 @contextmanager
-def served(url: str) -> Iterator[str]:
-    """Serve the application from a thread of this process; yields its URL."""
-    config = uvicorn.Config(app.create_app(url, Settings()), port=0, log_config=None)
+def served(url: str, around: Callable[[Any], Any] = lambda made: made) -> Iterator[str]:
+    """Serve the application, with something around it, from a thread of this process; its URL."""
+    config = uvicorn.Config(around(app.create_app(url, Settings())), port=0, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

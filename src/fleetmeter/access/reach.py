@@ -7,8 +7,16 @@ of routines/04_reach.sql, for everything that is asked).
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypedDict
 
 import msgspec
+
+
+class ReachParameters(TypedDict):
+    """The parameters of a named query that answers within a reach."""
+
+    reach_ids: list[str] | None
+    reach_sites: list[str] | None
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -38,6 +46,10 @@ class Reach(msgspec.Struct, frozen=True):
     def site_names(self) -> list[str] | None:
         """Return the sites, or None for all devices."""
         return list(self.sites) or None
+
+    def parameters(self) -> ReachParameters:
+        """Return the parameters of named queries that answer within it."""
+        return {"reach_ids": self.like_patterns(), "reach_sites": self.site_names()}
 
 
 EVERYTHING = Reach()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from asyncpg import Record
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter.anomalies.overrides import (
     Place,
@@ -19,8 +20,9 @@ from fleetmeter.anomalies.thresholds.base import Thresholds
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_within
 from fleetmeter.devices.state import require_device
-from fleetmeter.errors import UnknownSiteError
+from fleetmeter.errors import OutOfReachError, UnknownSiteError
 
 
 class SetThere(NamedTuple):
@@ -58,10 +60,10 @@ class Changed(NamedTuple):
 
 
 async def rules_in_force(
-    connection: Connection, kinds: Sequence[AnomalyKind], place: Place
+    connection: Connection, kinds: Sequence[AnomalyKind], place: Place, reach: Reach
 ) -> list[InForce]:
     """Return rules' thresholds at a place. Raises UnknownDeviceError and UnknownSiteError."""
-    await _require(connection, place)
+    await _require(connection, place, reach)
     return await _in_force(connection, kinds, place)
 
 
@@ -72,17 +74,23 @@ async def set_rule(
     parameters: Mapping[str, Any],
     who: str,
     note: str | None,
+    reach: Reach,
 ) -> InForce:
     """Set a rule's thresholds at a place, replacing what was set there; {} removes them.
 
     Returns those now in force there. Raises InvalidParametersError, OverridesConflictError,
-    UnknownDeviceError and UnknownSiteError.
+    UnknownDeviceError, UnknownSiteError, and OutOfReachError for the fleet if the reach is limited.
     """
+    if place.scope == "fleet" and not reach.whole:
+        raise OutOfReachError(
+            "this would change thresholds of devices that are not within your reach; set them for "
+            "your sites or devices"
+        )
 
     async def run() -> InForce:
         async with database.transaction() as connection:
-            if parameters:
-                await _require(connection, place)
+            if parameters or not reach.whole:
+                await _require(connection, place, reach)
             await change(connection, kind, place, parameters, who, note)
             return (await _in_force(connection, [kind], place))[0]
 
@@ -90,20 +98,35 @@ async def set_rule(
 
 
 async def overrides_of(
-    connection: Connection, kind: AnomalyKind, after_scope: str, after_target: str, most: int
+    connection: Connection,
+    kind: AnomalyKind,
+    after_scope: str,
+    after_target: str,
+    most: int,
+    reach: Reach,
 ) -> list[SetThere]:
-    """Return a rule's overrides after a place: of the fleet, meters, sites, vehicles."""
+    """Return a rule's overrides after a place: of the fleet, meters, sites, vehicles.
+
+    Those of sites and devices outside the reach are left out.
+    """
     rows = queries.override_page(
-        connection, kind=kind, after_scope=after_scope, after_target=after_target, limit=most
+        connection,
+        kind=kind,
+        after_scope=after_scope,
+        after_target=after_target,
+        limit=most,
+        **reach.parameters(),
     )
     return [_set_there(row) async for row in rows]
 
 
 async def changes_of(
-    connection: Connection, kind: AnomalyKind, before: int | None, most: int
+    connection: Connection, kind: AnomalyKind, before: int | None, most: int, reach: Reach
 ) -> list[Changed]:
-    """Return the changes of a rule, newest first, with ids below `before`."""
-    rows = queries.rule_changes(connection, kind=kind, before=before, limit=most)
+    """Return the changes of a rule within reach, newest first, with ids below `before`."""
+    rows = queries.rule_changes(
+        connection, kind=kind, before=before, limit=most, **reach.parameters()
+    )
     return [
         Changed(
             id=row["id"],
@@ -135,10 +158,13 @@ async def _in_force(
     ]
 
 
-async def _require(connection: Connection, place: Place) -> None:
+async def _require(connection: Connection, place: Place, reach: Reach) -> None:
     if place.scope in ("vehicle", "meter"):
+        await require_within(connection, place.scope, place.target, reach)
         await require_device(connection, place.scope, place.target)
-    elif place.scope == "site" and not await queries.site_known(connection, site=place.target):
+    elif place.scope == "site" and not await queries.site_known(
+        connection, site=place.target, **reach.parameters()
+    ):
         raise UnknownSiteError(f"no device belongs to the site {place.target}")
 
 

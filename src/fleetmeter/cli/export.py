@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import click
 
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.cli.shared.database import database_url
 from fleetmeter.cli.shared.parameters import parse_device_id, parse_time
 from fleetmeter.files.exports.encode import Selection
@@ -49,7 +50,7 @@ def command(format_: Literal["csv", "parquet"], output: Path | None, **what: Any
     Readings are written as they were sent, so that they can be imported again. Times are RFC 3339;
     a date alone means midnight UTC.
     """
-    selection = Selection(**what)
+    selection = Selection(**what, reach=EVERYTHING)
     check(selection, format_, output)
     settings = load_settings()
     with database_url(settings) as url:

@@ -36,7 +36,8 @@ class ActiveAnomaliesRow(Record):
     def keys(self) -> Iterator[Literal["kind", "open", "acknowledged"]]: ...
 
 @_query
-def active_anomalies(connection: _Connection, /) -> AsyncGenerator[ActiveAnomaliesRow, None]: ...
+def active_anomalies(connection: _Connection, /, *, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[ActiveAnomaliesRow, None]: ...
 
 class AddKeyRow(Record):
     @overload  # type: ignore[override]
@@ -95,7 +96,8 @@ class AnomaliesRow(Record):
 @_query
 def anomalies(connection: _Connection, /, *, status: str | None, kind: str | None,
     device_id: str | None, site: str | None, start: datetime | None, end: datetime | None,
-    before: int | None, limit: int) -> AsyncGenerator[AnomaliesRow, None]: ...
+    before: int | None, limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[AnomaliesRow, None]: ...
 
 AnomaliesSinceRow = AnomaliesRow
 
@@ -107,7 +109,8 @@ def anomalies_since(connection: _Connection, /, *, device_kinds: Sequence[str],
 AnomalyRow = AnomaliesRow
 
 @_query
-async def anomaly(connection: _Connection, /, *, anomaly_id: int) -> AnomalyRow | None: ...
+async def anomaly(connection: _Connection, /, *, anomaly_id: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AnomalyRow | None: ...
 
 @_query
 async def are_rollups_late(connection: _Connection, /) -> bool: ...
@@ -170,8 +173,9 @@ class AssignmentsRow(Record):
     def keys(self) -> Iterator[Literal["since", "until", "meter_id"]]: ...
 
 @_query
-def assignments(connection: _Connection, /, *, vehicle_id: str, start: datetime,
-    limit: int) -> AsyncGenerator[AssignmentsRow, None]: ...
+def assignments(connection: _Connection, /, *, vehicle_id: str, start: datetime, limit: int,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[AssignmentsRow, None]: ...
 
 class AuditPageRow(Record):
     @overload  # type: ignore[override]
@@ -338,7 +342,7 @@ class DeviceRow(Record):
         "stamp_by_arrival"]) -> bool | Any: ...
     @overload
     def __getitem__(self, key: Literal["id", "meter_id", "session_id", "label", "site", "time_zone",
-        "register", "role", "reports"]) -> str | Any: ...
+        "register", "role", "reports", "meter_site"]) -> str | Any: ...
     @overload
     def __getitem__(self, key: Literal["device", "meter", "time", "energy_at", "energy_mwh",
         "register_mwh", "span_ms", "interval_start", "meter_declared", "reset", "spread", "soc_bp",
@@ -350,7 +354,7 @@ class DeviceRow(Record):
         "reverse_limit_mwh", "derivation", "session", "session_at", "id", "meter_id", "session_id",
         "label", "site", "reporting_interval_s", "time_zone", "register", "register_rollover_mwh",
         "battery_capacity_wh", "rated_power_w", "role", "reports", "stamp_by_arrival", "sent_time",
-        "derived_reverse_mwh"]) -> Any: ...
+        "derived_reverse_mwh", "meter_site"]) -> Any: ...
     def keys(self) -> Iterator[Literal["device", "meter", "time", "energy_at", "energy_mwh",
         "register_mwh", "span_ms", "interval_start", "meter_declared", "reset", "spread", "soc_bp",
         "battery_temp_cdeg", "power_w", "reverse_mwh", "reverse_register_mwh", "voltage_mv",
@@ -361,10 +365,11 @@ class DeviceRow(Record):
         "reverse_limit_mwh", "derivation", "session", "session_at", "id", "meter_id", "session_id",
         "label", "site", "reporting_interval_s", "time_zone", "register", "register_rollover_mwh",
         "battery_capacity_wh", "rated_power_w", "role", "reports", "stamp_by_arrival", "sent_time",
-        "derived_reverse_mwh"]]: ...
+        "derived_reverse_mwh", "meter_site"]]: ...
 
 @_query
-async def device(connection: _Connection, /, *, kind: str, device_id: str) -> DeviceRow | None: ...
+async def device(connection: _Connection, /, *, kind: str, device_id: str,
+    reach_ids: Sequence[str] | None, reach_sites: Sequence[str] | None) -> DeviceRow | None: ...
 
 class DeviceHabitsRow(Record):
     def __getitem__(self, key: Literal["observed_interval_s", "reporting_interval_s",  # type: ignore[override]
@@ -405,7 +410,8 @@ class DeviceHistoryRow(Record):
 
 @_query
 def device_history(connection: _Connection, /, *, kind: str, device_id: str, start: datetime,
-    end: datetime, limit: int) -> AsyncGenerator[DeviceHistoryRow, None]: ...
+    end: datetime, limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[DeviceHistoryRow, None]: ...
 
 @_query
 async def device_known(connection: _Connection, /, *, kind: str, device_id: str) -> bool: ...
@@ -439,11 +445,16 @@ class DeviceSettingsRow(Record):
 async def device_settings(connection: _Connection, /, *, kind: str,
     device_id: str) -> DeviceSettingsRow | None: ...
 
+@_query
+async def device_within_reach(connection: _Connection, /, *, kind: str, device_id: str,
+    reach_ids: Sequence[str] | None, reach_sites: Sequence[str] | None) -> bool: ...
+
 DevicesRow = DeviceRow
 
 @_query
 def devices(connection: _Connection, /, *, kind: str, after: str, last: str | None,
-    since: datetime | None, limit: int) -> AsyncGenerator[DevicesRow, None]: ...
+    since: datetime | None, limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[DevicesRow, None]: ...
 
 class DevicesAheadRow(Record):
     @overload  # type: ignore[override]
@@ -457,6 +468,22 @@ class DevicesAheadRow(Record):
 @_query
 async def devices_ahead(connection: _Connection, /, *, kind: str, after: str,
     scan: int) -> DevicesAheadRow: ...
+
+class DevicesNamedRow(Record):
+    def __getitem__(self, key: Literal["kind", "id", "site"]) -> str | Any: ...  # type: ignore[override]
+    def keys(self) -> Iterator[Literal["kind", "id", "site"]]: ...
+
+@_query
+def devices_named(connection: _Connection, /, *,
+    ids: Sequence[str]) -> AsyncGenerator[DevicesNamedRow, None]: ...
+
+class DevicesToExportRow(Record):
+    def __getitem__(self, key: Literal["first", "last"]) -> int | Any: ...  # type: ignore[override]
+    def keys(self) -> Iterator[Literal["first", "last"]]: ...
+
+@_query
+async def devices_to_export(connection: _Connection, /, *, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> DevicesToExportRow: ...
 
 @_query
 async def drop_old_history(connection: _Connection, /) -> str: ...
@@ -545,8 +572,8 @@ class ExportPageRow(Record):
 
 @_query
 def export_page(connection: _Connection, /, *, start: datetime, end: datetime, after_device: int,
-    last_device: int, after_time: datetime, last_time: datetime) -> AsyncGenerator[ExportPageRow,
-    None]: ...
+    last_device: int, after_time: datetime, last_time: datetime, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[ExportPageRow, None]: ...
 
 class ExportPageEndRow(Record):
     @overload  # type: ignore[override]
@@ -589,8 +616,9 @@ class FleetRow(Record):
 
 @_query
 async def fleet(connection: _Connection, /, *, start: datetime, end: datetime,
-    after_site: str | None, sites: int, sort: str, descending: bool, after_value: float | None,
-    after_id: str | None, vehicles: int) -> FleetRow: ...
+    after_site: str | None, sites: int, sort: str, reverse: bool, after_value: float | None,
+    after_id: str | None, vehicles: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> FleetRow: ...
 
 class FleetEnergyRow(Record):
     @overload  # type: ignore[override]
@@ -617,8 +645,9 @@ class FleetEnergyRow(Record):
         "expected_dc_s", "expected_ac_s"]]: ...
 
 @_query
-def fleet_energy(connection: _Connection, /, *, bounds: Sequence[datetime],
-    limit: int) -> AsyncGenerator[FleetEnergyRow, None]: ...
+def fleet_energy(connection: _Connection, /, *, bounds: Sequence[datetime], limit: int,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[FleetEnergyRow, None]: ...
 
 @_query
 async def forget_device(connection: _Connection, /, *, kind: str, device_id: str) -> str: ...
@@ -785,7 +814,8 @@ class MeterSharesRow(Record):
 
 @_query
 def meter_shares(connection: _Connection, /, *, meter_id: str, bounds: Sequence[datetime],
-    after: str, limit: int) -> AsyncGenerator[MeterSharesRow, None]: ...
+    after: str, limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[MeterSharesRow, None]: ...
 
 class MetersEnergyRow(Record):
     @overload  # type: ignore[override]
@@ -948,7 +978,8 @@ class OverridePageRow(Record):
 
 @_query
 def override_page(connection: _Connection, /, *, kind: str, after_scope: str, after_target: str,
-    limit: int) -> AsyncGenerator[OverridePageRow, None]: ...
+    limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[OverridePageRow, None]: ...
 
 OverridesAtRow = OverridePageRow
 
@@ -1037,8 +1068,8 @@ class ReadingRow(Record):
         "has_sent_energy", "sends_register"]]: ...
 
 @_query
-async def reading(connection: _Connection, /, *, kind: str, device_id: str,
-    time: datetime) -> ReadingRow | None: ...
+async def reading(connection: _Connection, /, *, kind: str, device_id: str, time: datetime,
+    reach_ids: Sequence[str] | None, reach_sites: Sequence[str] | None) -> ReadingRow | None: ...
 
 class ReadyLateDevicesRow(Record):
     @overload  # type: ignore[override]
@@ -1126,8 +1157,9 @@ class RejectionsRow(Record):
 
 @_query
 def rejections(connection: _Connection, /, *, after_id: str, after_kind: str, after_code: str,
-    device_id: str | None, kind: str | None, code: str | None,
-    limit: int) -> AsyncGenerator[RejectionsRow, None]: ...
+    device_id: str | None, kind: str | None, code: str | None, limit: int,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[RejectionsRow, None]: ...
 
 @_query
 async def release_webhook(connection: _Connection, /, *, webhook_id: int, claim: datetime,
@@ -1179,7 +1211,8 @@ class ReplacedReadingsRow(Record):
 
 @_query
 def replaced_readings(connection: _Connection, /, *, kind: str, device_id: str, start: datetime,
-    end: datetime, most: int) -> AsyncGenerator[ReplacedReadingsRow, None]: ...
+    end: datetime, most: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[ReplacedReadingsRow, None]: ...
 
 @_query
 async def restamp_pending(connection: _Connection, /) -> str: ...
@@ -1224,8 +1257,9 @@ class RuleChangesRow(Record):
         "changed_at", "changed_by", "note"]]: ...
 
 @_query
-def rule_changes(connection: _Connection, /, *, kind: str, before: int | None,
-    limit: int) -> AsyncGenerator[RuleChangesRow, None]: ...
+def rule_changes(connection: _Connection, /, *, kind: str, before: int | None, limit: int,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[RuleChangesRow, None]: ...
 
 @_query
 async def save_anomalies(connection: _Connection, /, *, anomalies: str) -> str: ...
@@ -1234,11 +1268,12 @@ class SessionsRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["begins", "finishes"]) -> datetime | Any: ...
     @overload
-    def __getitem__(self, key: Literal["meter_id", "session_id"]) -> str | Any: ...
+    def __getitem__(self, key: Literal["session_id", "meter_id"]) -> str | Any: ...
     @overload
     def __getitem__(self, key: Literal["register_from_mwh", "register_to_mwh", "soc_bp_from",
-        "soc_bp_to", "battery_temp_cdeg_max", "rested_mwh", "dc_mwh", "ac_mwh", "compared_dc_mwh",
-        "compared_ac_mwh", "readings", "readings_without_meter", "resets"]) -> int | Any: ...
+        "soc_bp_to", "battery_temp_cdeg_max", "dc_mwh", "ac_mwh", "compared_dc_mwh",
+        "compared_ac_mwh", "readings", "readings_without_meter", "resets",
+        "meters"]) -> int | Any: ...
     @overload
     def __getitem__(self, key: Literal["peak_mw", "covered_dc_s", "covered_ac_s", "compared_s",
         "charging_s", "charging_compared_s", "expected_s"]) -> float | Any: ...
@@ -1248,22 +1283,23 @@ class SessionsRow(Record):
     @overload
     def __getitem__(self, key: Literal["meter_ids"]) -> list[str] | Any: ...
     @overload
-    def __getitem__(self, key: Literal["begins", "finishes", "meter_id", "session_id",
-        "register_from_mwh", "register_to_mwh", "soc_bp_from", "soc_bp_to", "battery_temp_cdeg_max",
-        "peak_mw", "rested_mwh", "is_open", "dc_mwh", "ac_mwh", "compared_dc_mwh",
-        "compared_ac_mwh", "readings", "readings_without_meter", "resets", "covered_dc_s",
-        "covered_ac_s", "compared_s", "charging_s", "charging_compared_s", "dc_while_charging",
-        "ac_while_charging", "expected_s", "meter_ids"]) -> Any: ...
-    def keys(self) -> Iterator[Literal["begins", "finishes", "meter_id", "session_id",
-        "register_from_mwh", "register_to_mwh", "soc_bp_from", "soc_bp_to", "battery_temp_cdeg_max",
-        "peak_mw", "rested_mwh", "is_open", "dc_mwh", "ac_mwh", "compared_dc_mwh",
-        "compared_ac_mwh", "readings", "readings_without_meter", "resets", "covered_dc_s",
-        "covered_ac_s", "compared_s", "charging_s", "charging_compared_s", "dc_while_charging",
-        "ac_while_charging", "expected_s", "meter_ids"]]: ...
+    def __getitem__(self, key: Literal["begins", "finishes", "session_id", "register_from_mwh",
+        "register_to_mwh", "soc_bp_from", "soc_bp_to", "battery_temp_cdeg_max", "peak_mw",
+        "is_open", "meter_id", "dc_mwh", "ac_mwh", "compared_dc_mwh", "compared_ac_mwh", "readings",
+        "readings_without_meter", "resets", "covered_dc_s", "covered_ac_s", "compared_s",
+        "charging_s", "charging_compared_s", "dc_while_charging", "ac_while_charging", "expected_s",
+        "meters", "meter_ids"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["begins", "finishes", "session_id", "register_from_mwh",
+        "register_to_mwh", "soc_bp_from", "soc_bp_to", "battery_temp_cdeg_max", "peak_mw",
+        "is_open", "meter_id", "dc_mwh", "ac_mwh", "compared_dc_mwh", "compared_ac_mwh", "readings",
+        "readings_without_meter", "resets", "covered_dc_s", "covered_ac_s", "compared_s",
+        "charging_s", "charging_compared_s", "dc_while_charging", "ac_while_charging", "expected_s",
+        "meters", "meter_ids"]]: ...
 
 @_query
 def sessions(connection: _Connection, /, *, vehicle_id: str, start: datetime, end: datetime,
-    limit: int) -> AsyncGenerator[SessionsRow, None]: ...
+    limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[SessionsRow, None]: ...
 
 SetDeviceRow = DeviceSettingsRow
 
@@ -1276,17 +1312,17 @@ async def set_override(connection: _Connection, /, *, kind: str, scope: str, tar
     parameters: str, who: str) -> str: ...
 
 @_query
-async def site_known(connection: _Connection, /, *, site: str) -> bool: ...
+async def site_known(connection: _Connection, /, *, site: str, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> bool: ...
 
 @_query
-async def site_meters(connection: _Connection, /, *, site: str) -> list[str] | None: ...
+async def site_meters(connection: _Connection, /, *, site: str, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> list[str] | None: ...
 
 @_query
 async def site_of(connection: _Connection, /, *, kind: str, device_id: str) -> str | None: ...
 
-class SitesOfRow(Record):
-    def __getitem__(self, key: Literal["kind", "id", "site"]) -> str | Any: ...  # type: ignore[override]
-    def keys(self) -> Iterator[Literal["kind", "id", "site"]]: ...
+SitesOfRow = DevicesNamedRow
 
 @_query
 def sites_of(connection: _Connection, /, *, kinds: Sequence[str],
@@ -1381,8 +1417,8 @@ class VehicleEnergyRow(Record):
     @overload
     def __getitem__(self, key: Literal["dc_mwh", "ac_mwh", "compared_dc_mwh", "compared_ac_mwh",
         "readings", "readings_without_meter", "resets", "soc_bp_min", "soc_bp_max",
-        "battery_temp_cdeg_count", "battery_temp_cdeg_sum",
-        "battery_temp_cdeg_max"]) -> int | Any: ...
+        "battery_temp_cdeg_count", "battery_temp_cdeg_sum", "battery_temp_cdeg_max",
+        "meters"]) -> int | Any: ...
     @overload
     def __getitem__(self, key: Literal["covered_dc_s", "covered_ac_s", "compared_s", "charging_s",
         "charging_compared_s", "expected_s"]) -> float | Any: ...
@@ -1395,16 +1431,17 @@ class VehicleEnergyRow(Record):
         "compared_ac_mwh", "readings", "readings_without_meter", "resets", "covered_dc_s",
         "covered_ac_s", "compared_s", "charging_s", "charging_compared_s", "dc_while_charging",
         "ac_while_charging", "expected_s", "soc_bp_min", "soc_bp_max", "battery_temp_cdeg_count",
-        "battery_temp_cdeg_sum", "battery_temp_cdeg_max", "meter_ids"]) -> Any: ...
+        "battery_temp_cdeg_sum", "battery_temp_cdeg_max", "meters", "meter_ids"]) -> Any: ...
     def keys(self) -> Iterator[Literal["starts", "ends", "dc_mwh", "ac_mwh", "compared_dc_mwh",
         "compared_ac_mwh", "readings", "readings_without_meter", "resets", "covered_dc_s",
         "covered_ac_s", "compared_s", "charging_s", "charging_compared_s", "dc_while_charging",
         "ac_while_charging", "expected_s", "soc_bp_min", "soc_bp_max", "battery_temp_cdeg_count",
-        "battery_temp_cdeg_sum", "battery_temp_cdeg_max", "meter_ids"]]: ...
+        "battery_temp_cdeg_sum", "battery_temp_cdeg_max", "meters", "meter_ids"]]: ...
 
 @_query
 def vehicle_energy(connection: _Connection, /, *, vehicle_id: str, bounds: Sequence[datetime],
-    limit: int) -> AsyncGenerator[VehicleEnergyRow, None]: ...
+    limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[VehicleEnergyRow, None]: ...
 
 class VehiclePointsRow(Record):
     @overload  # type: ignore[override]

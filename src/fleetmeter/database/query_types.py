@@ -7,7 +7,7 @@ A prepared statement has the types of its parameters and columns, but not which 
 - A field of a row is `int | Any`: usable as an integer, and nobody is kept from asking whether it
   is None.
 - A parameter takes None where its query compares it with null (`:site::text is null`) or where the
-  comment of the query ends with "May be null: site, since."
+  comment of the query ends with "May be null: site, since."; and those of a reach always do.
 - A query for one row (`^`) or one value (`$`) gives None where its comment says "no row: …" or
   "null: …" and thereby when that is.
 
@@ -55,6 +55,9 @@ _PYTHON = {
 """Python types that asyncpg uses for the types of PostgreSQL."""
 
 _MAY_BE_NULL = re.compile(r"May be null: ([\w, ]+)\.")
+
+_REACH = {"reach_ids", "reach_sites"}
+"""Parameters that are null for an unlimited reach."""
 
 _ROWS = {SQLOperationType.SELECT, SQLOperationType.SELECT_ONE}
 
@@ -149,7 +152,8 @@ def _nullable(comment: str, sql: str, names: Sequence[str]) -> set[str]:
     if unknown := stated - set(names):
         raise ValueError(f"the comment of a query calls null what it does not have: {unknown}")
     compared = {int(number) for number in re.findall(r"\$(\d+)(?:::[a-z\[\]]+)? is null", sql)}
-    return stated | {name for number, name in enumerate(names, 1) if number in compared}
+    reach = _REACH & set(names)
+    return stated | reach | {name for number, name in enumerate(names, 1) if number in compared}
 
 
 def _python(type_: asyncpg.Type, many: str) -> str:

@@ -4,9 +4,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from fleetmeter.access.audit import record
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import LONG_S, Connection, Database, retried
 from fleetmeter.database.queries import AssignMeterRow
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_meter_within, require_within
 from fleetmeter.devices.state import require_device
 from fleetmeter.readings.kinds import VEHICLE
 
@@ -29,15 +31,23 @@ class Assignment(NamedTuple):
 
 
 async def assign(
-    database: Database, vehicle_id: str, meter_id: str | None, since: datetime | None
+    database: Database,
+    vehicle_id: str,
+    meter_id: str | None,
+    since: datetime | None,
+    reach: Reach,
 ) -> Assigned:
     """Assign a vehicle to a meter (None unassigns it), by default from now on.
 
-    Returns once stored readings have been updated.
+    Returns once stored readings have been updated. Raises UnknownDeviceError for a vehicle and
+    OutOfReachError for a meter outside the reach.
     """
 
     async def store() -> AssignMeterRow:
         async with database.transaction() as connection:
+            await require_within(connection, VEHICLE.name, vehicle_id, reach)
+            if meter_id is not None:
+                await require_meter_within(connection, meter_id, reach)
             before = await queries.assignment_at(connection, vehicle_id=vehicle_id, at=since)
             assigned = await queries.assign_meter(
                 connection, vehicle_id=vehicle_id, meter_id=meter_id, since=since
@@ -64,10 +74,16 @@ async def assign(
 
 
 async def assignments_of(
-    connection: Connection, vehicle_id: str, start: datetime, most: int
+    connection: Connection, vehicle_id: str, start: datetime, most: int, reach: Reach
 ) -> list[Assignment]:
-    """Return a vehicle's assignments from a time on, oldest first. Raises UnknownDeviceError."""
-    rows = queries.assignments(connection, vehicle_id=vehicle_id, start=start, limit=most)
+    """Return a vehicle's assignments from a time on, oldest first.
+
+    Those to meters outside the reach are left out. Raises UnknownDeviceError.
+    """
+    await require_within(connection, VEHICLE.name, vehicle_id, reach)
+    rows = queries.assignments(
+        connection, vehicle_id=vehicle_id, start=start, limit=most, **reach.parameters()
+    )
     found = [Assignment(row["meter_id"], row["since"], row["until"]) async for row in rows]
     if not found:
         await require_device(connection, VEHICLE.name, vehicle_id)

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple, TypedDict
 import msgspec
 from asyncpg import Record
 
-from fleetmeter.access.audit import record
+from fleetmeter.access.reach import EVERYTHING, Reach
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import FleetMeterError
+from fleetmeter.devices.correction_log import record_change, record_void
+from fleetmeter.devices.reach import is_within, require_meter_within
+from fleetmeter.errors import FleetMeterError, OutOfReachError
 from fleetmeter.readings.kinds import METER, SESSION, DeviceKind
 from fleetmeter.readings.model import Rejection, microseconds, rfc3339, time_of
 from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
@@ -69,17 +71,42 @@ class Corrected(NamedTuple):
     """None when it is voided."""
 
 
-async def correct(database: Database, correction: Correction) -> Corrected:
+async def correct(database: Database, correction: Correction, reach: Reach) -> Corrected:
     """Correct one reading, in a transaction of its own.
 
-    Raises CorrectionError, and Invalid for values that a device may not send.
+    Raises CorrectionError, Invalid for values that a device may not send, and OutOfReachError for
+    a meter outside the reach that the vehicle is to have charged from.
     """
 
     async def run() -> Corrected:
         async with database.transaction() as connection:
-            return await _correct(connection, correction)
+            await _require_within(connection, correction, reach)
+            version, changed = await _correct(connection, correction)
+            reading = await queries.reading(connection, **_key(correction), **reach.parameters())
+            return Corrected(version, changed, reading)
 
     return await retried(run)
+
+
+class _Done(NamedTuple):
+    """The version now in force, and whether it is new."""
+
+    version: int
+    changed: bool
+
+
+async def _require_within(connection: Connection, correction: Correction, reach: Reach) -> None:
+    if not await is_within(connection, correction.kind.name, correction.device_id, reach):
+        raise _unknown(correction)
+    meter_id = correction.values.get("meter_id")
+    if meter_id is not None:
+        await require_meter_within(connection, meter_id, reach)
+
+
+def _unknown(correction: Correction) -> UnknownReadingError:
+    return UnknownReadingError(
+        f"{correction.device_id} has no reading of {rfc3339(correction.time)}"
+    )
 
 
 class CorrectedBatch(NamedTuple):
@@ -90,7 +117,7 @@ class CorrectedBatch(NamedTuple):
 
 
 async def correct_each(
-    database: Database, corrections: Mapping[int, Correction | Invalid]
+    database: Database, corrections: Mapping[int, Correction | Invalid], reach: Reach
 ) -> CorrectedBatch:
     """Make corrections one after the other, by their positions; what fails stops no other.
 
@@ -101,11 +128,13 @@ async def correct_each(
         try:
             if isinstance(correction, Invalid):
                 raise correction
-            batch.corrected[position] = await correct(database, correction)
+            batch.corrected[position] = await correct(database, correction, reach)
         except Invalid as invalid:
             batch.rejected.append(invalid_item(position, invalid))
         except CorrectionError as error:
             batch.rejected.append(Rejection(position, error.code, str(error)))
+        except OutOfReachError as error:
+            batch.rejected.append(Rejection(position, "forbidden_device", str(error)))
     return batch
 
 
@@ -117,12 +146,20 @@ class _Key(TypedDict):
     time: datetime
 
 
-async def _correct(connection: Connection, correction: Correction) -> Corrected:
+def _key(correction: Correction) -> _Key:
+    return {
+        "kind": correction.kind.name,
+        "device_id": correction.device_id,
+        "time": correction.time,
+    }
+
+
+async def _correct(connection: Connection, correction: Correction) -> _Done:
     """Correct a reading; other changes of its device wait until the end of the transaction."""
     kind, device_id, time, sent, who, reason, void = correction
-    key: _Key = {"kind": kind.name, "device_id": device_id, "time": time}
+    key = _key(correction)
     await queries.begin_correction(connection, kind=kind.name, device_id=device_id)
-    stored = await queries.reading(connection, **key)
+    stored = await queries.reading(connection, **key, **EVERYTHING.parameters())
     if stored is None:
         return await _correct_voided(connection, correction)
     if void:
@@ -134,8 +171,8 @@ async def _correct(connection: Connection, correction: Correction) -> Corrected:
             )
         _check_versions(stored)
         version = await queries.void_reading(connection, **key, who=who, reason=reason)
-        await _record(connection, "void", correction, _values(kind, stored), None)
-        return Corrected(version, True, None)
+        await record_void(connection, kind, device_id, time, stored, reason)
+        return _Done(version, True)
     sends = _sends_register(stored)
     if stored["energy_mwh"] is not None:
         sends = stored["register_mwh"] is not None
@@ -143,22 +180,22 @@ async def _correct(connection: Connection, correction: Correction) -> Corrected:
     wanted = _wanted(kind, stored, time, sent)
     values = await _changed(connection, reading_of(kind, stored), wanted)
     if not values:
-        return Corrected(stored["replaced"] + 1, False, stored)
+        return _Done(stored["replaced"] + 1, False)
     _check_versions(stored)
     columns = dict(stored)
     before = {column: columns[column] for column in values}
     return await _give(connection, correction, values, before)
 
 
-async def _correct_voided(connection: Connection, correction: Correction) -> Corrected:
+async def _correct_voided(connection: Connection, correction: Correction) -> _Done:
     """Restore a voided reading, with the values that the correction has."""
     kind, device_id, time, sent, _, _, void = correction
-    key: _Key = {"kind": kind.name, "device_id": device_id, "time": time}
+    key = _key(correction)
     voided = await queries.voided_reading(connection, **key)
     if voided is None:
-        raise UnknownReadingError(f"{device_id} has no reading of {rfc3339(time)}")
+        raise _unknown(correction)
     if void:
-        return Corrected(voided["replaced"] + 1, False, None)
+        return _Done(voided["replaced"] + 1, False)
     if void is None:
         raise VoidedReadingError(
             f"the reading of {rfc3339(time)} is voided; to restore it, send void: false"
@@ -179,41 +216,24 @@ async def _give(
     correction: Correction,
     values: Mapping[str, Any],
     before: Mapping[str, Any] | None = None,
-) -> Corrected:
+) -> _Done:
     """Replace values of a reading, by columns of history; without any before, it was voided."""
-    kind, device_id, time, _, who, reason, _ = correction
-    key: _Key = {"kind": kind.name, "device_id": device_id, "time": time}
     version = await queries.correct_reading(
-        connection, **key, values=msgspec.json.encode(values).decode(), who=who, reason=reason
-    )
-    await _record(
-        connection, "restore" if before is None else "correct", correction, before, values
-    )
-    return Corrected(version, True, await queries.reading(connection, **key))
-
-
-async def _record(
-    connection: Connection,
-    action: str,
-    correction: Correction,
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any] | None,
-) -> None:
-    """Record a correction in the audit log; values are by columns of history."""
-    about = {"timestamp": rfc3339(correction.time)}
-    await record(
         connection,
-        action,
-        f"{correction.kind.name} {correction.device_id}",
-        before=None if before is None else about | dict(before),
-        after=about | {"reason": correction.reason, **(after or {})},
+        **_key(correction),
+        values=msgspec.json.encode(values).decode(),
+        who=correction.who,
+        reason=correction.reason,
     )
-
-
-def _values(kind: DeviceKind, stored: Record) -> dict[str, Any]:
-    """Return what a reading has, by columns of history."""
-    columns = ("energy_mwh", "register_mwh", *(each.column for each in kind.measurements))
-    return {name: stored[name] for name in columns if stored[name] is not None}
+    await record_change(
+        connection,
+        correction.kind,
+        correction.device_id,
+        correction.time,
+        before,
+        {**values, "reason": correction.reason},
+    )
+    return _Done(version, True)
 
 
 def _wanted(kind: DeviceKind, stored: Record, time: datetime, sent: Mapping[str, Any]) -> Reading:

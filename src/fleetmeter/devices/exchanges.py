@@ -6,8 +6,10 @@ from typing import NamedTuple
 from asyncpg import Record
 
 from fleetmeter.access.audit import record
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_within
 from fleetmeter.devices.state import require_device
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.kinds import METER
@@ -29,10 +31,11 @@ class Exchange(NamedTuple):
     stated_at: datetime | None = None
 
 
-async def state(database: Database, meter_id: str, exchange: Exchange) -> Exchange:
+async def state(database: Database, meter_id: str, exchange: Exchange, reach: Reach) -> Exchange:
     """Record a meter exchange; returns once later readings have been derived again.
 
-    Raises OtherExchangeError, DatabaseUnavailableError.
+    Raises OtherExchangeError, DatabaseUnavailableError, and UnknownDeviceError for a meter outside
+    the reach.
     """
 
     values = exchange._asdict()
@@ -40,7 +43,7 @@ async def state(database: Database, meter_id: str, exchange: Exchange) -> Exchan
 
     async def run() -> Exchange:
         async with database.transaction() as connection:
-            device = await _begin(connection, meter_id)
+            device = await _begin(connection, meter_id, reach)
             found = _exchange(await queries.state_exchange(connection, device=device, **values))
             if found[:4] == exchange[:4]:
                 await record(connection, "exchange", f"meter {meter_id}", after=values)
@@ -55,12 +58,17 @@ async def state(database: Database, meter_id: str, exchange: Exchange) -> Exchan
     return stated
 
 
-async def withdraw(database: Database, meter_id: str, at: datetime, *, is_reverse: bool) -> bool:
-    """Delete a recorded exchange; return whether there was one."""
+async def withdraw(
+    database: Database, meter_id: str, at: datetime, reach: Reach, *, is_reverse: bool
+) -> bool:
+    """Delete a recorded exchange; return whether there was one.
+
+    Raises UnknownDeviceError for a meter outside the reach.
+    """
 
     async def run() -> bool:
         async with database.transaction() as connection:
-            device = await _begin(connection, meter_id)
+            device = await _begin(connection, meter_id, reach)
             found: bool = await queries.withdraw_exchange(
                 connection, device=device, is_reverse=is_reverse, at=at
             )
@@ -73,12 +81,18 @@ async def withdraw(database: Database, meter_id: str, at: datetime, *, is_revers
 
 
 async def stated(
-    connection: Connection, meter_id: str, at: datetime, is_reverse: bool, limit: int
+    connection: Connection,
+    meter_id: str,
+    at: datetime,
+    is_reverse: bool,
+    limit: int,
+    reach: Reach,
 ) -> list[Exchange]:
     """Return a meter's exchanges after one of them, oldest first.
 
     Raises UnknownDeviceError.
     """
+    await require_within(connection, METER.name, meter_id, reach)
     found = [
         _exchange(row)
         async for row in queries.exchanges(
@@ -95,7 +109,8 @@ async def stated(
     return found
 
 
-async def _begin(connection: Connection, meter_id: str) -> int:
+async def _begin(connection: Connection, meter_id: str, reach: Reach) -> int:
+    await require_within(connection, METER.name, meter_id, reach)
     await queries.begin_correction(connection, kind=METER.name, device_id=meter_id)
     device: int = await queries.number_device(connection, kind=METER.name, device_id=meter_id)
     return device

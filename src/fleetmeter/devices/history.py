@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 from asyncpg import Record
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_within
 from fleetmeter.devices.state import require_device
 from fleetmeter.readings.kinds import DeviceKind
 from fleetmeter.readings.stored import attribute, reading_fields
@@ -42,12 +44,20 @@ async def history(
     start: datetime,
     end: datetime,
     most: int,
+    reach: Reach,
 ) -> list[Stored]:
     """Return a device's first readings of start ≤ t < end. Raises UnknownDeviceError."""
+    await require_within(connection, kind.name, device_id, reach)
     rows = [
         row
         async for row in queries.device_history(
-            connection, kind=kind.name, device_id=device_id, start=start, end=end, limit=most
+            connection,
+            kind=kind.name,
+            device_id=device_id,
+            start=start,
+            end=end,
+            limit=most,
+            **reach.parameters(),
         )
     ]
     if not rows:
@@ -62,6 +72,7 @@ async def history_with_versions(
     start: datetime,
     end: datetime,
     limit: int,
+    reach: Reach,
 ) -> tuple[list[Stored], int]:
     """Return the same with all versions, and with voided readings among them.
 
@@ -69,7 +80,7 @@ async def history_with_versions(
     Raises UnknownDeviceError.
     """
     key = {"kind": kind.name, "device_id": device_id}
-    readings = await history(connection, kind, device_id, start, end, limit + 1)
+    readings = await history(connection, kind, device_id, start, end, limit + 1, reach)
     readings += [
         Stored(row["time"], {attribute(kind.id_field): row["id"], "timestamp": row["time"]}, True)
         async for row in queries.voided_history(
@@ -87,6 +98,7 @@ async def history_with_versions(
             start=readings[0].time,
             end=readings[-1].time,
             most=MOST_VERSIONS + 1,
+            **reach.parameters(),
         )
     ]
     versions: dict[datetime, list[Version]] = defaultdict(list)

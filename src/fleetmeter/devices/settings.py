@@ -8,8 +8,11 @@ from asyncpg import Record
 from msgspec import UNSET, Meta, UnsetType
 
 from fleetmeter.access.audit import record
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import LONG_S, Database, retried
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_within
+from fleetmeter.errors import OutOfReachError
 from fleetmeter.readings.ids import SITE_PATTERN
 from fleetmeter.readings.kinds import KINDS, METER, VEHICLE, DeviceKind
 from fleetmeter.readings.stored import state_fields
@@ -239,11 +242,16 @@ _ABOUT = 1.5
 
 
 async def set_device(
-    database: Database, kind: DeviceKind, device_id: str, changes: Mapping[str, Any]
+    database: Database,
+    kind: DeviceKind,
+    device_id: str,
+    changes: Mapping[str, Any],
+    reach: Reach,
 ) -> msgspec.Struct:
     """Change settings of a device, which may never have reported; return all of them.
 
-    Returns once stored readings have been derived again where needed. Raises
+    Returns once stored readings have been derived again where needed. Raises UnknownDeviceError
+    for a device outside the reach, OutOfReachError for a site that would take it there, and
     DatabaseUnavailableError.
     """
     columns = {
@@ -252,22 +260,23 @@ async def set_device(
         if each.name in changes
     }
     async with database.transaction() as connection:
-        before = await queries.device_settings(connection, kind=kind.name, device_id=device_id)
+        await require_within(connection, kind.name, device_id, reach)
+        if "site" in changes and not reach.includes(device_id, changes["site"]):
+            raise OutOfReachError(
+                f"the site must stay one of {', '.join(reach.sites)}, which are within your reach"
+            )
+        stored = await queries.device_settings(connection, kind=kind.name, device_id=device_id)
         row = await queries.set_device(
             connection,
             kind=kind.name,
             device_id=device_id,
             settings=msgspec.json.encode(columns).decode(),
         )
-        was = dict.fromkeys(columns) if before is None else dict(before)
-        now = dict(row)
+        was, now = dict(stored or dict.fromkeys(columns)), dict(row)
         if changed := {name: now[name] for name in columns if now[name] != was[name]}:
+            before = {name: was[name] for name in changed}
             await record(
-                connection,
-                "set",
-                f"{kind.name} {device_id}",
-                before={name: was[name] for name in changed},
-                after=changed,
+                connection, "set", f"{kind.name} {device_id}", before=before, after=changed
             )
     if row["derive_since"] is not None:
         await _derive_intervals(database, row["device"])

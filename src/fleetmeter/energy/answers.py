@@ -2,6 +2,7 @@
 
 Sums are in stored units; `performance`, `fleet` and `sessions` turn them into answers. A window
 counts the energy used in start < t ≤ end; it may have any length and is exact at both edges.
+Answers are about devices within reach, and name no others: docs/reach.md.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,29 +13,26 @@ from zoneinfo import ZoneInfo
 import msgspec
 from asyncpg import Record
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_within
 from fleetmeter.devices.state import require_device, time_zone_of
 from fleetmeter.energy.buckets import Bucket, bounds
 from fleetmeter.energy.fleet import (
-    FleetSums,
     MeterSums,
     MeterSumsWithVoltage,
-    RankedSums,
-    SiteSums,
-    Sort,
     VehicleShare,
     share,
 )
 from fleetmeter.energy.sessions import Session, SessionSums, session
 from fleetmeter.energy.vehicle import Performance, VehicleSums, summarise
-from fleetmeter.errors import UnknownSiteError
 from fleetmeter.readings.kinds import METER, VEHICLE, DeviceKind
 
 SESSIONS_AT_ONCE = timedelta(days=31)
 """Sessions are searched in windows of this length, newest first."""
 
-_UTC = ZoneInfo("UTC")
+UTC_ZONE = ZoneInfo("UTC")
 
 Sums = TypeVar("Sums", bound=msgspec.Struct)
 
@@ -47,26 +45,14 @@ class Part(NamedTuple, Generic[Sums]):
     sums: Sums
 
 
-class FleetReport(NamedTuple):
-    """The fleet over one window: its totals, a page of sites and a page of ranked vehicles."""
-
-    totals: FleetSums
-    sites: list[SiteSums]
-    vehicles: list[RankedSums]
-
-
-class Rank(NamedTuple):
-    """A place in a ranking of vehicles: the value they are ranked by, and the id."""
-
-    value: float | None
-    vehicle_id: str
-
-
 async def performance(
-    connection: Connection, vehicle_id: str, start: datetime, end: datetime
+    connection: Connection, vehicle_id: str, start: datetime, end: datetime, reach: Reach
 ) -> Performance:
     """Return the energy summary of one vehicle. Raises UnknownDeviceError."""
-    rows = queries.vehicle_energy(connection, vehicle_id=vehicle_id, bounds=[start, end], limit=1)
+    await require_within(connection, VEHICLE.name, vehicle_id, reach)
+    rows = queries.vehicle_energy(
+        connection, vehicle_id=vehicle_id, bounds=[start, end], limit=1, **reach.parameters()
+    )
     found = [msgspec.convert(dict(row), VehicleSums) async for row in rows]
     if not found:
         await require_device(connection, VEHICLE.name, vehicle_id)
@@ -81,19 +67,21 @@ async def vehicle_series(
     bucket: Bucket,
     zone: ZoneInfo | None,
     most: int,
+    reach: Reach,
 ) -> list[Part[VehicleSums]]:
     """Return one vehicle's energy by bucket, oldest first, without empty buckets.
 
     Days are those of `zone`, by default of the vehicle's time zone, else of UTC. Raises
     UnknownDeviceError.
     """
+    await require_within(connection, VEHICLE.name, vehicle_id, reach)
     edges = await _edges(connection, VEHICLE, vehicle_id, start, end, bucket, zone)
-    parts = await _series(
+    parts = await series(
         VehicleSums,
         edges,
         most,
         lambda some, limit: queries.vehicle_energy(
-            connection, vehicle_id=vehicle_id, bounds=some, limit=limit
+            connection, vehicle_id=vehicle_id, bounds=some, limit=limit, **reach.parameters()
         ),
     )
     if not parts:
@@ -109,14 +97,16 @@ async def meter_series(
     bucket: Bucket,
     zone: ZoneInfo | None,
     most: int,
+    reach: Reach,
 ) -> list[Part[MeterSumsWithVoltage]]:
     """Return one meter's energy by bucket, oldest first, without empty buckets.
 
     Days are those of `zone`, by default of the meter's time zone, else of UTC. Raises
     UnknownDeviceError.
     """
+    await require_within(connection, METER.name, meter_id, reach)
     edges = await _edges(connection, METER, meter_id, start, end, bucket, zone)
-    parts = await _series(
+    parts = await series(
         MeterSumsWithVoltage,
         edges,
         most,
@@ -130,15 +120,26 @@ async def meter_series(
 
 
 async def charging_sessions(
-    connection: Connection, vehicle_id: str, start: datetime, end: datetime, most: int
+    connection: Connection,
+    vehicle_id: str,
+    start: datetime,
+    end: datetime,
+    most: int,
+    reach: Reach,
 ) -> list[Session]:
     """Return the sessions that begin in a window, newest first. Raises UnknownDeviceError."""
+    await require_within(connection, VEHICLE.name, vehicle_id, reach)
     found: list[Session] = []
     until = end
     while until > start and len(found) < most:
         since = max(start, until - SESSIONS_AT_ONCE)
         rows = queries.sessions(
-            connection, vehicle_id=vehicle_id, start=since, end=until, limit=most - len(found)
+            connection,
+            vehicle_id=vehicle_id,
+            start=since,
+            end=until,
+            limit=most - len(found),
+            **reach.parameters(),
         )
         found += [session(msgspec.convert(dict(row), SessionSums)) async for row in rows]
         until = since
@@ -148,95 +149,34 @@ async def charging_sessions(
 
 
 async def meter_balance(
-    connection: Connection, meter_id: str, start: datetime, end: datetime, after: str, most: int
+    connection: Connection,
+    meter_id: str,
+    start: datetime,
+    end: datetime,
+    after: str,
+    most: int,
+    reach: Reach,
 ) -> tuple[MeterSums, list[VehicleShare]]:
     """Return what one meter metered, and the shares of the vehicles whose ids come after one.
 
-    Raises UnknownDeviceError.
+    The sums are of all vehicles there; the shares are those of vehicles within reach. Raises
+    UnknownDeviceError.
     """
+    await require_within(connection, METER.name, meter_id, reach)
     edges = [start, end]
     rows = queries.meters_energy(connection, meter_ids=[meter_id], bounds=edges, limit=1)
     sums = [msgspec.convert(dict(row), MeterSums) async for row in rows]
     if not sums:
         await require_device(connection, METER.name, meter_id)
     shares = queries.meter_shares(
-        connection, meter_id=meter_id, bounds=edges, after=after, limit=most
+        connection,
+        meter_id=meter_id,
+        bounds=edges,
+        after=after,
+        limit=most,
+        **reach.parameters(),
     )
     return sums[0] if sums else MeterSums(), [share(dict(row)) async for row in shares]
-
-
-async def fleet_report(
-    connection: Connection,
-    start: datetime,
-    end: datetime,
-    *,
-    sites: int,
-    vehicles: int,
-    sort: Sort = "vehicleId",
-    after_site: str | None = None,
-    after: Rank | None = None,
-) -> FleetReport:
-    """Return the fleet's totals, its `sites` first sites and its `vehicles` first vehicles.
-
-    `sort` is what vehicles are ranked by; a `-` before it puts the largest first.
-    """
-    row = await queries.fleet(
-        connection,
-        start=start,
-        end=end,
-        after_site=after_site,
-        sites=sites,
-        sort=sort.removeprefix("-"),
-        descending=sort.startswith("-"),
-        after_value=after.value if after else None,
-        after_id=after.vehicle_id if after else None,
-        vehicles=vehicles,
-    )
-    return FleetReport(
-        msgspec.json.decode(row["totals"], type=FleetSums),
-        msgspec.json.decode(row["sites"], type=list[SiteSums]),
-        msgspec.json.decode(row["vehicles"], type=list[RankedSums]),
-    )
-
-
-async def fleet_series(
-    connection: Connection,
-    start: datetime,
-    end: datetime,
-    bucket: Bucket,
-    zone: ZoneInfo | None,
-    most: int,
-) -> list[Part[MeterSums]]:
-    """Return the whole fleet's energy by bucket, oldest first, without empty buckets."""
-    return await _series(
-        MeterSums,
-        bounds(start, end, bucket, zone or _UTC),
-        most,
-        lambda some, limit: queries.fleet_energy(connection, bounds=some, limit=limit),
-    )
-
-
-async def site_series(
-    connection: Connection,
-    site: str,
-    start: datetime,
-    end: datetime,
-    bucket: Bucket,
-    zone: ZoneInfo | None,
-    most: int,
-) -> list[Part[MeterSums]]:
-    """Return the energy of the meters that belong to a site now. Raises UnknownSiteError."""
-    meter_ids = await queries.site_meters(connection, site=site)
-    if meter_ids is None:
-        raise UnknownSiteError(f"no charger belongs to the site {site}")
-    return await _series(
-        MeterSums,
-        bounds(start, end, bucket, zone or _UTC),
-        most,
-        lambda some, limit: queries.meters_energy(
-            connection, meter_ids=meter_ids, bounds=some, limit=limit
-        ),
-    )
 
 
 async def _edges(
@@ -251,10 +191,10 @@ async def _edges(
     if zone is None and bucket == "day":
         own = await time_zone_of(connection, kind, device_id)
         zone = ZoneInfo(own) if own else None
-    return bounds(start, end, bucket, zone or _UTC)
+    return bounds(start, end, bucket, zone or UTC_ZONE)
 
 
-async def _series(
+async def series(
     kind: type[Sums],
     edges: Sequence[datetime],
     most: int,

@@ -34,7 +34,11 @@ class VehicleSums(Compared, kw_only=True):
     battery_temp_cdeg_max: int | None = None
     soc_bp_min: int | None = None
     soc_bp_max: int | None = None
+    meters: int = 0
+    """Number of meters it was at."""
+
     meter_ids: list[str] = msgspec.field(default_factory=list)
+    """Those of these meters that are within reach."""
 
 
 class Performance(msgspec.Struct, rename="camel", kw_only=True):
@@ -110,17 +114,18 @@ def vehicle_quality(sums: VehicleSums) -> Quality:
             f"{sums.readings_without_meter} of {sums.readings} vehicle readings belong to no "
             "meter; assign one with a `since` before them"
         )
-    if sums.meter_ids and sums.ac_mwh is None:
-        about.append(f"{' and '.join(sums.meter_ids[:3])} reported nothing at that time")
+    if sums.meters and sums.ac_mwh is None:
+        silent = " and ".join(sums.meter_ids[:3]) or "the meter"
+        about.append(f"{silent} reported nothing at that time")
     found = quality(
         sums,
         coverage(sums, sums.expected_s, sums.expected_s),
         has_vehicles=reported,
-        has_meters=bool(sums.meter_ids),
+        has_meters=bool(sums.meters),
         about=about + reset_reasons(sums.resets),
     )
     if not reported:
         found.status = "no_data"
-    elif not sums.meter_ids:
+    elif not sums.meters:
         found.status = "no_meter"
     return found

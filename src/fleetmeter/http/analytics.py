@@ -9,10 +9,11 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies.incidents.reports import anomaly_counts
 from fleetmeter.database.pool import Database
-from fleetmeter.energy import answers
-from fleetmeter.energy.answers import Part, Rank
+from fleetmeter.energy import answers, fleet_answers
+from fleetmeter.energy.answers import Part
 from fleetmeter.energy.fleet import (
     EnergyBalance,
     MeterSums,
@@ -25,6 +26,7 @@ from fleetmeter.energy.fleet import (
     balance,
     ranked,
 )
+from fleetmeter.energy.fleet_answers import Rank
 from fleetmeter.energy.vehicle import Performance
 from fleetmeter.http.anomalies import AnomalyCounts
 from fleetmeter.http.shared.authentication import SCOPE
@@ -91,7 +93,11 @@ class _Rank(msgspec.Struct, array_like=True):
 
 @get("/performance/{vehicle_id:str}", summary="Get a vehicle's energy summary")
 async def get_performance(
-    database: NamedDependency[Database], vehicle_id: DeviceIdPath, from_: From = None, to: To = None
+    database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
+    vehicle_id: DeviceIdPath,
+    from_: From = None,
+    to: To = None,
 ) -> Performance:
     """Shows the AC consumed, the DC delivered, the loss between them, and the coverage.
 
@@ -99,12 +105,13 @@ async def get_performance(
     """
     span = window(from_, to)
     async with database.answering() as connection:
-        return await answers.performance(connection, vehicle_id, span.start, span.end)
+        return await answers.performance(connection, vehicle_id, span.start, span.end, reach)
 
 
 @get("/meters/{meter_id:str}", summary="Get a meter's energy balance")
 async def get_meter_balance(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     meter_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
@@ -116,7 +123,7 @@ async def get_meter_balance(
     span = _window_of(first[:2]) if first else window(from_, to)
     async with database.answering() as connection:
         sums, shares = await answers.meter_balance(
-            connection, meter_id, span.start, span.end, first[2] if first else "", limit + 1
+            connection, meter_id, span.start, span.end, first[2] if first else "", limit + 1, reach
         )
     return balance(
         MeterBalance,
@@ -131,6 +138,7 @@ async def get_meter_balance(
 @get("/fleet", summary="Get the fleet's energy balance, by site and ranked by vehicle")
 async def get_fleet(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     from_: From = None,
     to: To = None,
     sort: SortBy = "-loss",
@@ -145,16 +153,17 @@ async def get_fleet(
     rank = after(cursor, _Rank)
     span = _window_of((rank.start, rank.end)) if rank else window(from_, to)
     async with database.answering() as connection:
-        report = await answers.fleet_report(
+        report = await fleet_answers.fleet_report(
             connection,
             span.start,
             span.end,
+            reach=reach,
             sites=limit + 1,
             vehicles=limit + 1,
             sort=sort,
             after=Rank(rank.value, rank.vehicle_id) if rank else None,
         )
-        counts = await anomaly_counts(connection)
+        counts = await anomaly_counts(connection, reach)
     sums = report.totals
     values = {item.vehicle_id: item.value for item in report.vehicles}
     silent = max(sums.vehicles - sums.vehicles_reporting, 0)
@@ -181,6 +190,7 @@ async def get_fleet(
 @get("/sites", summary="List sites with their energy balance")
 async def list_sites(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     from_: From = None,
     to: To = None,
     limit: Limit = 100,
@@ -190,10 +200,11 @@ async def list_sites(
     first = after(cursor, tuple[datetime, datetime, DeviceId])
     span = _window_of(first[:2]) if first else window(from_, to)
     async with database.answering() as connection:
-        report = await answers.fleet_report(
+        report = await fleet_answers.fleet_report(
             connection,
             span.start,
             span.end,
+            reach=reach,
             sites=limit + 1,
             vehicles=0,
             after_site=first[2] if first else None,
@@ -204,6 +215,7 @@ async def list_sites(
 @get("/fleet/energy", summary="List the fleet's energy by quarter hour, hour or day")
 async def list_fleet_energy(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     from_: From = None,
     to: To = None,
     bucket: Bucket = "hour",
@@ -216,13 +228,16 @@ async def list_fleet_energy(
     start = from_time(cursor, span.start)
     zone = zone_of_days(bucket, tz)
     async with database.answering() as connection:
-        parts = await answers.fleet_series(connection, start, span.end, bucket, zone, limit + 1)
+        parts = await fleet_answers.fleet_series(
+            connection, start, span.end, bucket, zone, limit + 1, reach
+        )
     return page([_balance(part) for part in parts], limit, key=lambda item: item.to)
 
 
 @get("/sites/{site:str}/energy", summary="List a site's energy by quarter hour, hour or day")
 async def list_site_energy(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     site: SitePath,
     from_: From = None,
     to: To = None,
@@ -236,8 +251,8 @@ async def list_site_energy(
     start = from_time(cursor, span.start)
     zone = zone_of_days(bucket, tz)
     async with database.answering() as connection:
-        parts = await answers.site_series(
-            connection, site, start, span.end, bucket, zone, limit + 1
+        parts = await fleet_answers.site_series(
+            connection, site, start, span.end, bucket, zone, limit + 1, reach
         )
     return page([_balance(part) for part in parts], limit, key=lambda item: item.to)
 

@@ -11,6 +11,7 @@ from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
 from fleetmeter.access.actor import signed
+from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies.incidents import reports
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError
@@ -130,6 +131,7 @@ class AnomalyCounts(msgspec.Struct, rename="camel", kw_only=True):
 )
 async def list_anomalies(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     status: StatusIs = None,
     kind: KindIs = None,
     device_id: DeviceIs = None,
@@ -160,6 +162,7 @@ async def list_anomalies(
             end=end,
             before=before,
             most=limit + 1,
+            reach=reach,
         )
     return page(found, limit, key=lambda item: item.id)
 
@@ -171,6 +174,7 @@ async def list_anomalies(
 )
 async def get_anomaly(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     anomaly_id: AnomalyId,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -179,7 +183,7 @@ async def get_anomaly(
     before = after(cursor, Id)
     async with database.connection() as connection:
         anomaly, happened = await reports.anomaly_with_events(
-            connection, anomaly_id, before, limit + 1
+            connection, anomaly_id, before, limit + 1, reach
         )
     events = [AnomalyEvent(**event._asdict()) for event in happened]
     return AnomalyWithEvents(
@@ -195,12 +199,15 @@ async def get_anomaly(
     opt={SCOPE: "operate"},
 )
 async def acknowledge_anomaly(
-    database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
+    database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
+    anomaly_id: AnomalyId,
+    data: JSONBody[Statement],
 ) -> Anomaly:
     """It stays active until it ends. The first acknowledgement counts, later ones do nothing."""
     _check(data)
     try:
-        return await reports.acknowledge(database, anomaly_id, signed(data.who), data.note)
+        return await reports.acknowledge(database, anomaly_id, signed(data.who), data.note, reach)
     except AlreadyResolvedError:
         raise problem(
             HTTP_409_CONFLICT,
@@ -217,11 +224,14 @@ async def acknowledge_anomaly(
     opt={SCOPE: "operate"},
 )
 async def resolve_anomaly(
-    database: NamedDependency[Database], anomaly_id: AnomalyId, data: JSONBody[Statement]
+    database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
+    anomaly_id: AnomalyId,
+    data: JSONBody[Statement],
 ) -> Anomaly:
     """It stays resolved unless it ends and comes back. Resolving again changes nothing."""
     _check(data)
-    return await reports.resolve(database, anomaly_id, signed(data.who), data.note)
+    return await reports.resolve(database, anomaly_id, signed(data.who), data.note, reach)
 
 
 def _check(said: Statement) -> None:

@@ -9,10 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.assignments import assign, assignments_of
 from fleetmeter.http.shared.authentication import SCOPE
-from fleetmeter.http.shared.operations import NEVER_UNKNOWN
+from fleetmeter.http.shared.operations import OUT_OF_REACH, described
 from fleetmeter.http.shared.parameters import (
     Cursor,
     DeviceIdPath,
@@ -64,10 +65,14 @@ class AssignmentChanged(Assignment, kw_only=True):
 @put(
     "/{vehicle_id:str}/meter",
     summary="Assign a vehicle to a meter",
-    opt={SCOPE: "operate", NEVER_UNKNOWN: True},
+    operation_class=described({"403": OUT_OF_REACH}),
+    opt={SCOPE: "operate"},
 )
 async def assign_meter(
-    database: NamedDependency[Database], vehicle_id: DeviceIdPath, data: JSONBody[AssignmentChange]
+    database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
+    vehicle_id: DeviceIdPath,
+    data: JSONBody[AssignmentChange],
 ) -> AssignmentChanged:
     """The assignment holds until the next one. Sending it again changes nothing."""
     check_device_id("vehicle_id", vehicle_id)
@@ -75,7 +80,7 @@ async def assign_meter(
         check_device_id("$.meterId", data.meter_id)
     if data.since is not None:
         check_time("$.since", data.since)
-    assigned = await assign(database, vehicle_id, data.meter_id, data.since)
+    assigned = await assign(database, vehicle_id, data.meter_id, data.since, reach)
     return AssignmentChanged(
         vehicle_id=vehicle_id,
         meter_id=data.meter_id,
@@ -88,6 +93,7 @@ async def assign_meter(
 @get("/{vehicle_id:str}/assignments", summary="List a vehicle's assignments")
 async def list_assignments(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     vehicle_id: DeviceIdPath,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -95,7 +101,7 @@ async def list_assignments(
     """Lists where the vehicle charged and until when, oldest first."""
     async with database.connection() as connection:
         found = await assignments_of(
-            connection, vehicle_id, from_time(cursor, _BEGINNING), limit + 1
+            connection, vehicle_id, from_time(cursor, _BEGINNING), limit + 1, reach
         )
     items = [Assignment(vehicle_id=vehicle_id, **each._asdict()) for each in found]
     return page(items, limit, key=lambda item: item.since + timedelta(microseconds=1))

@@ -21,6 +21,7 @@ from litestar.status_codes import (
 from msgspec import UNSET, Meta, UnsetType
 
 from fleetmeter.access.actor import signed
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.corrections import (
     Correction,
@@ -32,6 +33,7 @@ from fleetmeter.devices.corrections import (
 from fleetmeter.errors import BatchTooLargeError
 from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import (
+    OUT_OF_REACH,
     component,
     described,
     problem_response,
@@ -173,6 +175,7 @@ _RESPONSES = {
         "Some corrections of the array were rejected.",
         {"application/json": component("CorrectedMany")},
     ),
+    "403": OUT_OF_REACH,
     "404": problem_response("The reading is not known."),
     "409": problem_response("The reading is voided, or has reached the limit of corrections."),
     "413": problem_response("The body or the batch is too large; nothing was stored."),
@@ -190,7 +193,9 @@ _RESPONSES = {
     operation_class=described(_RESPONSES, _BODY),
 )
 async def correct_readings(
-    database: NamedDependency[Database], data: JSONBody[AnyCorrection]
+    database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
+    data: JSONBody[AnyCorrection],
 ) -> Response[AnyOutcome]:
     """Replaced values are kept as versions; live state and rollups follow. Repeating it is safe.
 
@@ -198,10 +203,10 @@ async def correct_readings(
     rejected, 422 when all were.
     """
     if isinstance(data, list):
-        return await _correct_many(database, data)
+        return await _correct_many(database, data, reach)
     wanted = _wanted(data)
     try:
-        done = await correct(database, wanted)
+        done = await correct(database, wanted, reach)
     except Invalid as invalid:
         raise invalid_parameter(invalid.path or "$", invalid.detail) from None
     except CorrectionError as error:
@@ -219,14 +224,14 @@ async def correct_readings(
 
 
 async def _correct_many(
-    database: Database, items: Sequence[dict[str, Any]]
+    database: Database, items: Sequence[dict[str, Any]], reach: Reach
 ) -> Response[CorrectedMany]:
     """Answer for each correction of an array."""
     if len(items) > MOST_CORRECTIONS:
         raise BatchTooLargeError(
             f"more than {MOST_CORRECTIONS} corrections; send them in smaller arrays"
         )
-    batch = await correct_each(database, dict(enumerate(map(_item, items))))
+    batch = await correct_each(database, dict(enumerate(map(_item, items))), reach)
     answer = CorrectedMany(
         [CorrectedItem(n, done.version, done.changed) for n, done in batch.corrected.items()],
         batch.rejected,

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from msgspec import UNSET
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies.rules.silence.pauses import HABIT
 from fleetmeter.database.pool import Database
 from fleetmeter.devices import state as devices
@@ -18,7 +19,7 @@ from fleetmeter.devices.history import history, history_with_versions
 from fleetmeter.devices.settings import CHANGES, SETTINGS_OF, STATES_WITH_SETTINGS, set_device
 from fleetmeter.energy.answers import Part
 from fleetmeter.http.shared.authentication import SCOPE
-from fleetmeter.http.shared.operations import NEVER_UNKNOWN
+from fleetmeter.http.shared.operations import OUT_OF_REACH, described
 from fleetmeter.http.shared.parameters import (
     Bucket,
     Cursor,
@@ -97,11 +98,14 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         operation_id=operation("V1{names}List{names}"),
     )
     async def list_devices(
-        database: NamedDependency[Database], limit: Limit = 100, cursor: Cursor = None
+        database: NamedDependency[Database],
+        reach: NamedDependency[Reach],
+        limit: Limit = 100,
+        cursor: Cursor = None,
     ) -> Page[state]:
         """Devices are sorted by id; pages stay stable while devices come and go."""
         async with database.connection() as connection:
-            states = await devices.live_states(connection, kind, after_id(cursor), limit + 1)
+            states = await devices.live_states(connection, kind, after_id(cursor), limit + 1, reach)
         return page(states, limit, key=lambda item: getattr(item, id_name))
 
     @get(
@@ -110,30 +114,31 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         operation_id=operation("V1{names}{id}Get{name}"),
     )
     async def get_device(
-        database: NamedDependency[Database], device_id: NamedDependency[str]
+        database: NamedDependency[Database],
+        reach: NamedDependency[Reach],
+        device_id: NamedDependency[str],
     ) -> state:
         """Shows the newest reading and the settings."""
         async with database.connection() as connection:
-            return await devices.live_state(connection, kind, device_id, HABIT)
+            return await devices.live_state(connection, kind, device_id, HABIT, reach)
 
     @patch(
         path,
         summary=f"Change a {name}'s settings",
         operation_id=operation("V1{names}{id}Patch{name}"),
-        opt={
-            SCOPE: "operate",
-            NEVER_UNKNOWN: True,
-        },  # it may be set before the device has ever reported
+        operation_class=described({"403": OUT_OF_REACH}),
+        opt={SCOPE: "operate"},
     )
     async def patch_device(
         database: NamedDependency[Database],
+        reach: NamedDependency[Reach],
         device_id: NamedDependency[str],
         data: JSONBody[change],
     ) -> settings:
         """Absent fields stay, null unsets. Returns all settings."""
         check_device_id(id_name, device_id)
         changes = _checked(data)
-        return await set_device(database, kind, device_id, changes)
+        return await set_device(database, kind, device_id, changes, reach)
 
     @delete(
         path,
@@ -142,10 +147,12 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         opt={SCOPE: "operate"},
     )
     async def remove_device(
-        database: NamedDependency[Database], device_id: NamedDependency[str]
+        database: NamedDependency[Database],
+        reach: NamedDependency[Reach],
+        device_id: NamedDependency[str],
     ) -> None:
         """Its history and settings stay; it comes back with its next reading."""
-        await devices.remove_device(database, kind, device_id)
+        await devices.remove_device(database, kind, device_id, reach)
 
     @get(
         f"{path}/readings",
@@ -154,6 +161,7 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
     )
     async def list_readings(
         database: NamedDependency[Database],
+        reach: NamedDependency[Reach],
         device_id: NamedDependency[str],
         from_: From = None,
         to: To = None,
@@ -167,10 +175,10 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         async with database.connection() as connection:
             if versions:
                 readings, complete = await history_with_versions(
-                    connection, kind, device_id, start, span.end, limit
+                    connection, kind, device_id, start, span.end, limit, reach
                 )
                 return versions_page(kind, readings, complete)
-            readings = await history(connection, kind, device_id, start, span.end, limit + 1)
+            readings = await history(connection, kind, device_id, start, span.end, limit + 1, reach)
             return readings_page(kind, readings, limit)
 
     return [list_devices, get_device, patch_device, remove_device, list_readings]
@@ -189,6 +197,7 @@ def _energy_handler(kind: DeviceKind, series: Series) -> HTTPRouteHandler:
     )
     async def list_energy(
         database: NamedDependency[Database],
+        reach: NamedDependency[Reach],
         device_id: NamedDependency[str],
         from_: From = None,
         to: To = None,
@@ -203,7 +212,7 @@ def _energy_handler(kind: DeviceKind, series: Series) -> HTTPRouteHandler:
         zone = zone_of_days(bucket, tz)
         async with database.answering() as connection:
             parts = await series.ask(
-                connection, device_id, start, span.end, bucket, zone, limit + 1
+                connection, device_id, start, span.end, bucket, zone, limit + 1, reach
             )
         return page([series.show(part) for part in parts], limit, key=lambda item: item.to)
 

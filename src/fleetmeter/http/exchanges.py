@@ -10,10 +10,11 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.exchanges import Exchange, OtherExchangeError, state, stated, withdraw
 from fleetmeter.http.shared.authentication import SCOPE
-from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
+from fleetmeter.http.shared.operations import described, problem_response
 from fleetmeter.http.shared.parameters import (
     Cursor,
     DeviceIdPath,
@@ -71,10 +72,11 @@ class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
     operation_class=described(
         {"409": problem_response("A different exchange is recorded for that time.")}
     ),
-    opt={SCOPE: "operate", NEVER_UNKNOWN: True},
+    opt={SCOPE: "operate"},
 )
 async def state_exchange(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     meter_id: DeviceIdPath,
     data: JSONBody[ExchangeStatement],
 ) -> MeterExchange:
@@ -95,7 +97,7 @@ async def state_exchange(
         round(data.first_kwh * MWH),
     )
     try:
-        return _shown(meter_id, await state(database, meter_id, exchange))
+        return _shown(meter_id, await state(database, meter_id, exchange, reach))
     except OtherExchangeError as error:
         raise problem(HTTP_409_CONFLICT, str(error), kind="other-exchange") from None
 
@@ -107,6 +109,7 @@ async def state_exchange(
 )
 async def list_exchanges(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     meter_id: DeviceIdPath,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -114,7 +117,9 @@ async def list_exchanges(
     """Lists the recorded exchanges, oldest first."""
     async with database.connection() as connection:
         behind = after(cursor, tuple[datetime, Register]) or (_BEGINNING, _REGISTERS[0])
-        found = await stated(connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1)
+        found = await stated(
+            connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1, reach
+        )
     return page(
         [_shown(meter_id, each) for each in found],
         limit,
@@ -131,6 +136,7 @@ async def list_exchanges(
 )
 async def withdraw_exchange(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     meter_id: DeviceIdPath,
     at: Annotated[datetime, QueryParameter(description="Time of the recorded exchange.")],
     register: Annotated[
@@ -139,7 +145,7 @@ async def withdraw_exchange(
 ) -> None:
     """Stored readings are updated at once."""
     time = check_time("at", at)
-    if not await withdraw(database, meter_id, time, is_reverse=register == _REGISTERS[1]):
+    if not await withdraw(database, meter_id, time, reach, is_reverse=register == _REGISTERS[1]):
         raise problem(
             HTTP_404_NOT_FOUND,
             f"no exchange of {meter_id} is recorded for {rfc3339(time)}",

@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_501_NOT_IMPLEMENTED, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.files.column_names import EXPORTED
 from fleetmeter.files.exports.encode import Export, ExportFormat, ExportsBusyError, Selection
@@ -94,6 +95,7 @@ _RESPONSES = {
 )
 async def export(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     from_: From = None,
     to: To = None,
     format: FileFormat = "csv",  # noqa: A002 - errors name the argument
@@ -119,7 +121,9 @@ async def export(
     start = parse_time("from", from_) if from_ else end - DEFAULT_WINDOW
     if start >= end:
         raise invalid_parameter("from", "must be before to")
-    selection = Selection(start=start, end=end, vehicle_id=vehicle_id, meter_id=meter_id)
+    selection = Selection(
+        start=start, end=end, reach=reach, vehicle_id=vehicle_id, meter_id=meter_id
+    )
     headers = [
         (b"content-type", _MEDIA_TYPES[format].encode()),
         (b"content-disposition", f'attachment; filename="{_name(selection)}.{format}"'.encode()),

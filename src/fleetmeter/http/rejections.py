@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from msgspec import Meta
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.parameters import (
@@ -56,7 +57,13 @@ class RefusalExample(msgspec.Struct):
     path: Annotated[
         str, Meta(description="JSON path of the field; empty if no single field is at fault.")
     ]
-    reading: Annotated[str, Meta(description="As it was sent, cut to 500 characters.")]
+    reading: Annotated[
+        str,
+        Meta(
+            description="As it was sent, cut to 500 characters; a vehicle's is empty if the key's "
+            "reach is limited."
+        ),
+    ]
 
 
 class Refusal(msgspec.Struct, rename="camel", kw_only=True):
@@ -99,6 +106,7 @@ class _Key(msgspec.Struct, array_like=True):
 )
 async def list_rejections(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     device_id: DeviceIs = None,
     kind: KindIs = None,
     code: CodeIs = None,
@@ -119,6 +127,7 @@ async def list_rejections(
             kind=kind,
             code=code,
             most=limit + 1,
+            reach=reach,
         )
     items = [_refusal(row) for row in rows]
     return page(

@@ -11,6 +11,7 @@ from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
 from fleetmeter.access.actor import signed
+from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies import in_force
 from fleetmeter.anomalies.model import AnomalyKind
 from fleetmeter.anomalies.overrides import (
@@ -23,7 +24,12 @@ from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES, CataloguedKin
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.authentication import SCOPE
-from fleetmeter.http.shared.operations import NEVER_UNKNOWN, described, problem_response
+from fleetmeter.http.shared.operations import (
+    NEVER_UNKNOWN,
+    OUT_OF_REACH,
+    described,
+    problem_response,
+)
 from fleetmeter.http.shared.parameters import (
     Cursor,
     Id,
@@ -101,10 +107,13 @@ class RuleChanged(msgspec.Struct, rename="camel", kw_only=True):
 
 
 @get("/", summary="List rules and thresholds")
-async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
+async def list_rules(
+    database: NamedDependency[Database], reach: NamedDependency[Reach]
+) -> Page[RuleInForce]:
     """Lists the rule of every kind of anomaly with the fleet's thresholds, on one page."""
     async with database.connection() as connection:
-        found = await in_force.rules_in_force(connection, [rule.kind for rule in CATALOGUE], FLEET)
+        kinds = [rule.kind for rule in CATALOGUE]
+        found = await in_force.rules_in_force(connection, kinds, FLEET, reach)
     return Page([rule_in_force(each) for each in found], None)
 
 
@@ -115,6 +124,7 @@ async def list_rules(database: NamedDependency[Database]) -> Page[RuleInForce]:
 )
 async def get_rule(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     kind: KindPath,
     scope_: AtScope = "fleet",
     target: AtTarget = None,
@@ -122,7 +132,7 @@ async def get_rule(
     """Takes each parameter from the device, else its site, else the fleet, else the default."""
     place = _place(kind, scope_, target)
     async with database.connection() as connection:
-        found = await in_force.rules_in_force(connection, [kind], place)
+        found = await in_force.rules_in_force(connection, [kind], place, reach)
     return rule_in_force(found[0])
 
 
@@ -130,12 +140,18 @@ async def get_rule(
     "/{kind:str}",
     summary="Set a rule's thresholds for the fleet, a site or a device",
     operation_class=described(
-        {"409": problem_response("It conflicts with what is set elsewhere.")}
+        {
+            "403": OUT_OF_REACH,
+            "409": problem_response("It conflicts with what is set elsewhere."),
+        }
     ),
     opt={SCOPE: "operate"},
 )
 async def set_rule(
-    database: NamedDependency[Database], kind: KindPath, data: JSONBody[RuleChange]
+    database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
+    kind: KindPath,
+    data: JSONBody[RuleChange],
 ) -> RuleInForce:
     """Applies from the next hour that is evaluated. Returns the thresholds now in force there.
 
@@ -148,7 +164,7 @@ async def set_rule(
     try:
         return rule_in_force(
             await in_force.set_rule(
-                database, kind, place, data.parameters, signed(data.who), data.note
+                database, kind, place, data.parameters, signed(data.who), data.note, reach
             )
         )
     except InvalidParametersError as error:
@@ -166,6 +182,7 @@ async def set_rule(
 )
 async def list_overrides(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     kind: KindPath,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -173,7 +190,7 @@ async def list_overrides(
     """Lists the fleet's override, then those of meters, sites and vehicles, each sorted by id."""
     scope, target = after(cursor, tuple[Scope, DeviceId | None]) or ("", "")
     async with database.connection() as connection:
-        found = await in_force.overrides_of(connection, kind, scope, target or "", limit + 1)
+        found = await in_force.overrides_of(connection, kind, scope, target or "", limit + 1, reach)
     return page(
         [set_parameters(each) for each in found], limit, key=lambda item: (item.scope, item.target)
     )
@@ -187,6 +204,7 @@ async def list_overrides(
 )
 async def list_rule_changes(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     kind: KindPath,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -194,7 +212,7 @@ async def list_rule_changes(
     """Lists changes for the fleet, sites and devices, newest first."""
     before = after(cursor, Id)
     async with database.connection() as connection:
-        found = await in_force.changes_of(connection, kind, before, limit + 1)
+        found = await in_force.changes_of(connection, kind, before, limit + 1, reach)
     items = [RuleChanged(**each._asdict()) for each in found]
     return page(items, limit, key=lambda item: item.id)
 

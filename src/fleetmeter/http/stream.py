@@ -16,6 +16,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.authentication import LASTS, SCOPE
 from fleetmeter.http.shared.operations import described, response
@@ -96,6 +97,7 @@ _RESPONSES = {
 async def stream(
     hub: NamedDependency[Hub],
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     only: OnlyWhat = None,
     last_event_id: LastEventId = None,
     last_event_id_parameter: LastEventIdParameter = None,
@@ -104,12 +106,13 @@ async def stream(
 
     `vehicle` and `meter` are the live states of devices that reported, sampled. `missed` says that
     more than the 1,000 events that are sent again happened since Last-Event-ID: how many `events`
-    are left out, and `since` which id. A client that reads too slowly is dropped and may resume.
+    are left out, and `since` which id. A client that reads too slowly is dropped and may resume. A
+    key with a limited reach gets what is within it.
     """
     seen = _seen("Last-Event-ID", last_event_id)
     if seen is None:
         seen = _seen("lastEventId", last_event_id_parameter)
-    return _Stream(hub, database, only, seen)
+    return _Stream(hub, database, only, seen, reach)
 
 
 def _seen(name: str, text: str | None) -> int | None:
@@ -124,15 +127,18 @@ def _seen(name: str, text: str | None) -> int | None:
 class _Stream:
     """The stream of one client. Raises problems before the first byte."""
 
-    def __init__(self, hub: Hub, database: Database, only: Only | None, seen: int | None) -> None:
+    def __init__(
+        self, hub: Hub, database: Database, only: Only | None, seen: int | None, reach: Reach
+    ) -> None:
         self._hub = hub
         self._database = database
         self._only = only
         self._seen = seen
+        self._reach = reach
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with self._hub.listening(self._only) as listener:
+            async with self._hub.listening(self._only, self._reach) as listener:
                 begins = await beginning(self._database, self._seen)
                 if listener.over.done():
                     raise StreamFullError("this service is stopping")
@@ -163,7 +169,7 @@ class _Stream:
             missed = b"event: missed\ndata: %b\n" % gap
         yield b": what happens, as it happens\nretry: 3000\n%b%b\n" % (id_, missed)
         if self._only != "states":
-            async with aclosing(replay(self._database, begins)) as pages:
+            async with aclosing(replay(self._database, begins, self._reach)) as pages:
                 async for page in pages:
                     yield page
         while True:

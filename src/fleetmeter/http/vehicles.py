@@ -7,6 +7,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from msgspec import Meta
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.energy.answers import Part, charging_sessions, vehicle_series
 from fleetmeter.energy.quality import Quality
@@ -59,6 +60,7 @@ class VehicleEnergy(msgspec.Struct, rename="camel", kw_only=True):
 @get("/{vehicle_id:str}/sessions", summary="List a vehicle's charging sessions")
 async def list_sessions(
     database: NamedDependency[Database],
+    reach: NamedDependency[Reach],
     vehicle_id: DeviceIdPath,
     from_: From = None,
     to: To = None,
@@ -69,7 +71,7 @@ async def list_sessions(
     span = window(from_, to)
     end = min(from_time(cursor, span.start), span.end) if cursor else span.end
     async with database.answering() as connection:
-        found = await charging_sessions(connection, vehicle_id, span.start, end, limit + 1)
+        found = await charging_sessions(connection, vehicle_id, span.start, end, limit + 1, reach)
     return page(found, limit, key=lambda item: item.from_)
 
 

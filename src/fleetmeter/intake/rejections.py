@@ -4,9 +4,10 @@ from datetime import datetime
 
 import msgspec
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
-from fleetmeter.readings.kinds import KindName
+from fleetmeter.readings.kinds import METER, KindName
 
 
 class RejectionCount(msgspec.Struct, frozen=True):
@@ -32,10 +33,12 @@ async def rejection_counts(
     kind: KindName | None,
     code: str | None,
     most: int,
+    reach: Reach,
 ) -> list[RejectionCount]:
     """Return the rejections that match everything given, sorted by id, kind and code.
 
-    `after` is the id, kind and code of the last one already seen.
+    `after` is the id, kind and code of the last one already seen. Only what is within reach; and
+    examples of what vehicles sent, which may name any meter, only to an unlimited reach.
     """
     rows = queries.rejections(
         connection,
@@ -46,8 +49,15 @@ async def rejection_counts(
         kind=kind,
         code=code,
         limit=most,
+        **reach.parameters(),
     )
-    return [
+    found = [
         RejectionCount(*(values[name] for name in RejectionCount.__struct_fields__))
         async for values in (dict(row) async for row in rows)
+    ]
+    if reach.whole:
+        return found
+    return [
+        each if each.kind == METER.name else msgspec.structs.replace(each, example="")
+        for each in found
     ]

@@ -10,6 +10,7 @@ from functools import partial
 
 import msgspec
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies.incidents import lifecycle
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
@@ -109,23 +110,26 @@ async def close_removed(
 
 
 async def acknowledge(
-    connection: Connection, anomaly_id: int, who: str, note: str | None
+    connection: Connection, anomaly_id: int, who: str, note: str | None, reach: Reach
 ) -> Anomaly | None:
-    """Acknowledge an anomaly; return the result, or None if it is unknown.
+    """Acknowledge an anomaly; return the result, or None if there is none within reach.
 
     Raises AlreadyResolvedError. Acknowledging again changes nothing.
     """
-    return await _act(connection, anomaly_id, partial(lifecycle.acknowledged, who=who, note=note))
+    step_of = partial(lifecycle.acknowledged, who=who, note=note)
+    return await _act(connection, anomaly_id, step_of, reach)
 
 
 async def resolve(
-    connection: Connection, anomaly_id: int, who: str, note: str | None
+    connection: Connection, anomaly_id: int, who: str, note: str | None, reach: Reach
 ) -> Anomaly | None:
-    """Resolve an anomaly for a person; return the result, or None if it is unknown.
+    """Resolve an anomaly for a person; return the result, or None if there is none within reach.
 
     Resolving again changes nothing.
     """
-    return await _act(connection, anomaly_id, partial(lifecycle.resolved, who=who, note=note))
+    return await _act(
+        connection, anomaly_id, partial(lifecycle.resolved, who=who, note=note), reach
+    )
 
 
 def anomaly_of(row: AnomaliesRow) -> Anomaly:
@@ -142,10 +146,10 @@ def _terms(rulebook: Rulebook, change: Change) -> Terms:
 
 
 async def _act(
-    connection: Connection, anomaly_id: int, step_of: Callable[..., Step | None]
+    connection: Connection, anomaly_id: int, step_of: Callable[..., Step | None], reach: Reach
 ) -> Anomaly | None:
     now = await queries.begin_anomaly_events(connection)
-    row = await queries.anomaly(connection, anomaly_id=anomaly_id)
+    row = await queries.anomaly(connection, anomaly_id=anomaly_id, **reach.parameters())
     if row is None:
         return None
     anomaly = anomaly_of(row)

@@ -13,8 +13,10 @@ from typing import Literal
 
 import msgspec
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import LONG_S, Connection, Database
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.reach import require_within
 from fleetmeter.devices.state import require_device
 from fleetmeter.errors import FleetMeterError, UnknownDeviceError
 from fleetmeter.files.column_names import EXPORTED
@@ -49,6 +51,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     start: datetime
     end: datetime
+    reach: Reach
+    """All devices are those within it; meters outside it are not named."""
+
     vehicle_id: str | None = None
     meter_id: str | None = None
 
@@ -131,6 +136,7 @@ class Export:
         page = io.BytesIO()
         await connection.copy_from_query(
             queries.export_page.sql,
+            *self._selection.reach.parameters().values(),
             *(start, end, after[0], until[0], after[1], until[1]),
             output=page,
             format="csv",
@@ -140,9 +146,14 @@ class Export:
 
     async def _devices(self, connection: Connection) -> tuple[int, int]:
         """Return the lowest and highest number of the devices to export."""
+        reach = self._selection.reach
         if (device := self._selection.device) is None:
-            return 0, _NEWEST_DEVICE
+            if reach.whole:
+                return 0, _NEWEST_DEVICE
+            numbers = await queries.devices_to_export(connection, **reach.parameters())
+            return numbers["first"] or 0, numbers["last"] or 0
         kind, device_id = device
+        await require_within(connection, kind, device_id, reach)
         await require_device(connection, kind, device_id)
         number: int | None = await queries.device_number(connection, kind=kind, device_id=device_id)
         if number is None:  # forgotten meanwhile

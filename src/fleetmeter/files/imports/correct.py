@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.corrections import Correction, correct_each
 from fleetmeter.intake.door import Door, IngestOutcome
@@ -52,7 +53,7 @@ class CorrectingStore:
             if rejection.code == "conflict"
             and isinstance(item := items[rejection.index], Telemetry)
         }
-        corrected, rejected = await correct_each(self._database, wanted)
+        corrected, rejected = await correct_each(self._database, wanted, EVERYTHING)
         rejected += (rejection for rejection in stored.rejected if rejection.index not in wanted)
         changed = sum(done.changed for done in corrected.values())
         return CorrectedOutcome(

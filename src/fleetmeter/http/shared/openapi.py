@@ -202,7 +202,7 @@ def _describe(path: str, operation: Operation, handler: HTTPRouteHandler) -> Non
     if needed == PUBLIC:
         operation.security = []
     else:
-        responses |= refusals_of(needed)
+        responses = {**refusals_of(needed), **responses}
     if path.startswith("/v1/") or path == "/health/ready":
         responses.setdefault("503", problem_response(_DESCRIPTIONS["503"]))
     operation.responses = responses

@@ -55,3 +55,7 @@ def refusals_of(scope: str) -> dict[str, OpenAPIResponse]:
 def component(name: str) -> Reference:
     """Return a reference to a schema of the document."""
     return Reference(ref=f"#/components/schemas/{name}")
+
+
+OUT_OF_REACH = problem_response("It would concern devices that are not within the key's reach.")
+"""The 403 of whatever changes devices."""

@@ -38,6 +38,7 @@ from fleetmeter.errors import (
     DatabaseUnavailableError,
     MalformedBodyError,
     NotMigratedError,
+    OutOfReachError,
     QueueFullError,
     UnknownDeviceError,
     UnknownSiteError,
@@ -201,6 +202,10 @@ def _from_undecodable(error: Exception) -> ProblemDetailsException:
     return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {said}"))
 
 
+def _from_out_of_reach(error: OutOfReachError) -> ProblemDetailsException:
+    return problem(HTTP_403_FORBIDDEN, str(error), kind="out-of-reach")
+
+
 def _from_unknown_device(error: UnknownDeviceError) -> ProblemDetailsException:
     return problem(HTTP_404_NOT_FOUND, str(error), kind=f"unknown-{error.kind}")
 
@@ -231,6 +236,7 @@ problem_details = ProblemDetailsPlugin(
             CommitTimeoutError: _from_timeout,
             UnicodeDecodeError: _from_undecodable,
             RecursionError: _from_undecodable,
+            OutOfReachError: _from_out_of_reach,
             UnknownDeviceError: _from_unknown_device,
             UnknownSiteError: _from_unknown_site,
             UnknownAnomalyError: _from_unknown_anomaly,

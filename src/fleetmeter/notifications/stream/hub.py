@@ -10,16 +10,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
-import msgspec
 import structlog
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.background import repeat
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.metrics import STREAM_DROPPED
-from fleetmeter.notifications.events import Numbered, events_after
+from fleetmeter.notifications.events import events_after
 from fleetmeter.notifications.stream.live_state import Sampler
+from fleetmeter.notifications.stream.messages import Message, event_messages
 
 Only = Literal["anomalies", "states"]
 End = Literal["dropped", "stopped"]
@@ -39,7 +40,6 @@ _LOOK_S = 0.02
 _SPARE = 20
 """After a slow poll of live state, the pause is this many times its duration."""
 
-_encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
 
 
@@ -50,8 +50,9 @@ class StreamFullError(FleetMeterError):
 class Listener:
     """A client of the stream, and the messages that wait to be sent to it."""
 
-    def __init__(self, only: Only | None) -> None:
+    def __init__(self, only: Only | None, reach: Reach) -> None:
         self.only = only
+        self.reach = reach
         self.over: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         """Done when no more messages will come."""
 
@@ -104,8 +105,8 @@ class Hub:
         self._stopped = False
 
     @asynccontextmanager
-    async def listening(self, only: Only | None) -> AsyncIterator[Listener]:
-        """Add a listener for the length of the block; it gets everything that happens meanwhile.
+    async def listening(self, only: Only | None, reach: Reach) -> AsyncIterator[Listener]:
+        """Add a listener for the length of the block; it gets what happens meanwhile within reach.
 
         Raises StreamFullError and DatabaseUnavailableError.
         """
@@ -113,7 +114,7 @@ class Hub:
             raise StreamFullError("this service is stopping")
         if len(self._listeners) >= self._most:
             raise StreamFullError(f"this process already has {self._most} listeners")
-        listener = Listener(only)
+        listener = Listener(only, reach)
         self._listeners.add(listener)
         _log.debug("a listener joined", listeners=len(self._listeners))
         try:
@@ -160,8 +161,10 @@ class Hub:
         while True:
             async with self._database.connection() as connection:
                 events = await events_after(connection, self._last_event_id, _PAGE)
-            for event in events:
-                await self._send(event_message(event), "states", event.id)
+                reaches = {listener.reach for listener in self._listeners}
+                messages = await event_messages(connection, events, reaches)
+            for event, message in zip(events, messages, strict=True):
+                await self._send(message, "states", event.id)
                 self._last_event_id = event.id
             if len(events) < _PAGE:
                 return
@@ -175,11 +178,13 @@ class Hub:
             await self._send(message, "anomalies")
         await asyncio.sleep(max(0.0, _SPARE * took_s - _POLL_S))
 
-    async def _send(self, message: bytes, not_for: Only, event_id: int = 0) -> None:
+    async def _send(self, message: Message, not_for: Only, event_id: int = 0) -> None:
         """Queue a message for each listener; wait for those that are behind, or drop them."""
         for listener in self._listeners:
             if listener.only != not_for and not listener.over.done():
-                listener.put(message, event_id)
+                text = message(listener.reach)
+                if text is not None:
+                    listener.put(text, event_id)
         for _ in range(round(_PATIENCE_S / _LOOK_S)):
             if not any(listener.behind for listener in self._listeners):
                 return
@@ -189,8 +194,3 @@ class Hub:
                 listener.end("dropped")
                 STREAM_DROPPED.inc()
                 _log.info("a listener reads too slowly and is dropped")
-
-
-def event_message(event: Numbered) -> bytes:
-    """Return an event as the stream sends it."""
-    return b"event: anomaly\nid: %d\ndata: %s\n\n" % (event.id, _encode(event.event))

@@ -7,11 +7,10 @@ since the previous lap.
 from datetime import datetime, timedelta
 from time import monotonic
 
-import msgspec
-
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
-from fleetmeter.devices.settings import device_state
+from fleetmeter.notifications.stream.messages import Message, state_message
 from fleetmeter.readings.kinds import KINDS
 
 _SCANNED = 5000
@@ -22,9 +21,6 @@ _MARGIN = timedelta(seconds=15)
 
 _REMEMBERED = 10_000
 """Maximum number of states remembered per lap; in a longer lap all have changed again anyway."""
-
-_encode = msgspec.json.Encoder().encode
-
 
 _Shown = dict[tuple[str, str], datetime]
 
@@ -46,9 +42,9 @@ class Sampler:
         self._shown: _Shown = {}
         self._shown_before: _Shown = {}
 
-    async def round(self) -> tuple[list[bytes], float]:
+    async def round(self) -> tuple[list[Message], float]:
         """Return the next states as messages, and the seconds that the database took."""
-        messages: list[bytes] = []
+        messages: list[Message] = []
         left = _SCANNED
         started = monotonic()
         async with self._database.connection() as connection:
@@ -65,7 +61,7 @@ class Sampler:
         return messages, monotonic() - started
 
     async def _look(
-        self, connection: Connection, since: datetime, scan: int, messages: list[bytes]
+        self, connection: Connection, since: datetime, scan: int, messages: list[Message]
     ) -> tuple[int, bool]:
         """Read devices after the cursor; return how many, and whether they were the last."""
         kind = KINDS[self._kind]
@@ -84,6 +80,7 @@ class Sampler:
                 last=ahead["last"],
                 since=since,
                 limit=most,
+                **EVERYTHING.parameters(),
             )
         ]
         for row in rows:
@@ -91,8 +88,7 @@ class Sampler:
                 return ahead["devices"], False
             self._after = row["id"]
             if not self._was_shown((kind.name, self._after), row["last_seen"]):
-                data = _encode(device_state(kind, row))
-                messages.append(b"event: %s\ndata: %s\n\n" % (kind.name.encode(), data))
+                messages.append(state_message(kind, row))
         if len(rows) < most:
             self._after = ahead["last"]
         return ahead["devices"], len(rows) < most and ahead["devices"] < scan

@@ -4,10 +4,11 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
+from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.notifications.events import events_after
-from fleetmeter.notifications.stream.hub import event_message
+from fleetmeter.notifications.stream.messages import event_messages
 
 BACKLOG = 1000
 """Maximum number of events that are sent again, the newest ones."""
@@ -21,7 +22,7 @@ class Beginning(msgspec.Struct, frozen=True):
     after: int
     until: int
     missed: int = 0
-    """Number of earlier events left out; counted up to 100,000."""
+    """Number of earlier events of all devices left out; counted up to 100,000."""
 
 
 async def beginning(database: Database, last_event_id: int | None) -> Beginning:
@@ -38,13 +39,16 @@ async def beginning(database: Database, last_event_id: int | None) -> Beginning:
     return Beginning(missed["goes_on_after"], newest, missed["missed"])
 
 
-async def replay(database: Database, begins: Beginning) -> AsyncGenerator[bytes, None]:
-    """Yield the messages of past events, a page at a time."""
+async def replay(
+    database: Database, begins: Beginning, reach: Reach
+) -> AsyncGenerator[bytes, None]:
+    """Yield the messages of past events within reach, a page at a time."""
     after = begins.after
     while after < begins.until:
         async with database.answering() as connection:
             events = await events_after(connection, after, _PAGE, begins.until)
+            messages = await event_messages(connection, events, [reach])
         if not events:  # removed meanwhile
             return
-        yield b"".join(map(event_message, events))
+        yield b"".join(text for message in messages if (text := message(reach)))
         after = events[-1].id
