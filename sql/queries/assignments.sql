@@ -33,3 +33,14 @@ where m.device is null
     or within_reach(m.id, m.site, :reach_ids, :reach_sites)
 order by a.since
 limit :limit
+
+-- name: assignment_at(vehicle_id, at)^
+-- The assignment in force at a time or now (primary key); no row: there is none. May be null: at.
+select a.since, m.id as meter_id
+from assignments as a
+left join devices as m
+    on m.device = a.meter
+where a.vehicle = (select device_of('vehicle', :vehicle_id))
+    and a.since <= coalesce(:at, now())
+order by a.since desc
+limit 1

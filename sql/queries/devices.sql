@@ -131,6 +131,13 @@ call derive_intervals(:device)
 select *
 from set_device(:kind, :device_id, :settings::jsonb)
 
+-- name: device_settings(kind, device_id)^
+-- What is set for a device, by columns (unique key); no row: it is not known.
+select *
+from devices
+where kind = :kind
+    and id = :device_id
+
 -- name: state_exchange(device, at, is_reverse, last_mwh, first_mwh)^
 -- States that a meter was exchanged, and derives what follows; what is stated of that time now. After
 -- begin_correction().

@@ -9,13 +9,18 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from prometheus_client import Gauge
 
+from fleetmeter.access.attempts import FailedAttempts
+from fleetmeter.access.first_keys import is_loopback
+from fleetmeter.access.keyring import Keyring
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.http.analytics import analytics
 from fleetmeter.http.anomalies import anomalies
 from fleetmeter.http.assignments import assignments
+from fleetmeter.http.audit import audit
 from fleetmeter.http.corrections import corrections
 from fleetmeter.http.export import export
 from fleetmeter.http.ingest import ingest
+from fleetmeter.http.keys import keys
 from fleetmeter.http.meters import meters
 from fleetmeter.http.metrics import metrics
 from fleetmeter.http.rejections import rejections
@@ -28,9 +33,11 @@ from fleetmeter.http.service import (
     ready,
     swagger_ui_files,
 )
+from fleetmeter.http.shared.authentication import authentication, check_routes
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
 from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import problem_details
+from fleetmeter.http.shared.request_ids import answer_with_id
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
@@ -59,7 +66,9 @@ def create_app(url: str, settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database = await connect(url, settings)
         try:
+            keyring = Keyring(url, may_be_open=is_loopback(settings.host))
             async with (
+                keyring.running(),
                 maintenance(database),
                 delivering(database, settings),
                 RejectionCounter(database).running() as rejections,
@@ -79,6 +88,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.hub = hub
                 app.state.settings = settings
                 app.state.door = door
+                app.state.keyring = keyring
+                app.state.failed_attempts = FailedAttempts()
                 app.state.monitor = Monitor(database)
                 async with sampling(sources):
                     with on_stop(hub.stop):
@@ -98,7 +109,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         hub: Hub = state.hub
         return hub
 
-    return EncodedPaths(
+    app = EncodedPaths(
         route_handlers=[
             ingest,
             vehicles,
@@ -110,6 +121,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
             anomalies,
             rules,
             rejections,
+            keys,
+            audit,
             stream,
             metrics,
             index,
@@ -118,7 +131,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
             openapi_json,
             swagger_ui_files,
         ],
-        middleware=[decode_parameters],
+        middleware=[authentication, decode_parameters],
+        before_send=[answer_with_id],
         lifespan=[lifespan],
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),
@@ -132,6 +146,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
+    check_routes(app)
+    return app
 
 
 def _spare_the_collector() -> None:

@@ -24,10 +24,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Folder of the embedded PostgreSQL; created if it is missing."""
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
-    """Address to listen on. Without authentication yet: keep it on loopback or behind a proxy."""
+    """Address to listen on; other than loopback only if there is a key."""
 
     port: Annotated[int, Meta(ge=0, le=65535)] = 3000
     """TCP port to listen on; 0 takes any free one."""
+
+    admin_key: str | None = None
+    """Key with all scopes, added at the start: `fm_<id>_<secret>`."""
+
+    admin_key_file: Path | None = None
+    """File that contains it instead."""
+
+    ingest_key: str | None = None
+    """Key with the scope `ingest`, added at the start."""
+
+    ingest_key_file: Path | None = None
+    """File that contains it instead."""
+
+    key: str | None = None
+    """Key that the commands send which talk to a running service."""
 
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 10
     """Maximum number of database connections."""

@@ -1,6 +1,7 @@
 """Sends HTTP/1.1 requests cheaply: the load shares its machine with the service."""
 
 import asyncio
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from time import perf_counter
@@ -68,6 +69,12 @@ class Client(asyncio.Protocol):
             self._answer.set_exception(OSError("the connection was closed"))
 
 
+def authorization() -> str:
+    """Return the header line with the key of FLEETMETER_KEY, which may be none."""
+    key = os.environ.get("FLEETMETER_KEY")
+    return f"Authorization: Bearer {key}\r\n" if key else ""
+
+
 def client_of(target: str) -> Client:
     """Connect to a server at host:port."""
     host, _, port = target.rpartition(":")
@@ -78,8 +85,8 @@ def request(method: str, path: str, document: Any = None) -> bytes:
     """Build a whole request, with a document as JSON."""
     body = b"" if document is None else msgspec.json.encode(document)
     head = (
-        f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{authorization()}"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

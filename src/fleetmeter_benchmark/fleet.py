@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from fleetmeter.readings.decode import BodyFormat
+from fleetmeter_benchmark.client import authorization
 
 STEP = timedelta(milliseconds=100)
 """Time between two readings of a device."""
@@ -115,7 +116,7 @@ def _wire(traffic: Traffic, parts: list[bytes], separator: bytes, count: int) ->
         body = gzip.compress(body, compresslevel=6)
     encoding = f"Content-Encoding: {traffic.encoding}\r\n" if traffic.encoding else ""
     head = (
-        "POST /v1/ingest HTTP/1.1\r\nHost: bench\r\n"
+        f"POST /v1/ingest HTTP/1.1\r\nHost: bench\r\n{authorization()}"
         f"Content-Type: {_CONTENT_TYPES[traffic.format]}\r\n{encoding}"
         f"Content-Length: {len(body)}\r\n\r\n"
     )

@@ -160,7 +160,10 @@ async def database_process(server_url: str) -> psutil.Process | None:
 
 @asynccontextmanager
 async def service(url: str, workers: int, version: Version = THIS) -> AsyncIterator[Running]:
-    """Run `fleetmeter serve` on a database, with the settings of this environment."""
+    """Run `fleetmeter serve` on a database, with the settings of this environment.
+
+    The load sends the key of FLEETMETER_KEY; without one, the service needs none.
+    """
     settings = {
         "FLEETMETER_DATABASE_URL": url,
         "FLEETMETER_HOST": "127.0.0.1",
@@ -168,6 +171,8 @@ async def service(url: str, workers: int, version: Version = THIS) -> AsyncItera
         "FLEETMETER_LOG_FORMAT": "json",
         "FLEETMETER_LOG_LEVEL": "info",
     }
+    if key := os.environ.get("FLEETMETER_KEY"):
+        settings["FLEETMETER_ADMIN_KEY"] = key
     command = ["-m", "fleetmeter", "serve", "--workers", str(workers)]
     async with _server(command, settings, version) as running:
         yield running

@@ -67,6 +67,12 @@ Kinds of faults, and their variants:
     "--url", default="http://127.0.0.1:3000", show_default=True, help="URL of the service."
 )
 @click.option(
+    "--key",
+    envvar="FLEETMETER_KEY",
+    metavar="KEY",
+    help="Access key with the scopes ingest and operate; by default, FLEETMETER_KEY.",
+)
+@click.option(
     "--vehicles",
     default=200,
     type=click.IntRange(1, 100_000),

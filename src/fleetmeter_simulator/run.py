@@ -40,6 +40,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Holds the options of the command line."""
 
     url: str
+    key: str | None
     vehicles: int
     seed: int
     backfill: timedelta | None
@@ -79,7 +80,7 @@ def simulate(options: Options) -> None:
         f"{rfc3339(fleet.start)} on, {len(fleet.faults)} faults, to {options.url}",
         err=True,
     )
-    sender = Sender(options.url, options.connections, _BATCH)
+    sender = Sender(options.url, options.connections, _BATCH, options.key)
     began = monotonic()
     drive = _Drive(fleet, sender, options)
     with _stop_on_signals(sender), suppress(StoppedError):

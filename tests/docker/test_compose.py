@@ -60,15 +60,18 @@ def test_every_variable_has_a_default_or_must_be_there() -> None:
     assert not re.search(r"\$\{\w+\}", text), "a variable without a default"
     defaults, required = variables()
     assert all(defaults.values())
-    assert required == {"POSTGRES_PASSWORD", "GRAFANA_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"}
+    assert required == {
+        *("POSTGRES_PASSWORD", "GRAFANA_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"),
+        *("FLEETMETER_ADMIN_KEY", "FLEETMETER_INGEST_KEY"),
+    }
 
 
 def test_what_is_passed_on_to_the_service_defaults_to_what_it_would_be_without_compose() -> None:
-    defaults, _ = variables()
+    defaults, required = variables()
     passed_on = {
         name: defaults[name]
         for name, value in services()["fleetmeter"]["environment"].items()
-        if name != "FLEETMETER_DATABASE_URL"
+        if name != "FLEETMETER_DATABASE_URL" and name not in required
     }
     assert load_settings(passed_on) == Settings()
     assert defaults["FLEETMETER_PORT"] == str(Settings().port)

@@ -1,10 +1,11 @@
-"""docker/make-env.sh: passwords of one's own, made once."""
+"""docker/make-env.sh: passwords and keys of one's own, made once."""
 
 import re
 import stat
 import subprocess
 from pathlib import Path
 
+from fleetmeter.access.key_text import parse_key
 from tests.support.docker_files import DOCKER, variables
 
 
@@ -36,13 +37,16 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert mode(tmp_path / ".env") == 0o600
 
 
-def test_passwords_are_long_safe_in_a_url_and_never_the_same(tmp_path: Path) -> None:
+def test_passwords_and_keys_are_long_safe_in_a_url_and_never_the_same(tmp_path: Path) -> None:
     make_env(tmp_path / "one.env")
     make_env(tmp_path / "two.env")
     one, two = assignments(tmp_path / "one.env"), assignments(tmp_path / "two.env")
-    passwords = [*one.values(), *two.values()]
-    assert len(set(passwords)) == 6
-    assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in passwords)
+    assert len({*one.values(), *two.values()}) == 2 * len(one)
+    for name, value in [*one.items(), *two.items()]:
+        if name.endswith("_KEY"):
+            assert parse_key(value) is not None
+        else:
+            assert re.fullmatch(r"[0-9a-f]{48}", value)
 
 
 def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_corrected_register_moves_energy_between_its_neighbours(
         ({"kwhConsumedAcTotal": 5}, "$.kwhConsumedAcTotal", "sends interval energy"),
         ({"reason": ""}, "$.reason", "length >= 1"),
         ({"reason": "a\x00b"}, "$.reason", "unprintable"),
-        ({"who": None}, "$.who", "str"),
+        ({"who": 5}, "$.who", "str"),
         ({"kWh": 3}, "$", "unknown field"),
         ({"voltage": None}, "$.voltage", "float"),
         ({"timestamp": "2026-02-09T10:00:00"}, "$.timestamp", "datetime"),

@@ -71,7 +71,7 @@ def test_every_error_is_documented_as_the_problem_document_that_it_is(client: ht
             for response in errors.values():
                 assert list(response["content"]) == ["application/problem+json"]
     assert set(document["paths"]["/v1/ingest"]["post"]["responses"]) == {
-        *("200", "207", "400", "408", "413", "415", "422", "503")
+        *("200", "207", "400", "401", "403", "408", "413", "415", "422", "429", "503")
     }
 
 
@@ -92,7 +92,7 @@ def test_operations_that_two_people_may_contend_for_document_a_conflict(
         ("put", "/v1/rules/{kind}"),
     } <= set(conflicts)
     for path in ("/v1/anomalies", "/v1/rules/{kind}/overrides", "/v1/rules/{kind}/changes"):
-        assert set(paths[path]["get"]["responses"]) == {"200", "400", "503"}
+        assert set(paths[path]["get"]["responses"]) == {*("200", "400", "401", "403", "429", "503")}
     assert set(paths["/v1/anomalies/{anomaly_id}"]["get"]["responses"]) == {
-        *("200", "400", "404", "503")
+        *("200", "400", "401", "403", "404", "429", "503")
     }

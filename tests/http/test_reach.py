@@ -129,6 +129,11 @@ ASKED: dict[str, list[Ask]] = {
 OTHERWISE = {
     "/v1/ingest": "its keys are checked item by item",
     "GET /v1/stream": "below",
+    "GET /v1/audit": "for admins, whose reach is never limited",
+    "GET /v1/keys": "for admins",
+    "POST /v1/keys": "for admins",
+    "DELETE /v1/keys/{key_id}": "for admins",
+    "POST /v1/keys/{key_id}/rotate": "for admins",
     "GET /": "the same for all",
     "GET /health/live": "the same for all",
     "GET /health/ready": "the same for all",

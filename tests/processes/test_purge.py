@@ -90,14 +90,14 @@ def number_of(db: Db, device: str) -> int | None:
 def places(db: Db, device: str, number: int | None = None) -> dict[str, int]:
     """Return every column that contains the id or the number (by default, its current one).
 
-    Found without the purge's own list.
+    Found without the purge's own list. The audit log only grows: it keeps that there was a device.
     """
     columns = db.fetch(
         "select c.table_name, c.column_name, c.data_type = 'integer' as is_number"
         " from information_schema.columns as c where c.table_schema = 'public'"
         " and (c.data_type in ('text', 'jsonb')"
         " or c.data_type = 'integer' and c.column_name in ('device', 'vehicle', 'meter'))"
-        " and c.table_name !~ '^(efficiency|vehicle_energy)'"
+        " and c.table_name !~ '^(efficiency|vehicle_energy|audit_log)'"
     )
     number = number or number_of(db, device)
     found = {}

@@ -7,13 +7,16 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 import httpx
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.principal import SCOPES, Principal
 from fleetmeter.access.reach import EVERYTHING, Reach
 from fleetmeter.anomalies.incidents import store
@@ -58,6 +61,9 @@ METERED = {"IN-M1": 3.5, "IN-M2": 0.5, "OUTSIDE-M1": 8.0, "OUTSIDE-M2": 0.75}
 MINUTE = timedelta(minutes=1)
 
 
+_asking: ContextVar[Principal] = ContextVar("asking")
+
+
 def told(app: ASGIApp) -> ASGIApp:
     """Let a header say whose reach it is; without one, everything is within reach."""
 
@@ -66,7 +72,7 @@ def told(app: ASGIApp) -> ASGIApp:
             headers = dict(scope["headers"])
             named = {"": EVERYTHING, REST: Reach(devices=("OUTSIDE-*",))} | REACHES
             reach = named[headers.get(HEADER.encode(), b"").decode()]
-            scope.setdefault("state", {})["principal"] = Principal("test", frozenset(SCOPES), reach)
+            _asking.set(Principal("test", frozenset(SCOPES), reach))
         await app(scope, receive, send)
 
     return with_principal
@@ -76,6 +82,7 @@ def told(app: ASGIApp) -> ASGIApp:
 def told_service(url: str) -> Iterator[httpx.Client]:
     """Serve the application; yields a client whose reach is everything."""
     with (
+        patch.object(Keyring, "admit", lambda _, text, **how: _asking.get()),
         served(url, told) as base_url,
         httpx.Client(base_url=base_url, timeout=30) as client,
     ):

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from fleetmeter.access.audit import record
 from fleetmeter.anomalies.model import AnomalyKind, Subject
 from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.anomalies.thresholds.base import Thresholds
@@ -140,6 +141,9 @@ async def change(
         replaced=None if replaced is None else _encoded(replaced),
         who=who,
         note=note,
+    )
+    await record(
+        connection, "set-rule", f"rule {kind} for {place}", before=replaced, after=wanted[place]
     )
 
 

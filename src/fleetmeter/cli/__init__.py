@@ -1,5 +1,7 @@
 """The command line: one module per command."""
 
+import os
+from getpass import getuser
 from importlib import import_module
 from importlib.metadata import entry_points
 from keyword import iskeyword
@@ -8,6 +10,7 @@ from pkgutil import iter_modules
 import click
 
 from fleetmeter import __version__
+from fleetmeter.access.actor import Actor, act_as
 from fleetmeter.errors import FleetMeterError, NotMigratedError
 from fleetmeter.log import log_to_stderr
 from fleetmeter.terminal import printable
@@ -57,6 +60,15 @@ def main() -> None:
     Settings are environment variables named FLEETMETER_…; the README lists them.
     """
     log_to_stderr()
+    act_as(Actor(f"command:{_user()}"))
+
+
+def _user() -> str:
+    """Return the user who runs the command, for the audit log."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return str(os.getuid())
 
 
 def _own_commands() -> list[str]:

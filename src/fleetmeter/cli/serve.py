@@ -1,10 +1,12 @@
 """`fleetmeter serve`: runs the service."""
 
+import asyncio
 import signal
 
 import click
 import structlog
 
+from fleetmeter.access.first_keys import prepare_keys
 from fleetmeter.cli.shared.database import database_url, migrate_when_reachable
 from fleetmeter.cli.welcome import show_welcome
 from fleetmeter.log import configure_logging
@@ -38,12 +40,13 @@ def command(workers: int, welcome: bool) -> None:
     def listening(url: str) -> None:
         structlog.get_logger().info("listening", url=url)
         if welcome:
-            show_welcome(url)
+            show_welcome(url, has_key=has_key)
 
     with listening_socket(settings) as listener, database_url(settings) as url:
         if settings.migrate:
             done = migrate_when_reachable(url, settings)
             structlog.get_logger().info("database ready", engine=done.engine, applied=done.applied)
+        has_key = asyncio.run(prepare_keys(url, settings))
         if workers == 1:
             serve(url, settings, listener, listening)
         else:

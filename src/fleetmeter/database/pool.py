@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import asyncpg
@@ -223,6 +223,27 @@ async def connect(url: str, settings: Settings) -> Database:
             server_settings=_SERVER_SETTINGS,
         )
     return Database(pool, settings.database_timeout_s, settings.pool_size)
+
+
+@asynccontextmanager
+async def apart(url: str, timeout_s: float) -> AsyncIterator["Connection"]:
+    """Connect beside the pool, for short statements that must not wait for its connections.
+
+    Raises DatabaseUnavailableError, also for a statement that takes longer than `timeout_s`.
+    """
+    async with translated():
+        connection = await asyncpg.connect(
+            url,
+            server_settings=_SERVER_SETTINGS,
+            timeout=min(timeout_s, _CONNECT_S),
+            command_timeout=timeout_s,
+        )
+    try:
+        async with translated():
+            yield connection
+    finally:
+        with suppress(*_UNAVAILABLE):  # what is not closed in time is cut
+            await connection.close(timeout=timeout_s)
 
 
 @asynccontextmanager

@@ -39,6 +39,29 @@ class ActiveAnomaliesRow(Record):
 def active_anomalies(connection: _Connection, /, *, reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> AsyncGenerator[ActiveAnomaliesRow, None]: ...
 
+class AddKeyRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["id", "name", "created_by"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["secret_hash", "previous_hash"]) -> bytes | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["previous_until", "created_at", "expires_at", "revoked_at",
+        "last_used_at"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["scopes", "devices", "sites"]) -> list[str] | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["id", "name", "secret_hash", "previous_hash",
+        "previous_until", "scopes", "devices", "sites", "created_at", "created_by", "expires_at",
+        "revoked_at", "last_used_at"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["id", "name", "secret_hash", "previous_hash",
+        "previous_until", "scopes", "devices", "sites", "created_at", "created_by", "expires_at",
+        "revoked_at", "last_used_at"]]: ...
+
+@_query
+async def add_key(connection: _Connection, /, *, id: str, name: str, secret_hash: bytes,
+    scopes: Sequence[str], devices: Sequence[str], sites: Sequence[str], created_by: str,
+    expires_at: datetime | None) -> AddKeyRow | None: ...
+
 @_query
 async def add_webhook(connection: _Connection, /, *, url: str, secret: str, format: str,
     kinds: Sequence[str] | None) -> int | None: ...
@@ -123,6 +146,19 @@ class AssignedMetersRow(Record):
 def assigned_meters(connection: _Connection, /, *, vehicles: Sequence[int],
     times: Sequence[datetime]) -> AsyncGenerator[AssignedMetersRow, None]: ...
 
+class AssignmentAtRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["meter_id"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since", "meter_id"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["since", "meter_id"]]: ...
+
+@_query
+async def assignment_at(connection: _Connection, /, *, vehicle_id: str,
+    at: datetime | None) -> AssignmentAtRow | None: ...
+
 @_query
 async def assignment_end(connection: _Connection, /, *, vehicle: int,
     since: datetime) -> datetime | None: ...
@@ -140,6 +176,25 @@ class AssignmentsRow(Record):
 def assignments(connection: _Connection, /, *, vehicle_id: str, start: datetime, limit: int,
     reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> AsyncGenerator[AssignmentsRow, None]: ...
+
+class AuditPageRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["id"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["at"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["who", "address", "request_id", "action", "object", "before",
+        "after"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["id", "at", "who", "address", "request_id", "action",
+        "object", "before", "after"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["id", "at", "who", "address", "request_id", "action",
+        "object", "before", "after"]]: ...
+
+@_query
+def audit_page(connection: _Connection, /, *, before: int | None, who: str | None,
+    action: str | None, object: str | None, start: datetime | None, end: datetime | None,
+    limit: int) -> AsyncGenerator[AuditPageRow, None]: ...
 
 @_query
 async def begin_anomaly_events(connection: _Connection, /) -> datetime: ...
@@ -231,6 +286,9 @@ def clock_samples(connection: _Connection, /, *, behind_s: float, ahead_s: float
 @_query
 async def correct_reading(connection: _Connection, /, *, kind: str, device_id: str, time: datetime,
     values: str, who: str, reason: str) -> int: ...
+
+@_query
+async def count_living_keys(connection: _Connection, /) -> int: ...
 
 @_query
 async def count_webhooks(connection: _Connection, /) -> int: ...
@@ -360,6 +418,32 @@ async def device_known(connection: _Connection, /, *, kind: str, device_id: str)
 
 @_query
 async def device_number(connection: _Connection, /, *, kind: str, device_id: str) -> int | None: ...
+
+class DeviceSettingsRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["device", "reporting_interval_s", "register_rollover_mwh",
+        "battery_capacity_wh", "rated_power_w"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["kind", "id", "label", "site", "time_zone", "role",
+        "register", "reports"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["derive_since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["says_starts", "stamp_by_arrival",
+        "changes_kind"]) -> bool | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["device", "kind", "id", "label", "site",
+        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
+        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
+        "changes_kind", "reports"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["device", "kind", "id", "label", "site",
+        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
+        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
+        "changes_kind", "reports"]]: ...
+
+@_query
+async def device_settings(connection: _Connection, /, *, kind: str,
+    device_id: str) -> DeviceSettingsRow | None: ...
 
 @_query
 async def device_within_reach(connection: _Connection, /, *, kind: str, device_id: str,
@@ -591,6 +675,29 @@ async def installation_id(connection: _Connection, /) -> UUID: ...
 @_query
 async def kept_since(connection: _Connection, /) -> datetime: ...
 
+KeyRow = AddKeyRow
+
+@_query
+async def key(connection: _Connection, /, *, id: str) -> KeyRow | None: ...
+
+KeyPageRow = AddKeyRow
+
+@_query
+def key_page(connection: _Connection, /, *, after: str, revoked: bool,
+    limit: int) -> AsyncGenerator[KeyPageRow, None]: ...
+
+class KeysVersionRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["version"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["any_key"]) -> bool | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["version", "any_key"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["version", "any_key"]]: ...
+
+@_query
+async def keys_version(connection: _Connection, /) -> KeysVersionRow: ...
+
 class KindsFoundRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["kind"]) -> str | Any: ...
@@ -635,6 +742,16 @@ class LastingRefusalsRow(Record):
 @_query
 def lasting_refusals(connection: _Connection, /, *,
     at: datetime) -> AsyncGenerator[LastingRefusalsRow, None]: ...
+
+LivingKeyRow = AddKeyRow
+
+@_query
+async def living_key(connection: _Connection, /, *, which: str) -> LivingKeyRow | None: ...
+
+LivingKeysRow = AddKeyRow
+
+@_query
+def living_keys(connection: _Connection, /) -> AsyncGenerator[LivingKeysRow, None]: ...
 
 class LockWaitsRow(Record):
     @overload  # type: ignore[override]
@@ -762,6 +879,9 @@ def newest_times(connection: _Connection, /, *, kind: str, ids: Sequence[str], s
 
 @_query
 async def note_hours(connection: _Connection, /, *, hours: Sequence[datetime]) -> int: ...
+
+@_query
+async def note_keys_used(connection: _Connection, /, *, ids: Sequence[str]) -> str: ...
 
 @_query
 async def note_pairs(connection: _Connection, /, *, meters: Sequence[int],
@@ -973,6 +1093,11 @@ def record_anomaly_events(connection: _Connection, /, *, at: datetime,
     events: str) -> AsyncGenerator[RecordAnomalyEventsRow, None]: ...
 
 @_query
+async def record_audit(connection: _Connection, /, *, who: str, address: str | None,
+    request_id: str | None, action: str, object: str, before: str | None,
+    after: str | None) -> str: ...
+
+@_query
 async def record_rule_change(connection: _Connection, /, *, kind: str, scope: str, target: str,
     parameters: str, replaced: str | None, who: str, note: str | None) -> str: ...
 
@@ -1098,6 +1223,11 @@ async def restamp_readings(connection: _Connection, /, *, vehicle: int, since: d
 @_query
 async def retention_days(connection: _Connection, /) -> int: ...
 
+RevokeKeyRow = AddKeyRow
+
+@_query
+async def revoke_key(connection: _Connection, /, *, id: str) -> RevokeKeyRow: ...
+
 @_query
 async def rolled_up_until(connection: _Connection, /) -> str: ...
 
@@ -1105,6 +1235,12 @@ RosterRow = ClockSamplesRow
 
 @_query
 def roster(connection: _Connection, /) -> AsyncGenerator[RosterRow, None]: ...
+
+RotateKeyRow = AddKeyRow
+
+@_query
+async def rotate_key(connection: _Connection, /, *, id: str, secret_hash: bytes, grace: timedelta,
+    expires_at: datetime | None) -> RotateKeyRow: ...
 
 class RuleChangesRow(Record):
     @overload  # type: ignore[override]
@@ -1165,27 +1301,7 @@ def sessions(connection: _Connection, /, *, vehicle_id: str, start: datetime, en
     limit: int, reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> AsyncGenerator[SessionsRow, None]: ...
 
-class SetDeviceRow(Record):
-    @overload  # type: ignore[override]
-    def __getitem__(self, key: Literal["device", "reporting_interval_s", "register_rollover_mwh",
-        "battery_capacity_wh", "rated_power_w"]) -> int | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["kind", "id", "label", "site", "time_zone", "role",
-        "register", "reports"]) -> str | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["derive_since"]) -> datetime | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["says_starts", "stamp_by_arrival",
-        "changes_kind"]) -> bool | Any: ...
-    @overload
-    def __getitem__(self, key: Literal["device", "kind", "id", "label", "site",
-        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
-        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
-        "changes_kind", "reports"]) -> Any: ...
-    def keys(self) -> Iterator[Literal["device", "kind", "id", "label", "site",
-        "reporting_interval_s", "derive_since", "says_starts", "time_zone", "register_rollover_mwh",
-        "battery_capacity_wh", "rated_power_w", "role", "stamp_by_arrival", "register",
-        "changes_kind", "reports"]]: ...
+SetDeviceRow = DeviceSettingsRow
 
 @_query
 async def set_device(connection: _Connection, /, *, kind: str, device_id: str,
@@ -1205,6 +1321,12 @@ async def site_meters(connection: _Connection, /, *, site: str, reach_ids: Seque
 
 @_query
 async def site_of(connection: _Connection, /, *, kind: str, device_id: str) -> str | None: ...
+
+SitesOfRow = DevicesNamedRow
+
+@_query
+def sites_of(connection: _Connection, /, *, kinds: Sequence[str],
+    ids: Sequence[str]) -> AsyncGenerator[SitesOfRow, None]: ...
 
 @_query
 async def stamp_readings(connection: _Connection, /, *, devices: Sequence[int],

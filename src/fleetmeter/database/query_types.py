@@ -38,6 +38,7 @@ _RETENTION_DAYS = 400
 
 _PYTHON = {
     "bool": "bool",
+    "bytea": "bytes",
     "int2": "int",
     "int4": "int",
     "int8": "int",

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from fleetmeter.access.audit import record
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import LONG_S, Connection, Database, retried
 from fleetmeter.database.queries import AssignMeterRow
@@ -42,16 +43,22 @@ async def assign(
     OutOfReachError for a meter outside the reach.
     """
 
-    async def record() -> AssignMeterRow:
-        async with database.connection() as connection:
+    async def store() -> AssignMeterRow:
+        async with database.transaction() as connection:
             await require_within(connection, VEHICLE.name, vehicle_id, reach)
             if meter_id is not None:
                 await require_meter_within(connection, meter_id, reach)
-            return await queries.assign_meter(
+            before = await queries.assignment_at(connection, vehicle_id=vehicle_id, at=since)
+            assigned = await queries.assign_meter(
                 connection, vehicle_id=vehicle_id, meter_id=meter_id, since=since
             )
+            was = None if before is None else dict(before)
+            now = {"since": assigned["since"], "meter_id": meter_id}
+            if was != now:
+                await record(connection, "assign", f"vehicle {vehicle_id}", before=was, after=now)
+            return assigned
 
-    recorded = await retried(record)
+    recorded = await retried(store)
     vehicle, begins = recorded["vehicle"], recorded["since"]
 
     async def restamp() -> Assigned:

@@ -10,6 +10,7 @@ from asyncpg import Record
 from fleetmeter.access.reach import EVERYTHING, Reach
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
+from fleetmeter.devices.correction_log import record_change, record_void
 from fleetmeter.devices.reach import is_within, require_meter_within
 from fleetmeter.errors import FleetMeterError, OutOfReachError
 from fleetmeter.readings.kinds import METER, SESSION, DeviceKind
@@ -170,6 +171,7 @@ async def _correct(connection: Connection, correction: Correction) -> _Done:
             )
         _check_versions(stored)
         version = await queries.void_reading(connection, **key, who=who, reason=reason)
+        await record_void(connection, kind, device_id, time, stored, reason)
         return _Done(version, True)
     sends = _sends_register(stored)
     if stored["energy_mwh"] is not None:
@@ -180,7 +182,9 @@ async def _correct(connection: Connection, correction: Correction) -> _Done:
     if not values:
         return _Done(stored["replaced"] + 1, False)
     _check_versions(stored)
-    return await _give(connection, correction, values)
+    columns = dict(stored)
+    before = {column: columns[column] for column in values}
+    return await _give(connection, correction, values, before)
 
 
 async def _correct_voided(connection: Connection, correction: Correction) -> _Done:
@@ -207,14 +211,27 @@ async def _correct_voided(connection: Connection, correction: Correction) -> _Do
     return await _give(connection, correction, await _changed(connection, empty, wanted))
 
 
-async def _give(connection: Connection, correction: Correction, values: Mapping[str, Any]) -> _Done:
-    """Replace values of a reading, by columns of history."""
+async def _give(
+    connection: Connection,
+    correction: Correction,
+    values: Mapping[str, Any],
+    before: Mapping[str, Any] | None = None,
+) -> _Done:
+    """Replace values of a reading, by columns of history; without any before, it was voided."""
     version = await queries.correct_reading(
         connection,
         **_key(correction),
         values=msgspec.json.encode(values).decode(),
         who=correction.who,
         reason=correction.reason,
+    )
+    await record_change(
+        connection,
+        correction.kind,
+        correction.device_id,
+        correction.time,
+        before,
+        {**values, "reason": correction.reason},
     )
     return _Done(version, True)
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from asyncpg import Record
 
+from fleetmeter.access.audit import record
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
@@ -43,7 +44,10 @@ async def state(database: Database, meter_id: str, exchange: Exchange, reach: Re
     async def run() -> Exchange:
         async with database.transaction() as connection:
             device = await _begin(connection, meter_id, reach)
-            return _exchange(await queries.state_exchange(connection, device=device, **values))
+            found = _exchange(await queries.state_exchange(connection, device=device, **values))
+            if found[:4] == exchange[:4]:
+                await record(connection, "exchange", f"meter {meter_id}", after=values)
+            return found
 
     stated = await retried(run)
     if stated[:4] != exchange[:4]:
@@ -68,6 +72,9 @@ async def withdraw(
             found: bool = await queries.withdraw_exchange(
                 connection, device=device, is_reverse=is_reverse, at=at
             )
+            if found:
+                key = {"at": at, "is_reverse": is_reverse}
+                await record(connection, "withdraw-exchange", f"meter {meter_id}", before=key)
             return found
 
     return await retried(run)

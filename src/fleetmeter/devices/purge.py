@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from fleetmeter.access.audit import record
 from fleetmeter.database.pool import Connection, connected, retried, translated
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
@@ -71,9 +72,13 @@ async def _purge(
     connection: Connection, kind: KindName, device_id: str, count_only: bool
 ) -> list[Stored]:
     async with translated(), connection.transaction():
-        return [
+        stored = [
             Stored(row["relation"], row["change"], row["stored"])
             async for row in queries.purge_device(
                 connection, kind=kind, device_id=device_id, count_only=count_only
             )
         ]
+        if stored and not count_only:
+            rows = {each.relation: each.rows for each in stored}
+            await record(connection, "purge", f"{kind} {device_id}", before=rows)
+        return stored

@@ -7,6 +7,7 @@ import msgspec
 from asyncpg import Record
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetmeter.access.audit import record
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import LONG_S, Database, retried
 from fleetmeter.database.sql import queries
@@ -258,18 +259,25 @@ async def set_device(
         for each in _OF[kind.name]
         if each.name in changes
     }
-    async with database.connection() as connection:
+    async with database.transaction() as connection:
         await require_within(connection, kind.name, device_id, reach)
         if "site" in changes and not reach.includes(device_id, changes["site"]):
             raise OutOfReachError(
                 f"the site must stay one of {', '.join(reach.sites)}, which are within your reach"
             )
+        stored = await queries.device_settings(connection, kind=kind.name, device_id=device_id)
         row = await queries.set_device(
             connection,
             kind=kind.name,
             device_id=device_id,
             settings=msgspec.json.encode(columns).decode(),
         )
+        was, now = dict(stored or dict.fromkeys(columns)), dict(row)
+        if changed := {name: now[name] for name in columns if now[name] != was[name]}:
+            before = {name: was[name] for name in changed}
+            await record(
+                connection, "set", f"{kind.name} {device_id}", before=before, after=changed
+            )
     if row["derive_since"] is not None:
         await _derive_intervals(database, row["device"])
     return device_settings(kind, row)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from asyncpg import Record
 
+from fleetmeter.access.audit import record
 from fleetmeter.access.reach import EVERYTHING, Reach
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.sql import queries
@@ -72,6 +73,7 @@ async def remove_device(database: Database, kind: DeviceKind, device_id: str, re
         await require_within(connection, kind.name, device_id, reach)
         if not await queries.remove_device(connection, kind=kind.name, device_id=device_id):
             raise UnknownDeviceError(kind.name, device_id)
+        await record(connection, "remove", f"{kind.name} {device_id}")
 
 
 async def _row(

@@ -29,6 +29,7 @@ from fleetmeter.energy.fleet import (
 from fleetmeter.energy.fleet_answers import Rank
 from fleetmeter.energy.vehicle import Performance
 from fleetmeter.http.anomalies import AnomalyCounts
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.parameters import (
     Bucket,
     Cursor,
@@ -285,6 +286,7 @@ def _window_of(edges: tuple[datetime, datetime]) -> Window:
 analytics = Router(
     "/v1/analytics",
     tags=["Analytics"],
+    opt={SCOPE: "read"},
     before_request=refuse_unknown_parameters,
     route_handlers=[
         get_performance,

@@ -10,6 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.access.actor import signed
 from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies.incidents import reports
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
@@ -17,6 +18,7 @@ from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError
 from fleetmeter.anomalies.model import Event
 from fleetmeter.anomalies.rules.catalogue import CataloguedKind
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import described, problem_response
 from fleetmeter.http.shared.parameters import (
     MAX_ID,
@@ -107,7 +109,7 @@ class AnomalyWithEvents(Anomaly, kw_only=True):
 class Statement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
     """The person who acknowledges or resolves, and a note."""
 
-    who: Who
+    who: Who | None = None
     note: Annotated[Note | None, Meta(examples=["the cable is being replaced"])] = None
 
 
@@ -194,6 +196,7 @@ async def get_anomaly(
     status_code=200,
     summary="Acknowledge an anomaly",
     operation_class=described({"409": problem_response("The anomaly is already resolved.")}),
+    opt={SCOPE: "operate"},
 )
 async def acknowledge_anomaly(
     database: NamedDependency[Database],
@@ -204,7 +207,7 @@ async def acknowledge_anomaly(
     """It stays active until it ends. The first acknowledgement counts, later ones do nothing."""
     _check(data)
     try:
-        return await reports.acknowledge(database, anomaly_id, data.who, data.note, reach)
+        return await reports.acknowledge(database, anomaly_id, signed(data.who), data.note, reach)
     except AlreadyResolvedError:
         raise problem(
             HTTP_409_CONFLICT,
@@ -214,7 +217,12 @@ async def acknowledge_anomaly(
         ) from None
 
 
-@post("/{anomaly_id:int}/resolve", status_code=200, summary="Resolve an anomaly")
+@post(
+    "/{anomaly_id:int}/resolve",
+    status_code=200,
+    summary="Resolve an anomaly",
+    opt={SCOPE: "operate"},
+)
 async def resolve_anomaly(
     database: NamedDependency[Database],
     reach: NamedDependency[Reach],
@@ -223,7 +231,7 @@ async def resolve_anomaly(
 ) -> Anomaly:
     """It stays resolved unless it ends and comes back. Resolving again changes nothing."""
     _check(data)
-    return await reports.resolve(database, anomaly_id, data.who, data.note, reach)
+    return await reports.resolve(database, anomaly_id, signed(data.who), data.note, reach)
 
 
 def _check(said: Statement) -> None:
@@ -235,6 +243,7 @@ def _check(said: Statement) -> None:
 anomalies = Router(
     "/v1/anomalies",
     tags=["Anomalies"],
+    opt={SCOPE: "read"},
     before_request=takes(),
     route_handlers=[list_anomalies, get_anomaly, acknowledge_anomaly, resolve_anomaly],
 )

@@ -12,6 +12,7 @@ from msgspec import Meta
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.assignments import assign, assignments_of
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import OUT_OF_REACH, described
 from fleetmeter.http.shared.parameters import (
     Cursor,
@@ -65,6 +66,7 @@ class AssignmentChanged(Assignment, kw_only=True):
     "/{vehicle_id:str}/meter",
     summary="Assign a vehicle to a meter",
     operation_class=described({"403": OUT_OF_REACH}),
+    opt={SCOPE: "operate"},
 )
 async def assign_meter(
     database: NamedDependency[Database],
@@ -108,6 +110,7 @@ async def list_assignments(
 assignments = Router(
     "/v1/vehicles",
     tags=["Assignments"],
+    opt={SCOPE: "read"},
     before_request=refuse_unknown_parameters,
     route_handlers=[assign_meter, list_assignments],
 )

@@ -20,6 +20,7 @@ from litestar.status_codes import (
 )
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetmeter.access.actor import signed
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.corrections import (
@@ -30,6 +31,7 @@ from fleetmeter.devices.corrections import (
     correct_each,
 )
 from fleetmeter.errors import BatchTooLargeError
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import (
     OUT_OF_REACH,
     component,
@@ -84,7 +86,7 @@ _CORRECTION = struct(
         (attribute(SESSION.field), SessionId | UnsetType, UNSET),
         ("interval_start", _IntervalStart | UnsetType, UNSET),
         ("void", _Void | UnsetType, UNSET),
-        ("who", Who),
+        ("who", Who | None, None),
         ("reason", Reason),
     ],
     module=__name__,
@@ -275,12 +277,13 @@ def _wanted(data: Any) -> Correction:
         if name != own and (value := getattr(data, name)) is not UNSET
     }
     void = None if data.void is UNSET else data.void
-    return Correction(kind, ids[kind], time, values, data.who, data.reason, void)
+    return Correction(kind, ids[kind], time, values, signed(data.who), data.reason, void)
 
 
 corrections = Router(
     "/v1/corrections",
     tags=["Corrections"],
+    opt={SCOPE: "operate"},
     before_request=refuse_unknown_parameters,
     route_handlers=[correct_readings],
 )

@@ -18,6 +18,7 @@ from fleetmeter.devices import state as devices
 from fleetmeter.devices.history import history, history_with_versions
 from fleetmeter.devices.settings import CHANGES, SETTINGS_OF, STATES_WITH_SETTINGS, set_device
 from fleetmeter.energy.answers import Part
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import OUT_OF_REACH, described
 from fleetmeter.http.shared.parameters import (
     Bucket,
@@ -69,6 +70,7 @@ def device_router(
     return Router(
         f"/v1/{kind.plural}",
         tags=[kind.plural.title()],
+        opt={SCOPE: "read"},
         before_request=refuse_unknown_parameters,
         dependencies={"device_id": Provide(device_id, sync_to_thread=False)},
         route_handlers=[*_handlers(kind), _energy_handler(kind, series), *own],
@@ -125,6 +127,7 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         summary=f"Change a {name}'s settings",
         operation_id=operation("V1{names}{id}Patch{name}"),
         operation_class=described({"403": OUT_OF_REACH}),
+        opt={SCOPE: "operate"},
     )
     async def patch_device(
         database: NamedDependency[Database],
@@ -141,6 +144,7 @@ def _handlers(kind: DeviceKind) -> list[HTTPRouteHandler]:
         path,
         summary=f"Remove a {name} from live state and lists",
         operation_id=operation("V1{names}{id}Remove{name}"),
+        opt={SCOPE: "operate"},
     )
     async def remove_device(
         database: NamedDependency[Database],

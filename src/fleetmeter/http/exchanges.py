@@ -13,6 +13,7 @@ from msgspec import Meta
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.exchanges import Exchange, OtherExchangeError, state, stated, withdraw
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import described, problem_response
 from fleetmeter.http.shared.parameters import (
     Cursor,
@@ -71,6 +72,7 @@ class MeterExchange(msgspec.Struct, rename="camel", kw_only=True):
     operation_class=described(
         {"409": problem_response("A different exchange is recorded for that time.")}
     ),
+    opt={SCOPE: "operate"},
 )
 async def state_exchange(
     database: NamedDependency[Database],
@@ -129,6 +131,7 @@ async def list_exchanges(
     "/{meter_id:str}/exchanges",
     summary="Delete a meter exchange",
     operation_id="V1MetersExchangesWithdraw",
+    opt={SCOPE: "operate"},
     before_request=takes("at", "register"),
 )
 async def withdraw_exchange(

@@ -16,6 +16,7 @@ from fleetmeter.database.pool import Database
 from fleetmeter.files.column_names import EXPORTED
 from fleetmeter.files.exports.encode import Export, ExportFormat, ExportsBusyError, Selection
 from fleetmeter.files.exports.parquet import ParquetMissingError
+from fleetmeter.http.shared.authentication import LASTS, SCOPE
 from fleetmeter.http.shared.operations import described, problem_response, response
 from fleetmeter.http.shared.parameters import (
     DEFAULT_WINDOW,
@@ -88,6 +89,7 @@ _RESPONSES = {
     "/v1/export",
     summary="Export history as CSV or Parquet",
     tags=["Export"],
+    opt={SCOPE: "read", LASTS: True},
     operation_class=described(_RESPONSES),
     before_request=takes("from", "to", "format", "vehicleId", "meterId"),
 )

@@ -20,6 +20,8 @@ from litestar.status_codes import (
 from litestar.types import Receive, Scope, Send
 
 from fleetmeter.errors import BodyTooLargeError, QueueFullError
+from fleetmeter.http.shared.authentication import SCOPE
+from fleetmeter.http.shared.principals import principal_of
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.intake.door import Door, IngestOutcome
 from fleetmeter.readings.compression import Unpacker, unpacker
@@ -44,7 +46,7 @@ _DISCARD_S = 0.5
 """Maximum time to read the body of a refused request, so that the answer arrives; seconds."""
 
 
-@asgi("/v1/ingest", copy_scope=False)
+@asgi("/v1/ingest", copy_scope=False, opt={SCOPE: "ingest"})
 async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
     """Decode, validate and commit readings, and answer with each one's outcome."""
     if scope.get("method") != "POST":
@@ -64,7 +66,7 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
                         count_bytes(len(piece))
                         decoder.feed(piece)
             unpack.finish()
-            outcome = await door.store(decoder.finish())
+            outcome = await door.store(decoder.finish(), reach=principal_of(scope).reach)
     except QueueFullError:
         await body.discard()
         raise

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.parameters import (
     Cursor,
     Limit,
@@ -147,4 +148,6 @@ def _refusal(row: RejectionCount) -> Refusal:
     )
 
 
-rejections = Router("/v1/rejections", tags=["Ingest"], route_handlers=[list_rejections])
+rejections = Router(
+    "/v1/rejections", tags=["Ingest"], opt={SCOPE: "read"}, route_handlers=[list_rejections]
+)

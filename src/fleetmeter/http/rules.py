@@ -10,6 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_409_CONFLICT
 from msgspec import Meta
 
+from fleetmeter.access.actor import signed
 from fleetmeter.access.reach import Reach
 from fleetmeter.anomalies import in_force
 from fleetmeter.anomalies.model import AnomalyKind
@@ -22,6 +23,7 @@ from fleetmeter.anomalies.overrides import (
 from fleetmeter.anomalies.rules.catalogue import CATALOGUE, RULES, CataloguedKind
 from fleetmeter.anomalies.thresholds.rulebook import Scope
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.operations import (
     NEVER_UNKNOWN,
     OUT_OF_REACH,
@@ -85,7 +87,7 @@ class RuleChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
             examples=[{"enabled": False}],
         ),
     ]
-    who: Who
+    who: Who | None = None
     note: Annotated[Note | None, Meta(examples=["the old sensor reads high"])] = None
 
 
@@ -143,6 +145,7 @@ async def get_rule(
             "409": problem_response("It conflicts with what is set elsewhere."),
         }
     ),
+    opt={SCOPE: "operate"},
 )
 async def set_rule(
     database: NamedDependency[Database],
@@ -161,7 +164,7 @@ async def set_rule(
     try:
         return rule_in_force(
             await in_force.set_rule(
-                database, kind, place, data.parameters, data.who, data.note, reach
+                database, kind, place, data.parameters, signed(data.who), data.note, reach
             )
         )
     except InvalidParametersError as error:
@@ -234,6 +237,7 @@ def _place(kind: AnomalyKind, scope: Scope, target: str | None, prefix: str = ""
 rules = Router(
     "/v1/rules",
     tags=["Anomalies"],
+    opt={SCOPE: "read"},
     before_request=takes(),
     route_handlers=[list_rules, get_rule, set_rule, list_overrides, list_rule_changes],
 )

@@ -9,7 +9,7 @@ from litestar import MediaType, Request, get
 from litestar.di import NamedDependency
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import License
+from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.response import Response
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
@@ -18,6 +18,7 @@ from litestar.status_codes import HTTP_404_NOT_FOUND
 from fleetmeter import __version__
 from fleetmeter.database.migrations import missing_migrations
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import PUBLIC, SCOPE
 from fleetmeter.http.shared.openapi import document
 from fleetmeter.http.shared.problems import not_migrated, problem
 
@@ -38,7 +39,7 @@ class Welcome(msgspec.Struct):
     links: dict[str, str]
 
 
-@get("/", summary="Get version and links", tags=["Service"])
+@get("/", summary="Get version and links", tags=["Service"], opt={SCOPE: PUBLIC})
 async def index() -> Welcome:
     """Shows the version and where to go from here."""
     return Welcome(
@@ -54,13 +55,13 @@ async def index() -> Welcome:
     )
 
 
-@get("/health/live", summary="Liveness check", tags=["Service"])
+@get("/health/live", summary="Liveness check", tags=["Service"], opt={SCOPE: PUBLIC})
 async def live() -> Health:
     """Answers while the process runs; restart the service if it does not."""
     return Health("alive")
 
 
-@get("/health/ready", summary="Readiness check", tags=["Service"])
+@get("/health/ready", summary="Readiness check", tags=["Service"], opt={SCOPE: PUBLIC})
 async def ready(database: NamedDependency[Database]) -> Health:
     """Answers 200 when the database is reachable and migrated, else 503."""
     async with database.connection() as connection:
@@ -70,7 +71,7 @@ async def ready(database: NamedDependency[Database]) -> Health:
     return Health("ready")
 
 
-@get("/openapi.json", include_in_schema=False, media_type=MediaType.JSON)
+@get("/openapi.json", include_in_schema=False, media_type=MediaType.JSON, opt={SCOPE: PUBLIC})
 async def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Return the OpenAPI document."""
     return Response(await document(request.app), media_type=MediaType.JSON)
@@ -94,11 +95,22 @@ openapi_config = OpenAPIConfig(
     summary="Energy accounting for electric fleets",
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
     path="/docs",
+    components=Components(
+        security_schemes={
+            "key": SecurityScheme(
+                type="http",
+                scheme="bearer",
+                description="An access key, `fm_…`. Not needed while there is none.",
+            )
+        }
+    ),
+    security=[{"key": []}],
     use_handler_docstrings=True,
     openapi_router=Router(
         "/docs",
         route_handlers=[],
         include_in_schema=False,
+        opt={SCOPE: PUBLIC},
         before_request=_have_document,
         after_request=_no_page,
     ),
@@ -114,5 +126,8 @@ openapi_config = OpenAPIConfig(
 )
 
 swagger_ui_files: Router = create_static_files_router(
-    path="/assets/swagger-ui", directories=[SWAGGER_UI], include_in_schema=False
+    path="/assets/swagger-ui",
+    directories=[SWAGGER_UI],
+    include_in_schema=False,
+    opt={SCOPE: PUBLIC},
 )

@@ -18,6 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
+from fleetmeter.http.shared.authentication import LASTS, SCOPE
 from fleetmeter.http.shared.operations import described, response
 from fleetmeter.http.shared.parameters import MAX_ID, takes
 from fleetmeter.http.shared.problems import invalid_parameter, problem
@@ -89,6 +90,7 @@ _RESPONSES = {
     "/v1/stream",
     summary="Stream anomalies and live states as server-sent events",
     tags=["Stream"],
+    opt={SCOPE: "read", LASTS: True},
     operation_class=described(_RESPONSES),
     before_request=takes("only", "lastEventId"),
 )

@@ -12,6 +12,7 @@ from time import monotonic
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from fleetmeter.access.reach import EVERYTHING, Reach
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.database.waits import Waits
@@ -21,6 +22,7 @@ from fleetmeter.intake.device_numbers import DeviceNumbers
 from fleetmeter.intake.queue import CommitQueue
 from fleetmeter.intake.queue_limits import Admission
 from fleetmeter.intake.rejection_counter import RejectionCounter
+from fleetmeter.intake.within_reach import Sites, within_reach
 from fleetmeter.intake.writer import DatabaseWriter
 from fleetmeter.intake.writer_cache import WriterCache
 from fleetmeter.metrics import READINGS, REJECTED, Protocol
@@ -56,6 +58,7 @@ class Door:
         bounds: Callable[[], Bounds],
         rejections: RejectionCounter | None = None,
         arrivals: Arrivals | None = None,
+        sites: Sites | None = None,
     ) -> None:
         self.queue = queue
         self._waits = waits
@@ -63,25 +66,36 @@ class Door:
         """Between which times readings are taken at present."""
         self._rejections = rejections
         self._arrivals = arrivals
+        self._sites = sites
 
     def admitted(self) -> Admission:
         """Admit a request, as a context manager; see CommitQueue.admitted()."""
         return self.queue.admitted()
 
     async def store(
-        self, items: Sequence[Telemetry | Invalid], protocol: Protocol = "http"
+        self,
+        items: Sequence[Telemetry | Invalid],
+        protocol: Protocol = "http",
+        reach: Reach = EVERYTHING,
     ) -> IngestOutcome:
         """Wait until a batch is committed, and return what became of its items.
+
+        Those that name a device beyond the sender's reach are rejected.
 
         Raises QueueFullError (nothing was stored), CommitTimeoutError, DatabaseUnavailableError
         (some may have been stored; sending it again is safe).
         """
+        sent = items
+        outside: frozenset[int] = frozenset()
+        if not reach.whole:
+            assert self._sites is not None  # noqa: S101 - only senders without limits do without
+            items, outside = await within_reach(items, reach, self._sites)
         outcome = await self._store(items)
         if outcome.rejected:
             if self._arrivals is not None:
                 await self._store_by_arrival(self._arrivals, items, outcome)
             if self._rejections is not None:
-                self._rejections.note(items, outcome.rejected)
+                self._rejections.note(sent, outcome.rejected, outside)
             for each in outcome.rejected:
                 REJECTED.labels(each.code).inc()
         _count(outcome, protocol)
@@ -167,7 +181,7 @@ async def open_door(
     cache = WriterCache()
     writers = [DatabaseWriter(database, cache) for _ in range(settings.writers)]
     async with CommitQueue(writers, DeviceNumbers(database), bounds, settings).running() as queue:
-        yield Door(queue, database.waits, bounds, rejections, arrivals)
+        yield Door(queue, database.waits, bounds, rejections, arrivals, Sites(database))
 
 
 def _bounds(retention_days: int, kept_since: datetime) -> Callable[[], Bounds]:

@@ -7,7 +7,7 @@ here and in the table, as are the length of an example and what is logged.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -76,13 +76,22 @@ class RejectionCounter:
         self._unlogged: Counter[Key] = Counter()
         self._log_at = 0.0
 
-    def note(self, items: Sequence[Telemetry | Invalid], rejected: Sequence[Rejection]) -> None:
-        """Count the items of a batch that were rejected, which are few as a rule."""
+    def note(
+        self,
+        items: Sequence[Telemetry | Invalid],
+        rejected: Sequence[Rejection],
+        outside: Container[int] = (),
+    ) -> None:
+        """Count the items of a batch that were rejected, which are few as a rule.
+
+        Those at the places `outside` count for no device: their sender must not write it.
+        """
         now = self._clock()
         counts = self._counts
         for rejection in rejected:
             item = items[rejection.index]
-            key = Key(*device_of(item), rejection.code)
+            device = ("", "") if rejection.index in outside else device_of(item)
+            key = Key(*device, rejection.code)
             if key not in counts and len(counts) >= MOST_KEYS:
                 key = Key("", "", rejection.code)
             if (found := counts.get(key)) is not None:

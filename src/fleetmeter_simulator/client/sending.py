@@ -68,9 +68,10 @@ _outcome = msgspec.json.Decoder(_Outcome)
 class Sender:
     """Sends readings over its connections."""
 
-    def __init__(self, url: str, connections: int, batch: int) -> None:
+    def __init__(self, url: str, connections: int, batch: int, key: str | None = None) -> None:
         self.tally = Tally()
         self._url = url
+        self._key = key
         self._batch = batch
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -224,7 +225,7 @@ class Sender:
                 self.tally.unsent += len(queue.get_nowait() or ())
 
     def _service(self) -> Service:
-        return Service(self._url, self._stop.is_set, self._wait)
+        return Service(self._url, self._stop.is_set, self._wait, self._key)
 
     def _wait(self, why: str) -> None:
         with self._lock:

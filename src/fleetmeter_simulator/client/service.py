@@ -43,10 +43,15 @@ class Service:
     """Keeps one connection alive; for use by one thread."""
 
     def __init__(
-        self, url: str, stopped: Callable[[], bool], waiting: Callable[[str], None]
+        self,
+        url: str,
+        stopped: Callable[[], bool],
+        waiting: Callable[[str], None],
+        key: str | None = None,
     ) -> None:
-        """Create a client; `waiting` receives the reason for a retry, and an empty text once it
-        worked.
+        """Create a client, which sends a key, if any.
+
+        `waiting` receives the reason for a retry, and an empty text once it worked.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -56,6 +61,7 @@ class Service:
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_S)
         self._path = parts.path.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._stopped = stopped
         self._waiting = waiting
 
@@ -63,7 +69,7 @@ class Service:
         self, method: str, path: str, body: bytes | None = None, content_type: str = ""
     ) -> Answer:
         """Send a request once. Raises OSError when there is no answer."""
-        headers = {"Content-Type": content_type} if content_type else {}
+        headers = self._headers | ({"Content-Type": content_type} if content_type else {})
         try:
             self._connection.request(method, self._path + path, body, headers)
             response = self._connection.getresponse()

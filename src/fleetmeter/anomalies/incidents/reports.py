@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from fleetmeter.access.reach import Reach
+from fleetmeter.access.audit import record
+from fleetmeter.access.reach import EVERYTHING, Reach
 from fleetmeter.anomalies.incidents import store
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.within import within
@@ -129,7 +130,18 @@ async def _act(
 ) -> Anomaly:
     async def run() -> list[Anomaly]:
         async with database.transaction() as connection:
+            before = await queries.anomaly(
+                connection, anomaly_id=anomaly_id, **EVERYTHING.parameters()
+            )
             anomaly = await act(connection, anomaly_id, who, note, reach)
+            if before is not None and anomaly and anomaly.status != before["status"]:
+                await record(
+                    connection,
+                    "resolve" if anomaly.status == "resolved" else "acknowledge",
+                    f"anomaly {anomaly_id}",
+                    before={"status": before["status"]},
+                    after={"status": anomaly.status, "note": note},
+                )
             return await within(connection, [anomaly] if anomaly else [], reach)
 
     found = await retried(run)

@@ -19,7 +19,13 @@ from litestar.openapi.spec import (
 from litestar.routes import HTTPRoute
 from litestar.serialization import encode_json
 
-from fleetmeter.http.shared.operations import NEVER_UNKNOWN, problem_response, response
+from fleetmeter.http.shared.authentication import PUBLIC, SCOPE
+from fleetmeter.http.shared.operations import (
+    NEVER_UNKNOWN,
+    problem_response,
+    refusals_of,
+    response,
+)
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.wire import READINGS
 
@@ -142,6 +148,7 @@ _INGEST = Operation(
             "The body's type or encoding is not supported; nothing was stored."
         ),
         "503": problem_response(_DESCRIPTIONS["503"]),
+        **refusals_of("ingest"),
     },
 )
 
@@ -191,6 +198,11 @@ def _describe(path: str, operation: Operation, handler: HTTPRouteHandler) -> Non
         responses["400"] = problem_response(_DESCRIPTIONS["400"])
     if "{" in path and not handler.opt.get(NEVER_UNKNOWN):
         responses.setdefault("404", problem_response(_DESCRIPTIONS["404"]))
+    needed = handler.opt[SCOPE]
+    if needed == PUBLIC:
+        operation.security = []
+    else:
+        responses = {**refusals_of(needed), **responses}
     if path.startswith("/v1/") or path == "/health/ready":
         responses.setdefault("503", problem_response(_DESCRIPTIONS["503"]))
     operation.responses = responses

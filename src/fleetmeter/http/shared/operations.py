@@ -43,6 +43,15 @@ def problem_response(description: str) -> OpenAPIResponse:
     return response(description, {"application/problem+json": component("Problem")})
 
 
+def refusals_of(scope: str) -> dict[str, OpenAPIResponse]:
+    """Return the responses to a request without a key that has a scope, by status."""
+    return {
+        "401": problem_response("A valid key is needed."),
+        "403": problem_response(f"The key does not have the scope `{scope}`, or not this reach."),
+        "429": problem_response("Too many wrong keys came from this address; see Retry-After."),
+    }
+
+
 def component(name: str) -> Reference:
     """Return a reference to a schema of the document."""
     return Reference(ref=f"#/components/schemas/{name}")

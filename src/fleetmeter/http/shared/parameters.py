@@ -95,7 +95,16 @@ MAX_ID = 2**63 - 1
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 """A row id in the database."""
 
-Who = Annotated[str, Meta(min_length=1, max_length=200, examples=["anna@example.com"])]
+Who = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="Added to the name of the key, which is stored anyway; without any key, it is "
+        "who is stored.",
+        examples=["anna@example.com"],
+    ),
+]
 Note = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 T = TypeVar("T")

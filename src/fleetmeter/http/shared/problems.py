@@ -16,6 +16,7 @@ from litestar.plugins.problem_details import (
 )
 from litestar.status_codes import (
     HTTP_400_BAD_REQUEST,
+    HTTP_401_UNAUTHORIZED,
     HTTP_403_FORBIDDEN,
     HTTP_404_NOT_FOUND,
     HTTP_405_METHOD_NOT_ALLOWED,
@@ -24,6 +25,7 @@ from litestar.status_codes import (
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
     HTTP_422_UNPROCESSABLE_ENTITY,
+    HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
@@ -48,7 +50,8 @@ RETRY_AFTER_S = 1
 
 _TITLES = {
     HTTP_400_BAD_REQUEST: ("bad-request", "The request is invalid"),
-    HTTP_403_FORBIDDEN: ("forbidden", "Not allowed"),
+    HTTP_401_UNAUTHORIZED: ("unauthorized", "A key is needed"),
+    HTTP_403_FORBIDDEN: ("forbidden", "The key does not allow this"),
     HTTP_404_NOT_FOUND: ("not-found", "Not found"),
     HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "Method not allowed"),
     HTTP_408_REQUEST_TIMEOUT: ("body-timeout", "The body did not arrive in time"),
@@ -56,6 +59,7 @@ _TITLES = {
     HTTP_413_REQUEST_ENTITY_TOO_LARGE: ("too-large", "The request is too large"),
     HTTP_415_UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "Unsupported media type"),
     HTTP_422_UNPROCESSABLE_ENTITY: ("unprocessable", "The content cannot be processed"),
+    HTTP_429_TOO_MANY_REQUESTS: ("too-many-requests", "Too many requests"),
     HTTP_500_INTERNAL_SERVER_ERROR: ("internal", "Internal error"),
     HTTP_503_SERVICE_UNAVAILABLE: ("unavailable", "Temporarily unavailable"),
 }

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from fleetmeter.access.audit import record
 from fleetmeter.database.pool import connected
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
@@ -73,7 +74,7 @@ async def add(
     port = parts.port or (443 if parts.scheme == "https" else 80)
     await addresses_of(parts.hostname or "", port, settings.webhook_networks)
     secret = new_secret()
-    async with connected(url) as connection:
+    async with connected(url) as connection, connection.transaction():
         if await queries.count_webhooks(connection) >= MOST:
             raise FleetMeterError(f"{MOST} webhooks exist already; remove one first")
         webhook_id = await queries.add_webhook(
@@ -83,6 +84,13 @@ async def add(
             format=format_,
             kinds=sorted(set(kinds)) or None,
         )
+        if webhook_id is not None:
+            after = {
+                "to": urlsplit(target).hostname,
+                "format": format_,
+                "kinds": sorted(set(kinds)),
+            }
+            await record(connection, "add-webhook", f"webhook {webhook_id}", after=after)
     if webhook_id is None:
         raise FleetMeterError("a webhook for this URL already exists; remove it first")
     return Added(webhook_id, secret)
@@ -97,16 +105,22 @@ async def all_webhooks(url: str) -> list[Listed]:
 async def remove(url: str, which: str) -> None:
     """Delete the webhook of an id or a URL. Raises FleetMeterError when it is unknown."""
     webhook_id = int(which) if which.isdecimal() and len(which) < 19 else None
-    async with connected(url) as connection:
+    async with connected(url) as connection, connection.transaction():
         removed = await queries.remove_webhook(connection, webhook_id=webhook_id, url=which)
+        if removed is not None:
+            before = {"to": urlsplit(removed).hostname}
+            await record(connection, "remove-webhook", f"webhook {webhook_id or ''}", before=before)
     if removed is None:
         raise _unknown(which)
 
 
 async def enable(url: str, webhook_id: int, from_now: bool) -> None:
     """Enable a disabled webhook, or retry a failing one now. Raises FleetMeterError."""
-    async with connected(url) as connection:
+    async with connected(url) as connection, connection.transaction():
         enabled = await queries.enable_webhook(connection, webhook_id=webhook_id, from_now=from_now)
+        if enabled is not None:
+            after = {"fromNow": from_now}
+            await record(connection, "enable-webhook", f"webhook {webhook_id}", after=after)
     if enabled is None:
         raise _unknown(webhook_id)
 

@@ -1,0 +1,101 @@
+"""What a service needs before it listens: keys from its settings, or an address of this machine."""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+import structlog
+
+from fleetmeter.access.key_text import KeyText, parse_key
+from fleetmeter.access.keys import KeyConflictError, add
+from fleetmeter.access.principal import SCOPES, Scope
+from fleetmeter.database.pool import Connection, connected
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import FleetMeterError, NotMigratedError, SettingsError
+from fleetmeter.settings import PREFIX, Settings
+
+_GIVEN: dict[str, tuple[Scope, ...]] = {"admin": SCOPES, "ingest": ("ingest",)}
+"""Scopes of the keys that settings give, by name: FLEETMETER_ADMIN_KEY, FLEETMETER_INGEST_KEY."""
+
+_log = structlog.get_logger()
+
+
+class NoKeyError(FleetMeterError):
+    """Without a key, the service does not listen to other machines."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address to listen on can be reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def prepare_keys(url: str, settings: Settings) -> bool:
+    """Add the keys of the settings, once each; return whether any key lives.
+
+    Raises SettingsError for a key that cannot be used, and NoKeyError when other machines could
+    reach a service without keys.
+    """
+    given = {name: key for name in _GIVEN if (key := _given(name, settings)) is not None}
+    try:
+        async with connected(url) as connection:
+            for name, key in given.items():
+                async with connection.transaction():
+                    await _add(connection, name, key)
+            living = await queries.count_living_keys(connection)
+    except NotMigratedError:
+        if given or not is_loopback(settings.host):
+            raise
+        return False  # it answers 503 until it is migrated
+    if not living and not is_loopback(settings.host):
+        raise NoKeyError(
+            f"FLEETMETER_HOST is {settings.host}, where other machines could use the service "
+            "without a key; make one with: fleetmeter key create admin --scope ingest "
+            "--scope read --scope operate --scope admin"
+        )
+    return living > 0
+
+
+async def _add(connection: Connection, name: str, given: KeyText) -> None:
+    setting = f"{PREFIX}{name.upper()}_KEY"
+    stored = await queries.key(connection, id=given.id)
+    if stored is not None:
+        if stored["revoked_at"] is not None or stored["secret_hash"] != given.secret_hash:
+            _log.warning("a key of the settings was revoked or rotated", setting=setting)
+        return
+    for free in (name, f"{name}-{given.id}"):  # another .env has another key of that name
+        try:
+            async with connection.transaction():
+                await add(
+                    connection,
+                    given.id,
+                    given.secret_hash,
+                    name=free,
+                    scopes=_GIVEN[name],
+                    created_by=setting,
+                )
+        except KeyConflictError as error:
+            conflict = error
+        else:
+            _log.info("added the key of a setting", setting=setting, name=free)
+            return
+    raise conflict
+
+
+def _given(name: str, settings: Settings) -> KeyText | None:
+    """Return the key of a setting or of the file that it names. Raises SettingsError."""
+    setting = f"{PREFIX}{name.upper()}_KEY"
+    text: str | None = getattr(settings, f"{name}_key")
+    file: Path | None = getattr(settings, f"{name}_key_file")
+    if file is not None:
+        setting = f"{setting}_FILE"
+        try:
+            text = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{setting}: {file} cannot be read: {error}") from None
+    if text is None:
+        return None
+    if (key := parse_key(text)) is None:
+        raise SettingsError(f"{setting}: not a key; write fm_<id>_<at least 40 letters and digits>")
+    return key

@@ -1,0 +1,161 @@
+"""The living keys, in memory: a request is checked without asking the database.
+
+Each process looks every second whether keys have changed. A look that is older than five seconds
+does not count any more, so a revocation holds within five seconds in every process, or the process
+lets nobody in.
+"""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from time import monotonic, time
+from typing import Any
+
+import msgspec
+
+from fleetmeter.access.key_text import parse_key
+from fleetmeter.access.keys import key_of
+from fleetmeter.access.principal import ANYBODY, Principal
+from fleetmeter.background import repeat, running
+from fleetmeter.database.pool import Connection, apart
+from fleetmeter.database.sql import queries
+from fleetmeter.errors import DatabaseUnavailableError
+
+LOOK_S = 1.0
+"""How often the keys are looked at, seconds."""
+
+VALID_S = 5.0
+"""How long a look at the keys counts, seconds."""
+
+NOTE_S = 60.0
+"""How often the last use of a key is written at most, seconds."""
+
+_TIMEOUT_S = 3.0
+
+_NEVER = float("inf")
+
+
+class KeysUnknownError(DatabaseUnavailableError):
+    """The keys have not been read for too long: nobody can be let in or turned away."""
+
+
+class _Living(msgspec.Struct):
+    """What a request is compared with; times are seconds since 1970."""
+
+    principal: Principal
+    secret_hash: bytes
+    expires: float
+    previous_hash: bytes
+    previous_expires: float
+    note_at: float = -_NEVER
+    """When its use is worth another note, by the clock."""
+
+
+class Keyring:
+    """The keys that a process knows."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        may_be_open: bool,
+        clock: Callable[[], float] = monotonic,
+        today: Callable[[], float] = time,
+    ) -> None:
+        """Create it; if it `may_be_open`, it lets everybody in as long as there was never a key."""
+        self._url = url
+        self._may_be_open = may_be_open
+        self._clock = clock
+        self._today = today
+        self._keys: dict[str, _Living] = {}
+        self._version: int | None = None
+        self._valid_until = -_NEVER
+        self._is_open = False
+        self._used: set[str] = set()
+
+    def admit(self, text: str | None, *, even_stale: bool = False) -> Principal | None:
+        """Return who holds a key, or None for no key and for what is not a valid one.
+
+        Raises KeysUnknownError, unless keys that were read long ago will do (`even_stale`).
+        """
+        if self._is_open:
+            return ANYBODY
+        now = self._clock()
+        if now > self._valid_until and not (even_stale and self._keys):
+            raise KeysUnknownError(f"the keys have not been read for more than {VALID_S:g} s")
+        if text is None or (given := parse_key(text)) is None:
+            return None
+        key = self._keys.get(given.id)
+        if key is None or not _fits(key, given.secret_hash, self._today()):
+            return None
+        if now >= key.note_at:
+            key.note_at = now + NOTE_S
+            self._used.add(given.id)
+        return key.principal
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Keyring"]:
+        """Keep up with the keys for the length of the block, from its beginning on."""
+        with suppress(DatabaseUnavailableError):  # nobody is let in until it is there
+            async with apart(self._url, _TIMEOUT_S) as connection:
+                await self.look(connection)
+        async with running(repeat("keys", self._watch, LOOK_S)):
+            yield self
+
+    async def look(self, connection: Connection) -> None:
+        """Read the keys if they have changed. Raises DatabaseUnavailableError."""
+        asked = self._clock()
+        state = await queries.keys_version(connection)
+        if state["version"] != self._version:
+            keys = [dict(row) async for row in queries.living_keys(connection)]
+            self.know(keys, any_key=state["any_key"])
+            self._version = state["version"]
+        self.read_at(asked)
+
+    def read_at(self, clock: float) -> None:
+        """Note that the known keys were those of the database at a time of the clock."""
+        self._valid_until = max(self._valid_until, clock + VALID_S)
+
+    def know(self, rows: Iterable[Mapping[str, Any]], *, any_key: bool = True) -> None:
+        """Replace the known keys by rows of access_keys; was there ever `any_key`?"""
+        self._is_open = self._may_be_open and not any_key
+        before = self._keys
+        self._keys = {
+            row["id"]: _Living(
+                principal=key_of(row).principal,
+                secret_hash=row["secret_hash"],
+                expires=_seconds(row["expires_at"], _NEVER),
+                previous_hash=row["previous_hash"] or b"",
+                previous_expires=_seconds(row["previous_until"], -_NEVER),
+                note_at=before[row["id"]].note_at if row["id"] in before else -_NEVER,
+            )
+            for row in rows
+        }
+
+    def take_used(self) -> list[str]:
+        """Return the ids of keys whose use is to be noted, once."""
+        used, self._used = list(self._used), set()
+        return used
+
+    async def _watch(self) -> None:
+        """Keep up with the keys on a connection of its own, which no load keeps waiting."""
+        async with apart(self._url, _TIMEOUT_S) as connection:
+            while True:
+                await self.look(connection)
+                if used := self.take_used():
+                    await queries.note_keys_used(connection, ids=used)
+                await asyncio.sleep(LOOK_S)
+
+
+def _fits(key: _Living, secret_hash: bytes, today: float) -> bool:
+    if today >= key.expires:
+        return False
+    return hmac.compare_digest(secret_hash, key.secret_hash) or (
+        today < key.previous_expires and hmac.compare_digest(secret_hash, key.previous_hash)
+    )
+
+
+def _seconds(at: Any, otherwise: float) -> float:
+    seconds: float = otherwise if at is None else at.timestamp()
+    return seconds

@@ -1,0 +1,176 @@
+"""Lets in who holds a key with the scope that a route needs, and nobody else.
+
+A route declares who may use it in its `opt`, by itself or through its router:
+`opt={SCOPE: "read"}`, or `opt={SCOPE: PUBLIC}` for what needs no key. An application with a route
+that declares nothing is not made (`check_routes`), and would answer 403 there.
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator
+from math import ceil
+from typing import Any
+
+import structlog
+from litestar import Litestar
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.status_codes import (
+    HTTP_401_UNAUTHORIZED,
+    HTTP_403_FORBIDDEN,
+    HTTP_429_TOO_MANY_REQUESTS,
+)
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
+
+from fleetmeter.access.actor import Actor, act_as
+from fleetmeter.access.attempts import FailedAttempts
+from fleetmeter.access.keyring import Keyring
+from fleetmeter.access.principal import SCOPES, Principal
+from fleetmeter.errors import FleetMeterError
+from fleetmeter.http.shared.problems import problem
+from fleetmeter.http.shared.request_ids import request_id
+
+SCOPE = "scope"
+"""Key of a route's `opt`: the scope that a key needs to use it, or PUBLIC."""
+
+PUBLIC = "public"
+
+LASTS = "lasts"
+"""Key of a route's `opt`: true where an answer may go on for long, and ends with its key."""
+
+EVEN_STALE = "even_stale"
+"""Key of a route's `opt`: true where the keys known last will do while the database is away."""
+
+_CHANGING = frozenset({"operate", "admin"})
+"""Scopes whose requests may change what the audit log is about."""
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="FleetMeter"'}
+
+_log = structlog.get_logger()
+
+
+class KeyEndedError(FleetMeterError):
+    """The key of an answer in progress was revoked or has expired."""
+
+
+def check_routes(app: Litestar) -> None:
+    """Raise TypeError for a route that does not declare who may use it."""
+    for path, handler in handlers_of(app):
+        if handler.opt.get(SCOPE) not in (*SCOPES, PUBLIC):
+            raise TypeError(
+                f"{path}: {handler} declares no scope in its opt, nor that it is public"
+            )
+
+
+def handlers_of(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
+    """Yield the handlers of every route with its path, apart from the framework's for OPTIONS."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                if not _lists_methods(handler):
+                    yield route.path, handler
+        else:
+            yield route.path, route.route_handler
+
+
+def _lists_methods(handler: BaseRouteHandler) -> bool:
+    """Return whether a handler is the framework's own, which answers OPTIONS with `Allow`."""
+    return isinstance(handler, HTTPRouteHandler) and handler.fn.__module__ == HTTPRoute.__module__
+
+
+def authentication(app: ASGIApp) -> ASGIApp:
+    """Wrap a route: it is reached by those who may use it, with `principal` in its state."""
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        bind_contextvars(request_id=request_id(scope))
+        opt = scope["route_handler"].opt
+        needed = opt.get(SCOPE)
+        if needed != PUBLIC and not (
+            scope.get("method") == "OPTIONS" and _lists_methods(scope["route_handler"])
+        ):
+            scope["state"]["principal"] = principal = _admitted(scope, needed)
+            if needed in _CHANGING:
+                act_as(Actor(principal.name, _address(scope), request_id(scope)))
+            if LASTS in opt:
+                send = _as_long_as_the_key(scope, send)
+        await app(scope, receive, send)
+
+    return route
+
+
+def _admitted(scope: Scope, needed: Any) -> Principal:
+    """Return who sends a request that needs a scope. Raises 401, 403, 429 and 503."""
+    state = scope["litestar_app"].state
+    keyring: Keyring = state.keyring
+    authorization = _authorization(scope)
+    even_stale = EVEN_STALE in scope["route_handler"].opt
+    principal = keyring.admit(_key(authorization), even_stale=even_stale)
+    if principal is None:
+        if authorization:
+            _count_failure(scope, state.failed_attempts)
+        raise problem(
+            HTTP_401_UNAUTHORIZED,
+            "a valid access key is needed; send it as Authorization: Bearer fm_…",
+            headers=_CHALLENGE,
+        )
+    if needed not in principal.scopes:
+        raise problem(
+            HTTP_403_FORBIDDEN,
+            f"this needs a key with the scope {needed}",
+            kind="scope-missing",
+            headers={"WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, scope="{needed}"'},
+            scope=needed,
+        )
+    return principal
+
+
+def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
+    """Return a `send` that raises KeyEndedError once the key does not count any more."""
+    keyring: Keyring = scope["litestar_app"].state.keyring
+    key = _key(_authorization(scope))
+
+    async def send_if_admitted(message: Message) -> None:
+        if keyring.admit(key) is None:
+            raise KeyEndedError("its key was revoked or has expired")
+        await send(message)
+
+    return send_if_admitted
+
+
+def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
+    """Count a wrong key. Raises 429."""
+    address = _address(scope)
+    if wait_s := attempts.wait_s(address):
+        raise problem(
+            HTTP_429_TOO_MANY_REQUESTS,
+            "too many wrong keys came from this address",
+            headers={"Retry-After": str(ceil(wait_s))},
+        )
+    _log.info("a request had a wrong key", address=address)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _authorization(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return value
+    return b""
+
+
+def _key(authorization: bytes) -> str | None:
+    """Return the key in an Authorization header: of a Bearer, a Token, or Basic's password."""
+    scheme, _, credentials = authorization.partition(b" ")
+    scheme = scheme.lower()
+    try:
+        if scheme in (b"bearer", b"token"):
+            return credentials.strip().decode("ascii")
+        if scheme == b"basic":
+            return b64decode(credentials, validate=True).partition(b":")[2].decode("ascii")
+    except (Base64Error, UnicodeDecodeError):
+        pass
+    return None
