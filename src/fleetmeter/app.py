@@ -85,6 +85,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
                     STREAM_CLIENTS: lambda: hub.listeners,
                 }
                 app.state.database = database
+                app.state.requests = database.for_requests()
                 app.state.hub = hub
                 app.state.settings = settings
                 app.state.door = door
@@ -98,7 +99,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             await database.close()
 
     def provide_database(state: State) -> Database:
-        database: Database = state.database
+        database: Database = state.requests
         return database
 
     def provide_monitor(state: State) -> Monitor:

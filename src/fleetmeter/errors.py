@@ -33,6 +33,10 @@ class NotPermittedError(FleetMeterError):
     """The role of FLEETMETER_DATABASE_URL lacks a privilege."""
 
 
+class BusyError(FleetMeterError):
+    """Too many requests ask the database at the same time."""
+
+
 class QueueFullError(FleetMeterError):
     """Too many readings wait to be committed; nothing of this request was stored."""
 

@@ -1,6 +1,7 @@
 """Serves HTTP with one process or several, until a signal."""
 
 import os
+import resource
 import socket as socket_module
 from collections.abc import Callable
 from math import ceil
@@ -13,18 +14,24 @@ from litestar import Litestar
 from uvicorn.supervisors import Multiprocess
 
 from fleetmeter.app import create_app
-from fleetmeter.errors import FleetMeterError
+from fleetmeter.connections.protocol import Config
+from fleetmeter.connections.security_headers import SECURITY_HEADERS
+from fleetmeter.errors import FleetMeterError, SettingsError
 from fleetmeter.log import configure_logging
 from fleetmeter.operations.monitoring import FILES
 from fleetmeter.settings import Settings, load_settings
 
-UVICORN: dict[str, Any] = {
+_UVICORN: dict[str, Any] = {
     "log_config": None,
     "access_log": False,
     "server_header": False,
     "proxy_headers": False,
-    "limit_concurrency": 2000,
+    "ws": "none",
+    "headers": SECURITY_HEADERS,
 }
+
+_OTHER_FILES = 256
+"""Files that a process needs beside its connections: the database's, sockets, pipes."""
 
 _SILENT_MS = 60_000
 """Maximum time that sent data stays unacknowledged before the connection is dropped, ms."""
@@ -45,8 +52,7 @@ class _Server(uvicorn.Server):
 
 def serve(url: str, settings: Settings, listener: socket, listening: Callable[[str], None]) -> None:
     """Serve HTTP until a signal; requests in flight are finished first."""
-    options = UVICORN | _grace(settings)
-    server = _Server(uvicorn.Config(create_app(url, settings), **options), listening)
+    server = _Server(config_of(create_app(url, settings), settings), listening)
     server.run(sockets=[listener])
     if not server.started:
         raise FleetMeterError("the service did not start; the log shows why")
@@ -55,11 +61,28 @@ def serve(url: str, settings: Settings, listener: socket, listening: Callable[[s
 def serve_with_workers(url: str, settings: Settings, workers: int, listener: socket) -> None:
     """Serve HTTP with several processes on one socket; one that dies is restarted."""
     os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
-    options = UVICORN | _grace(settings) | {"workers": workers}
-    config = uvicorn.Config("fleetmeter.serving:worker_app", factory=True, **options)
+    app = "fleetmeter.serving:worker_app"
+    config = config_of(app, settings, factory=True, workers=workers)
     with TemporaryDirectory(prefix="fleetmeter-metrics-") as folder:
         os.environ[FILES] = folder
         Multiprocess(config, sockets=[listener]).run()
+
+
+def config_of(app: Callable[..., Any] | str, settings: Settings, **options: Any) -> Config:
+    """Return the configuration of a server, in a process that may open as many files as it needs.
+
+    Raises SettingsError when the system does not allow so many connections.
+    """
+    needed = settings.connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise SettingsError(
+            f"FLEETMETER_CONNECTIONS: {settings.connections} connections need {needed} open files, "
+            f"and the system allows {hard} (ulimit -Hn)"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return Config(app, settings, **(_UVICORN | _grace(settings) | options))
 
 
 def _grace(settings: Settings) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 10
     """Maximum number of database connections."""
 
+    queries_waiting: Annotated[int, Meta(ge=0, le=100_000)] = 200
+    """Requests that may wait for one of the database connections, per process."""
+
     database_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """Longest wait for a connection or for one statement, seconds."""
 
@@ -70,6 +73,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     body_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """Maximum time for a request body to arrive, seconds."""
+
+    connections: Annotated[int, Meta(ge=1, le=100_000)] = 2000
+    """Maximum number of connections, per process."""
+
+    connections_per_address: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    """Maximum number of connections from one address, per process."""
+
+    max_head_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 32 * 1024
+    """Maximum size of a request's head, bytes."""
+
+    head_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    """Maximum time from the start of a connection, or its last answer, to a request, seconds."""
+
+    answer_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    """Maximum time for a client to take 64 KiB of an answer, or the rest of it, seconds."""
+
+    answer_bytes: Annotated[int, Meta(ge=1024, le=1 << 32)] = 64 * 1024 * 1024
+    """Maximum size of all answers that wait for slow clients, per process, bytes."""
 
     max_batch: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     """Maximum number of readings in one request."""

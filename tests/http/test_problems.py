@@ -116,3 +116,12 @@ def test_answers_have_no_body_in_the_log(client: httpx.Client, service: Any, uid
     post(client, meter_reading(f"{uid}SECRET", hours_ago(1)))
     client.post("/v1/ingest", json={"meterId": f"{uid}SECRET", "voltage": "x"})
     assert uid not in service.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["a%00b", "a" * 5000, "%2e%2e%2fpasswd", "%ff", "sub/swagger-ui.css", "", "%", "%252e"]
+)
+def test_a_file_that_cannot_be_is_not_found(client: httpx.Client, name: str) -> None:
+    answer = client.get(f"/assets/swagger-ui/{name}")
+    assert answer.status_code in {400, 404}
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -18,6 +18,7 @@ from fleetmeter.readings.decode import BatchDecoder, BodyFormat
 from fleetmeter.readings.model import time_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 from fleetmeter.settings import Settings
+from fleetmeter.slices import at_once
 from fleetmeter_benchmark import (
     columnstore,
     compare_ingest,
@@ -478,8 +479,8 @@ def test_the_day_has_the_resolution_that_it_says(jitter_ms: int) -> None:
 def decoded(format_: BodyFormat, request: Request) -> list[Reading]:
     """Return the readings that the service decodes from a request."""
     decoder = BatchDecoder(format_, 1000)
-    decoder.feed(request.wire.partition(b"\r\n\r\n")[2])
-    items = decoder.finish()
+    at_once(decoder.feed(request.wire.partition(b"\r\n\r\n")[2]))
+    items = at_once(decoder.finish())
     return [checked(item, BOUNDS) for item in items if not isinstance(item, Invalid)]
 
 

@@ -15,6 +15,7 @@ from fleetmeter.readings.kinds import MEASUREMENTS, PLACES, SESSION
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked, invalid_item
+from fleetmeter.slices import at_once
 
 NOW = datetime(2026, 2, 9, 10, 0, 30, tzinfo=UTC)
 AT = datetime(2026, 2, 9, 10, 0, tzinfo=UTC)
@@ -48,8 +49,8 @@ class Decoded(NamedTuple):
 def decoded(body: Any, max_batch: int = 100, format_: BodyFormat = "json") -> Decoded:
     """Decode a body, whole, and check it."""
     decoder = BatchDecoder(format_, max_batch)
-    decoder.feed(body if isinstance(body, bytes) else json.dumps(body).encode())
-    return judged(decoder.finish())
+    at_once(decoder.feed(body if isinstance(body, bytes) else json.dumps(body).encode()))
+    return judged(at_once(decoder.finish()))
 
 
 def judged(items: list[Telemetry | Invalid], bounds: Bounds = BOUNDS) -> Decoded:

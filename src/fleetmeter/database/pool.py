@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import asyncpg
 import structlog
 
+from fleetmeter.database.budget import Budget
 from fleetmeter.database.sql import queries
 from fleetmeter.database.waits import Waits
 from fleetmeter.errors import (
@@ -127,10 +129,13 @@ class _Connection(_Base):
 class Database:
     """A pool of prepared connections."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float, size: int) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", settings: Settings) -> None:
+        size = settings.pool_size
         self._pool = pool
-        self._timeout_s = timeout_s
-        self._answers = asyncio.Semaphore(max(1, size // 2))
+        self._settings = settings
+        self._timeout_s = settings.database_timeout_s
+        self._answers = self._budget(size // 2)
+        self._requests: Budget | None = None
         self.waits = Waits(pool)
         """Reports statements that have waited too long for the database."""
         self.long_work = asyncio.Semaphore(_LONG_WORKERS)
@@ -138,9 +143,31 @@ class Database:
         self.exports = asyncio.Semaphore(_EXPORTS if size > _EXPORTS else 1)
         """Limits exports, which last as long as their clients take to read them."""
 
+    def for_requests(self) -> "Database":
+        """Return the same database with a budget of connections.
+
+        The others are for ingest and for exports, which are limited themselves.
+        """
+        view = copy(self)
+        others = self._settings.writers + _EXPORTS
+        view._requests = self._budget(max(2, self._settings.pool_size - others))
+        return view
+
+    def _budget(self, size: int) -> Budget:
+        return Budget(max(1, size), self._settings.queries_waiting, self._timeout_s)
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:
-        """Lend a connection for a few statements. Raises DatabaseUnavailableError."""
+        """Lend a connection for a few statements. Raises DatabaseUnavailableError and BusyError."""
+        if self._requests is None:
+            async with self._lent() as connection:
+                yield connection
+        else:
+            async with self._requests.taken(), self._lent() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator["Connection"]:
         try:
             async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
                 yield connection
@@ -151,22 +178,17 @@ class Database:
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator["Connection"]:
-        """Lend a connection for an answer that may be slow. Raises DatabaseUnavailableError.
+        """Lend a connection for an answer that may be slow; they get half of the connections.
 
-        Answers get half of the connections, so that ingest has the rest.
+        Raises DatabaseUnavailableError and BusyError.
         """
-        async with translated(), asyncio.timeout(self._timeout_s):
-            await self._answers.acquire()
-        try:
-            async with self.connection() as connection:
-                yield connection
-        finally:
-            self._answers.release()
+        async with self._answers.taken(), self.connection() as connection:
+            yield connection
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Connection"]:
         """Lend a connection to procedures that commit as they go and hold locks all the while."""
-        async with self.connection() as connection:
+        async with self._lent() as connection:
             connection.will_hold_locks()  # type: ignore[union-attr]
             yield connection
 
@@ -222,7 +244,7 @@ async def connect(url: str, settings: Settings) -> Database:
             connection_class=_Connection,
             server_settings=_SERVER_SETTINGS,
         )
-    return Database(pool, settings.database_timeout_s, settings.pool_size)
+    return Database(pool, settings)
 
 
 @asynccontextmanager

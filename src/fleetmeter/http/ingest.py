@@ -5,6 +5,7 @@ building its request and response would cost more than the work itself.
 """
 
 import asyncio
+from collections.abc import Callable, Generator
 from contextlib import suppress
 
 import msgspec
@@ -23,10 +24,10 @@ from fleetmeter.errors import BodyTooLargeError, QueueFullError
 from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.principals import principal_of
 from fleetmeter.http.shared.problems import problem
+from fleetmeter.http.shared.summaries import IngestAnswer, answer_of
 from fleetmeter.intake.door import Door, IngestOutcome
 from fleetmeter.readings.compression import Unpacker, unpacker
 from fleetmeter.readings.decode import BatchDecoder, BodyFormat
-from fleetmeter.readings.model import Rejection
 from fleetmeter.settings import Settings
 
 _FORMATS: dict[str, BodyFormat] = {
@@ -41,6 +42,13 @@ _FORMATS: dict[str, BodyFormat] = {
 }
 
 _encode = msgspec.json.Encoder().encode
+
+_ITEM_BYTES = 128
+"""Memory that an item takes until its answer, beside the size of what was sent; small ones, and
+those that are rejected, need more than was sent."""
+
+_MANY = 10_000
+"""Rejections whose answer waits for its turn to be encoded."""
 
 _DISCARD_S = 0.5
 """Maximum time to read the body of a refused request, so that the answer arrives; seconds."""
@@ -62,11 +70,15 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
         with door.admitted() as count_bytes:
             with _Deadline(settings.body_timeout_s):
                 while not body.complete:
-                    for piece in unpack.feed(await body.read()):
-                        count_bytes(len(piece))
-                        decoder.feed(piece)
+                    chunk = await body.read()
+                    await door.slices.run(_take(chunk, unpack, count_bytes, decoder))
             unpack.finish()
-            outcome = await door.store(decoder.finish(), reach=principal_of(scope).reach)
+            items = await door.slices.run(decoder.finish())
+            count_bytes(_ITEM_BYTES * len(items))
+            outcome = await door.store(items, reach=principal_of(scope).reach)
+            answer: IngestOutcome | IngestAnswer = outcome
+            if outcome.rejected or outcome.warnings:
+                answer = await door.slices.run(answer_of(outcome))
     except QueueFullError:
         await body.discard()
         raise
@@ -74,13 +86,27 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
         raise problem(
             HTTP_408_REQUEST_TIMEOUT,
             f"the body did not arrive within {settings.body_timeout_s:g} s; nothing was stored",
-            headers={"Connection": "close"},
         ) from None
     except _ClientGoneError:
         return  # nobody is there to be answered
+    if len(outcome.rejected) > _MANY:
+        await door.slices.turn()
     if outcome.rejected and not outcome.accepted and not outcome.duplicates:
-        raise _all_rejected(outcome.rejected)
-    await _answer(send, outcome)
+        raise _all_rejected(answer, len(outcome.rejected))
+    await _answer(send, answer)
+
+
+def _take(
+    chunk: bytes, unpack: Unpacker, count_bytes: Callable[[int], None], decoder: BatchDecoder
+) -> Generator[None, None, None]:
+    """Unpack a chunk of a body and decode what can be, a piece at a time."""
+    is_first = True
+    for piece in unpack.feed(chunk):
+        if not is_first:
+            yield
+        is_first = False
+        count_bytes(len(piece))
+        yield from decoder.feed(piece)
 
 
 def _format(headers: dict[bytes, bytes]) -> BodyFormat:
@@ -175,19 +201,16 @@ def _too_large() -> BodyTooLargeError:
     return BodyTooLargeError("the body is larger than FLEETMETER_MAX_BODY_BYTES")
 
 
-def _all_rejected(rejected: list[Rejection]) -> Exception:
-    count = len(rejected)
+def _all_rejected(answer: IngestOutcome | IngestAnswer, count: int) -> Exception:
     return problem(
         HTTP_422_UNPROCESSABLE_ENTITY,
-        rejected[0].detail if count == 1 else f"all {count} readings were rejected",
+        answer.rejected[0].detail if count == 1 else f"all {count} readings were rejected",
         kind="all-rejected",
-        accepted=0,
-        duplicates=0,
-        rejected=rejected,
+        **msgspec.to_builtins(answer),
     )
 
 
-async def _answer(send: Send, outcome: IngestOutcome) -> None:
+async def _answer(send: Send, outcome: IngestOutcome | IngestAnswer) -> None:
     body = _encode(outcome)
     await send(
         {

@@ -1,12 +1,15 @@
 """The service itself: liveness, readiness and documentation."""
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, get
-from litestar.di import NamedDependency
+from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme
@@ -62,8 +65,9 @@ async def live() -> Health:
 
 
 @get("/health/ready", summary="Readiness check", tags=["Service"], opt={SCOPE: PUBLIC})
-async def ready(database: NamedDependency[Database]) -> Health:
+async def ready(state: State) -> Health:
     """Answers 200 when the database is reachable and migrated, else 503."""
+    database: Database = state.database  # not one of the connections that queries may take up
     async with database.connection() as connection:
         missing = await missing_migrations(connection)
     if missing:
@@ -82,11 +86,24 @@ async def _have_document(request: Request[Any, Any, Any]) -> None:
     await document(request.app)
 
 
-def _no_page(response: Response[Any]) -> Response[Any]:
-    """Answer unknown paths below /docs with a problem document, not with a page."""
+def _restricted(response: Response[Any]) -> Response[Any]:
+    """Let the page run and load nothing but its own; an unknown path is a problem, not a page."""
     if response.status_code == HTTP_404_NOT_FOUND:
         raise problem(HTTP_404_NOT_FOUND, "the API reference is at /docs")
+    hashes = [
+        f"'sha256-{b64encode(sha256(script).digest()).decode()}'"
+        for script in _INLINE_SCRIPT.findall(response.content or b"")  # nothing for OPTIONS
+    ]
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src 'self' {' '.join(hashes)}; "
+        # Swagger UI sets styles of elements, and its icons are data
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
     return response
+
+
+_INLINE_SCRIPT = re.compile(rb"<script[^>]*(?<!crossorigin)>(.*?)</script>", re.DOTALL)
 
 
 openapi_config = OpenAPIConfig(
@@ -112,7 +129,7 @@ openapi_config = OpenAPIConfig(
         include_in_schema=False,
         opt={SCOPE: PUBLIC},
         before_request=_have_document,
-        after_request=_no_page,
+        after_request=_restricted,
     ),
     render_plugins=[
         SwaggerRenderPlugin(
@@ -125,9 +142,19 @@ openapi_config = OpenAPIConfig(
     ],
 )
 
+_FILES = frozenset(path.name for path in SWAGGER_UI.iterdir() if path.is_file())
+
+
+async def _have_file(request: Request[Any, Any, Any]) -> None:
+    """Answer 404 for whatever is not the name of a file: the file system never sees it."""
+    if str(request.path_params.get("file_path", "")).removeprefix("/") not in _FILES:
+        raise problem(HTTP_404_NOT_FOUND, "the API reference has no such file")
+
+
 swagger_ui_files: Router = create_static_files_router(
     path="/assets/swagger-ui",
     directories=[SWAGGER_UI],
+    before_request=_have_file,
     include_in_schema=False,
     opt={SCOPE: PUBLIC},
 )

@@ -4,7 +4,8 @@ It knows bounds, back-pressure and the bytes that are being worked on, and nothi
 adapter asks to be admitted, counts the bytes that it reads, and brings what it decoded.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Container, Generator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -30,6 +31,10 @@ from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, Invalid, invalid_item
 from fleetmeter.settings import Settings
+from fleetmeter.slices import Slices
+
+_AT_A_TIME, _NOTED_AT_A_TIME = 2000, 250
+"""Items that are looked at in a slice, and rejected ones that are counted."""
 
 
 class IngestOutcome(msgspec.Struct, rename="camel"):
@@ -62,6 +67,8 @@ class Door:
     ) -> None:
         self.queue = queue
         self._waits = waits
+        self.slices = Slices()
+        """Gives what takes long, of any request, one turn of the event loop after the other."""
         self.bounds = bounds
         """Between which times readings are taken at present."""
         self._rejections = rejections
@@ -92,12 +99,14 @@ class Door:
             items, outside = await within_reach(items, reach, self._sites)
         outcome = await self._store(items)
         if outcome.rejected:
+            if len(outcome.rejected) > _AT_A_TIME:
+                await self.slices.turn()
             if self._arrivals is not None:
                 await self._store_by_arrival(self._arrivals, items, outcome)
             if self._rejections is not None:
-                self._rejections.note(sent, outcome.rejected, outside)
-            for each in outcome.rejected:
-                REJECTED.labels(each.code).inc()
+                await self.slices.run(_noted(self._rejections, sent, outcome.rejected, outside))
+            for code, count in Counter(each.code for each in outcome.rejected).items():
+                REJECTED.labels(code).inc(count)
         _count(outcome, protocol)
         return outcome
 
@@ -123,16 +132,14 @@ class Door:
         outcome.warnings = sorted(warnings, key=_index) or UNSET
 
     async def _store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:
-        rejected = [
-            invalid_item(place, item)
-            for place, item in enumerate(items)
-            if isinstance(item, Invalid)
-        ]
+        rejected = await self.slices.run(_invalid_items(items))
+        if len(rejected) > _AT_A_TIME:
+            await self.slices.turn()
         readings: Sequence[Telemetry] = items  # type: ignore[assignment]
         places: Sequence[int] = range(len(items))
         if rejected:
             places = [place for place, item in enumerate(items) if isinstance(item, Telemetry)]
-            readings = [item for item in items if isinstance(item, Telemetry)]
+            readings = [items[place] for place in places]  # type: ignore[misc]
         if not readings:
             return IngestOutcome(0, 0, rejected)
         try:
@@ -142,7 +149,8 @@ class Door:
             raise
         for each in (*stored.rejected, *stored.warnings):
             each.index = places[each.index]
-        rejected = sorted([*rejected, *stored.rejected], key=_index)
+        if stored.rejected:
+            rejected = sorted([*rejected, *stored.rejected], key=_index)
         outcome = IngestOutcome(stored.new, len(items) - len(rejected) - stored.new, rejected)
         if stored.warnings:
             refused = {each.index for each in rejected}
@@ -157,6 +165,33 @@ def _count(outcome: IngestOutcome, protocol: Protocol) -> None:
         READINGS.labels("duplicate", protocol).inc(outcome.duplicates)
     if outcome.rejected:
         READINGS.labels("rejected", protocol).inc(len(outcome.rejected))
+
+
+def _invalid_items(items: Sequence[Telemetry | Invalid]) -> Generator[None, None, list[Rejection]]:
+    """Return the outcomes of those items that could not be decoded."""
+    rejected: list[Rejection] = []
+    for first in range(0, len(items), _AT_A_TIME):
+        if first:
+            yield
+        rejected += [
+            invalid_item(place, item)
+            for place, item in enumerate(items[first : first + _AT_A_TIME], first)
+            if isinstance(item, Invalid)
+        ]
+    return rejected
+
+
+def _noted(
+    rejections: RejectionCounter,
+    items: Sequence[Telemetry | Invalid],
+    rejected: Sequence[Rejection],
+    outside: Container[int],
+) -> Generator[None, None, None]:
+    """Count what was rejected."""
+    for first in range(0, len(rejected), _NOTED_AT_A_TIME):
+        if first:
+            yield
+        rejections.note(items, rejected[first : first + _NOTED_AT_A_TIME], outside)
 
 
 def _index(outcome: Rejection) -> int:

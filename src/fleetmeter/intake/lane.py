@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from time import monotonic
 from typing import Protocol
 
@@ -12,8 +13,11 @@ import structlog
 from fleetmeter.errors import CommitTimeoutError, FleetMeterError
 from fleetmeter.intake.batch_start import StaleNumbersError
 from fleetmeter.intake.pending_requests import PendingRequests
-from fleetmeter.intake.rows import REQUEST, Matrix, Statuses
+from fleetmeter.intake.rows import CONFLICT, REQUEST, Matrix, Statuses
 from fleetmeter.metrics import COMMIT_FAILURES, COMMIT_READINGS, COMMIT_SECONDS
+
+_REFUSED_AT_A_TIME = 1000
+"""Refusals that are worded before others have their turn."""
 
 _log = structlog.get_logger()
 
@@ -123,7 +127,7 @@ class Lane:
             statuses = await self._writer.commit(rows, version)
             COMMIT_SECONDS.observe(monotonic() - began)
             COMMIT_READINGS.observe(rows.shape[1])
-            self._requests.settle(rows, statuses)
+            await self._settle(rows, statuses)
         except StaleNumbersError:
             await self._number_again(rows, version)
         except FleetMeterError as error:
@@ -138,6 +142,15 @@ class Lane:
             _log.warning("a shared transaction failed; its requests go alone", exc_info=True)
             for request_id in request_ids:
                 await self._commit(rows[:, rows[REQUEST] == request_id], version)
+
+    async def _settle(self, rows: Matrix, statuses: Statuses) -> None:
+        """Give requests their outcomes, of many refusals some at a time."""
+        refused = np.flatnonzero(statuses >= CONFLICT)
+        cuts = refused[_REFUSED_AT_A_TIME::_REFUSED_AT_A_TIME].tolist()
+        for start, end in pairwise([0, *cuts, len(statuses)]):
+            if start:
+                await asyncio.sleep(0)
+            self._requests.settle(rows[:, start:end], statuses[start:end])
 
     async def _number_again(self, rows: Matrix, version: int) -> None:
         if not (rows := self._awaited(rows)).size:

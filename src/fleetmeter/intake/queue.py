@@ -24,7 +24,7 @@ from fleetmeter.intake.numbering import number, unnumbered
 from fleetmeter.intake.outcomes import dropped_field, rejection_of
 from fleetmeter.intake.pending_requests import PendingRequests, Request
 from fleetmeter.intake.queue_limits import Admission, QueueLimits
-from fleetmeter.intake.rows import DEVICE, ITEM, REQUEST, Matrix
+from fleetmeter.intake.rows import DEVICE, ITEM, REQUEST, Mask, Matrix
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds
@@ -37,6 +37,10 @@ _MANY = 1000
 writer is free, and go to one."""
 
 
+_AT_A_TIME, _REJECTED_AT_A_TIME = 2500, 500
+"""Readings that are made ready, and found wrong, before others have their turn."""
+
+
 class Stored(NamedTuple):
     """Says what became of a request's readings."""
 
@@ -44,6 +48,19 @@ class Stored(NamedTuple):
     rejected: list[Rejection]
     warnings: list[Rejection]
     """Measurements that were left out of readings, also of rejected ones."""
+
+
+class _Prepared(NamedTuple):
+    """Readings with the numbers of their devices, and what is to be said of some of them."""
+
+    rows: Matrix
+    wrong: Mask
+    version: int
+    """For which the numbers of devices hold."""
+
+    rejected: list[tuple[int, Rejection]]
+    warnings: list[tuple[int, Rejection]]
+    """With the id of their request."""
 
 
 class Numbers(Protocol):
@@ -219,8 +236,37 @@ class CommitQueue:
                 self.requests.pop(request_id, None)
 
     async def _prepare(self, readings: Sequence[Telemetry], request_ids: Any, items: Any) -> None:
-        """Check readings, number their devices, and put them into the lanes of their writers."""
+        """Check readings, number their devices, and put them into the lanes of their writers.
+
+        That is done so many at a time that others have their turn; they go into the lanes together,
+        or not at all.
+        """
         bounds = self._bounds()
+        parts: list[_Prepared] = []
+        for first in range(0, len(readings), _AT_A_TIME):
+            if first:
+                await asyncio.sleep(0)
+            part = slice(first, first + _AT_A_TIME)
+            parts.append(
+                await self._prepare_part(readings[part], request_ids[part], items[part], bounds)
+            )
+        lanes = self._lanes_for(len(readings))
+        for rows, wrong, version, rejected, warnings in parts:
+            for request_id, rejection in rejected:
+                self.requests[request_id].rejected.append(rejection)
+            for request_id, warning in warnings:
+                self.requests[request_id].warnings.append(warning)
+            if rejected:
+                self.requests.settle_rejected(rows[:, wrong])
+            right = rows[:, ~wrong] if rejected else rows
+            homes = right[DEVICE] % len(lanes)
+            for place, lane in enumerate(lanes):
+                if (here := homes == place).any():
+                    lane.put(right[:, here], version)
+
+    async def _prepare_part(
+        self, readings: Sequence[Telemetry], request_ids: Any, items: Any, bounds: Bounds
+    ) -> "_Prepared":
         columns = columns_of(readings, bounds)
         rows = columns.rows
         rows[REQUEST], rows[ITEM] = request_ids, items
@@ -228,21 +274,20 @@ class CommitQueue:
         while missing := unnumbered(columns):  # again when others were forgotten for the new ones
             await self._numbers.learn(missing)
             number(columns, self._numbers.of)
+        version = self._numbers.version
+        warnings: list[tuple[int, Rejection]] = []
         for place, measurement in columns.dropped:
-            request, item = self.requests[int(request_ids[place])], int(items[place])
-            request.warnings.append(dropped_field(item, readings[place], measurement))
-        if columns.wrong.any():
-            wrong = np.flatnonzero(columns.wrong)
-            for place in wrong.tolist():
-                request, item = self.requests[int(request_ids[place])], int(items[place])
-                request.rejected.append(rejection_of(item, readings[place], bounds))
-            self.requests.settle_rejected(rows[:, wrong])
-            rows = rows[:, ~columns.wrong]
-        lanes = self._lanes_for(rows.shape[1])
-        homes = rows[DEVICE] % len(lanes)
-        for place, lane in enumerate(lanes):
-            if (here := homes == place).any():
-                lane.put(rows[:, here], self._numbers.version)
+            warning = dropped_field(int(items[place]), readings[place], measurement)
+            warnings.append((int(request_ids[place]), warning))
+            if len(warnings) % _REJECTED_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        rejected: list[tuple[int, Rejection]] = []
+        for place in np.flatnonzero(columns.wrong).tolist():
+            rejection = rejection_of(int(items[place]), readings[place], bounds)
+            rejected.append((int(request_ids[place]), rejection))
+            if len(rejected) % _REJECTED_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return _Prepared(rows, columns.wrong, version, rejected, warnings)
 
     async def _renumber(self, rows: Matrix, devices_version: int) -> None:
         """Number these readings' devices again, since some have been purged since that version."""

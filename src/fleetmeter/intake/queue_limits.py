@@ -22,10 +22,14 @@ class QueueLimits:
         if self.readings >= self._max_readings:
             raise QueueFullError("too many readings are waiting to be committed")
 
-    def count_bytes(self, size: int) -> None:
-        """Count bytes that a request brings, negative when it is done. Raises QueueFullError."""
+    def count_bytes(self, size: int, own: int) -> None:
+        """Count bytes that a request brings, negative when it is done; `own` is what it has.
+
+        Raises QueueFullError when all requests have too many, but never for one that is alone: it
+        would come again in vain.
+        """
         self.bytes += size
-        if size > 0 and self.bytes > self._max_bytes:
+        if size > 0 and self.bytes > self._max_bytes and self.bytes > own:
             raise QueueFullError("too many bytes are being processed")
 
 
@@ -43,7 +47,7 @@ class Admission:
 
     def _count(self, size: int) -> None:
         self._bytes += size
-        self._limits.count_bytes(size)
+        self._limits.count_bytes(size, self._bytes)
 
     def __exit__(self, *_: object) -> None:
-        self._limits.count_bytes(-self._bytes)
+        self._limits.count_bytes(-self._bytes, 0)

@@ -15,7 +15,11 @@ else:
 _PIECE = 256 * 1024
 """Most bytes that are unpacked at a time."""
 
-_LEAST = 64
+_CHUNK = 64 * 1024
+"""Most bytes that are taken from a chunk at a time: what is left of it is copied for each piece."""
+
+_MAX_MEMBERS = 1024
+"""Most gzip members, or zstd frames, of a body: each takes time, even if it is empty."""
 
 _MAX_WINDOW_LOG = 23
 """Zstandard: 8 MiB of window, what RFC 8878 asks every decoder to support."""
@@ -57,12 +61,27 @@ class _Plain:
 class _Limited:
     def __init__(self, limit: int) -> None:
         self._left = limit
+        self._members = 1
 
     def _count(self, piece: bytes) -> bytes:
-        self._left -= max(len(piece), _LEAST)  # an empty frame costs time too
+        self._left -= len(piece)
         if self._left < 0:
             raise BodyTooLargeError("the body unpacks to more than FLEETMETER_MAX_BODY_BYTES")
         return piece
+
+    def _count_member(self) -> None:
+        self._members += 1
+        if self._members > _MAX_MEMBERS:
+            raise BodyTooLargeError(
+                f"the body has more than {_MAX_MEMBERS} compressed parts; compress it as one"
+            )
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        for start in range(0, len(chunk), _CHUNK):
+            yield from self._unpack(chunk[start : start + _CHUNK])
+
+    def _unpack(self, chunk: bytes) -> Iterator[bytes]:
+        raise NotImplementedError
 
 
 class _Gzip(_Limited):
@@ -73,10 +92,11 @@ class _Gzip(_Limited):
         self._member = zlib.decompressobj(wbits=31)
         self._begun = False
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
+    def _unpack(self, chunk: bytes) -> Iterator[bytes]:
         try:
             while chunk:
                 if self._member.eof:
+                    self._count_member()
                     self._member = zlib.decompressobj(wbits=31)
                 self._begun = True
                 yield self._count(self._member.decompress(chunk, _PIECE))
@@ -102,10 +122,11 @@ class _Zstd(_Limited):
         options = {int(zstd.DecompressionParameter.window_log_max): _MAX_WINDOW_LOG}
         return zstd.ZstdDecompressor(options=options)
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
+    def _unpack(self, chunk: bytes) -> Iterator[bytes]:
         try:
             while chunk:
                 if self._frame.eof:
+                    self._count_member()
                     self._frame = self._new()
                 self._begun = True
                 yield self._count(self._frame.decompress(chunk, _PIECE))

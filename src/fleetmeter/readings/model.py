@@ -36,7 +36,7 @@ def rfc3339(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-class Rejection(msgspec.Struct, rename="camel", omit_defaults=True):
+class Rejection(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """The reason why an item of a batch was not accepted."""
 
     index: int

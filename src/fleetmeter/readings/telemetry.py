@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from fleetmeter.readings.kinds import KINDS, SESSION
 
 
+@cache
 def attribute(field: str) -> str:
     """Return the Python name of a field: kwhDeliveredDc is kwh_delivered_dc."""
     return re.sub("([A-Z])", r"_\1", field).lower()

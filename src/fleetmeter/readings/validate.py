@@ -5,6 +5,7 @@ item by item, and gets its code and a sentence.
 """
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 from fleetmeter.readings.ids import (
@@ -53,6 +54,8 @@ class Bounds(NamedTuple):
 
 class Invalid(Exception):  # noqa: N818 - an outcome of an item, not an error of the service
     """An item that is not a reading: a stable code, a sentence and the JSON path of the field."""
+
+    __slots__ = ("code", "detail", "path", "sent")
 
     def __init__(self, code: str, detail: str, path: str = "") -> None:
         super().__init__(detail)
@@ -163,16 +166,21 @@ def _check_one_energy(item: Telemetry, kind: DeviceKind) -> None:
         )
 
 
-def _check_fields(item: Telemetry, kind: DeviceKind) -> None:
-    """Raise Invalid for a field that only another kind has."""
-    others = [
-        field
+@cache
+def _of_others(kind: DeviceKind) -> tuple[str, ...]:
+    """Return the attributes that only other kinds have."""
+    return tuple(
+        attribute(field)
         for other in KINDS
         if other is not kind
         for field in other.fields
         if field not in kind.fields
-    ]
-    if all(getattr(item, attribute(field)) is None for field in others):
+    )
+
+
+def _check_fields(item: Telemetry, kind: DeviceKind) -> None:
+    """Raise Invalid for a field that only another kind has."""
+    if all(getattr(item, name) is None for name in _of_others(kind)):
         return
     if kind is METER:
         raise Invalid(

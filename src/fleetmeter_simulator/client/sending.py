@@ -54,12 +54,18 @@ class _Rejection(msgspec.Struct):
     detail: str
 
 
-class _Outcome(msgspec.Struct):
+class _More(msgspec.Struct):
+    code: str
+    count: int
+
+
+class _Outcome(msgspec.Struct, rename="camel"):
     """Reads the outcome of a request from its answer, also from a problem if all were rejected."""
 
     accepted: int = 0
     duplicates: int = 0
     rejected: list[_Rejection] = []
+    more_rejected: list[_More] = []
 
 
 _outcome = msgspec.json.Decoder(_Outcome)
@@ -218,6 +224,9 @@ class Sender:
             for rejection in outcome.rejected:
                 tally.codes[rejection.code] += 1
                 tally.example = rejection.detail
+            for more in outcome.more_rejected:
+                tally.rejected += more.count
+                tally.codes[more.code] += more.count
 
     def _count_unsent(self) -> None:
         for queue in self._queues:

@@ -376,3 +376,40 @@ def test_an_outage_while_devices_are_numbered_is_told_and_passes() -> None:
         assert not queue.requests
 
     with_queue([Recorder()], scenario)
+
+
+def test_many_readings_let_others_have_their_turn_and_have_their_own_outcomes() -> None:
+    writer = Recorder()
+    meters = [f"M-{n}" for n in range(9000)]
+    meters[5::100] = ["other"] * 90
+
+    async def scenario(queue: CommitQueue) -> None:
+        readings = batch(*meters)
+        readings[7::3] = [Telemetry(meter_id="M")] * len(readings[7::3])
+        turns = 0
+        storing = asyncio.create_task(queue.store(readings))
+        while not writer.commits:
+            turns += 1
+            await asyncio.sleep(0)
+        outcome = await storing
+        assert turns > len(readings) // 2500 + len(readings) // 3 // 500
+        codes = {each.index: each.code for each in outcome.rejected}
+        assert set(codes.values()) == {"missing_field", "conflict"}
+        assert all(code == "missing_field" for index, code in codes.items() if index % 3 == 1 > 0)
+        assert outcome.new + len(outcome.rejected) == len(readings)
+        assert not queue.requests
+
+    with_queue([writer], scenario)
+
+
+def test_of_a_request_that_cannot_be_made_ready_nothing_is_stored() -> None:
+    writer = Recorder()
+
+    async def scenario(queue: CommitQueue) -> None:
+        meters = [f"M-{n}" for n in range(6000)] + ["nowhere"]
+        with pytest.raises(DatabaseUnavailableError):
+            await queue.store(batch(*meters))
+        assert not queue.requests
+
+    with_queue([writer], scenario)
+    assert writer.commits == []

@@ -25,6 +25,7 @@ from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
+from fleetmeter.slices import at_once
 
 NOW = datetime(2026, 11, 29, 14, 30, tzinfo=UTC)
 
@@ -120,16 +121,16 @@ def test_the_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_device_of_an_item_that_cannot_be_decoded(body: bytes, device: tuple[str, str]) -> None:
     decoder = BatchDecoder("json", 10)
-    decoder.feed(body)
-    (item,) = decoder.finish()
+    at_once(decoder.feed(body))
+    (item,) = at_once(decoder.finish())
     assert isinstance(item, Invalid)
     assert device_of(item) == device
 
 
 def test_the_device_of_an_item_of_messagepack() -> None:
     decoder = BatchDecoder("msgpack", 10)
-    decoder.feed(msgspec.msgpack.encode([{"meterId": "M-1", "kwhConsumedAc": "4"}]))
-    (item,) = decoder.finish()
+    at_once(decoder.feed(msgspec.msgpack.encode([{"meterId": "M-1", "kwhConsumedAc": "4"}])))
+    (item,) = at_once(decoder.finish())
     assert device_of(item) == ("meter", "M-1")
     assert example(item) == '{"meterId":"M-1","kwhConsumedAc":"4"}'
 
@@ -176,10 +177,9 @@ def test_readings_that_arrive_together_keep_what_lies_between_them(sent: list[da
 
 def test_of_a_long_item_only_the_beginning_is_looked_at() -> None:
     decoder = BatchDecoder("json", 10)
-    decoder.feed(
-        b'[{"meterId":"M-1","soc":"' + b"x" * 1_000_000 + b'"},{"meterId":"M-2","soc":"4"}]'
-    )
-    first, second = decoder.finish()
+    long = b'{"meterId":"M-1","soc":"' + b"x" * 1_000_000 + b'"}'
+    at_once(decoder.feed(b"[" + long + b',{"meterId":"M-2","soc":"4"}]'))
+    first, second = at_once(decoder.finish())
     assert isinstance(first, Invalid)
     assert len(first.sent) < 20_000
     assert (device_of(first), device_of(second)) == (("meter", "M-1"), ("meter", "M-2"))

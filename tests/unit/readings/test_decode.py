@@ -15,6 +15,7 @@ from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.model import microseconds, time_of
+from fleetmeter.slices import at_once
 from tests.support.readings import AT, METER, VEHICLE, decoded, judged, rejection
 
 OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -325,8 +326,8 @@ def test_ndjson_is_a_reading_a_line_whatever_the_pieces() -> None:
     for size in (1, 7, 50, 10_000):
         decoder = BatchDecoder("ndjson", 100)
         for start in range(0, len(body), size):
-            decoder.feed(body[start : start + size])
-        batch = judged(decoder.finish())
+            at_once(decoder.feed(body[start : start + size]))
+        batch = judged(at_once(decoder.finish()))
         assert len(batch.of("vehicle")) == len(batch.of("meter")) == 1
         assert [(r.index, r.code) for r in batch.rejected] == expected
 

@@ -10,6 +10,7 @@ import pytest
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Bounds, checked
+from fleetmeter.slices import at_once
 from fleetmeter_simulator.client.msgpack import body
 from fleetmeter_simulator.devices.profiles import bays
 from fleetmeter_simulator.devices.readings import RowKind
@@ -121,8 +122,8 @@ def test_what_is_sent_is_taken_as_the_row_it_was() -> None:
     arrivals = fleet.arrivals(START)
     bounds = Bounds(START, START + timedelta(hours=2))
     decoder = BatchDecoder("msgpack", 100_000)
-    decoder.feed(body(arrivals))
-    items = decoder.finish()
+    at_once(decoder.feed(body(arrivals)))
+    items = at_once(decoder.finish())
     for (_, kind, row), item in zip(arrivals, items, strict=True):
         assert isinstance(item, Telemetry)
         reading = checked(item, bounds)

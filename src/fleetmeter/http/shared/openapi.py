@@ -1,6 +1,7 @@
 """The OpenAPI document, with what signatures cannot show: ingest, and problems."""
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from http import HTTPStatus
 
@@ -26,6 +27,7 @@ from fleetmeter.http.shared.operations import (
     refusals_of,
     response,
 )
+from fleetmeter.http.shared.summaries import SHOWN
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.wire import READINGS
 
@@ -93,6 +95,28 @@ _REJECTION = Schema(
         ),
     },
 )
+_MORE = Schema(
+    type=OpenAPIType.ARRAY,
+    items=Schema(
+        type=OpenAPIType.OBJECT,
+        required=["code", "count", "ranges"],
+        properties={
+            "code": Schema(type=OpenAPIType.STRING),
+            "count": Schema(type=OpenAPIType.INTEGER, minimum=1),
+            "ranges": Schema(
+                type=OpenAPIType.ARRAY,
+                items=Schema(
+                    type=OpenAPIType.ARRAY,
+                    items=Schema(type=OpenAPIType.INTEGER),
+                    min_items=2,
+                    max_items=2,
+                ),
+                description="First and last index of each run of items, both included.",
+                examples=[[[100, 4999], [7000, 7000]]],
+            ),
+        },
+    ),
+)
 _OUTCOME = Schema(
     type=OpenAPIType.OBJECT,
     description="The outcome of a batch, item by item.",
@@ -109,7 +133,20 @@ _OUTCOME = Schema(
         "rejected": Schema(
             type=OpenAPIType.ARRAY,
             items=Reference(ref="#/components/schemas/Rejection"),
-            description="Not stored; do not send them again.",
+            description=f"Not stored; do not send them again. The first {SHOWN} of each code; "
+            "`moreRejected` has the others.",
+        ),
+        "moreRejected": dataclasses.replace(
+            _MORE, description="Rejected items beyond those, by code, if there are any."
+        ),
+        "warnings": Schema(
+            type=OpenAPIType.ARRAY,
+            items=Reference(ref="#/components/schemas/Rejection"),
+            description="Stored without a value, or at another time than sent, if there are any; "
+            f"the first {SHOWN} of each code.",
+        ),
+        "moreWarnings": dataclasses.replace(
+            _MORE, description="Items with warnings beyond those, by code, if there are any."
         ),
     },
 )

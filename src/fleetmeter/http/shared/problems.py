@@ -16,24 +16,19 @@ from litestar.plugins.problem_details import (
 )
 from litestar.status_codes import (
     HTTP_400_BAD_REQUEST,
-    HTTP_401_UNAUTHORIZED,
     HTTP_403_FORBIDDEN,
     HTTP_404_NOT_FOUND,
-    HTTP_405_METHOD_NOT_ALLOWED,
-    HTTP_408_REQUEST_TIMEOUT,
-    HTTP_409_CONFLICT,
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
-    HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-    HTTP_422_UNPROCESSABLE_ENTITY,
-    HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
 from fleetmeter.anomalies.incidents.reports import UnknownAnomalyError
+from fleetmeter.connections.problem_documents import RETRY_AFTER_S, problem_of
 from fleetmeter.errors import (
     BatchTooLargeError,
     BodyTooLargeError,
+    BusyError,
     CommitTimeoutError,
     DatabaseUnavailableError,
     MalformedBodyError,
@@ -45,24 +40,8 @@ from fleetmeter.errors import (
 )
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATTERN, SITE_RULE
 
-RETRY_AFTER_S = 1
-"""Retry-After of a 503, seconds; the pool reconnects with the next request."""
-
-_TITLES = {
-    HTTP_400_BAD_REQUEST: ("bad-request", "The request is invalid"),
-    HTTP_401_UNAUTHORIZED: ("unauthorized", "A key is needed"),
-    HTTP_403_FORBIDDEN: ("forbidden", "The key does not allow this"),
-    HTTP_404_NOT_FOUND: ("not-found", "Not found"),
-    HTTP_405_METHOD_NOT_ALLOWED: ("method-not-allowed", "Method not allowed"),
-    HTTP_408_REQUEST_TIMEOUT: ("body-timeout", "The body did not arrive in time"),
-    HTTP_409_CONFLICT: ("conflict", "Conflict with the current state"),
-    HTTP_413_REQUEST_ENTITY_TOO_LARGE: ("too-large", "The request is too large"),
-    HTTP_415_UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "Unsupported media type"),
-    HTTP_422_UNPROCESSABLE_ENTITY: ("unprocessable", "The content cannot be processed"),
-    HTTP_429_TOO_MANY_REQUESTS: ("too-many-requests", "Too many requests"),
-    HTTP_500_INTERNAL_SERVER_ERROR: ("internal", "Internal error"),
-    HTTP_503_SERVICE_UNAVAILABLE: ("unavailable", "Temporarily unavailable"),
-}
+BUSY_RETRY_AFTER_S = 5
+"""Retry-After where a slow answer is awaited, seconds."""
 
 _RULES = {repr(DEVICE_ID_PATTERN): DEVICE_ID_RULE, repr(SITE_PATTERN): SITE_RULE}
 """Patterns explained in words."""
@@ -79,11 +58,11 @@ def problem(
     **extra: Any,
 ) -> ProblemDetailsException:
     """Return a problem to raise; its stable type is urn:fleetmeter:problem:<kind>."""
-    default_kind, title = _TITLES.get(status, (f"http-{status}", "The request failed"))
+    document = problem_of(status, detail, kind)
     return ProblemDetailsException(
         status_code=status,
-        type_=f"urn:fleetmeter:problem:{kind or default_kind}",
-        title=title,
+        type_=document.type,
+        title=document.title,
         detail=detail,
         headers=headers,
         extra=extra,
@@ -176,6 +155,15 @@ def _from_not_migrated(error: NotMigratedError) -> ProblemDetailsException:
     return not_migrated(str(error))
 
 
+def _from_busy(error: BusyError) -> ProblemDetailsException:
+    return problem(
+        HTTP_503_SERVICE_UNAVAILABLE,
+        f"{error}; try again later",
+        kind="busy",
+        headers={"Retry-After": str(BUSY_RETRY_AFTER_S)},
+    )
+
+
 def _from_full(error: QueueFullError) -> ProblemDetailsException:
     return problem(
         HTTP_503_SERVICE_UNAVAILABLE,
@@ -229,6 +217,7 @@ problem_details = ProblemDetailsPlugin(
             HTTPException: _from_http,
             MalformedBodyError: _from_malformed,
             BatchTooLargeError: _from_too_large,
+            BusyError: _from_busy,
             BodyTooLargeError: _from_large_body,
             DatabaseUnavailableError: _from_unavailable,
             NotMigratedError: _from_not_migrated,

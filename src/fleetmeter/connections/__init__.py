@@ -1,0 +1,1 @@
+"""The edge of the service: connections and request heads, bounded in bytes, count and time."""

@@ -1,0 +1,78 @@
+"""No path is answered with a failure, whatever stands in it."""
+
+import re
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from urllib.parse import quote_from_bytes, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleetmeter.app import create_app
+from fleetmeter.settings import Settings
+from tests.conftest import SLOW_EXAMPLES, Service
+
+pytestmark = pytest.mark.either
+
+ROUTES = {route.path_format for route in create_app("postgresql://x", Settings()).routes}
+
+PATHS = sorted(ROUTES - {"/v1/stream"})
+"""Of all routes, with the names of parameters in braces; a stream would not end."""
+
+VISIBLE = st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="?#")
+
+PIECES = st.one_of(
+    st.sampled_from(
+        [
+            "%00",
+            "a%00b",
+            "a" * 5000,
+            ".",
+            "..",
+            "%2e%2e",
+            "%2F",
+            "%252F",
+            "%",
+            "%zz",
+            "%ff",
+            "~",
+            "*",
+        ]
+    ),
+    st.binary(max_size=20).map(quote_from_bytes),
+    st.text(
+        st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="?#"), max_size=20
+    ),
+)
+
+
+@st.composite
+def paths(draw: st.DrawFn) -> str:
+    """A route with something in place of its parameters, and perhaps something after it."""
+    path = re.sub(r"\{[^}]+\}", lambda _: draw(PIECES), draw(st.sampled_from(PATHS)))
+    return path + draw(st.sampled_from(["", "/"])) + draw(st.just("") | PIECES)
+
+
+@pytest.fixture(scope="module")
+def connection(service: Service) -> Iterator[HTTPConnection]:
+    """A connection whose client leaves paths as they are."""
+    http = HTTPConnection(urlsplit(service.base_url).netloc, timeout=20)
+    http._validate_path = lambda url: None  # type: ignore[attr-defined]
+    yield http
+    http.close()
+
+
+@settings(SLOW_EXAMPLES, max_examples=150)
+@given(path=paths(), method=st.sampled_from(["GET", "HEAD", "DELETE", "OPTIONS"]))
+def test_no_path_is_answered_with_a_failure(
+    connection: HTTPConnection, path: str, method: str
+) -> None:
+    connection.request(method, path)
+    answer = connection.getresponse()
+    body = answer.read()
+    assert answer.status < 500, body
+    if answer.status >= 400 and method != "HEAD":
+        assert answer.headers["content-type"] == "application/problem+json"
+    if answer.will_close:
+        connection.close()
