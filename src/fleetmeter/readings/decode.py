@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from fleetmeter.errors import MalformedBodyError
-from fleetmeter.readings.boundaries import (
+from fleetmeter.readings.item_boundaries import (
     MAX_ITEM_BYTES,
     MSGPACK_HEADER,
     SLICE_BYTES,
