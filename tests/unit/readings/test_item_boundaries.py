@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
-from fleetmeter.readings import boundaries, decode
+from fleetmeter.readings import decode, item_boundaries
 from fleetmeter.readings.decode import BatchDecoder, BodyFormat
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
@@ -46,9 +46,9 @@ def items_of(body: bytes, format_: BodyFormat = "json") -> list[Any]:
 def small_slices() -> Iterator[None]:
     """Cut bodies that a test can afford."""
     with (
-        patch.object(boundaries, "SLICE_BYTES", 40),
-        patch.object(boundaries, "SLICE_ITEMS", 3),
-        patch.object(boundaries, "_WINDOW", 16),
+        patch.object(item_boundaries, "SLICE_BYTES", 40),
+        patch.object(item_boundaries, "SLICE_ITEMS", 3),
+        patch.object(item_boundaries, "_WINDOW", 16),
         patch.object(decode, "SLICE_BYTES", 40),
         patch.object(decode, "SLICE_ITEMS", 3),
         patch.object(decode, "_ALONE", 2),
