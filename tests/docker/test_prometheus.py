@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.docker_files import DASHBOARDS, DATASOURCES, DOCKER, load_yaml, services
+from tests.support.docker_files import COMPOSE, DASHBOARDS, DATASOURCES, DOCKER, load_yaml, services
 from tests.support.repository import page
 
 PROMETHEUS = DOCKER / "prometheus"
@@ -59,7 +59,7 @@ def promtool(*args: str | Path) -> None:
 
 
 def test_promtool_accepts_the_configuration() -> None:
-    promtool("check", "config", "prometheus.yml")
+    promtool("check", "config", "--syntax-only", "prometheus.yml")  # without the key
 
 
 def test_alerts_fire_when_they_should_and_only_then() -> None:
@@ -122,6 +122,10 @@ def test_grafana_and_prometheus_meet_where_compose_starts_them() -> None:
     jobs = {each["job_name"]: each for each in config["scrape_configs"]}
     assert jobs["fleetmeter"]["static_configs"] == [{"targets": ["fleetmeter:3000"]}]
     assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
+    key_file = Path(jobs["fleetmeter"]["authorization"]["credentials_file"])
+    assert [key_file.name] == services()["prometheus"]["secrets"]
+    key = load_yaml(COMPOSE)["secrets"][key_file.name]["environment"]
+    assert key in services()["fleetmeter"]["environment"]
     options = dict(flag.split("=", 1) for flag in services()["prometheus"]["command"])
     mounts = dict(volume.split(":")[:2] for volume in services()["prometheus"]["volumes"])
     assert mounts["./prometheus"] == str(Path(options["--config.file"]).parent)
