@@ -13,6 +13,7 @@ COMPOSE := docker compose --file docker/compose.yaml --env-file .env --project-n
 DOCKER := docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
 PORT := $(or $(FLEETMETER_PORT),3000)
 GRAFANA := $(or $(GRAFANA_PORT),3001)
+PROMETHEUS := $(or $(PROMETHEUS_PORT),9090)
 # For every Python and platform; without the address of an index, which is pip's own business.
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 LOCK := build/lock/bin/uv pip compile pyproject.toml $(LOCKED)
@@ -21,7 +22,7 @@ APPLIED := 0001_baseline.sql 0002_history.timescaledb.sql
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: ## Run FleetMeter: the whole stack with Docker, otherwise on an embedded PostgreSQL (Ctrl-C stops it)
@@ -30,6 +31,7 @@ up: ## Run FleetMeter: the whole stack with Docker, otherwise on an embedded Pos
 		$(COMPOSE) up --detach --build --wait; \
 		$(COMPOSE) exec -T fleetmeter fleetmeter welcome "http://127.0.0.1:$(PORT)"; \
 		echo "  Grafana        http://127.0.0.1:$(GRAFANA)  (user admin, password in .env)"; \
+		if [ -n "$$($(COMPOSE) ps --quiet prometheus 2>/dev/null)" ]; then echo "  Prometheus     http://127.0.0.1:$(PROMETHEUS)"; fi; \
 	else \
 		if [ -n "$${FLEETMETER_DATABASE_URL:-}" ]; then on="the database of FLEETMETER_DATABASE_URL"; \
 		else on="an embedded PostgreSQL in $${FLEETMETER_DATA_DIR:-data}/"; fi; \
@@ -40,7 +42,7 @@ up: ## Run FleetMeter: the whole stack with Docker, otherwise on an embedded Pos
 
 .PHONY: down
 down: ## Stop the Docker stack; data are kept
-	@if $(DOCKER); then $(COMPOSE) down; else echo "No Docker engine answers; Ctrl-C stops make up."; fi
+	@if $(DOCKER); then $(COMPOSE) --profile '*' down; else echo "No Docker engine answers; Ctrl-C stops make up."; fi
 
 .PHONY: logs
 logs: ## Follow the logs of the Docker stack
@@ -101,6 +103,10 @@ soak: .venv/runs ## Run five minutes at half load; memory must stay flat
 .PHONY: lists
 lists: .venv/installed ## Rewrite the lists of columns in sql/ from src/fleetmeter/readings/kinds.py
 	@$(BIN)/python -m fleetmeter.readings.lists
+
+.PHONY: dashboards
+dashboards: .venv/installed ## Write docker/grafana/dashboards from docker/grafana/source
+	@$(BIN)/python docker/grafana/write_dashboards.py
 
 .PHONY: queries
 queries: .venv/installed ## Write src/fleetmeter/database/queries.pyi, the types of the queries in sql/queries

@@ -146,12 +146,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say loudly when the production engine was not tested."""
-    if any("[timescaledb" in report.nodeid for report in terminalreporter.stats.get("skipped", [])):
+    """Say loudly when the production engine, or the alerts, were not tested."""
+    skipped = [report.nodeid for report in terminalreporter.stats.get("skipped", [])]
+    if any("[timescaledb" in test for test in skipped):
         terminalreporter.write_sep("!", "TimescaleDB WAS NOT TESTED", red=True, bold=True)
         terminalreporter.write_line(
             "No FLEETMETER_TEST_TIMESCALEDB_URL, and no local PostgreSQL with the extension: "
             "these tests ran on the embedded PostgreSQL alone. See CONTRIBUTING.md, 'Two engines'.",
+            red=True,
+        )
+    if any("docker/test_prometheus.py" in test for test in skipped):
+        terminalreporter.write_sep("!", "THE ALERTS WERE NOT TESTED", red=True, bold=True)
+        terminalreporter.write_line(
+            "There is no promtool on the PATH; it comes with Prometheus (Debian: prometheus).",
             red=True,
         )
 

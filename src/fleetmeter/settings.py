@@ -41,6 +41,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ingest_key_file: Path | None = None
     """File that contains it instead."""
 
+    read_key: str | None = None
+    """Key with the scope `read`, added at the start."""
+
+    read_key_file: Path | None = None
+    """File that contains it instead."""
+
     key: str | None = None
     """Key that the commands send which talk to a running service."""
 

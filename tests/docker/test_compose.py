@@ -13,7 +13,7 @@ from tests.support.docker_files import (
     variables,
 )
 
-_FULL_VERSION = re.compile(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.]+)?")
+_FULL_VERSION = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+(-[\w.]+)?")
 
 
 def test_the_compose_file_follows_the_compose_specification() -> None:
@@ -28,7 +28,7 @@ def test_every_yaml_file_is_clean() -> None:
 
 def test_every_image_is_pinned_to_a_full_version() -> None:
     images = {name: service["image"] for name, service in services().items() if "image" in service}
-    assert images.keys() == {"database", "grafana"}
+    assert images.keys() == {"database", "grafana", "prometheus"}
     for image in images.values():
         assert _FULL_VERSION.fullmatch(image), image
 
@@ -39,12 +39,13 @@ def test_ports_are_published_on_loopback_only_and_the_database_on_none() -> None
         "database": [],
         "fleetmeter": ["127.0.0.1:${FLEETMETER_PORT:-3000}:3000"],
         "grafana": ["127.0.0.1:${GRAFANA_PORT:-3001}:3000"],
+        "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
     }
 
 
 def test_no_password_is_written_down() -> None:
     environment = [
-        pair for service in services().values() for pair in service["environment"].items()
+        pair for each in services().values() for pair in each.get("environment", {}).items()
     ]
     passwords = [value for name, value in environment if "PASSWORD" in name]
     assert len(passwords) == 4
@@ -62,7 +63,7 @@ def test_every_variable_has_a_default_or_must_be_there() -> None:
     assert all(defaults.values())
     assert required == {
         *("POSTGRES_PASSWORD", "GRAFANA_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"),
-        *("FLEETMETER_ADMIN_KEY", "FLEETMETER_INGEST_KEY"),
+        *("FLEETMETER_ADMIN_KEY", "FLEETMETER_INGEST_KEY", "FLEETMETER_READ_KEY"),
     }
 
 
@@ -96,6 +97,7 @@ def test_each_service_waits_for_what_it_needs() -> None:
         "database": {},
         "fleetmeter": {"database": "service_healthy"},
         "grafana": {"fleetmeter": "service_healthy"},
+        "prometheus": {},
     }
 
 
@@ -106,7 +108,14 @@ def test_what_the_stack_keeps_is_in_named_volumes() -> None:
         for volume in service.get("volumes", [])
         if not volume.startswith("./")
     }
-    assert named == load_yaml(COMPOSE)["volumes"].keys() == {"database", "grafana"}
+    assert named == load_yaml(COMPOSE)["volumes"].keys()
+    assert named == {"database", "grafana", "prometheus"}
+
+
+def test_only_what_monitors_is_left_out_without_a_profile() -> None:
+    profiles = {name: service.get("profiles", []) for name, service in services().items()}
+    assert profiles.pop("prometheus") == ["monitoring"]
+    assert not any(profiles.values())
 
 
 def test_what_is_mounted_from_the_repository_is_there_and_read_only() -> None:

@@ -1,7 +1,6 @@
 """The dashboard "Fleet today": well-formed, and right about the energy that it shows."""
 
 import asyncio
-import itertools
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -11,22 +10,19 @@ import httpx
 import pytest
 
 from tests.conftest import Db, eventually, meter_reading, post, rfc3339, vehicle_reading
-from tests.docker.grafana import expand
+from tests.docker.grafana import expand, read_as_grafana
 from tests.support.docker_files import (
     DASHBOARD,
-    DATASOURCE,
     PROVIDER,
     dashboard,
     load_yaml,
     services,
 )
-from tests.support.repository import ROOT
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 _KWH = 1_000_000
-_GRANTS = (ROOT / "sql" / "routines" / "90_grants.sql").read_text(encoding="utf-8")
 
 # Energy stands in the quarter hour of its reading, or in pieces; chargers' AC is shared out by
 # quarter hours.
@@ -219,10 +215,7 @@ async def _look(url: str, fleet: Fleet) -> Shown:
             " (select count(*) from meter_state"
             " where now() - last_seen < '15 minutes' and removed_at is null)"
         )
-        if not await connection.fetch("select from pg_roles where rolname = 'fleetmeter_reader'"):
-            await connection.execute("create role fleetmeter_reader")
-        await connection.execute(_GRANTS)
-        await connection.execute("set local role fleetmeter_reader")
+        await read_as_grafana(connection)
         answers = {}
         for panel, target in targets():
             start = month if panel.get("timeFrom") == "30d" else fleet.start
@@ -235,37 +228,12 @@ async def _look(url: str, fleet: Fleet) -> Shown:
         await connection.close()
 
 
-def test_every_panel_has_an_id_a_title_and_a_place_of_its_own() -> None:
-    panels = dashboard()["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    assert len({panel["title"] for panel in panels}) == len(panels)
-    places = [panel["gridPos"] for panel in panels]
-    assert all(place["x"] + place["w"] <= 24 for place in places)
-    for one, other in itertools.combinations(places, 2):
-        assert (
-            one["x"] + one["w"] <= other["x"]
-            or other["x"] + other["w"] <= one["x"]
-            or one["y"] + one["h"] <= other["y"]
-            or other["y"] + other["h"] <= one["y"]
-        ), (one, other)
-
-
 def test_it_is_about_the_last_day_in_the_viewers_time_and_follows_along() -> None:
     found = dashboard()
     assert (found["title"], found["uid"]) == ("Fleet today", "fleet-today")
     assert found["time"] == {"from": "now-24h", "to": "now"}
     assert found["timezone"] == "browser"
     assert found["refresh"] == "1m"
-
-
-def test_every_query_goes_to_the_provisioned_data_source() -> None:
-    (source,) = load_yaml(DATASOURCE)["datasources"]
-    expected = {"type": source["type"], "uid": source["uid"]}
-    assert expected == {"type": "grafana-postgresql-datasource", "uid": "fleetmeter"}
-    for panel, target in targets():
-        assert panel["datasource"] == target["datasource"] == expected
-        assert target["rawQuery"] is True
-        assert target["rawSql"]
 
 
 def test_grafana_finds_the_dashboard_where_compose_mounts_it() -> None:
@@ -307,13 +275,6 @@ def test_energy_is_in_kwh_and_ratios_are_per_cent() -> None:
         "Silent vehicles": None,
         "Energy per day": "kwatth",
     }
-
-
-def test_columns_that_have_a_unit_are_columns_of_the_query() -> None:
-    for panel in dashboard()["panels"]:
-        sql = "".join(target["rawSql"] for target in panel["targets"])
-        for override in panel["fieldConfig"]["overrides"]:
-            assert f'as "{override["matcher"]["options"]}"' in sql, panel["title"]
 
 
 def test_vehicles_and_meters_show_what_they_took_and_lost(database_url: str, fleet: Fleet) -> None:

@@ -15,8 +15,10 @@ DOCKER = ROOT / "docker"
 COMPOSE = DOCKER / "compose.yaml"
 DOCKERFILE = DOCKER / "Dockerfile"
 READER_ROLE = DOCKER / "initdb" / "100_reader.sql"
-DASHBOARD = DOCKER / "grafana" / "dashboards" / "fleet-today.json"
-DATASOURCE = DOCKER / "grafana" / "provisioning" / "datasources" / "fleetmeter.yaml"
+DASHBOARDS = DOCKER / "grafana" / "dashboards"
+DASHBOARD = DASHBOARDS / "fleet-today.json"
+DATASOURCES = DOCKER / "grafana" / "provisioning" / "datasources"
+DATASOURCE = DATASOURCES / "fleetmeter.yaml"
 PROVIDER = DOCKER / "grafana" / "provisioning" / "dashboards" / "fleetmeter.yaml"
 
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<operator>[-?])(?P<operand>[^}]*))?\}")

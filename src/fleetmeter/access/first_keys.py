@@ -13,8 +13,12 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError, NotMigratedError, SettingsError
 from fleetmeter.settings import PREFIX, Settings
 
-_GIVEN: dict[str, tuple[Scope, ...]] = {"admin": SCOPES, "ingest": ("ingest",)}
-"""Scopes of the keys that settings give, by name: FLEETMETER_ADMIN_KEY, FLEETMETER_INGEST_KEY."""
+_GIVEN: dict[str, tuple[Scope, ...]] = {
+    "admin": SCOPES,
+    "ingest": ("ingest",),
+    "read": ("read",),
+}
+"""Scopes of the keys that settings give, by name: FLEETMETER_ADMIN_KEY and so on."""
 
 _log = structlog.get_logger()
 
