@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.anomalies.incidents import lifecycle, store
 from fleetmeter.anomalies.incidents.anomaly import Anomaly
 from fleetmeter.anomalies.incidents.lifecycle import AlreadyResolvedError, Key, Step, Terms, key_of
@@ -367,7 +368,7 @@ class StoredLives(Lives):
 
     def act(self, action: str, anomaly_id: int, who: str) -> None:
         act = store.acknowledge if action == "acknowledge" else store.resolve
-        after = self.in_transaction(act, anomaly_id, who, None)
+        after = self.in_transaction(act, anomaly_id, who, None, EVERYTHING)
         assert after in self.rows()
 
     def reconcile(self, key: Key, changes: list[Change], since: datetime, wrong: bool) -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic, time
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from fleetmeter.access.key_text import parse_key
@@ -20,7 +21,7 @@ from fleetmeter.access.principal import ANYBODY, Principal
 from fleetmeter.background import repeat, running
 from fleetmeter.database.pool import Connection, apart
 from fleetmeter.database.sql import queries
-from fleetmeter.errors import DatabaseUnavailableError
+from fleetmeter.errors import DatabaseUnavailableError, NotMigratedError
 
 LOOK_S = 1.0
 """How often the keys are looked at, seconds."""
@@ -72,18 +73,22 @@ class Keyring:
         self._version: int | None = None
         self._valid_until = -_NEVER
         self._is_open = False
+        self._not_migrated: NotMigratedError | None = None
         self._used: set[str] = set()
 
     def admit(self, text: str | None, *, even_stale: bool = False) -> Principal | None:
         """Return who holds a key, or None for no key and for what is not a valid one.
 
-        Raises KeysUnknownError, unless keys that were read long ago will do (`even_stale`).
+        Raises KeysUnknownError, or NotMigratedError, unless keys that were read long ago will do
+        (`even_stale`).
         """
         if self._is_open:
             return ANYBODY
         now = self._clock()
         if now > self._valid_until and not (even_stale and self._keys):
-            raise KeysUnknownError(f"the keys have not been read for more than {VALID_S:g} s")
+            raise self._not_migrated or KeysUnknownError(
+                f"the keys have not been read for more than {VALID_S:g} s"
+            )
         if text is None or (given := parse_key(text)) is None:
             return None
         key = self._keys.get(given.id)
@@ -106,7 +111,12 @@ class Keyring:
     async def look(self, connection: Connection) -> None:
         """Read the keys if they have changed. Raises DatabaseUnavailableError."""
         asked = self._clock()
-        state = await queries.keys_version(connection)
+        try:
+            state = await queries.keys_version(connection)
+        except asyncpg.UndefinedTableError as error:
+            self._not_migrated = NotMigratedError(str(error))
+            raise self._not_migrated from error
+        self._not_migrated = None
         if state["version"] != self._version:
             keys = [dict(row) async for row in queries.living_keys(connection)]
             self.know(keys, any_key=state["any_key"])
