@@ -37,7 +37,6 @@ from fleetmeter.http.shared.authentication import authentication, check_routes
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
 from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import problem_details
-from fleetmeter.http.shared.request_ids import answer_with_id
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
@@ -133,7 +132,6 @@ def create_app(url: str, settings: Settings) -> Litestar:
             swagger_ui_files,
         ],
         middleware=[authentication, decode_parameters],
-        before_send=[answer_with_id],
         lifespan=[lifespan],
         dependencies={
             "database": Provide(provide_database, sync_to_thread=False),

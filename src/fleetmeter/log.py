@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextvars import ContextVar
 from io import StringIO
 from typing import Any, TextIO
 
@@ -44,10 +45,14 @@ def _plain_traceback(output: TextIO, exc_info: structlog.types.ExcInfo) -> None:
     output.write(printable(text.getvalue()))
 
 
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Id of the request that the task answers."""
+
+
 def configure_logging(settings: Settings) -> None:
     """Render structlog's events and the standard library's records alike."""
     shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _with_request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -82,3 +87,12 @@ def configure_logging(settings: Settings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _with_request_id(
+    logger: object, method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Add the id of the request, where one is being answered."""
+    if (id_ := REQUEST_ID.get()) is not None:
+        event.setdefault("request_id", id_)
+    return event

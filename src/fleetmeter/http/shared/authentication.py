@@ -21,7 +21,6 @@ from litestar.status_codes import (
     HTTP_429_TOO_MANY_REQUESTS,
 )
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars
 
 from fleetmeter.access.actor import Actor, act_as
 from fleetmeter.access.attempts import FailedAttempts
@@ -83,7 +82,6 @@ def authentication(app: ASGIApp) -> ASGIApp:
     """Wrap a route: it is reached by those who may use it, with `principal` in its state."""
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
-        bind_contextvars(request_id=request_id(scope))
         opt = scope["route_handler"].opt
         needed = opt.get(SCOPE)
         if needed != PUBLIC and not (
@@ -91,7 +89,7 @@ def authentication(app: ASGIApp) -> ASGIApp:
         ):
             scope["state"]["principal"] = principal = _admitted(scope, needed)
             if needed in _CHANGING:
-                act_as(Actor(principal.name, _address(scope), request_id(scope)))
+                act_as(Actor(principal.name, _address(scope), request_id()))
             if LASTS in opt:
                 send = _as_long_as_the_key(scope, send)
         await app(scope, receive, send)

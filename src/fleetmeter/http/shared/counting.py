@@ -1,4 +1,4 @@
-"""Counts requests by route and status."""
+"""Counts requests by route and status, and gives each its id."""
 
 from functools import lru_cache
 from time import perf_counter
@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from fleetmeter.http.shared.request_ids import HEADER, begin_request
 from fleetmeter.metrics import REQUEST_SECONDS, REQUESTS
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -20,14 +21,16 @@ _seconds = lru_cache(1024)(REQUEST_SECONDS.labels)
 
 
 async def counted(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let an application answer a request, and count it by its route and status."""
+    """Let an application answer a request with its id, and count it by its route and status."""
     began = perf_counter()
     status = _CLIENT_GONE
+    id_header = (HEADER, begin_request(scope))
 
     async def sending(message: Message) -> None:
         nonlocal status
         if message["type"] == "http.response.start":
             status = message["status"]
+            message["headers"] = [*message["headers"], id_header]
         await send(message)
 
     try:

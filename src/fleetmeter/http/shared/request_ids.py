@@ -2,27 +2,32 @@
 
 import re
 import secrets
-from typing import Any
+from itertools import count
 
-from litestar.types import Message, Scope
+from litestar.types import Scope
 
-_HEADER = b"x-request-id"
+from fleetmeter.log import REQUEST_ID
+
+HEADER = b"x-request-id"
+
 _ID = re.compile(rb"[!-~]{1,64}")
 
-
-def request_id(scope: Scope) -> str:
-    """Return the id of a request: as it was sent, if it is 1 to 64 printable characters."""
-    state: dict[str, Any] = scope["state"]
-    if (known := state.get("request_id")) is not None:
-        return str(known)
-    sent = next((value for name, value in scope["headers"] if name == _HEADER), b"")
-    state["request_id"] = made = (
-        sent.decode("ascii") if _ID.fullmatch(sent) else secrets.token_hex(8)
-    )
-    return made
+_numbers = count()
+_process = secrets.token_hex(6).encode()
+"""What tells the ids that this process makes from those of others."""
 
 
-async def answer_with_id(message: Message, scope: Scope) -> None:
-    """Add the id of its request to an answer."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message.get("headers", ()), (_HEADER, request_id(scope).encode())]
+def begin_request(scope: Scope) -> bytes:
+    """Return the id of a request, and let it stand in the logs of this task.
+
+    It is as it was sent, if that is 1 to 64 printable ASCII characters, and a new one otherwise.
+    """
+    sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
+    id_ = sent if sent and _ID.fullmatch(sent) else b"%b-%x" % (_process, next(_numbers))
+    REQUEST_ID.set(id_.decode("ascii"))
+    return id_
+
+
+def request_id() -> str | None:
+    """Return the id of the request that this task answers."""
+    return REQUEST_ID.get()
