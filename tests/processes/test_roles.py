@@ -321,6 +321,45 @@ def test_the_reader_sees_no_secrets(database: Database) -> None:
     assert [f"{table}.{name}" for table, name, may in columns if may and secret.search(name)] == []
 
 
+def views() -> dict[str, set[str]]:
+    """The columns of each view that docs/sql.md describes."""
+    rows = re.findall(
+        r"^\| (`\w+`[^|]*) \| [^|]+ \| ([^|]*`[^|]+) \|$", page("sql.md"), re.MULTILINE
+    )
+    return {
+        view: set(re.findall(r"`(\w+)`", columns))
+        for names, columns in rows
+        for view in re.findall(r"`(\w+)`", names)
+    }
+
+
+def test_the_reader_reads_each_view_that_the_page_describes(database: Database) -> None:
+    found = {
+        view: {
+            row[0]
+            for row in database.reader.fetch(
+                "select column_name::text from information_schema.columns"
+                " where table_schema = 'public' and table_name = $1",
+                view,
+            )
+        }
+        for view in views()
+    }
+    assert len(found) > 12
+    assert found == views()
+    for view in found:
+        database.reader.fetch(f"select * from {view} limit 1")
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_the_reader_gets_answers_to_the_questions_of_the_page(
+    database: Database, number: int
+) -> None:
+    queries = re.findall(r"```sql\n(.+?);\n```", page("sql.md"), re.DOTALL)
+    assert len(queries) == 5
+    database.reader.fetch(queries[number])
+
+
 def test_a_service_that_would_migrate_as_its_role_says_what_to_do(database: Database) -> None:
     with pytest.raises(NotPermittedError, match="FLEETMETER_MIGRATE=false"):
         asyncio.run(migrate(database.service.url, RETENTION_DAYS))
