@@ -28,7 +28,7 @@ help: ## List the targets
 up: ## Run FleetMeter: the whole stack with Docker, otherwise on an embedded PostgreSQL (Ctrl-C stops it)
 	@if $(DOCKER); then \
 		docker/make-env.sh; \
-		$(COMPOSE) up --detach --build --wait; \
+		$(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --no-log-prefix roles migrate >&2; exit 1; }; \
 		$(COMPOSE) exec -T fleetmeter fleetmeter welcome "http://127.0.0.1:$(PORT)"; \
 		echo "  Grafana        http://127.0.0.1:$(GRAFANA)  (user admin, password in .env)"; \
 		if [ -n "$$($(COMPOSE) ps --quiet prometheus 2>/dev/null)" ]; then echo "  Prometheus     http://127.0.0.1:$(PROMETHEUS)"; fi; \

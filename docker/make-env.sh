@@ -19,7 +19,8 @@ add() {
     fi
 }
 
-for name in POSTGRES_PASSWORD GRAFANA_READER_PASSWORD GRAFANA_ADMIN_PASSWORD; do
+for name in POSTGRES_PASSWORD POSTGRES_SERVICE_PASSWORD GRAFANA_READER_PASSWORD \
+    GRAFANA_ADMIN_PASSWORD; do
     add "$name" "$(random 24)"
 done
 # The service adds these keys when it starts: fm_<id>_<secret>.

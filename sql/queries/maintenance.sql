@@ -99,7 +99,7 @@ select
     extract(epoch from clock_timestamp() - coalesce(l.waitstart, a.query_start))::float8 as waits_s,
     left(a.query, 100) as statement,
     array(
-        select left(h.query, 100) || ' (' || h.state || ')'
+        select left(h.query, 100) || coalesce(' (' || h.state || ')', '')
         from pg_stat_activity as h
         where h.pid = any(pg_blocking_pids(l.pid))
         order by h.xact_start

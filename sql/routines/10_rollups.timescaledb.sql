@@ -354,26 +354,44 @@ begin
 end;
 $$;
 
--- Jobs (refresh, retention, columnstore) whose last run failed, with the newest error.
+-- The newest error of a job. TimescaleDB shows it to the owners of the job and of the database alone, while the service
+-- reports jobs of the role that migrates: it is read as that role.
+create or replace function newest_job_error(p_job integer)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select e.err_message
+        from timescaledb_information.job_errors as e
+        where e.job_id = p_job
+        order by e.start_time desc
+        limit 1
+    );
+end;
+$$;
+
+-- Jobs (refresh, retention, columnstore) whose last run failed, with the newest error. In plpgsql, so that nothing
+-- depends on the extension's views, which an update of it replaces.
 create or replace function failing_jobs()
 returns table (job text, error text)
-language sql
+language plpgsql
 stable
-begin atomic
+as $$
+begin
+    return query
     select
         format('%s on %s', j.proc_name, s.hypertable_name),
-        (
-            select e.err_message
-            from timescaledb_information.job_errors as e
-            where e.job_id = s.job_id
-            order by e.start_time desc
-            limit 1
-        )
+        newest_job_error(s.job_id)
     from timescaledb_information.job_stats as s
     join timescaledb_information.jobs as j
         on j.job_id = s.job_id
     where s.last_run_status = 'Failed';
 end;
+$$;
 
 -- How far behind the rollup of quarter hours is, seconds; 0 without history.
 create or replace function rollup_lag_s()

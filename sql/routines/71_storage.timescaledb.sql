@@ -129,14 +129,7 @@ begin
             when s.last_run_status = 'Failed' then 'failed'
         end,
         case
-            when s.last_run_status = 'Failed'
-                then (
-                    select e.err_message
-                    from timescaledb_information.job_errors as e
-                    where e.job_id = j.job_id
-                    order by e.start_time desc
-                    limit 1
-                )
+            when s.last_run_status = 'Failed' then newest_job_error(j.job_id)
         end,
         s.last_run_duration,
         case when isfinite(s.next_start) then s.next_start end,

@@ -6,7 +6,7 @@ from fleetmeter.settings import Settings, load_settings
 from tests.support.docker_files import (
     COMPOSE,
     DOCKER,
-    READER_ROLE,
+    ROLES,
     load_yaml,
     services,
     tool,
@@ -28,7 +28,8 @@ def test_every_yaml_file_is_clean() -> None:
 
 def test_every_image_is_pinned_to_a_full_version() -> None:
     images = {name: service["image"] for name, service in services().items() if "image" in service}
-    assert images.keys() == {"database", "grafana", "prometheus"}
+    assert images.keys() == {"database", "roles", "grafana", "prometheus"}
+    assert images["roles"] == images["database"]
     for image in images.values():
         assert _FULL_VERSION.fullmatch(image), image
 
@@ -37,6 +38,8 @@ def test_ports_are_published_on_loopback_only_and_the_database_on_none() -> None
     ports = {name: service.get("ports", []) for name, service in services().items()}
     assert ports == {
         "database": [],
+        "roles": [],
+        "migrate": [],
         "fleetmeter": ["127.0.0.1:${FLEETMETER_PORT:-3000}:3000"],
         "grafana": ["127.0.0.1:${GRAFANA_PORT:-3001}:3000"],
         "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
@@ -48,7 +51,7 @@ def test_no_password_is_written_down() -> None:
         pair for each in services().values() for pair in each.get("environment", {}).items()
     ]
     passwords = [value for name, value in environment if "PASSWORD" in name]
-    assert len(passwords) == 4
+    assert len(passwords) == 6
     for value in passwords:
         assert re.fullmatch(r"\$\{\w+_PASSWORD:\?[^}]+\}", value), value
     for _, value in environment:
@@ -62,7 +65,8 @@ def test_every_variable_has_a_default_or_must_be_there() -> None:
     defaults, required = variables()
     assert all(defaults.values())
     assert required == {
-        *("POSTGRES_PASSWORD", "GRAFANA_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"),
+        *("POSTGRES_PASSWORD", "POSTGRES_SERVICE_PASSWORD"),
+        *("GRAFANA_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"),
         *("FLEETMETER_ADMIN_KEY", "FLEETMETER_INGEST_KEY", "FLEETMETER_READ_KEY"),
     }
 
@@ -71,21 +75,37 @@ def test_what_is_passed_on_to_the_service_defaults_to_what_it_would_be_without_c
     defaults, required = variables()
     passed_on = {
         name: defaults[name]
-        for name, value in services()["fleetmeter"]["environment"].items()
-        if name != "FLEETMETER_DATABASE_URL" and name not in required
+        for step in ("migrate", "fleetmeter")
+        for name in services()[step]["environment"]
+        if name not in {"FLEETMETER_DATABASE_URL", "FLEETMETER_MIGRATE", *required}
     }
     assert load_settings(passed_on) == Settings()
     assert defaults["FLEETMETER_PORT"] == str(Settings().port)
 
 
-def test_every_service_is_watched_restarted_and_hardened() -> None:
-    for service in services().values():
-        assert service["healthcheck"]["test"][0] == "CMD"
-        assert service["restart"] == "unless-stopped"
+def test_the_owner_migrates_and_the_service_signs_in_as_another_role() -> None:
+    migrate, service = (services()[name]["environment"] for name in ("migrate", "fleetmeter"))
+    owner = services()["database"]["environment"]["POSTGRES_USER"]
+    assert migrate["FLEETMETER_DATABASE_URL"].startswith(f"postgresql://{owner}:")
+    assert service["FLEETMETER_DATABASE_URL"].startswith("postgresql://fleetmeter_service:")
+    assert service["FLEETMETER_MIGRATE"] == "false"
+    assert "FLEETMETER_MIGRATE" not in variables()[0]  # .env cannot turn it on
+    shared = migrate.keys() & service.keys() - {"FLEETMETER_DATABASE_URL"}
+    assert {name: migrate[name] for name in shared} == {name: service[name] for name in shared}
+
+
+def test_every_service_is_hardened_and_what_stays_is_watched_and_restarted() -> None:
+    for name, service in services().items():
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["cap_drop"] == ["ALL"]
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}
-        assert "stop_grace_period" in service
+        if name in ("roles", "migrate"):
+            assert service["restart"] == "no"
+            assert service["read_only"]
+        else:
+            assert service["healthcheck"]["test"][0] == "CMD"
+            assert service["restart"] == "unless-stopped"
+            assert "stop_grace_period" in service
 
 
 def test_each_service_waits_for_what_it_needs() -> None:
@@ -95,7 +115,9 @@ def test_each_service_waits_for_what_it_needs() -> None:
     }
     assert waits == {
         "database": {},
-        "fleetmeter": {"database": "service_healthy"},
+        "roles": {"database": "service_healthy"},
+        "migrate": {"roles": "service_completed_successfully"},
+        "fleetmeter": {"migrate": "service_completed_successfully"},
         "grafana": {"fleetmeter": "service_healthy"},
         "prometheus": {},
     }
@@ -125,7 +147,7 @@ def test_what_is_mounted_from_the_repository_is_there_and_read_only() -> None:
         for volume in service.get("volumes", [])
         if volume.startswith("./")
     ]
-    assert DOCKER / mounts[0][0] == READER_ROLE
+    assert DOCKER / mounts[0][0] == ROLES
     for source, _, mode in mounts:
         assert (DOCKER / source).exists(), source
         assert mode == "ro"

