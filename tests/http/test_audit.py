@@ -151,9 +151,12 @@ def test_a_request_keeps_its_id_or_is_given_one(anna: httpx.Client, uid: str) ->
     assert sent.headers["x-request-id"] == "trace/1"
     (logged,) = entries(anna, object=f"meter {uid}M")
     assert logged["requestId"] == "trace/1"
+    all_made = set()
     for path in ("/v1/meters", "/nothing", "/health/live", "/v1/meters?nonsense=1"):
         for wrong in ("", "x" * 65, "a b"):
             made = anna.get(path, headers={"X-Request-Id": wrong}).headers["x-request-id"]
-            assert re.fullmatch(r"[0-9a-f]{16}", made), path
+            assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]+", made), path
+            all_made.add(made)
+    assert len(all_made) == 12
     answer = anna.post("/v1/ingest", json=[], headers={"X-Request-Id": "bulk"})
     assert answer.headers["x-request-id"] == "bulk"
