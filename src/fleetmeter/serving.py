@@ -25,7 +25,6 @@ _UVICORN: dict[str, Any] = {
     "log_config": None,
     "access_log": False,
     "server_header": False,
-    "proxy_headers": False,
     "ws": "none",
     "headers": SECURITY_HEADERS,
 }
@@ -61,6 +60,7 @@ def serve(url: str, settings: Settings, listener: socket, listening: Callable[[s
 def serve_with_workers(url: str, settings: Settings, workers: int, listener: socket) -> None:
     """Serve HTTP with several processes on one socket; one that dies is restarted."""
     os.environ["FLEETMETER_DATABASE_URL"] = url  # they are new processes, and read it from there
+    os.environ.pop("FLEETMETER_DATABASE_URL_FILE", None)
     app = "fleetmeter.serving:worker_app"
     config = config_of(app, settings, factory=True, workers=workers)
     with TemporaryDirectory(prefix="fleetmeter-metrics-") as folder:
@@ -82,13 +82,19 @@ def config_of(app: Callable[..., Any] | str, settings: Settings, **options: Any)
         )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    return Config(app, settings, **(_UVICORN | _grace(settings) | options))
+    return Config(app, settings, **(_UVICORN | _grace(settings) | _proxies(settings) | options))
 
 
 def _grace(settings: Settings) -> dict[str, Any]:
     """Return how long a stop waits for requests: longer than any of them may take."""
     longest = max(settings.body_timeout_s + settings.commit_wait_s, settings.database_timeout_s)
     return {"timeout_graceful_shutdown": ceil(longest) + 2}
+
+
+def _proxies(settings: Settings) -> dict[str, Any]:
+    """Return whose X-Forwarded-For is taken for the client's address; nobody's by default."""
+    networks = settings.proxies.networks
+    return {"proxy_headers": bool(networks), "forwarded_allow_ips": networks}
 
 
 def worker_app() -> Litestar:

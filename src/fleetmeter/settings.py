@@ -9,9 +9,16 @@ import msgspec
 from msgspec import Meta
 
 from fleetmeter.errors import SettingsError
+from fleetmeter.proxies import Proxies
 from fleetmeter.webhook_networks import Networks
 
 PREFIX = "FLEETMETER_"
+
+FILE_SUFFIX = "_FILE"
+"""FLEETMETER_X_FILE names a file with the value of FLEETMETER_X."""
+
+_MAX_FILE_BYTES = 64 * 1024
+"""Maximum size of such a file, bytes: secrets are small, and /dev/zero is not a secret."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,23 +39,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_key: str | None = None
     """Key with all scopes, added at the start: `fm_<id>_<secret>`."""
 
-    admin_key_file: Path | None = None
-    """File that contains it instead."""
-
     ingest_key: str | None = None
     """Key with the scope `ingest`, added at the start."""
-
-    ingest_key_file: Path | None = None
-    """File that contains it instead."""
 
     read_key: str | None = None
     """Key with the scope `read`, added at the start."""
 
-    read_key_file: Path | None = None
-    """File that contains it instead."""
-
     key: str | None = None
     """Key that the commands send which talk to a running service."""
+
+    proxies: Proxies = Proxies()
+    """Proxies that are believed about a client's address (X-Forwarded-For)."""
 
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 10
     """Maximum number of database connections."""
@@ -141,13 +142,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from `environ`; an empty value counts as not set.
 
-    Raises SettingsError for a value that cannot be used and for an unknown FLEETMETER_ name
-    (FLEETMETER_TEST_* is left to the test suite).
+    FLEETMETER_X_FILE names a file with the value of FLEETMETER_X: UTF-8, at most 64 KiB; one
+    newline at its end is dropped.
+
+    Raises SettingsError for a value that cannot be used, for a file that cannot be read, for X and
+    X_FILE together, and for an unknown FLEETMETER_ name (FLEETMETER_TEST_* is left to the test
+    suite).
     """
     given = {
-        name.removeprefix(PREFIX).lower(): value
+        name: value
         for name, value in environ.items()
         if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and value
+    }
+    given = {
+        name.removeprefix(PREFIX).lower(): value for name, value in _with_files_read(given).items()
     }
     try:
         return msgspec.convert(given, Settings, strict=False, dec_hook=_of_text)
@@ -161,6 +169,34 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(f"{names}: unknown setting; the README lists all settings") from None
 
 
+def _with_files_read(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings in `given`, with the content of each X_FILE as the value of X."""
+    values = dict(given)
+    for name, path in given.items():
+        setting = name.removesuffix(FILE_SUFFIX)
+        if setting != name and setting.removeprefix(PREFIX).lower() in Settings.__struct_fields__:
+            if setting in given:
+                raise SettingsError(f"{setting} and {name} are both set; set only one of them")
+            del values[name]
+            if content := _content_of(name, path):
+                values[setting] = content
+    return values
+
+
+def _content_of(name: str, path: str) -> str:
+    """Return the text in a file, without the newline at its end."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        if len(content) > _MAX_FILE_BYTES:
+            raise SettingsError(f"{name}: {path} has more than {_MAX_FILE_BYTES} bytes")
+        return content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: {path} is not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{name}: {path} cannot be read: {error}") from None
+
+
 def _of_text(kind: type, value: str) -> Any:
-    """Convert a text to a type that msgspec does not know: Path, Networks."""
+    """Convert a text to a type that msgspec does not know: Path, Networks, Proxies."""
     return kind(value)

@@ -1,13 +1,18 @@
 """The compose stack: valid, pinned, closed to the network, and no password is written down."""
 
 import re
+from ipaddress import ip_address, ip_network
+
+import pytest
 
 from fleetmeter.settings import Settings, load_settings
+from tests.conftest import Db
 from tests.support.docker_files import (
     COMPOSE,
     DOCKER,
     ROLES,
     load_yaml,
+    resolved,
     services,
     tool,
     variables,
@@ -28,13 +33,13 @@ def test_every_yaml_file_is_clean() -> None:
 
 def test_every_image_is_pinned_to_a_full_version() -> None:
     images = {name: service["image"] for name, service in services().items() if "image" in service}
-    assert images.keys() == {"database", "roles", "grafana", "prometheus"}
+    assert images.keys() == {"database", "roles", "grafana", "prometheus", "proxy"}
     assert images["roles"] == images["database"]
     for image in images.values():
         assert _FULL_VERSION.fullmatch(image), image
 
 
-def test_ports_are_published_on_loopback_only_and_the_database_on_none() -> None:
+def test_ports_are_published_on_loopback_only_but_the_proxys_and_the_database_on_none() -> None:
     ports = {name: service.get("ports", []) for name, service in services().items()}
     assert ports == {
         "database": [],
@@ -43,6 +48,7 @@ def test_ports_are_published_on_loopback_only_and_the_database_on_none() -> None
         "fleetmeter": ["127.0.0.1:${FLEETMETER_PORT:-3000}:3000"],
         "grafana": ["127.0.0.1:${GRAFANA_PORT:-3001}:3000"],
         "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
+        "proxy": ["${PROXY_HTTP_PORT:-80}:80", "${PROXY_HTTPS_PORT:-443}:443"],
     }
 
 
@@ -77,7 +83,8 @@ def test_what_is_passed_on_to_the_service_defaults_to_what_it_would_be_without_c
         name: defaults[name]
         for step in ("migrate", "fleetmeter")
         for name in services()[step]["environment"]
-        if name not in {"FLEETMETER_DATABASE_URL", "FLEETMETER_MIGRATE", *required}
+        if name
+        not in {"FLEETMETER_DATABASE_URL", "FLEETMETER_MIGRATE", "FLEETMETER_PROXIES", *required}
     }
     assert load_settings(passed_on) == Settings()
     assert defaults["FLEETMETER_PORT"] == str(Settings().port)
@@ -120,6 +127,7 @@ def test_each_service_waits_for_what_it_needs() -> None:
         "fleetmeter": {"migrate": "service_completed_successfully"},
         "grafana": {"fleetmeter": "service_healthy"},
         "prometheus": {},
+        "proxy": {"fleetmeter": "service_healthy"},
     }
 
 
@@ -131,12 +139,13 @@ def test_what_the_stack_keeps_is_in_named_volumes() -> None:
         if not volume.startswith("./")
     }
     assert named == load_yaml(COMPOSE)["volumes"].keys()
-    assert named == {"database", "grafana", "prometheus"}
+    assert named == {"database", "grafana", "prometheus", "proxy"}
 
 
-def test_only_what_monitors_is_left_out_without_a_profile() -> None:
+def test_only_what_monitors_and_the_proxy_are_left_out_without_a_profile() -> None:
     profiles = {name: service.get("profiles", []) for name, service in services().items()}
     assert profiles.pop("prometheus") == ["monitoring"]
+    assert profiles.pop("proxy") == ["proxy"]
     assert not any(profiles.values())
 
 
@@ -151,3 +160,70 @@ def test_what_is_mounted_from_the_repository_is_there_and_read_only() -> None:
     for source, _, mode in mounts:
         assert (DOCKER / source).exists(), source
         assert mode == "ro"
+
+
+def test_every_service_has_its_share_of_memory_processors_and_processes() -> None:
+    defaults, _ = variables()
+    for name, service in services().items():
+        assert bytes_of(resolved(service["mem_limit"])) <= bytes_of("4g"), name
+        assert service["pids_limit"] <= 512
+        assert {"cpus", "cpu_shares"} <= service.keys(), name
+    # One above the machine's cores would not start.
+    assert defaults["DATABASE_CPUS"] == defaults["FLEETMETER_CPUS"] == "0"
+
+
+def test_what_the_database_may_take_fits_into_its_memory() -> None:
+    settings = database_settings()
+    connections = Settings().pool_size + 12
+    taken = (
+        bytes_of(settings["shared_buffers"])
+        + connections * bytes_of(settings["work_mem"])
+        + 2 * bytes_of(settings["maintenance_work_mem"])
+    )
+    limit = bytes_of(resolved(services()["database"]["mem_limit"]))
+    assert taken < 0.6 * limit, "the rest is the file cache"
+    assert bytes_of(settings["effective_cache_size"]) < limit
+
+
+def test_every_background_worker_of_the_database_has_a_process() -> None:
+    settings = {name: value for name, value in database_settings().items() if value.isdecimal()}
+    assert int(settings["max_worker_processes"]) >= 3 + int(
+        settings["timescaledb.max_background_workers"]
+    ) + int(settings["max_parallel_workers"])
+
+
+@pytest.mark.timescaledb
+def test_every_setting_of_the_database_is_one_that_it_knows(db: Db) -> None:
+    names = list(database_settings())
+    known = db.fetch("select name from pg_settings where name = any($1)", names)
+    assert {row["name"] for row in known} == set(names)
+
+
+def test_only_the_proxy_is_believed_about_the_address_of_a_client() -> None:
+    address = resolved(services()["fleetmeter"]["environment"]["FLEETMETER_PROXIES"])
+    assert address == resolved(services()["proxy"]["networks"]["proxy"]["ipv4_address"])
+    (config,) = load_yaml(COMPOSE)["networks"]["proxy"]["ipam"]["config"]
+    network = ip_network(resolved(config["subnet"]))
+    assert ip_address(address) == list(network.hosts())[-1], "others get the lowest addresses"
+
+
+def test_the_proxy_reaches_the_service_and_not_the_database() -> None:
+    networks = {name: set(each.get("networks", ["default"])) for name, each in services().items()}
+    assert networks["proxy"] == {"proxy"}
+    assert {name for name, each in networks.items() if "proxy" in each} == {"fleetmeter", "proxy"}
+
+
+def database_settings() -> dict[str, str]:
+    """The settings that the database is started with, as without .env."""
+    program, *options = services()["database"]["command"]
+    assert program == "postgres"
+    assert all(option.startswith("-c") for option in options)
+    pairs = (option.removeprefix("-c").split("=", 1) for option in options)
+    return {name: resolved(value) for name, value in pairs}
+
+
+def bytes_of(size: str) -> int:
+    """The bytes of a size as Docker or PostgreSQL writes it."""
+    match = re.fullmatch(r"(\d+)([mg])b?", size.lower())
+    assert match is not None, size
+    return int(match[1]) << {"m": 20, "g": 30}[match[2]]

@@ -46,6 +46,11 @@ def variables() -> tuple[dict[str, str], set[str]]:
     return defaults, required
 
 
+def resolved(text: str) -> str:
+    """A text of the compose file with the defaults of its variables."""
+    return _VARIABLE.sub(lambda match: str(match["operand"]), text)
+
+
 def instructions() -> list[tuple[str, str]]:
     """The Dockerfile's instructions, continued lines joined, comments left out."""
     lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()

@@ -1,7 +1,6 @@
 """What a service needs before it listens: keys from its settings, or an address of this machine."""
 
 from ipaddress import ip_address
-from pathlib import Path
 
 import structlog
 
@@ -88,18 +87,11 @@ async def _add(connection: Connection, name: str, given: KeyText) -> None:
 
 
 def _given(name: str, settings: Settings) -> KeyText | None:
-    """Return the key of a setting or of the file that it names. Raises SettingsError."""
+    """Return the key of a setting. Raises SettingsError."""
     setting = f"{PREFIX}{name.upper()}_KEY"
     text: str | None = getattr(settings, f"{name}_key")
-    file: Path | None = getattr(settings, f"{name}_key_file")
-    if file is not None:
-        setting = f"{setting}_FILE"
-        try:
-            text = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{setting}: {file} cannot be read: {error}") from None
     if text is None:
         return None
-    if (key := parse_key(text)) is None:
+    if (key := parse_key(text.strip())) is None:
         raise SettingsError(f"{setting}: not a key; write fm_<id>_<at least 40 letters and digits>")
     return key
