@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fleetmeter.database.migrations import migrate
+from fleetmeter.database.migrations import migrate, missing_from
 from tests.conftest import (
     PAUSE_JOBS,
     RETENTION_DAYS,
@@ -54,7 +54,9 @@ def serving(
     """Serve a database with this version, or with a release; yields a client."""
     environ = {"FLEETMETER_DATABASE_URL": url} | settings | (release.environ if release else {})
     with (
-        running_service(folder, environ, release.command if release else ()) as service,
+        running_service(
+            folder, environ, release.command if release else (), probe="/health/live"
+        ) as service,
         httpx.Client(base_url=service.base_url, timeout=60) as client,
     ):
         yield client
@@ -170,7 +172,11 @@ def test_old_and_new_services_serve_one_database_while_it_is_upgraded(
         db, of = Db(url), window()
         fill(old, db, server)
         totals(old, of)  # so that it has prepared its statements before the schema changes
-        with serving(url, tmp_path) as new:
+        with serving(url, tmp_path, FLEETMETER_MIGRATE="false") as new:
+            lacks = asyncio.run(missing_from(url))
+            assert new.get("/health/ready").status_code == (503 if lacks else 200)
+            asyncio.run(migrate(url, RETENTION_DAYS))
+            eventually(lambda: new.get("/health/ready").status_code == 200)
             for name, client in (("old", old), ("new", new)):
                 assert client.get("/health/ready").status_code == 200
                 use(client, f"EV-{name}")
