@@ -85,10 +85,8 @@ class Keyring:
         if self._is_open:
             return ANYBODY
         now = self._clock()
-        if now > self._valid_until and not (even_stale and self._keys):
-            raise self._not_migrated or KeysUnknownError(
-                f"the keys have not been read for more than {VALID_S:g} s"
-            )
+        if not (even_stale and self._keys):
+            self._require_known(now)
         if text is None or (given := parse_key(text)) is None:
             return None
         key = self._keys.get(given.id)
@@ -98,6 +96,17 @@ class Keyring:
             key.note_at = now + NOTE_S
             self._used.add(given.id)
         return key.principal
+
+    def require_known(self) -> None:
+        """Raise KeysUnknownError, or NotMigratedError, if the keys were not read for too long."""
+        if not self._is_open:
+            self._require_known(self._clock())
+
+    def _require_known(self, now: float) -> None:
+        if now > self._valid_until:
+            raise self._not_migrated or KeysUnknownError(
+                f"the keys have not been read for more than {VALID_S:g} s"
+            )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Keyring"]:

@@ -53,6 +53,12 @@ def embedded_postgresql(data_dir: Path) -> Iterator[str]:
                 server.stop()
 
 
+def is_initialised(data_dir: Path) -> bool:
+    """Return whether `data_dir` has a database. Raises EmbeddedServerError."""
+    with _usable():
+        return (data_dir.expanduser() / "postgresql" / "PG_VERSION").exists()
+
+
 @contextmanager
 def _usable() -> Iterator[None]:
     try:

@@ -17,7 +17,8 @@ from fleetmeter.errors import MigrationError, NotPermittedError
 
 Engine = Literal["timescaledb", "postgresql"]
 
-_OLDEST_SERVER = 15
+OLDEST_SERVER = 15
+"""Major version of the oldest PostgreSQL that is supported."""
 
 _OLD_LAYOUT = "0001_tables.sql"
 """The first migration of the layout before devices were numbered, which is not migrated."""
@@ -85,9 +86,9 @@ async def _migrate(
     sql: Path,
 ) -> Migrated:
     version = connection.get_server_version()
-    if version.major < _OLDEST_SERVER:
+    if version.major < OLDEST_SERVER:
         raise MigrationError(
-            f"the server is PostgreSQL {version.major}; FleetMeter needs {_OLDEST_SERVER} or newer"
+            f"the server is PostgreSQL {version.major}; FleetMeter needs {OLDEST_SERVER} or newer"
         )
     await connection.execute("select pg_advisory_xact_lock(hashtext('fleetmeter.migrate'))")
     await connection.execute(_PREPARE)

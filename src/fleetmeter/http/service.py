@@ -19,6 +19,7 @@ from litestar.static_files import create_static_files_router
 from litestar.status_codes import HTTP_404_NOT_FOUND
 
 from fleetmeter import __version__
+from fleetmeter.access.keyring import Keyring
 from fleetmeter.database.migrations import missing_migrations
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.authentication import PUBLIC, SCOPE
@@ -66,12 +67,14 @@ async def live() -> Health:
 
 @get("/health/ready", summary="Readiness check", tags=["Service"], opt={SCOPE: PUBLIC})
 async def ready(state: State) -> Health:
-    """Answers 200 when the database is reachable and migrated, else 503."""
+    """Answers 200 when the database is reachable, migrated, and its keys are known, else 503."""
     database: Database = state.database  # not one of the connections that queries may take up
     async with database.connection() as connection:
         missing = await missing_migrations(connection)
     if missing:
         raise not_migrated(f"missing: {', '.join(missing)}")
+    keyring: Keyring = state.keyring
+    keyring.require_known()
     return Health("ready")
 
 

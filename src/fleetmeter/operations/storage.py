@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fleetmeter.database.pool import connected
 from fleetmeter.database.sql import queries
+from fleetmeter.operations.amounts import duration, size
 from fleetmeter.terminal import printable
 
 _PIPED_WIDTH = 200
@@ -105,14 +106,14 @@ def _relations(storage: Storage) -> Table:
         table.add_row(
             each.relation,
             f"≈ {each.about_rows:,}",
-            _size(each.bytes),
+            size(each.bytes),
             _decimal(_quotient(each.bytes, each.about_rows) if each.about_rows >= _MANY else None),
             "" if each.chunks is None else f"{each.chunks:,}",
             _date(each.oldest),
             _date(each.newest),
         )
     table.add_section()
-    table.add_row("database", "", _size(storage.database_bytes))
+    table.add_row("database", "", size(storage.database_bytes))
     table.caption = "Rows are estimates. The database's own catalogue is in its size alone."
     return table
 
@@ -129,8 +130,8 @@ def _columnstore(relations: Sequence[Relation]) -> Table:
             f"{each.columnstore_chunks:,}",
             f"{each.chunks:,}",
             f"≈ {each.columnstore_rows:,}",
-            _size(before),
-            _size(now),
+            size(before),
+            size(now),
             f"{now / before:.1%}" if before else "",
             _decimal(each.columnstore_bytes_per_row),
             _decimal(each.bytes_per_row),
@@ -149,9 +150,9 @@ def _jobs(jobs: Sequence[Job]) -> Table:
         table.add_row(
             job.job,
             job.relation,
-            _duration(job.every),
+            "" if job.every is None else duration(job.every),
             _time(job.last_run),
-            _duration(job.took),
+            "" if job.took is None else duration(job.took),
             _time(job.next_run),
             printable(f"{ended}: {job.error}" if job.error else ended),
         )
@@ -186,26 +187,9 @@ def _decimal(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
 
 
-def _size(bytes_: int) -> str:
-    for unit, length in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if bytes_ >= length:
-            return f"{bytes_ / length:,.1f} {unit}"
-    return f"{bytes_} B"
-
-
 def _date(time: datetime | None) -> str:
     return "" if time is None else f"{time:%Y-%m-%d}"
 
 
 def _time(time: datetime | None) -> str:
     return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M}"
-
-
-def _duration(duration: timedelta | None) -> str:
-    if duration is None:
-        return ""
-    seconds = duration.total_seconds()
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length or seconds == length:
-            return f"{seconds / length:.4g} {unit}"
-    return f"{round(seconds, 2):g} s"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -132,8 +133,10 @@ def test_what_was_read_too_long_ago_lets_nobody_in_and_turns_nobody_away() -> No
 
 def test_a_process_that_has_never_read_the_keys_lets_nobody_in() -> None:
     for may_be_open in (True, False):
-        with pytest.raises(KeysUnknownError):
-            Keyring("postgresql://nowhere", may_be_open=may_be_open).admit(None)
+        known = Keyring("postgresql://nowhere", may_be_open=may_be_open)
+        for ask in (partial(known.admit, None), known.require_known):  # nor is it ready
+            with pytest.raises(KeysUnknownError):
+                ask()
 
 
 def test_without_any_key_everybody_on_this_machine_is_let_in_and_nobody_elsewhere() -> None:
@@ -142,6 +145,7 @@ def test_without_any_key_everybody_on_this_machine_is_let_in_and_nobody_elsewher
         known.know([], any_key=False)
         known.read_at(0)
         assert known.admit(None) is principal
+        known.require_known()
 
 
 def test_a_key_that_is_gone_does_not_open_the_service_again() -> None:
