@@ -18,16 +18,12 @@ from litestar.status_codes import (
     HTTP_431_REQUEST_HEADER_FIELDS_TOO_LARGE,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from fleetmeter.connections.last_answer import last_answer
 from fleetmeter.connections.limits import Connections, network_of
-from fleetmeter.connections.problem_documents import (
-    MEDIA_TYPE,
-    RETRY_AFTER_S,
-    Problem,
-    problem_of,
-)
+from fleetmeter.connections.problem_documents import Problem, problem_of
 from fleetmeter.settings import Settings
 
 MAX_HEADERS = 100
@@ -281,17 +277,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True  # the body of this request is what was refused
             self.cycle.message_event.set()
-        body = refusal.encoded()
-        head = [
-            *self.server_state.default_headers,
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        if refusal.status == HTTP_503_SERVICE_UNAVAILABLE:
-            head.append((b"retry-after", b"%d" % RETRY_AFTER_S))
-        lines = [b"%b: %b\r\n" % header for header in head]
-        self.transport.write(b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body]))
+        self.transport.write(last_answer(refusal, self.server_state.default_headers))
         self._linger()
 
     def _close_after_answers(self) -> None:

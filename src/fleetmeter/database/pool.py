@@ -11,6 +11,7 @@ import structlog
 
 from fleetmeter.database.budget import Budget
 from fleetmeter.database.sql import queries
+from fleetmeter.database.urls import split_password
 from fleetmeter.database.waits import Waits
 from fleetmeter.errors import (
     DatabaseUnavailableError,
@@ -287,7 +288,7 @@ async def connected(url: str) -> AsyncIterator["Connection"]:
                 f"FLEETMETER_DATABASE_URL cannot be used: {error.__cause__}"
             ) from error
         raise DatabaseUnavailableError(
-            f"the database at {_without_password(url)} cannot be reached: {error}; "
+            f"the database at {split_password(url)[0]} cannot be reached: {error}; "
             "check FLEETMETER_DATABASE_URL"
         ) from error
     async with translated():
@@ -295,9 +296,3 @@ async def connected(url: str) -> AsyncIterator["Connection"]:
             yield connection
         finally:
             await connection.close()
-
-
-def _without_password(url: str) -> str:
-    """Return a database URL without its password, to be shown."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

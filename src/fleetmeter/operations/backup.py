@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -21,6 +20,7 @@ from fleetmeter.database.migrations import Engine, applied_migrations, known_mig
 from fleetmeter.database.pool import Connection, connected
 from fleetmeter.database.programs import major_version, program
 from fleetmeter.database.sql import queries
+from fleetmeter.database.urls import split_password
 from fleetmeter.errors import BackupError
 
 MANIFEST = "fleetmeter.json"
@@ -214,7 +214,7 @@ def _differences(saved: list[Sum], restored: list[Sum]) -> str:
 
 async def _run(path: Path, url: str, *options: str) -> None:
     """Run one of PostgreSQL's programs on a database. Raises BackupError with what it said."""
-    address, password = without_password(url)
+    address, password = split_password(url)
     environment = dict(os.environ) | ({"PGPASSWORD": password} if password else {})
     target = f"--dbname={address}"
     process = await asyncio.create_subprocess_exec(
@@ -226,17 +226,3 @@ async def _run(path: Path, url: str, *options: str) -> None:
     if process.returncode:
         text = said.decode(errors="replace").strip() or f"it ended with {process.returncode}"
         raise BackupError(f"{path.name} failed: {text[-2000:]}")
-
-
-def without_password(url: str) -> tuple[str, str | None]:
-    """Take the password out of a database URL: command lines can be read by everybody."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    name, _, password = user.partition(":")
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    password = query.pop("password", unquote(password))
-    netloc = f"{name}{at}{host}"
-    bare = urlunsplit(
-        (parts.scheme, netloc, parts.path, urlencode(query, quote_via=quote), parts.fragment)
-    )
-    return bare, password or None

@@ -56,3 +56,12 @@ def imported(path: Path) -> set[str]:
             assert not node.level, f"{path}: tests import by absolute names"
             found |= {f"{node.module}.{each.name}" for each in node.names}
     return found
+
+
+def test_no_module_is_longer_than_one_can_hold_in_mind() -> None:
+    """Lists of data may be."""
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / "src").rglob("*.py")
+    }
+    assert {path: length for path, length in lengths.items() if length > 300} == {}

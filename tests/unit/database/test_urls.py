@@ -1,8 +1,8 @@
-"""Passwords stay out of command lines."""
+"""Passwords stay out of command lines and messages."""
 
 import pytest
 
-from fleetmeter.operations.backup import without_password
+from fleetmeter.database.urls import split_password
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ from fleetmeter.operations.backup import without_password
     ],
 )
 def test_the_password_is_taken_out(url: str, bare: str, password: str | None) -> None:
-    assert without_password(url) == (bare, password)
+    assert split_password(url) == (bare, password)

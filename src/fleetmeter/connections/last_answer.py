@@ -1,0 +1,23 @@
+"""The answer to what the HTTP server refuses itself, as it is sent before the connection closes."""
+
+from collections.abc import Iterable
+
+from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from fleetmeter.connections.problem_documents import MEDIA_TYPE, RETRY_AFTER_S, Problem
+
+
+def last_answer(refusal: Problem, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a whole answer with a problem document, after which the connection closes."""
+    body = refusal.encoded()
+    head = [
+        *headers,
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    if refusal.status == HTTP_503_SERVICE_UNAVAILABLE:
+        head.append((b"retry-after", b"%d" % RETRY_AFTER_S))
+    lines = [b"%b: %b\r\n" % header for header in head]
+    return b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body])
