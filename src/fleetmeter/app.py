@@ -12,6 +12,7 @@ from prometheus_client import Gauge
 from fleetmeter.access.attempts import FailedAttempts
 from fleetmeter.access.first_keys import is_loopback
 from fleetmeter.access.keyring import Keyring
+from fleetmeter.access.rates import Rates
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.http.analytics import analytics
 from fleetmeter.http.anomalies import anomalies
@@ -90,6 +91,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.door = door
                 app.state.keyring = keyring
                 app.state.failed_attempts = FailedAttempts()
+                app.state.rates = Rates(settings)
                 app.state.monitor = Monitor(database)
                 async with sampling(sources):
                     with on_stop(hub.stop):

@@ -42,8 +42,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ingest_key: str | None = None
     """Key with the scope `ingest`, added at the start."""
 
-    read_key: str | None = None
-    """Key with the scope `read`, added at the start."""
+    metrics_key: str | None = None
+    """Key with the scope `metrics`, added at the start."""
+
+    key_requests_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
+    """Requests that each key may send per second, per process; 0 for any number."""
+
+    key_readings_per_s: Annotated[int, Meta(ge=0, le=100_000_000)] = 200_000
+    """Readings that each key may send per second, per process; 0 for any number."""
+
+    key_bytes_per_s: Annotated[int, Meta(ge=0, le=1 << 40)] = 64 * 1024 * 1024
+    """Bytes of unpacked bodies of each key per second, per process; 0 for any number."""
 
     key: str | None = None
     """Key that the commands send which talk to a running service."""

@@ -73,7 +73,7 @@ def test_every_variable_has_a_default_or_must_be_there() -> None:
     assert required == {
         *("POSTGRES_PASSWORD", "POSTGRES_SERVICE_PASSWORD"),
         *("GRAFANA_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"),
-        *("FLEETMETER_ADMIN_KEY", "FLEETMETER_INGEST_KEY", "FLEETMETER_READ_KEY"),
+        *("FLEETMETER_ADMIN_KEY", "FLEETMETER_INGEST_KEY", "FLEETMETER_METRICS_KEY"),
     }
 
 

@@ -15,7 +15,7 @@ from fleetmeter.settings import PREFIX, Settings
 _GIVEN: dict[str, tuple[Scope, ...]] = {
     "admin": SCOPES,
     "ingest": ("ingest",),
-    "read": ("read",),
+    "metrics": ("metrics",),
 }
 """Scopes of the keys that settings give, by name: FLEETMETER_ADMIN_KEY and so on."""
 

@@ -273,7 +273,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Problem) -> None:
         """Answer with a problem document and close, once the client has had time to read it."""
-        self._others.log.note(refusal.detail, self.address)
+        self._others.log.refused(refusal, self.address)
         self._is_deaf = True
         if not self.is_idle:
             if self.pipeline or self.cycle.response_started or not self.cycle.more_body:

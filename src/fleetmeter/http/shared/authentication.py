@@ -29,6 +29,7 @@ from fleetmeter.access.principal import SCOPES, Principal
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.request_ids import request_id
+from fleetmeter.metrics import count_denied
 
 SCOPE = "scope"
 """Key of a route's `opt`: the scope that a key needs to use it, or PUBLIC."""
@@ -107,12 +108,14 @@ def _admitted(scope: Scope, needed: Any) -> Principal:
     if principal is None:
         if authorization:
             _count_failure(scope, state.failed_attempts)
+        count_denied("unauthenticated")
         raise problem(
             HTTP_401_UNAUTHORIZED,
             "a valid access key is needed; send it as Authorization: Bearer fm_…",
             headers=_CHALLENGE,
         )
     if needed not in principal.scopes:
+        count_denied("scope")
         raise problem(
             HTTP_403_FORBIDDEN,
             f"this needs a key with the scope {needed}",
@@ -120,6 +123,7 @@ def _admitted(scope: Scope, needed: Any) -> Principal:
             headers={"WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, scope="{needed}"'},
             scope=needed,
         )
+    state.rates.of(principal).requests.take(1)
     return principal
 
 
@@ -140,6 +144,7 @@ def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
     """Count a wrong key. Raises 429."""
     address = _address(scope)
     if wait_s := attempts.wait_s(address):
+        count_denied("attempts")
         raise problem(
             HTTP_429_TOO_MANY_REQUESTS,
             "too many wrong keys came from this address",
