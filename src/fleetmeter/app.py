@@ -10,7 +10,7 @@ from litestar.di import Provide
 from prometheus_client import Gauge
 
 from fleetmeter.access.attempts import FailedAttempts
-from fleetmeter.access.first_keys import is_loopback
+from fleetmeter.access.first_keys import may_be_open
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.rates import Rates
 from fleetmeter.database.pool import Database, connect
@@ -66,7 +66,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database = await connect(url, settings)
         try:
-            keyring = Keyring(url, may_be_open=is_loopback(settings.host))
+            keyring = Keyring(url, may_be_open=may_be_open(settings))
             async with (
                 keyring.running(),
                 maintenance(database),

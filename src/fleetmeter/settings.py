@@ -58,7 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Key that the commands send which talk to a running service."""
 
     proxies: Proxies = Proxies()
-    """Proxies that are believed about a client's address (X-Forwarded-For)."""
+    """Networks of the proxies in front of the service, whose headers are believed."""
+
+    client_cert_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    """Header in which they send the subject of a client's certificate."""
 
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 10
     """Maximum number of database connections."""

@@ -34,6 +34,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def may_be_open(settings: Settings) -> bool:
+    """Return whether the service may answer anybody as long as there is no key.
+
+    That is so where nobody but this machine can reach it; not behind a proxy.
+    """
+    return is_loopback(settings.host) and not settings.proxies
+
+
 async def prepare_keys(url: str, settings: Settings) -> bool:
     """Add the keys of the settings, once each; return whether any key lives.
 
@@ -48,12 +56,17 @@ async def prepare_keys(url: str, settings: Settings) -> bool:
                     await _add(connection, name, key)
             living = await queries.count_living_keys(connection)
     except NotMigratedError:
-        if given or not is_loopback(settings.host):
+        if given or not may_be_open(settings):
             raise
         return False  # it answers 503 until it is migrated
-    if not living and not is_loopback(settings.host):
+    if not living and not may_be_open(settings):
+        where = (
+            "FLEETMETER_PROXIES is set"
+            if is_loopback(settings.host)
+            else f"FLEETMETER_HOST is {settings.host}"
+        )
         raise NoKeyError(
-            f"FLEETMETER_HOST is {settings.host}, where other machines could use the service "
+            f"{where}, where other machines could use the service "
             "without a key; make one with: fleetmeter key create admin --scope ingest "
             "--scope read --scope operate --scope admin"
         )

@@ -70,6 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._settings = config.connections.settings
         self._max_head = self._settings.max_head_bytes
         self.address = ""
+        self.is_proxy = False
         self.since = 0.0
         self._in_head = True
         self._head_fed = 0
@@ -133,7 +134,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Admit the connection, or say that there is no room."""
         super().connection_made(transport)
         self.since = self.loop.time()
-        self.address = network_of(self.client[0]) if self.client else ""
+        if self.client:
+            self.address = network_of(self.client[0])
+            self.is_proxy = self._settings.proxies.include(self.client[0])
         if (why := self._others.admit(self)) is not None:
             self._refuse(
                 problem_of(HTTP_503_SERVICE_UNAVAILABLE, f"{why}; try again later", "overloaded")

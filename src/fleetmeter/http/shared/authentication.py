@@ -27,6 +27,7 @@ from fleetmeter.access.attempts import FailedAttempts
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.principal import SCOPES, Principal
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.http.shared.addresses import certificate_subject, client_address
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.request_ids import request_id
 from fleetmeter.metrics import count_denied
@@ -90,7 +91,7 @@ def authentication(app: ASGIApp) -> ASGIApp:
         ):
             scope["state"]["principal"] = principal = _admitted(scope, needed)
             if needed in _CHANGING:
-                act_as(Actor(principal.name, _address(scope), request_id()))
+                act_as(Actor(principal.name, client_address(scope), request_id()))
             if LASTS in opt:
                 send = _as_long_as_the_key(scope, send)
         await app(scope, receive, send)
@@ -102,11 +103,9 @@ def _admitted(scope: Scope, needed: Any) -> Principal:
     """Return who sends a request that needs a scope. Raises 401, 403, 429 and 503."""
     state = scope["litestar_app"].state
     keyring: Keyring = state.keyring
-    authorization = _authorization(scope)
-    even_stale = EVEN_STALE in scope["route_handler"].opt
-    principal = keyring.admit(_key(authorization), even_stale=even_stale)
+    principal = _holder(scope, keyring, even_stale=EVEN_STALE in scope["route_handler"].opt)
     if principal is None:
-        if authorization:
+        if _authorization(scope):
             _count_failure(scope, state.failed_attempts)
         count_denied("unauthenticated")
         raise problem(
@@ -127,13 +126,20 @@ def _admitted(scope: Scope, needed: Any) -> Principal:
     return principal
 
 
+def _holder(scope: Scope, keyring: Keyring, *, even_stale: bool = False) -> Principal | None:
+    """Return who holds the key that a request has, or the certificate if it has none."""
+    authorization = _authorization(scope)
+    if not authorization and (subject := certificate_subject(scope)) is not None:
+        return keyring.admit_subject(subject, even_stale=even_stale)
+    return keyring.admit(_key(authorization), even_stale=even_stale)
+
+
 def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
     """Return a `send` that raises KeyEndedError once the key does not count any more."""
     keyring: Keyring = scope["litestar_app"].state.keyring
-    key = _key(_authorization(scope))
 
     async def send_if_admitted(message: Message) -> None:
-        if keyring.admit(key) is None:
+        if _holder(scope, keyring) is None:
             raise KeyEndedError("its key was revoked or has expired")
         await send(message)
 
@@ -142,7 +148,7 @@ def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
 
 def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
     """Count a wrong key. Raises 429."""
-    address = _address(scope)
+    address = client_address(scope)
     if wait_s := attempts.wait_s(address):
         count_denied("attempts")
         raise problem(
@@ -151,11 +157,6 @@ def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
             headers={"Retry-After": str(ceil(wait_s))},
         )
     _log.info("a request had a wrong key", address=address)
-
-
-def _address(scope: Scope) -> str:
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 def _authorization(scope: Scope) -> bytes:
