@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -10,7 +10,7 @@ from litestar.di import Provide
 from prometheus_client import Gauge
 
 from fleetmeter.access.attempts import FailedAttempts
-from fleetmeter.access.first_keys import may_be_open
+from fleetmeter.access.first_keys import may_be_open, people_of
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.rates import Rates
 from fleetmeter.database.pool import Database, connect
@@ -62,6 +62,8 @@ from fleetmeter.settings import Settings
 def create_app(url: str, settings: Settings) -> Litestar:
     """Create the service for a database, which must be migrated before the service is ready."""
 
+    people = people_of(settings)
+
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database = await connect(url, settings)
@@ -69,6 +71,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             keyring = Keyring(url, may_be_open=may_be_open(settings))
             async with (
                 keyring.running(),
+                people.running() if people else nullcontext(),
                 maintenance(database),
                 delivering(database, settings),
                 RejectionCounter(database).running() as rejections,
@@ -90,6 +93,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.settings = settings
                 app.state.door = door
                 app.state.keyring = keyring
+                app.state.people = people
                 app.state.failed_attempts = FailedAttempts()
                 app.state.rates = Rates(settings)
                 app.state.monitor = Monitor(database)

@@ -20,6 +20,9 @@ FILE_SUFFIX = "_FILE"
 _MAX_FILE_BYTES = 64 * 1024
 """Maximum size of such a file, bytes: secrets are small, and /dev/zero is not a secret."""
 
+SAFE_URL = r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])([:/]\S*)?)$"
+"""URLs that nobody on the way can change: HTTPS, or this machine."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings. `FLEETMETER_PORT=3001` sets `port`."""
@@ -56,6 +59,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     key: str | None = None
     """Key that the commands send which talk to a running service."""
+
+    oidc_issuer: Annotated[str, Meta(pattern=SAFE_URL)] | None = None
+    """OIDC issuer whose bearer tokens are accepted, exactly as its tokens say in `iss`."""
+
+    oidc_audience: Annotated[str, Meta(min_length=1)] | None = None
+    """What its tokens must have in `aud`."""
+
+    oidc_scopes_claim: Annotated[str, Meta(min_length=1)] = "roles"
+    """Claim whose values become scopes: a name, or a path with dots."""
+
+    oidc_scopes: str = (
+        "fleetmeter-ingest=ingest,fleetmeter-read=read,fleetmeter-operate=operate,"
+        "fleetmeter-metrics=metrics,fleetmeter-admin=admin"
+    )
+    """Scopes of each value of that claim: VALUE=SCOPE+SCOPE, separated by commas."""
+
+    oidc_sites_claim: Annotated[str, Meta(min_length=1)] | None = None
+    """Claim with the sites that a person reaches, `*` for all; if unset, everybody reaches all."""
 
     proxies: Proxies = Proxies()
     """Networks of the proxies in front of the service, whose headers are believed."""

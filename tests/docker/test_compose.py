@@ -18,7 +18,11 @@ from tests.support.docker_files import (
     variables,
 )
 
-OPTIONAL = {"FLEETMETER_CLIENT_CERT_HEADER"}
+OPTIONAL = {
+    *("FLEETMETER_OIDC_ISSUER", "FLEETMETER_OIDC_AUDIENCE", "FLEETMETER_OIDC_SITES_CLAIM"),
+    *("FLEETMETER_OIDC_SCOPES_CLAIM", "FLEETMETER_OIDC_SCOPES"),
+    "FLEETMETER_CLIENT_CERT_HEADER",
+}
 """Settings that are off unless .env has them."""
 
 _FULL_VERSION = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+(-[\w.]+)?")

@@ -135,7 +135,7 @@ def test_the_simulator_sends_a_key(migrated_database_url: str, tmp_path: Path) -
         command = ("simulate", "--url", service.base_url, *fleet)
         refused = fleetmeter(tmp_path, *command)
         assert refused.returncode == 1
-        assert "a valid access key is needed" in refused.stderr
+        assert "a valid access key or token is needed" in refused.stderr
         for key, given in ((("--key", ADMIN), {}), ((), {"FLEETMETER_KEY": ADMIN})):
             done = fleetmeter(tmp_path, *command, *key, **given)
             assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Lets in who holds a key with the scope that a route needs, and nobody else.
+"""Lets in who holds a key or a token with the scope that a route needs, and nobody else.
 
 A route declares who may use it in its `opt`, by itself or through its router:
 `opt={SCOPE: "read"}`, or `opt={SCOPE: PUBLIC}` for what needs no key. An application with a route
@@ -9,7 +9,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from litestar import Litestar
@@ -24,6 +24,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetmeter.access.actor import Actor, act_as
 from fleetmeter.access.attempts import FailedAttempts
+from fleetmeter.access.claims import is_token
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.principal import SCOPES, Principal
 from fleetmeter.errors import FleetMeterError
@@ -31,6 +32,9 @@ from fleetmeter.http.shared.addresses import certificate_subject, client_address
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.request_ids import request_id
 from fleetmeter.metrics import count_denied
+
+if TYPE_CHECKING:
+    from fleetmeter.access.people import People, Session
 
 SCOPE = "scope"
 """Key of a route's `opt`: the scope that a key needs to use it, or PUBLIC."""
@@ -89,7 +93,7 @@ def authentication(app: ASGIApp) -> ASGIApp:
         if needed != PUBLIC and not (
             scope.get("method") == "OPTIONS" and _lists_methods(scope["route_handler"])
         ):
-            scope["state"]["principal"] = principal = _admitted(scope, needed)
+            scope["state"]["principal"] = principal = await _admitted(scope, needed)
             if needed in _CHANGING:
                 act_as(Actor(principal.name, client_address(scope), request_id()))
             if LASTS in opt:
@@ -99,18 +103,25 @@ def authentication(app: ASGIApp) -> ASGIApp:
     return route
 
 
-def _admitted(scope: Scope, needed: Any) -> Principal:
+async def _admitted(scope: Scope, needed: Any) -> Principal:
     """Return who sends a request that needs a scope. Raises 401, 403, 429 and 503."""
     state = scope["litestar_app"].state
-    keyring: Keyring = state.keyring
-    principal = _holder(scope, keyring, even_stale=EVEN_STALE in scope["route_handler"].opt)
+    people: People | None = state.people
+    token = _key(_authorization(scope))
+    principal: Principal | None
+    if people is not None and token is not None and is_token(token):
+        scope["state"]["session"] = session = await people.admit(token)
+        principal = session.principal if session else None
+    else:
+        even_stale = EVEN_STALE in scope["route_handler"].opt
+        principal = _holder(scope, state.keyring, even_stale=even_stale)
     if principal is None:
         if _authorization(scope):
             _count_failure(scope, state.failed_attempts)
         count_denied("unauthenticated")
         raise problem(
             HTTP_401_UNAUTHORIZED,
-            "a valid access key is needed; send it as Authorization: Bearer fm_…",
+            "a valid access key or token is needed; send it as Authorization: Bearer …",
             headers=_CHALLENGE,
         )
     if needed not in principal.scopes:
@@ -136,10 +147,12 @@ def _holder(scope: Scope, keyring: Keyring, *, even_stale: bool = False) -> Prin
 
 def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
     """Return a `send` that raises KeyEndedError once the key does not count any more."""
-    keyring: Keyring = scope["litestar_app"].state.keyring
+    state = scope["litestar_app"].state
+    session: Session | None = scope["state"].get("session")
 
     async def send_if_admitted(message: Message) -> None:
-        if _holder(scope, keyring) is None:
+        counts = state.people.still(session) if session else _holder(scope, state.keyring)
+        if not counts:
             raise KeyEndedError("its key was revoked or has expired")
         await send(message)
 

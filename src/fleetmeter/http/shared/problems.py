@@ -25,6 +25,7 @@ from litestar.status_codes import (
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
+from fleetmeter.access.issuer import RETRY_S, IssuerUnavailableError
 from fleetmeter.access.rates import BURST_S, RateExceededError
 from fleetmeter.anomalies.incidents.reports import UnknownAnomalyError
 from fleetmeter.connections.problem_documents import RETRY_AFTER_S, problem_of
@@ -194,6 +195,15 @@ def _from_undecodable(error: Exception) -> ProblemDetailsException:
     return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {said}"))
 
 
+def _from_issuer(error: IssuerUnavailableError) -> ProblemDetailsException:
+    return problem(
+        HTTP_503_SERVICE_UNAVAILABLE,
+        f"{error}; try again later, or send an access key",
+        kind="issuer-unavailable",
+        headers={"Retry-After": str(ceil(RETRY_S))},
+    )
+
+
 def _from_rate(error: RateExceededError) -> ProblemDetailsException:
     """Map an exceeded rate, with the headers of draft-ietf-httpapi-ratelimit-headers-11."""
     count_denied("rate")
@@ -246,6 +256,7 @@ problem_details = ProblemDetailsPlugin(
             CommitTimeoutError: _from_timeout,
             UnicodeDecodeError: _from_undecodable,
             RecursionError: _from_undecodable,
+            IssuerUnavailableError: _from_issuer,
             RateExceededError: _from_rate,
             OutOfReachError: _from_out_of_reach,
             UnknownDeviceError: _from_unknown_device,
