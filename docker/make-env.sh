@@ -24,7 +24,7 @@ for name in POSTGRES_PASSWORD POSTGRES_SERVICE_PASSWORD GRAFANA_READER_PASSWORD 
     add "$name" "$(random 24)"
 done
 # The service adds these keys when it starts: fm_<id>_<secret>.
-for name in FLEETMETER_ADMIN_KEY FLEETMETER_INGEST_KEY FLEETMETER_READ_KEY; do
+for name in FLEETMETER_ADMIN_KEY FLEETMETER_INGEST_KEY FLEETMETER_METRICS_KEY; do
     add "$name" "fm_$(random 5)_$(random 24)"
 done
 

@@ -18,11 +18,11 @@ from access_keys
 where revoked_at is null
     and (expires_at is null or expires_at > now())
 
--- name: add_key(id, name, secret_hash, scopes, devices, sites, created_by, expires_at)^
--- Adds a key; no row: a living one has its name. May be null: expires_at.
-insert into access_keys (id, name, secret_hash, scopes, devices, sites, created_by, expires_at)
-values (:id, :name, :secret_hash, :scopes, :devices, :sites, :created_by, :expires_at)
-on conflict (name) where revoked_at is null do nothing
+-- name: add_key(id, name, subject, secret_hash, scopes, devices, sites, created_by, expires_at)^
+-- Adds a key; no row: a living one has its name or its subject. May be null: subject, expires_at.
+insert into access_keys (id, name, subject, secret_hash, scopes, devices, sites, created_by, expires_at)
+values (:id, :name, :subject, :secret_hash, :scopes, :devices, :sites, :created_by, :expires_at)
+on conflict do nothing
 returning *
 
 -- name: key(id)^

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -10,8 +10,9 @@ from litestar.di import Provide
 from prometheus_client import Gauge
 
 from fleetmeter.access.attempts import FailedAttempts
-from fleetmeter.access.first_keys import is_loopback
+from fleetmeter.access.first_keys import may_be_open, people_of
 from fleetmeter.access.keyring import Keyring
+from fleetmeter.access.rates import Rates
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.http.analytics import analytics
 from fleetmeter.http.anomalies import anomalies
@@ -61,13 +62,16 @@ from fleetmeter.settings import Settings
 def create_app(url: str, settings: Settings) -> Litestar:
     """Create the service for a database, which must be migrated before the service is ready."""
 
+    people = people_of(settings)
+
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database = await connect(url, settings)
         try:
-            keyring = Keyring(url, may_be_open=is_loopback(settings.host))
+            keyring = Keyring(url, may_be_open=may_be_open(settings))
             async with (
                 keyring.running(),
+                people.running() if people else nullcontext(),
                 maintenance(database),
                 delivering(database, settings),
                 RejectionCounter(database).running() as rejections,
@@ -89,7 +93,9 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.settings = settings
                 app.state.door = door
                 app.state.keyring = keyring
+                app.state.people = people
                 app.state.failed_attempts = FailedAttempts()
+                app.state.rates = Rates(settings)
                 app.state.monitor = Monitor(database)
                 async with sampling(sources):
                     with on_stop(hub.stop):

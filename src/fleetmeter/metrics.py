@@ -5,7 +5,7 @@ each counts in files of PROMETHEUS_MULTIPROC_DIR (set before this is imported), 
 when somebody asks.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -78,6 +78,18 @@ REQUEST_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+Denial = Literal[
+    "unauthenticated", "attempts", "scope", "reach", "rate", "connections", "malformed", "slow"
+]
+"""Why requests are turned away; each is a value of the label `reason`."""
+
+_DENIED = Counter(
+    "fleetmeter_denied_requests",
+    "Requests and connections that were turned away, by the reason; docs/limits.md has them.",
+    ["reason"],
+    registry=REGISTRY,
+)
+
 WEBHOOKS = Counter(
     "fleetmeter_webhook_deliveries",
     "Deliveries to webhooks: accepted or failed.",
@@ -128,3 +140,9 @@ for _label in ("appended", "merged"):
     STORED.labels(_label)
 for _label in ("accepted", "failed"):
     WEBHOOKS.labels(_label)
+_denied = {reason: _DENIED.labels(reason) for reason in get_args(Denial)}
+
+
+def count_denied(reason: Denial) -> None:
+    """Count a request that is turned away."""
+    _denied[reason].inc()

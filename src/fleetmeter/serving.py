@@ -25,6 +25,7 @@ _UVICORN: dict[str, Any] = {
     "log_config": None,
     "access_log": False,
     "server_header": False,
+    "proxy_headers": False,
     "ws": "none",
     "headers": SECURITY_HEADERS,
 }
@@ -82,19 +83,13 @@ def config_of(app: Callable[..., Any] | str, settings: Settings, **options: Any)
         )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    return Config(app, settings, **(_UVICORN | _grace(settings) | _proxies(settings) | options))
+    return Config(app, settings, **(_UVICORN | _grace(settings) | options))
 
 
 def _grace(settings: Settings) -> dict[str, Any]:
     """Return how long a stop waits for requests: longer than any of them may take."""
     longest = max(settings.body_timeout_s + settings.commit_wait_s, settings.database_timeout_s)
     return {"timeout_graceful_shutdown": ceil(longest) + 2}
-
-
-def _proxies(settings: Settings) -> dict[str, Any]:
-    """Return whose X-Forwarded-For is taken for the client's address; nobody's by default."""
-    networks = settings.proxies.networks
-    return {"proxy_headers": bool(networks), "forwarded_allow_ips": networks}
 
 
 def worker_app() -> Litestar:

@@ -20,6 +20,9 @@ FILE_SUFFIX = "_FILE"
 _MAX_FILE_BYTES = 64 * 1024
 """Maximum size of such a file, bytes: secrets are small, and /dev/zero is not a secret."""
 
+SAFE_URL = r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])([:/]\S*)?)$"
+"""URLs that nobody on the way can change: HTTPS, or this machine."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings. `FLEETMETER_PORT=3001` sets `port`."""
@@ -42,14 +45,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ingest_key: str | None = None
     """Key with the scope `ingest`, added at the start."""
 
-    read_key: str | None = None
-    """Key with the scope `read`, added at the start."""
+    metrics_key: str | None = None
+    """Key with the scope `metrics`, added at the start."""
+
+    key_requests_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
+    """Requests that each key may send per second, per process; 0 for any number."""
+
+    key_readings_per_s: Annotated[int, Meta(ge=0, le=100_000_000)] = 200_000
+    """Readings that each key may send per second, per process; 0 for any number."""
+
+    key_bytes_per_s: Annotated[int, Meta(ge=0, le=1 << 40)] = 64 * 1024 * 1024
+    """Bytes of unpacked bodies of each key per second, per process; 0 for any number."""
 
     key: str | None = None
     """Key that the commands send which talk to a running service."""
 
+    oidc_issuer: Annotated[str, Meta(pattern=SAFE_URL)] | None = None
+    """OIDC issuer whose bearer tokens are accepted, exactly as its tokens say in `iss`."""
+
+    oidc_audience: Annotated[str, Meta(min_length=1)] | None = None
+    """What its tokens must have in `aud`."""
+
+    oidc_scopes_claim: Annotated[str, Meta(min_length=1)] = "roles"
+    """Claim whose values become scopes: a name, or a path with dots."""
+
+    oidc_scopes: str = (
+        "fleetmeter-ingest=ingest,fleetmeter-read=read,fleetmeter-operate=operate,"
+        "fleetmeter-metrics=metrics,fleetmeter-admin=admin"
+    )
+    """Scopes of each value of that claim: VALUE=SCOPE+SCOPE, separated by commas."""
+
+    oidc_sites_claim: Annotated[str, Meta(min_length=1)] | None = None
+    """Claim with the sites that a person reaches, `*` for all; if unset, everybody reaches all."""
+
     proxies: Proxies = Proxies()
-    """Proxies that are believed about a client's address (X-Forwarded-For)."""
+    """Networks of the proxies in front of the service, whose headers are believed."""
+
+    client_cert_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    """Header in which they send the subject of a client's certificate."""
 
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 10
     """Maximum number of database connections."""

@@ -12,7 +12,7 @@ from tests.support.processes import fleetmeter
 pytestmark = pytest.mark.either
 
 ADMIN, INGEST = f"fm_abcdef0123_{'a' * 48}", f"fm_fedcba3210_{'b' * 48}"
-READ = f"fm_aabbccdd00_{'c' * 48}"
+METRICS = f"fm_aabbccdd00_{'c' * 48}"
 
 
 def settings(url: str, **more: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_with_the_keys_of_its_settings_it_listens_everywhere_and_needs_them(
         FLEETMETER_HOST="0.0.0.0",  # noqa: S104
         FLEETMETER_ADMIN_KEY=ADMIN,
         FLEETMETER_INGEST_KEY_FILE=str(tmp_path / "ingest"),
-        FLEETMETER_READ_KEY=READ,
+        FLEETMETER_METRICS_KEY=METRICS,
     )
     for _ in range(2):  # to start again changes nothing
         with (
@@ -55,10 +55,10 @@ def test_with_the_keys_of_its_settings_it_listens_everywhere_and_needs_them(
             refused = client.get("/v1/meters", headers=headers(INGEST))
             assert refused.status_code == 403
             assert client.post("/v1/ingest", json=[], headers=headers(INGEST)).status_code == 200
-            assert client.get("/metrics", headers=headers(READ)).status_code == 200
-            assert client.post("/v1/ingest", json=[], headers=headers(READ)).status_code == 403
+            assert client.get("/metrics", headers=headers(METRICS)).status_code == 200
+            assert client.post("/v1/ingest", json=[], headers=headers(METRICS)).status_code == 403
         keys = db.fetch("select name, cardinality(scopes) as n from access_keys order by name")
-        assert [tuple(key) for key in keys] == [("admin", 4), ("ingest", 1), ("read", 1)]
+        assert [tuple(key) for key in keys] == [("admin", 5), ("ingest", 1), ("metrics", 1)]
     # a key that was revoked stays so, and without any the service locks, not opens
     revoked = fleetmeter(tmp_path, "key", "revoke", "ingest", **settings(migrated_database_url))
     assert revoked.returncode == 0, revoked.stderr
@@ -135,7 +135,7 @@ def test_the_simulator_sends_a_key(migrated_database_url: str, tmp_path: Path) -
         command = ("simulate", "--url", service.base_url, *fleet)
         refused = fleetmeter(tmp_path, *command)
         assert refused.returncode == 1
-        assert "a valid access key is needed" in refused.stderr
+        assert "a valid access key or token is needed" in refused.stderr
         for key, given in ((("--key", ADMIN), {}), ((), {"FLEETMETER_KEY": ADMIN})):
             done = fleetmeter(tmp_path, *command, *key, **given)
             assert done.returncode == 0, done.stderr

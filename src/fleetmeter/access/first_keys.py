@@ -1,6 +1,7 @@
 """What a service needs before it listens: keys from its settings, or an address of this machine."""
 
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -12,10 +13,13 @@ from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError, NotMigratedError, SettingsError
 from fleetmeter.settings import PREFIX, Settings
 
+if TYPE_CHECKING:
+    from fleetmeter.access.people import People
+
 _GIVEN: dict[str, tuple[Scope, ...]] = {
     "admin": SCOPES,
     "ingest": ("ingest",),
-    "read": ("read",),
+    "metrics": ("metrics",),
 }
 """Scopes of the keys that settings give, by name: FLEETMETER_ADMIN_KEY and so on."""
 
@@ -34,12 +38,35 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def prepare_keys(url: str, settings: Settings) -> bool:
-    """Add the keys of the settings, once each; return whether any key lives.
+def may_be_open(settings: Settings) -> bool:
+    """Return whether the service may answer anybody as long as there is no key.
 
-    Raises SettingsError for a key that cannot be used, and NoKeyError when other machines could
+    That is so where nobody but this machine can reach it; not behind a proxy, and not where people
+    have to sign in.
+    """
+    return is_loopback(settings.host) and not settings.proxies and settings.oidc_issuer is None
+
+
+def people_of(settings: Settings) -> "People | None":
+    """Return who verifies the tokens of people, if the settings name an issuer.
+
+    Raises SettingsError.
+    """
+    if settings.oidc_issuer is None and settings.oidc_audience is None:
+        return None
+    # its cryptography takes half a second and 9 MB, which others need not spend
+    from fleetmeter.access.people import People
+
+    return People(settings)
+
+
+async def prepare_keys(url: str, settings: Settings) -> bool:
+    """Add the keys of the settings, once each; return whether requests need a key or a token.
+
+    Raises SettingsError for a setting that cannot be used, and NoKeyError when other machines could
     reach a service without keys.
     """
+    has_people = people_of(settings) is not None
     given = {name: key for name in _GIVEN if (key := _given(name, settings)) is not None}
     try:
         async with connected(url) as connection:
@@ -48,16 +75,21 @@ async def prepare_keys(url: str, settings: Settings) -> bool:
                     await _add(connection, name, key)
             living = await queries.count_living_keys(connection)
     except NotMigratedError:
-        if given or not is_loopback(settings.host):
+        if given or not may_be_open(settings):
             raise
         return False  # it answers 503 until it is migrated
-    if not living and not is_loopback(settings.host):
+    if not living and not has_people and not may_be_open(settings):
+        where = (
+            "FLEETMETER_PROXIES is set"
+            if is_loopback(settings.host)
+            else f"FLEETMETER_HOST is {settings.host}"
+        )
         raise NoKeyError(
-            f"FLEETMETER_HOST is {settings.host}, where other machines could use the service "
+            f"{where}, where other machines could use the service "
             "without a key; make one with: fleetmeter key create admin --scope ingest "
             "--scope read --scope operate --scope admin"
         )
-    return living > 0
+    return living > 0 or has_people
 
 
 async def _add(connection: Connection, name: str, given: KeyText) -> None:

@@ -7,7 +7,7 @@ lets nobody in.
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic, time
 from typing import Any
@@ -44,7 +44,10 @@ class KeysUnknownError(DatabaseUnavailableError):
 class _Living(msgspec.Struct):
     """What a request is compared with; times are seconds since 1970."""
 
+    id: str
+
     principal: Principal
+    certificate_holder: Principal
     secret_hash: bytes
     expires: float
     previous_hash: bytes
@@ -70,6 +73,7 @@ class Keyring:
         self._clock = clock
         self._today = today
         self._keys: dict[str, _Living] = {}
+        self._by_subject: dict[str, _Living] = {}
         self._version: int | None = None
         self._valid_until = -_NEVER
         self._is_open = False
@@ -84,18 +88,37 @@ class Keyring:
         """
         if self._is_open:
             return ANYBODY
-        now = self._clock()
-        if not (even_stale and self._keys):
-            self._require_known(now)
+        now = self._now(even_stale)
         if text is None or (given := parse_key(text)) is None:
             return None
         key = self._keys.get(given.id)
         if key is None or not _fits(key, given.secret_hash, self._today()):
             return None
+        self._note_use(key, now)
+        return key.principal
+
+    def admit_subject(self, subject: str, *, even_stale: bool = False) -> Principal | None:
+        """Return whom a client certificate with a subject stands for, like `admit`."""
+        if self._is_open:
+            return ANYBODY
+        now = self._now(even_stale)
+        key = self._by_subject.get(subject)
+        if key is None or self._today() >= key.expires:
+            return None
+        self._note_use(key, now)
+        return key.certificate_holder
+
+    def _now(self, even_stale: bool) -> float:
+        """Return the clock. Raises KeysUnknownError and NotMigratedError."""
+        now = self._clock()
+        if not (even_stale and self._keys):
+            self._require_known(now)
+        return now
+
+    def _note_use(self, key: _Living, now: float) -> None:
         if now >= key.note_at:
             key.note_at = now + NOTE_S
-            self._used.add(given.id)
-        return key.principal
+            self._used.add(key.id)
 
     def require_known(self) -> None:
         """Raise KeysUnknownError, or NotMigratedError, if the keys were not read for too long."""
@@ -136,20 +159,26 @@ class Keyring:
         """Note that the known keys were those of the database at a time of the clock."""
         self._valid_until = max(self._valid_until, clock + VALID_S)
 
-    def know(self, rows: Iterable[Mapping[str, Any]], *, any_key: bool = True) -> None:
+    def know(self, rows: Sequence[Mapping[str, Any]], *, any_key: bool = True) -> None:
         """Replace the known keys by rows of access_keys; was there ever `any_key`?"""
         self._is_open = self._may_be_open and not any_key
         before = self._keys
+        keys = [key_of(row) for row in rows]
         self._keys = {
-            row["id"]: _Living(
-                principal=key_of(row).principal,
+            key.id: _Living(
+                id=key.id,
+                principal=key.principal,
+                certificate_holder=key.certificate_holder,
                 secret_hash=row["secret_hash"],
                 expires=_seconds(row["expires_at"], _NEVER),
                 previous_hash=row["previous_hash"] or b"",
                 previous_expires=_seconds(row["previous_until"], -_NEVER),
-                note_at=before[row["id"]].note_at if row["id"] in before else -_NEVER,
+                note_at=before[key.id].note_at if key.id in before else -_NEVER,
             )
-            for row in rows
+            for key, row in zip(keys, rows, strict=True)
+        }
+        self._by_subject = {
+            key.subject: self._keys[key.id] for key in keys if key.subject is not None
         }
 
     def take_used(self) -> list[str]:

@@ -33,6 +33,7 @@ MOST_GRACE = timedelta(days=30)
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._@-]{0,62}[A-Za-z0-9])?")
 _PATTERN = re.compile(r"[ -~]{1,128}")
+_SUBJECT = re.compile(r"[!-~]([ -~]{0,254}[!-~])?")
 _SITE = re.compile(r"[!-~]{1,64}")
 
 
@@ -65,6 +66,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     sites: list[str]
     """Names of sites; empty for all devices."""
 
+    subject: str | None = None
+    """The subject of the client certificate that stands for it."""
+
     created_at: datetime
     created_by: str
     expires_at: datetime | None
@@ -78,8 +82,16 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def principal(self) -> Principal:
         """Return who its holder is."""
+        return self._holder(f"key:{self.name}")
+
+    @property
+    def certificate_holder(self) -> Principal:
+        """Return who a client with its certificate is."""
+        return self._holder(f"cert:{self.subject}")
+
+    def _holder(self, name: str) -> Principal:
         reach = Reach(tuple(self.devices), tuple(self.sites))
-        return Principal(f"key:{self.name}", frozenset(self.scopes), reach)
+        return Principal(name, frozenset(self.scopes), reach)
 
 
 class MadeKey(NamedTuple):
@@ -96,6 +108,7 @@ async def create(
     scopes: Sequence[str],
     devices: Sequence[str] = (),
     sites: Sequence[str] = (),
+    subject: str | None = None,
     expires_at: datetime | None = None,
     created_by: str,
 ) -> MadeKey:
@@ -109,6 +122,7 @@ async def create(
         scopes=scopes,
         devices=devices,
         sites=sites,
+        subject=subject,
         expires_at=expires_at,
         created_by=created_by,
     )
@@ -124,11 +138,14 @@ async def add(
     scopes: Sequence[str],
     devices: Sequence[str] = (),
     sites: Sequence[str] = (),
+    subject: str | None = None,
     expires_at: datetime | None = None,
     created_by: str,
 ) -> Key:
     """Add a key whose secret is known already. Raises InvalidKeyError and KeyConflictError."""
     _check(name, scopes, devices, sites)
+    if subject is not None and not _SUBJECT.fullmatch(subject):
+        raise InvalidKeyError("subject", "must be 1 to 256 printable ASCII characters")
     _check_expiry(expires_at)
     if await queries.count_living_keys(connection) >= MOST_KEYS:
         raise KeyConflictError(f"there are {MOST_KEYS:,} keys; revoke some first")
@@ -136,6 +153,7 @@ async def add(
         connection,
         id=key_id,
         name=name,
+        subject=subject,
         secret_hash=secret_hash,
         scopes=[scope for scope in SCOPES if scope in scopes],
         devices=list(dict.fromkeys(devices)),
@@ -144,7 +162,10 @@ async def add(
         expires_at=expires_at,
     )
     if row is None:
-        raise KeyConflictError(f"a key is called {name} already; revoke it or rotate it")
+        which = f"a key is called {name} already"
+        if subject is not None:
+            which += ", or has this subject"
+        raise KeyConflictError(f"{which}; revoke it or rotate it")
     key = key_of(row)
     await record(connection, "create-key", _object(key), after=_limits(key))
     return key
@@ -202,7 +223,7 @@ def _object(key: Key) -> str:
 
 def _limits(key: Key) -> dict[str, Any]:
     """Return what the audit log says of a key."""
-    names = ("name", "scopes", "devices", "sites", "expires_at")
+    names = ("name", "subject", "scopes", "devices", "sites", "expires_at")
     return {name: getattr(key, name) for name in names}
 
 
@@ -246,4 +267,5 @@ def _check_expiry(expires_at: datetime | None) -> None:
 
 def key_of(row: Any) -> Key:
     """Return the key in a row of access_keys."""
-    return Key(**{name: row[name] for name in Key.__struct_fields__})
+    # get: a column is missing until the database is migrated, as during a rolling upgrade
+    return Key(**{name: row.get(name) for name in Key.__struct_fields__})

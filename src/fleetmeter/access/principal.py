@@ -6,9 +6,9 @@ import msgspec
 
 from fleetmeter.access.reach import EVERYTHING, Reach
 
-Scope = Literal["ingest", "read", "operate", "admin"]
+Scope = Literal["ingest", "read", "operate", "metrics", "admin"]
 """`ingest`: send readings. `read`: ask. `operate`: acknowledge, assign, correct, change settings
-and rules. `admin`: purge, keys, webhooks, the audit log."""
+and rules. `metrics`: /metrics. `admin`: purge, keys, webhooks, the audit log."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 

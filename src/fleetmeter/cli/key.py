@@ -47,6 +47,11 @@ def command() -> None:
     "--site", "sites", multiple=True, metavar="SITE", help="Only devices of this site; repeatable."
 )
 @click.option(
+    "--subject",
+    metavar="DN",
+    help="Subject of a client certificate that stands for it, exactly as the proxy sends it.",
+)
+@click.option(
     "--expires", "expires_at", type=parse_time, metavar="TIME", help="When it stops working."
 )
 def key_create_command(
@@ -54,6 +59,7 @@ def key_create_command(
     scopes: tuple[str, ...],
     devices: tuple[str, ...],
     sites: tuple[str, ...],
+    subject: str | None,
     expires_at: datetime | None,
 ) -> None:
     """Create a key and print it, once."""
@@ -67,6 +73,7 @@ def key_create_command(
                 scopes=scopes,
                 devices=devices,
                 sites=sites,
+                subject=subject,
                 expires_at=expires_at,
                 created_by=_BY,
             )
@@ -91,6 +98,8 @@ def key_list_command(revoked: bool) -> None:
     for key in found:
         say(f"{key.id}  {key.name}")
         say(f"            {', '.join(key.scopes)}; {_limits(key)}")
+        if key.subject is not None:
+            say(f"            certificate {key.subject}")
         say(f"            {_state(key)}; {_used(key)}")
     if not found:
         say("no keys")

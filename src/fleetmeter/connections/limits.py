@@ -28,6 +28,9 @@ class Connection(Protocol):
     address: str
     """The network that it comes from; see `network_of`."""
 
+    is_proxy: bool
+    """Whether it comes from a trusted proxy, on which clients of many addresses share."""
+
     since: float
     """Since when it has been doing what it does, by the loop's clock."""
 
@@ -78,7 +81,8 @@ class Connections:
     def admit(self, connection: Connection) -> str | None:
         """Take a new connection in; return why there is no room for it, if there is none."""
         own = self._by_address.get(connection.address, set())
-        if len(own) >= self.settings.connections_per_address and not self._make_room(own):
+        full = len(own) >= self.settings.connections_per_address and not connection.is_proxy
+        if full and not self._make_room(own):
             return self._turn_away(connection, "this address has too many connections")
         if len(self) >= self.settings.connections:
             everybody = set[Connection]().union(*self._by_address.values())
@@ -138,12 +142,15 @@ class Connections:
         return why
 
     def _make_room(self, among: set[Connection]) -> bool:
-        """Drop those that have been idle the longest, of the addresses that have the most."""
+        """Drop those that have been idle the longest, of the addresses that have the most.
+
+        Those of proxies come last: a proxy bounds its clients itself.
+        """
         idle = [each for each in among if each.is_idle]
         for each in nsmallest(
             ceil(len(idle) / _EVICTED_SHARE),
             idle,
-            key=lambda each: (-len(self._by_address[each.address]), each.since),
+            key=lambda each: (each.is_proxy, -len(self._by_address[each.address]), each.since),
         ):
             self._cut(each, "an idle connection makes room")
         return bool(idle)

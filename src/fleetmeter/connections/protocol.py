@@ -66,6 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._settings = config.connections.settings
         self._max_head = self._settings.max_head_bytes
         self.address = ""
+        self.is_proxy = False
         self.since = 0.0
         self._in_head = True
         self._head_fed = 0
@@ -129,7 +130,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Admit the connection, or say that there is no room."""
         super().connection_made(transport)
         self.since = self.loop.time()
-        self.address = network_of(self.client[0]) if self.client else ""
+        if self.client:
+            self.address = network_of(self.client[0])
+            self.is_proxy = self._settings.proxies.include(self.client[0])
         if (why := self._others.admit(self)) is not None:
             self._refuse(
                 problem_of(HTTP_503_SERVICE_UNAVAILABLE, f"{why}; try again later", "overloaded")
@@ -269,7 +272,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Problem) -> None:
         """Answer with a problem document and close, once the client has had time to read it."""
-        self._others.log.note(refusal.detail, self.address)
+        self._others.log.refused(refusal, self.address)
         self._is_deaf = True
         if not self.is_idle:
             if self.pipeline or self.cycle.response_started or not self.cycle.more_body:

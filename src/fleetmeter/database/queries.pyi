@@ -41,7 +41,7 @@ def active_anomalies(connection: _Connection, /, *, reach_ids: Sequence[str] | N
 
 class AddKeyRow(Record):
     @overload  # type: ignore[override]
-    def __getitem__(self, key: Literal["id", "name", "created_by"]) -> str | Any: ...
+    def __getitem__(self, key: Literal["id", "name", "created_by", "subject"]) -> str | Any: ...
     @overload
     def __getitem__(self, key: Literal["secret_hash", "previous_hash"]) -> bytes | Any: ...
     @overload
@@ -52,15 +52,15 @@ class AddKeyRow(Record):
     @overload
     def __getitem__(self, key: Literal["id", "name", "secret_hash", "previous_hash",
         "previous_until", "scopes", "devices", "sites", "created_at", "created_by", "expires_at",
-        "revoked_at", "last_used_at"]) -> Any: ...
+        "revoked_at", "last_used_at", "subject"]) -> Any: ...
     def keys(self) -> Iterator[Literal["id", "name", "secret_hash", "previous_hash",
         "previous_until", "scopes", "devices", "sites", "created_at", "created_by", "expires_at",
-        "revoked_at", "last_used_at"]]: ...
+        "revoked_at", "last_used_at", "subject"]]: ...
 
 @_query
-async def add_key(connection: _Connection, /, *, id: str, name: str, secret_hash: bytes,
-    scopes: Sequence[str], devices: Sequence[str], sites: Sequence[str], created_by: str,
-    expires_at: datetime | None) -> AddKeyRow | None: ...
+async def add_key(connection: _Connection, /, *, id: str, name: str, subject: str | None,
+    secret_hash: bytes, scopes: Sequence[str], devices: Sequence[str], sites: Sequence[str],
+    created_by: str, expires_at: datetime | None) -> AddKeyRow | None: ...
 
 @_query
 async def add_webhook(connection: _Connection, /, *, url: str, secret: str, format: str,

@@ -22,7 +22,7 @@ from litestar.types import Receive, Scope, Send
 
 from fleetmeter.errors import BodyTooLargeError, QueueFullError
 from fleetmeter.http.shared.authentication import SCOPE
-from fleetmeter.http.shared.principals import principal_of
+from fleetmeter.http.shared.principals import allowance_of, principal_of
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.summaries import IngestAnswer, answer_of
 from fleetmeter.intake.door import Door, IngestOutcome
@@ -66,15 +66,24 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
     decoder = BatchDecoder(_format(headers), settings.max_batch)
     unpack = _unpacker(headers, settings)
     body = _Body(receive, headers, settings)
+    allowance = allowance_of(scope)
+    for bucket in (allowance.readings, allowance.bytes):
+        bucket.take(0)  # who is in debt need not send more
     try:
         with door.admitted() as count_bytes:
+
+            def count_unpacked(size: int) -> None:
+                allowance.bytes.charge(size)
+                count_bytes(size)
+
             with _Deadline(settings.body_timeout_s):
                 while not body.complete:
                     chunk = await body.read()
-                    await door.slices.run(_take(chunk, unpack, count_bytes, decoder))
+                    await door.slices.run(_take(chunk, unpack, count_unpacked, decoder))
             unpack.finish()
             items = await door.slices.run(decoder.finish())
             count_bytes(_ITEM_BYTES * len(items))
+            allowance.readings.take(len(items))
             outcome = await door.store(items, reach=principal_of(scope).reach)
             answer: IngestOutcome | IngestAnswer = outcome
             if outcome.rejected or outcome.warnings:

@@ -77,6 +77,13 @@ class NewKey(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields
             description="Sites whose devices are within its reach; all devices if empty.",
         ),
     ] = []
+    subject: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=256)] | None,
+        Meta(
+            description="Subject of a client certificate that stands for the key, exactly as the "
+            "proxy sends it."
+        ),
+    ] = None
     expires_at: _Expiry = None
 
 
@@ -105,6 +112,7 @@ class AccessKey(msgspec.Struct, rename="camel", kw_only=True):
     scopes: list[Scope]
     devices: list[str]
     sites: list[str]
+    subject: str | None
     created_at: datetime
     created_by: str
     expires_at: datetime | None
@@ -145,6 +153,7 @@ async def create_key(
             scopes=data.scopes,
             devices=data.devices,
             sites=data.sites,
+            subject=data.subject,
             expires_at=_time(data.expires_at),
             created_by=principal.name,
         )

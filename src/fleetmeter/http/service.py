@@ -120,7 +120,8 @@ openapi_config = OpenAPIConfig(
             "key": SecurityScheme(
                 type="http",
                 scheme="bearer",
-                description="An access key, `fm_…`. Not needed while there is none.",
+                description="An access key, `fm_…`, or a token of the OIDC issuer in the settings. "
+                "Not needed while there is neither.",
             )
         }
     ),

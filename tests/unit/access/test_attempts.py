@@ -1,19 +1,11 @@
 """Wrong keys, limited by address."""
 
 from fleetmeter.access.attempts import BURST, MOST_ADDRESSES, REFILL_S, FailedAttempts
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clocks import HandClock
 
 
 def test_an_address_may_fail_so_often_and_then_as_often_as_its_bucket_fills() -> None:
-    clock = Clock()
+    clock = HandClock()
     attempts = FailedAttempts(clock)
     assert [attempts.wait_s("192.0.2.1") for _ in range(BURST)] == [0.0] * BURST
     assert attempts.wait_s("192.0.2.1") == REFILL_S
@@ -27,14 +19,14 @@ def test_an_address_may_fail_so_often_and_then_as_often_as_its_bucket_fills() ->
 
 
 def test_a_network_of_ipv6_counts_as_one_address() -> None:
-    attempts = FailedAttempts(Clock())
+    attempts = FailedAttempts(HandClock())
     waits = [attempts.wait_s(f"2001:db8::{n:x}") for n in range(BURST + 1)]
     assert waits[-1] > 0
     assert attempts.wait_s("2001:db8:0:1::1") == 0
 
 
 def test_few_addresses_are_remembered() -> None:
-    attempts = FailedAttempts(Clock())
+    attempts = FailedAttempts(HandClock())
     for n in range(MOST_ADDRESSES + 10):
         attempts.wait_s(f"a socket {n}")
     assert attempts.remembered == MOST_ADDRESSES

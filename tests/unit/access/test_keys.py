@@ -33,6 +33,7 @@ def row(secret: str, **more: Any) -> dict[str, Any]:
     key = {
         "id": "abc123",
         "name": "depot",
+        "subject": None,
         "secret_hash": hash_of(secret),
         "previous_hash": None,
         "previous_until": None,

@@ -14,6 +14,7 @@ class FakeConnection:
 
     def __init__(self, address: str, since: float = 0.0, *, is_idle: bool = True) -> None:
         self.address = address
+        self.is_proxy = False
         self.since = since
         self.is_idle = is_idle
         self.unsent_bytes = 0
@@ -44,6 +45,18 @@ def test_an_address_cannot_take_the_share_of_others(loop: asyncio.Runner) -> Non
     whys = loop.run(_admitted(connections, *greedy, other))
     assert whys == [None] * 5 + ["this address has too many connections"] * 4 + [None]
     assert not any(each.is_cut for each in (*greedy, other))
+
+
+def test_a_proxy_may_have_the_connections_of_many_clients(loop: asyncio.Runner) -> None:
+    connections = Connections(Settings(connections=10, connections_per_address=5))
+    of_proxy = [FakeConnection("10.0.0.1") for _ in range(9)]
+    for each in of_proxy:
+        each.is_proxy = True
+    idle, new = FakeConnection("10.0.0.2", since=99), FakeConnection("10.0.0.3")
+    whys = loop.run(_admitted(connections, *of_proxy, idle, new))
+    assert whys == [None] * 11
+    assert not any(each.is_cut for each in of_proxy)
+    assert idle.is_cut
 
 
 def test_the_longest_idle_connection_of_an_address_makes_room_for_its_next(

@@ -1,4 +1,4 @@
-"""Lets in who holds a key with the scope that a route needs, and nobody else.
+"""Lets in who holds a key or a token with the scope that a route needs, and nobody else.
 
 A route declares who may use it in its `opt`, by itself or through its router:
 `opt={SCOPE: "read"}`, or `opt={SCOPE: PUBLIC}` for what needs no key. An application with a route
@@ -9,7 +9,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from litestar import Litestar
@@ -24,11 +24,17 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetmeter.access.actor import Actor, act_as
 from fleetmeter.access.attempts import FailedAttempts
+from fleetmeter.access.claims import is_token
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.principal import SCOPES, Principal
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.http.shared.addresses import certificate_subject, client_address
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.request_ids import request_id
+from fleetmeter.metrics import count_denied
+
+if TYPE_CHECKING:
+    from fleetmeter.access.people import People, Session
 
 SCOPE = "scope"
 """Key of a route's `opt`: the scope that a key needs to use it, or PUBLIC."""
@@ -87,9 +93,9 @@ def authentication(app: ASGIApp) -> ASGIApp:
         if needed != PUBLIC and not (
             scope.get("method") == "OPTIONS" and _lists_methods(scope["route_handler"])
         ):
-            scope["state"]["principal"] = principal = _admitted(scope, needed)
+            scope["state"]["principal"] = principal = await _admitted(scope, needed)
             if needed in _CHANGING:
-                act_as(Actor(principal.name, _address(scope), request_id()))
+                act_as(Actor(principal.name, client_address(scope), request_id()))
             if LASTS in opt:
                 send = _as_long_as_the_key(scope, send)
         await app(scope, receive, send)
@@ -97,22 +103,29 @@ def authentication(app: ASGIApp) -> ASGIApp:
     return route
 
 
-def _admitted(scope: Scope, needed: Any) -> Principal:
+async def _admitted(scope: Scope, needed: Any) -> Principal:
     """Return who sends a request that needs a scope. Raises 401, 403, 429 and 503."""
     state = scope["litestar_app"].state
-    keyring: Keyring = state.keyring
-    authorization = _authorization(scope)
-    even_stale = EVEN_STALE in scope["route_handler"].opt
-    principal = keyring.admit(_key(authorization), even_stale=even_stale)
+    people: People | None = state.people
+    token = _key(_authorization(scope))
+    principal: Principal | None
+    if people is not None and token is not None and is_token(token):
+        scope["state"]["session"] = session = await people.admit(token)
+        principal = session.principal if session else None
+    else:
+        even_stale = EVEN_STALE in scope["route_handler"].opt
+        principal = _holder(scope, state.keyring, even_stale=even_stale)
     if principal is None:
-        if authorization:
+        if _authorization(scope):
             _count_failure(scope, state.failed_attempts)
+        count_denied("unauthenticated")
         raise problem(
             HTTP_401_UNAUTHORIZED,
-            "a valid access key is needed; send it as Authorization: Bearer fm_…",
+            "a valid access key or token is needed; send it as Authorization: Bearer …",
             headers=_CHALLENGE,
         )
     if needed not in principal.scopes:
+        count_denied("scope")
         raise problem(
             HTTP_403_FORBIDDEN,
             f"this needs a key with the scope {needed}",
@@ -120,16 +133,26 @@ def _admitted(scope: Scope, needed: Any) -> Principal:
             headers={"WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, scope="{needed}"'},
             scope=needed,
         )
+    state.rates.of(principal).requests.take(1)
     return principal
+
+
+def _holder(scope: Scope, keyring: Keyring, *, even_stale: bool = False) -> Principal | None:
+    """Return who holds the key that a request has, or the certificate if it has none."""
+    authorization = _authorization(scope)
+    if not authorization and (subject := certificate_subject(scope)) is not None:
+        return keyring.admit_subject(subject, even_stale=even_stale)
+    return keyring.admit(_key(authorization), even_stale=even_stale)
 
 
 def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
     """Return a `send` that raises KeyEndedError once the key does not count any more."""
-    keyring: Keyring = scope["litestar_app"].state.keyring
-    key = _key(_authorization(scope))
+    state = scope["litestar_app"].state
+    session: Session | None = scope["state"].get("session")
 
     async def send_if_admitted(message: Message) -> None:
-        if keyring.admit(key) is None:
+        counts = state.people.still(session) if session else _holder(scope, state.keyring)
+        if not counts:
             raise KeyEndedError("its key was revoked or has expired")
         await send(message)
 
@@ -138,19 +161,15 @@ def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
 
 def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
     """Count a wrong key. Raises 429."""
-    address = _address(scope)
+    address = client_address(scope)
     if wait_s := attempts.wait_s(address):
+        count_denied("attempts")
         raise problem(
             HTTP_429_TOO_MANY_REQUESTS,
             "too many wrong keys came from this address",
             headers={"Retry-After": str(ceil(wait_s))},
         )
     _log.info("a request had a wrong key", address=address)
-
-
-def _address(scope: Scope) -> str:
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 def _authorization(scope: Scope) -> bytes:

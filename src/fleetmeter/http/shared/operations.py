@@ -48,7 +48,10 @@ def refusals_of(scope: str) -> dict[str, OpenAPIResponse]:
     return {
         "401": problem_response("A valid key is needed."),
         "403": problem_response(f"The key does not have the scope `{scope}`, or not this reach."),
-        "429": problem_response("Too many wrong keys came from this address; see Retry-After."),
+        "429": problem_response(
+            "The key sends more than it may, or too many wrong keys came from this address; "
+            "see Retry-After."
+        ),
     }
 
 

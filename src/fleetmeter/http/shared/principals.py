@@ -6,6 +6,7 @@ from litestar import Request
 from litestar.types import Scope
 
 from fleetmeter.access.principal import ANYBODY, Principal
+from fleetmeter.access.rates import Allowance, Rates
 from fleetmeter.access.reach import Reach
 
 
@@ -13,6 +14,12 @@ def principal_of(scope: Scope) -> Principal:
     """Return who was let in with a request."""
     principal: Principal = scope["state"].get("principal", ANYBODY)
     return principal
+
+
+def allowance_of(scope: Scope) -> Allowance:
+    """Return what the sender of a request may still use."""
+    rates: Rates = scope["litestar_app"].state.rates
+    return rates.of(principal_of(scope))
 
 
 def provide_principal(request: Request[Any, Any, Any]) -> Principal:

@@ -1,5 +1,6 @@
 """Errors as HTTP problems: application/problem+json (RFC 9457), one shape everywhere."""
 
+from math import ceil
 from typing import Any
 
 import structlog
@@ -19,10 +20,13 @@ from litestar.status_codes import (
     HTTP_403_FORBIDDEN,
     HTTP_404_NOT_FOUND,
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
+from fleetmeter.access.issuer import RETRY_S, IssuerUnavailableError
+from fleetmeter.access.rates import BURST_S, RateExceededError
 from fleetmeter.anomalies.incidents.reports import UnknownAnomalyError
 from fleetmeter.connections.problem_documents import RETRY_AFTER_S, problem_of
 from fleetmeter.errors import (
@@ -38,6 +42,7 @@ from fleetmeter.errors import (
     UnknownDeviceError,
     UnknownSiteError,
 )
+from fleetmeter.metrics import count_denied
 from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATTERN, SITE_RULE
 
 BUSY_RETRY_AFTER_S = 5
@@ -190,7 +195,33 @@ def _from_undecodable(error: Exception) -> ProblemDetailsException:
     return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {said}"))
 
 
+def _from_issuer(error: IssuerUnavailableError) -> ProblemDetailsException:
+    return problem(
+        HTTP_503_SERVICE_UNAVAILABLE,
+        f"{error}; try again later, or send an access key",
+        kind="issuer-unavailable",
+        headers={"Retry-After": str(ceil(RETRY_S))},
+    )
+
+
+def _from_rate(error: RateExceededError) -> ProblemDetailsException:
+    """Map an exceeded rate, with the headers of draft-ietf-httpapi-ratelimit-headers-11."""
+    count_denied("rate")
+    seconds = ceil(error.wait_s)
+    return problem(
+        HTTP_429_TOO_MANY_REQUESTS,
+        f"{error}; nothing was done, send the request again later",
+        kind="rate-exceeded",
+        headers={
+            "Retry-After": str(seconds),
+            "RateLimit-Policy": f'"{error.unit}";q={error.size};w={BURST_S}',
+            "RateLimit": f'"{error.unit}";r={error.remaining};t={seconds}',
+        },
+    )
+
+
 def _from_out_of_reach(error: OutOfReachError) -> ProblemDetailsException:
+    count_denied("reach")
     return problem(HTTP_403_FORBIDDEN, str(error), kind="out-of-reach")
 
 
@@ -225,6 +256,8 @@ problem_details = ProblemDetailsPlugin(
             CommitTimeoutError: _from_timeout,
             UnicodeDecodeError: _from_undecodable,
             RecursionError: _from_undecodable,
+            IssuerUnavailableError: _from_issuer,
+            RateExceededError: _from_rate,
             OutOfReachError: _from_out_of_reach,
             UnknownDeviceError: _from_unknown_device,
             UnknownSiteError: _from_unknown_site,
