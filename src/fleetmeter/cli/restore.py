@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from fleetmeter.cli.shared.database import database_url, migrate_when_reachable
-from fleetmeter.operations.backup import restore
+from fleetmeter.operations.backup import restart_jobs, restore
 from fleetmeter.settings import load_settings
 from fleetmeter.terminal import say
 
@@ -24,6 +24,8 @@ def command(folder: Path) -> None:
     with database_url(settings) as url:
         manifest = asyncio.run(restore(url, folder))
         migrate_when_reachable(url, settings)
+        if manifest.engine == "timescaledb":
+            asyncio.run(restart_jobs(url))
     say(
         f"restored the backup of {manifest.created_at:%Y-%m-%d %H:%M} UTC; every table has as many "
         "rows as it had, and readings and days the same energy"

@@ -146,6 +146,12 @@ async def restore(url: str, folder: Path) -> Manifest:
     return manifest
 
 
+async def restart_jobs(url: str) -> None:
+    """Let TimescaleDB's jobs run now: those that ran before the migration may have failed."""
+    async with connected(url) as connection:
+        await connection.execute(_RESTART_JOBS)
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read what a backup is of. Raises BackupError."""
     try:
@@ -195,6 +201,12 @@ select not exists (
     select from pg_class as c
     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'v', 'm', 'p')
 )
+"""
+
+_RESTART_JOBS = """
+select alter_job(j.job_id, next_start => now())
+from timescaledb_information.jobs as j
+where j.hypertable_name is not null
 """
 
 _OFFERED = "select version from pg_available_extension_versions where name = 'timescaledb'"
