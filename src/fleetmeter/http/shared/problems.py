@@ -48,6 +48,11 @@ from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATT
 BUSY_RETRY_AFTER_S = 5
 """Retry-After where a slow answer is awaited, seconds."""
 
+NUL = "\0"
+"""The character that no text in the database can have."""
+
+HAS_NUL = "contains the character U+0000"
+
 _RULES = {repr(DEVICE_ID_PATTERN): DEVICE_ID_RULE, repr(SITE_PATTERN): SITE_RULE}
 """Patterns explained in words."""
 
