@@ -63,10 +63,7 @@ class _Attack:
         while self._left > 0 and len(self.report.findings) < 50:
             reader, writer = await asyncio.open_connection(*self._address, limit=_ENOUGH)
             try:
-                async with asyncio.timeout(_PATIENCE_S):
-                    await self._session(reader, writer)
-            except TimeoutError:
-                self.report.findings.append("no answer within two minutes")
+                await self._session(reader, writer)
             except (ConnectionError, _GaveUpError):
                 pass
             finally:
@@ -97,7 +94,12 @@ class _Attack:
                 writer.write(hostile.sent[half:])
             else:
                 writer.write(hostile.sent)
-            await self._answer(hostile, reader)
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await self._answer(hostile, reader)
+            except TimeoutError:
+                self.report.findings.append(f"no answer in two minutes: {hostile.sent[:600]!r}")
+                return
 
     def _count(self) -> None:
         self._left -= 1

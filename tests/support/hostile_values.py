@@ -9,7 +9,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 INSIDE = ["IN-V1", "IN-V2", "IN-V3", "IN-M1", "IN-M2", *(f"IN-new{n}" for n in range(20))]
 OUTSIDE = ["OUTSIDE-V1", "OUTSIDE-V2", "OUTSIDE-M1", "OUTSIDE-M2"]
 TRICKS = [
-    *("OUTSIDE-V1/../IN-V1", "IN-V1/../x", "IN-V1\x00OUTSIDE-V1", "IN-V1\nOUTSIDE-V1"),
+    *("OUTSIDE-V1/../IN-V1", "IN-V1/../x", "IN-V1\x00OUTSIDE-V1", "OUTSIDE-V1\nIN-V1"),
     *("outside-v1", "OUTSIDE-V1 ", " OUTSIDE-V1", "OUTSIDE\u2010V1", "\uff2fUTSIDE-V1", "IN-*"),
     *("*", "%", "IN-%", "IN-_1", "..", ".", "", "\u0130N-V1", "x" * 64, "x" * 65, "x" * 5000),
     *("' or true --", "IN-V1\\", "9" * 5000, "-1", "0", "1", "2", "3", "9223372036854775807"),
