@@ -66,7 +66,7 @@ _STATED = {
     "rejections": "id like 'OUTSIDE%'",
     "rule_overrides": "target like 'OUTSIDE%' or scope = 'fleet'",
     "rule_changes": "target like 'OUTSIDE%' or scope = 'fleet'",
-    "anomalies": "device_id like 'OUTSIDE%' and acknowledged_at is not null",
+    "anomalies": "device_id like 'OUTSIDE%' and acknowledged_by not like 'key:operate%'",
 }
 
 _STORED = {

@@ -18,11 +18,10 @@ from litestar.status_codes import (
     HTTP_431_REQUEST_HEADER_FIELDS_TOO_LARGE,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from fleetmeter.connections.last_answer import last_answer
+from fleetmeter.connections.leaving import LeavingProtocol
 from fleetmeter.connections.limits import Connections, network_of
 from fleetmeter.connections.problem_documents import Problem, problem_of
 from fleetmeter.settings import Settings
@@ -51,7 +50,7 @@ class Config(uvicorn.Config):
         self.connections = Connections(settings)
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(LeavingProtocol):
     """One connection, with the requests that come in on it."""
 
     def __init__(
@@ -78,7 +77,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_deaf = False
         """Whether what comes in is thrown away."""
         self._lingers = False
-        self._answered: RequestResponseCycle | None = None
 
     # What the limits ask for
 
@@ -143,9 +141,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._others.release(self)
-        if self._answered is not None:  # of requests that were sent ahead, the last is told alone
-            self._answered.disconnected = True
-            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -232,10 +227,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.is_idle:
             self.since = self.loop.time()
         super().on_headers_complete()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answered = cycle
-        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
