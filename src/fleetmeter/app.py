@@ -37,7 +37,7 @@ from fleetmeter.http.service import (
 from fleetmeter.http.shared.authentication import authentication, check_routes
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
 from fleetmeter.http.shared.principals import provide_principal, provide_reach
-from fleetmeter.http.shared.problems import problem_details
+from fleetmeter.http.shared.problems import MOST_BODY_BYTES, problem_details
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
@@ -148,7 +148,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         },
         openapi_config=openapi_config,
         plugins=[problem_details],
-        request_max_body_size=settings.max_body_bytes,
+        request_max_body_size=min(settings.max_body_bytes, MOST_BODY_BYTES),
         logging_config=None,
     )
     check_routes(app)

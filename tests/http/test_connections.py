@@ -1,5 +1,7 @@
 """What comes in on a connection is bounded before it is a request, and refused with a problem."""
 
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -211,3 +213,14 @@ def test_workers_have_the_same_limits(database_url: str, tmp_path: Path) -> None
         is_problem(asked(service.base_url, b"HELLO\r\n\r\n"), 400, "malformed-request")
         long = LIVE.replace(b"\r\n\r\n", b"\r\na: " + b"b" * 1100 + b"\r\n\r\n")
         is_problem(asked(service.base_url, long), 431, "head-too-large")
+
+
+def test_who_sends_ahead_and_leaves_is_no_defect(small: Service) -> None:
+    asks = b"GET /v1/vehicles HTTP/1.1\r\nHost: x\r\n\r\n" * 10
+    for _ in range(20):
+        with connect(small.base_url) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(asks)
+            connection.recv(1)
+    assert httpx.get(f"{small.base_url}/v1/vehicles").status_code == 200
+    assert "Exception in ASGI application" not in small.log.read_text()

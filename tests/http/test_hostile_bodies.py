@@ -107,3 +107,14 @@ def test_a_refusal_arrives_at_a_client_that_sends_on(
     assert answer is not None
     assert answer.status == 413
     assert answer.body.count(b'{"status":"alive"}') == 1
+
+
+def test_a_long_body_of_other_routes_is_refused(client: httpx.Client) -> None:
+    for method, path in (
+        ("POST", "/v1/corrections"),
+        ("POST", "/v1/keys"),
+        ("PATCH", "/v1/meters/M"),
+    ):
+        answer = client.request(method, path, content=b" " * (3 << 20))
+        assert answer.status_code == 413, path
+        assert answer.json()["type"] == "urn:fleetmeter:problem:too-large"

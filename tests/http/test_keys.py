@@ -1,5 +1,6 @@
 """Keys: who is let in, where, and what for; on the way through HTTP."""
 
+import json
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -362,3 +363,19 @@ def test_every_route_lets_in_who_has_its_scope_and_nobody_else(
             else:
                 assert code == 403, what
                 assert said["scope"] == needed
+
+
+@pytest.mark.parametrize(
+    "limits", [{"devices": ["*a*a*b"]}, {"sites": ["north"]}], ids=["patterns", "sites"]
+)
+@pytest.mark.parametrize("id_", ["a\0b", "a" * 500_000, "\ud800", "\u0661"])
+def test_what_is_no_id_is_rejected_as_that_for_little(
+    admin: httpx.Client, stranger: httpx.Client, uid: str, limits: dict[str, Any], id_: str
+) -> None:
+    key = make_key(admin, f"no id {uid}x", "ingest", **limits)["key"]
+    wrong = meter_reading(id_, hours_ago(1))
+    with with_key(stranger, key) as client:
+        answer = client.post("/v1/ingest", content=json.dumps(wrong))
+    assert answer.status_code == (422 if id_ != "\ud800" else 400), answer.text
+    if id_ != "\ud800":
+        assert answer.json()["rejected"][0]["code"] == "invalid_id"

@@ -1,6 +1,7 @@
 """No path is answered with a failure, whatever stands in it."""
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from urllib.parse import quote_from_bytes, urlsplit
@@ -76,3 +77,33 @@ def test_no_path_is_answered_with_a_failure(
         assert answer.headers["content-type"] == "application/problem+json"
     if answer.will_close:
         connection.close()
+
+
+NUL, NAIVE, EARLY = (
+    urlsafe_b64encode(cursor).decode().rstrip("=")
+    for cursor in (
+        b'"a\\u0000"',
+        b'["2026-01-01T00:00:00","kwhConsumedAcTotal"]',
+        b'["0001-01-01T00:00:00+14:00","kwhConsumedAcTotal"]',
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/v1/keys/a%00b"),
+        ("GET", "/v1/audit?who=a%00b"),
+        ("GET", "/v1/rules/a%00b"),
+        ("GET", f"/v1/keys?cursor={NUL}"),
+        ("GET", f"/v1/meters/M/exchanges?cursor={NAIVE}"),
+        ("GET", f"/v1/meters/M/exchanges?cursor={EARLY}"),
+    ],
+)
+def test_text_and_times_that_the_database_cannot_have_are_refused(
+    connection: HTTPConnection, method: str, path: str
+) -> None:
+    connection.request(method, path)
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 400

@@ -38,3 +38,17 @@ def test_the_api_reference_runs_no_script_but_its_own(client: httpx.Client) -> N
     assert "unsafe" not in policy.partition("script-src")[2].partition(";")[0]
     for source in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
         assert source.startswith("/assets/swagger-ui/")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://other.example"}, {"Host": "other.example:3000"}]
+)
+def test_without_keys_pages_of_other_sites_can_do_nothing(
+    client: httpx.Client, headers: dict[str, str]
+) -> None:
+    plain = headers | {"Content-Type": "text/plain"}  # for which a browser does not ask before
+    made = client.post("/v1/keys", content='{"name":"x","scopes":["admin"]}', headers=plain)
+    for answer in (made, client.get("/v1/vehicles", headers=headers)):
+        assert answer.status_code == 403
+        assert answer.json()["type"] == "urn:fleetmeter:problem:not-own-machine"
+    assert client.get("/health/live", headers=headers).status_code == 200

@@ -18,10 +18,10 @@ from litestar.status_codes import (
     HTTP_431_REQUEST_HEADER_FIELDS_TOO_LARGE,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from fleetmeter.connections.last_answer import last_answer
+from fleetmeter.connections.leaving import LeavingProtocol
 from fleetmeter.connections.limits import Connections, network_of
 from fleetmeter.connections.problem_documents import Problem, problem_of
 from fleetmeter.settings import Settings
@@ -50,7 +50,7 @@ class Config(uvicorn.Config):
         self.connections = Connections(settings)
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(LeavingProtocol):
     """One connection, with the requests that come in on it."""
 
     def __init__(

@@ -115,11 +115,11 @@ async def list_exchanges(
     cursor: Cursor = None,
 ) -> Page[MeterExchange]:
     """Lists the recorded exchanges, oldest first."""
+    at, register = _BEGINNING, _REGISTERS[0]
+    if behind := after(cursor, tuple[datetime, Register]):
+        at, register = check_time("cursor", behind[0]), behind[1]
     async with database.connection() as connection:
-        behind = after(cursor, tuple[datetime, Register]) or (_BEGINNING, _REGISTERS[0])
-        found = await stated(
-            connection, meter_id, behind[0], behind[1] == _REGISTERS[1], limit + 1, reach
-        )
+        found = await stated(connection, meter_id, at, register == _REGISTERS[1], limit + 1, reach)
     return page(
         [_shown(meter_id, each) for each in found],
         limit,

@@ -1,5 +1,7 @@
 """The start of a batch: the versions that it holds for, and what the cache lacks of its devices."""
 
+import asyncio
+
 import numpy as np
 
 from fleetmeter.database.pool import Connection, Database, retried
@@ -8,6 +10,9 @@ from fleetmeter.errors import FleetMeterError
 from fleetmeter.intake.rows import Column
 from fleetmeter.intake.writer_cache import WriterCache
 from fleetmeter.readings.model import microseconds
+
+_AT_A_TIME = 1000
+"""Devices that are learnt in one turn of the event loop."""
 
 
 class StaleNumbersError(FleetMeterError):
@@ -33,7 +38,10 @@ async def learn_devices(
             await begin_batch(connection, cache, devices_version)
             unknown, version = cache.unknown(np.unique(devices)), cache.version
             rows = [row async for row in queries.writer_state(connection, devices=unknown.tolist())]
-            cache.learn(rows, version)
+            for first in range(0, len(rows), _AT_A_TIME):
+                if first:
+                    await asyncio.sleep(0)
+                cache.learn(rows[first : first + _AT_A_TIME], version)
 
     while cache.unknown(devices).size:
         await retried(ask)

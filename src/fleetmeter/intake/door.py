@@ -96,7 +96,7 @@ class Door:
         outside: frozenset[int] = frozenset()
         if not reach.whole:
             assert self._sites is not None  # noqa: S101 - only senders without limits do without
-            items, outside = await within_reach(items, reach, self._sites)
+            items, outside = await within_reach(items, reach, self._sites, self.slices)
         outcome = await self._store(items)
         if outcome.rejected:
             if len(outcome.rejected) > _AT_A_TIME:

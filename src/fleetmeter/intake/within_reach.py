@@ -14,9 +14,11 @@ from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.intake.rejection_counter import device_of
-from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.ids import is_device_id
+from fleetmeter.readings.kinds import KINDS, DeviceKind
 from fleetmeter.readings.telemetry import Telemetry, attribute
-from fleetmeter.readings.validate import Invalid
+from fleetmeter.readings.validate import Invalid, invalid_id
+from fleetmeter.slices import Slices
 
 CODE = "forbidden_device"
 
@@ -25,6 +27,9 @@ _CACHED_FOR_S = 5.0
 
 _MOST_DEVICES = 10_000
 """How many devices it is cached for."""
+
+_AT_A_TIME = 500
+"""Items that are looked at in a slice."""
 
 _ids_of = attrgetter(*(attribute(kind.id_field) for kind in KINDS))
 
@@ -75,18 +80,22 @@ class Sites:
             return {(row["kind"], row["id"]): row["site"] async for row in rows}
 
 
-async def within_reach(items: Sequence[Telemetry | Invalid], reach: Reach, sites: Sites) -> Sorted:
+async def within_reach(
+    items: Sequence[Telemetry | Invalid], reach: Reach, sites: Sites, slices: Slices
+) -> Sorted:
     """Refuse the items that name a device out of reach. Raises DatabaseUnavailableError."""
-    named = [_named(item) for item in items]
-    forbidden = await _forbidden(set(named), reach, sites)
     outside = []
     sorted_: list[Telemetry | Invalid] = list(items)
-    if forbidden:
-        for place, ids in enumerate(named):
-            if (why := forbidden.get(ids)) is not None:
-                outside.append(place)
-                if not isinstance(sorted_[place], Invalid):
-                    sorted_[place] = why
+    for first in range(0, len(items), _AT_A_TIME):
+        if first:
+            await slices.turn()
+        named = [_named(item) for item in items[first : first + _AT_A_TIME]]
+        if forbidden := await _forbidden(set(named), reach, sites):
+            for place, ids in enumerate(named, first):
+                if (why := forbidden.get(ids)) is not None:
+                    outside.append(place)
+                    if not isinstance(sorted_[place], Invalid):
+                        sorted_[place] = why
     return Sorted(sorted_, frozenset(outside))
 
 
@@ -103,19 +112,22 @@ async def _forbidden(
     named: Iterable[tuple[str | None, ...]], reach: Reach, sites: Sites
 ) -> dict[tuple[str | None, ...], Invalid]:
     """Return those ids that are out of reach, and why."""
-    devices = {
-        ids: [(kind, id_) for kind, id_ in zip(KINDS, ids, strict=True) if id_ is not None]
-        for ids in named
-    }
+    forbidden = {}
+    devices: dict[tuple[str | None, ...], list[tuple[DeviceKind, str]]] = {}
+    for ids in named:
+        each = [(kind, id_) for kind, id_ in zip(KINDS, ids, strict=True) if id_ is not None]
+        # neither a pattern nor the database is tried on what is no id, of any length or characters
+        if (wrong := next((kind for kind, id_ in each if not is_device_id(id_)), None)) is not None:
+            forbidden[ids] = invalid_id(wrong.id_field)
+        else:
+            devices[ids] = each
     of: dict[Device, str | None] = {}
     if reach.sites:
         of = await sites.of((kind.name, id_) for each in devices.values() for kind, id_ in each)
-    forbidden = {}
     for ids, each in devices.items():
-        beyond = [
-            (kind, id_) for kind, id_ in each if not reach.includes(id_, of.get((kind.name, id_)))
-        ]
-        for kind, id_ in beyond[:1]:
-            detail = f"the {kind.name} {id_} is not within the reach of the key"
-            forbidden[ids] = Invalid(CODE, detail, f"$.{kind.id_field}")
+        for kind, id_ in each:
+            if not reach.includes(id_, of.get((kind.name, id_))):
+                detail = f"the {kind.name} {id_} is not within the reach of the key"
+                forbidden[ids] = Invalid(CODE, detail, f"$.{kind.id_field}")
+                break
     return forbidden

@@ -196,7 +196,12 @@ def _check_fields(item: Telemetry, kind: DeviceKind) -> None:
 
 def _check_id(value: str, field: str) -> None:
     if not is_device_id(value):
-        raise Invalid("invalid_id", f"{field} {DEVICE_ID_RULE}", f"$.{field}")
+        raise invalid_id(field)
+
+
+def invalid_id(field: str) -> Invalid:
+    """Return what is wrong with what is no id of a device."""
+    return Invalid("invalid_id", f"{field} {DEVICE_ID_RULE}", f"$.{field}")
 
 
 def _energy(value: float, field: str, high: float) -> int:

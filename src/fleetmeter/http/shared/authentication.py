@@ -26,9 +26,10 @@ from fleetmeter.access.actor import Actor, act_as
 from fleetmeter.access.attempts import FailedAttempts
 from fleetmeter.access.claims import is_token
 from fleetmeter.access.keyring import Keyring
-from fleetmeter.access.principal import SCOPES, Principal
+from fleetmeter.access.principal import ANYBODY, SCOPES, Principal
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.http.shared.addresses import certificate_subject, client_address
+from fleetmeter.http.shared.own_machine import is_from_own_machine
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.request_ids import request_id
 from fleetmeter.metrics import count_denied
@@ -123,6 +124,13 @@ async def _admitted(scope: Scope, needed: Any) -> Principal:
             HTTP_401_UNAUTHORIZED,
             "a valid access key or token is needed; send it as Authorization: Bearer …",
             headers=_CHALLENGE,
+        )
+    if principal is ANYBODY and not is_from_own_machine(scope["headers"]):
+        raise problem(
+            HTTP_403_FORBIDDEN,
+            "without access keys, only this machine is answered, by its own name or address and "
+            "not to pages of other sites; make a key with: fleetmeter key create",
+            kind="not-own-machine",
         )
     if needed not in principal.scopes:
         count_denied("scope")

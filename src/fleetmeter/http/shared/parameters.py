@@ -1,5 +1,6 @@
 """Parameters that several endpoints share: device ids, windows of time, pages."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
 from fleetmeter.energy import buckets
-from fleetmeter.http.shared.problems import invalid_parameter
+from fleetmeter.http.shared.problems import HAS_NUL, NUL, invalid_parameter
 from fleetmeter.readings.ids import (
     DEVICE_ID_PATTERN,
     DEVICE_ID_RULE,
@@ -107,16 +108,23 @@ Who = Annotated[
 ]
 Note = Annotated[str, Meta(min_length=1, max_length=1000)]
 
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
 T = TypeVar("T")
 
 
 def takes(*names: str) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
-    """Return a guard that answers 400 to other query parameters, which may be misspelt ones."""
+    """Return a guard that answers 400 to other query parameters, which may be misspelt ones.
+
+    It refuses values that the database cannot compare with any text, too.
+    """
 
     async def refuse_others(request: Request[Any, Any, Any]) -> None:
-        for name in request.query_params:
+        for name, value in request.query_params.multi_items():
             if name not in names:
                 raise invalid_parameter(name, "unknown query parameter")
+            if NUL in value:
+                raise invalid_parameter(name, HAS_NUL)
 
     return refuse_others
 
@@ -243,6 +251,8 @@ def _encode(key: Any) -> str:
 def _decode(cursor: str, kind: Any) -> Any:
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        if _ESCAPED_NUL.search(text):
+            raise ValueError
         return msgspec.json.decode(text, type=kind)
     except (ValueError, msgspec.MsgspecError):  # binascii's error is a ValueError
         raise invalid_parameter("cursor", "is not a cursor of this list") from None

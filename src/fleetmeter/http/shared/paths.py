@@ -20,7 +20,7 @@ from litestar.types import (
 )
 
 from fleetmeter.http.shared.counting import counted
-from fleetmeter.http.shared.problems import invalid_parameter
+from fleetmeter.http.shared.problems import HAS_NUL, NUL, invalid_parameter
 
 _ENCODED = re.compile("%([0-9A-Fa-f]{2})")
 _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
@@ -81,6 +81,9 @@ def _decoded(name: str, value: str) -> str:
     try:
         if _MALFORMED.search(value):
             raise ValueError
-        return unquote(value, errors="strict")
+        decoded = unquote(value, errors="strict")
     except ValueError:  # UnicodeDecodeError is one
         raise invalid_parameter(name, "is not percent-encoded; write % as %25, / as %2F") from None
+    if NUL in decoded:
+        raise invalid_parameter(name, HAS_NUL)
+    return decoded

@@ -48,6 +48,14 @@ from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATT
 BUSY_RETRY_AFTER_S = 5
 """Retry-After where a slow answer is awaited, seconds."""
 
+MOST_BODY_BYTES = 2 << 20
+"""Largest body of a request other than ingest, which is read as a whole and decoded at once."""
+
+NUL = "\0"
+"""The character that no text in the database can have."""
+
+HAS_NUL = "contains the character U+0000"
+
 _RULES = {repr(DEVICE_ID_PATTERN): DEVICE_ID_RULE, repr(SITE_PATTERN): SITE_RULE}
 """Patterns explained in words."""
 
@@ -100,7 +108,9 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
             errors=errors,
         )
     if isinstance(error, RequestEntityTooLarge):
-        return problem(error.status_code, "the body is larger than FLEETMETER_MAX_BODY_BYTES")
+        return problem(
+            error.status_code, "the body is larger than 2 MiB, or than FLEETMETER_MAX_BODY_BYTES"
+        )
     if isinstance(error.__cause__, SerializationException):
         return _from_malformed(MalformedBodyError(f"the body is not valid JSON: {error.detail}"))
     return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
