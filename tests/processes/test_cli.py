@@ -31,7 +31,7 @@ def test_a_database_that_is_not_there_is_one_clear_line(monkeypatch: pytest.Monk
     monkeypatch.setenv("FLEETMETER_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/fleet")
     failed = CliRunner().invoke(cli.main, ["migrate"])
     assert failed.exit_code == 1
-    assert "the database at postgresql://127.0.0.1:1/fleet cannot be reached: " in failed.output
+    assert "the database at postgresql://me@127.0.0.1:1/fleet cannot be reached: " in failed.output
     assert "secret" not in failed.output
     assert failed.output.count("\n") == 1
 
