@@ -379,6 +379,7 @@ def test_a_rollup_that_was_made_again_goes_to_the_service_or_the_migration_says_
     database.service.fetch("call refresh_continuous_aggregate('daily', null, now())")
 
 
+@pytest.mark.slow  # it waits for workers, which other databases of the server may have taken
 @pytest.mark.timescaledb
 def test_the_policies_of_the_database_go_on(database: Database) -> None:
     settled(database.service)  # a policy fails that refreshes the same as the service
