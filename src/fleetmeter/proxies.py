@@ -1,7 +1,9 @@
 """Knows the proxies in front of the service, and whom they forward requests for."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from fleetmeter.addresses import parsed
 
 
 class Proxies:
@@ -35,7 +37,7 @@ class Proxies:
 
     def include(self, host: str) -> bool:
         """Return whether an address is that of a proxy."""
-        if not self._networks or (address := _parsed(host)) is None:
+        if not self._networks or (address := parsed(host)) is None:
             return False
         return any(address in network for network in self._networks)
 
@@ -50,20 +52,10 @@ class Proxies:
         hops = [hop for value in forwarded for hop in value.split(",")]
         while self.include(nearest) and hops:
             hop = _without_port(hops.pop().strip())
-            if (address := _parsed(hop)) is None:
+            if (address := parsed(hop)) is None:
                 break  # a proxy that says nothing useful is as far as it can be followed
             nearest = str(address)
         return nearest
-
-
-def _parsed(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def _without_port(hop: str) -> str:

@@ -2,8 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address, ip_network
 from time import monotonic
+
+from fleetmeter.addresses import network_of
 
 BURST = 20
 """Wrong keys that an address may send at once."""
@@ -26,7 +27,7 @@ class FailedAttempts:
     def wait_s(self, address: str) -> float:
         """Count an attempt; return 0, or how long the address has to wait, seconds."""
         now = self._clock()
-        key = _network(address)
+        key = network_of(address)
         full = max(self._full_at.get(key, now), now)
         if (wait := full + REFILL_S - now - BURST * REFILL_S) > 0:
             return wait
@@ -40,14 +41,3 @@ class FailedAttempts:
     def remembered(self) -> int:
         """Return how many addresses are remembered."""
         return len(self._full_at)
-
-
-def _network(address: str) -> str:
-    """Return an IPv4 address as it is, and an IPv6 address as its network, which one host owns."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # a Unix socket, or nothing
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ip_network((parsed, 64), strict=False))
-    return address

@@ -2,7 +2,6 @@
 
 import asyncio
 from heapq import nsmallest
-from ipaddress import IPv6Address
 from math import ceil
 from typing import NamedTuple, Protocol
 
@@ -26,7 +25,7 @@ class Connection(Protocol):
     """A connection as the limits see it."""
 
     address: str
-    """The network that it comes from; see `network_of`."""
+    """The network that it comes from; see addresses.network_of."""
 
     is_proxy: bool
     """Whether it comes from a trusted proxy, on which clients of many addresses share."""
@@ -173,13 +172,3 @@ class Connections:
         self.enforce(asyncio.get_running_loop().time())
         if self._by_address:
             self._look_later()
-
-
-def network_of(host: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 that one customer gets."""
-    if ":" not in host:
-        return host
-    address = IPv6Address(host.partition("%")[0])
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(IPv6Address(int(address) >> 64 << 64)) + "/64"

@@ -20,9 +20,10 @@ from litestar.status_codes import (
 )
 from uvicorn.server import ServerState
 
+from fleetmeter.addresses import network_of
 from fleetmeter.connections.last_answer import last_answer
 from fleetmeter.connections.leaving import LeavingProtocol
-from fleetmeter.connections.limits import Connections, network_of
+from fleetmeter.connections.limits import Connections
 from fleetmeter.connections.problem_documents import Problem, problem_of
 from fleetmeter.settings import Settings
 

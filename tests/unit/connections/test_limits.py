@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleetmeter.connections.limits import MIN_PROGRESS, Connections, network_of
+from fleetmeter.connections.limits import MIN_PROGRESS, Connections
 from fleetmeter.settings import Settings
 
 
@@ -136,17 +136,3 @@ def test_answers_that_nobody_reads_are_bounded_together(loop: asyncio.Runner) ->
 
     loop.run(read())
     assert [each.is_cut for each in clients] == [True] * 17 + [False] * 3
-
-
-@pytest.mark.parametrize(
-    ("host", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-    ],
-)
-def test_an_ipv6_customer_counts_as_one_address(host: str, network: str) -> None:
-    assert network_of(host) == network
