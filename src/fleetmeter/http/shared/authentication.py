@@ -108,16 +108,17 @@ async def _admitted(scope: Scope, needed: Any) -> Principal:
     """Return who sends a request that needs a scope. Raises 401, 403, 429 and 503."""
     state = scope["litestar_app"].state
     people: People | None = state.people
-    token = _key(_authorization(scope))
+    authorization = _authorization(scope)
+    key = _key(authorization)
     principal: Principal | None
-    if people is not None and token is not None and is_token(token):
-        scope["state"]["session"] = session = await people.admit(token)
+    if people is not None and key is not None and is_token(key):
+        scope["state"]["session"] = session = await people.admit(key)
         principal = session.principal if session else None
     else:
         even_stale = EVEN_STALE in scope["route_handler"].opt
-        principal = _holder(scope, state.keyring, even_stale=even_stale)
+        principal = _holder(scope, authorization, key, even_stale=even_stale)
     if principal is None:
-        if _authorization(scope):
+        if authorization:
             _count_failure(scope, state.failed_attempts)
         count_denied("unauthenticated")
         raise problem(
@@ -145,21 +146,25 @@ async def _admitted(scope: Scope, needed: Any) -> Principal:
     return principal
 
 
-def _holder(scope: Scope, keyring: Keyring, *, even_stale: bool = False) -> Principal | None:
-    """Return who holds the key that a request has, or the certificate if it has none."""
-    authorization = _authorization(scope)
+def _holder(
+    scope: Scope, authorization: bytes, key: str | None, *, even_stale: bool = False
+) -> Principal | None:
+    """Return who holds the key in `authorization`, or the certificate if that is empty."""
+    keyring: Keyring = scope["litestar_app"].state.keyring
     if not authorization and (subject := certificate_subject(scope)) is not None:
         return keyring.admit_subject(subject, even_stale=even_stale)
-    return keyring.admit(_key(authorization), even_stale=even_stale)
+    return keyring.admit(key, even_stale=even_stale)
 
 
 def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
     """Return a `send` that raises KeyEndedError once the key does not count any more."""
     state = scope["litestar_app"].state
     session: Session | None = scope["state"].get("session")
+    authorization = _authorization(scope)
+    key = _key(authorization)
 
     async def send_if_admitted(message: Message) -> None:
-        counts = state.people.still(session) if session else _holder(scope, state.keyring)
+        counts = state.people.still(session) if session else _holder(scope, authorization, key)
         if not counts:
             raise KeyEndedError("its key was revoked or has expired")
         await send(message)
