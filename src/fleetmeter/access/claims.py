@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fleetmeter.access.principal import SCOPES, Principal, Scope
-from fleetmeter.access.reach import EVERYTHING, Reach
+from fleetmeter.access.reach import EVERYTHING, SITE, Reach
 from fleetmeter.errors import SettingsError
 from fleetmeter.settings import Settings
 
@@ -14,7 +14,6 @@ MOST_SITES = 1000
 
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _SUBJECT = re.compile(r"[!-~]{1,255}")
-_SITE = re.compile(r"[!-~]{1,64}")
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -63,7 +62,7 @@ def person(claims: Mapping[str, Any], rules: ClaimRules) -> Principal | None:
     if rules.sites_claim is not None:
         sites = _texts(_claim(claims, rules.sites_claim))[:MOST_SITES]
         if "*" not in sites:
-            reach = Reach(sites=tuple(site for site in sites if _SITE.fullmatch(site)))
+            reach = Reach(sites=tuple(site for site in sites if SITE.fullmatch(site)))
             # without a site there is nothing to reach; and who makes keys reaches everything
             scopes = scopes - {"admin"} if reach.sites else frozenset()
     return Principal(f"oidc:{preferred if named else subject}", scopes, reach)

@@ -14,7 +14,7 @@ import msgspec
 from fleetmeter.access.audit import record
 from fleetmeter.access.key_text import hash_of, key_text, new_key_id, new_secret
 from fleetmeter.access.principal import SCOPES, Principal, Scope
-from fleetmeter.access.reach import Reach
+from fleetmeter.access.reach import SITE, Reach
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
@@ -34,7 +34,6 @@ MOST_GRACE = timedelta(days=30)
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._@-]{0,62}[A-Za-z0-9])?")
 _PATTERN = re.compile(r"[ -~]{1,128}")
 _SUBJECT = re.compile(r"[!-~]([ -~]{0,254}[!-~])?")
-_SITE = re.compile(r"[!-~]{1,64}")
 
 
 class InvalidKeyError(FleetMeterError):
@@ -256,7 +255,7 @@ def _check(name: str, scopes: Sequence[str], devices: Sequence[str], sites: Sequ
                 f" stars; {pattern!r} is not",
             )
     for site in sites:
-        if not _SITE.fullmatch(site):
+        if not SITE.fullmatch(site):
             raise InvalidKeyError("sites", f"must be names of sites; {site!r} is not")
 
 

@@ -52,6 +52,9 @@ class Reach(msgspec.Struct, frozen=True):
         return {"reach_ids": self.like_patterns(), "reach_sites": self.site_names()}
 
 
+SITE = re.compile(r"[!-~]{1,64}")
+"""A site that a reach may list."""
+
 EVERYTHING = Reach()
 """The reach of a key without limits."""
 
