@@ -1,16 +1,16 @@
 """Limits how often an address may send wrong keys: a token bucket for each."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 
+from fleetmeter.access.rates import Bucket, RateExceededError, Remembered
 from fleetmeter.addresses import network_of
 
-BURST = 20
-"""Wrong keys that an address may send at once."""
+PER_S = 1
+"""Wrong keys that an address may send per second."""
 
-REFILL_S = 1.0
-"""One more after this long, seconds."""
+BURST = 20
+"""Wrong keys that it may send at once."""
 
 MOST_ADDRESSES = 10_000
 """Addresses that are remembered; beyond that, those that failed longest ago are forgotten."""
@@ -20,24 +20,19 @@ class FailedAttempts:
     """Counts failed attempts by address, in bounded memory."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()
-        """When the bucket of an address is full again: each attempt moves that on."""
+        self._buckets = Remembered(
+            MOST_ADDRESSES, lambda: Bucket("attempts", PER_S, clock, BURST // PER_S)
+        )
 
     def wait_s(self, address: str) -> float:
         """Count an attempt; return 0, or how long the address has to wait, seconds."""
-        now = self._clock()
-        key = network_of(address)
-        full = max(self._full_at.get(key, now), now)
-        if (wait := full + REFILL_S - now - BURST * REFILL_S) > 0:
-            return wait
-        self._full_at[key] = full + REFILL_S
-        self._full_at.move_to_end(key)
-        if len(self._full_at) > MOST_ADDRESSES:
-            self._full_at.popitem(last=False)
+        try:
+            self._buckets.of(network_of(address)).take(1)
+        except RateExceededError as error:
+            return error.wait_s
         return 0.0
 
     @property
     def remembered(self) -> int:
         """Return how many addresses are remembered."""
-        return len(self._full_at)
+        return len(self._buckets)

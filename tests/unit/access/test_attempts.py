@@ -1,6 +1,6 @@
 """Wrong keys, limited by address."""
 
-from fleetmeter.access.attempts import BURST, MOST_ADDRESSES, REFILL_S, FailedAttempts
+from fleetmeter.access.attempts import BURST, MOST_ADDRESSES, PER_S, FailedAttempts
 from tests.support.clocks import HandClock
 
 
@@ -8,14 +8,14 @@ def test_an_address_may_fail_so_often_and_then_as_often_as_its_bucket_fills() ->
     clock = HandClock()
     attempts = FailedAttempts(clock)
     assert [attempts.wait_s("192.0.2.1") for _ in range(BURST)] == [0.0] * BURST
-    assert attempts.wait_s("192.0.2.1") == REFILL_S
+    assert attempts.wait_s("192.0.2.1") == 1 / PER_S
     assert attempts.wait_s("192.0.2.2") == 0
-    clock.now += REFILL_S
+    clock.now += 1 / PER_S
     assert attempts.wait_s("192.0.2.1") == 0
-    assert attempts.wait_s("192.0.2.1") == REFILL_S
+    assert attempts.wait_s("192.0.2.1") == 1 / PER_S
     clock.now += 1000
     assert [attempts.wait_s("192.0.2.1") for _ in range(BURST)] == [0.0] * BURST
-    assert attempts.wait_s("192.0.2.1") == REFILL_S
+    assert attempts.wait_s("192.0.2.1") == 1 / PER_S
 
 
 def test_a_network_of_ipv6_counts_as_one_address() -> None:
