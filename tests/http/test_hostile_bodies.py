@@ -4,13 +4,15 @@ import gzip
 import json
 import sys
 import zlib
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from tests.conftest import Service
+from fleetmeter.http.shared.bodies import MOST_BODIES_BYTES, MOST_BODY_BYTES
+from tests.conftest import Service, eventually
 from tests.support.raw_http import connect, last_answer, send_on
 
 if sys.version_info >= (3, 14):
@@ -118,3 +120,24 @@ def test_a_long_body_of_other_routes_is_refused(client: httpx.Client) -> None:
         answer = client.request(method, path, content=b" " * (3 << 20))
         assert answer.status_code == 413, path
         assert answer.json()["type"] == "urn:fleetmeter:problem:too-large"
+
+
+def test_long_bodies_of_other_routes_have_a_common_limit(
+    service: Service, client: httpx.Client
+) -> None:
+    """Bodies that lack their last byte; who is refused gets an answer, and readings go on."""
+    head = b"POST /v1/corrections HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: %d\r\n\r\n" % MOST_BODY_BYTES
+    body = b" " * (MOST_BODY_BYTES - 1)
+    with ExitStack() as stack:
+        for _ in range(MOST_BODIES_BYTES // MOST_BODY_BYTES):
+            connection = stack.enter_context(connect(service.base_url))
+            send_on(connection, [head, body])
+
+        def refused() -> bool:
+            answer = client.post("/v1/corrections", content=body[:100_000])
+            return answer.status_code == 503 and answer.json()["type"].endswith(":overloaded")
+
+        eventually(refused)
+        assert client.post("/v1/ingest", content=b"[]").status_code == 200
+    eventually(lambda: client.post("/v1/corrections", content=body).status_code == 400)

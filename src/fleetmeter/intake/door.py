@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from fleetmeter.access.reach import EVERYTHING, Reach
+from fleetmeter.byte_budget import Counted
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.database.waits import Waits
@@ -21,7 +22,6 @@ from fleetmeter.errors import CommitTimeoutError, NotMigratedError
 from fleetmeter.intake.arrivals import Arrivals, Stamped
 from fleetmeter.intake.device_numbers import DeviceNumbers
 from fleetmeter.intake.queue import CommitQueue
-from fleetmeter.intake.queue_limits import Admission
 from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.intake.within_reach import Sites, within_reach
 from fleetmeter.intake.writer import DatabaseWriter
@@ -75,7 +75,7 @@ class Door:
         self._arrivals = arrivals
         self._sites = sites
 
-    def admitted(self) -> Admission:
+    def admitted(self) -> Counted:
         """Admit a request, as a context manager; see CommitQueue.admitted()."""
         return self.queue.admitted()
 

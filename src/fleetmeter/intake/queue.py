@@ -17,13 +17,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import structlog
 
+from fleetmeter.byte_budget import Counted
 from fleetmeter.errors import CommitTimeoutError, FleetMeterError
 from fleetmeter.intake.batch_columns import columns_of
 from fleetmeter.intake.lane import Lane, Writer
 from fleetmeter.intake.numbering import number, unnumbered
 from fleetmeter.intake.outcomes import dropped_field, rejection_of
 from fleetmeter.intake.pending_requests import PendingRequests, Request
-from fleetmeter.intake.queue_limits import Admission, QueueLimits
+from fleetmeter.intake.queue_limits import QueueLimits
 from fleetmeter.intake.rows import DEVICE, ITEM, REQUEST, Mask, Matrix
 from fleetmeter.readings.model import Rejection
 from fleetmeter.readings.telemetry import Telemetry
@@ -130,22 +131,21 @@ class CommitQueue:
     @property
     def bytes(self) -> int:
         """Return the size of all request bodies in progress."""
-        return self._limits.bytes
+        return self._limits.bodies.used
 
     def age_s(self) -> float:
         """Return the time that the oldest request has waited, seconds; 0 if none waits."""
         oldest = next(iter(self.requests.values()), None) or next(iter(self._waiting), None)
         return 0.0 if oldest is None else monotonic() - oldest.since
 
-    def admitted(self) -> Admission:
-        """Admit a request: return a context manager that yields a function.
+    def admitted(self) -> Counted:
+        """Admit a request, or raise QueueFullError when readings are waiting that fill the queue.
 
-        Call that with the size of each piece that comes in. Both raise QueueFullError: entering,
-        before the request is read, when readings are waiting that fill the queue; the function,
-        when all requests together hold too many bytes.
+        Return a context manager that yields a function, to be called with the size of each piece
+        that comes in. That raises QueueFullError when all requests together hold too many bytes.
         """
         self._limits.check_room()
-        return Admission(self._limits)
+        return self._limits.bodies.counted()
 
     async def store(self, readings: Sequence[Telemetry]) -> Stored:
         """Wait until readings are committed; return how many were new, and what was not taken.

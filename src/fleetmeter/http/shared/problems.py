@@ -48,9 +48,6 @@ from fleetmeter.readings.ids import DEVICE_ID_PATTERN, DEVICE_ID_RULE, SITE_PATT
 BUSY_RETRY_AFTER_S = 5
 """Retry-After where a slow answer is awaited, seconds."""
 
-MOST_BODY_BYTES = 2 << 20
-"""Largest body of a request other than ingest, which is read as a whole and decoded at once."""
-
 NUL = "\0"
 """The character that no text in the database can have."""
 
