@@ -135,7 +135,7 @@ def fill(client: httpx.Client, db: Db) -> datetime:
     refused = [
         vehicle_reading("IN-V1", since, -1, meterId="OUTSIDE-M1"),
         vehicle_reading("OUTSIDE-V1", since, -1),
-        meter_reading("IN-M1", since, -1),
+        meter_reading("IN-M1", since, -1, sessionId="OUTSIDE-S"),
         meter_reading("OUTSIDE-M1", since, -1),
     ]
     client.post("/v1/ingest", json=refused)

@@ -60,8 +60,8 @@ class RefusalExample(msgspec.Struct):
     reading: Annotated[
         str,
         Meta(
-            description="As it was sent, cut to 500 characters; a vehicle's is empty if the key's "
-            "reach is limited."
+            description="As it was sent, cut to 500 characters; empty if the reach of the key is "
+            "limited."
         ),
     ]
 

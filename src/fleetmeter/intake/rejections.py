@@ -7,7 +7,7 @@ import msgspec
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
-from fleetmeter.readings.kinds import METER, KindName
+from fleetmeter.readings.kinds import KindName
 
 
 class RejectionCount(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ async def rejection_counts(
     """Return the rejections that match everything given, sorted by id, kind and code.
 
     `after` is the id, kind and code of the last one already seen. Only what is within reach; and
-    examples of what vehicles sent, which may name any meter, only to an unlimited reach.
+    examples of what was sent, which may name anything, only to an unlimited reach.
     """
     rows = queries.rejections(
         connection,
@@ -57,7 +57,4 @@ async def rejection_counts(
     ]
     if reach.whole:
         return found
-    return [
-        each if each.kind == METER.name else msgspec.structs.replace(each, example="")
-        for each in found
-    ]
+    return [msgspec.structs.replace(each, example="") for each in found]
