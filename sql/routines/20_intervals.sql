@@ -159,77 +159,109 @@ end;
 $$;
 
 -- The same for the quarter hours of one device between two of them: the intervals in each are laid out in the order of
--- their ends.
+-- their ends, and a stated one is compared with those before that it overlaps, however many readings there are.
 create or replace function cover_quarters(p_device integer, p_from timestamptz, p_to timestamptz)
 returns void
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_piece record;
+    l_week record;
 begin
-    for l_piece in
-        select c.*
-        from (
+    for l_week in
+        with pieces as (
             select
-                b.*,
-                case
-                    when b.part && b.before then (
-                        select coalesce(sum(ms_between(lower(f.range), upper(f.range))), 0)
-                        from unnest(tstzmultirange(b.part) - b.before) as f (range)
-                    )
-                    else b.whole_ms
-                end::bigint as free_ms
+                e.bucket,
+                e.ends,
+                e.covered_ms,
+                r.interval_start is not null as is_stated,
+                tstzrange(e.starts, e.until, '(]') as part,
+                ms_between(start_of(r.time, r.span_ms), e.until)
+                    - ms_between(start_of(r.time, r.span_ms), e.starts) as whole_ms
             from (
-                select
-                    p.*,
-                    range_agg(p.part) over (
-                        partition by p.bucket
-                        order by p.ends
-                        rows between unbounded preceding and 1 preceding
-                    ) as before
-                from (
-                    select
-                        e.bucket,
-                        e.ends,
-                        e.covered_ms,
-                        r.interval_start is not null as is_stated,
-                        tstzrange(e.starts, e.until, '(]') as part,
-                        ms_between(start_of(r.time, r.span_ms), e.until)
-                            - ms_between(start_of(r.time, r.span_ms), e.starts) as whole_ms
-                    from (
-                        select *, least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
-                        from spread_energy as x
-                        where x.device = p_device
-                            and x.bucket > p_from
-                            and x.bucket <= p_to
-                    ) as e
-                    join readings as r
-                        on r.device = p_device
-                        and r.time = e.ends
-                    union all
-                    select
-                        floor_quarter(h.time - interval '1 microsecond') + interval '1 microsecond',
-                        h.time,
-                        h.span_ms,
-                        false,
-                        tstzrange(start_of(h.time, h.span_ms), h.time, '(]'),
-                        h.span_ms
-                    from readings as h
-                    where h.device = p_device
-                        and h.time > p_from
-                        and h.time <= p_to
-                        and h.span_ms > 0
-                        and not h.spread
-                ) as p
-            ) as b
+                select *, least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
+                from spread_energy as x
+                where x.device = p_device
+                    and x.bucket > p_from
+                    and x.bucket <= p_to
+            ) as e
+            join readings as r
+                on r.device = p_device
+                and r.time = e.ends
+            union all
+            select
+                floor_quarter(h.time - interval '1 microsecond') + interval '1 microsecond',
+                h.time,
+                h.span_ms,
+                false,
+                tstzrange(start_of(h.time, h.span_ms), h.time, '(]'),
+                h.span_ms
+            from readings as h
+            where h.device = p_device
+                and h.time > p_from
+                and h.time <= p_to
+                and h.span_ms > 0
+                and not h.spread
+        ),
+        -- arrays, since the planner has no idea how many pieces a quarter hour has, and would join them row by row
+        quarters as (
+            select
+                p.bucket,
+                array_agg(p.ends) as ends,
+                array_agg(p.covered_ms) as covered_ms,
+                array_agg(p.is_stated) as is_stated,
+                array_agg(p.part) as parts,
+                array_agg(p.whole_ms) as whole_ms
+            from pieces as p
+            group by p.bucket
+            having bool_or(p.is_stated)
+        ),
+        covered as (
+            select
+                q.bucket,
+                b.ends,
+                b.covered_ms,
+                case
+                    when o.before is null then b.whole_ms
+                    else (
+                        select coalesce(sum(ms_between(lower(f.range), upper(f.range))), 0)
+                        from unnest(tstzmultirange(b.part) - o.before) as f (range)
+                    )
+                end::bigint as free_ms
+            from quarters as q
+            cross join lateral unnest(q.ends, q.covered_ms, q.is_stated, q.parts, q.whole_ms)
+                as b (ends, covered_ms, is_stated, part, whole_ms)
+            cross join lateral (
+                select range_agg(u.part) as before
+                from unnest(q.ends, q.parts) as u (ends, part)
+                where u.ends < b.ends
+                    and u.part && b.part
+            ) as o
             where b.is_stated
-        ) as c
+        )
+        select
+            min(c.bucket) as first,
+            max(c.bucket) as last,
+            array_agg(c.bucket) as buckets,
+            array_agg(c.ends) as ends,
+            array_agg(c.free_ms) as free_ms
+        from covered as c
         where c.covered_ms <> c.free_ms
+        group by date_bin('7 days', c.bucket, '2000-01-01 00:00:00+00')
     loop
-        -- a key that is constant when the statement is planned, as in take_out_pieces()
-        execute 'update spread_energy set covered_ms = $4 where device = $1 and bucket = $2 and ends = $3'
-        using p_device, l_piece.bucket, l_piece.ends, l_piece.free_ms;
+        -- a device and times that are constant when the statement is planned, as in take_out_pieces(); and of few
+        -- statements, since an interval of 400 days has 38,400 pieces, and its batch keeps others waiting
+        execute '
+            update spread_energy as s
+            set covered_ms = f.free_ms
+            from unnest($4, $5, $6) as f (bucket, ends, free_ms)
+            where s.device = $1
+                and s.bucket >= $2
+                and s.bucket <= $3
+                and s.bucket = f.bucket
+                and s.ends = f.ends
+        '
+        using p_device, l_week.first, l_week.last, l_week.buckets, l_week.ends, l_week.free_ms;
     end loop;
 end;
 $$;

@@ -97,6 +97,19 @@ def test_a_window_may_cut_less_than_a_millisecond_off_a_piece(
     assert sum(parts) == 3
 
 
+@pytest.mark.timescaledb  # where each change of a piece costs most
+def test_overlapping_intervals_of_many_days_are_stored_in_time(
+    client: httpx.Client, uid: str
+) -> None:
+    """A piece for each quarter hour: one statement for each would take longer than a commit may."""
+    at = midday(3)
+    for hours in (1, 2):
+        start = rfc3339(at - 396 * 24 * HOUR + hours * HOUR)
+        post(client, meter_reading(f"{uid}M", at + hours * HOUR, 9, intervalStart=start))
+    found = metered(client, f"{uid}M", at - 24 * HOUR, at + 2 * HOUR)
+    assert found["quality"]["coverage"]["ac"] == 1
+
+
 def test_a_correction_covers_overlapping_time_once(client: httpx.Client, db: Db, uid: str) -> None:
     at = midday(3)
     for end, begin in ((30, 0), (40, 10)):
