@@ -6,7 +6,7 @@ call refresh_late_hours()
 
 -- name: are_rollups_late()$
 -- Whether rollups lack readings that came late (late_hours, few rows).
-select exists (select from late_hours as h where h.hour < rolled_up_until())
+select exists (select from late_hours as h where h.hour < (select rolled_up_until()))
 
 -- name: restamp_pending()!
 -- Finishes an assignment that was interrupted.

@@ -28,7 +28,7 @@ begin
         select l.device, min(l.since) as since, array_agg(l.id) as ids, min(l.id) as first
         from late_devices as l
         where l.late_hours_until < coalesce(
-                (select min(h.id) from late_hours as h where h.hour < rolled_up_until()),
+                (select min(h.id) from late_hours as h where h.hour < (select rolled_up_until())),
                 9223372036854775807
             )
         group by l.device
