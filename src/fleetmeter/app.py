@@ -13,7 +13,6 @@ from fleetmeter.access.attempts import FailedAttempts
 from fleetmeter.access.first_keys import may_be_open, people_of
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.rates import Rates
-from fleetmeter.byte_budget import ByteBudget
 from fleetmeter.database.pool import Database, connect
 from fleetmeter.http.analytics import analytics
 from fleetmeter.http.anomalies import anomalies
@@ -36,7 +35,7 @@ from fleetmeter.http.service import (
     swagger_ui_files,
 )
 from fleetmeter.http.shared.authentication import authentication, check_routes
-from fleetmeter.http.shared.bodies import MOST_BODIES_BYTES, MOST_BODY_BYTES, bounded_bodies
+from fleetmeter.http.shared.bodies import MOST_BODY_BYTES, Bodies, bounded_bodies
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
 from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import problem_details
@@ -98,7 +97,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.people = people
                 app.state.failed_attempts = FailedAttempts()
                 app.state.rates = Rates(settings)
-                app.state.bodies = ByteBudget(MOST_BODIES_BYTES)
+                app.state.bodies = Bodies()
                 app.state.monitor = Monitor(database)
                 async with sampling(sources):
                     with on_stop(hub.stop):

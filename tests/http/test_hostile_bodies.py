@@ -117,9 +117,21 @@ def test_a_long_body_of_other_routes_is_refused(client: httpx.Client) -> None:
         ("POST", "/v1/keys"),
         ("PATCH", "/v1/meters/M"),
     ):
-        answer = client.request(method, path, content=b" " * (3 << 20))
-        assert answer.status_code == 413, path
-        assert answer.json()["type"] == "urn:fleetmeter:problem:too-large"
+        for body in (b" " * (3 << 20), b"[" + b"[]," * 100_000 + b"[]]"):
+            answer = client.request(method, path, content=body)
+            assert answer.status_code == 413, path
+            assert answer.json()["type"] == "urn:fleetmeter:problem:too-large"
+
+
+def test_refused_bodies_of_other_routes_do_not_stay_in_memory(
+    service: Service, client: httpx.Client
+) -> None:
+    process = psutil.Process(service.process.pid)
+    body = b'["' + b"x" * 2_000_000 + b'"]'
+    before = process.memory_info().rss
+    for _ in range(60):
+        assert client.post("/v1/keys", content=body).status_code == 400
+    assert process.memory_info().rss - before < 60_000_000
 
 
 def test_long_bodies_of_other_routes_have_a_common_limit(
