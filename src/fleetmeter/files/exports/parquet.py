@@ -62,10 +62,11 @@ class ParquetMaker:
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """Return the end of the file."""
+        """Return the end of the file, and the memory that Arrow keeps for more to the system."""
         if self._tables:
             self._write_row_group()
         self._writer.close()
+        self._pyarrow.default_memory_pool().release_unused()
         return self._sink.take()
 
     def _write_row_group(self) -> None:
