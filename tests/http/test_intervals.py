@@ -97,6 +97,7 @@ def test_a_window_may_cut_less_than_a_millisecond_off_a_piece(
     assert sum(parts) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.timescaledb  # where each change of a piece costs most
 def test_overlapping_intervals_of_many_days_are_stored_in_time(
     client: httpx.Client, uid: str
