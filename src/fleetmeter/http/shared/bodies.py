@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.types.asgi_types import HTTPReceiveMessage, WebSocketReceiveMessage
 
 from fleetmeter.byte_budget import ByteBudget
-from fleetmeter.errors import BodyTooLargeError
+from fleetmeter.errors import BodyTooLargeError, MalformedBodyError
 
 MOST_BODY_BYTES = 2 << 20
 """Largest body of a request other than ingest, which is read as a whole and decoded at once."""
@@ -51,7 +51,8 @@ class Bodies(ByteBudget):
 def bounded_bodies(app: ASGIApp) -> ASGIApp:
     """Wrap a route: what it reads of a body counts until it has answered.
 
-    Reading raises QueueFullError, and BodyTooLargeError for too many pieces.
+    Reading raises QueueFullError, BodyTooLargeError for too many pieces, and MalformedBodyError
+    when the client goes away.
     """
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +69,8 @@ def bounded_bodies(app: ASGIApp) -> ASGIApp:
             async def receiving() -> HTTPReceiveMessage | WebSocketReceiveMessage:
                 nonlocal size, pieces
                 message = await receive()
+                if message["type"] == "http.disconnect":  # the framework would call that a 500
+                    raise MalformedBodyError("the connection was closed amid the body")
                 if message["type"] == "http.request":
                     body = message["body"]
                     size += len(body)
