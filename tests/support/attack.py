@@ -1,6 +1,7 @@
 """Fires hostile requests at a service, and notes every answer that should not have been given."""
 
 import asyncio
+import os
 import re
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from contextlib import suppress
 from http.client import HTTPConnection
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,48 +21,67 @@ from tests.support.hostile_requests import Forge, Hostile
 HIDDEN = "HIDDEN"
 """In the labels of all devices outside; no request says it."""
 
+SOURCES = ("whole", "in pieces", "rubbish")
+"""How requests are sent."""
+
 _OUTSIDE = re.compile(rb"OUTSIDE[-\w]*")
+_WITHIN = rb"IN-V1\\x00OUTSIDE-V1"
+"""An id that others have sent, as it is shown: it begins as those within reach do."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+_CONNECTIONS = 48
+"""How many send at a time: several share a commit, which takes most of the time."""
 _PATIENCE_S = 120
 _ENOUGH = 1 << 20
 """How much of an answer is read."""
+SAMPLES = 200
+"""How many times an attack looks at the memory of the service."""
 
 
 class Report(NamedTuple):
     """What came of an attack."""
 
-    statuses: Counter[int]
+    sent: Counter[str]
+    """Requests by how they were sent, and by the scope of the route that they asked for."""
+
+    statuses: Counter[tuple[str, int]]
+    """Answers by how the request was sent, and by their status."""
+
     findings: list[str]
     rss: list[int]
-    """Memory of the service along the way, bytes."""
+    """Memory of the service at equal distances along the way, bytes."""
 
 
 class _GaveUpError(Exception):
     """The connection has nothing more to say."""
 
 
-def attack(base_url: str, forge: Forge, requests: int, pid: int, connections: int = 16) -> Report:
-    """Send so many requests on several connections at a time."""
-    return asyncio.run(_Attack(base_url, forge, requests, pid).run(connections))
+def attack(base_url: str, forge: Forge, requests: int, pid: int, most_s: float) -> Report:
+    """Send so many requests on several connections at a time; give up after `most_s` seconds."""
+    return asyncio.run(_Attack(base_url, forge, requests, pid, most_s).run())
 
 
 class _Attack:
-    def __init__(self, base_url: str, forge: Forge, requests: int, pid: int) -> None:
+    def __init__(self, base_url: str, forge: Forge, requests: int, pid: int, most_s: float) -> None:
         url = urlsplit(base_url)
         self._address = (url.hostname, url.port)
         self._forge = forge
-        self._left = self._every = requests
+        self._left = self._requests = requests
+        self._until = time.monotonic() + most_s
         self._process = psutil.Process(pid)
-        self.report = Report(Counter(), [], [])
+        self.report = Report(Counter(), Counter(), [], [self._process.memory_info().rss])
 
-    async def run(self, connections: int) -> Report:
+    async def run(self) -> Report:
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(connections):
+            for _ in range(_CONNECTIONS):
                 tasks.create_task(self._sessions())
         return self.report
 
+    @property
+    def _goes_on(self) -> bool:
+        return self._left > 0 and time.monotonic() < self._until
+
     async def _sessions(self) -> None:
-        while self._left > 0 and len(self.report.findings) < 50:
+        while self._goes_on and len(self.report.findings) < 50:
             reader, writer = await asyncio.open_connection(*self._address, limit=_ENOUGH)
             try:
                 await self._session(reader, writer)
@@ -71,11 +92,11 @@ class _Attack:
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for turn in range(20):
-            if self._left <= 0:
+            if not self._goes_on:
                 return
-            self._count()
             if turn % 10 == 9:
                 hostile = self._forge.rubbish()
+                self._count("rubbish", hostile)
                 writer.write(hostile.sent)
                 received = b""
                 with suppress(TimeoutError):
@@ -83,10 +104,12 @@ class _Attack:
                         while piece := await reader.read(65536):
                             received = (received + piece)[-_ENOUGH:]
                 for status in _STATUS.findall(received):
-                    self._judge(hostile, int(status), b"")
+                    self._judge("rubbish", hostile, int(status), b"")
                 return
             hostile = self._forge.request()
-            if turn % 7 == 6:  # slowly, and in pieces
+            source = "in pieces" if turn % 7 == 6 else "whole"
+            self._count(source, hostile)
+            if source == "in pieces":
                 half = len(hostile.sent) // 2
                 writer.write(hostile.sent[:half])
                 await writer.drain()
@@ -96,17 +119,19 @@ class _Attack:
                 writer.write(hostile.sent)
             try:
                 async with asyncio.timeout(_PATIENCE_S):
-                    await self._answer(hostile, reader)
+                    await self._answer(source, hostile, reader)
             except TimeoutError:
                 self.report.findings.append(f"no answer in two minutes: {hostile.sent[:600]!r}")
                 return
 
-    def _count(self) -> None:
+    def _count(self, source: str, hostile: Hostile) -> None:
+        self.report.sent[source] += 1
+        self.report.sent[hostile.scope] += bool(hostile.scope)
         self._left -= 1
-        if self._left % max(1, self._every // 200) == 0:
+        if self._left % max(1, self._requests // SAMPLES) == 0:
             self.report.rss.append(self._process.memory_info().rss)
 
-    async def _answer(self, hostile: Hostile, reader: asyncio.StreamReader) -> None:
+    async def _answer(self, source: str, hostile: Hostile, reader: asyncio.StreamReader) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
@@ -128,17 +153,17 @@ class _Attack:
                         body += (await reader.readexactly(size + 2))[:-2]
                     await reader.readexactly(2)
         except TimeoutError:  # a stream does not end
-            self._judge(hostile, status, head + body)
+            self._judge(source, hostile, status, head + body)
             raise _GaveUpError from None
         except asyncio.IncompleteReadError:
-            self._judge(hostile, status, head + body)
+            self._judge(source, hostile, status, head + body)
             raise _GaveUpError from None
-        self._judge(hostile, status, head + body)
+        self._judge(source, hostile, status, head + body)
         if b"connection: close" in lower or hostile.is_stream:
             raise _GaveUpError
 
-    def _judge(self, hostile: Hostile, status: int, received: bytes) -> None:
-        self.report.statuses[status] += 1
+    def _judge(self, source: str, hostile: Hostile, status: int, received: bytes) -> None:
+        self.report.statuses[source, status] += 1
         wrong = []
         if status >= 500 and status not in (501, 503):
             wrong.append("a failure")
@@ -147,6 +172,7 @@ class _Attack:
         if hostile.statuses and status not in hostile.statuses | {400, 413, 414, 415, 431, 503}:
             wrong.append(f"instead of {sorted(hostile.statuses)}")
         if hostile.limited:
+            received = received.replace(_WITHIN, b"")
             named = {each for each in _OUTSIDE.findall(received) if each not in hostile.says}
             if HIDDEN.encode() in received:
                 named.add(HIDDEN.encode())
@@ -162,13 +188,24 @@ class _Attack:
             )
 
 
+class Latency(NamedTuple):
+    """How long an answer took, seconds."""
+
+    raw: float
+    """As a client sees it."""
+
+    own: float
+    """Without the time for which the event loop of the service, or the process that asks, was ready
+    to run while others had all cores: what the service itself keeps a client waiting."""
+
+
 class Probe:
     """Asks a service whether it lives, from a process of its own, all the while."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, pid: int) -> None:
         context = get_context("spawn")
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_probe, args=(base_url, theirs), daemon=True)
+        self._process = context.Process(target=_probe, args=(base_url, pid, theirs), daemon=True)
 
     def __enter__(self) -> "Probe":
         self._process.start()
@@ -178,25 +215,38 @@ class Probe:
         self._process.terminate()
         self._process.join()
 
-    def latencies_s(self) -> list[float]:
-        """How long each answer took, in order of length; ends it."""
+    def latencies(self) -> list[Latency]:
+        """How long each answer took; ends it."""
         self._ours.send(None)
-        found: list[float] = sorted(self._ours.recv())
-        return found
+        return [Latency(*each) for each in self._ours.recv()]
 
 
-def _probe(base_url: str, told: Connection) -> None:
+def _probe(base_url: str, pid: int, told: Connection) -> None:
     url = urlsplit(base_url)
     connection = HTTPConnection(str(url.hostname), url.port, timeout=60)
     took = []
     while not told.poll(0.01):
+        waited_s = _waited_for_a_core_s(pid) + _waited_for_a_core_s(os.getpid())
         began = time.perf_counter()
         connection.request("GET", "/health/live")
         answer = connection.getresponse()
         answer.read()
-        took.append(time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        waited_s = _waited_for_a_core_s(pid) + _waited_for_a_core_s(os.getpid()) - waited_s
+        took.append((took_s, took_s - waited_s))
         assert answer.status == 200, answer.status
     told.send(took)
+
+
+def _waited_for_a_core_s(pid: int) -> float:
+    """For how long the main thread of a process was ready to run and had no core, seconds.
+
+    Linux counts that in nanoseconds, in the second field; elsewhere nobody knows.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[1]) / 1e9
+    except FileNotFoundError:
+        return 0.0
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

@@ -40,6 +40,11 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_LONG_LISTS = b"[" + b"[]," * 600_000 + b"[]]"
+_LONG_OBJECT = b'{"parameters": {' + b",".join(b'"%x":0' % n for n in range(180_000)) + b"}}"
+_MANY_LISTS = b"[" + b"[]," * 49_000 + b"[]]"
+"""Bodies of as many bytes, or pieces, as they may have."""
+
 _CHUNKED = b"POST /v1/ingest HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -56,8 +61,11 @@ class Hostile(NamedTuple):
     """A request and what must not come of it."""
 
     sent: bytes
+    scope: str
+    """Of the route that it asks for."""
+
     says: bytes
-    """Everything that it names, decoded; its answer may repeat that."""
+    """Everything that it names, decoded and as it is sent; its answer may repeat that."""
 
     may_succeed: bool
     limited: bool
@@ -149,7 +157,8 @@ class Forge:
             statuses = frozenset({403})
         return Hostile(
             head + body,
-            b"\n".join([head, told, names.encode(errors="replace")]),
+            operation.scope,
+            b"\n".join([head, told, body, names.encode(errors="replace")]),
             may_succeed,
             holder.limited or not is_right,
             is_stream=operation.path == "/v1/stream",
@@ -188,7 +197,7 @@ class Forge:
             lambda: _CHUNKED + b"fffffffffffffffff\r\n",
             lambda: _CHUNKED + b"1;" + b"x" * 70000,
         ]
-        return Hostile(pick(mangled)(), b"OUTSIDE", may_succeed=True, limited=False)
+        return Hostile(pick(mangled)(), "", b"OUTSIDE", may_succeed=True, limited=False)
 
     def _authorization(self, holder: Holder) -> tuple[list[bytes], bool]:
         """The headers that a key is sent in, and whether they let its holder in."""
@@ -303,8 +312,11 @@ class Forge:
             value[name] = pick(SITES)
         elif name in ("vehicleId", "meterId", "target"):
             value[name] = pick([*INSIDE, *OUTSIDE, *OUTSIDE, *TRICKS])
-        elif name in ("timestamp", "since", "at", "intervalStart", "expiresAt"):
+        elif name in ("timestamp", "since", "at", "expiresAt"):
             value[name] = pick(TIMES)
+        elif name == "intervalStart":
+            # rarely months ago: such an interval has a row for each quarter hour, 38,400 in all
+            value[name] = pick(TIMES[:5] if self._dice() < 0.95 else TIMES)
         elif name == "scope":
             value[name] = pick(POOLS["scope"])
         elif self._dice() < 0.2:
@@ -322,7 +334,7 @@ class Forge:
                 *(body[:at], body + body, body[:at] + self._random.randbytes(3) + body[at:]),
                 *(b"", b"[" * 5000, b"\xff\xfe" + body, b"\xef\xbb\xbf" + body),
                 *(body.decode("latin-1").encode("utf-16"), b"{" + b'"a":{' * 2000, b"NaN"),
-                b"[1e999]",
+                *(b"[1e999]", _LONG_LISTS, _LONG_OBJECT, _MANY_LISTS),
             ]
         )
 
@@ -352,6 +364,7 @@ class Forge:
                 body = b"\xc1"
         told = body.replace(b"\\u0000", b"\x00")
         body = self._mangled(_spared(body) if spare else body)
+        told += b"\n" + body
         encoding = pick(["", "", "gzip", "zstd"])
         if encoding == "gzip":
             body = gzip.compress(body, 1)
