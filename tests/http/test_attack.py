@@ -154,5 +154,5 @@ def summary(report: Report, latencies: list[Latency]) -> Iterator[str]:
     half = len(rss) // 2
     yield (
         f"memory: {rss[0]} MiB at the start, at most {max(rss[:half])} in the first half and "
-        f"{max(rss[half:])} in the second; each tenth: {[*rss[:: len(rss) // 10], rss[-1]]}"
+        f"{max(rss[half:])} in the second; each tenth: {[*rss[:: -(-len(rss) // 10)], rss[-1]]}"
     )

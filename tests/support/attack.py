@@ -209,6 +209,7 @@ class Probe:
 
     def __enter__(self) -> "Probe":
         self._process.start()
+        self._ours.recv()  # it has begun
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -224,8 +225,9 @@ class Probe:
 def _probe(base_url: str, pid: int, told: Connection) -> None:
     url = urlsplit(base_url)
     connection = HTTPConnection(str(url.hostname), url.port, timeout=60)
-    took = []
-    while not told.poll(0.01):
+    took: list[tuple[float, float]] = []
+    told.send(None)
+    while not took or not told.poll(0.01):
         waited_s = _waited_for_a_core_s(pid) + _waited_for_a_core_s(os.getpid())
         began = time.perf_counter()
         connection.request("GET", "/health/live")
