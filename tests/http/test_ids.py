@@ -54,7 +54,16 @@ AWKWARD = {
 }
 
 
-@pytest.fixture(params=[*AWKWARD.values()], ids=[*AWKWARD])
+WORST = {"evse", "slashes", "quotes", "formula-and-options", "json-and-sql", "longest"}
+"""Tried by `make test`; the others by `make slow`."""
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(id_, id=name, marks=[] if name in WORST else [pytest.mark.slow])
+        for name, id_ in AWKWARD.items()
+    ]
+)
 def ids(request: pytest.FixtureRequest, uid: str) -> tuple[str, str]:
     """Ids of a vehicle and of a meter, alike but for one character."""
     pattern: str = request.param

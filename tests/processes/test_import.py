@@ -511,7 +511,7 @@ def test_a_reading_stored_with_other_values_is_reported(
     assert db.value(energy, uid) == 30 * 1_500_000
 
 
-@pytest.mark.parametrize("format_", ["csv", "parquet"])
+@pytest.mark.parametrize("format_", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_an_export_gives_the_same_energy_at_the_same_time_elsewhere(
     client: httpx.Client, db: Db, server: Server, uid: str, tmp_path: Path, format_: str
 ) -> None:
