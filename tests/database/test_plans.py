@@ -56,7 +56,7 @@ def history(server: Server) -> Iterator[History]:
     with migrated_database(server, jobs=False) as url:
         db = Db(url)
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        begin = end.replace(hour=0) - 12 * DAY
+        begin = (end - HOUR).replace(hour=0) - 12 * DAY  # and more than that, at any hour
         db.run(DEVICES)
         for device, columns, values in (
             ("n", "meter, energy_mwh, soc_bp, battery_temp_cdeg", "10 + n, 1000, 5000, 2000"),
