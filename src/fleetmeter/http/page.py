@@ -1,10 +1,12 @@
 """The page for people at `/`, and the files it loads. It contains no data; it asks the API."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, get
 from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.status_codes import HTTP_304_NOT_MODIFIED, HTTP_404_NOT_FOUND
 
@@ -98,11 +100,11 @@ def _page(request: Request[Any, Any, Any]) -> Response[Any]:
 
 @get("/assets/{version:str}/{file_path:path}", include_in_schema=False, opt={SCOPE: PUBLIC})
 async def page_files(
-    request: Request[Any, Any, Any], version: str, file_path: str
+    request: Request[Any, Any, Any], version: FromPath[str], file_path: FromPath[Path]
 ) -> Response[bytes]:
     """Return a file of the page; the file system never sees its path."""
     files = web_files()
-    file = files.assets.get(str(file_path).removeprefix("/"))
+    file = files.assets.get(file_path.as_posix().removeprefix("/"))
     if version != files.version or file is None:
         raise problem(
             HTTP_404_NOT_FOUND,
