@@ -5,7 +5,7 @@ import { Icon } from './icon.js';
 
 /** A grey shape of the content to come. @param {{height?: number}} properties px */
 export const Loading = ({ height = 144 }) =>
-  html`<div class="skeleton" role="status" aria-label=${t('state.loading')} style=${{ height }}></div>`;
+  html`<div class="skeleton" role="status" aria-label=${t('state.loading')} style=${{ height: `${height}px` }}></div>`;
 
 /** Nothing to show, and why. @param {{title?: string, children?: any, icon?: string}} properties */
 export const Empty = ({ title = t('state.empty'), icon = 'empty', children }) => html`
