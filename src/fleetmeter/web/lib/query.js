@@ -5,7 +5,7 @@ import { connection } from './stream.js';
 
 /**
  * Ask the API, again when the request changes, every `refreshMs` while the page is seen, and after a reconnect.
- * The last answer is kept meanwhile, and when a later request fails.
+ * The last answer of the path is kept meanwhile (a window moves on), and when a later request fails.
  * @param {string | null} address path; null asks nothing
  * @param {Record<string, unknown>} [parameters]
  * @param {{refreshMs?: number, all?: boolean}} [options] `all`: every page; data is then `{items, more}`
@@ -13,7 +13,7 @@ import { connection } from './stream.js';
  */
 export function useQuery(address, parameters = {}, { refreshMs = 0, all = false } = {}) {
   const request = address === null ? null : url(address, parameters);
-  const [state, setState] = useState({ data: null, error: null, loading: true, of: request });
+  const [state, setState] = useState({ data: null, error: null, loading: true, of: address });
   const running = useRef(null);
 
   const reload = useCallback(async () => {
@@ -21,10 +21,10 @@ export function useQuery(address, parameters = {}, { refreshMs = 0, all = false 
     if (request === null) return;
     const abort = (running.current = new AbortController());
     const { signal } = abort;
-    setState((before) => ({ ...(before.of === request ? before : { data: null, error: null }), of: request, loading: true }));
+    setState((before) => ({ ...(before.of === address ? before : { data: null, error: null }), of: address, loading: true }));
     try {
       const data = await (all ? getAll(address, parameters, { signal }) : send('GET', request, { signal }));
-      if (!signal.aborted) setState({ data, error: null, loading: false, of: request });
+      if (!signal.aborted) setState({ data, error: null, loading: false, of: address });
     } catch (error) {
       if (!signal.aborted) setState((before) => ({ ...before, error, loading: false }));
     }
@@ -49,6 +49,6 @@ export function useQuery(address, parameters = {}, { refreshMs = 0, all = false 
     });
   }, [reload]);
 
-  const current = state.of === request ? state : { data: null, error: null, loading: true };
+  const current = state.of === address ? state : { data: null, error: null, loading: true };
   return { data: current.data, error: current.error, loading: request !== null && current.loading, request, reload };
 }
