@@ -116,6 +116,10 @@ lists: .venv/installed ## Rewrite the lists of columns in sql/ from src/fleetmet
 dashboards: .venv/installed ## Write docker/grafana/dashboards from docker/grafana/source
 	@$(BIN)/python docker/grafana/write_dashboards.py
 
+.PHONY: vendor
+vendor: ## Write src/fleetmeter/web/vendor, the libraries of the page, from npm packages by its lock.json
+	@$(PYTHON) .ci/vendor.py
+
 .PHONY: queries
 queries: .venv/installed ## Write src/fleetmeter/database/queries.pyi, the types of the queries in sql/queries
 	@$(BIN)/python -m fleetmeter.database.query_types
