@@ -80,11 +80,11 @@ class Depots:
         self._meter_of = np.array([vehicle.meter for vehicle in vehicles])
         self._second = np.ones(count, bool)
         self._second[np.unique(self._meter_of, return_index=True)[1]] = False
-        self._soc = self._target * rng.uniform(0.75, 1, count)
+        self._soc = self._target * rng.uniform(0.94, 1, count)
         self._temp = np.full(count, 12.0)
         self._odometer_m = rng.uniform(8_000, 90_000, count) * 1000
         self._charge_from = np.zeros(count)
-        self._done = np.zeros(count, bool)
+        self._done = np.ones(count, bool)
         self._plugged = np.ones(count, bool)
         self._stuck: dict[int, float] = {}
         meters = fleet.meters
@@ -117,10 +117,11 @@ class Depots:
         self._weekday = not is_weekend
         self._drives = rng.random(count) < (self._weekend if is_weekend else 0.95)
         km = self._km * rng.lognormal(0, 0.22, count) * (0.75 if is_weekend else 1)
-        most = 0.82 * self._capacity / self._kwh_per_km
+        most = 0.62 * self._capacity / self._kwh_per_km
         self._day_km = np.minimum(km, most)
         self._leave = self._leaves + rng.normal(0, 18, count)
-        self._return = np.maximum(self._returns + rng.normal(0, 28, count), self._leave + 240)
+        back = np.maximum(self._returns + rng.normal(0, 28, count), self._leave + 240)
+        self._return = np.minimum(back, DAY - 15)
         self._fumbles = rng.uniform(2, 14, count)
         self._plugs_in = rng.random(count) < 0.94
         self._wait = self._waits + rng.normal(0, 15, count)
@@ -153,7 +154,7 @@ class Depots:
             km = np.where(out, self._day_km / (self._return - self._leave - 40), 0)
             self._odometer_m += km * 1000
             self._soc = np.maximum(self._soc - km * self._kwh_per_km / self._capacity, 0.03)
-        needs = self._soc < 0.55
+        needs = self._soc < 0.7
         self._plugged |= back & (self._plugs_in | needs)
         waits = self._managed & (self._return < self._wait) & (self._soc > 0.25)
         starts = np.where(waits, self._wait, self._return + self._fumbles)
