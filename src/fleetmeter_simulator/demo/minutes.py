@@ -160,7 +160,7 @@ class Depots:
         starts = np.where(waits, self._wait, self._return + self._fumbles)
         self._charge_from = np.where(back, local - of_day + starts, self._charge_from)
         dc, ac = self._charge(local, air_c, faults)
-        heat = np.where(out & (not resting), 0.02, 0.0) + charging_heat(dc, self._capacity)
+        heat = np.where(out & (not resting), 0.02, 0.0) + _charging_heat_k(dc, self._capacity)
         self._temp += heat - (self._temp - air_c) * COOLING
         np.clip(self._temp, 2, COOLED_BELOW_C, out=self._temp)
         return self._measured(of_day, dc, ac, faults)
@@ -255,9 +255,10 @@ class Depots:
         return float(depot.solar_kw * max(height, 0) ** 1.15 * self._clouds[of_day])
 
 
-def charging_heat(dc_mwh: Ints, capacity_kwh: Floats) -> Floats:
+def _charging_heat_k(dc_mwh: Ints, capacity_kwh: Floats) -> Floats:
     """Return by how many kelvin batteries are warmed."""
-    return charging_heat_k(dc_mwh / 1_000_000, capacity_kwh)  # type: ignore[arg-type, return-value]
+    kelvin: Floats = dc_mwh * (charging_heat_k(1, 1) / 1_000_000) / capacity_kwh
+    return kelvin
 
 
 def _drawn(rng: np.random.Generator, vehicles: Sequence[Any], name: str) -> Floats:

@@ -73,7 +73,7 @@ def test_a_fleet_that_is_simulated_again_goes_on_with_the_same_readings() -> Non
             each.kwh_delivered_dc_total
             for _, some in groups
             for each in some
-            if "-EV-" in id_of(each)
+            if isinstance(each, VehicleReading)
         ]
         for groups in (live, continued)
     ]
