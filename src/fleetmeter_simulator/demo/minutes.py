@@ -264,4 +264,5 @@ def _charging_heat_k(dc_mwh: Ints, capacity_kwh: Floats) -> Floats:
 def _drawn(rng: np.random.Generator, vehicles: Sequence[Any], name: str) -> Floats:
     """Draw a value for each vehicle between the bounds of its depot."""
     bounds = np.array([getattr(vehicle.depot, name) for vehicle in vehicles], float)
-    return bounds[:, 0] + rng.random(len(vehicles)) * (bounds[:, 1] - bounds[:, 0])
+    drawn: Floats = bounds[:, 0] + rng.random(len(vehicles)) * (bounds[:, 1] - bounds[:, 0])
+    return drawn
