@@ -40,6 +40,13 @@ up: ## Run FleetMeter: the whole stack with Docker, otherwise on an embedded Pos
 		FLEETMETER_LOG_FORMAT="$${FLEETMETER_LOG_FORMAT:-console}" exec $(BIN)/fleetmeter serve --welcome; \
 	fi
 
+.PHONY: demo
+demo: .venv/runs ## Show a fleet of 200 vehicles, with a month of history, live: in data-demo/, or in the stack of make up with Docker
+	@if $(DOCKER); then \
+		$(MAKE) --silent up; \
+		FLEETMETER_KEY="$$(sed -n s/^FLEETMETER_ADMIN_KEY=//p .env)" exec $(BIN)/fleetmeter demo --url "http://127.0.0.1:$(PORT)"; \
+	else exec $(BIN)/fleetmeter demo; fi
+
 .PHONY: down
 down: ## Stop the Docker stack; data are kept
 	@if $(DOCKER); then $(COMPOSE) --profile '*' down; else echo "No Docker engine answers; Ctrl-C stops make up."; fi
@@ -58,6 +65,15 @@ test: .venv/installed build/deploy/ready ## Run the tests on the embedded Postgr
 .PHONY: slow
 slow: .venv/installed ## Run the tests that make test leaves out: the benchmark, and the other engine for tests of either (some minutes)
 	@$(PYTEST) --numprocesses 2 --dist worksteal -m slow
+
+.PHONY: browser
+browser: .venv/installed ## Run all tests of the page in a real browser (chromium)
+	@$(PYTEST) --numprocesses 2 --dist loadfile -m browser -k postgresql tests/browser
+
+.PHONY: screenshots
+screenshots: .venv/installed ## Take a picture of each view, light and dark, on a desktop and a phone, into build/screenshots
+	@FLEETMETER_SCREENSHOTS=build/screenshots $(PYTEST) --numprocesses 2 -m browser -k postgresql tests/browser/test_every_view.py
+	@echo "See build/screenshots/"
 
 .PHONY: deep
 deep: .venv/installed ## Run the property tests with twenty times as many random examples (an hour)
@@ -111,6 +127,10 @@ lists: .venv/installed ## Rewrite the lists of columns in sql/ from src/fleetmet
 .PHONY: dashboards
 dashboards: .venv/installed ## Write docker/grafana/dashboards from docker/grafana/source
 	@$(BIN)/python docker/grafana/write_dashboards.py
+
+.PHONY: vendor
+vendor: ## Write src/fleetmeter/web/vendor, the libraries of the page, from npm packages by its lock.json
+	@$(PYTHON) .ci/vendor.py
 
 .PHONY: queries
 queries: .venv/installed ## Write src/fleetmeter/database/queries.pyi, the types of the queries in sql/queries

@@ -24,10 +24,10 @@ from fleetmeter.http.ingest import ingest
 from fleetmeter.http.keys import keys
 from fleetmeter.http.meters import meters
 from fleetmeter.http.metrics import metrics
+from fleetmeter.http.page import index, page_files
 from fleetmeter.http.rejections import rejections
 from fleetmeter.http.rules import rules
 from fleetmeter.http.service import (
-    index,
     live,
     openapi_config,
     openapi_json,
@@ -39,6 +39,7 @@ from fleetmeter.http.shared.bodies import MOST_BODY_BYTES, Bodies, bounded_bodie
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
 from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import problem_details
+from fleetmeter.http.shared.web_files import web_files
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.intake.arrivals import Arrivals
@@ -67,6 +68,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        web_files()
         database = await connect(url, settings)
         try:
             keyring = Keyring(url, may_be_open=may_be_open(settings))
@@ -138,6 +140,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             ready,
             openapi_json,
             swagger_ui_files,
+            page_files,
         ],
         middleware=[authentication, decode_parameters, bounded_bodies],
         lifespan=[lifespan],

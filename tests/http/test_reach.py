@@ -144,6 +144,7 @@ OTHERWISE = {
     "GET /docs/openapi.json": "the same for all",
     "GET /docs/oauth2-redirect.html": "the same for all",
     "GET /assets/swagger-ui/{file_path}": "the same for all",
+    "GET /assets/{version}/{file_path}": "the same for all",
     "HEAD /assets/swagger-ui/{file_path}": "the same for all",
 }
 """Routes that are not asked here, and why."""

@@ -1,5 +1,6 @@
 """The wheel, installed in an environment of its own, can migrate and serve."""
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -54,3 +55,6 @@ def migrates_and_serves(folder: Path, fleetmeter: Path) -> None:
         assert client.get("/v1/meters/M-1").json()["kwhConsumedAc"] == 1.5
         assert client.get("/docs").status_code == 200
         assert client.get("/assets/swagger-ui/swagger-ui.css").status_code == 200
+        page = client.get("/", headers={"Accept": "text/html"}).text
+        for path in re.findall(r'(?:src|href)="(/assets/[^"]+)"', page):
+            assert client.get(path).status_code == 200, path

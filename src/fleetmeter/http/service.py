@@ -35,30 +35,6 @@ class Health(msgspec.Struct):
     status: str
 
 
-class Welcome(msgspec.Struct):
-    """The answer of `GET /`."""
-
-    message: str
-    version: str
-    links: dict[str, str]
-
-
-@get("/", summary="Get version and links", tags=["Service"], opt={SCOPE: PUBLIC})
-async def index() -> Welcome:
-    """Shows the version and where to go from here."""
-    return Welcome(
-        message="FleetMeter is running",
-        version=__version__,
-        links={
-            "documentation": "/docs",
-            "openapi": "/openapi.json",
-            "ready": "/health/ready",
-            "vehicles": "/v1/vehicles",
-            "meters": "/v1/meters",
-        },
-    )
-
-
 @get("/health/live", summary="Liveness check", tags=["Service"], opt={SCOPE: PUBLIC})
 async def live() -> Health:
     """Answers while the process runs; restart the service if it does not."""

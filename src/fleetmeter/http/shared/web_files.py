@@ -1,0 +1,86 @@
+"""The files of the page, read and compressed once, under a path that contains their hash."""
+
+import gzip
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+
+FOLDER = Path(str(files("fleetmeter"))) / "web"
+
+TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+"""Content types of what is served, by the end of the name; other files are not."""
+
+_TEMPLATE = "index.html"
+_START = "app.js"
+
+
+@dataclass(frozen=True)
+class WebFile:
+    """A file as it is sent."""
+
+    content: bytes
+    compressed: bytes
+    """The same, with gzip."""
+
+    media_type: str
+
+
+@dataclass(frozen=True)
+class WebFiles:
+    """The page, and all that it loads."""
+
+    page: WebFile
+    etag: str
+    version: str
+    """Hash of all files: a path with it never means anything else."""
+
+    assets: dict[str, WebFile]
+    """By path below the folder, such as `views/now.js`."""
+
+    @property
+    def compressed_bytes(self) -> int:
+        """Return the size of everything, compressed."""
+        return sum(len(file.compressed) for file in (self.page, *self.assets.values()))
+
+
+@cache
+def web_files() -> WebFiles:
+    """Return the files of the page; they are read on first use."""
+    contents = {
+        path.relative_to(FOLDER).as_posix(): path.read_bytes()
+        for path in sorted(FOLDER.rglob("*"))
+        if path.suffix in TYPES and path.is_file()
+    }
+    template = (FOLDER / _TEMPLATE).read_text(encoding="utf-8")
+    digest = sha256(template.encode())
+    for name, content in contents.items():
+        digest.update(b"%b\0%d\0%b" % (name.encode(), len(content), content))
+    version = digest.hexdigest()[:16]
+    base = f"/assets/{version}"
+    modules = [
+        name
+        for name in contents
+        if name.endswith(".js") and "/" in name and not name.endswith(".classic.js")
+    ]
+    preload = "\n".join(
+        f'    <link rel="modulepreload" href="{base}/{name}">' for name in [_START, *modules]
+    )
+    page = template.replace("{{preload}}", preload.strip()).replace("{{base}}", base)
+    return WebFiles(
+        page=_file(page.encode(), "text/html"),
+        etag=f'"{version}"',
+        version=version,
+        assets={
+            name: _file(content, TYPES[Path(name).suffix]) for name, content in contents.items()
+        },
+    )
+
+
+def _file(content: bytes, media_type: str) -> WebFile:
+    return WebFile(content, gzip.compress(content, 9, mtime=0), media_type)

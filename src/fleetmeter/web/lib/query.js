@@ -1,0 +1,54 @@
+/** Answers of the API in components. */
+import { getAll, send, url } from './api.js';
+import { useCallback, useEffect, useRef, useState } from './html.js';
+import { connection } from './stream.js';
+
+/**
+ * Ask the API, again when the request changes, every `refreshMs` while the page is seen, and after a reconnect.
+ * The last answer of the path is kept meanwhile (a window moves on), and when a later request fails.
+ * @param {string | null} address path; null asks nothing
+ * @param {Record<string, unknown>} [parameters]
+ * @param {{refreshMs?: number, all?: boolean}} [options] `all`: every page; data is then `{items, more}`
+ * @returns {{data: any, error: Error | null, loading: boolean, request: string | null, reload: () => Promise<void>}}
+ */
+export function useQuery(address, parameters = {}, { refreshMs = 0, all = false } = {}) {
+  const request = address === null ? null : url(address, parameters);
+  const [state, setState] = useState({ data: null, error: null, loading: true, of: address });
+  const running = useRef(null);
+
+  const reload = useCallback(async () => {
+    running.current?.abort();
+    if (request === null) return;
+    const abort = (running.current = new AbortController());
+    const { signal } = abort;
+    setState((before) => ({ ...(before.of === address ? before : { data: null, error: null }), of: address, loading: true }));
+    try {
+      const data = await (all ? getAll(address, parameters, { signal }) : send('GET', request, { signal }));
+      if (!signal.aborted) setState({ data, error: null, loading: false, of: address });
+    } catch (error) {
+      if (!signal.aborted) setState((before) => ({ ...before, error, loading: false }));
+    }
+  }, [request, all]);
+
+  useEffect(() => {
+    reload();
+    return () => running.current?.abort();
+  }, [reload]);
+
+  useEffect(() => {
+    if (!refreshMs) return undefined;
+    const timer = setInterval(() => document.visibilityState === 'visible' && reload(), refreshMs);
+    return () => clearInterval(timer);
+  }, [reload, refreshMs]);
+
+  useEffect(() => {
+    let before = connection.get().state;
+    return connection.subscribe(({ state: now }) => {
+      if (now === 'live' && (before === 'reconnecting' || before === 'offline')) reload();
+      before = now;
+    });
+  }, [reload]);
+
+  const current = state.of === address ? state : { data: null, error: null, loading: true };
+  return { data: current.data, error: current.error, loading: request !== null && current.loading, request, reload };
+}

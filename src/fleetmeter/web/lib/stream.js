@@ -1,0 +1,155 @@
+/**
+ * The live stream: one EventSource for the whole page. States of devices live in Maps out here; components are told
+ * which of them changed, a few times a second at most, however many updates came.
+ */
+import { url } from './api.js';
+import { useEffect, useReducer } from './html.js';
+import { createStore } from './store.js';
+
+const LONGEST_WAIT_MS = 30_000;
+const OFFLINE_AFTER = 5;
+
+/** `state`: 'connecting', 'live', 'reconnecting' or 'offline'; `retryAt`: when it tries again, in ms, or null. */
+export const connection = createStore({ state: 'connecting', retryAt: null });
+
+const IDS = { vehicle: 'vehicleId', meter: 'meterId' };
+
+/** The newest known state of each device by its id, as in the answers of `/v1/vehicles` and `/v1/meters`. */
+export const states = { vehicle: new Map(), meter: new Map() };
+
+const stateListeners = { vehicle: new Set(), meter: new Set() };
+const anomalyListeners = new Set();
+
+let source = null;
+let timer = null;
+let lastEventId = null;
+let failures = 0;
+
+/** Put states that were asked for into the Maps. The stream's own are never older than what is there. */
+export function putStates(kind, items) {
+  for (const item of items) take(kind, item);
+}
+
+function take(kind, state) {
+  const id = state[IDS[kind]];
+  const before = states[kind].get(id);
+  if (before && before.timestamp > state.timestamp) return;
+  states[kind].set(id, before ? Object.assign(before, state) : state);
+  for (const listener of stateListeners[kind]) listener.changed(id);
+}
+
+/**
+ * Call `told(ids)` with the ids that changed, at most every `everyMs` and then before a paint.
+ * @param {'vehicle' | 'meter'} kind
+ * @param {(ids: Set<string>) => void} told
+ * @returns {() => void} ends it
+ */
+export function onStates(kind, told, everyMs = 250) {
+  let ids = new Set();
+  let waiting = null;
+  let toldAt = 0;
+  const tell = () => {
+    requestAnimationFrame(() => {
+      waiting = null;
+      toldAt = performance.now();
+      const changed = ids;
+      ids = new Set();
+      if (changed.size) told(changed);
+    });
+  };
+  const listener = {
+    changed(id) {
+      ids.add(id);
+      waiting ??= setTimeout(tell, Math.max(0, toldAt + everyMs - performance.now()));
+    },
+  };
+  stateListeners[kind].add(listener);
+  return () => {
+    stateListeners[kind].delete(listener);
+    clearTimeout(waiting);
+    ids = new Set();
+  };
+}
+
+/** Return the Map of states of a kind; the component is drawn again as they change, at most every `everyMs`. */
+export function useStates(kind, everyMs = 250) {
+  const [, redraw] = useReducer((count) => count + 1, 0);
+  useEffect(() => onStates(kind, redraw, everyMs), [kind, everyMs]);
+  return states[kind];
+}
+
+/** Return the state of one device, or undefined; the component is drawn again when it changes. */
+export function useDevice(kind, id, everyMs = 250) {
+  const [, redraw] = useReducer((count) => count + 1, 0);
+  useEffect(() => onStates(kind, (ids) => ids.has(id) && redraw(), everyMs), [kind, id, everyMs]);
+  return states[kind].get(id);
+}
+
+/** Call `told(event)` for each event of an anomaly: `{event, at, who, note, anomaly}`. Returns what ends it. */
+export function onAnomaly(told) {
+  anomalyListeners.add(told);
+  return () => anomalyListeners.delete(told);
+}
+
+/** Connect, and stay connected until `disconnect`. */
+export function connect() {
+  if (source || timer) return;
+  open();
+}
+
+/** End the stream, and forget all states: the next who signs in may see others. */
+export function disconnect() {
+  close();
+  clearTimeout(timer);
+  timer = null;
+  failures = 0;
+  lastEventId = null;
+  for (const each of Object.values(states)) each.clear();
+  connection.set({ state: 'connecting', retryAt: null });
+}
+
+function open() {
+  timer = null;
+  source = new EventSource(url('/v1/stream', { lastEventId }));
+  source.onopen = () => {
+    failures = 0;
+    connection.set({ state: 'live', retryAt: null });
+  };
+  source.onerror = retry;
+  for (const kind of Object.keys(IDS)) {
+    source.addEventListener(kind, (event) => take(kind, JSON.parse(event.data)));
+  }
+  source.addEventListener('anomaly', (event) => {
+    lastEventId = event.lastEventId || lastEventId;
+    const happened = JSON.parse(event.data);
+    for (const listener of anomalyListeners) listener(happened);
+  });
+  source.addEventListener('missed', () => {
+    for (const listener of anomalyListeners) listener(null);
+  });
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+/** Try again by oneself, later each time: browsers give up after an answer other than 200. */
+function retry() {
+  close();
+  if (timer) return;
+  failures += 1;
+  const waitMs = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
+  timer = setTimeout(open, waitMs);
+  const state = !navigator.onLine || failures > OFFLINE_AFTER ? 'offline' : 'reconnecting';
+  connection.set({ state, retryAt: Date.now() + waitMs });
+}
+
+/** Try again at once. */
+export function retryNow() {
+  if (!timer) return;
+  clearTimeout(timer);
+  open();
+}
+
+addEventListener('online', retryNow);

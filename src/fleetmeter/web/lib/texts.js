@@ -1,0 +1,42 @@
+/** All text of the page, in the language chosen. Texts stand in `texts/`, one file per language. */
+import { de } from '../texts/de.js';
+import { en } from '../texts/en.js';
+import { createRemembered, useStore } from './store.js';
+
+const TEXTS = { en, de };
+
+/** Language codes, with the name of each in itself. */
+export const LANGUAGES = { en: 'English', de: 'Deutsch' };
+
+const preferred = navigator.languages.map((each) => each.slice(0, 2)).find((each) => each in TEXTS);
+
+export const language = createRemembered('language', preferred ?? 'en', Object.keys(TEXTS));
+
+const showLanguage = (code) => { document.documentElement.lang = code; };
+showLanguage(language.get());
+language.subscribe(showLanguage);
+
+/** Return the locale for Intl: the browser's own where it is of the chosen language. */
+export function locale() {
+  const chosen = language.get();
+  return navigator.languages.find((each) => each.slice(0, 2) === chosen) ?? chosen;
+}
+
+/**
+ * Return a text. `{name}` in it is replaced by a value; an object `{one, other}` is chosen from by `count`.
+ * @param {string} key such as `nav.now`
+ * @param {Record<string, unknown>} [values]
+ * @returns {string}
+ */
+export function t(key, values = {}) {
+  let text = TEXTS[language.get()][key];
+  if (text === undefined) return key;
+  if (typeof text === 'object') text = text[new Intl.PluralRules(language.get()).select(Number(values.count))] ?? text.other;
+  return text.replace(/\{(\w+)\}/g, (found, name) => String(values[name] ?? found));
+}
+
+/** Return the text of a key that may be unknown (a rule, a state), or the fallback. */
+export const known = (key, fallback) => (key in TEXTS[language.get()] ? t(key) : fallback);
+
+/** Draw the component again when the language changes. */
+export const useLanguage = () => useStore(language);
