@@ -188,11 +188,6 @@ class BoundedProtocol(LeavingProtocol):
 
     # What the parser calls
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        self._header_bytes = 0
-        super().on_message_begin()
-
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
         super().on_url(url)
@@ -217,6 +212,7 @@ class BoundedProtocol(LeavingProtocol):
         """Answer the request, or let it wait for its turn."""
         self._advanced = True
         self._in_head = False
+        self._header_bytes = 0
         if len(self.tasks) >= self._settings.connections or len(self.pipeline) >= MAX_PIPELINED:
             self._stop(
                 problem_of(

@@ -30,15 +30,15 @@ from fleetmeter.readings.compression import Unpacker, unpacker
 from fleetmeter.readings.decode import BatchDecoder, BodyFormat, Item
 from fleetmeter.settings import Settings
 
-_FORMATS: dict[str, BodyFormat] = {
-    "": "json",
-    "application/json": "json",
-    "application/x-ndjson": "ndjson",
-    "application/ndjson": "ndjson",
-    "application/jsonl": "ndjson",
-    "application/msgpack": "msgpack",
-    "application/x-msgpack": "msgpack",
-    "application/vnd.msgpack": "msgpack",
+_FORMATS: dict[bytes, BodyFormat] = {
+    b"": "json",
+    b"application/json": "json",
+    b"application/x-ndjson": "ndjson",
+    b"application/ndjson": "ndjson",
+    b"application/jsonl": "ndjson",
+    b"application/msgpack": "msgpack",
+    b"application/x-msgpack": "msgpack",
+    b"application/vnd.msgpack": "msgpack",
 }
 
 _encode = msgspec.json.Encoder().encode
@@ -128,15 +128,15 @@ def _take_last(
 
 
 def _format(headers: dict[bytes, bytes]) -> BodyFormat:
-    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    content_type = headers.get(b"content-type", b"")
     format_ = _FORMATS.get(content_type) or _FORMATS.get(
-        content_type.partition(";")[0].strip().lower()
+        content_type.partition(b";")[0].strip().lower()
     )
     if format_ is None:
         raise problem(
             HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type is {content_type}; send application/json, application/x-ndjson or "
-            "application/msgpack",
+            f"Content-Type is {content_type.decode('latin-1')}; send application/json, "
+            "application/x-ndjson or application/msgpack",
         )
     return format_
 
