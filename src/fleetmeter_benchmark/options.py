@@ -75,7 +75,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 30.0
     """Length of each scenario that runs at a given rate."""
 
-    key_pairs: int = 20
+    key_pairs: int = 40
     """Rounds in which a service with a key and one without are measured in turn."""
 
     soak_s: float = 0.0

@@ -74,7 +74,7 @@ def bench(
         seconds=seconds,
         workers=workers,
         soak_s=soak,
-        key_pairs=3 if quick else 20,
+        key_pairs=5 if quick else 40,
         answers=AnswersOptions(fleet=fleet),
         columnstore=ColumnstoreOptions(devices=fleet // 10),
         anomalies=AnomalyOptions(vehicles=vehicles, days=days, faults=faults, seeds=tuple(seeds)),
