@@ -25,6 +25,7 @@ from fleetmeter.connections.last_answer import last_answer
 from fleetmeter.connections.leaving import LeavingProtocol
 from fleetmeter.connections.limits import Connections
 from fleetmeter.connections.problem_documents import Problem, problem_of
+from fleetmeter.connections.together import TogetherTransport
 from fleetmeter.settings import Settings
 
 MAX_HEADERS = 100
@@ -129,7 +130,7 @@ class BoundedProtocol(LeavingProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit the connection, or say that there is no room."""
-        super().connection_made(transport)
+        super().connection_made(TogetherTransport(transport, self.loop))
         self.since = self.loop.time()
         if self.client:
             self.address = network_of(self.client[0])
