@@ -33,39 +33,48 @@ _TARGETS = {SINGLES: Target(at_most=1.1), BULK: Target(at_most=1.05)}
 
 
 class Side:
-    """A service, and the connections to it with what each will send, by the kind of load."""
+    """A service, and what each connection will send to it, by the kind of load."""
 
     def __init__(self, name: str, running: Running, loads: dict[str, Traffic]) -> None:
         self.name = name
         self._running = running
-        self._connections: dict[str, list[tuple[Client, Iterator[Request]]]] = {
-            load: [
-                (client_of(running.target), requests(traffic, group))
-                for group in range(traffic.groups)
-            ]
+        self._streams: dict[str, list[Iterator[Request]]] = {
+            load: [requests(traffic, group) for group in range(traffic.groups)]
             for load, traffic in loads.items()
         }
 
     async def cpu_us(self, load: str) -> float:
-        """Return the CPU time that the service takes for a reading in a round, µs."""
+        """Return the CPU time that the service takes for a reading in a round, µs.
+
+        Connections are new in each round, since a service closes idle ones; the first request of
+        each, which opens it, does not count.
+        """
         tally = Tally()
-        prepared = [
-            (client, [next(stream).wire for _ in range(_EACH[load])])
-            for client, stream in self._connections[load]
-        ]
-
-        async def send(client: Client, wires: list[bytes]) -> None:
-            for wire in wires:
-                tally.count(await client.send(wire), 0.0)
-
-        async with Usage(self._running.process) as used:
-            await asyncio.gather(*(send(*each) for each in prepared))
+        streams = self._streams[load]
+        prepared = [[next(stream).wire for _ in range(1 + _EACH[load])] for stream in streams]
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(client_of(self._running.target)) for _ in streams
+            ]
+            await _send_all(clients, [wires[:1] for wires in prepared], Tally())
+            async with Usage(self._running.process) as used:
+                await _send_all(clients, [wires[1:] for wires in prepared], tally)
         if set(tally.answers) != {"200"} or tally.accepted != tally.handled:
             raise FleetMeterError(
                 f"{load}, {self.name}: {tally.accepted:,} of {tally.handled:,} readings were new: "
                 f"{dict(tally.answers)}"
             )
         return used.cpu_s / tally.handled * 1_000_000
+
+
+async def _send_all(
+    clients: Sequence[Client], prepared: Sequence[Sequence[bytes]], tally: Tally
+) -> None:
+    async def send(client: Client, wires: Sequence[bytes]) -> None:
+        for wire in wires:
+            tally.count(await client.send(wire), 0.0)
+
+    await asyncio.gather(*map(send, clients, prepared))
 
 
 def traffics(key: str) -> dict[str, Traffic]:
