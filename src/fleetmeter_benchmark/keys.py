@@ -51,14 +51,14 @@ class Side:
         """
         tally = Tally()
         streams = self._streams[load]
-        prepared = [[next(stream).wire for _ in range(1 + _EACH[load])] for stream in streams]
+        all_wires = [[next(stream).wire for _ in range(1 + _EACH[load])] for stream in streams]
         async with AsyncExitStack() as stack:
             clients = [
                 await stack.enter_async_context(client_of(self._running.target)) for _ in streams
             ]
-            await _send_all(clients, [wires[:1] for wires in prepared], Tally())
+            await _send_all(clients, [wires[:1] for wires in all_wires], Tally())
             async with Usage(self._running.process) as used:
-                await _send_all(clients, [wires[1:] for wires in prepared], tally)
+                await _send_all(clients, [wires[1:] for wires in all_wires], tally)
         if set(tally.answers) != {"200"} or tally.accepted != tally.handled:
             raise FleetMeterError(
                 f"{load}, {self.name}: {tally.accepted:,} of {tally.handled:,} readings were new: "
@@ -68,13 +68,13 @@ class Side:
 
 
 async def _send_all(
-    clients: Sequence[Client], prepared: Sequence[Sequence[bytes]], tally: Tally
+    clients: Sequence[Client], all_wires: Sequence[Sequence[bytes]], tally: Tally
 ) -> None:
     async def send(client: Client, wires: Sequence[bytes]) -> None:
         for wire in wires:
             tally.count(await client.send(wire), 0.0)
 
-    await asyncio.gather(*map(send, clients, prepared))
+    await asyncio.gather(*map(send, clients, all_wires))
 
 
 def traffics(key: str) -> dict[str, Traffic]:
