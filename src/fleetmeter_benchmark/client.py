@@ -69,9 +69,10 @@ class Client(asyncio.Protocol):
             self._answer.set_exception(OSError("the connection was closed"))
 
 
-def authorization() -> str:
-    """Return the header line with the key of FLEETMETER_KEY, which may be none."""
-    key = os.environ.get("FLEETMETER_KEY")
+def authorization(key: str | None = None) -> str:
+    """Return the header line with a key, which may be empty; by default, that of FLEETMETER_KEY."""
+    if key is None:
+        key = os.environ.get("FLEETMETER_KEY")
     return f"Authorization: Bearer {key}\r\n" if key else ""
 
 

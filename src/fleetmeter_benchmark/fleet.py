@@ -55,6 +55,9 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     late: float = 0.0
     """Share of readings that come minutes or hours after later ones of their device."""
 
+    key: str | None = None
+    """Key that is sent, empty for none; by default, that of FLEETMETER_KEY."""
+
     @property
     def group_devices(self) -> int:
         """Return how many devices send together."""
@@ -116,7 +119,7 @@ def _wire(traffic: Traffic, parts: list[bytes], separator: bytes, count: int) ->
         body = gzip.compress(body, compresslevel=6)
     encoding = f"Content-Encoding: {traffic.encoding}\r\n" if traffic.encoding else ""
     head = (
-        f"POST /v1/ingest HTTP/1.1\r\nHost: bench\r\n{authorization()}"
+        f"POST /v1/ingest HTTP/1.1\r\nHost: bench\r\n{authorization(traffic.key)}"
         f"Content-Type: {_CONTENT_TYPES[traffic.format]}\r\n{encoding}"
         f"Content-Length: {len(body)}\r\n\r\n"
     )

@@ -1,7 +1,7 @@
 """Compares figures of two versions that were measured in turn. Pure."""
 
-from collections.abc import Mapping
-from statistics import median
+from collections.abc import Mapping, Sequence
+from statistics import median, quantiles
 from typing import Literal
 
 import msgspec
@@ -42,6 +42,13 @@ class Compared(msgspec.Struct, kw_only=True, omit_defaults=True):
     It is not the ratio of the medians: what disturbs a machine for a while disturbs both of a pair.
     """
 
+    low: float | None = None
+    high: float | None = None
+    """Quartiles of the pairs' new ÷ old, between which half of them lie."""
+
+    ratio_of_least: float | None = None
+    """Least new ÷ least old figure: those of the rounds that were disturbed least."""
+
     target: Target | None = None
 
 
@@ -59,14 +66,28 @@ class Pairs:
     def lines(self, targets: Mapping[str, Target]) -> list[Compared]:
         """Return the table."""
         return [
-            Compared(
-                figure=figure,
-                unit=unit,
-                pairs=len(pairs),
-                old=median(old for old, _ in pairs),
-                new=median(new for _, new in pairs),
-                ratio=median(new / old for old, new in pairs) if all(o for o, _ in pairs) else None,
-                target=targets.get(figure),
-            )
+            _compared(figure, unit, pairs, targets.get(figure))
             for (figure, unit), pairs in self._pairs.items()
         ]
+
+
+def _compared(
+    figure: str, unit: str, pairs: Sequence[tuple[float, float]], target: Target | None
+) -> Compared:
+    olds, news = zip(*pairs, strict=True)
+    line = Compared(
+        figure=figure,
+        unit=unit,
+        pairs=len(pairs),
+        old=median(olds),
+        new=median(news),
+        ratio=None,
+        target=target,
+    )
+    if all(olds):
+        ratios = [new / old for old, new in pairs]
+        line.ratio = median(ratios)
+        line.ratio_of_least = min(news) / min(olds)
+        if len(ratios) > 1:
+            line.low, _, line.high = quantiles(ratios, n=4, method="inclusive")
+    return line

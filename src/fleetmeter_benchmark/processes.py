@@ -159,10 +159,12 @@ async def database_process(server_url: str) -> psutil.Process | None:
 
 
 @asynccontextmanager
-async def service(url: str, workers: int, version: Version = THIS) -> AsyncIterator[Running]:
+async def service(
+    url: str, workers: int, version: Version = THIS, *, key: str | None = None
+) -> AsyncIterator[Running]:
     """Run `fleetmeter serve` on a database, with the settings of this environment.
 
-    The load sends the key of FLEETMETER_KEY; without one, the service needs none.
+    It knows a key, by default that of FLEETMETER_KEY; if that is empty, it needs none.
     """
     settings = {
         "FLEETMETER_DATABASE_URL": url,
@@ -171,7 +173,9 @@ async def service(url: str, workers: int, version: Version = THIS) -> AsyncItera
         "FLEETMETER_LOG_FORMAT": "json",
         "FLEETMETER_LOG_LEVEL": "info",
     }
-    if key := os.environ.get("FLEETMETER_KEY"):
+    if key is None:
+        key = os.environ.get("FLEETMETER_KEY")
+    if key:
         settings["FLEETMETER_ADMIN_KEY"] = key
     command = ["-m", "fleetmeter", "serve", "--workers", str(workers)]
     async with _server(command, settings, version) as running:

@@ -15,6 +15,7 @@ from fleetmeter_benchmark.table_cells import (
     answers_of,
     at_least,
     digits,
+    hundredths,
     limits_of,
     target_of,
     tenths,
@@ -198,6 +199,33 @@ def show_compared(lines: Sequence[Compared], on: dict[str, Any]) -> None:
             line.unit,
             *map(digits, (line.old, line.new)),
             "" if line.ratio is None else f"{line.ratio:.2f}",
+            target_of(line),
+            str(line.pairs),
+        )
+    _print(table)
+
+
+def show_keys(lines: Sequence[Compared], on: dict[str, Any]) -> None:
+    """Print the table of what keys cost."""
+    table = Table(
+        title=_title(on),
+        caption="Medians of pairs that were measured in turn; half of the pairs' ratios lie within "
+        "the quartiles. Least: ratio of the least figures.",
+    )
+    table.add_column("CPU of the service")
+    table.add_column("unit")
+    for heading in ("without keys", "with a key", "ratio", "quartiles", "least"):
+        table.add_column(heading, justify="right")
+    table.add_column("to reach")
+    table.add_column("pairs", justify="right")
+    for line in lines:
+        table.add_row(
+            line.figure,
+            line.unit,
+            *map(digits, (line.old, line.new)),
+            hundredths(line.ratio),
+            f"{hundredths(line.low)} to {hundredths(line.high)}",
+            hundredths(line.ratio_of_least),
             target_of(line),
             str(line.pairs),
         )

@@ -20,6 +20,7 @@ def write(path: Path, figures: scenarios.Round, on: dict[str, Any], options: Opt
         "answers": figures.answers,
         "columnstore": figures.columnstore,
         "files": figures.files,
+        "keys": figures.keys,
         "detected": figures.detected,
     }
     _write(path, document)

@@ -74,6 +74,7 @@ def bench(
         seconds=seconds,
         workers=workers,
         soak_s=soak,
+        key_pairs=5 if quick else 40,
         answers=AnswersOptions(fleet=fleet),
         columnstore=ColumnstoreOptions(devices=fleet // 10),
         anomalies=AnomalyOptions(vehicles=vehicles, days=days, faults=faults, seeds=tuple(seeds)),
@@ -128,10 +129,13 @@ async def _bench(
         answers.medians([each.answers for each in done]),
         columnstore.medians([each.columnstore for each in done]),
         file_results.medians([each.files for each in done]),
+        done[-1].keys,
         done[-1].detected,
     )
     if figures.ingest:
         report.show(figures.ingest, on)
+    if figures.keys:
+        report.show_keys(figures.keys, on)
     if figures.files:
         report.show_files(figures.files, on)
     if figures.answers:

@@ -11,10 +11,12 @@ from fleetmeter_benchmark import (
     export_file,
     file_results,
     import_file,
+    keys,
 )
 from fleetmeter_benchmark.ingest import Ingest
 from fleetmeter_benchmark.ingest_result import Measured
 from fleetmeter_benchmark.options import Options, Progress
+from fleetmeter_benchmark.pairs import Compared
 from fleetmeter_benchmark.processes import database_process
 
 
@@ -25,6 +27,7 @@ class Round(msgspec.Struct):
     answers: list[answers.Answered]
     columnstore: list[columnstore.Packed]
     files: list[file_results.Moved]
+    keys: list[Compared]
     detected: detection.Detected | None = None
 
 
@@ -34,9 +37,11 @@ async def measure(
     """Measure everything that was asked for, once. Raises FleetMeterError."""
     database = await database_process(server_url)
     ingest = Ingest(server_url, database, settings, options, progress)
-    done = Round([], [], [], [])
+    done = Round([], [], [], [], [])
     for scenario in options.only:
         match scenario:
+            case "keys":
+                done.keys = await keys.measure(server_url, options, progress)
             case "import":
                 bulk = [await ingest.bulk(batch) for batch in (1000, 5000)]
                 done.files += await import_file.measure(

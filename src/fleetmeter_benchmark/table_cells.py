@@ -29,6 +29,11 @@ def tenths(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
+def hundredths(value: float | None) -> str:
+    """Return a ratio with two decimals."""
+    return "" if value is None else f"{value:.2f}"
+
+
 def limits_of(line: answers.Answered) -> str:
     """Return the limits of an answer, each marked if it was exceeded."""
     limits = (

@@ -110,6 +110,21 @@ def test_without_a_database_it_brings_its_own_and_leaves_nothing(tmp_path: Path)
     assert list((tmp_path / "data").iterdir()) == []
 
 
+@pytest.mark.either
+def test_what_a_key_costs_is_measured_beside_a_service_without(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Db(server.url).value(DATABASES)
+    out = tmp_path / "result.json"
+    options = Options(only=("keys",), key_pairs=2)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
+    lines = json.loads(out.read_text())["keys"]
+    assert [(line["figure"], line["pairs"]) for line in lines] == [("singles", 2), ("bulk", 2)]
+    assert all(0.3 < line["ratio"] < 3 for line in lines)
+    assert "with a key" in capsys.readouterr().out
+    assert Db(server.url).value(DATABASES) == before
+
+
 def test_an_unknown_scenario_is_one_clear_line(tmp_path: Path) -> None:
     done = run_bench(tmp_path, {}, "--only", "nonsense")
     assert done.returncode == 1

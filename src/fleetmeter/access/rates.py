@@ -80,8 +80,9 @@ class Bucket:
 
     def charge(self, amount: int) -> None:
         """Take an amount that has been used already."""
-        if self.per_s:
-            self._full_at = max(self._full_at, self._clock()) + amount / self.per_s
+        if per_s := self.per_s:
+            now = self._clock()
+            self._full_at = (self._full_at if self._full_at > now else now) + amount / per_s
 
 
 class Remembered(Generic[T]):

@@ -25,6 +25,7 @@ from fleetmeter.connections.last_answer import last_answer
 from fleetmeter.connections.leaving import LeavingProtocol
 from fleetmeter.connections.limits import Connections
 from fleetmeter.connections.problem_documents import Problem, problem_of
+from fleetmeter.connections.together import TogetherTransport
 from fleetmeter.settings import Settings
 
 MAX_HEADERS = 100
@@ -129,7 +130,7 @@ class BoundedProtocol(LeavingProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit the connection, or say that there is no room."""
-        super().connection_made(transport)
+        super().connection_made(TogetherTransport(transport, self.loop))
         self.since = self.loop.time()
         if self.client:
             self.address = network_of(self.client[0])
@@ -188,11 +189,6 @@ class BoundedProtocol(LeavingProtocol):
 
     # What the parser calls
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        self._header_bytes = 0
-        super().on_message_begin()
-
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
         super().on_url(url)
@@ -217,6 +213,7 @@ class BoundedProtocol(LeavingProtocol):
         """Answer the request, or let it wait for its turn."""
         self._advanced = True
         self._in_head = False
+        self._header_bytes = 0
         if len(self.tasks) >= self._settings.connections or len(self.pipeline) >= MAX_PIPELINED:
             self._stop(
                 problem_of(

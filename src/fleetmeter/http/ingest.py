@@ -27,18 +27,18 @@ from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.summaries import IngestAnswer, answer_of
 from fleetmeter.intake.door import Door, IngestOutcome
 from fleetmeter.readings.compression import Unpacker, unpacker
-from fleetmeter.readings.decode import BatchDecoder, BodyFormat
+from fleetmeter.readings.decode import BatchDecoder, BodyFormat, Item
 from fleetmeter.settings import Settings
 
-_FORMATS: dict[str, BodyFormat] = {
-    "": "json",
-    "application/json": "json",
-    "application/x-ndjson": "ndjson",
-    "application/ndjson": "ndjson",
-    "application/jsonl": "ndjson",
-    "application/msgpack": "msgpack",
-    "application/x-msgpack": "msgpack",
-    "application/vnd.msgpack": "msgpack",
+_FORMATS: dict[bytes, BodyFormat] = {
+    b"": "json",
+    b"application/json": "json",
+    b"application/x-ndjson": "ndjson",
+    b"application/ndjson": "ndjson",
+    b"application/jsonl": "ndjson",
+    b"application/msgpack": "msgpack",
+    b"application/x-msgpack": "msgpack",
+    b"application/vnd.msgpack": "msgpack",
 }
 
 _encode = msgspec.json.Encoder().encode
@@ -60,8 +60,8 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
     if scope.get("method") != "POST":
         raise MethodNotAllowedException(headers={"Allow": "POST"})
     state = scope["litestar_app"].state
-    door: Door = state.door
-    settings: Settings = state.settings
+    door: Door = state["door"]
+    settings: Settings = state["settings"]
     headers = dict(scope["headers"])
     decoder = BatchDecoder(_format(headers), settings.max_batch)
     unpack = _unpacker(headers, settings)
@@ -77,11 +77,11 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
                 count_bytes(size)
 
             with _Deadline(settings.body_timeout_s):
+                chunk = await body.read()
                 while not body.complete:
-                    chunk = await body.read()
                     await door.slices.run(_take(chunk, unpack, count_unpacked, decoder))
-            unpack.finish()
-            items = await door.slices.run(decoder.finish())
+                    chunk = await body.read()
+            items = await door.slices.run(_take_last(chunk, unpack, count_unpacked, decoder))
             count_bytes(_ITEM_BYTES * len(items))
             allowance.readings.take(len(items))
             outcome = await door.store(items, reach=principal_of(scope).reach)
@@ -118,16 +118,25 @@ def _take(
         yield from decoder.feed(piece)
 
 
+def _take_last(
+    chunk: bytes, unpack: Unpacker, count_bytes: Callable[[int], None], decoder: BatchDecoder
+) -> Generator[None, None, list[Item]]:
+    """Take the last chunk of a body; return its items."""
+    yield from _take(chunk, unpack, count_bytes, decoder)
+    unpack.finish()
+    return (yield from decoder.finish())
+
+
 def _format(headers: dict[bytes, bytes]) -> BodyFormat:
-    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    content_type = headers.get(b"content-type", b"")
     format_ = _FORMATS.get(content_type) or _FORMATS.get(
-        content_type.partition(";")[0].strip().lower()
+        content_type.partition(b";")[0].strip().lower()
     )
     if format_ is None:
         raise problem(
             HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type is {content_type}; send application/json, application/x-ndjson or "
-            "application/msgpack",
+            f"Content-Type is {content_type.decode('latin-1')}; send application/json, "
+            "application/x-ndjson or application/msgpack",
         )
     return format_
 

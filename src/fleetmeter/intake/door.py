@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container, Generator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from time import monotonic
 
 import msgspec
@@ -132,7 +133,10 @@ class Door:
         outcome.warnings = sorted(warnings, key=_index) or UNSET
 
     async def _store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:
-        rejected = await self.slices.run(_invalid_items(items))
+        if len(items) <= _AT_A_TIME:
+            rejected = _invalid_items(items)
+        else:
+            rejected = await self.slices.run(_invalid_of_many(items))
         if len(rejected) > _AT_A_TIME:
             await self.slices.turn()
         readings: Sequence[Telemetry] = items  # type: ignore[assignment]
@@ -160,24 +164,34 @@ class Door:
 
 
 def _count(outcome: IngestOutcome, protocol: Protocol) -> None:
-    READINGS.labels("accepted", protocol).inc(outcome.accepted)
+    _readings("accepted", protocol).inc(outcome.accepted)
     if outcome.duplicates:
-        READINGS.labels("duplicate", protocol).inc(outcome.duplicates)
+        _readings("duplicate", protocol).inc(outcome.duplicates)
     if outcome.rejected:
-        READINGS.labels("rejected", protocol).inc(len(outcome.rejected))
+        _readings("rejected", protocol).inc(len(outcome.rejected))
 
 
-def _invalid_items(items: Sequence[Telemetry | Invalid]) -> Generator[None, None, list[Rejection]]:
-    """Return the outcomes of those items that could not be decoded."""
+_readings = cache(READINGS.labels)
+"""Finding a metric by its labels takes longer than counting does."""
+
+
+def _invalid_items(items: Sequence[Telemetry | Invalid], first: int = 0) -> list[Rejection]:
+    """Return the outcomes of items that could not be decoded; `first` is the place of the first."""
+    return [
+        invalid_item(place, item)
+        for place, item in enumerate(items, first)
+        if isinstance(item, Invalid)
+    ]
+
+
+def _invalid_of_many(
+    items: Sequence[Telemetry | Invalid],
+) -> Generator[None, None, list[Rejection]]:
     rejected: list[Rejection] = []
     for first in range(0, len(items), _AT_A_TIME):
         if first:
             yield
-        rejected += [
-            invalid_item(place, item)
-            for place, item in enumerate(items[first : first + _AT_A_TIME], first)
-            if isinstance(item, Invalid)
-        ]
+        rejected += _invalid_items(items[first : first + _AT_A_TIME], first)
     return rejected
 
 

@@ -32,6 +32,23 @@ def test_a_ratio_is_the_median_of_the_ratios_of_pairs() -> None:
     assert pairs.lines({})[0].ratio == 1.75, "between the two in the middle"
 
 
+def test_the_spread_of_ratios_and_the_least_disturbed_rounds_are_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs = Pairs()
+    for old, new in ((10, 11), (20, 26), (10, 12), (30, 33), (40, 44)):
+        pairs.add("singles", "µs a reading", old, new)
+    (line,) = pairs.lines({"singles": Target(at_most=1.05)})
+    assert line.low is not None
+    assert line.high is not None
+    assert (round(line.low, 9), round(line.high, 9), line.ratio_of_least) == (1.1, 1.2, 1.1)
+    report.show_keys([line], ON)
+    row = next(row for row in capsys.readouterr().out.splitlines() if "singles" in row)
+    assert [cell.strip() for cell in row.split("│")[3:-1]] == [
+        *("20.00", "26.00", "1.10", "1.10 to 1.20", "1.10", "ratio ≤ 1.05 NOT REACHED", "5")
+    ]
+
+
 def test_figures_stay_in_the_order_in_which_they_came() -> None:
     pairs = Pairs()
     for _ in range(2):

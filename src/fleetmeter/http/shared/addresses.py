@@ -41,5 +41,5 @@ def _values(scope: Scope, header: bytes) -> list[bytes]:
 
 
 def _settings(scope: Scope) -> Settings:
-    settings: Settings = scope["litestar_app"].state.settings
+    settings: Settings = scope["litestar_app"].state["settings"]
     return settings

@@ -6,7 +6,7 @@ from litestar import Request
 from litestar.types import Scope
 
 from fleetmeter.access.principal import ANYBODY, Principal
-from fleetmeter.access.rates import Allowance, Rates
+from fleetmeter.access.rates import Allowance
 from fleetmeter.access.reach import Reach
 
 
@@ -17,9 +17,9 @@ def principal_of(scope: Scope) -> Principal:
 
 
 def allowance_of(scope: Scope) -> Allowance:
-    """Return what the sender of a request may still use."""
-    rates: Rates = scope["litestar_app"].state.rates
-    return rates.of(principal_of(scope))
+    """Return what the sender of a request may still use; not for a public route."""
+    allowance: Allowance = scope["state"]["allowance"]
+    return allowance
 
 
 def provide_principal(request: Request[Any, Any, Any]) -> Principal:

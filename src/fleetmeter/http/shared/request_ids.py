@@ -22,8 +22,12 @@ def begin_request(scope: Scope) -> bytes:
 
     It is as it was sent, if that is 1 to 64 printable ASCII characters, and a new one otherwise.
     """
-    sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
-    id_ = sent if sent and _ID.fullmatch(sent) else b"%b-%x" % (_process, next(_numbers))
+    for name, value in scope["headers"]:
+        if name == HEADER and _ID.fullmatch(value):
+            id_ = value
+            break
+    else:
+        id_ = b"%b-%x" % (_process, next(_numbers))
     REQUEST_ID.set(id_.decode("ascii"))
     return id_
 
