@@ -85,8 +85,12 @@ def test_a_file_gets_its_name_once_it_is_complete(history: Db, tmp_path: Path) -
     assert len(text.splitlines()) == count(history) + 1
     assert list(tmp_path.iterdir()) == [target]
 
-    piped = fleetmeter(tmp_path, "export", *WINDOW, FLEETMETER_DATABASE_URL=history.url)
-    assert piped.stdout == text
+    for output in ((), ("--output", "-")):
+        piped = fleetmeter(
+            tmp_path, "export", *WINDOW, *output, FLEETMETER_DATABASE_URL=history.url
+        )
+        assert piped.stdout == text
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(history: Db, tmp_path: Path) -> None:
