@@ -33,6 +33,24 @@ create table if not exists schema_migrations (
 """
 
 
+_MAY_CREATE = """
+select
+    coalesce(has_schema_privilege(n.oid, 'create'), false) as may_create,
+    format(
+        '%s may not create tables in %s', current_user, coalesce(n.nspname, 'public')
+    ) as refusal,
+    case
+        when pg_get_userbyid(n.nspowner) = 'pg_database_owner'
+            then format('alter database %I owner to %I', current_database(), current_user)
+        else format('alter schema %I owner to %I', coalesce(n.nspname, 'public'), current_user)
+    end as remedy
+from (select current_schema() as name) as s
+left join pg_namespace as n
+    on n.nspname = s.name
+where to_regclass('schema_migrations') is null
+"""
+
+
 class Accounting(NamedTuple):
     """The settings of energy accounting; see the service's settings of the same names."""
 
@@ -91,6 +109,7 @@ async def _migrate(
             f"the server is PostgreSQL {version.major}; FleetMeter needs {OLDEST_SERVER} or newer"
         )
     await connection.execute("select pg_advisory_xact_lock(hashtext('fleetmeter.migrate'))")
+    await _check_may_create(connection)
     await connection.execute(_PREPARE)
     done = {row["name"]: row for row in await connection.fetch("select * from schema_migrations")}
     engine: Engine = (
@@ -127,6 +146,15 @@ async def _migrate(
     await connection.execute("select configure_retention($1)", retention_days)
     await connection.execute("select configure_accounting($1, $2, $3)", *accounting)
     return Migrated(engine, applied)
+
+
+async def _check_may_create(connection: Connection) -> None:
+    """Raise MigrationError if the role cannot make the first table."""
+    found = await connection.fetchrow(_MAY_CREATE)
+    if found is not None and not found["may_create"]:
+        raise MigrationError(
+            f"{found['refusal']}; let a superuser run in this database: {found['remedy']}"
+        )
 
 
 async def applied_migrations(connection: Connection) -> tuple[Engine | None, list[str]]:
