@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import asyncpg
 
-from fleetmeter.database.pool import Connection, connected
+from fleetmeter.database.pool import Connection, connected, retried
 from fleetmeter.database.sql import SQL
 from fleetmeter.errors import MigrationError, NotPermittedError
 
@@ -87,9 +87,14 @@ async def migrate(
     it has TimescaleDB but cannot use it. Raises NotPermittedError: the role is not the owner's.
     Raises SettingsError and DatabaseUnavailableError.
     """
-    try:
+
+    async def in_one_transaction() -> Migrated:
         async with connected(url) as connection, connection.transaction():
             return await _migrate(connection, retention_days, accounting, sql)
+
+    try:
+        # services that go on meanwhile take locks in another order than statements on tables do
+        return await retried(in_one_transaction)
     except NotPermittedError as error:
         raise NotPermittedError(
             f"{error}; the owner of the tables migrates (fleetmeter migrate), and a service with "
@@ -126,6 +131,9 @@ async def _migrate(
             f"the database has the migration {name}, which this version of FleetMeter does not "
             "know: it was migrated by a newer version; use that one"
         )
+    if done and any(file.name not in done for file in files):
+        # batches in progress end first, others wait: they take rows and tables in another order
+        await connection.execute("select pg_advisory_xact_lock(hashtext('fleetmeter.assignments'))")
     applied = []
     for file in files:
         if file.name not in done:
