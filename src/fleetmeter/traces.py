@@ -99,7 +99,9 @@ def span(
     """
     if _tracer is None:
         return _NONE
-    return _current(name, kind, {f"fleetmeter.{key}": it for key, it in attributes.items()})
+    return _current(
+        _tracer, name, kind, {f"fleetmeter.{key}": it for key, it in attributes.items()}
+    )
 
 
 def request_span(
@@ -111,7 +113,7 @@ def request_span(
     from opentelemetry.propagate import extract
 
     carrier = {key.decode("latin-1"): value.decode("latin-1") for key, value in headers}
-    return _current(method, "server", {"http.request.method": method}, extract(carrier))
+    return _current(_tracer, method, "server", {"http.request.method": method}, extract(carrier))
 
 
 def name_route(current: "Span", method: str, route: str) -> None:
@@ -132,13 +134,16 @@ def show_answer(current: "Span", status: int | None, *, failed: bool) -> None:
 
 @contextmanager
 def _current(
-    name: str, kind: str, attributes: Mapping[str, int | str], parent: "Context | None" = None
+    tracer: "Tracer",
+    name: str,
+    kind: str,
+    attributes: Mapping[str, int | str],
+    parent: "Context | None" = None,
 ) -> Iterator["Span | None"]:
     from opentelemetry.trace import SpanKind
 
-    assert _tracer is not None  # noqa: S101
     with (
-        _tracer.start_as_current_span(
+        tracer.start_as_current_span(
             name,
             parent,
             SpanKind[kind.upper()],
@@ -176,19 +181,19 @@ def traced_query(name: str, query: Callable[..., Any]) -> Callable[..., Any]:
         answer = query(*args, **parameters)
         if _tracer is None or not get_current_span().is_recording():
             return answer
-        return _rows(name, answer) if hasattr(answer, "__aiter__") else _value(name, answer)
+        within = _of_query(_tracer, name)
+        return _rows(within, answer) if hasattr(answer, "__aiter__") else _value(within, answer)
 
     return asked
 
 
 @contextmanager
-def _of_query(name: str) -> Iterator[None]:
+def _of_query(tracer: "Tracer", name: str) -> Iterator[None]:
     """Make a span that is no parent: a generator may end in another context."""
     from opentelemetry.trace import SpanKind
 
-    assert _tracer is not None  # noqa: S101
     attributes = {"db.system.name": "postgresql", "db.query.summary": name}
-    current = _tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
+    current = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
     try:
         with _marked(current):
             yield
@@ -196,13 +201,13 @@ def _of_query(name: str) -> Iterator[None]:
         current.end()
 
 
-async def _rows(name: str, answer: Any) -> AsyncIterator[Any]:
-    with _of_query(name):
+async def _rows(within: AbstractContextManager[None], answer: Any) -> AsyncIterator[Any]:
+    with within:
         async with aclosing(answer):
             async for row in answer:
                 yield row
 
 
-async def _value(name: str, answer: Awaitable[Any]) -> Any:
-    with _of_query(name):
+async def _value(within: AbstractContextManager[None], answer: Awaitable[Any]) -> Any:
+    with within:
         return await answer
