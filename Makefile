@@ -142,7 +142,7 @@ lock: ## Lock the dependencies of pyproject.toml in requirements/, with hashes; 
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@$(LOCK) --extra dev -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt -o requirements/run.txt
-	@$(LOCK) -c requirements/dev.txt --extra parquet -o requirements/image.txt
+	@$(LOCK) -c requirements/dev.txt --extra parquet --extra traces -o requirements/image.txt
 	@build/lock/bin/uv pip compile --group build $(LOCKED) -c requirements/dev.txt -o requirements/build.txt
 
 .PHONY: sbom

@@ -6,9 +6,9 @@ language plpgsql
 as $$
 begin
     delete from replaced_readings as r
-    where r.time < kept_since();
+    where r.time < (select kept_since());
     delete from voided_readings as v
-    where v.time < kept_since();
+    where v.time < (select kept_since());
     perform drop_old_rejections();
 end;
 $$;

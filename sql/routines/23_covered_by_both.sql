@@ -67,13 +67,15 @@ strict
 set plan_cache_mode = force_custom_plan
 as $$
 declare
+    -- asked once: it looks at the chunks
+    l_kept_since constant timestamptz := kept_since();
     l_first timestamptz;
     l_last timestamptz;
 begin
     select min(b.bucket), max(b.bucket) + interval '15 minutes'
     into l_first, l_last
     from unnest(p_buckets) as b (bucket)
-    where b.bucket >= kept_since();
+    where b.bucket >= l_kept_since;
     return query
     with devices_there as (
         select k.bucket, k.meter, k.vehicle as device

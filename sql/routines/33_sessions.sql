@@ -9,11 +9,140 @@ immutable
 parallel safe
 return interval '4 hours';
 
+-- Returns false if no session can begin in [p_from, p_to), so that what need not be derived is not. One begins only where
+-- the meter or the session id changes or energy pauses for longer than p_gap, after a reading before p_to and up to one
+-- after p_from. Reads by the primary key, in ever longer leaps: most vehicles pause within a day, and a leap is planned
+-- for its chunks alone.
+create or replace function session_may_begin(p_vehicle integer, p_gap interval, p_from timestamptz, p_to timestamptz)
+returns boolean
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_leap interval := interval '2 days';
+    l_since timestamptz := p_from;
+    l_until timestamptz;
+begin
+    -- the interval of a later reading may reach back to before p_to
+    if not exists (
+        select
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > p_to
+            and r.time <= p_to + p_gap
+            and r.energy_mwh > 0
+    ) then
+        return true;
+    end if;
+    while l_since < p_to loop
+        l_until := least(l_since + l_leap, p_to);
+        if exists (
+            select
+            from (
+                select
+                    r.time,
+                    r.meter,
+                    r.session,
+                    lag(r.time) over by_time as before,
+                    lag(r.meter) over by_time as meter_before,
+                    lag(r.session) over by_time as session_before
+                from readings as r
+                where r.device = p_vehicle
+                    and r.time >= l_since - p_gap
+                    and r.time <= l_until + p_gap
+                    and r.energy_mwh > 0
+                window by_time as (order by r.time)
+            ) as s
+            where s.time >= l_since
+                and (
+                    s.before is null
+                    or s.time - s.before > p_gap
+                    or s.meter is distinct from s.meter_before
+                    or s.session is distinct from s.session_before
+                )
+        ) then
+            return true;
+        end if;
+        l_since := l_until;
+        l_leap := l_leap * 2;
+    end loop;
+    return false;
+end;
+$$;
+
+-- Returns the first reading with energy in (p_after, p_until], if any: by the primary key, in the first days of it before
+-- the rest, since planning for every chunk of a month would take longer than reading.
+create or replace function step_after(
+    p_vehicle integer,
+    p_after timestamptz,
+    p_until timestamptz,
+    out at timestamptz,
+    out starts timestamptz,
+    out session integer
+)
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_ends constant timestamptz[] := array[least(p_after + interval '2 days', p_until), p_until];
+    l_end timestamptz;
+    l_since timestamptz := p_after;
+begin
+    foreach l_end in array l_ends loop
+        select r.time, start_of(r.time, r.span_ms), r.session
+        into at, starts, session
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > l_since
+            and r.time <= l_end
+            and r.energy_mwh > 0
+        order by r.time
+        limit 1;
+        exit when at is not null;
+        l_since := l_end;
+    end loop;
+end;
+$$;
+
+-- Returns the last one in (p_since, p_until], likewise.
+create or replace function step_before(
+    p_vehicle integer,
+    p_since timestamptz,
+    p_until timestamptz,
+    out at timestamptz,
+    out session integer
+)
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    l_begins constant timestamptz[] := array[greatest(p_until - interval '2 days', p_since), p_since];
+    l_begin timestamptz;
+    l_until timestamptz := p_until;
+begin
+    foreach l_begin in array l_begins loop
+        select r.time, r.session
+        into at, session
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > l_begin
+            and r.time <= l_until
+            and r.energy_mwh > 0
+        order by r.time desc
+        limit 1;
+        exit when at is not null;
+        l_until := l_begin;
+    end loop;
+end;
+$$;
+
 -- Returns how far history must be read, (since, until], to have each session that begins in (p_from, p_to] whole:
 -- forward to a pause that ends any session, and back far enough to show which had begun before. If readings state the
 -- start of their interval, one after that pause may have begun before it: then forward to the next pause. A session
--- that continues for a month after the window is returned up to there. Reads by the primary key, forward in ever longer
--- leaps.
+-- that continues for a month after the window is returned up to there. Forward in ever longer leaps.
 create or replace function sessions_within(
     p_vehicle integer,
     p_pause interval,
@@ -37,35 +166,23 @@ begin
     since := p_from - p_pause - p_pause;
     until := p_to + p_pause;
     loop
-        select r.time, r.session
-        into l_last
-        from readings as r
-        where r.device = p_vehicle
-            and r.time > since
-            and r.time <= until
-            and r.energy_mwh > 0
-        order by r.time desc
-        limit 1;
-        select r.time, r.session, start_of(r.time, r.span_ms) as starts
-        into l_next
-        from readings as r
-        where r.device = p_vehicle
-            and r.time > until
-            and r.time <= p_to + l_month
-            and r.energy_mwh > 0
-        order by r.time
-        limit 1;
+        l_last := step_before(p_vehicle, since, until);
+        l_next := step_after(p_vehicle, until, p_to + l_month);
         if l_next.starts >= p_to
             and (
-                l_last.time is null
-                or l_next.starts > l_last.time + p_pause
+                l_last.at is null
+                or l_next.starts > l_last.at + p_pause
                     and l_next.session is distinct from coalesce(l_last.session, 0)
             )
         then
             l_pauses := l_pauses - 1;
         end if;
-        exit when l_next.time is null or l_pauses = 0;
-        until := least(greatest(until + l_leap, l_next.time), p_to + l_month);
+        if l_next.at is null or l_pauses = 0 then
+            -- with the pause, which shows that what ended before it is over
+            until := coalesce(l_next.at - interval '1 microsecond', p_to + l_month);
+            exit;
+        end if;
+        until := least(greatest(until + l_leap, l_next.at), p_to + l_month);
         l_leap := l_leap * 2;
     end loop;
     if not p_has_ids then
@@ -315,6 +432,9 @@ declare
     l_since timestamptz;
     l_until timestamptz;
 begin
+    if not session_may_begin(l_vehicle, l_gap, p_from, p_to) then
+        return;
+    end if;
     select s.*
     into l_newest
     from live_state as s

@@ -167,7 +167,7 @@ language plpgsql
 as $$
 begin
     delete from arrival_stamps as a
-    where a.time < kept_since();
+    where a.time < (select kept_since());
     delete from rejections as r
     where r.last_at < now() - interval '90 days';
 end;

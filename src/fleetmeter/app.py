@@ -59,6 +59,7 @@ from fleetmeter.notifications.webhooks.worker import delivering
 from fleetmeter.operations.maintenance import maintenance
 from fleetmeter.operations.monitoring import Monitor, sampling
 from fleetmeter.settings import Settings
+from fleetmeter.traces import exported
 
 
 def create_app(url: str, settings: Settings) -> Litestar:
@@ -73,6 +74,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
         try:
             keyring = Keyring(url, may_be_open=may_be_open(settings))
             async with (
+                exported(),
                 keyring.running(),
                 people.running() if people else nullcontext(),
                 maintenance(database),

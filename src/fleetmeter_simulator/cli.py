@@ -1,5 +1,6 @@
 """`fleetmeter simulate`: drives a running service with a simulated fleet."""
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from textwrap import wrap
@@ -11,6 +12,11 @@ from fleetmeter.cli.shared.parameters import parse_time
 from fleetmeter_simulator import run
 from fleetmeter_simulator.durations import parse_duration
 from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Wanted, parse_wanted
+
+
+def _own_service() -> str:
+    """Return the URL of the service on this machine, at FLEETMETER_PORT."""
+    return f"http://127.0.0.1:{os.environ.get('FLEETMETER_PORT') or 3000}"
 
 
 def _duration(ctx: click.Context, option: click.Parameter, text: str | None) -> timedelta | None:
@@ -64,7 +70,10 @@ Kinds of faults, and their variants:
 
 @click.command("simulate", help=_HELP)
 @click.option(
-    "--url", default="http://127.0.0.1:3000", show_default=True, help="URL of the service."
+    "--url",
+    default=_own_service,
+    show_default="the service on this machine, at FLEETMETER_PORT",
+    help="URL of the service.",
 )
 @click.option(
     "--key",

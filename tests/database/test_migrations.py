@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from fleetmeter.database.migrations import Migrated, migrate, missing_migrations
 from fleetmeter.database.sql import SQL
@@ -33,6 +34,67 @@ def test_replicas_that_start_together_migrate_once(empty_database_url: str) -> N
     with ThreadPoolExecutor(4) as replicas:
         applied = [m.applied for m in replicas.map(run, [empty_database_url] * 4)]
     assert len([names for names in applied if names]) == 1
+
+
+@pytest.mark.either
+def test_a_migration_that_deadlocks_with_a_service_is_tried_again(
+    migrated_database_url: str,
+) -> None:
+    waiting = (
+        "select count(*) from pg_stat_activity"
+        " where wait_event_type = 'Lock' and datname = current_database()"
+    )
+
+    async def collide() -> Migrated:
+        other = await asyncpg.connect(migrated_database_url)
+        watch = await asyncpg.connect(migrated_database_url)
+        try:
+            await other.execute("set deadlock_timeout = '1h'")  # the migration finds it
+            async with other.transaction():
+                await other.execute("update accounting set session_gap_s = session_gap_s")
+                migrating = asyncio.create_task(migrate(migrated_database_url, 123))
+                while not await watch.fetchval(waiting):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await other.execute("update retention set days = 7")
+            return await migrating
+        finally:
+            await other.close()
+            await watch.close()
+
+    with capture_logs() as logs:
+        assert asyncio.run(collide()).applied == []
+    assert "a transaction is tried again" in [each["event"] for each in logs]
+    assert Db(migrated_database_url).value("select days from retention") == 123
+
+
+@pytest.mark.either
+def test_a_migration_waits_for_batches_in_progress(migrated_database_url: str, sql: Path) -> None:
+    (sql / "migrations" / "0099_later.sql").write_text(
+        "alter table readings add column later integer;\n"
+        "alter table live_state add column later integer;\n"
+    )
+    waiting = (
+        "select count(*) from pg_stat_activity"
+        " where wait_event = 'advisory' and datname = current_database()"
+    )
+
+    async def meet() -> Migrated:
+        batch = await asyncpg.connect(migrated_database_url)
+        watch = await asyncpg.connect(migrated_database_url)
+        try:
+            async with batch.transaction():
+                await batch.execute("select from begin_batch()")
+                migrating = asyncio.create_task(migrate(migrated_database_url, 400, sql=sql))
+                while not await watch.fetchval(waiting):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await batch.execute("select from live_state for update")
+                await batch.execute("update readings set soc_bp = null")
+            return await migrating
+        finally:
+            await batch.close()
+            await watch.close()
+
+    assert asyncio.run(meet()).applied == ["0099_later.sql"]
 
 
 @pytest.mark.either

@@ -249,7 +249,8 @@ def test_every_query_is_bounded_by_time_or_reads_live_state_and_every_list_by_a_
     for panel, target in targets():
         sql = target["rawSql"]
         bounds = sql.count("$__timeFrom()"), sql.count("$__timeTo()")
-        assert bounds[0] == bounds[1] == sql.count("_hourly") + sql.count("_daily"), panel["title"]
+        asked = sum(sql.count(name) for name in ("_hourly", "_daily", "from fleet_"))
+        assert bounds[0] == bounds[1] == asked, panel["title"]
         assert bounds[0] or "_state" in sql
         assert panel["type"] != "table" or sql.endswith("limit 500")
 

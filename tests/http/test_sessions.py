@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import post, rfc3339
+from tests.conftest import Db, post, rfc3339
 from tests.support.clocks import midday
 
 pytestmark = pytest.mark.either
@@ -229,3 +229,78 @@ def test_neighbouring_windows_have_each_session_once_where_intervals_overlap(
         ).json()["items"]
     ]
     assert found == begins
+
+
+def test_a_session_that_ended_before_a_pause_is_not_open_in_a_window_that_ends_with_it(
+    client: httpx.Client, uid: str
+) -> None:
+    start, vehicle = midday(3), f"{uid}V"
+    minutes = [*range(20), 20 * 60]
+    post(client, *(reading(vehicle, start + n * MINUTE, kwhDeliveredDc=0.1) for n in minutes))
+    window = {"from": rfc3339(start - HOUR), "to": rfc3339(start + 6 * MINUTE)}
+    (found,) = client.get(f"/v1/vehicles/{vehicle}/sessions", params=window).json()["items"]
+    assert (found["to"], found["open"]) == (rfc3339(start + 19 * MINUTE), False)
+
+
+def test_a_vehicle_that_never_pauses_has_one_session_and_its_months_are_passed_over(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    start, vehicle = midday(102), f"{uid}V"
+    assert client.patch(f"/v1/vehicles/{vehicle}", json={"reportingIntervalS": 21_600}).is_success
+    times = [start + n * 6 * HOUR for n in range(400)]
+    post(client, *(reading(vehicle, at, kwhDeliveredDc=1) for at in times))
+    window = {"from": rfc3339(start - 24 * HOUR), "to": rfc3339(start + 2400 * HOUR)}
+    (found,) = client.get(f"/v1/vehicles/{vehicle}/sessions", params=window).json()["items"]
+    assert found["from"] == rfc3339(start - 6 * HOUR)
+    may_begin = "select session_may_begin(device_of('vehicle', $1), interval '9 hours', $2, $3)"
+    for day, expected in ((-1, True), (1, False), (40, False), (99, True)):
+        at = start + day * 24 * HOUR
+        assert db.value(may_begin, vehicle, at, min(at + 744 * HOUR, times[-1])) is expected
+
+
+def test_short_windows_list_the_same_sessions_as_a_long_one(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    """What may be passed over, and how far is read, changes no answer."""
+    start = midday(6)
+    total = coarse(start, 2.4, 1)
+    shapes: list[list[dict[str, Any]]] = [
+        [
+            {"kwhDeliveredDcTotal": total(start + n * 7 * MINUTE), "at": n * 7}
+            for n in range(-30, 60)
+        ],
+        [{"kwhDeliveredDc": 0.1, "at": n} for n in range(90) if n % 40 < 23],
+        [
+            {"kwhDeliveredDc": 0.1, "at": n, "meterId": f"{uid}M{n // 17 % 2}"}
+            for n in range(0, 90, 3)
+        ],
+        [
+            {"kwhDeliveredDc": 0.1, "at": n}
+            | ({"sessionId": f"{uid}{n // 50}"} if n % 3 == 0 else {})
+            for n in range(0, 200, 12)
+        ],
+        [
+            {"kwhDeliveredDc": 1, "at": n, "intervalStart": rfc3339(start + (n - back) * MINUTE)}
+            for n, back in ((0, 1), (30, 1), (40, 600), (90, 45), (95, 1), (200, 130))
+        ],
+    ]
+    for number, shape in enumerate(shapes):
+        vehicle = f"{uid}V{number}"
+        answer = post(
+            client,
+            *(
+                reading(vehicle, start + fields["at"] * MINUTE)
+                | {name: value for name, value in fields.items() if name != "at"}
+                for fields in shape
+            ),
+        )
+        assert answer["rejected"] == []
+        ends = (start - 12 * HOUR, start + 12 * HOUR)
+        whole = db.fetch("select * from charging_sessions($1, $2, $3) order by 1", vehicle, *ends)
+        split = db.fetch(
+            "select s.* from generate_series($2::timestamptz, $3::timestamptz - $4::interval, $4)"
+            " as g (at) cross join lateral charging_sessions($1, g.at, g.at + $4) as s order by 1",
+            vehicle, *ends, 11.25 * MINUTE,
+        )  # fmt: skip
+        assert split == whole
+        assert whole

@@ -86,8 +86,12 @@ def test_a_file_gets_its_name_once_it_is_complete(history: Db, tmp_path: Path) -
     assert len(text.splitlines()) == count(history) + 1
     assert list(tmp_path.iterdir()) == [target]
 
-    piped = fleetmeter(tmp_path, "export", *WINDOW, FLEETMETER_DATABASE_URL=history.url)
-    assert piped.stdout == text
+    for output in ((), ("--output", "-")):
+        piped = fleetmeter(
+            tmp_path, "export", *WINDOW, *output, FLEETMETER_DATABASE_URL=history.url
+        )
+        assert piped.stdout == text
+    assert list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.either

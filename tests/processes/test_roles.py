@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from fleetmeter.database.migrations import migrate
-from fleetmeter.errors import NotPermittedError
+from fleetmeter.errors import BackupError, MigrationError, NotPermittedError
+from fleetmeter.operations.backup import back_up
 from tests.conftest import (
     PAUSE_JOBS,
     RETENTION_DAYS,
@@ -365,6 +366,38 @@ def test_the_reader_gets_answers_to_the_questions_of_the_page(
 def test_a_service_that_would_migrate_as_its_role_says_what_to_do(database: Database) -> None:
     with pytest.raises(NotPermittedError, match="FLEETMETER_MIGRATE=false"):
         asyncio.run(migrate(database.service.url, RETENTION_DAYS))
+
+
+def test_a_backup_as_the_service_is_refused_with_what_to_do(
+    database: Database, tmp_path: Path
+) -> None:
+    with pytest.raises(BackupError) as refused:
+        asyncio.run(back_up(database.service.url, tmp_path / "backup"))
+    assert re.fullmatch(
+        f"{SERVICE} may not read [0-9]+ of the tables and sequences to back up; set "
+        f"FLEETMETER_DATABASE_URL to the URL of their owner, {OWNER}",
+        str(refused.value),
+    )
+    assert list(tmp_path.iterdir()) == []
+    asyncio.run(back_up(database.owner.url, tmp_path / "backup"))
+
+
+def test_an_owner_without_the_database_is_told_how_to_get_it(server: Server) -> None:
+    with roles(server.url), fresh_database(server) as url:
+        with pytest.raises(MigrationError) as refused:
+            asyncio.run(migrate(signed_in(url, OWNER), RETENTION_DAYS))
+        text = str(refused.value)
+        assert text.startswith(f"{OWNER} may not create tables in public; ")
+        remedy = text.rpartition(": ")[2]
+        assert (
+            remedy
+            == f"alter database {Db(url).value('select current_database()')} owner to {OWNER}"
+        )
+        Db(url).fetch(remedy)
+        if server.engine == "timescaledb":
+            for statement in ON_TIMESCALEDB:
+                Db(url).fetch(statement)
+        assert asyncio.run(migrate(signed_in(url, OWNER), RETENTION_DAYS)).applied
 
 
 @pytest.mark.timescaledb

@@ -41,8 +41,8 @@ from fleetmeter.settings import load_settings
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file instead of standard output.",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write to this file; by default, or with -, to standard output.",
 )
 def command(format_: Literal["csv", "parquet"], output: Path | None, **what: Any) -> None:
     """Export the readings of a time window.
@@ -51,6 +51,8 @@ def command(format_: Literal["csv", "parquet"], output: Path | None, **what: Any
     a date alone means midnight UTC.
     """
     selection = Selection(**what, reach=EVERYTHING)
+    if output == Path("-"):
+        output = None
     check(selection, format_, output)
     settings = load_settings()
     with database_url(settings) as url:

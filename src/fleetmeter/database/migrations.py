@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import asyncpg
 
-from fleetmeter.database.pool import Connection, connected
+from fleetmeter.database.pool import Connection, connected, retried
 from fleetmeter.database.sql import SQL
 from fleetmeter.errors import MigrationError, NotPermittedError
 
@@ -30,6 +30,24 @@ create table if not exists schema_migrations (
     engine text not null,
     applied_at timestamptz not null default now()
 )
+"""
+
+
+_MAY_CREATE = """
+select
+    coalesce(has_schema_privilege(n.oid, 'create'), false) as may_create,
+    format(
+        '%s may not create tables in %s', current_user, coalesce(n.nspname, 'public')
+    ) as refusal,
+    case
+        when pg_get_userbyid(n.nspowner) = 'pg_database_owner'
+            then format('alter database %I owner to %I', current_database(), current_user)
+        else format('alter schema %I owner to %I', coalesce(n.nspname, 'public'), current_user)
+    end as remedy
+from (select current_schema() as name) as s
+left join pg_namespace as n
+    on n.nspname = s.name
+where to_regclass('schema_migrations') is null
 """
 
 
@@ -69,9 +87,14 @@ async def migrate(
     it has TimescaleDB but cannot use it. Raises NotPermittedError: the role is not the owner's.
     Raises SettingsError and DatabaseUnavailableError.
     """
-    try:
+
+    async def in_one_transaction() -> Migrated:
         async with connected(url) as connection, connection.transaction():
             return await _migrate(connection, retention_days, accounting, sql)
+
+    try:
+        # services that go on meanwhile take locks in another order than statements on tables do
+        return await retried(in_one_transaction)
     except NotPermittedError as error:
         raise NotPermittedError(
             f"{error}; the owner of the tables migrates (fleetmeter migrate), and a service with "
@@ -91,6 +114,7 @@ async def _migrate(
             f"the server is PostgreSQL {version.major}; FleetMeter needs {OLDEST_SERVER} or newer"
         )
     await connection.execute("select pg_advisory_xact_lock(hashtext('fleetmeter.migrate'))")
+    await _check_may_create(connection)
     await connection.execute(_PREPARE)
     done = {row["name"]: row for row in await connection.fetch("select * from schema_migrations")}
     engine: Engine = (
@@ -107,6 +131,9 @@ async def _migrate(
             f"the database has the migration {name}, which this version of FleetMeter does not "
             "know: it was migrated by a newer version; use that one"
         )
+    if done and any(file.name not in done for file in files):
+        # batches in progress end first, others wait: they take rows and tables in another order
+        await connection.execute("select pg_advisory_xact_lock(hashtext('fleetmeter.assignments'))")
     applied = []
     for file in files:
         if file.name not in done:
@@ -127,6 +154,15 @@ async def _migrate(
     await connection.execute("select configure_retention($1)", retention_days)
     await connection.execute("select configure_accounting($1, $2, $3)", *accounting)
     return Migrated(engine, applied)
+
+
+async def _check_may_create(connection: Connection) -> None:
+    """Raise MigrationError if the role cannot make the first table."""
+    found = await connection.fetchrow(_MAY_CREATE)
+    if found is not None and not found["may_create"]:
+        raise MigrationError(
+            f"{found['refusal']}; let a superuser run in this database: {found['remedy']}"
+        )
 
 
 async def applied_migrations(connection: Connection) -> tuple[Engine | None, list[str]]:

@@ -7,11 +7,14 @@ import aiosql
 from asyncpg import Record
 
 from fleetmeter.database.folder import SQL
+from fleetmeter.traces import are_wanted, traced_query
 
 _loaded = aiosql.from_path(SQL / "queries", "asyncpg")
 
 available_queries: list[str] = _loaded.available_queries
 globals().update({name: getattr(_loaded, name) for name in available_queries})
+if are_wanted():
+    globals().update({name: traced_query(name, globals()[name]) for name in available_queries})
 
 
 def __getattr__(name: str) -> type[Record]:

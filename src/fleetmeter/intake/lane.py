@@ -15,6 +15,7 @@ from fleetmeter.intake.batch_start import StaleNumbersError
 from fleetmeter.intake.pending_requests import PendingRequests
 from fleetmeter.intake.rows import CONFLICT, REQUEST, Matrix, Statuses
 from fleetmeter.metrics import COMMIT_FAILURES, COMMIT_READINGS, COMMIT_SECONDS
+from fleetmeter.traces import span
 
 _REFUSED_AT_A_TIME = 1000
 """Refusals that are worded before others have their turn."""
@@ -124,7 +125,8 @@ class Lane:
         """Commit together; if that fails for what is in one of the requests, each alone."""
         began = monotonic()
         try:
-            statuses = await self._writer.commit(rows, version)
+            with span("commit", readings=rows.shape[1]):
+                statuses = await self._writer.commit(rows, version)
             COMMIT_SECONDS.observe(monotonic() - began)
             COMMIT_READINGS.observe(rows.shape[1])
             await self._settle(rows, statuses)

@@ -30,6 +30,7 @@ from fleetmeter.intake.rows import (
 )
 from fleetmeter.intake.writer_cache import NEVER, WriterCache
 from fleetmeter.metrics import STORED
+from fleetmeter.traces import span
 
 _FEW = 600
 """Readings that go in one statement: a round trip costs as much as copying some hundred."""
@@ -85,7 +86,8 @@ class DatabaseWriter:
                 else:
                     plan.to_merge[chosen] = True
         if (late := np.flatnonzero(plan.to_merge)).size:
-            statuses[late] = await merge(self._database, cache, rows[:, late], devices_version)
+            with span("merge", late=int(late.size)):
+                statuses[late] = await merge(self._database, cache, rows[:, late], devices_version)
             STORED.labels("merged").inc(late.size)
         STORED.labels("appended").inc(rows.shape[1] - late.size)
         return statuses

@@ -78,6 +78,13 @@ async def _describe(connection: Connection) -> tuple[Manifest, Path]:
     engine, migrations = await applied_migrations(connection)
     if engine is None:
         raise BackupError("the database has no schema of FleetMeter: there is nothing to keep")
+    unreadable = await queries.unreadable_relations(connection)
+    if unreadable["relations"]:
+        raise BackupError(
+            f"{unreadable['role']} may not read {unreadable['relations']} of the tables and "
+            "sequences to back up; set FLEETMETER_DATABASE_URL to the URL of their owner, "
+            f"{unreadable['owner']}"
+        )
     server = connection.get_server_version().major
     pg_dump = program("pg_dump", server)
     manifest = Manifest(

@@ -25,6 +25,7 @@ from fleetmeter.notifications.events import Numbered, events_after
 from fleetmeter.notifications.webhooks.attempt import TOTAL_S, AttemptResult, Sender
 from fleetmeter.notifications.webhooks.payloads import MessageFormat, payload
 from fleetmeter.settings import Settings
+from fleetmeter.traces import show_answer, span
 
 _INTERVAL_S = 1.0
 """Interval between searches for events to send, seconds."""
@@ -167,7 +168,10 @@ class Delivery:
         if body is None:
             webhook.last_event_id = event.id
             return True
-        result = await self._sender.send(webhook.url, webhook.secret, message_id, body)
+        with span("webhook", "client", webhook=webhook.id, event=event.id) as current:
+            result = await self._sender.send(webhook.url, webhook.secret, message_id, body)
+            if current is not None:
+                show_answer(current, result.status, failed=result.error is not None)
         WEBHOOKS.labels("accepted" if result.error is None else "failed").inc()
         if result.error is not None:
             await self._failed(webhook, result)

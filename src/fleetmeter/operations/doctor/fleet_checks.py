@@ -12,6 +12,8 @@ _JOB_GRACE = timedelta(minutes=10)
 _JOB_ROUNDS = 2
 """A job is overdue once it should have run that many times, and some minutes more."""
 
+_ROLLUP_JOB = "policy_refresh_continuous_aggregate on quarter_hourly"
+
 _ROLLUPS_WARNING, _ROLLUPS_ERROR = timedelta(hours=2), timedelta(days=1)
 """How far rollups may be behind the newest reading; normal is an hour and some minutes."""
 
@@ -75,7 +77,12 @@ def jobs(facts: Facts, fleet: Fleet) -> Iterator[Finding]:
             )
     if not found:
         count = len(fleet.jobs)
-        yield ok("jobs", f"{count} run as they should" if count else "the service does their work")
+        yield ok(
+            "jobs",
+            f"{count} run as they should"
+            if count
+            else "none in this database: the service does their work",
+        )
 
 
 def is_overdue(job: Job, since: datetime, now: datetime) -> bool:
@@ -93,24 +100,42 @@ def rollups(facts: Facts, fleet: Fleet) -> Iterator[Finding]:
     found = False
     if behind > _ROLLUPS_WARNING:
         found = True
-        report = error if behind > _ROLLUPS_ERROR else warning
-        yield report(
-            "rollups",
-            f"quarter hours are {duration(behind)} behind the newest reading: answers are slow",
-            "see the lines on jobs and workers",
-        )
+        text = f"quarter hours are {duration(behind)} behind the newest reading: answers are slow"
+        if (when := _next_rollup(facts, fleet)) is not None:
+            yield warning("rollups", text, f"wait, as after an import: the job that does it {when}")
+        else:
+            report = error if behind > _ROLLUPS_ERROR else warning
+            yield report("rollups", text, "see the lines on jobs and workers")
     if fleet.late_hours > _LATE_HOURS:
         found = True
-        text = f"{fleet.late_hours:,} hours wait for their late readings to be rolled up"
-        yield warning("rollups", text, f"after an import it takes a while; otherwise {_NO_SERVICE}")
+        yield warning(
+            "rollups",
+            f"{fleet.late_hours:,} hours wait for their late readings to be rolled up: answers are "
+            "right, but slower",
+            f"after an import, wait while a service runs, which does them; otherwise {_NO_SERVICE}",
+        )
     if not found:
         yield ok("rollups", f"up to date; {fleet.late_hours:,} hours with late readings wait")
+
+
+def _next_rollup(facts: Facts, fleet: Fleet) -> str | None:
+    """Return when the job that rolls quarter hours up runs; None if it does not as it should."""
+    failing = {name for name, _ in fleet.failing_jobs}
+    for job in fleet.jobs:
+        if job.job != _ROLLUP_JOB or job.paused or job.job in failing:
+            continue
+        if job.running:
+            return "is running"
+        if not is_overdue(job, fleet.migrated_at, facts.server.now):
+            due = (job.last_run or facts.server.now) + job.every
+            return f"runs every {duration(job.every)}, next at about {_time(due)}"
+    return None
 
 
 def evaluation(facts: Facts, fleet: Fleet) -> Iterator[Finding]:
     """Check that the rules have been run over the hours that are over."""
     if fleet.evaluated_until is None:
-        yield ok("evaluation", "nothing was evaluated yet")
+        yield ok("evaluation", "no hour was searched for anomalies yet")
         return
     behind = facts.server.now - fleet.evaluated_until - _EVALUATED_AFTER
     text = f"anomalies were looked for up to {_time(fleet.evaluated_until)}"

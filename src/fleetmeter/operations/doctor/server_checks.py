@@ -145,16 +145,17 @@ def workers(facts: Facts) -> Iterator[Finding]:
             "raise both (32 and 16 are enough for most) and restart the server",
         )
     else:
-        yield ok("workers", text)
+        yield ok("workers", f"{text} are enough")
 
 
 def connections(facts: Facts) -> Iterator[Finding]:
     """Check that the server takes the connections of all processes of the service."""
     wanted = facts.pool_size * facts.processes
     usable, others = facts.server.usable_connections, facts.server.other_connections
+    noun = "process" if facts.processes == 1 else "processes"
     text = (
-        f"FLEETMETER_POOL_SIZE {facts.pool_size} × {facts.processes} processes, and {others} of "
-        f"others now; the server takes {usable}"
+        f"{facts.processes} {noun} of {facts.pool_size} connections (FLEETMETER_POOL_SIZE), and "
+        f"{others} of other programs now; the server takes {usable}"
     )
     advice = "raise max_connections, or lower FLEETMETER_POOL_SIZE or the number of processes"
     if wanted > usable:
@@ -223,11 +224,12 @@ def roles(facts: Facts) -> Iterator[Finding]:
     elif role.is_superuser or role.is_owner:
         yield warning(
             "roles",
-            f"{role.name} is {what}",
-            "let a role that owns nothing run the service, if this is its role",
+            f"{role.name} is {what}, and may change more than rows",
+            "give the service a role of its own (docs/operations.md#roles), unless you ran this "
+            "command with another role than the service's",
         )
     else:
-        yield ok("roles", f"{role.name} owns nothing")
+        yield ok("roles", f"{role.name} may read and write rows, but not change the schema")
     if role.readable_secrets:
         tables = ", ".join(role.readable_secrets)
         yield error(
@@ -237,13 +239,13 @@ def roles(facts: Facts) -> Iterator[Finding]:
             "is a member of",
         )
     elif role.has_reader:
-        yield ok("roles", "fleetmeter_reader may not read secrets")
+        yield ok("roles", "fleetmeter_reader may not read keys, webhooks or the audit log")
 
 
 def backup(facts: Facts) -> Iterator[Finding]:
     """Check that archiving works, where it is on; when `fleetmeter backup` ran is not recorded."""
     if facts.settings.get("archive_mode", "off") == "off":
-        text = "no continuous archiving; when fleetmeter backup last ran is not known"
+        text = "continuous archiving is off; when fleetmeter backup last ran is not recorded"
         yield ok("backup", text)
     elif facts.server.archive_failed_at is not None:
         yield error(

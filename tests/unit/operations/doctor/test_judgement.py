@@ -203,8 +203,8 @@ PAUSED = msgspec.structs.replace(LONELY_JOB, paused=True)
             "RETENTION",
             {"server": {"database_bytes": 20 << 30}, "free_bytes": 4 << 30},
         ),
-        ("roles", "warning", "superuser", "owns nothing", {"role": {"is_superuser": True}}),
-        ("roles", "warning", "the owner", "owns nothing", {"role": {"is_owner": True}}),
+        ("roles", "warning", "superuser", "a role of its own", {"role": {"is_superuser": True}}),
+        ("roles", "warning", "the owner", "a role of its own", {"role": {"is_owner": True}}),
         (
             *("roles", "error", "secrets (webhooks)", "revoke"),
             {"role": {"readable_secrets": ["webhooks"]}},
@@ -243,6 +243,30 @@ def test_keys_that_need_attention_are_named(key: dict[str, Any], says: str | Non
 def test_a_quiet_night_does_not_count_as_rollups_that_are_behind() -> None:
     quiet = {"newest_reading": NOW - 9 * HOUR, "rollup_lag_s": 10 * 3600.0}
     assert wrong(facts(fleet=quiet)) == []
+
+
+REFRESH = msgspec.structs.replace(
+    JOB, job="policy_refresh_continuous_aggregate on quarter_hourly", every=10 * MINUTE
+)
+
+
+@pytest.mark.parametrize(
+    ("job", "status", "advises"),
+    [
+        ({"last_run": NOW - 4 * MINUTE}, "warning", "every 10 min, next at about"),
+        ({"last_run": NOW - 2 * HOUR, "running": True}, "warning", "is running"),
+        ({"last_run": NOW - 4 * MINUTE, "paused": True}, "error", "jobs"),
+        ({"last_run": NOW - 2 * HOUR}, "error", "jobs"),
+    ],
+)
+def test_rollups_of_a_first_import_are_no_error_while_their_job_is_on_its_way(
+    job: dict[str, Any], status: str, advises: str
+) -> None:
+    refresh = msgspec.structs.replace(REFRESH, **job)
+    imported = {"rollup_lag_s": 300 * 86_400.0, "jobs": [refresh]}
+    (found,) = (each for each in wrong(facts(fleet=imported)) if each.check == "rollups")
+    assert found.status == status
+    assert advises in found.advice
 
 
 def test_a_slow_answer_does_not_count_as_a_wrong_clock() -> None:
