@@ -40,6 +40,7 @@ from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import MOST_BODY_BYTES, problem_details
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
+from fleetmeter.http.webhooks import webhooks
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.rejection_counter import RejectionCounter
@@ -128,6 +129,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             rules,
             rejections,
             keys,
+            webhooks,
             audit,
             stream,
             metrics,
