@@ -52,3 +52,19 @@ export function useQuery(address, parameters = {}, { refreshMs = 0, all = false 
   const current = state.of === address ? state : { data: null, error: null, loading: true };
   return { data: current.data, error: current.error, loading: request !== null && current.loading, request, reload };
 }
+
+/**
+ * Return several queries as one, for a panel: `data` by name once all that ask have answered. Those of null are left out.
+ * @param {Record<string, ReturnType<typeof useQuery>>} queries
+ */
+export function together(queries) {
+  const asked = Object.entries(queries).filter(([, each]) => each.request !== null);
+  const all = asked.map(([, each]) => each);
+  return {
+    data: asked.length && all.every((each) => each.data !== null) ? Object.fromEntries(asked.map(([name, each]) => [name, each.data])) : null,
+    error: all.find((each) => each.error)?.error ?? null,
+    loading: all.some((each) => each.loading),
+    request: all.map((each) => each.request),
+    reload: () => Promise.all(all.map((each) => each.reload())),
+  };
+}

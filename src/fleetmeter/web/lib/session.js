@@ -2,7 +2,7 @@
 import { ApiError, connectSession, del, get, post } from './api.js';
 import { createStore } from './store.js';
 
-const SCOPES = ['ingest', 'read', 'operate', 'admin', 'metrics'];
+export const SCOPES = ['ingest', 'read', 'operate', 'admin', 'metrics'];
 const PATH = '/v1/session';
 
 /**

@@ -7,6 +7,7 @@ import { colour, colours, faded } from '../lib/theme.js';
 import { DAY, HOUR } from '../lib/time.js';
 import uPlot from '../vendor/uplot.js';
 import { Dot } from './badge.js';
+import { drawBands, drawMarks } from './chart_notes.js';
 import { Empty } from './states.js';
 
 const AXIS_FONT = '12px system-ui, sans-serif';
@@ -15,17 +16,18 @@ const MOST_TABLE_ROWS = 500;
 /**
  * @typedef {{
  *   label: string, values: (number | null)[], tone: string, format: (value: number | null) => string,
- *   draw?: 'line' | 'area' | 'bars' | 'steps', dashed?: boolean, scale?: string,
+ *   draw?: 'line' | 'area' | 'bars' | 'steps' | 'points', dashed?: boolean, scale?: string,
  * }} Series `tone`: a colour of tokens.css; `scale`: a name that series of one unit share; the second has its axis at the right
  *
  * @param {{
  *   label: string, times: (number | string)[], series: Series[], height?: number, zero?: boolean,
  *   ranges?: Record<string, [number, number]>, onSelect?: (from: number, to: number) => void,
+ *   bands?: import('./chart_notes.js').Band[], marks?: import('./chart_notes.js').Mark[],
  * }} properties
  * `times`: ms or RFC 3339, ascending; a null value is a gap. `zero`: axes begin at 0. `ranges`: fixed ends by scale.
- * `onSelect`: a stretch of time was dragged over, in ms.
+ * `onSelect`: a stretch of time was dragged over, in ms. `bands` and `marks`: stretches and points that have a name.
  */
-export function Chart({ label, times, series, height = 240, zero = true, ranges = {}, onSelect }) {
+export function Chart({ label, times, series, height = 240, zero = true, ranges = {}, onSelect, bands = [], marks = [] }) {
   const [hidden, setHidden] = useState([]);
   const [at, setAt] = useState(null);
   const ms = useMemo(() => times.map((each) => (typeof each === 'number' ? each : Date.parse(each))), [times]);
@@ -41,14 +43,14 @@ export function Chart({ label, times, series, height = 240, zero = true, ranges 
           </button>`)}
       </div>
       <div class="chart">
-        <${Plot} ...${{ ms, series, hidden, height, zero, ranges, onSelect, setAt }} />
+        <${Plot} ...${{ ms, series, hidden, height, zero, ranges, onSelect, setAt, bands, marks }} />
         ${at && html`<${Tooltip} at=${at} title=${(daily ? date : dateTime)(ms[at.index])} series=${series.filter((each) => !hidden.includes(each.label))} />`}
       </div>
       <${AsTable} ...${{ label, ms, series, daily }} />
     </figure>`;
 }
 
-function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
+function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt, bands, marks }) {
   const element = useRef(null);
   const plot = useRef(null);
   const drawn = useStore(colours);
@@ -58,7 +60,7 @@ function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
 
   useLayoutEffect(() => {
     const width = element.current.clientWidth || 300;
-    plot.current = new uPlot(options({ series, height, width, zero, ranges, onSelect, setAt }), data, element.current);
+    plot.current = new uPlot(options({ series, height, width, zero, ranges, onSelect, setAt, bands, marks }), data, element.current);
     const watch = new ResizeObserver(([entry]) => plot.current.setSize({ width: Math.floor(entry.contentRect.width), height }));
     watch.observe(element.current);
     return () => {
@@ -66,7 +68,7 @@ function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
       plot.current.destroy();
       setAt(null);
     };
-  }, [shape, height, zero, JSON.stringify(ranges), drawn, spoken]);
+  }, [shape, height, zero, JSON.stringify([ranges, bands, marks]), drawn, spoken]);
 
   useEffect(() => { if (plot.current.data !== data) plot.current.setData(data); }, [data]);
   useEffect(() => {
@@ -75,7 +77,7 @@ function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
   return html`<div ref=${element} aria-hidden="true"></div>`;
 }
 
-function options({ series, height, width, zero, ranges, onSelect, setAt }) {
+function options({ series, height, width, zero, ranges, onSelect, setAt, bands, marks }) {
   const names = [...new Set(series.map((each) => each.scale ?? 'y'))];
   const line = colour('line');
   const ink = colour('ink-muted');
@@ -94,6 +96,8 @@ function options({ series, height, width, zero, ranges, onSelect, setAt }) {
     ],
     series: [{}, ...series.map((each) => look(each))],
     hooks: {
+      drawClear: [(plot) => drawBands(plot, bands)],
+      draw: [(plot) => drawMarks(plot, marks)],
       setCursor: [(plot) => setAt(plot.cursor.idx === null || plot.cursor.idx === undefined ? null
         : { index: plot.cursor.idx, left: plot.cursor.left + plot.over.offsetLeft, width: plot.width })],
       setSelect: [(plot) => {
@@ -123,10 +127,10 @@ function timeLabels(plot, seconds, axis, space, step) {
 }
 
 function look({ label, tone, draw = 'line', dashed, scale = 'y' }) {
-  const paths = { bars: uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }), steps: uPlot.paths.stepped({ align: 1 }) };
+  const paths = { bars: uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }), steps: uPlot.paths.stepped({ align: 1 }), points: () => null };
   return {
-    label, scale, stroke: colour(tone), width: draw === 'bars' ? 0 : 2, points: { show: false }, dash: dashed ? [5, 4] : undefined,
-    fill: draw === 'bars' ? faded(tone, 0.85) : draw === 'line' ? undefined : faded(tone, 0.14), paths: paths[draw],
+    label, scale, stroke: colour(tone), width: draw === 'bars' ? 0 : 2, points: { show: draw === 'points', size: 8, fill: colour(tone) }, dash: dashed ? [5, 4] : undefined,
+    fill: draw === 'bars' ? faded(tone, 0.85) : draw === 'line' || draw === 'points' ? undefined : faded(tone, 0.14), paths: paths[draw],
   };
 }
 

@@ -29,7 +29,7 @@ export const Header = ({ routes }) => html`
 function Navigation({ routes }) {
   const { path } = usePlace();
   const anomalies = useOpenAnomalies();
-  const shown = routes.filter(({ nav, scope }) => nav && (!scope || can(scope)));
+  const shown = routes.filter(({ nav, scope }) => nav && (!scope || [scope].flat().some(can)));
   const isIn = ({ pattern }) => (pattern === '/' ? path === '/' : path === pattern || path.startsWith(`${pattern}/`));
   return html`
     <nav class="nav" aria-label=${t('nav.label')}>

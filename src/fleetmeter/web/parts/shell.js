@@ -30,7 +30,8 @@ function Inside() {
   const main = useRef(null);
   const before = useRef(path);
   const [route, ids] = found(path);
-  const title = route?.nav ? t(route.nav.text) : undefined;
+  const titled = route?.title ?? route?.nav?.text;
+  const title = titled && t(titled);
 
   useEffect(() => {
     document.title = [ids && Object.values(ids)[0], title, t('app.name')].filter(Boolean).join(' · ');
