@@ -7,7 +7,7 @@ import { colour, colours, faded } from '../lib/theme.js';
 import { DAY, HOUR } from '../lib/time.js';
 import uPlot from '../vendor/uplot.js';
 import { Dot } from './badge.js';
-import { drawBands, drawMarks } from './chart_notes.js';
+import { drawBands, drawMarks, nameBands } from './chart_notes.js';
 import { Empty } from './states.js';
 
 const AXIS_FONT = '12px system-ui, sans-serif';
@@ -91,13 +91,13 @@ function options({ series, height, width, zero, ranges, onSelect, setAt, bands, 
       ...names.slice(0, 2).map((name, index) => ({
         scale: name, side: index ? 1 : 3, stroke: ink, font: AXIS_FONT, gap: 6, size: fitted, space: 40,
         ticks: { show: false }, grid: { show: !index, stroke: line, width: 1 },
-        values: (plot, values) => values.map(series.find((each) => (each.scale ?? 'y') === name).format),
+        values: (plot, values) => values.map((value) => series.find((each) => (each.scale ?? 'y') === name).format(value)),
       })),
     ],
     series: [{}, ...series.map((each) => look(each))],
     hooks: {
       drawClear: [(plot) => drawBands(plot, bands)],
-      draw: [(plot) => drawMarks(plot, marks)],
+      draw: [(plot) => nameBands(plot, bands), (plot) => drawMarks(plot, marks)],
       setCursor: [(plot) => setAt(plot.cursor.idx === null || plot.cursor.idx === undefined ? null
         : { index: plot.cursor.idx, left: plot.cursor.left + plot.over.offsetLeft, width: plot.width })],
       setSelect: [(plot) => {

@@ -13,7 +13,7 @@ const SPACE_PX = 6;
 /** Shade stretches of time, under the curves. @param {Band[]} bands */
 export function drawBands(plot, bands) {
   const { ctx, bbox } = plot;
-  for (const { from, to, tone, label } of bands) {
+  for (const { from, to, tone } of bands) {
     const left = Math.max(bbox.left, plot.valToPos(from / 1000, 'x', true));
     const right = Math.min(bbox.left + bbox.width, plot.valToPos(to / 1000, 'x', true));
     if (right <= left) continue;
@@ -22,7 +22,17 @@ export function drawBands(plot, bands) {
     ctx.fillRect(left, bbox.top, right - left, bbox.height);
     ctx.fillStyle = faded(tone, 0.7);
     ctx.fillRect(left, bbox.top, right - left, 2 * uPlot.pxRatio);
-    if (label) write(plot, label, left + SPACE_PX * uPlot.pxRatio, bbox.top + (FONT_PX + SPACE_PX) * uPlot.pxRatio, tone);
+    ctx.restore();
+  }
+}
+
+/** Name stretches of time, over the curves. @param {Band[]} bands */
+export function nameBands(plot, bands) {
+  const { ctx, bbox } = plot;
+  for (const { from, label, tone } of bands.filter((each) => each.label && each.to / 1000 > plot.scales.x.min)) {
+    const left = Math.max(bbox.left, plot.valToPos(from / 1000, 'x', true)) + SPACE_PX * uPlot.pxRatio;
+    ctx.save();
+    write(plot, label, left, bbox.top + (FONT_PX + SPACE_PX) * uPlot.pxRatio, tone);
     ctx.restore();
   }
 }
@@ -49,6 +59,8 @@ export function drawMarks(plot, marks) {
 /** Write a name from a point on, or up to it where there is no room. */
 function write({ ctx, bbox }, text, left, baseline, tone) {
   const right = bbox.left + bbox.width;
+  ctx.textAlign = 'left';
+  ctx.textBaseline = 'alphabetic';
   ctx.font = `600 ${FONT_PX * uPlot.pxRatio}px system-ui, sans-serif`;
   const { width } = ctx.measureText(text);
   const start = left + width <= right ? left : Math.max(bbox.left, Math.min(left - width - 4 * SPACE_PX * uPlot.pxRatio, right - width));

@@ -13,7 +13,7 @@ import { Panel } from '../parts/panel.js';
 import { RangePicker } from '../parts/range.js';
 import { Empty } from '../parts/states.js';
 import { Table, tableCsv } from '../parts/table.js';
-import { kindName, lasted, SEVERITIES, STATUSES, Subject } from './anomalies/words.js';
+import { causeName, kindName, lasted, SEVERITIES, STATUSES, Subject } from './anomalies/words.js';
 
 const DEFAULTS = { status: 'active', severity: '', kind: '', site: '', q: '', order: 'urgency', range: '30d' };
 const SHOWN = ['active', 'resolved', 'all'];
@@ -39,9 +39,9 @@ export function Anomalies() {
       </div>
       <${Severities} rows=${all.filter(fits({ ...chosen, severity: '' }))} ready=${query.data !== null} chosen=${chosen.severity} onChoose=${(severity) => choose({ severity })} />
       <${Panel} flush title=${t(`anomaly.list.${status}`)} query=${query} csv=${() => tableCsv('anomalies', csvColumns(columns), rows)}
-        detail=${query.data?.more && t('anomaly.more', { count: number(all.length) })} height=${400}
-        actions=${html`<${Filters} rows=${all} ...${{ chosen, choose }} />`}>
+        detail=${query.data?.more && t('anomaly.more', { count: number(all.length) })} height=${400}>
         ${() => html`
+          <${Filters} rows=${all} ...${{ chosen, choose }} />
           <${Table} label=${t('nav.anomalies')} rows=${rows} rowKey=${(row) => row.id} columns=${columns} height="calc(100vh - 22rem)"
             order=${order} onOrder=${(next) => choose({ order: next })} onOpen=${(row) => go(link('/anomalies', row.id))}
             empty=${html`<${Nothing} any=${all.length > 0} status=${status} onClear=${() => choose({ severity: '', kind: '', site: '', q: '' })} />`} />`}
@@ -75,7 +75,7 @@ const urgency = (row) =>
 
 const COLUMNS = () => [
   { key: 'urgency', label: t('anomaly.severity'), value: urgency, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
-  { key: 'kind', label: t('anomaly.kind'), value: (row) => kindName(row.kind), cell: (row) => html`<a class="plain" href=${link('/anomalies', row.id)} title=${row.summary}>${kindName(row.kind)}</a>` },
+  { key: 'kind', label: t('anomaly.kind'), value: (row) => kindName(row.kind), cell: (row) => html`<a class="plain" href=${link('/anomalies', row.id)} title=${row.summary}>${kindName(row.kind)}</a>${row.cause && row.cause !== 'unknown' && html` <span class="muted cause">${causeName(row.cause)}</span>`}` },
   { key: 'device', label: t('anomaly.device'), value: (row) => row.deviceId, cell: (row) => html`<${Subject} kind=${row.deviceKind} id=${row.deviceId} />` },
   { key: 'site', label: t('anomaly.site'), value: (row) => row.site, cell: (row) => row.site ?? '–' },
   { key: 'since', label: t('anomaly.since'), value: (row) => row.startedAt, cell: (row) => html`<span title=${dateTime(row.startedAt)}>${ago(row.startedAt)}</span>` },

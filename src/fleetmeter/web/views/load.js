@@ -1,11 +1,10 @@
 /** The load of the fleet, a site or a meter by quarter hours, beside that of the week before. */
 import { path } from '../lib/api.js';
-import { clock, date, dateTime, dayMonth, energyParts, number, power, powerParts, share, shareParts, weekday } from '../lib/formats.js';
+import { clock, date, dayMonth, energyParts, number, power, powerParts, shareParts, weekday } from '../lib/formats.js';
 import { html, useMemo } from '../lib/html.js';
 import { QUARTER, quarterBefore } from '../lib/quarter_hours.js';
-import { useQuery } from '../lib/query.js';
 import { t } from '../lib/texts.js';
-import { midnight, MINUTE, rfc3339 } from '../lib/time.js';
+import { midnight } from '../lib/time.js';
 import { useUrlState } from '../lib/url_state.js';
 import { Chart, chartCsv } from '../parts/chart.js';
 import { Segments } from '../parts/field.js';
@@ -14,31 +13,28 @@ import { Panel } from '../parts/panel.js';
 import { Empty } from '../parts/states.js';
 import { Tile } from '../parts/tile.js';
 import { Days } from './load/days.js';
-import { dayName, dayOf, daysOf, PERIODS, periodOf, profileOf, stepped, totalsOf, weekBefore } from './load/profile.js';
+import { dayName, dayOf, daysOf, PERIODS, periodOf, profileOf, stepped, totalsOf } from './load/profile.js';
 import { Picker } from './load/picker.js';
+import { useQuarterHours } from './load/windows.js';
 
 const PATHS = { fleet: () => '/v1/analytics/fleet/energy', site: (id) => path`/v1/analytics/sites/${id}/energy`, meter: (id) => path`/v1/meters/${id}/energy` };
 
 export function Load() {
-  const [chosen, choose] = useUrlState({ of: 'fleet', id: '', period: 'day', day: '' });
-  const { of, id, period } = { ...chosen, of: chosen.of in PATHS ? chosen.of : 'fleet', period: PERIODS.includes(chosen.period) ? chosen.period : 'day' };
+  const [chosen, choose] = useUrlState({ of: 'site', id: '', period: 'day', day: '' });
+  const { of, id, period } = { ...chosen, of: chosen.of in PATHS ? chosen.of : 'site', period: PERIODS.includes(chosen.period) ? chosen.period : 'day' };
   const [from, to] = periodOf(period, dayOf(chosen.day));
   const now = quarterBefore(Date.now());
   const running = Number(to) > now;
-  const daysFrom = period === 'day' ? midnight(from, -6) : from;
   const ready = of === 'fleet' || id !== '';
-  const query = useQuery(
-    ready ? PATHS[of](id) : null,
-    { from: rfc3339(weekBefore(daysFrom)), to: rfc3339(Math.max(Math.min(Number(to), now), Number(from) + QUARTER)), bucket: '15min', limit: 1000 },
-    { all: true, refreshMs: running ? MINUTE : 0 },
-  );
+  const until = Math.max(Math.min(Number(to), now), Number(from) + QUARTER);
+  const query = useQuarterHours(ready ? PATHS[of](id) : null, Number(from), until, running);
   const found = useMemo(() => {
     if (!query.data) return null;
     const { items } = query.data;
     const profile = profileOf(items, Number(from), Number(to), now);
-    return { profile, totals: totalsOf(profile), days: daysOf(items, daysFrom, to, now) };
+    return { profile, totals: totalsOf(profile), days: daysOf(items, from, to, now) };
   }, [query.data, Number(from), Number(to), now]);
-  const name = of === 'fleet' ? t('load.of.fleet') : id;
+  const name = of === 'fleet' ? t('load.theFleet') : id;
   return html`
     <div class="view load">
       <div class="view-head">
@@ -59,15 +55,15 @@ function Periods({ period, from, to, running, choose }) {
   const last = midnight(to, -1);
   const title = period === 'day' ? weekday(from) : `${dayMonth(from)} – ${date(last)}`;
   return html`
-    <div class="row spread">
+    <div class="row">
       <${Segments} label=${t('load.period')} value=${period} onChange=${(next) => choose({ period: next })} options=${PERIODS.map((each) => [each, t(`load.period.${each}`)])} />
       <div class="row stepper">
         <button class="button icon-only" aria-label=${t('load.previous')} title=${t('load.previous')} onClick=${() => step(-1)}><${Icon} name="back" /></button>
         <input class="input" type="date" aria-label=${t('load.day')} value=${dayName(from)} max=${dayName(Date.now())} onChange=${(event) => choose({ day: event.target.value })} />
         <button class="button icon-only" aria-label=${t('load.next')} title=${t('load.next')} disabled=${running} onClick=${() => step(1)}><${Icon} name="next" /></button>
         <button class="button" disabled=${running} onClick=${() => choose({ day: '' })}>${t(`load.current.${period}`)}</button>
-        <strong class="period" aria-live="polite">${title}</strong>
       </div>
+      <strong class="period" aria-live="polite">${title}</strong>
     </div>`;
 }
 

@@ -21,7 +21,7 @@ export const Subject = ({ kind, id }) =>
   kind === 'site' ? html`<a href=${`${link('/load')}?of=site&id=${encodeURIComponent(id)}`}>${id}</a>`
   : html`<a href=${link(`/${kind}s`, id)}>${id}</a>`;
 
-const UNITS = [[/kwh$/i, 'kWh', 3], [/Kw$/, 'kW', 2], [/W$/, 'W', 0], [/C$/, '°C', 1], [/V$/, 'V', 1]];
+const UNITS = [[/kwh$/i, 'kWh', 3], [/Kw$/, 'kW', 2], [/W$/, 'W', 0], [/(?<!Per)C$/, '°C', 1], [/V$/, 'V', 1]];
 const LENGTHS = [[/(Min|^minutes)$/, 60], [/(H|^hours|Hours)$/, 3600], [/S$/, 1], [/Days$/, 86_400]];
 const SHARES = new Set(['efficiency', 'expected', 'usual', 'drop', 'coverageAc', 'misfit', 'coldAllowance', 'threshold']);
 const PERCENTS = new Set(['soc', 'minSoc', 'maxSoc']);

@@ -5,7 +5,7 @@ import { t } from '../../lib/texts.js';
 import { DAY, HOUR, rfc3339 } from '../../lib/time.js';
 import { Segments } from '../../parts/field.js';
 
-const KINDS = ['fleet', 'site', 'meter'];
+const KINDS = ['site', 'meter', 'fleet'];
 
 /** @param {{of: string, id: string, onChange: (part: {of?: string, id: string}) => void}} properties */
 export const Picker = ({ of, id, onChange }) => html`
@@ -16,7 +16,7 @@ export const Picker = ({ of, id, onChange }) => html`
   </div>`;
 
 function Sites({ id, onChange }) {
-  const [from] = useState(() => rfc3339(Math.floor(Date.now() / HOUR) * HOUR - 30 * DAY));
+  const [from] = useState(() => rfc3339(Math.floor(Date.now() / HOUR) * HOUR - DAY));
   const sites = useQuery('/v1/analytics/sites', { from, limit: 1000 }, { all: true });
   const names = (sites.data?.items ?? []).map((each) => each.site).filter(Boolean);
   useEffect(() => { if (!id && names.length) onChange({ id: names[0] }); }, [sites.data]);

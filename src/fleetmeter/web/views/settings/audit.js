@@ -35,7 +35,7 @@ export function AuditSettings() {
     .then((page) => setMore({ items: [...more.items, ...page.items], cursor: page.nextCursor })).catch(toastError);
   const rows = [...(query.data?.items ?? []), ...more.items];
   const columns = COLUMNS();
-  const actions = html`
+  const filters = html`
     <div class="row filters">
       <${Field} label=${t('audit.who')} value=${chosen.who} placeholder=${t('audit.whoHelp')} onChange=${(event) => choose({ who: event.target.value })} onInput=${() => {}} />
       <${Field} label=${t('audit.object')} value=${chosen.object} placeholder=${t('audit.objectHelp')} onChange=${(event) => choose({ object: event.target.value })} onInput=${() => {}} />
@@ -45,8 +45,9 @@ export function AuditSettings() {
   return html`
     <${Frame}>
       <div class="row"><${RangePicker} value=${chosen.range} presets=${['24h', '7d', '30d']} onChange=${(range) => choose({ range })} /></div>
-      <${Panel} flush title=${t('settings.audit')} detail=${t('audit.detail')} query=${query} csv=${() => tableCsv('audit', csvColumns(columns), rows)} actions=${actions}>
+      <${Panel} flush title=${t('settings.audit')} detail=${t('audit.detail')} query=${query} csv=${() => tableCsv('audit', csvColumns(columns), rows)}>
         ${() => html`
+          ${filters}
           <${Table} label=${t('settings.audit')} rows=${rows} rowKey=${(row) => row.id} columns=${columns} onOpen=${setOpened} empty=${html`<${Empty} title=${t('audit.none')} />`} />
           ${more.cursor && html`<div class="table-more"><button class="button" onClick=${next}>${t('audit.more')}</button></div>`}`}
       <//>

@@ -1,0 +1,79 @@
+/** Asks for a series window by window, so that a month is no single long answer, and asks again only for what may change. */
+import { getAll, url } from '../../lib/api.js';
+import { useCallback, useEffect, useRef, useState } from '../../lib/html.js';
+import { connection } from '../../lib/stream.js';
+import { MINUTE, midnight, rfc3339 } from '../../lib/time.js';
+import { weekBefore } from './profile.js';
+
+const DAYS = 7;
+
+/** Return the windows of at most a week from one midnight until before `to`, in ms. */
+export function weeksOf(from, to) {
+  const windows = [];
+  for (let start = Number(from); start < to;) {
+    const next = Math.min(Number(midnight(start, DAYS)), Number(to));
+    windows.push([start, next]);
+    start = next;
+  }
+  return windows;
+}
+
+const parametersOf = ([from, to]) => ({ from: rfc3339(from), to: rfc3339(to), bucket: '15min', limit: 1000 });
+
+/**
+ * Return quarter hours of `from` ≤ t < `to` and of the week before, as `useQuery` does; those of the week before come
+ * last, and `complete` says whether they are there. While `to` is `now`, the newest window is asked for every minute.
+ * @param {string | null} address
+ * @param {number} from midnight, in ms
+ * @param {number} to in ms
+ */
+export function useQuarterHours(address, from, to, running) {
+  const kept = useRef(new Map());
+  const abort = useRef(null);
+  const [state, setState] = useState({ data: null, error: null, loading: true });
+  const own = weeksOf(from, to);
+  const windows = [...own, ...weeksOf(weekBefore(from), Math.min(weekBefore(midnight(to - 1, 1)), from))];
+  const key = `${address} ${windows.join()}`;
+
+  const load = useCallback(async (signal) => {
+    if (address === null) return;
+    const items = [];
+    setState((before) => ({ data: before.key === address + from ? before.data : null, key: address + from, error: null, loading: true }));
+    try {
+      for (const [index, window] of windows.entries()) {
+        const request = url(address, parametersOf(window));
+        const changes = running && index === own.length - 1;
+        if (changes || !kept.current.has(request)) kept.current.set(request, (await getAll(address, parametersOf(window), { signal })).items);
+        items.push(...kept.current.get(request));
+        if (index < own.length - 1) continue;
+        const complete = index === windows.length - 1;
+        setState({ data: { items: [...items], complete }, key: address + from, error: null, loading: !complete });
+      }
+    } catch (error) {
+      if (!signal.aborted) setState((before) => ({ ...before, error, loading: false }));
+    }
+  }, [key]);
+
+  const reload = useCallback(() => {
+    abort.current?.abort();
+    abort.current = new AbortController();
+    return load(abort.current.signal);
+  }, [load]);
+
+  useEffect(() => {
+    reload();
+    const timer = running && setInterval(() => document.visibilityState === 'visible' && reload(), MINUTE);
+    let before = connection.get().state;
+    const end = connection.subscribe(({ state: now }) => {
+      if (now === 'live' && before !== 'live' && before !== 'connecting') reload();
+      before = now;
+    });
+    return () => {
+      abort.current?.abort();
+      clearInterval(timer);
+      end();
+    };
+  }, [reload, running]);
+
+  return { ...state, request: address === null ? null : windows.map((each) => url(address, parametersOf(each))), reload };
+}
