@@ -91,7 +91,7 @@ function Events({ anomaly, request }) {
   const csv = () => ({ name: `anomaly-${anomaly.id}-events`, columns: ['at', 'event', 'who', 'note'], rows: items.map((each) => [each.at, each.event, each.who, each.note]) });
   return html`
     <${Panel} title=${t('anomaly.events')} detail=${nextCursor && t('anomaly.more', { count: number(items.length) })} request=${request} csv=${csv}>
-      <ol class="events">
+      <ol class="events" tabindex="0" aria-label=${t('anomaly.events')}>
         ${items.map((each) => html`
           <li key=${each.id} class=${`tone-${TONES[each.event] ?? 'info'}`}>
             <p><strong>${t(`event.${each.event}`)}</strong> <span class="muted">${each.who ?? t('anomaly.byRule')}</span></p>
