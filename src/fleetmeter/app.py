@@ -41,6 +41,7 @@ from fleetmeter.http.shared.problems import MOST_BODY_BYTES, problem_details
 from fleetmeter.http.shared.web_files import web_files
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
+from fleetmeter.http.webhooks import webhooks
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.rejection_counter import RejectionCounter
@@ -130,6 +131,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             rules,
             rejections,
             keys,
+            webhooks,
             audit,
             stream,
             metrics,

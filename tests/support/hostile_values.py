@@ -125,6 +125,7 @@ BODIES: dict[str, Any] = {
         "sites": [],
         "expiresAt": None,
     },
+    "POST /v1/webhooks": {"url": "http://127.0.0.1:1/", "format": "fleetmeter", "kinds": []},
 }
 READING = {
     "vehicleId": {
