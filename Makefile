@@ -59,6 +59,10 @@ test: .venv/installed build/deploy/ready ## Run the tests on the embedded Postgr
 slow: .venv/installed ## Run the tests that make test leaves out: the benchmark, and the other engine for tests of either (some minutes)
 	@$(PYTEST) --numprocesses 2 --dist worksteal -m slow
 
+.PHONY: browser
+browser: .venv/installed ## Run all tests of the page in a real browser (chromium)
+	@$(PYTEST) --numprocesses 2 --dist loadfile -m browser -k postgresql tests/browser
+
 .PHONY: deep
 deep: .venv/installed ## Run the property tests with twenty times as many random examples (an hour)
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/http/test_openapi.py
