@@ -6,7 +6,7 @@ const NODE_PX = 12;
 const GAP_PX = 18;
 const HEAD_PX = 44;
 const LEFT_PX = 132;
-const RIGHT_PX = 168;
+const RIGHT_PX = 172;
 const NARROW_PX = 620;
 const LEAST_PX = 2;
 
@@ -44,18 +44,18 @@ export function Sankey({ label, nodes, links, height = 300 }) {
     </figure>`;
 }
 
-/** A node with its figure beside it: at the left, above it in the middle, at the right. */
+/** A node with its figure beside it: at the left, at the right, in the middle above the first and below the others. */
 function Box({ box, narrow }) {
   const middle = box.y + box.height / 2;
   const [x, y, anchor] = box.place === 'left' ? [box.x - 12, middle - 8, 'end']
-    : box.place === 'right' ? [box.x + NODE_PX + 12, middle - 8, 'start'] : [box.x + NODE_PX / 2, box.y - 26, 'middle'];
+    : box.place === 'right' ? [box.x + NODE_PX + 12, middle - 8, 'start'] : [box.x + NODE_PX / 2, box.place === 'above' ? box.y - 26 : box.y + box.height + 18, 'middle'];
   return html`
     <rect class=${`node tone-${box.tone}`} x=${box.x} y=${box.y} width=${NODE_PX} height=${box.height} rx="3" />
     ${!narrow && html`
       <text x=${x} y=${y} text-anchor=${anchor}>
         <tspan class="name">${box.label}</tspan>
         <tspan class="figure" x=${x} dy="18">${box.figure}</tspan>
-        ${box.detail && box.place !== 'middle' && html`<tspan class="detail" dx="6">${box.detail}</tspan>`}
+        ${box.detail && anchor !== 'middle' && html`<tspan class="detail" dx="6">${box.detail}</tspan>`}
       </text>`}`;
 }
 
@@ -63,28 +63,32 @@ function Box({ box, narrow }) {
 function layout(nodes, links, width, height, narrow) {
   const size = new Map(nodes.map(({ id }) => [id, Math.max(sum(links, 'from', id), sum(links, 'to', id))]));
   const last = Math.max(...nodes.map((each) => each.column));
-  const columns = Array.from({ length: last + 1 }, (_, column) => nodes.filter((each) => each.column === column));
+  const columns = Array.from({ length: last + 1 }, (_, index) => nodes.filter((each) => each.column === index));
   const [left, right, head] = narrow ? [0, 0, 4] : [LEFT_PX, RIGHT_PX, HEAD_PX];
-  const scale = Math.min(...columns.filter((each) => each.length).map((column) =>
-    (height - head - 12 - gaps(column)) / Math.max(1e-9, column.reduce((total, { id }) => total + size.get(id), 0))));
+  const scale = Math.min(...columns.filter((each) => each.length).map((among) =>
+    (height - head - 12 - gaps(among)) / Math.max(1e-9, among.reduce((total, { id }) => total + size.get(id), 0))));
+  // a band that passes a column goes below it
+  const passes = links.some((each) => column(nodes, each.to) - column(nodes, each.from) > 1);
   const boxes = new Map();
-  for (const [index, column] of columns.entries()) {
-    const whole = column.reduce((total, { id }) => total + Math.max(LEAST_PX, size.get(id) * scale), 0) + gaps(column);
-    let y = head + Math.max(0, (height - head - 12 - whole) / 2);
-    for (const node of column) {
+  for (const [index, among] of columns.entries()) {
+    const whole = among.reduce((total, { id }) => total + Math.max(LEAST_PX, size.get(id) * scale), 0) + gaps(among);
+    let y = head + (passes ? 0 : Math.max(0, (height - head - 12 - whole) / 2));
+    for (const node of among) {
       const high = Math.max(LEAST_PX, size.get(node.id) * scale);
+      const place = index === 0 ? 'left' : index === last ? 'right' : node === among[0] ? 'above' : 'below';
       const x = left + ((width - left - right - NODE_PX) * index) / Math.max(1, last);
-      boxes.set(node.id, { ...node, x, y, height: high, out: y, into: y, place: index === 0 ? 'left' : index === last ? 'right' : 'middle' });
-      y += high + gap(column);
+      boxes.set(node.id, { ...node, x, y, height: high, out: y, into: y, place });
+      y += high + gap(among);
     }
   }
   return { boxes: [...boxes.values()], bands: links.map((each) => band(each, boxes, scale)) };
 }
 
+const column = (nodes, id) => nodes.find((each) => each.id === id).column;
 const sum = (links, end, id) => links.reduce((total, each) => total + (each[end] === id ? each.value : 0), 0);
 // the last column has two lines of text per node
-const gap = (column) => GAP_PX + (column.length > 1 ? 14 : 0);
-const gaps = (column) => gap(column) * Math.max(0, column.length - 1);
+const gap = (nodes) => GAP_PX + (nodes.length > 1 ? 14 : 0);
+const gaps = (nodes) => gap(nodes) * Math.max(0, nodes.length - 1);
 
 function band({ from, to, value, tone }, boxes, scale) {
   const [start, end] = [boxes.get(from), boxes.get(to)];

@@ -8,6 +8,7 @@ import { Badge } from '../parts/badge.js';
 import { Field } from '../parts/field.js';
 import { Panel } from '../parts/panel.js';
 import { errorText } from '../parts/states.js';
+import { toast } from '../parts/toast.js';
 
 const PATH = '/v1/ingest';
 
@@ -20,7 +21,9 @@ function example() {
   ];
 }
 
-const lines = (readings) => `[\n${readings.map((each) => `  ${JSON.stringify(each)}`).join(',\n')}\n]`;
+/** A line per reading, that breaks between its fields. */
+const lines = (readings) => `[\n${readings.map((each) => `  ${line(each)}`).join(',\n')}\n]`;
+const line = (reading) => `{${Object.entries(reading).map(([name, value]) => `"${name}": ${JSON.stringify(value)}`).join(', ')}}`;
 
 /** @param {{onStored: () => void}} properties called when a reading was stored */
 export function FirstVisit({ onStored }) {
@@ -75,7 +78,10 @@ function Try({ readings, onStored }) {
     try {
       const answer = await post(PATH, body);
       setOutcome(outcomes(answer, count));
-      if (answer.accepted) onStored();
+      if (answer.accepted) {
+        toast(t('first.done', { count: answer.accepted }));
+        onStored();
+      }
     } catch (error) {
       if (error.problem?.rejected) setOutcome(outcomes(error.problem, count));
       else setWrong(errorText(error));
@@ -84,7 +90,7 @@ function Try({ readings, onStored }) {
   };
   return html`
     <form class="stack" onSubmit=${submit}>
-      <${Field} label=${t('first.json')} rows="8" spellcheck="false" value=${text} onInput=${setText} wrong=${wrong} />
+      <${Field} label=${t('first.json')} rows="6" spellcheck="false" value=${text} onInput=${setText} wrong=${wrong} />
       <div><button class="button primary" disabled=${busy}>${t('first.post')}</button></div>
     </form>
     ${outcome && html`

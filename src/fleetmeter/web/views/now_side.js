@@ -60,9 +60,8 @@ export function OpenAnomalies() {
     name: 'open-anomalies', columns: ['id', 'kind', 'severity', 'device', 'site', 'startedAt', 'summary'],
     rows: query.data.items.map((each) => [each.id, each.kind, each.severity, each.deviceId, each.site, each.startedAt, each.summary]),
   });
-  const all = html`<a class="small" href=${link('/anomalies')}>${t('now.allAnomalies')}</a>`;
   return html`
-    <${Panel} flush title=${t('now.anomalies')} query=${query} csv=${csv} height=${220} actions=${all}>
+    <${Panel} flush title=${t('now.anomalies')} query=${query} csv=${csv} height=${220}>
       ${({ items }) => (items.length ? html`
         <ul class="now-list">
           ${items.map((each) => html`
@@ -70,6 +69,7 @@ export function OpenAnomalies() {
               <span class="row spread"><${SeverityBadge} severity=${each.severity} /><span class="muted small">${ago(each.startedAt)}</span></span>
               <span lang="en">${each.summary}</span>
             </a></li>`)}
+          <li><a class="now-all" href=${link('/anomalies')}>${t('now.allAnomalies')}</a></li>
         </ul>` : html`<${Empty} icon="check" title=${t('now.noAnomalies')} />`)}
     <//>`;
 }
