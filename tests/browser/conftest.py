@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.conftest import Service
+from tests.conftest import Service, eventually
 from tests.support.browser import Watched, browser_context, running_browser
 from tests.support.chromium import NO_CHROMIUM, chromium
+from tests.support.depot import Depot, load_depot
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +42,12 @@ def phone(browser: Browser, service: Service, watched: Watched) -> Iterator[Page
     """A page of its own on the service, as on a phone: 390 pixels wide, touched."""
     with browser_context(browser, service.base_url, watched, width="phone") as context:
         yield context.new_page()
+
+
+@pytest.fixture(scope="module")
+def depot(service: Service) -> Depot:
+    """A small fleet with two days of history and an open anomaly, loaded once for the module."""
+    loaded = load_depot(service.base_url)
+    found = f"{service.base_url}/v1/anomalies?status=open"
+    eventually(lambda: httpx.get(found).json()["items"], timeout_s=60, pause_s=0.2)
+    return loaded

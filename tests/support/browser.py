@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 _ARGUMENTS = (
     "--disable-background-networking",
@@ -25,6 +25,9 @@ SIZES: dict[Width, tuple[int, int]] = {"desktop": (1280, 900), "phone": (390, 84
 
 SERIOUS = ("serious", "critical")
 """The impacts of axe's violations that no view may have."""
+
+_ALLOWED = ("/v1/session",)
+"""Asked by the page to find out whether anybody is signed in: an error is an answer."""
 
 
 @contextmanager
@@ -47,7 +50,7 @@ class Watched:
 
     def __init__(self, base_url: str) -> None:
         self._origin = urlsplit(base_url)[:2]
-        self._allowed: list[re.Pattern[str]] = []
+        self._allowed = [re.compile(pattern) for pattern in _ALLOWED]
         self._found: list[str] = []
 
     def allow(self, *patterns: str) -> None:
@@ -120,6 +123,18 @@ def browser_context(
         yield context
     finally:
         context.close()
+
+
+def open_view(page: Page, path: str) -> None:
+    """Open a view by the path in its address, such as `/vehicles`, and wait until it has loaded."""
+    page.goto(f"/#{path}")
+    loaded(page)
+
+
+def loaded(page: Page) -> None:
+    """Wait until nothing in the page is loading any more."""
+    expect(page.get_by_role("main")).to_be_visible()
+    expect(page.locator("[aria-busy=true], .skeleton")).to_have_count(0)
 
 
 def serious_violations(page: Page) -> list[str]:
