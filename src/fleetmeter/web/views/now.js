@@ -83,7 +83,7 @@ function Flow({ fleet, from, to }) {
     name: 'energy-flow', columns: ['from', 'to', 'kWh'], rows: flow.links.map((each) => [each.from, each.to, each.value]),
   });
   return html`
-    <${Panel} title=${t('now.flow')} query=${fleet} csv=${csv} height=${300}>
+    <${Panel} title=${t('now.flow')} query=${fleet} csv=${csv} height=${320}>
       ${() => html`
         ${flow.links.length ? html`<${Sankey} label=${t('now.flow')} ...${flow} />` : html`<${Empty} title=${t('now.flowEmpty')} />`}
         <${Missing} quality=${fleet.data.quality} shared=${flow.links.some((each) => each.from === 'solar')} />`}
