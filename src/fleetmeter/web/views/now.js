@@ -18,10 +18,9 @@ import { FirstVisit } from './first_visit.js';
 import { flowOf } from './now_flow.js';
 import { DevicesPanel, JustIn, OpenAnomalies } from './now_side.js';
 
-const MINUTE_MS = 60_000;
 const DEVICES_MS = 10_000;
-/** Many open pages share an answer: the next minute's window is another question anyway. */
-const SHARED = { refreshMs: MINUTE_MS, maxAgeS: 15 };
+/** Windows end with the running minute, so they are asked for again each minute; open pages share the answers. */
+const SHARED = { maxAgeS: 15 };
 
 export function Now() {
   const devices = useQuery('/v1/analytics/now', {}, { refreshMs: DEVICES_MS, maxAgeS: 5 });
