@@ -19,7 +19,7 @@ from statistics import median
 
 import httpx
 import psutil
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.support.browser import ARGUMENTS
 from tests.support.chromium import NO_CHROMIUM, chromium
@@ -75,18 +75,19 @@ async def measure(url: str, executable: str, parts: list[str]) -> None:
 
 
 async def _accounted(url: str) -> None:
-    """Wait until answers about the day are as fast as they become."""
+    """Wait until the day is accounted for, so that answers are as fast as they become."""
+    took_s = [float("inf")]
     async with httpx.AsyncClient(timeout=120) as client:
-        before = float("inf")
-        for _ in range(30):
+        ends = time.monotonic() + 300
+        while time.monotonic() < ends:
             start = time.monotonic()
-            await client.get(f"{url}/v1/analytics/fleet?limit=1")
-            took = time.monotonic() - start
-            if took > 0.9 * before:
-                break
-            before = took
-            await asyncio.sleep(10)
-    print(f"GET /v1/analytics/fleet, 24 h of 10,000 devices: {took * 1000:.0f} ms")
+            answer = await client.get(f"{url}/v1/analytics/fleet?limit=1")
+            if answer.is_success:
+                took_s.append(time.monotonic() - start)
+                if took_s[-1] > 0.9 * took_s[-2]:
+                    break
+            await asyncio.sleep(15)
+    print(f"GET /v1/analytics/fleet, 24 h of {DEVICES:,} devices: {min(took_s) * 1000:.0f} ms")
 
 
 async def _show_loads(browser: Browser, url: str, view: str) -> None:
@@ -103,9 +104,7 @@ async def _load(browser: Browser, address: str) -> dict[str, float]:
     await page.goto(address, wait_until="commit")
     await page.wait_for_selector(".recency-bar i, tbody tr, .view .state", timeout=60_000)
     usable: float = await page.evaluate("performance.now()")
-    await page.wait_for_function(
-        "!document.querySelector('[aria-busy=true], .skeleton')", timeout=60_000
-    )
+    await expect(page.locator("[aria-busy=true], .skeleton")).to_have_count(0, timeout=60_000)
     whole: float = await page.evaluate("performance.now()")
     paint: float = await page.evaluate(
         "performance.getEntriesByName('first-contentful-paint')[0].startTime"
