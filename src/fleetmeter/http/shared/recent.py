@@ -33,7 +33,7 @@ class _Answer(msgspec.Struct, frozen=True):
     """A complete answer with status 200."""
 
     at_s: float
-    start: Message
+    headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
@@ -69,20 +69,20 @@ class RecentAnswers:
     async def _ask(self, key: _Key, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and keep its answer."""
         at_s = time.monotonic()
-        start: Message | None = None
+        headers: list[tuple[bytes, bytes]] | None = None
         body = bytearray()
 
         async def keep(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                start = message
+            nonlocal headers
+            if message["type"] == "http.response.start" and message["status"] == HTTP_200_OK:
+                headers = list(message["headers"])
             elif message["type"] == "http.response.body" and len(body) <= _MOST_BYTES:
                 body.extend(message["body"])
             await send(message)
 
         await self._app(scope, receive, keep)
-        if start is not None and start["status"] == HTTP_200_OK and len(body) <= _MOST_BYTES:
-            self._kept[key] = _Answer(at_s, start, bytes(body))
+        if headers is not None and len(body) <= _MOST_BYTES:
+            self._kept[key] = _Answer(at_s, headers, bytes(body))
             self._kept.move_to_end(key)
             if len(self._kept) > _MOST_ANSWERS:
                 self._kept.popitem(last=False)
@@ -90,8 +90,13 @@ class RecentAnswers:
 
 async def _send(answer: _Answer, send: Send) -> None:
     age = b"%d" % (time.monotonic() - answer.at_s)
-    headers = [*answer.start["headers"], (b"age", age)]
-    await send({**answer.start, "headers": headers})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": HTTP_200_OK,
+            "headers": [*answer.headers, (b"age", age)],
+        }
+    )
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
