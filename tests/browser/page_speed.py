@@ -1,0 +1,189 @@
+"""Measures the page: how soon it shows, what it costs the browser, and what open pages cost ingest.
+
+    make page-speed                # all of it
+    make page-speed PART=loads     # or browser, or ingest
+
+It starts a service with 10,000 devices and a day of readings on an embedded PostgreSQL in a
+temporary folder, and prints a table. docs/performance.md has the figures. Everything shares this
+machine, the browser too: run it while nothing else does, and read ratios rather than rates.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+import httpx
+import psutil
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.support.browser import ARGUMENTS
+from tests.support.chromium import NO_CHROMIUM, chromium
+from tests.support.page_load import (
+    BATCH,
+    DAY,
+    DEVICES,
+    PAGES,
+    pages_open,
+    reading_bodies,
+    send,
+    service,
+    synthetic_stream,
+)
+
+EVERY = timedelta(minutes=15)
+LOADS = 5
+"""Loads of the page, each in a new browser context; the table has their medians."""
+
+PARTS = ["loads", "browser", "ingest"]
+VIEWS = ("/", "/vehicles")
+
+TURN_S = 15.0
+ROUNDS = 2
+
+
+def main() -> None:
+    """Measure everything, and print it."""
+    executable = chromium()
+    if executable is None:
+        sys.exit(NO_CHROMIUM)
+    with tempfile.TemporaryDirectory(prefix="fleetmeter-page-") as folder, service(folder) as url:
+        asyncio.run(measure(url, executable, sys.argv[1:] or PARTS))
+
+
+async def measure(url: str, executable: str, parts: list[str]) -> None:
+    """Measure one thing after another."""
+    bodies = list(reading_bodies())
+    began = datetime.now(UTC) - DAY
+    for step in range(1, int(DAY / EVERY) + 1):
+        await send(url, bodies, began + step * EVERY)
+    await _accounted(url)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        if "loads" in parts:
+            for view in VIEWS:
+                await _show_loads(browser, url, view)
+        if "browser" in parts:
+            await _show_browser_cpu(browser, url, bodies)
+        await browser.close()
+    if "ingest" in parts:
+        await _show_cost_of_pages(url, bodies)
+
+
+async def _accounted(url: str) -> None:
+    """Wait until the day is accounted for, so that answers are as fast as they become."""
+    took_s = [float("inf")]
+    async with httpx.AsyncClient(timeout=120) as client:
+        ends = time.monotonic() + 300
+        while time.monotonic() < ends:
+            start = time.monotonic()
+            answer = await client.get(f"{url}/v1/analytics/fleet?limit=1")
+            if answer.is_success:
+                took_s.append(time.monotonic() - start)
+                if took_s[-1] > 0.9 * took_s[-2]:
+                    break
+            await asyncio.sleep(15)
+    print(f"GET /v1/analytics/fleet, 24 h of {DEVICES:,} devices: {min(took_s) * 1000:.0f} ms")
+
+
+async def _show_loads(browser: Browser, url: str, view: str) -> None:
+    loads = [await _load(browser, f"{url}/#{view}") for _ in range(LOADS)]
+    for name in loads[0]:
+        values = sorted(each[name] for each in loads)
+        print(f"{view}, {name}: {median(values):.0f} ms ({values[0]:.0f}–{values[-1]:.0f})")
+
+
+async def _load(browser: Browser, address: str) -> dict[str, float]:
+    """Return milliseconds from the request of a page, with nothing cached."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await context.new_page()
+    await page.goto(address, wait_until="commit")
+    await page.wait_for_selector(".recency-bar i, tbody tr, .view .state", timeout=60_000)
+    usable: float = await page.evaluate("performance.now()")
+    await expect(page.locator("[aria-busy=true], .skeleton")).to_have_count(0, timeout=60_000)
+    whole: float = await page.evaluate("performance.now()")
+    paint: float = await page.evaluate(
+        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    )
+    await context.close()
+    return {"first paint": paint, "usable": usable, "every figure": whole}
+
+
+async def _at_one_hertz(url: str, bodies: list[bytes]) -> None:
+    """Have each device report once a second for a turn, as far as the machine keeps up."""
+    ends = time.monotonic() + TURN_S
+    while (now := time.monotonic()) < ends:
+        await send(url, bodies, datetime.now(UTC))
+        await asyncio.sleep(max(0.0, 1.0 - (time.monotonic() - now)))
+
+
+async def _show_browser_cpu(browser: Browser, url: str, bodies: list[bytes]) -> None:
+    sampled = await _browser_cpu(browser, url, lambda: _at_one_hertz(url, bodies))
+    print(f"browser, {DEVICES:,} readings/s ingested, states sampled: {sampled:.0%} of a core")
+    async with synthetic_stream(url) as proxied:
+        for view in VIEWS:
+            every = await _browser_cpu(browser, f"{proxied}/#{view}", lambda: asyncio.sleep(TURN_S))
+            print(f"browser, {view}, {DEVICES:,} states/s streamed: {every:.0%} of a core")
+
+
+async def _browser_cpu(
+    browser: Browser, address: str, work: Callable[[], Awaitable[None]]
+) -> float:
+    """Return the CPU of all processes of the browser during some work, in cores."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await context.new_page()
+    await page.goto(address)
+    await asyncio.sleep(3)
+    before, start = _chromium_cpu_s(), time.monotonic()
+    await work()
+    used = (_chromium_cpu_s() - before) / (time.monotonic() - start)
+    await context.close()
+    return used
+
+
+def _chromium_cpu_s() -> float:
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "chrom" in process.name():
+                times = process.cpu_times()
+                total += times.user + times.system
+    return total
+
+
+async def _show_cost_of_pages(url: str, bodies: list[bytes]) -> None:
+    """Compare the rate of ingest with and without open pages, in turns."""
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(ROUNDS):
+        rates[False].append(await _ingest_rate(url, bodies))
+        async with pages_open(url) as stats:
+            rates[True].append(await _ingest_rate(url, bodies))
+    alone, beside = (median(rates[with_pages]) for with_pages in (False, True))
+    for name, each in (("alone", rates[False]), (f"beside {PAGES} pages", rates[True])):
+        print(f"ingest {name}: {median(each):,.0f} readings/s ({min(each):,.0f}–{max(each):,.0f})")
+    each_s = stats["bytes"] / TURN_S / PAGES
+    print(f"{PAGES} open pages cost {1 - beside / alone:.1%} of ingest; each got {each_s:,.0f} B/s")
+
+
+async def _ingest_rate(url: str, bodies: list[bytes]) -> float:
+    """Return readings stored per second, as fast as answers come."""
+    stored = 0
+    start = time.monotonic()
+    at = iter(datetime.now(UTC) + timedelta(milliseconds=n) for n in range(10**9))
+
+    async def sender(mine: list[bytes]) -> None:
+        nonlocal stored
+        while time.monotonic() - start < TURN_S:
+            await send(url, mine, next(at))
+            stored += BATCH * len(mine)
+
+    await asyncio.gather(*(sender([body]) for body in bodies))
+    return stored / (time.monotonic() - start)
+
+
+if __name__ == "__main__":
+    main()
