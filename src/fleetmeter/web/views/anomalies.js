@@ -105,7 +105,7 @@ const Severities = ({ rows, ready, chosen, onChoose }) => html`
 function Filters({ rows, chosen, choose }) {
   const options = (all, values, name) => [['', t(all)], ...[...new Set([...values, ...(name ? [name] : [])])].sort().map((each) => [each, all === 'anomaly.allKinds' ? kindName(each) : each])];
   return html`
-    <div class="row filters">
+    <div class="row list-filters">
       <${Search} label=${t('anomaly.search')} value=${chosen.q} onInput=${(q) => choose({ q })} />
       <${Field} label=${t('anomaly.kind')} value=${chosen.kind} onInput=${(kind) => choose({ kind })} options=${options('anomaly.allKinds', rows.map((row) => row.kind), chosen.kind)} />
       <${Field} label=${t('anomaly.site')} value=${chosen.site} onInput=${(site) => choose({ site })} options=${options('anomaly.allSites', rows.map((row) => row.site).filter(Boolean), chosen.site)} />

@@ -33,7 +33,7 @@ export function Anomaly({ id }) {
           <div class="row"><h1>${kindName(anomaly.kind)}</h1><${SeverityBadge} severity=${anomaly.severity} /><${StatusBadge} status=${anomaly.status} /></div>
           ${can('operate') && anomaly.status !== 'resolved' && html`<${Actions} anomaly=${anomaly} onDone=${query.reload} />`}
         </div>
-        <p class="lead" lang="en">${anomaly.summary}</p>
+        <p class="lead-text" lang="en">${anomaly.summary}</p>
       </div>
       <${Facts} anomaly=${anomaly} request=${query.request} />
       <${Evidence} key=${`${anomaly.id} ${anomaly.detectedAt} ${anomaly.endedAt}`} anomaly=${anomaly} />
@@ -45,7 +45,7 @@ export function Anomaly({ id }) {
     </div>`;
 }
 
-const Back = () => html`<a class="back" href=${link('/anomalies')}><${Icon} name="back" />${t('nav.anomalies')}</a>`;
+const Back = () => html`<a class="up-link" href=${link('/anomalies')}><${Icon} name="back" />${t('nav.anomalies')}</a>`;
 
 const Unfound = ({ query, id }) => (query.error.status === 404 || query.error.status === 400
   ? html`<${Empty} icon="search" title=${t('anomaly.unknown', { id })}>${t('anomaly.unknownDetail')}<//>`
@@ -66,7 +66,7 @@ function Facts({ anomaly, request }) {
   ].filter(Boolean);
   return html`
     <${Panel} title=${t('anomaly.facts')} request=${request}>
-      <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${t(name)}</dt><dd>${value}</dd></div>`)}</dl>
+      <dl class="fact-grid">${facts.map(([name, value]) => html`<div key=${name}><dt>${t(name)}</dt><dd>${value}</dd></div>`)}</dl>
     <//>`;
 }
 
@@ -91,12 +91,12 @@ function Events({ anomaly, request }) {
   const csv = () => ({ name: `anomaly-${anomaly.id}-events`, columns: ['at', 'event', 'who', 'note'], rows: items.map((each) => [each.at, each.event, each.who, each.note]) });
   return html`
     <${Panel} title=${t('anomaly.events')} detail=${nextCursor && t('anomaly.more', { count: number(items.length) })} request=${request} csv=${csv}>
-      <ol class="events" tabindex="0" aria-label=${t('anomaly.events')}>
+      <ol class="event-list" tabindex="0" aria-label=${t('anomaly.events')}>
         ${items.map((each) => html`
           <li key=${each.id} class=${`tone-${TONES[each.event] ?? 'info'}`}>
             <p><strong>${t(`event.${each.event}`)}</strong> <span class="muted">${each.who ?? t('anomaly.byRule')}</span></p>
             <p class="muted small"><time datetime=${each.at}>${exactTime(each.at)}</time></p>
-            ${each.note && html`<p class="note">${each.note}</p>`}
+            ${each.note && html`<p class="quoted-note">${each.note}</p>`}
           </li>`)}
       </ol>
     <//>`;

@@ -37,7 +37,7 @@ export function Days({ query, found, period, name, onOpen }) {
 const Day = ({ each, highest, onOpen }) => html`
   <tr>
     <th scope="row"><button class="plain" onClick=${() => onOpen(each.day)}>${weekday(each.at)}</button></th>
-    <td><span class="bar"><i class="tone-ac" style=${{ width: `${highest ? ((each.energy ?? 0) / highest) * 100 : 0}%` }}></i><b class="tone-unattributed" style=${{ insetInlineStart: `${highest ? ((each.before.energy ?? 0) / highest) * 100 : 0}%` }} hidden=${each.before.energy === null}></b></span>${energy(each.energy)}</td>
+    <td><span class="day-bar"><i class="tone-ac" style=${{ width: `${highest ? ((each.energy ?? 0) / highest) * 100 : 0}%` }}></i><b class="tone-unattributed" style=${{ insetInlineStart: `${highest ? ((each.before.energy ?? 0) / highest) * 100 : 0}%` }} hidden=${each.before.energy === null}></b></span>${energy(each.energy)}</td>
     <td class="number muted">${energy(each.before.energy)}</td>
     <td class="number">${signed(change(each.energy, each.before.energy))}</td>
     <td class="number"><strong>${power(each.peak?.power)}</strong></td>

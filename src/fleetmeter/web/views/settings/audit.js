@@ -36,7 +36,7 @@ export function AuditSettings() {
   const rows = [...(query.data?.items ?? []), ...more.items];
   const columns = COLUMNS();
   const filters = html`
-    <div class="row filters">
+    <div class="row list-filters">
       <${Field} label=${t('audit.who')} value=${chosen.who} placeholder=${t('audit.whoHelp')} onChange=${(event) => choose({ who: event.target.value })} onInput=${() => {}} />
       <${Field} label=${t('audit.object')} value=${chosen.object} placeholder=${t('audit.objectHelp')} onChange=${(event) => choose({ object: event.target.value })} onInput=${() => {}} />
       <${Field} label=${t('audit.action')} value=${chosen.action} onInput=${(action) => choose({ action })}
@@ -70,7 +70,7 @@ const shown = (value) => (value === null ? '–' : JSON.stringify(value, null, 2
 
 const Entry = ({ entry, onClose }) => html`
   <${Dialog} title=${`${actionName(entry.action)}: ${entry.object}`} wide onClose=${onClose}>
-    <dl class="facts">
+    <dl class="fact-grid">
       <div><dt>${t('audit.at')}</dt><dd>${exactTime(entry.at)}</dd></div>
       <div><dt>${t('audit.who')}</dt><dd>${entry.who}</dd></div>
       <div><dt>${t('audit.address')}</dt><dd>${entry.address ?? '–'}</dd></div>

@@ -36,7 +36,7 @@ export function Confirm({ title, verb, danger, act, onClose, children }) {
     <${Dialog} title=${title} onClose=${onClose}>
       <form class="stack" onSubmit=${submit}>
         ${children}
-        ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
+        ${wrong && html`<p class="form-wrong" role="alert">${wrong}</p>`}
         <div class="dialog-foot">
           <button type="button" class="button" onClick=${onClose}>${t('action.cancel')}</button>
           <button class=${`button ${danger ? 'danger' : 'primary'}`} disabled=${busy}>${verb}</button>

@@ -49,7 +49,7 @@ export function EditRule({ rule, scope, target, onSaved, onClose }) {
               inherited=${name in here ? undefined : rule.parameters[name]} onInput=${(text) => setValues({ ...values, [name]: text })} />`)}
         </div>
         <${Field} label=${t('anomaly.note')} value=${note} onInput=${setNote} maxlength=${1000} />
-        ${wrong && html`<p class="wrong" role="alert" lang="en">${wrong}</p>`}
+        ${wrong && html`<p class="form-wrong" role="alert" lang="en">${wrong}</p>`}
         <div class="dialog-foot">
           <button type="button" class="button" onClick=${onClose}>${t('action.cancel')}</button>
           <button class="button primary" disabled=${busy}>${t('action.save')}</button>

@@ -19,7 +19,7 @@ export function Frame({ children }) {
     <div class="view settings">
       <div class="view-head">
         <h1>${t('nav.settings')}</h1>
-        <nav class="tabs" aria-label=${t('nav.settings')}>
+        <nav class="settings-tabs" aria-label=${t('nav.settings')}>
           ${tabs.map((each) => html`<a key=${each} href=${link(`/settings/${each}`)} aria-current=${each === current ? 'page' : undefined}>${t(`settings.${each}`)}</a>`)}
         </nav>
       </div>

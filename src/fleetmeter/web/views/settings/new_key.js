@@ -43,7 +43,7 @@ export function NewKey({ onMade, onClose }) {
           <${Field} label=${t('key.sites')} value=${sites} onInput=${setSites} help=${t('key.sitesHelp')} autocomplete="off" />
         </div>
         <${Field} label=${t('key.expires')} type="date" value=${until} onInput=${setUntil} help=${t('key.expiresHelp')} />
-        ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
+        ${wrong && html`<p class="form-wrong" role="alert">${wrong}</p>`}
         <div class="dialog-foot">
           <button type="button" class="button" onClick=${onClose}>${t('action.cancel')}</button>
           <button class="button primary" disabled=${busy || !scopes.length}>${t('key.create')}</button>

@@ -31,9 +31,9 @@ export function Rule({ kind }) {
   return html`
     <${Frame}>
       <div class="stack">
-        <a class="back" href=${link('/settings/rules')}><${Icon} name="back" />${t('settings.rules')}</a>
+        <a class="up-link" href=${link('/settings/rules')}><${Icon} name="back" />${t('settings.rules')}</a>
         <div class="row"><h2 class="title">${kindName(kind, about.title)}</h2><${SeverityBadge} severity=${about.severity} /></div>
-        <p class="lead" lang="en">${about.description} <span class="muted">${about.source}</span></p>
+        <p class="lead-text" lang="en">${about.description} <span class="muted">${about.source}</span></p>
       </div>
       <${Place} scopes=${['fleet', ...new Set(['site', ...about.deviceKinds])]} ...${{ scope, target, choose }} />
       ${named ? html`<${Parameters} key=${`${scope} ${target}`} ...${{ query, kind, scope, target, saved }} />`
@@ -99,7 +99,7 @@ const Overrides = ({ query, choose, kind }) => html`
     rows: query.data.items.map((each) => [each.scope, each.target, JSON.stringify(each.parameters), each.changedBy, each.changedAt]),
   })}>
     ${({ items }) => (items.length ? html`
-      <ul class="entries">${items.map((each) => html`
+      <ul class="entry-list">${items.map((each) => html`
         <li key=${`${each.scope} ${each.target}`}>
           <p><button class="plain" onClick=${() => choose({ scope: each.scope, target: each.target ?? '' })}>${t(`scope.${each.scope}`)} ${each.target ?? ''}</button></p>
           <p>${listed(each.parameters)}</p>
@@ -113,11 +113,11 @@ const Changes = ({ query, kind }) => html`
     rows: query.data.items.map((each) => [each.changedAt, each.changedBy, each.scope, each.target, JSON.stringify(each.parameters), JSON.stringify(each.replaced), each.note]),
   })}>
     ${({ items }) => (items.length ? html`
-      <ul class="entries">${items.map((each) => html`
+      <ul class="entry-list">${items.map((each) => html`
         <li key=${each.id}>
           <p><strong>${t(`scope.${each.scope}`)} ${each.target ?? ''}</strong></p>
           <p>${each.replaced && html`<s class="muted">${listed(each.replaced)}</s> → `}${listed(each.parameters)}</p>
-          ${each.note && html`<p class="note">${each.note}</p>`}
+          ${each.note && html`<p class="quoted-note">${each.note}</p>`}
           <p class="muted small">${each.changedBy} · ${exactTime(each.changedAt)}</p>
         </li>`)}</ul>` : html`<${Empty} title=${t('rule.noChanges')} />`)}
   <//>`;
