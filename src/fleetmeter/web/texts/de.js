@@ -365,6 +365,7 @@ export const de = {
   'load.gapsDetail': { one: 'von {count}: nichts gemessen', other: 'von {count}: nichts gemessen' },
   'load.profile': 'Last: {name}',
   'load.profileDetail': 'Mittlere Leistung je Viertelstunde, AC wie gemessen. Lücken sind Viertelstunden, in denen nichts gemessen wurde.',
+  'load.progress': 'Lädt: {done} von {total} Teilen des Zeitraums sind da.',
   'load.this.day': 'Dieser Tag',
   'load.this.week': 'Diese Woche',
   'load.this.month': 'Dieser Monat',

@@ -17,6 +17,8 @@ import { dayName, dayOf, daysOf, PERIODS, periodOf, profileOf, stepped, totalsOf
 import { Picker } from './load/picker.js';
 import { useQuarterHours } from './load/windows.js';
 
+/** Days of one request: the accounting of a fleet's quarter hours takes the service long. */
+const DAYS = { fleet: 1, site: 3, meter: 7 };
 const PATHS = { fleet: () => '/v1/analytics/fleet/energy', site: (id) => path`/v1/analytics/sites/${id}/energy`, meter: (id) => path`/v1/meters/${id}/energy` };
 
 export function Load() {
@@ -27,7 +29,7 @@ export function Load() {
   const running = Number(to) > now;
   const ready = of === 'fleet' || id !== '';
   const until = Math.max(Math.min(Number(to), now), Number(from) + QUARTER);
-  const query = useQuarterHours(ready ? PATHS[of](id) : null, Number(from), until, running);
+  const query = useQuarterHours(ready ? PATHS[of](id) : null, Number(from), until, running, DAYS[of]);
   const found = useMemo(() => {
     if (!query.data) return null;
     const { items } = query.data;
@@ -90,7 +92,7 @@ function Profile({ query, found, period, name }) {
   const shown = period === 'month' ? series?.slice(0, 1) : series;
   const bare = found?.profile.powers.every((each) => each === null);
   return html`
-    <${Panel} title=${t('load.profile', { name })} detail=${t('load.profileDetail')} query=${query} height=${340}
+    <${Panel} title=${t('load.profile', { name })} detail=${query.done > 0 && !query.data ? t('load.progress', { done: query.done, total: query.total }) : t('load.profileDetail')} query=${query} height=${340}
       csv=${() => chartCsv(`load-${name}-${dayName(found.profile.times[0])}`, found.profile.times, series)}>
       ${() => (bare && found.profile.before.every((each) => each === null)
         ? html`<${Empty} icon="load" title=${t('load.nothing')}>${t('load.nothingDetail')}<//>`

@@ -5,13 +5,11 @@ import { connection } from '../../lib/stream.js';
 import { MINUTE, midnight, rfc3339 } from '../../lib/time.js';
 import { weekBefore } from './profile.js';
 
-const DAYS = 7;
-
-/** Return the windows of at most a week from one midnight until before `to`, in ms. */
-export function weeksOf(from, to) {
+/** Return windows of at most some days from one midnight until before `to`, in ms. */
+export function windowsOf(from, to, days) {
   const windows = [];
   for (let start = Number(from); start < to;) {
-    const next = Math.min(Number(midnight(start, DAYS)), Number(to));
+    const next = Math.min(Number(midnight(start, days)), Number(to));
     windows.push([start, next]);
     start = next;
   }
@@ -22,30 +20,36 @@ const parametersOf = ([from, to]) => ({ from: rfc3339(from), to: rfc3339(to), bu
 
 /**
  * Return quarter hours of `from` ≤ t < `to` and of the week before, as `useQuery` does; those of the week before come
- * last, and `complete` says whether they are there. While `to` is `now`, the newest window is asked for every minute.
+ * last, and `complete` says whether they are there. While it is `running`, the newest window is asked for every minute.
  * @param {string | null} address
  * @param {number} from midnight, in ms
  * @param {number} to in ms
+ * @param {boolean} running
+ * @param {number} days of one window
+ * @returns what `useQuery` does, and `done` of `total` windows
  */
-export function useQuarterHours(address, from, to, running) {
+export function useQuarterHours(address, from, to, running, days) {
   const kept = useRef(new Map());
   const abort = useRef(null);
   const [state, setState] = useState({ data: null, error: null, loading: true });
-  const own = weeksOf(from, to);
-  const windows = [...own, ...weeksOf(weekBefore(from), Math.min(weekBefore(midnight(to - 1, 1)), from))];
+  const own = windowsOf(from, to, days);
+  const windows = [...own, ...windowsOf(weekBefore(from), Math.min(weekBefore(midnight(to - 1, 1)), from), days)];
   const key = `${address} ${windows.join()}`;
 
   const load = useCallback(async (signal) => {
     if (address === null) return;
     const items = [];
-    setState((before) => ({ data: before.key === address + from ? before.data : null, key: address + from, error: null, loading: true }));
+    setState((before) => ({ data: before.key === address + from ? before.data : null, key: address + from, error: null, loading: true, done: 0 }));
     try {
       for (const [index, window] of windows.entries()) {
         const request = url(address, parametersOf(window));
         const changes = running && index === own.length - 1;
         if (changes || !kept.current.has(request)) kept.current.set(request, (await getAll(address, parametersOf(window), { signal })).items);
         items.push(...kept.current.get(request));
-        if (index < own.length - 1) continue;
+        if (index < own.length - 1) {
+          setState((before) => ({ ...before, done: index + 1 }));
+          continue;
+        }
         const complete = index === windows.length - 1;
         setState({ data: { items: [...items], complete }, key: address + from, error: null, loading: !complete });
       }
@@ -75,5 +79,5 @@ export function useQuarterHours(address, from, to, running) {
     };
   }, [reload, running]);
 
-  return { ...state, request: address === null ? null : windows.map((each) => url(address, parametersOf(each))), reload };
+  return { ...state, total: own.length, request: address === null ? null : windows.map((each) => url(address, parametersOf(each))), reload };
 }
