@@ -25,9 +25,10 @@ export function KeySettings() {
   const rows = query.data?.items ?? [];
   const columns = columnsOf(setDoing);
   const close = () => setDoing(null);
-  const shown = (key) => {
-    setDoing({ what: 'shown', key });
-    query.reload();
+  const shown = (key) => setDoing({ what: 'shown', key });
+  const copied = () => {
+    close();
+    query.reload(); // only now: with the first key, the page must sign in
   };
   const revoke = async () => {
     await del(path`/v1/keys/${doing.key.id}`);
@@ -48,7 +49,7 @@ export function KeySettings() {
       <//>
       ${doing?.what === 'create' && html`<${NewKey} onMade=${shown} onClose=${close} />`}
       ${doing?.what === 'rotate' && html`<${Rotate} given=${doing.key} onMade=${shown} onClose=${close} />`}
-      ${doing?.what === 'shown' && html`<${Shown} made=${doing.key} onClose=${close} />`}
+      ${doing?.what === 'shown' && html`<${Shown} made=${doing.key} onClose=${copied} />`}
       ${doing?.what === 'revoke' && html`
         <${Confirm} title=${t('key.revokeTitle', { name: doing.key.name })} verb=${t('key.revoke')} danger act=${revoke} onClose=${close}>
           <p>${t('key.revokeDetail')}</p>

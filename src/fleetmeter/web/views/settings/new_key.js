@@ -2,7 +2,7 @@
 import { path, post } from '../../lib/api.js';
 import { dateTime } from '../../lib/formats.js';
 import { html, useState } from '../../lib/html.js';
-import { SCOPES } from '../../lib/session.js';
+import { SCOPES, session } from '../../lib/session.js';
 import { t } from '../../lib/texts.js';
 import { rfc3339 } from '../../lib/time.js';
 import { Copyable } from '../../parts/actions.js';
@@ -38,6 +38,7 @@ export function NewKey({ onMade, onClose }) {
           ${SCOPES.map((scope) => html`
             <label key=${scope}><input type="checkbox" checked=${scopes.includes(scope)} onChange=${() => toggle(scope)} /><span><strong>${scope}</strong> <span class="muted">${t(`key.scope.${scope}`)}</span></span></label>`)}
         </fieldset>
+        ${session.get().who.open && !scopes.includes('admin') && html`<p class="quoted-note" role="status">${t('key.first')}</p>`}
         <div class="grid tiles">
           <${Field} label=${t('key.devices')} value=${devices} onInput=${setDevices} help=${t('key.devicesHelp')} autocomplete="off" />
           <${Field} label=${t('key.sites')} value=${sites} onInput=${setSites} help=${t('key.sitesHelp')} autocomplete="off" />
