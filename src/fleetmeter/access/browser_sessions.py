@@ -92,7 +92,7 @@ class BrowserSessions:
         reach = person.reach
         return await self._begin(
             person.name,
-            min(self._longest_until(), datetime.fromtimestamp(ends, UTC)),
+            datetime.fromtimestamp(min(self._longest_until().timestamp(), ends), UTC),
             issuer=self._issuer,
             scopes=[scope for scope in SCOPES if scope in person.scopes],
             sites=None if reach.whole else list(reach.sites),
