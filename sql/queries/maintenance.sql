@@ -32,6 +32,11 @@ call drop_old_history()
 -- Forgets what happened to registers before history begins.
 select forget_register_events()
 
+-- name: forget_browser_sessions()!
+-- Forgets browser sessions that have ended (whole table: a few thousand rows at most).
+delete from browser_sessions
+where ends_at <= now()
+
 -- name: failing_jobs()
 -- The database's own background jobs that fail; nobody would see it otherwise.
 select job, error
