@@ -79,7 +79,7 @@ def test_a_site_s_supply_is_what_its_meters_of_other_roles_metered(
         "storage": None,
         "other": None,
     }
-    pages = all_pages(client, "/v1/analytics/supply", limit="1", **window)
+    pages = all_pages(client, "/v1/analytics/supply", limit=1, **window)
     assert pages == found
 
 

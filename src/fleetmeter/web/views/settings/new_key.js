@@ -2,7 +2,7 @@
 import { path, post } from '../../lib/api.js';
 import { dateTime } from '../../lib/formats.js';
 import { html, useState } from '../../lib/html.js';
-import { SCOPES, session } from '../../lib/session.js';
+import { session } from '../../lib/session.js';
 import { t } from '../../lib/texts.js';
 import { rfc3339 } from '../../lib/time.js';
 import { Copyable } from '../../parts/actions.js';
@@ -10,6 +10,7 @@ import { Dialog } from '../../parts/dialog.js';
 import { Field } from '../../parts/field.js';
 import { Confirm, useAction } from './confirm.js';
 
+const SCOPES = ['ingest', 'read', 'operate', 'admin', 'metrics'];
 const listOf = (text) => text.split(/[\s,]+/).filter(Boolean);
 const HOUR_S = 3600;
 const GRACES = ['0', String(HOUR_S), String(24 * HOUR_S), String(7 * 24 * HOUR_S)];
