@@ -1,4 +1,4 @@
-"""What the page computes itself of a load: gaps, exact sums, the highest quarter hour, and days of 23 to 25 hours."""
+"""What the page computes of a load: gaps, exact sums, the highest quarter hour, days of 23 hours."""
 
 import json
 import os
