@@ -1,4 +1,4 @@
-"""What the page computes of a load: gaps, exact sums, the highest quarter hour, days of 23 hours."""
+"""What the page computes of a load: gaps, exact sums, the highest quarter hour, odd days."""
 
 import json
 import os
