@@ -44,6 +44,7 @@ export function drawMarks(plot, marks) {
     const x = plot.valToPos(at / 1000, 'x', true);
     const y = plot.valToPos(value, scale, true);
     ctx.save();
+    ctx.setLineDash([]);
     ctx.beginPath();
     ctx.arc(x, y, 4.5 * uPlot.pxRatio, 0, 2 * Math.PI);
     ctx.fillStyle = colour(tone);
@@ -59,6 +60,7 @@ export function drawMarks(plot, marks) {
 /** Write a name from a point on, or up to it where there is no room. */
 function write({ ctx, bbox }, text, left, baseline, tone) {
   const right = bbox.left + bbox.width;
+  ctx.setLineDash([]);
   ctx.textAlign = 'left';
   ctx.textBaseline = 'alphabetic';
   ctx.font = `600 ${FONT_PX * uPlot.pxRatio}px system-ui, sans-serif`;
