@@ -3,6 +3,7 @@ import { get } from '../../lib/api.js';
 import { exactTime } from '../../lib/formats.js';
 import { html, useEffect, useMemo, useState } from '../../lib/html.js';
 import { useQuery } from '../../lib/query.js';
+import { can } from '../../lib/session.js';
 import { known, t } from '../../lib/texts.js';
 import { windowOf } from '../../lib/time.js';
 import { useUrlState } from '../../lib/url_state.js';
@@ -27,7 +28,7 @@ export function AuditSettings() {
   const [chosen, choose] = useUrlState({ who: '', action: '', object: '', range: '30d' });
   const { from, to } = useMemo(() => windowOf(chosen.range), [chosen.range]);
   const parameters = { who: chosen.who.trim(), action: chosen.action, object: chosen.object.trim(), from, to, limit: PAGE };
-  const query = useQuery('/v1/audit', parameters);
+  const query = useQuery(can('admin') ? '/v1/audit' : null, parameters);
   const [more, setMore] = useState({ items: [], cursor: null });
   const [opened, setOpened] = useState(null);
   useEffect(() => setMore({ items: [], cursor: query.data?.nextCursor ?? null }), [query.data]);

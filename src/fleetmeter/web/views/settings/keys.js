@@ -3,6 +3,7 @@ import { del, path } from '../../lib/api.js';
 import { ago, date, dateTime } from '../../lib/formats.js';
 import { html, useState } from '../../lib/html.js';
 import { useQuery } from '../../lib/query.js';
+import { can } from '../../lib/session.js';
 import { t } from '../../lib/texts.js';
 import { useUrlState } from '../../lib/url_state.js';
 import { Badge } from '../../parts/badge.js';
@@ -21,7 +22,7 @@ const SOON_MS = 14 * 86_400_000;
 export function KeySettings() {
   const [{ revoked, order }, choose] = useUrlState({ revoked: 'no', order: 'name' });
   const [doing, setDoing] = useState(null);
-  const query = useQuery('/v1/keys', { revoked: revoked === 'yes' || null, limit: 1000 }, { all: true });
+  const query = useQuery(can('admin') ? '/v1/keys' : null, { revoked: revoked === 'yes' || null, limit: 1000 }, { all: true });
   const rows = query.data?.items ?? [];
   const columns = columnsOf(setDoing);
   const close = () => setDoing(null);

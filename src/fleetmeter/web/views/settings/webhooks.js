@@ -3,6 +3,7 @@ import { del, path, post } from '../../lib/api.js';
 import { ago, dateTime, number } from '../../lib/formats.js';
 import { html, useState } from '../../lib/html.js';
 import { useQuery } from '../../lib/query.js';
+import { can } from '../../lib/session.js';
 import { t } from '../../lib/texts.js';
 import { Copyable } from '../../parts/actions.js';
 import { Badge } from '../../parts/badge.js';
@@ -21,7 +22,7 @@ const REFRESH_MS = 10_000;
 
 export function WebhookSettings() {
   const [doing, setDoing] = useState(null);
-  const query = useQuery('/v1/webhooks', {}, { refreshMs: REFRESH_MS });
+  const query = useQuery(can('admin') ? '/v1/webhooks' : null, {}, { refreshMs: REFRESH_MS });
   const rows = query.data?.items ?? [];
   const columns = columnsOf(setDoing, query.reload);
   const close = () => setDoing(null);
