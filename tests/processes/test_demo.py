@@ -30,7 +30,7 @@ SCOPE = Scope(days=1, share=0.03)
 def answers(base_url: str, simulation: Simulation) -> dict[str, Any]:
     """Live state, history and energy, as the API tells them."""
     vehicle, meter = simulation.fleet.vehicles[0], simulation.fleet.meters[0]
-    window = {
+    window: dict[str, Any] = {
         "from": (simulation.midnight + timedelta(hours=5)).isoformat(),
         "to": simulation.now.isoformat(),
     }
@@ -48,7 +48,7 @@ def answers(base_url: str, simulation: Simulation) -> dict[str, Any]:
             "/v1/analytics/fleet/energy",
             "/v1/analytics/sites",
         ):
-            answer = client.get(path, params={"limit": 1000} | window)
+            answer = client.get(path, params=window | {"limit": 1000})
             assert answer.status_code == 200, answer.text
             found[path] = without_arrivals(answer.json())
     return found

@@ -4,11 +4,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -22,6 +23,8 @@ from fleetmeter_simulator.demo.simulation import (
     midnight_before,
     write_history,
 )
+
+T = TypeVar("T")
 
 _FOLDER = "data-demo"
 _stop = threading.Event()
@@ -114,20 +117,19 @@ def _show(own: OwnService, scope: Scope, stages: _Stages, folder: str) -> None:
         fleet = Simulation(scope, midnight_before(datetime.now(UTC), scope.days)).fleet
         midnight = filling.began(fleet.vehicles[0].vehicle_id)
         newest = filling.newest(vehicle.vehicle_id for vehicle in fleet.vehicles)
-        if newest is None:
+        history = own.folder / "history.ndjson"
+        if newest is None or history.exists():  # it was stopped before the end of its import
             say(f"Preparing {scope.days} days of {len(fleet.vehicles)} vehicles …", err=True)
             midnight = midnight or midnight_before(datetime.now(UTC), scope.days)
             simulation = Simulation(scope, midnight)
-            history = own.folder / "history.ndjson"
             with ThreadPoolExecutor() as beside:
                 describing = beside.submit(filling.describe, simulation)
-                write_history(history, simulation.quarters(datetime.now(UTC)))
+                write_history(history, _until_stopped(simulation.quarters(datetime.now(UTC))))
                 describing.result()
             stages.end("simulate")
         filling.close()
     if simulation is not None:
-        _stopped()
-        own.store(history)
+        own.store(history, _stop.is_set)
         history.unlink()
         stages.end("store and evaluate")
     with own.running():
@@ -156,11 +158,10 @@ def _fill(
             filling.describe(simulation)
         else:
             simulation.skip(newest)
-        filling.send(simulation.quarters(datetime.now(UTC)))
+        filling.send(_until_stopped(simulation.quarters(datetime.now(UTC))))
     if is_new:
         filling.go_live(simulation)
         filling.acknowledge_one()
-    _stopped()
     stages.end("go live")
     fleet = simulation.fleet
     say(
@@ -172,10 +173,12 @@ def _fill(
     filling.live(simulation)
 
 
-def _stopped() -> None:
-    """Raise StoppedError once a signal has asked to stop."""
-    if _stop.is_set():
-        raise StoppedError
+def _until_stopped(items: Iterable[T]) -> Iterator[T]:
+    """Yield the same, until a signal has asked to stop. Raises StoppedError."""
+    for item in items:
+        if _stop.is_set():
+            raise StoppedError
+        yield item
 
 
 @contextmanager

@@ -80,11 +80,11 @@ class Depots:
         self._meter_of = np.array([vehicle.meter for vehicle in vehicles])
         self._second = np.ones(count, bool)
         self._second[np.unique(self._meter_of, return_index=True)[1]] = False
-        self._soc = self._target * rng.uniform(0.75, 1, count)
+        self._soc = self._target * rng.uniform(0.94, 1, count)
         self._temp = np.full(count, 12.0)
         self._odometer_m = rng.uniform(8_000, 90_000, count) * 1000
         self._charge_from = np.zeros(count)
-        self._done = np.zeros(count, bool)
+        self._done = np.ones(count, bool)
         self._plugged = np.ones(count, bool)
         self._stuck: dict[int, float] = {}
         meters = fleet.meters
@@ -117,10 +117,11 @@ class Depots:
         self._weekday = not is_weekend
         self._drives = rng.random(count) < (self._weekend if is_weekend else 0.95)
         km = self._km * rng.lognormal(0, 0.22, count) * (0.75 if is_weekend else 1)
-        most = 0.82 * self._capacity / self._kwh_per_km
+        most = 0.62 * self._capacity / self._kwh_per_km
         self._day_km = np.minimum(km, most)
         self._leave = self._leaves + rng.normal(0, 18, count)
-        self._return = np.maximum(self._returns + rng.normal(0, 28, count), self._leave + 240)
+        back = np.maximum(self._returns + rng.normal(0, 28, count), self._leave + 240)
+        self._return = np.minimum(back, DAY - 15)
         self._fumbles = rng.uniform(2, 14, count)
         self._plugs_in = rng.random(count) < 0.94
         self._wait = self._waits + rng.normal(0, 15, count)
@@ -153,13 +154,13 @@ class Depots:
             km = np.where(out, self._day_km / (self._return - self._leave - 40), 0)
             self._odometer_m += km * 1000
             self._soc = np.maximum(self._soc - km * self._kwh_per_km / self._capacity, 0.03)
-        needs = self._soc < 0.55
+        needs = self._soc < 0.7
         self._plugged |= back & (self._plugs_in | needs)
         waits = self._managed & (self._return < self._wait) & (self._soc > 0.25)
         starts = np.where(waits, self._wait, self._return + self._fumbles)
         self._charge_from = np.where(back, local - of_day + starts, self._charge_from)
         dc, ac = self._charge(local, air_c, faults)
-        heat = np.where(out & (not resting), 0.02, 0.0) + charging_heat(dc, self._capacity)
+        heat = np.where(out & (not resting), 0.02, 0.0) + _charging_heat_k(dc, self._capacity)
         self._temp += heat - (self._temp - air_c) * COOLING
         np.clip(self._temp, 2, COOLED_BELOW_C, out=self._temp)
         return self._measured(of_day, dc, ac, faults)
@@ -254,12 +255,14 @@ class Depots:
         return float(depot.solar_kw * max(height, 0) ** 1.15 * self._clouds[of_day])
 
 
-def charging_heat(dc_mwh: Ints, capacity_kwh: Floats) -> Floats:
+def _charging_heat_k(dc_mwh: Ints, capacity_kwh: Floats) -> Floats:
     """Return by how many kelvin batteries are warmed."""
-    return charging_heat_k(dc_mwh / 1_000_000, capacity_kwh)  # type: ignore[arg-type, return-value]
+    kelvin: Floats = dc_mwh * (charging_heat_k(1, 1) / 1_000_000) / capacity_kwh
+    return kelvin
 
 
 def _drawn(rng: np.random.Generator, vehicles: Sequence[Any], name: str) -> Floats:
     """Draw a value for each vehicle between the bounds of its depot."""
     bounds = np.array([getattr(vehicle.depot, name) for vehicle in vehicles], float)
-    return bounds[:, 0] + rng.random(len(vehicles)) * (bounds[:, 1] - bounds[:, 0])
+    drawn: Floats = bounds[:, 0] + rng.random(len(vehicles)) * (bounds[:, 1] - bounds[:, 0])
+    return drawn

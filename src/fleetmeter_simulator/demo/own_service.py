@@ -1,15 +1,16 @@
 """Runs `fleetmeter serve` and `fleetmeter import` for the demo, in a folder of its own."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter_simulator.client.service import Service
+from fleetmeter_simulator.client.service import Service, StoppedError
 
 _READY_S = 60.0
 _STOP_S = 30.0
@@ -21,6 +22,7 @@ class OwnService:
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
+        self._port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "service.log"
         # on its own database, without keys: what is set for the user's own service is not for it
@@ -36,6 +38,7 @@ class OwnService:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run the service for the block, which begins once it is ready. Raises FleetMeterError."""
+        self._check_port()
         with self.log.open("ab") as log:
             process = self._start("serve", log.fileno())
         try:
@@ -45,18 +48,27 @@ class OwnService:
             process.terminate()
             process.wait(_STOP_S)
 
-    def store(self, history: Path) -> None:
-        """Import a history, and evaluate it. Raises FleetMeterError."""
+    def store(self, history: Path, stopped: Callable[[], bool]) -> None:
+        """Import a history, and evaluate it. Raises FleetMeterError; StoppedError."""
         with self.log.open("ab") as log:
             process = self._start("import", log.fileno(), "--evaluate", str(history))
-        try:
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait(_STOP_S)
-            raise
-        if status:
+        while process.poll() is None:
+            time.sleep(_STEP_S)
+            if stopped():
+                process.terminate()
+                process.wait(_STOP_S)
+                raise StoppedError
+        if process.returncode:
             raise FleetMeterError(f"the history was not imported; {self.log} says why")
+
+    def _check_port(self) -> None:
+        """Make sure that no other service is filled instead."""
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                raise FleetMeterError(
+                    f"something else listens on port {self._port}; choose another --port, or fill "
+                    f"that service: fleetmeter demo --url {self.url}"
+                )
 
     def _start(self, command: str, log: int, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command in a session of its own, so that Ctrl-C reaches only this process."""

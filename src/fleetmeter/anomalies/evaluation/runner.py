@@ -134,8 +134,6 @@ class Evaluator:
         until, closed = progress["evaluated_until"], await _closed_until(connection, at)
         if until is None:
             until = await _first_hour(connection, at, closed)
-        if until < closed:  # those hours are evaluated with what is here now, however late it came
-            await forget_late(connection, until)
         clocks_are_due = self._clocks_are_due(at)
         if clocks_are_due or until < closed:
             await _retire(connection, at)
@@ -162,6 +160,7 @@ async def _first_hour(connection: Connection, at: datetime, closed: datetime) ->
         return closed
     until = min(first, closed)
     await queries.evaluated(connection, until=until)
+    await forget_late(connection, until)  # all hours are evaluated with what is here by now
     return until
 
 
