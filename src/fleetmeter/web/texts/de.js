@@ -172,7 +172,7 @@ export const de = {
   'evidence.powers': 'Mittlere Leistung je Viertelstunde',
   'evidence.acAt': 'AC an {id}',
   'evidence.dcOf': 'DC von {id}',
-  'evidence.moved': 'DC von {id} bei richtiger Uhr',
+  'evidence.moved': 'DC von {id}, passend verschoben',
   'evidence.sessions': 'Wirkungsgrad je Ladevorgang',
   'evidence.limit': 'Grenze',
   'evidence.readings': 'Messwerte je Viertelstunde',

@@ -172,7 +172,7 @@ export const en = {
   'evidence.powers': 'Mean power of each quarter hour',
   'evidence.acAt': 'AC at {id}',
   'evidence.dcOf': 'DC of {id}',
-  'evidence.moved': 'DC of {id} with the clock put right',
+  'evidence.moved': 'DC of {id}, moved to fit',
   'evidence.sessions': 'Efficiency of each session',
   'evidence.limit': 'Limit',
   'evidence.readings': 'Readings per quarter hour',

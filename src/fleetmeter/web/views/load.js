@@ -29,7 +29,7 @@ export function Load() {
   const running = Number(to) > now;
   const ready = of === 'fleet' || id !== '';
   const until = Math.max(Math.min(Number(to), now), Number(from) + QUARTER);
-  const query = useQuarterHours(ready ? PATHS[of](id) : null, Number(from), until, running, DAYS[of]);
+  const query = useQuarterHours(ready ? PATHS[of](id) : null, Number(from), until, Number(to), DAYS[of]);
   const found = useMemo(() => {
     if (!query.data) return null;
     const { items } = query.data;

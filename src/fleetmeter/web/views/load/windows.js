@@ -16,29 +16,34 @@ export function windowsOf(from, to, days) {
   return windows;
 }
 
+/** Answers kept: those of two months, each day for itself. */
+const MOST_KEPT = 128;
+
 const parametersOf = ([from, to]) => ({ from: rfc3339(from), to: rfc3339(to), bucket: '15min', limit: 1000 });
 
 /**
  * Return quarter hours of `from` ≤ t < `to` and of the week before, as `useQuery` does; those of the week before come
- * last, and `complete` says whether they are there. While it is `running`, the newest window is asked for every minute.
+ * last, and `complete` says whether they are there. While the period goes on, its newest window is asked for every minute.
  * @param {string | null} address
  * @param {number} from midnight, in ms
- * @param {number} to in ms
- * @param {boolean} running
+ * @param {number} to in ms: the end of the period, or of the last quarter hour that is over
+ * @param {number} end of the period, in ms
  * @param {number} days of one window
  * @returns what `useQuery` does, and `done` of `total` windows
  */
-export function useQuarterHours(address, from, to, running, days) {
+export function useQuarterHours(address, from, to, end, days) {
   const kept = useRef(new Map());
   const abort = useRef(null);
   const [state, setState] = useState({ data: null, error: null, loading: true });
   const own = windowsOf(from, to, days);
-  const windows = [...own, ...windowsOf(weekBefore(from), Math.min(weekBefore(midnight(to - 1, 1)), from), days)];
+  const running = to < end;
+  const windows = [...own, ...windowsOf(weekBefore(from), Math.min(weekBefore(end), from), days)];
   const key = `${address} ${windows.join()}`;
 
   const load = useCallback(async (signal) => {
     if (address === null) return;
     const items = [];
+    if (kept.current.size > MOST_KEPT) kept.current.clear();
     setState((before) => ({ data: before.key === address + from ? before.data : null, key: address + from, error: null, loading: true, done: 0 }));
     try {
       for (const [index, window] of windows.entries()) {
