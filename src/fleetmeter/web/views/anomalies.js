@@ -87,7 +87,8 @@ const COLUMNS = () => [
 const csvColumns = (columns) => [
   { label: 'id', value: (row) => row.id },
   { label: t('anomaly.severity'), value: (row) => row.severity },
-  ...columns.slice(1, -1),
+  ...columns.slice(1, -2),
+  { label: `${t('anomaly.lasted')} (${t('unit.second')})`, value: (row) => Math.round(lasted(row)) },
   { label: t('anomaly.ended'), value: (row) => row.endedAt },
   { label: t('anomaly.status'), value: (row) => row.status },
   { label: t('anomaly.summary'), value: (row) => row.summary },
