@@ -20,6 +20,7 @@ const PATHS = {
   back: 'M14.5 6 8.5 12l6 6',
   next: 'M9.5 6l6 6-6 6',
   edit: 'M4 20h4L19.5 8.5l-4-4L4 16z',
+  remove: 'M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7M10.2 10.5v5.5M13.8 10.5v5.5',
   bolt: 'M13 3 5 14h6l-1 7 9-12h-6.5z',
 };
 

@@ -1,11 +1,12 @@
 /** All vehicles or all meters: search, filter, sort; live. */
-import { html, useEffect, useMemo, useState } from '../lib/html.js';
+import { html, useMemo } from '../lib/html.js';
 import { nameOf, stateOf } from '../lib/device_state.js';
 import { useActiveAnomalies } from '../lib/active_anomalies.js';
 import { useFleet } from '../lib/fleet.js';
 import { number } from '../lib/formats.js';
 import { go, link } from '../lib/router.js';
 import { t, useLanguage } from '../lib/texts.js';
+import { useTicks } from '../lib/ticks.js';
 import { useUrlState } from '../lib/url_state.js';
 import { Search, Segments, Select } from '../parts/field.js';
 import { Panel } from '../parts/panel.js';
@@ -92,12 +93,3 @@ const NoneFits = ({ onClear }) => html`
   <${Empty} icon="search" title=${t('devices.noneFits')}>
     <button class="button" onClick=${onClear}>${t('devices.clear')}</button>
   <//>`;
-
-/** Draw the component again every so often: ages grow without news. */
-function useTicks(everyMs) {
-  const [, tick] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => document.visibilityState === 'visible' && tick((count) => count + 1), everyMs);
-    return () => clearInterval(timer);
-  }, [everyMs]);
-}

@@ -1,0 +1,64 @@
+/** What a device did in a window: energy, measurements, efficiency, sessions or shares, anomalies. */
+import { html } from '../../lib/html.js';
+import { path } from '../../lib/api.js';
+import { energy, energyParts, share, shareParts } from '../../lib/formats.js';
+import { useQuery } from '../../lib/query.js';
+import { gapped } from '../../lib/series.js';
+import { t } from '../../lib/texts.js';
+import { Chart, chartCsv } from '../../parts/chart.js';
+import { Panel } from '../../parts/panel.js';
+import { Empty } from '../../parts/states.js';
+import { Tile } from '../../parts/tile.js';
+import { DeviceAnomalies } from './anomalies.js';
+import { BUCKET_MS, CHART_PX, REFRESH_MS } from './charts.js';
+import { Efficiency } from './efficiency.js';
+import { Measured } from './measured.js';
+import { Sessions } from './sessions.js';
+import { Shares } from './shares.js';
+
+export function Overview({ kind, id, state, window }) {
+  const { from, to } = window;
+  const summary = useQuery(
+    kind === 'vehicle' ? path`/v1/analytics/performance/${id}` : path`/v1/analytics/meters/${id}`, { from, to }, { refreshMs: REFRESH_MS },
+  );
+  const series = useQuery(path`/v1/${`${kind}s`}/${id}/energy`, { ...window, limit: 1000 }, { refreshMs: REFRESH_MS });
+  return html`
+    <${Totals} kind=${kind} summary=${summary.data} />
+    <div class="grid charts">
+      <${EnergyPanel} kind=${kind} id=${id} query=${series} bucket=${window.bucket} />
+      <${Measured} kind=${kind} id=${id} state=${state} window=${window} series=${series} />
+      <${Efficiency} kind=${kind} id=${id} window=${window} />
+    </div>
+    ${kind === 'vehicle' ? html`<${Sessions} id=${id} window=${window} />` : html`<${Shares} id=${id} query=${summary} />`}
+    <${DeviceAnomalies} kind=${kind} id=${id} window=${window} />`;
+}
+
+function Totals({ kind, summary }) {
+  const cover = summary?.quality.coverage;
+  const why = summary?.quality.reasons[0];
+  return html`
+    <div class="grid tiles">
+      <${Tile} label=${t('energy.ac')} tone="ac" parts=${energyParts(summary?.totalEnergyConsumedAc)} detail=${cover && t('device.covered', { share: share(cover.ac, 0) })} />
+      <${Tile} label=${t('energy.dc')} tone="dc" parts=${energyParts(summary?.totalEnergyDeliveredDc)} detail=${cover && t('device.covered', { share: share(cover.dc, 0) })} />
+      <${Tile} label=${t('energy.loss')} tone="loss" parts=${energyParts(summary?.energyLoss)} />
+      ${kind === 'meter' && html`<${Tile} label=${t('energy.unattributed')} tone="unattributed" parts=${energyParts(summary?.totalEnergyUnattributedAc)} />`}
+      <${Tile} label=${t('energy.efficiency')} parts=${shareParts(summary?.efficiencyRatio)} detail=${summary && summary.efficiencyRatio === null ? why : null} />
+    </div>`;
+}
+
+function EnergyPanel({ kind, id, query, bucket }) {
+  const buckets = gapped(query.data?.items ?? [], (each) => Date.parse(each.from), BUCKET_MS[bucket]);
+  const times = buckets.map(({ at }) => at);
+  const of = (field) => buckets.map(({ item }) => item?.[field] ?? null);
+  const isDaily = bucket === 'day';
+  const series = [
+    { label: t('energy.ac'), tone: 'ac', draw: isDaily ? 'bars' : 'area', format: energy, values: of('energyConsumedAc') },
+    { label: t('energy.dc'), tone: 'dc', format: energy, values: of('energyDeliveredDc') },
+  ];
+  if (kind === 'meter') series.push({ label: t('energy.unattributed'), tone: 'unattributed', dashed: true, format: energy, values: of('energyUnattributedAc') });
+  return html`
+    <${Panel} title=${t('device.energy')} detail=${t(`device.per.${bucket}`)} query=${query} height=${CHART_PX} csv=${() => chartCsv(`${id}-energy`, times, series)}>
+      ${() => (times.length ? html`<${Chart} label=${t('device.energy')} times=${times} series=${series} height=${CHART_PX} />`
+      : html`<${Empty} title=${t('device.nothingReported')} />`)}
+    <//>`;
+}
