@@ -4,16 +4,16 @@ import { html, useLayoutEffect, useRef, useState } from '../lib/html.js';
 const LEFT = 52;
 const BOTTOM = 40;
 const TOP = 10;
-const RIGHT = 12;
+const RIGHT = 24;
 const TICKS = 5;
 
 /**
- * @typedef {{label: string, format: (value: number) => string, range?: [number, number]}} Axis
+ * @typedef {{label: string, format: (value: number, digits: number) => string, range?: [number, number]}} Axis
  * @param {{
  *   label: string, x: Axis, y: Axis, tone: string, height?: number,
  *   points: {x: number, y: number, title: string}[], line?: {y: number, label: string},
  * }} properties
- * `line`: a level to compare with. A point shows its `title` under the pointer.
+ * `format` gets the digits that tell ticks apart. `line`: a level to compare with. A point shows its `title` under the pointer.
  */
 export function Scatter({ label, x, y, tone, height = 240, points, line }) {
   const element = useRef(null);
@@ -31,8 +31,8 @@ export function Scatter({ label, x, y, tone, height = 240, points, line }) {
     <div ref=${element} class=${`scatter tone-${tone}`}>
       <svg width=${width} height=${height} role="img" aria-label=${label}>
         ${ys.map((value) => html`<g key=${`y${value}`}><line x1=${LEFT} x2=${width - RIGHT} y1=${toY(value)} y2=${toY(value)} />
-          <text x=${LEFT - 8} y=${toY(value)} dy="0.32em" text-anchor="end">${y.format(value)}</text></g>`)}
-        ${xs.map((value) => html`<text key=${`x${value}`} x=${toX(value)} y=${height - BOTTOM + 18} text-anchor="middle">${x.format(value)}</text>`)}
+          <text x=${LEFT - 8} y=${toY(value)} dy="0.32em" text-anchor="end">${y.format(value, digitsOf(ys))}</text></g>`)}
+        ${xs.map((value) => html`<text key=${`x${value}`} x=${toX(value)} y=${height - BOTTOM + 18} text-anchor="middle">${x.format(value, digitsOf(xs))}</text>`)}
         <text x=${(LEFT + width - RIGHT) / 2} y=${height - 4} text-anchor="middle">${x.label}</text>
         ${points.map((each, index) => html`<circle key=${index} cx=${toX(each.x)} cy=${toY(each.y)} r="4"><title>${each.title}</title></circle>`)}
         ${line && line.y >= ys[0] && line.y <= ys.at(-1) && html`<g class="level-line"><line x1=${LEFT} x2=${width - RIGHT} y1=${toY(line.y)} y2=${toY(line.y)} />
@@ -45,6 +45,9 @@ const scale = (values, from, to) => {
   const span = values.at(-1) - values[0] || 1;
   return (value) => from + ((value - values[0]) / span) * (to - from);
 };
+
+/** Return how many digits tell neighbouring values apart. */
+const digitsOf = ([first, second]) => Math.max(0, -Math.floor(Math.log10(second - first) + 1e-9));
 
 /** Return the range of values with some air, so that points do not stand on the edge. */
 function spread(values) {

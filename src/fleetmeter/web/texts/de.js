@@ -190,6 +190,7 @@ export const de = {
   'device.meanAcPower': 'Mittlere AC-Leistung',
   'device.notCompared': 'In diesem Zeitraum gibt es nichts zu vergleichen',
   'device.notComparedDetail': 'Für den Wirkungsgrad braucht es AC des Zählers und DC des Fahrzeugs zur selben Zeit.',
+  'device.impossible': 'Unmöglich: mehr DC als AC',
   'device.severity': 'Schwere',
   'device.what': 'Anomalie',
   'device.since': 'Seit',
@@ -243,7 +244,7 @@ export const de = {
   'quality.asExpected': 'Wie erwartet',
   'quality.observedReports': 'Meldet offenbar',
   'quality.newest': 'Letzter Messwert',
-  'quality.arrived': 'Er traf ein',
+  'quality.arrived': 'Eingetroffen',
   'quality.delay': 'nach {duration}',
   'quality.adjust': 'Die Messwerte sprechen für andere Einstellungen, als {id} hat. Passen Sie sie unter Einstellungen an.',
 

@@ -190,6 +190,7 @@ export const en = {
   'device.meanAcPower': 'Mean AC power',
   'device.notCompared': 'Nothing to compare in this period',
   'device.notComparedDetail': 'Efficiency needs AC of the meter and DC of the vehicle at the same time.',
+  'device.impossible': 'Impossible: more DC than AC',
   'device.severity': 'Severity',
   'device.what': 'Anomaly',
   'device.since': 'Since',
@@ -243,7 +244,7 @@ export const en = {
   'quality.asExpected': 'As expected',
   'quality.observedReports': 'Seems to report',
   'quality.newest': 'Newest reading',
-  'quality.arrived': 'It arrived',
+  'quality.arrived': 'Arrived',
   'quality.delay': 'after {duration}',
   'quality.adjust': 'The readings suggest other settings than {id} has. Adjust them under Settings.',
 

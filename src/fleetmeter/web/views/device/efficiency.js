@@ -31,9 +31,9 @@ export function Efficiency({ kind, id, window }) {
   const csv = () => ({ name: `${id}-efficiency`, columns: ['from', 'powerKw', 'efficiency'], rows: points.map((each) => [each.from, each.x, each.y]) });
   return html`
     <${Panel} title=${t('device.efficiency')} detail=${t(`device.each.${bucket.bucket}`)} query=${query} height=${CHART_PX} csv=${csv}>
-      ${() => (points.length ? html`<${Scatter} label=${t('device.efficiency')} tone="dc" height=${CHART_PX + 34} points=${points}
-        x=${{ label: t('device.meanAcPower'), format: (value) => `${number(value, value % 1 ? 1 : 0)}\u00a0kW` }}
-        y=${{ label: t('energy.efficiency'), format: (value) => share(value, 0) }} />`
+      ${() => (points.length ? html`<${Scatter} label=${t('device.efficiency')} tone="dc" height=${CHART_PX + 52} points=${points}
+        x=${{ label: t('device.meanAcPower'), format: (value, digits) => `${number(value, digits)}\u00a0kW` }}
+        y=${{ label: t('energy.efficiency'), format: (value, digits) => share(value, Math.max(0, digits - 2)) }} />`
       : html`<${Empty} title=${t('device.notCompared')}>${t('device.notComparedDetail')}<//>`)}
     <//>`;
 }

@@ -9,10 +9,10 @@ import { Badge } from '../../parts/badge.js';
 import { Panel } from '../../parts/panel.js';
 import { Empty } from '../../parts/states.js';
 import { Table, tableCsv } from '../../parts/table.js';
+import { QualityBadge } from './quality_badge.js';
 import { Readings } from './readings.js';
 
 const COMPLETE = 0.95; // as the API has it
-const STATUS = { complete: 'ok', partial: 'warning', no_meter: 'warning', no_data: 'critical' };
 const SIDES = { vehicle: ['dc', 'ac', 'compared', 'charging'], meter: ['ac', 'dc', 'compared', 'charging'] };
 
 export const Measurements = (device) => html`
@@ -31,7 +31,7 @@ function Quality({ kind, id, window }) {
     <${Panel} title=${t('quality.title')} query=${query} csv=${csv}>
       ${({ quality }) => html`
         <div class="stack">
-          <div><${Badge} tone=${STATUS[quality.status]}>${known(`quality.${quality.status}`, quality.status)}<//></div>
+          <div><${QualityBadge} status=${quality.status} /></div>
           <dl class="bars">
             ${SIDES[kind].map((side) => html`<${Coverage} key=${side} side=${side} value=${quality.coverage[side]} />`)}
           </dl>

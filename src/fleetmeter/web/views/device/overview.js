@@ -13,6 +13,7 @@ import { DeviceAnomalies } from './anomalies.js';
 import { BUCKET_MS, CHART_PX, REFRESH_MS } from './charts.js';
 import { Efficiency } from './efficiency.js';
 import { Measured } from './measured.js';
+import { QualityBadge } from './quality_badge.js';
 import { Sessions } from './sessions.js';
 import { Shares } from './shares.js';
 
@@ -35,16 +36,25 @@ export function Overview({ kind, id, state, window }) {
 
 function Totals({ kind, summary }) {
   const cover = summary?.quality.coverage;
-  const why = summary?.quality.reasons[0];
+  const ratio = summary?.efficiencyRatio;
   return html`
     <div class="grid tiles">
       <${Tile} label=${t('energy.ac')} tone="ac" parts=${energyParts(summary?.totalEnergyConsumedAc)} detail=${cover && t('device.covered', { share: share(cover.ac, 0) })} />
       <${Tile} label=${t('energy.dc')} tone="dc" parts=${energyParts(summary?.totalEnergyDeliveredDc)} detail=${cover && t('device.covered', { share: share(cover.dc, 0) })} />
       <${Tile} label=${t('energy.loss')} tone="loss" parts=${energyParts(summary?.energyLoss)} />
       ${kind === 'meter' && html`<${Tile} label=${t('energy.unattributed')} tone="unattributed" parts=${energyParts(summary?.totalEnergyUnattributedAc)} />`}
-      <${Tile} label=${t('energy.efficiency')} parts=${shareParts(summary?.efficiencyRatio)} detail=${summary && summary.efficiencyRatio === null ? why : null} />
-    </div>`;
+      <${Tile} label=${t('energy.efficiency')} parts=${shareParts(ratio)}
+        detail=${ratio > 1 ? html`<span class="impossible">${t('device.impossible')}</span>` : ratio === null ? t('device.notCompared') : null} />
+    </div>
+    ${summary?.quality.reasons.length > 0 && html`<${Reasons} quality=${summary.quality} />`}`;
 }
+
+/** What limits the figures above. */
+const Reasons = ({ quality }) => html`
+  <div class="row reasons-row">
+    <${QualityBadge} status=${quality.status} />
+    <p class="muted grow">${quality.reasons.join('; ')}</p>
+  </div>`;
 
 function EnergyPanel({ kind, id, query, bucket }) {
   const buckets = gapped(query.data?.items ?? [], (each) => Date.parse(each.from), BUCKET_MS[bucket]);
