@@ -59,6 +59,19 @@ test: .venv/installed build/deploy/ready ## Run the tests on the embedded Postgr
 slow: .venv/installed ## Run the tests that make test leaves out: the benchmark, and the other engine for tests of either (some minutes)
 	@$(PYTEST) --numprocesses 2 --dist worksteal -m slow
 
+.PHONY: browser
+browser: .venv/installed ## Run all tests of the page in a real browser (chromium)
+	@$(PYTEST) --numprocesses 2 --dist loadfile -m browser -k postgresql tests/browser
+
+.PHONY: screenshots
+screenshots: .venv/installed ## Take a picture of each view, light and dark, on a desktop and a phone, into build/screenshots
+	@FLEETMETER_SCREENSHOTS=build/screenshots $(PYTEST) --numprocesses 2 -m browser -k postgresql tests/browser/test_every_view.py
+	@echo "See build/screenshots/"
+
+.PHONY: page-speed
+page-speed: .venv/installed ## Measure how soon the page shows, and what open pages cost browser and ingest (five minutes)
+	@PYTHONPATH=. $(BIN)/python -m tests.browser.page_speed
+
 .PHONY: deep
 deep: .venv/installed ## Run the property tests with twenty times as many random examples (an hour)
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/http/test_openapi.py

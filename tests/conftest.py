@@ -34,6 +34,7 @@ import structlog
 from fleetmeter.database.embedded import embedded_postgresql
 from fleetmeter.database.migrations import migrate
 from tests.support import connections, processes
+from tests.support.chromium import NO_CHROMIUM
 from tests.support.deploy_tools import MISSING
 from tests.support.timescaledb import find_timescaledb, timescaledb_server
 
@@ -147,7 +148,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say loudly when the production engine, or the alerts, chart or proxy, were not tested."""
+    """Say loudly what was not tested: the production engine, alerts, chart, proxy or page."""
     skipped = [report.nodeid for report in terminalreporter.stats.get("skipped", [])]
     if any("[timescaledb" in test for test in skipped):
         terminalreporter.write_sep("!", "TimescaleDB WAS NOT TESTED", red=True, bold=True)
@@ -162,10 +163,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             "There is no promtool on the PATH; it comes with Prometheus (Debian: prometheus).",
             red=True,
         )
-    reasons = (str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
     if any(MISSING in reason for reason in reasons):
         terminalreporter.write_sep("!", "CHART OR PROXY WAS NOT TESTED", red=True, bold=True)
         terminalreporter.write_line(f"Helm or Caddy {MISSING}", red=True)
+    if any(NO_CHROMIUM in reason for reason in reasons):
+        terminalreporter.write_sep("!", "THE PAGE WAS NOT TESTED", red=True, bold=True)
+        terminalreporter.write_line(
+            f"In a browser: {NO_CHROMIUM} (Debian: chromium), nor in FLEETMETER_TEST_CHROMIUM.",
+            red=True,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,8 @@ ASKED: dict[str, list[Ask]] = {
         Ask({"sort": "vehicleId"}),
     ],
     "GET /v1/analytics/sites": [Ask(shows="north")],
+    "GET /v1/analytics/now": [Ask(shows='"known":')],
+    "GET /v1/analytics/supply": [Ask(shows="items")],
     "GET /v1/analytics/fleet/energy": [Ask(shows="energyDeliveredDc")],
     "GET /v1/analytics/sites/{site}/energy": [Ask(shows="energyConsumedAc")],
     "GET /v1/export": [

@@ -8,10 +8,11 @@ import { connection } from './stream.js';
  * The last answer of the path is kept meanwhile (a window moves on), and when a later request fails.
  * @param {string | null} address path; null asks nothing
  * @param {Record<string, unknown>} [parameters]
- * @param {{refreshMs?: number, all?: boolean}} [options] `all`: every page; data is then `{items, more}`
+ * @param {{refreshMs?: number, all?: boolean, maxAgeS?: number}} [options] `all`: every page; data is then `{items, more}`;
+ *   `maxAgeS`: analytics may be what others were answered that many seconds ago, so that many open pages cost little
  * @returns {{data: any, error: Error | null, loading: boolean, request: string | null, reload: () => Promise<void>}}
  */
-export function useQuery(address, parameters = {}, { refreshMs = 0, all = false } = {}) {
+export function useQuery(address, parameters = {}, { refreshMs = 0, all = false, maxAgeS = 0 } = {}) {
   const request = address === null ? null : url(address, parameters);
   const [state, setState] = useState({ data: null, error: null, loading: true, of: address });
   const running = useRef(null);
@@ -23,7 +24,7 @@ export function useQuery(address, parameters = {}, { refreshMs = 0, all = false 
     const { signal } = abort;
     setState((before) => ({ ...(before.of === address ? before : { data: null, error: null }), of: address, loading: true }));
     try {
-      const data = await (all ? getAll(address, parameters, { signal }) : send('GET', request, { signal }));
+      const data = await (all ? getAll(address, parameters, { signal, maxAgeS }) : send('GET', request, { signal, maxAgeS }));
       if (!signal.aborted) setState({ data, error: null, loading: false, of: address });
     } catch (error) {
       if (!signal.aborted) setState((before) => ({ ...before, error, loading: false }));
