@@ -1,7 +1,10 @@
 /** What a device does at the moment, by its newest reading. */
+import { useEffect } from './html.js';
+import { useQuery } from './query.js';
+import { createStore, useStore } from './store.js';
 
-/** Default reporting interval of the service, seconds; a device's own is in its settings. */
-export const REPORTING_INTERVAL_S = 60;
+/** The reporting interval of devices that have none of their own, seconds; the service's own default until it is known. */
+const usualInterval = createStore(60);
 
 /** A device is late after so many of its intervals; silent after those of the rules `vehicle_silent` and `meter_silent`. */
 const LATE_AFTER = 3;
@@ -16,7 +19,14 @@ export const TONES = { charging: 'dc', reporting: undefined, paused: undefined, 
 const ENERGY = { vehicle: 'kwhDeliveredDc', meter: 'kwhConsumedAc' };
 
 export const idOf = (kind, state) => state[`${kind}Id`];
-export const intervalOf = (state) => state.settings?.reportingIntervalS ?? REPORTING_INTERVAL_S;
+export const intervalOf = (state) => state.settings?.reportingIntervalS ?? usualInterval.get();
+
+/** Ask for the reporting interval by which others here judge; the component is drawn again once it is known. */
+export function useUsualInterval() {
+  const { data } = useQuery('/v1/analytics/now');
+  useEffect(() => { if (data) usualInterval.set(data.reportingIntervalS); }, [data]);
+  return useStore(usualInterval);
+}
 
 /** The name for people: the label, or else the id. */
 export const nameOf = (kind, state) => state.settings?.label ?? idOf(kind, state);

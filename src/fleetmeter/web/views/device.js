@@ -1,7 +1,7 @@
 /** One vehicle or meter: its newest values, and what it did in a window of time. */
 import { html, useEffect } from '../lib/html.js';
 import { useActiveAnomalies } from '../lib/active_anomalies.js';
-import { nameOf, stateOf } from '../lib/device_state.js';
+import { nameOf, stateOf, useUsualInterval } from '../lib/device_state.js';
 import { path } from '../lib/api.js';
 import { ago, exactTime } from '../lib/formats.js';
 import { useQuery } from '../lib/query.js';
@@ -31,6 +31,7 @@ export function Device({ kind, id }) {
   const live = useDevice(kind, id);
   useEffect(() => { if (query.data) putStates(kind, [query.data]); }, [query.data]);
   useTicks(AGES_EVERY_MS);
+  useUsualInterval();
   const state = live ?? query.data;
 
   if (!state && query.error) return html`<${Missing} kind=${kind} id=${id} query=${query} />`;

@@ -1,6 +1,6 @@
 /** All vehicles or all meters: search, filter, sort; live. */
 import { html, useMemo } from '../lib/html.js';
-import { nameOf, stateOf } from '../lib/device_state.js';
+import { nameOf, stateOf, useUsualInterval } from '../lib/device_state.js';
 import { useActiveAnomalies } from '../lib/active_anomalies.js';
 import { useFleet } from '../lib/fleet.js';
 import { number } from '../lib/formats.js';
@@ -23,6 +23,7 @@ export function Devices({ kind }) {
   const fleet = useFleet(kind);
   const anomalies = useActiveAnomalies();
   useTicks(AGES_EVERY_MS);
+  useUsualInterval();
   const spoken = useLanguage();
   const columns = useMemo(() => columnsOf(kind, anomalies), [kind, anomalies, spoken]);
   const now = Date.now();
