@@ -70,7 +70,7 @@ screenshots: .venv/installed ## Take a picture of each view, light and dark, on 
 
 .PHONY: page-speed
 page-speed: .venv/installed ## Measure how soon the page shows, and what open pages cost browser and ingest (five minutes)
-	@PYTHONPATH=. $(BIN)/python -m tests.browser.page_speed
+	@PYTHONPATH=. $(BIN)/python -m tests.browser.page_speed $(PART)
 
 .PHONY: deep
 deep: .venv/installed ## Run the property tests with twenty times as many random examples (an hour)

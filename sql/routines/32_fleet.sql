@@ -11,7 +11,7 @@ return case
     when p_covered_ms > coalesce(p_left_out_ms, 0) then (coalesce(p_ac, 0) - coalesce(p_left_out, 0))::bigint
 end;
 
--- Returns all vehicles and chargers' meters; also meters that vehicles charged at but that never reported.
+-- Returns all vehicles and chargers' meters, also meters that vehicles charged at but that never reported.
 create or replace function fleet_devices()
 returns integer[]
 language plpgsql
@@ -19,15 +19,9 @@ stable
 as $$
 begin
     return array(
-        select k.device
-        from (
-            select s.device
-            from live_state as s
-            union
-            select v.meter
-            from meter_vehicles as v
-        ) as k
-        where k.device not in (select n.device from no_chargers() as n)
+        select d.device
+        from devices as d
+        where d.device not in (select n.device from no_chargers() as n)
     );
 end;
 $$;

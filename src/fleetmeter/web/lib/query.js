@@ -9,7 +9,8 @@ import { connection } from './stream.js';
  * @param {string | null} address path; null asks nothing
  * @param {Record<string, unknown>} [parameters]
  * @param {{refreshMs?: number, all?: boolean, maxAgeS?: number}} [options] `all`: every page; data is then `{items, more}`;
- *   `maxAgeS`: analytics may be what others were answered that many seconds ago, so that many open pages cost little
+ *   `maxAgeS`: analytics may be what others were answered that many seconds ago, so that many open pages cost little;
+ *   `reload` asks for new ones
  * @returns {{data: any, error: Error | null, loading: boolean, request: string | null, reload: () => Promise<void>}}
  */
 export function useQuery(address, parameters = {}, { refreshMs = 0, all = false, maxAgeS = 0 } = {}) {
@@ -17,38 +18,41 @@ export function useQuery(address, parameters = {}, { refreshMs = 0, all = false,
   const [state, setState] = useState({ data: null, error: null, loading: true, of: address });
   const running = useRef(null);
 
-  const reload = useCallback(async () => {
+  const ask = useCallback(async (mostS) => {
     running.current?.abort();
     if (request === null) return;
     const abort = (running.current = new AbortController());
     const { signal } = abort;
     setState((before) => ({ ...(before.of === address ? before : { data: null, error: null }), of: address, loading: true }));
     try {
-      const data = await (all ? getAll(address, parameters, { signal, maxAgeS }) : send('GET', request, { signal, maxAgeS }));
+      const data = await (all ? getAll(address, parameters, { signal, maxAgeS: mostS }) : send('GET', request, { signal, maxAgeS: mostS }));
       if (!signal.aborted) setState({ data, error: null, loading: false, of: address });
     } catch (error) {
       if (!signal.aborted) setState((before) => ({ ...before, error, loading: false }));
     }
   }, [request, all]);
 
+  const reload = useCallback(() => ask(0), [ask]);
+  const askAgain = useCallback(() => ask(maxAgeS), [ask, maxAgeS]);
+
   useEffect(() => {
-    reload();
+    askAgain();
     return () => running.current?.abort();
-  }, [reload]);
+  }, [askAgain]);
 
   useEffect(() => {
     if (!refreshMs) return undefined;
-    const timer = setInterval(() => document.visibilityState === 'visible' && reload(), refreshMs);
+    const timer = setInterval(() => document.visibilityState === 'visible' && askAgain(), refreshMs);
     return () => clearInterval(timer);
-  }, [reload, refreshMs]);
+  }, [askAgain, refreshMs]);
 
   useEffect(() => {
     let before = connection.get().state;
     return connection.subscribe(({ state: now }) => {
-      if (now === 'live' && (before === 'reconnecting' || before === 'offline')) reload();
+      if (now === 'live' && (before === 'reconnecting' || before === 'offline')) askAgain();
       before = now;
     });
-  }, [reload]);
+  }, [askAgain]);
 
   const current = state.of === address ? state : { data: null, error: null, loading: true };
   return { data: current.data, error: current.error, loading: request !== null && current.loading, request, reload };

@@ -4,6 +4,7 @@ import { createStore } from './store.js';
 
 const SCOPES = ['ingest', 'read', 'operate', 'admin', 'metrics'];
 const PATH = '/v1/session';
+const PLACE = 'fleetmeter.place';
 
 /**
  * `state`: 'loading', 'in', 'out' or 'failed'; `who`: the session as the API describes it.
@@ -26,6 +27,35 @@ export async function loadSession() {
     if (error instanceof ApiError && error.status === 401) out(error.problem);
     else if (error instanceof ApiError && error.status === 404) session.update({ state: 'in', who: withoutSessions() });
     else session.update({ state: 'failed', error });
+  }
+}
+
+/** Look whether the session has ended: an EventSource does not tell why it was refused. */
+export async function checkSession() {
+  try {
+    await get(PATH, {}, { quiet: true });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) out(error.problem);
+  }
+}
+
+/** Keep the view asked for while the browser is at the issuer: its redirects lose what comes after the #. */
+export function keepPlace() {
+  try {
+    sessionStorage.setItem(PLACE, location.hash);
+  } catch {
+    // without storage, one comes back to the first view
+  }
+}
+
+/** Go to the view kept before, once. */
+export function returnToPlace() {
+  try {
+    const kept = sessionStorage.getItem(PLACE);
+    sessionStorage.removeItem(PLACE);
+    if (kept?.startsWith('#') && !location.hash) location.replace(kept);
+  } catch {
+    // as above
   }
 }
 

@@ -5,6 +5,8 @@ import { Dot } from './badge.js';
 const NODE_PX = 12;
 const GAP_PX = 18;
 const HEAD_PX = 44;
+const FOOT_PX = 20;
+const LABEL_PX = 42;
 const LEFT_PX = 132;
 const RIGHT_PX = 172;
 const NARROW_PX = 620;
@@ -16,7 +18,7 @@ const LEAST_PX = 2;
  * @param {{label: string, nodes: Node[], links: Link[], height?: number}} properties
  * A node is as large as the larger of what flows in and out. `figure` is its value with its unit.
  */
-export function Sankey({ label, nodes, links, height = 300 }) {
+export function Sankey({ label, nodes, links, height = 320 }) {
   const element = useRef(null);
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => {
@@ -64,31 +66,31 @@ function layout(nodes, links, width, height, narrow) {
   const size = new Map(nodes.map(({ id }) => [id, Math.max(sum(links, 'from', id), sum(links, 'to', id))]));
   const last = Math.max(...nodes.map((each) => each.column));
   const columns = Array.from({ length: last + 1 }, (_, index) => nodes.filter((each) => each.column === index));
-  const [left, right, head] = narrow ? [0, 0, 4] : [LEFT_PX, RIGHT_PX, HEAD_PX];
-  const scale = Math.min(...columns.filter((each) => each.length).map((among) =>
-    (height - head - 12 - gaps(among)) / Math.max(1e-9, among.reduce((total, { id }) => total + size.get(id), 0))));
+  const [left, right, head, step] = narrow ? [0, 0, 4, 0] : [LEFT_PX, RIGHT_PX, HEAD_PX, LABEL_PX];
+  const room = height - head - FOOT_PX;
+  const high = (node, scale) => Math.max(LEAST_PX, size.get(node.id) * scale);
+  const advance = (node, scale) => Math.max(high(node, scale) + GAP_PX, step);
+  const whole = (among, scale) => total(among.map((node) => advance(node, scale))) - GAP_PX;
+  let scale = room / Math.max(...size.values());
+  while (columns.some((among) => whole(among, scale) > room) && scale * Math.max(...size.values()) > 1) scale *= 0.96;
   // a band that passes a column goes below it
   const passes = links.some((each) => column(nodes, each.to) - column(nodes, each.from) > 1);
   const boxes = new Map();
   for (const [index, among] of columns.entries()) {
-    const whole = among.reduce((total, { id }) => total + Math.max(LEAST_PX, size.get(id) * scale), 0) + gaps(among);
-    let y = head + (passes ? 0 : Math.max(0, (height - head - 12 - whole) / 2));
+    let y = head + (passes ? 0 : Math.max(0, (room - whole(among, scale)) / 2));
     for (const node of among) {
-      const high = Math.max(LEAST_PX, size.get(node.id) * scale);
       const place = index === 0 ? 'left' : index === last ? 'right' : node === among[0] ? 'above' : 'below';
       const x = left + ((width - left - right - NODE_PX) * index) / Math.max(1, last);
-      boxes.set(node.id, { ...node, x, y, height: high, out: y, into: y, place });
-      y += high + gap(among);
+      boxes.set(node.id, { ...node, x, y, height: high(node, scale), out: y, into: y, place });
+      y += advance(node, scale);
     }
   }
   return { boxes: [...boxes.values()], bands: links.map((each) => band(each, boxes, scale)) };
 }
 
 const column = (nodes, id) => nodes.find((each) => each.id === id).column;
-const sum = (links, end, id) => links.reduce((total, each) => total + (each[end] === id ? each.value : 0), 0);
-// the last column has two lines of text per node
-const gap = (nodes) => GAP_PX + (nodes.length > 1 ? 14 : 0);
-const gaps = (nodes) => gap(nodes) * Math.max(0, nodes.length - 1);
+const total = (values) => values.reduce((before, value) => before + value, 0);
+const sum = (links, end, id) => total(links.filter((each) => each[end] === id).map((each) => each.value));
 
 function band({ from, to, value, tone }, boxes, scale) {
   const [start, end] = [boxes.get(from), boxes.get(to)];

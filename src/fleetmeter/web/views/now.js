@@ -1,5 +1,5 @@
 /** The fleet at this moment, and over the last day and month; or how to begin, where there is nothing yet. */
-import { html, useEffect } from '../lib/html.js';
+import { html, useEffect, useRef } from '../lib/html.js';
 import { energy, energyParts, share, shareParts } from '../lib/formats.js';
 import { useQuery } from '../lib/query.js';
 import { session } from '../lib/session.js';
@@ -18,10 +18,11 @@ import { FirstVisit } from './first_visit.js';
 import { flowOf } from './now_flow.js';
 import { DevicesPanel, JustIn, OpenAnomalies } from './now_side.js';
 
-const MINUTE_MS = 60_000;
 const DEVICES_MS = 10_000;
-/** Many open pages share an answer: the next minute's window is another question anyway. */
-const SHARED = { refreshMs: MINUTE_MS, maxAgeS: 15 };
+/** Windows end with the running minute, so they are asked for again each minute; open pages share the answers. */
+const SHARED = { maxAgeS: 15 };
+/** Where the first reading has just come in, what others were answered is empty. */
+const OWN = { maxAgeS: 0 };
 
 export function Now() {
   const devices = useQuery('/v1/analytics/now', {}, { refreshMs: DEVICES_MS, maxAgeS: 5 });
@@ -31,15 +32,17 @@ export function Now() {
     const ends = ['vehicle', 'meter'].map((kind) => onStates(kind, devices.reload));
     return () => ends.forEach((end) => end());
   }, [isEmpty, devices.reload]);
-  if (!isEmpty) return html`<${Fleet} devices=${devices} />`;
+  const wasEmpty = useRef(false);
+  wasEmpty.current ||= isEmpty;
+  if (!isEmpty) return html`<${Fleet} devices=${devices} asking=${wasEmpty.current ? OWN : SHARED} />`;
   const { who } = session.get();
   return who.devices || who.sites ? html`<${Empty}>${t('now.nothingWithinReach')}<//>` : html`<${FirstVisit} onStored=${devices.reload} />`;
 }
 
-function Fleet({ devices }) {
+function Fleet({ devices, asking }) {
   const [{ range }, choose] = useUrlState({ range: '24h' });
   const { from, to } = windowOf(range);
-  const fleet = useQuery('/v1/analytics/fleet', { from, to, limit: 1 }, SHARED);
+  const fleet = useQuery('/v1/analytics/fleet', { from, to, limit: 1 }, asking);
   return html`
     <div class="view now">
       <div class="view-head">
@@ -49,8 +52,8 @@ function Fleet({ devices }) {
       <${Figures} fleet=${fleet.data} loading=${fleet.loading && !fleet.data} />
       <div class="now-columns">
         <div class="stack">
-          <${Flow} fleet=${fleet} from=${from} to=${to} />
-          <${Hourly} />
+          <${Flow} ...${{ fleet, from, to, asking }} />
+          <${Hourly} asking=${asking} />
         </div>
         <div class="stack">
           <${DevicesPanel} query=${devices} />
@@ -74,16 +77,16 @@ function Figures({ fleet, loading }) {
     </div>`;
 }
 
-function Flow({ fleet, from, to }) {
-  const supply = useQuery('/v1/analytics/supply', { from, to, limit: 1000 }, SHARED);
+function Flow({ fleet, from, to, asking }) {
+  const supply = useQuery('/v1/analytics/supply', { from, to, limit: 1000 }, asking);
   const metered = supply.data?.items ?? [];
-  const sites = useQuery(metered.length ? '/v1/analytics/sites' : null, { from, to, limit: 1000 }, SHARED);
+  const sites = useQuery(metered.length ? '/v1/analytics/sites' : null, { from, to, limit: 1000 }, asking);
   const flow = fleet.data && flowOf(fleet.data, sites.data ? metered : [], sites.data?.items ?? []);
   const csv = () => ({
     name: 'energy-flow', columns: ['from', 'to', 'kWh'], rows: flow.links.map((each) => [each.from, each.to, each.value]),
   });
   return html`
-    <${Panel} title=${t('now.flow')} query=${fleet} csv=${csv} height=${300}>
+    <${Panel} title=${t('now.flow')} query=${fleet} csv=${csv} height=${320}>
       ${() => html`
         ${flow.links.length ? html`<${Sankey} label=${t('now.flow')} ...${flow} />` : html`<${Empty} title=${t('now.flowEmpty')} />`}
         <${Missing} quality=${fleet.data.quality} shared=${flow.links.some((each) => each.from === 'solar')} />`}
@@ -101,10 +104,10 @@ const Missing = ({ quality, shared }) => html`
       </details>`}
   </div>`;
 
-function Hourly() {
+function Hourly({ asking }) {
   const [{ hours }, choose] = useUrlState({ hours: '24h' });
   const { from, to } = windowOf(hours);
-  const query = useQuery('/v1/analytics/fleet/energy', { from, to, bucket: 'hour', limit: 1000 }, SHARED);
+  const query = useQuery('/v1/analytics/fleet/energy', { from, to, bucket: 'hour', limit: 1000 }, asking);
   const buckets = query.data?.items ?? [];
   const times = buckets.map((each) => each.from);
   const series = [
