@@ -79,7 +79,7 @@ function options({ series, height, width, zero, ranges, onSelect, setAt }) {
   const names = [...new Set(series.map((each) => each.scale ?? 'y'))];
   const line = colour('line');
   const ink = colour('ink-muted');
-  const range = (name) => ranges[name] ?? ((plot, low, high) => uPlot.rangeNum(zero ? Math.min(0, low ?? 0) : low, Math.max(high ?? 0, zero ? 1e-3 : -Infinity), { min: { pad: 0, soft: 0, mode: zero ? 1 : 0 }, max: { pad: 0.08, soft: 0, mode: 0 } }));
+  const range = (name) => ranges[name] ?? ((plot, low, high) => uPlot.rangeNum(zero ? Math.min(0, low ?? 0) : low, zero && !(high > 0) ? 1 : high ?? 1, { min: { pad: 0, soft: 0, mode: zero ? 1 : 0 }, max: { pad: 0.08, soft: 0, mode: 0 } }));
   return {
     width, height, legend: { show: false }, padding: [8, names.length > 1 ? 8 : 20, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: Boolean(onSelect), y: false, setScale: false } },

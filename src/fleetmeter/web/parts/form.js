@@ -12,7 +12,7 @@ import { Dialog } from './dialog.js';
  */
 export const FormDialog = ({ title, form, onClose, wide, action = t('action.save'), danger, more, children }) => html`
   <${Dialog} title=${title} wide=${wide} onClose=${onClose}>
-    <form class="stack" onSubmit=${form.submit} novalidate>
+    <form class="stack" onSubmit=${form.submit}>
       ${children}
       ${form.error && html`<p class="form-error" role="alert">${form.error}</p>`}
       <div class="dialog-foot">

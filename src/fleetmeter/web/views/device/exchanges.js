@@ -53,7 +53,7 @@ export function Exchanges({ id }) {
 function Record({ address, onClose, onDone }) {
   const form = useForm({ at: localInput(Date.now()), register: 'kwhConsumedAcTotal', lastKwh: '', firstKwh: '0' }, async (values) => {
     await post(address, {
-      at: values.at ? rfc3339(values.at) : null, register: values.register, lastKwh: numberIn(values.lastKwh), firstKwh: numberIn(values.firstKwh),
+      at: rfc3339(values.at), register: values.register, lastKwh: numberIn(values.lastKwh), firstKwh: numberIn(values.firstKwh),
     });
     toast(t('exchange.done'));
     onDone();
@@ -61,12 +61,12 @@ function Record({ address, onClose, onDone }) {
   return html`
     <${FormDialog} title=${t('exchange.record')} form=${form} onClose=${onClose}>
       <p class="muted">${t('exchange.detail')}</p>
-      <${Field} label=${t('exchange.at')} type="datetime-local" step="1" ...${form.field('at')} />
+      <${Field} label=${t('exchange.at')} type="datetime-local" step="1" required ...${form.field('at')} />
       <${Field} label=${t('exchange.register')} ...${form.field('register')}
         options=${['kwhConsumedAcTotal', 'kwhExportedAcTotal'].map((name) => [name, t(`exchange.${name}`)])} />
       <div class="grid form-grid">
-        <${Field} label=${t('exchange.lastKwh')} type="number" step="any" ...${form.field('lastKwh')} />
-        <${Field} label=${t('exchange.firstKwh')} type="number" step="any" ...${form.field('firstKwh')} />
+        <${Field} label=${t('exchange.lastKwh')} type="number" step="any" required ...${form.field('lastKwh')} />
+        <${Field} label=${t('exchange.firstKwh')} type="number" step="any" required ...${form.field('firstKwh')} />
       </div>
     <//>`;
 }
