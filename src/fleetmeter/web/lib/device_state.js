@@ -28,6 +28,9 @@ export function useUsualInterval() {
   return useStore(usualInterval);
 }
 
+/** Whether vehicles charge at a meter; only their energy is shared out. */
+export const isCharger = (state) => (state.settings?.role ?? 'charger') === 'charger';
+
 /** The name for people: the label, or else the id. */
 export const nameOf = (kind, state) => state.settings?.label ?? idOf(kind, state);
 

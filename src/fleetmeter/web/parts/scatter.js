@@ -54,7 +54,7 @@ function spread(values) {
   const low = Math.min(...values);
   const high = Math.max(...values);
   const air = (high - low) * 0.1 || Math.abs(high) * 0.05 || 1;
-  return [low - air, high + air];
+  return [low < 0 ? low - air : Math.max(0, low - air), high + air];
 }
 
 /** Return round values from below the lowest to above the highest. */

@@ -163,6 +163,7 @@ export const de = {
   'devices.state': 'Zustand',
   'devices.all': 'Alle',
   'devices.withAnomalies': 'Anomalien',
+  'devices.soc': 'SoC',
   'devices.power': 'Leistung',
   'devices.load': 'Auslastung',
   'devices.meter': 'Zähler',
@@ -224,6 +225,7 @@ export const de = {
   'device.noRegister': 'Sendet Energie je Intervall',
   'device.covered': '{share} des Zeitraums gemessen',
   'device.energy': 'AC- und DC-Energie',
+  'device.inAll': 'Zusammen {energy}, {share} des Zeitraums gemessen',
   'device.per.15min': 'Je Viertelstunde',
   'device.per.hour': 'Je Stunde',
   'device.per.day': 'Je Tag',
@@ -274,6 +276,7 @@ export const de = {
 
   'shares.title': 'Wohin die Energie ging',
   'shares.detail': 'Was der Zähler gemessen hat, verteilt auf die Fahrzeuge, die dort geladen haben',
+  'shares.attributed': 'Auf Fahrzeuge verteilt',
   'shares.share': 'Anteil',
   'shares.none': 'In diesem Zeitraum hat hier kein Fahrzeug geladen',
   'shares.more': 'Es gibt weitere Fahrzeuge; die API liefert alle.',

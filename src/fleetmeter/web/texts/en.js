@@ -163,6 +163,7 @@ export const en = {
   'devices.state': 'State',
   'devices.all': 'All',
   'devices.withAnomalies': 'Anomalies',
+  'devices.soc': 'SoC',
   'devices.power': 'Power',
   'devices.load': 'Load',
   'devices.meter': 'Meter',
@@ -224,6 +225,7 @@ export const en = {
   'device.noRegister': 'Sends energy by interval',
   'device.covered': '{share} of the period measured',
   'device.energy': 'AC and DC energy',
+  'device.inAll': '{energy} in all, {share} of the period measured',
   'device.per.15min': 'Per quarter hour',
   'device.per.hour': 'Per hour',
   'device.per.day': 'Per day',
@@ -274,6 +276,7 @@ export const en = {
 
   'shares.title': 'Where the energy went',
   'shares.detail': 'What the meter metered, shared out over the vehicles that charged there',
+  'shares.attributed': 'Shared out to vehicles',
   'shares.share': 'Share',
   'shares.none': 'No vehicle charged here in this period',
   'shares.more': 'There are more vehicles; the API has them all.',

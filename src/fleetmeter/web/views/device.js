@@ -1,5 +1,5 @@
 /** One vehicle or meter: its newest values, and what it did in a window of time. */
-import { html, useEffect } from '../lib/html.js';
+import { html, useEffect, useState } from '../lib/html.js';
 import { useActiveAnomalies } from '../lib/active_anomalies.js';
 import { nameOf, stateOf, useUsualInterval } from '../lib/device_state.js';
 import { path } from '../lib/api.js';
@@ -29,6 +29,7 @@ export function Device({ kind, id }) {
   const [{ tab, range }, choose] = useUrlState({ tab: 'overview', range: '24h' });
   const query = useQuery(path`/v1/${`${kind}s`}/${id}`);
   const live = useDevice(kind, id);
+  const [changes, setChanges] = useState(0);
   useEffect(() => { if (query.data) putStates(kind, [query.data]); }, [query.data]);
   useTicks(AGES_EVERY_MS);
   useUsualInterval();
@@ -37,10 +38,14 @@ export function Device({ kind, id }) {
   if (!state && query.error) return html`<${Missing} kind=${kind} id=${id} query=${query} />`;
   if (!state) return html`<${Loading} height=${480} />`;
   const Tab = TABS[tab] ?? Overview;
-  const device = { kind, id, state, query, window: windowOf(range) };
+  const device = { kind, id, state, query, changes, window: windowOf(range) };
+  const changed = () => {
+    setChanges(changes + 1);
+    query.reload();
+  };
   return html`
     <div class="view device">
-      <${Head} ...${device} />
+      <${Head} ...${device} changed=${changed} />
       <${Newest} ...${device} />
       <div class="view-head">
         <${Segments} label=${t('device.tabs')} value=${tab in TABS ? tab : 'overview'} onChange=${(next) => choose({ tab: next })}
@@ -51,7 +56,7 @@ export function Device({ kind, id }) {
     </div>`;
 }
 
-function Head({ kind, id, state, query }) {
+function Head({ kind, id, state, changed }) {
   const anomalies = useActiveAnomalies().of(kind, id);
   const { label, site } = state.settings ?? {};
   const facts = [label && html`<span class="mono">${id}</span>`, kind === 'meter' && role(state.settings?.role), site,
@@ -66,7 +71,7 @@ function Head({ kind, id, state, query }) {
           ${anomalies.length > 0 && html`<a class="badge tone-critical" href=${link('/anomalies', anomalies[0].id)}>
             <${Icon} name="anomaly" />${t('device.anomalies', { count: anomalies.length })}</a>`}
         </div>
-        <${Actions} kind=${kind} id=${id} state=${state} reload=${query.reload} />
+        <${Actions} kind=${kind} id=${id} state=${state} changed=${changed} />
       </div>
       <p class="facts muted">${facts.map((fact) => html`<span>${fact}</span>`)}</p>
     </div>`;

@@ -79,7 +79,7 @@ const isIn = (state, row) => (state === 'anomalies' ? row.anomalies.length > 0
 /** Return the choices of state, each with how many there are. */
 const counted = (kind, rows) => [
   ['', t('devices.all')],
-  ...STATES.map((state) => [state, html`${state === 'anomalies' ? t('devices.withAnomalies') : t(`doing.${kind}.${state}`)}<span class="how-many">${number(rows.reduce((count, row) => count + isIn(state, row), 0))}</span>`]),
+  ...STATES.map((state) => [state, html`${state === 'anomalies' ? t('devices.withAnomalies') : t(`doing.${kind}.${state}`)}${' '}<span class="how-many">${number(rows.reduce((count, row) => count + isIn(state, row), 0))}</span>`]),
 ];
 
 function Sites({ rows, value, onChange }) {

@@ -6,7 +6,7 @@ import { useFleet } from '../../lib/fleet.js';
 import { dateTime, number } from '../../lib/formats.js';
 import { t } from '../../lib/texts.js';
 import { localInput, rfc3339 } from '../../lib/time.js';
-import { nameOf } from '../../lib/device_state.js';
+import { isCharger, nameOf } from '../../lib/device_state.js';
 import { Field } from '../../parts/field.js';
 import { FormDialog } from '../../parts/form.js';
 import { toast } from '../../parts/toast.js';
@@ -43,7 +43,7 @@ function Offered({ kind, text }) {
     const part = text.toLowerCase();
     return [...states.values()]
       .filter((state) => `${state[`${kind}Id`]} ${nameOf(kind, state)}`.toLowerCase().includes(part))
-      .filter((state) => kind === 'vehicle' || (state.settings?.role ?? 'charger') === 'charger')
+      .filter((state) => kind === 'vehicle' || isCharger(state))
       .slice(0, MOST_OFFERED);
   }, [text, done, states.size]);
   return html`<datalist id="offered">${found.map((state) => html`

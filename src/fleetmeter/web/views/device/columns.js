@@ -56,7 +56,7 @@ const measured = (key, field, label, text) => ({
 
 const VEHICLE = () => [
   {
-    key: 'soc', label: t('measurement.soc'), number: true, value: (row) => row.state.soc ?? null,
+    key: 'soc', label: t('devices.soc'), number: true, value: (row) => row.state.soc ?? null,
     cell: ({ state }) => aged(state, 'soc', html`<${Level} percent=${state.soc} /><span class="level-figure">${percent(state.soc)}</span>`),
   },
   powerColumn('vehicle'),

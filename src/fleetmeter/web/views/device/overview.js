@@ -1,11 +1,13 @@
 /** What a device did in a window: energy, measurements, efficiency, sessions or shares, anomalies. */
 import { html } from '../../lib/html.js';
 import { path } from '../../lib/api.js';
+import { isCharger } from '../../lib/device_state.js';
 import { energy, energyParts, share, shareParts } from '../../lib/formats.js';
 import { useQuery } from '../../lib/query.js';
 import { gapped } from '../../lib/series.js';
 import { t } from '../../lib/texts.js';
 import { Chart, chartCsv } from '../../parts/chart.js';
+import { Icon } from '../../parts/icon.js';
 import { Panel } from '../../parts/panel.js';
 import { Empty } from '../../parts/states.js';
 import { Tile } from '../../parts/tile.js';
@@ -23,14 +25,16 @@ export function Overview({ kind, id, state, window }) {
     kind === 'vehicle' ? path`/v1/analytics/performance/${id}` : path`/v1/analytics/meters/${id}`, { from, to }, { refreshMs: REFRESH_MS },
   );
   const series = useQuery(path`/v1/${`${kind}s`}/${id}/energy`, { ...window, limit: 1000 }, { refreshMs: REFRESH_MS });
+  const isShared = kind === 'vehicle' || isCharger(state);
   return html`
-    <${Totals} kind=${kind} summary=${summary.data} />
+    ${isShared && html`<${Totals} kind=${kind} summary=${summary.data} />`}
     <div class="grid charts">
-      <${EnergyPanel} kind=${kind} id=${id} query=${series} bucket=${window.bucket} />
+      ${isShared ? html`<${EnergyPanel} kind=${kind} id=${id} query=${series} bucket=${window.bucket} />`
+      : html`<${MeteredPanel} id=${id} role=${state.settings.role} total=${summary.data} query=${series} bucket=${window.bucket} />`}
       <${Measured} kind=${kind} id=${id} state=${state} window=${window} series=${series} />
-      <${Efficiency} kind=${kind} id=${id} window=${window} />
+      ${isShared && html`<${Efficiency} kind=${kind} id=${id} window=${window} />`}
     </div>
-    ${kind === 'vehicle' ? html`<${Sessions} id=${id} window=${window} />` : html`<${Shares} id=${id} query=${summary} />`}
+    ${kind === 'vehicle' ? html`<${Sessions} id=${id} window=${window} />` : isShared && html`<${Shares} id=${id} query=${summary} />`}
     <${DeviceAnomalies} kind=${kind} id=${id} window=${window} />`;
 }
 
@@ -51,24 +55,36 @@ function Totals({ kind, summary }) {
 
 /** What limits the figures above. */
 const Reasons = ({ quality }) => html`
-  <div class="row reasons-row">
-    <${QualityBadge} status=${quality.status} />
-    <p class="muted grow">${quality.reasons.join('; ')}</p>
+  <div class="row reasons-row muted">
+    ${quality.status === 'complete' ? html`<${Icon} name="info" />` : html`<${QualityBadge} status=${quality.status} />`}
+    <p class="grow">${quality.reasons.join('; ')}</p>
   </div>`;
 
 function EnergyPanel({ kind, id, query, bucket }) {
+  const lines = [
+    { label: t('energy.ac'), tone: 'ac', draw: bucket === 'day' ? 'bars' : 'area', of: (each) => each.energyConsumedAc },
+    { label: t('energy.dc'), tone: 'dc', of: (each) => each.energyDeliveredDc },
+  ];
+  if (kind === 'meter') lines.push({ label: t('energy.unattributed'), tone: 'unattributed', dashed: true, of: (each) => each.energyUnattributedAc });
+  return html`<${Buckets} title=${t('device.energy')} detail=${t(`device.per.${bucket}`)} ...${{ id, query, bucket, lines }} />`;
+}
+
+/** The energy of a meter that no vehicle charges at. */
+function MeteredPanel({ id, role, total, query, bucket }) {
+  const tone = role === 'solar' ? 'solar' : 'ac';
+  const lines = [{ label: t('energy.ac'), tone, draw: bucket === 'day' ? 'bars' : 'area', of: (each) => each.energyConsumedAc }];
+  const sum = total && t('device.inAll', { energy: energy(total.totalEnergyConsumedAc), share: share(total.quality.coverage.ac, 0) });
+  const detail = [t(`device.per.${bucket}`), sum].filter(Boolean).join(' · ');
+  return html`<${Buckets} title=${t('energy.ac')} ...${{ id, query, bucket, lines, detail }} />`;
+}
+
+function Buckets({ title, detail, id, query, bucket, lines }) {
   const buckets = gapped(query.data?.items ?? [], (each) => Date.parse(each.from), BUCKET_MS[bucket]);
   const times = buckets.map(({ at }) => at);
-  const of = (field) => buckets.map(({ item }) => item?.[field] ?? null);
-  const isDaily = bucket === 'day';
-  const series = [
-    { label: t('energy.ac'), tone: 'ac', draw: isDaily ? 'bars' : 'area', format: energy, values: of('energyConsumedAc') },
-    { label: t('energy.dc'), tone: 'dc', format: energy, values: of('energyDeliveredDc') },
-  ];
-  if (kind === 'meter') series.push({ label: t('energy.unattributed'), tone: 'unattributed', dashed: true, format: energy, values: of('energyUnattributedAc') });
+  const series = lines.map(({ of, ...line }) => ({ ...line, format: energy, values: buckets.map(({ item }) => (item === null ? null : of(item))) }));
   return html`
-    <${Panel} title=${t('device.energy')} detail=${t(`device.per.${bucket}`)} query=${query} height=${CHART_PX} csv=${() => chartCsv(`${id}-energy`, times, series)}>
-      ${() => (times.length ? html`<${Chart} label=${t('device.energy')} times=${times} series=${series} height=${CHART_PX} />`
+    <${Panel} title=${title} detail=${detail} query=${query} height=${CHART_PX} csv=${() => chartCsv(`${id}-energy`, times, series)}>
+      ${() => (times.length ? html`<${Chart} label=${title} times=${times} series=${series} height=${CHART_PX} />`
       : html`<${Empty} title=${t('device.nothingReported')} />`)}
     <//>`;
 }

@@ -1,5 +1,5 @@
 /** How a device is set up: its settings, where it charges, and exchanges of a meter. */
-import { html } from '../../lib/html.js';
+import { html, useEffect } from '../../lib/html.js';
 import { path } from '../../lib/api.js';
 import { dateTime, number } from '../../lib/formats.js';
 import { useQuery } from '../../lib/query.js';
@@ -47,9 +47,9 @@ const columns = () => [
   },
 ];
 
-function Assignments({ id, state }) {
-  // asked again once the newest reading is of another meter
+function Assignments({ id, state, changes }) {
   const query = useQuery(path`/v1/vehicles/${id}/assignments`, { limit: 1000 });
+  useEffect(() => { if (changes) query.reload(); }, [changes]);
   const shownColumns = columns();
   const rows = [...(query.data?.items ?? [])].reverse();
   return html`

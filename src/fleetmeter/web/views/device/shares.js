@@ -39,11 +39,20 @@ export function Shares({ id, query }) {
     <//>`;
 }
 
-/** The whole of a meter's energy: what reached batteries, what was lost on the way, what nobody got. */
+const ADDS_UP_WITHIN = 0.005;
+
+/** Return the parts of a meter's energy; DC and loss are shown where both were measured all the time, and so add up. */
+function partsOf({ totalEnergyConsumedAc: ac, totalEnergyUnattributedAc: rest, totalEnergyDeliveredDc: dc, energyLoss: loss }) {
+  const unattributed = ['unattributed', t('energy.unattributed'), rest];
+  const addsUp = loss !== null && loss >= 0 && Math.abs(dc + loss + rest - ac) <= ADDS_UP_WITHIN * ac;
+  const parts = addsUp ? [['dc', t('energy.dc'), dc], ['loss', t('energy.loss'), loss], unattributed] : [['ac', t('shares.attributed'), ac - rest], unattributed];
+  return parts.filter(([, , kwh]) => kwh > 0);
+}
+
+/** The whole of a meter's energy as a bar. */
 function Whole({ balance }) {
-  const { totalEnergyConsumedAc: ac, totalEnergyUnattributedAc: rest, totalEnergyDeliveredDc: dc, energyLoss: loss } = balance;
-  const parts = [['dc', t('energy.dc'), dc], ['loss', t('energy.loss'), loss], ['unattributed', t('energy.unattributed'), rest]]
-    .filter(([, , kwh]) => kwh > 0);
+  const ac = balance.totalEnergyConsumedAc;
+  const parts = partsOf(balance);
   return html`
     <div class="whole">
       <div class="whole-bar" aria-hidden="true">
