@@ -186,6 +186,11 @@ from (
 ) as c
 group by c.kind
 
+-- name: reporting_interval()$
+-- The reporting interval of devices that have none of their own, seconds (one row).
+select reporting_interval_s
+from accounting
+
 -- name: readings_stamped(since, until, reach_ids, reach_sites)$
 -- The number of readings in (since, until] of devices within reach that have reported since (live state, and of each
 -- device the primary key).

@@ -18,7 +18,9 @@ def test_devices_are_counted_by_the_intervals_since_their_newest_reading(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
     def counts() -> dict[str, Any]:
-        vehicles: dict[str, Any] = client.get("/v1/analytics/now").json()["vehicles"]
+        found = client.get("/v1/analytics/now").json()
+        assert found["reportingIntervalS"] == 60
+        vehicles: dict[str, Any] = found["vehicles"]
         return vehicles
 
     before = counts()

@@ -1307,6 +1307,9 @@ def reporting(connection: _Connection, /, *, now: datetime, late_after: float, s
     reach_sites: Sequence[str] | None) -> AsyncGenerator[ReportingRow, None]: ...
 
 @_query
+async def reporting_interval(connection: _Connection, /) -> int: ...
+
+@_query
 async def restamp_pending(connection: _Connection, /) -> str: ...
 
 @_query

@@ -37,6 +37,8 @@ class ReportingNow(NamedTuple):
     vehicles: DeviceCounts
     meters: DeviceCounts
     readings_per_s: float
+    reporting_interval_s: int
+    """The interval of devices that have none of their own."""
 
 
 async def reporting_now(connection: Connection, now: datetime, reach: Reach) -> ReportingNow:
@@ -62,4 +64,5 @@ async def reporting_now(connection: Connection, now: datetime, reach: Reach) -> 
         counts.get(VEHICLE.name, DeviceCounts()),
         counts.get(METER.name, DeviceCounts()),
         readings / _MINUTE.total_seconds(),
+        await queries.reporting_interval(connection),
     )

@@ -49,6 +49,9 @@ class FleetNow(msgspec.Struct, rename="camel", kw_only=True):
         float,
         Meta(description="Mean of the minute that ended 30 seconds ago, by timestamps of readings"),
     ]
+    reporting_interval_s: Annotated[
+        int, Meta(description="Of devices whose settings have no `reportingIntervalS`, seconds.")
+    ]
     vehicles: DevicesNow
     meters: DevicesNow
 
@@ -64,6 +67,7 @@ async def get_fleet_now(
     return FleetNow(
         at=now,
         readings_per_s=round(found.readings_per_s, 3),
+        reporting_interval_s=found.reporting_interval_s,
         vehicles=_devices(found.vehicles),
         meters=_devices(found.meters),
     )

@@ -71,13 +71,14 @@ export const put = (address, body, options) => send('PUT', address, { ...options
 export const patch = (address, body, options) => send('PATCH', address, { ...options, body });
 export const del = (address, options) => send('DELETE', address, options);
 
-/** Return the items of all pages, up to `most` of them, and whether there are more. */
-export async function getAll(address, parameters = {}, { most = 20_000, ...options } = {}) {
+/** Return the items of all pages, up to `most` of them, and whether there are more. `onPage(items)`: as each arrives. */
+export async function getAll(address, parameters = {}, { most = 20_000, onPage, ...options } = {}) {
   const items = [];
   let cursor;
   do {
     const page = await get(address, { ...parameters, cursor }, options);
     items.push(...page.items);
+    onPage?.(page.items);
     cursor = page.nextCursor;
   } while (cursor && items.length < most);
   return { items, more: Boolean(cursor) };

@@ -23,6 +23,14 @@ export function number(value, digits = 0) {
   return formatter(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
+/** Return a formatted number without zeros at the end of its decimals, as axes have it: 2.50 kW is 2.5 kW. */
+export function withoutZeros(text) {
+  const point = formatter(Intl.NumberFormat, {}).formatToParts(0.5).find(({ type }) => type === 'decimal').value;
+  const [whole, decimals] = text.split(point, 2);
+  if (decimals === undefined) return text;
+  return `${whole}${point}${decimals.replace(/^(\d*?)0*(?=\D|$)/, '$1')}`.replace(new RegExp(`\\${point}(?=\\D|$)`), '');
+}
+
 const withUnit = (parts) => (parts.unit ? `${parts.value}\u00a0${parts.unit}` : parts.value);
 
 const scaled = (value, base, large) => {

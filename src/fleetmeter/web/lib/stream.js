@@ -34,8 +34,16 @@ function take(kind, state) {
   const id = state[IDS[kind]];
   const before = states[kind].get(id);
   if (before && before.timestamp > state.timestamp) return;
-  states[kind].set(id, before ? Object.assign(before, state) : state);
+  states[kind].set(id, state);
   for (const listener of stateListeners[kind]) listener.changed(id);
+}
+
+/** Forget devices that are there no more. */
+export function dropStates(kind, ids) {
+  for (const id of ids) {
+    states[kind].delete(id);
+    for (const listener of stateListeners[kind]) listener.changed(id);
+  }
 }
 
 /**

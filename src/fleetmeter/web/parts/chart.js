@@ -1,6 +1,6 @@
 /** A chart over time: uPlot in the colours of the theme, with a legend, a tooltip, and the same as a table. */
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../lib/html.js';
-import { clock, date, dateTime, dayMonth } from '../lib/formats.js';
+import { clock, date, dateTime, dayMonth, withoutZeros } from '../lib/formats.js';
 import { useStore } from '../lib/store.js';
 import { language, t } from '../lib/texts.js';
 import { colour, colours, faded } from '../lib/theme.js';
@@ -81,9 +81,9 @@ function options({ series, height, width, zero, ranges, onSelect, setAt, bands, 
   const names = [...new Set(series.map((each) => each.scale ?? 'y'))];
   const line = colour('line');
   const ink = colour('ink-muted');
-  const range = (name) => ranges[name] ?? ((plot, low, high) => uPlot.rangeNum(zero ? Math.min(0, low ?? 0) : low, Math.max(high ?? 0, zero ? 1e-3 : -Infinity), { min: { pad: zero ? 0 : 0.08, soft: 0, mode: zero ? 1 : 0 }, max: { pad: 0.08, soft: 0, mode: 0 } }));
+  const range = (name) => ranges[name] ?? ((plot, low, high) => uPlot.rangeNum(zero ? Math.min(0, low ?? 0) : low, zero && !(high > 0) ? 1 : high ?? 1, { min: { pad: zero ? 0 : 0.08, soft: 0, mode: zero ? 1 : 0 }, max: { pad: 0.08, soft: 0, mode: 0 } }));
   return {
-    width, height, legend: { show: false }, padding: [8, 8, 0, 0],
+    width, height, legend: { show: false }, padding: [8, names.length > 1 ? 8 : 20, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: Boolean(onSelect), y: false, setScale: false } },
     scales: { x: { time: true }, ...Object.fromEntries(names.map((name) => [name, { range: range(name) }])) },
     axes: [
@@ -91,7 +91,7 @@ function options({ series, height, width, zero, ranges, onSelect, setAt, bands, 
       ...names.slice(0, 2).map((name, index) => ({
         scale: name, side: index ? 1 : 3, stroke: ink, font: AXIS_FONT, gap: 6, size: fitted, space: 40,
         ticks: { show: false }, grid: { show: !index, stroke: line, width: 1 },
-        values: (plot, values) => values.map((value) => series.find((each) => (each.scale ?? 'y') === name).format(value)),
+        values: (plot, values) => values.map((value) => withoutZeros(series.find((each) => (each.scale ?? 'y') === name).format(value))),
       })),
     ],
     series: [{}, ...series.map((each) => look(each))],
