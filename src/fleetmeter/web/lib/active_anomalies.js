@@ -32,11 +32,11 @@ export function useActiveAnomalies() {
     };
   }, []);
   return useMemo(() => {
-    const byDevice = new Map();
+    const byKind = { vehicle: new Map(), meter: new Map(), site: new Map() };
     for (const item of items) {
-      const key = `${item.deviceKind} ${item.deviceId}`;
-      byDevice.set(key, [...(byDevice.get(key) ?? NONE), item]);
+      const byId = byKind[item.deviceKind];
+      byId?.set(item.deviceId, [...(byId.get(item.deviceId) ?? NONE), item]);
     }
-    return { of: (kind, id) => byDevice.get(`${kind} ${id}`) ?? NONE };
+    return { of: (kind, id) => byKind[kind].get(id) ?? NONE };
   }, [items]);
 }

@@ -77,6 +77,8 @@ function Head({ kind, id, state, changed }) {
     </div>`;
 }
 
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
 const Missing = ({ kind, id, query }) => (query.error.status === 404
-  ? html`<${Empty} icon=${kind} title=${t(`device.unknown.${kind}`, { id })}>${query.error.message}.${' '}<a href=${link(`/${kind}s`)}>${t(`device.all.${kind}`)}</a><//>`
+  ? html`<${Empty} icon=${kind} title=${t(`device.unknown.${kind}`, { id })}>${sentence(query.error.message)}${' '}<a href=${link(`/${kind}s`)}>${t(`device.all.${kind}`)}</a><//>`
   : html`<${Failed} error=${query.error} retry=${query.reload} />`);

@@ -44,7 +44,7 @@ function Totals({ kind, summary }) {
   return html`
     <div class="grid tiles">
       <${Tile} label=${t('energy.ac')} tone="ac" parts=${energyParts(summary?.totalEnergyConsumedAc)} detail=${cover && t('device.covered', { share: share(cover.ac, 0) })} />
-      <${Tile} label=${t('energy.dc')} tone="dc" parts=${energyParts(summary?.totalEnergyDeliveredDc)} detail=${cover && t('device.covered', { share: share(cover.dc, 0) })} />
+      <${Tile} label=${t('energy.dc')} tone="dc" parts=${energyParts(cover?.dc ? summary.totalEnergyDeliveredDc : null)} detail=${cover && t('device.covered', { share: share(cover.dc, 0) })} />
       <${Tile} label=${t('energy.loss')} tone="loss" parts=${energyParts(summary?.energyLoss)} />
       ${kind === 'meter' && html`<${Tile} label=${t('energy.unattributed')} tone="unattributed" parts=${energyParts(summary?.totalEnergyUnattributedAc)} />`}
       <${Tile} label=${t('energy.efficiency')} parts=${shareParts(ratio)}
