@@ -34,6 +34,7 @@ PARTS: list[dict[str, Any]] = [
 WHOLE = {key: value for part in PARTS for key, value in part.items()}
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("age_h", [0.1, 30])
 def test_messages_of_one_moment_complete_each_other(
@@ -77,6 +78,7 @@ def test_energy_that_comes_after_the_rest_of_its_reading_counts(
     assert answer["quality"]["coverage"]["dc"] == 1
 
 
+@pytest.mark.either
 def test_many_messages_of_one_moment_complete_each_other(client: httpx.Client, uid: str) -> None:
     at = hours_ago(1)
     same = [reading(f"{uid}M", at, voltageL1=230) for _ in range(150)]
@@ -101,6 +103,7 @@ def test_readings_without_energy_cover_no_time_and_shorten_no_interval(
     assert (after["totalEnergyConsumedAc"], after["quality"]["coverage"]["ac"]) == (6, 1)
 
 
+@pytest.mark.either
 def test_live_state_has_the_newest_value_of_each_measurement(
     client: httpx.Client, uid: str
 ) -> None:
@@ -131,6 +134,7 @@ def test_live_state_has_the_newest_value_of_each_measurement(
     assert completed["asOf"] == {"kwhDeliveredDc": rfc3339(start)}
 
 
+@pytest.mark.either
 def test_energy_in_the_other_direction_is_kept_apart(client: httpx.Client, uid: str) -> None:
     start = hours_ago(2)
     for n, total in ((2, 7.5), (0, 5), (1, 6)):
@@ -161,6 +165,7 @@ def test_power_and_phases_are_rolled_up(client: httpx.Client, db: Db, uid: str) 
     assert row["voltage_l1_mv_count"] in (0, None)
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("role", ["site", "solar", "storage", "other"])
 def test_only_what_chargers_meter_is_shared_out(client: httpx.Client, uid: str, role: str) -> None:
     at = hours_ago(2)
@@ -180,6 +185,7 @@ def test_only_what_chargers_meter_is_shared_out(client: httpx.Client, uid: str, 
     assert client.patch(f"/v1/meters/{uid}M", json={"role": "car"}).status_code == 400
 
 
+@pytest.mark.either
 def test_the_distance_that_a_vehicle_has_driven_is_kept(client: httpx.Client, uid: str) -> None:
     at = hours_ago(1)
     post(client, reading(f"{uid}EV", at, odometerKm=48_211.5))

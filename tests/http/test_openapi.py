@@ -18,8 +18,9 @@ pytestmark = pytest.mark.either
 @pytest.mark.parametrize(
     ("phases", "twins", "media_type"),
     [
+        ("examples", "meters", "application/json"),
         # every parameter and every limit of it, by itself
-        ("examples,coverage", "meters", "application/json"),
+        pytest.param("coverage", "meters", "application/json", marks=pytest.mark.slow),
         pytest.param("examples,coverage", "vehicles", "", marks=pytest.mark.slow),
         pytest.param("fuzzing", "none", "", marks=pytest.mark.slow),  # and at random, together
     ],

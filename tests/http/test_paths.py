@@ -64,7 +64,7 @@ def connection(service: Service) -> Iterator[HTTPConnection]:
     http.close()
 
 
-@settings(SLOW_EXAMPLES, max_examples=150)
+@settings(SLOW_EXAMPLES, max_examples=60)
 @given(path=paths(), method=st.sampled_from(["GET", "HEAD", "DELETE", "OPTIONS"]))
 def test_no_path_is_answered_with_a_failure(
     connection: HTTPConnection, path: str, method: str

@@ -253,7 +253,7 @@ def test_a_device_refused_in_two_requests_of_one_commit_is_reported_in_both(
 def test_a_late_register_unpacks_nothing_of_other_devices(
     client: httpx.Client, db: Db, uid: str
 ) -> None:
-    start = hours_ago(24 * 20)
+    start = hours_ago(24 * 20).replace(hour=12)  # far from where a chunk ends
     post(
         client,
         *(register(f"{uid}M{m}", start + n * 10 * MINUTE, n) for n in range(20) for m in range(10)),

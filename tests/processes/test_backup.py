@@ -113,6 +113,7 @@ def write(backup: Path, manifest: Manifest) -> None:
     (backup / MANIFEST).write_bytes(msgspec.json.encode(manifest))
 
 
+@pytest.mark.either
 def test_a_damaged_backup_leaves_the_database_empty(server: Server, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     with migrated_database(server, jobs=False) as url, fresh_database(server) as other:
@@ -136,6 +137,7 @@ def test_a_damaged_backup_leaves_the_database_empty(server: Server, tmp_path: Pa
             asyncio.run(restore(other, backup))
 
 
+@pytest.mark.either
 def test_what_cannot_be_restored_is_refused_first(server: Server, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     with migrated_database(server, jobs=False) as url, fresh_database(server) as other:
@@ -155,6 +157,7 @@ def test_what_cannot_be_restored_is_refused_first(server: Server, tmp_path: Path
         assert Db(other).value("select to_regclass('readings')") is None
 
 
+@pytest.mark.either
 def test_what_is_not_migrated_is_not_backed_up(
     empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def count(db: Db) -> int:
     return found
 
 
+@pytest.mark.either
 def test_a_file_gets_its_name_once_it_is_complete(history: Db, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     done = fleetmeter(
@@ -89,6 +90,7 @@ def test_a_file_gets_its_name_once_it_is_complete(history: Db, tmp_path: Path) -
     assert piped.stdout == text
 
 
+@pytest.mark.either
 def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(history: Db, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fleetmeter", "export", *WINDOW, "--format", "parquet"]
     environ = os.environ | {"FLEETMETER_DATABASE_URL": history.url}
@@ -104,6 +106,7 @@ def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(history: Db, tmp_path: Pat
     assert b"give --output FILE, or a pipe" in refused.stderr
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_export_leaves_the_old_file(
     history: Db, tmp_path: Path, number: int
@@ -154,6 +157,7 @@ def test_an_interrupted_export_leaves_the_old_file(
     )
 
 
+@pytest.mark.either
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -198,6 +202,7 @@ def test_pages_of_any_size_make_the_same_file(history: Db, monkeypatch: pytest.M
         assert asyncio.run(exported()) == whole
 
 
+@pytest.mark.either
 def test_an_export_selects_what_its_header_says(history: Db) -> None:
     async def selected() -> list[str]:
         connection = await asyncpg.connect(history.url)

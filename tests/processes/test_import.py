@@ -259,7 +259,13 @@ def test_an_import_that_was_killed_resumes_and_duplicates_nothing(
     assert not progress.exists()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_stops_it_where_it_can_resume(
     number: int,
     status: int,

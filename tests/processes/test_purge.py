@@ -420,6 +420,7 @@ def test_an_anomaly_acknowledged_during_a_purge_does_not_come_back(
     assert db.value("select count(*) from anomalies where id = $1", anomaly_id) == 0
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("device", ["EV", "M"])
 def test_energy_in_pieces_goes_with_its_device_and_forgets_its_meter(
     client: httpx.Client, db: Db, purge: Any, uid: str, device: str

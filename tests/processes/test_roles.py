@@ -167,6 +167,7 @@ def test_late_readings_corrections_and_assignments_reach_the_rollups(
     assert complaints(service) == []
 
 
+@pytest.mark.either
 def test_everything_else_that_the_service_does(
     client: httpx.Client,
     service: Service,
@@ -360,6 +361,7 @@ def test_the_reader_gets_answers_to_the_questions_of_the_page(
     database.reader.fetch(queries[number])
 
 
+@pytest.mark.either
 def test_a_service_that_would_migrate_as_its_role_says_what_to_do(database: Database) -> None:
     with pytest.raises(NotPermittedError, match="FLEETMETER_MIGRATE=false"):
         asyncio.run(migrate(database.service.url, RETENTION_DAYS))

@@ -218,6 +218,7 @@ def assert_signed(headers: dict[str, str], body: bytes) -> None:
     assert headers["webhook-signature"] == f"v1,{expected}"
 
 
+@pytest.mark.either
 def test_every_event_is_sent_once_in_order_and_signed(told: Db, receiver: Receiver) -> None:
     happen(told, "EV-0")
     webhook_id = add(told, receiver.url)
@@ -242,6 +243,7 @@ def test_every_event_is_sent_once_in_order_and_signed(told: Db, receiver: Receiv
     assert row["last_success_at"] is not None
 
 
+@pytest.mark.either
 def test_a_webhook_gets_only_its_kinds_in_its_format(told: Db) -> None:
     with Receiver().running() as some, Receiver().running() as other:
         hot = add(told, some.url, kinds=["battery_hot"])
@@ -375,6 +377,7 @@ def test_a_receiver_that_is_gone_is_disabled_at_once(told: Db, receiver: Receive
     assert receiver.numbers() == [0]
 
 
+@pytest.mark.either
 def test_a_dead_webhook_is_disabled_shown_and_holds_up_nobody(
     told: Db, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -604,6 +607,7 @@ def webhook_command(db: Db, monkeypatch: pytest.MonkeyPatch, *args: str) -> Resu
     return CliRunner().invoke(cli.main, ["webhook", *args])
 
 
+@pytest.mark.either
 def test_a_webhook_is_added_tested_listed_and_removed(
     told: Db, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -399,7 +399,7 @@ class StoredLives(Lives):
 
 
 def test_pure_functions_keep_the_life_cycle_of_anomalies() -> None:
-    run_state_machine_as_test(PureLives, settings=settings(max_examples=150 * EXAMPLES))
+    run_state_machine_as_test(PureLives, settings=settings(max_examples=60 * EXAMPLES))
 
 
 @pytest.fixture(scope="module")
@@ -417,7 +417,7 @@ def test_the_database_keeps_the_life_cycle_of_anomalies(url: str) -> None:
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=8 * EXAMPLES,
+            max_examples=5 * EXAMPLES,
             stateful_step_count=25,
             suppress_health_check=list(HealthCheck),
         ),

@@ -427,7 +427,7 @@ def drop_old_history(place: Place) -> None:
         place.db.fetch("call drop_old_history()")
 
 
-@settings(SLOW_EXAMPLES, max_examples=4 * EXAMPLES)
+@settings(SLOW_EXAMPLES, max_examples=2 * EXAMPLES)
 @given(
     setup=setups,
     events=st.lists(st.one_of(runs, runs, runs, changes), min_size=3, max_size=10),

@@ -238,7 +238,7 @@ class Model:
 IN_ORDER = list(range(1 + MOST_STEPS))
 
 
-@settings(SLOW_EXAMPLES, max_examples=16 * EXAMPLES)
+@settings(SLOW_EXAMPLES, max_examples=8 * EXAMPLES)
 @given(
     register=st.sampled_from([REGISTERS[0], *REGISTERS]),
     values=series(),

@@ -130,7 +130,7 @@ class Fleet:
             if keeps(number):
                 when = time + step / 7200
                 stamp = at(time) + timedelta(seconds=step + late_s)
-                before = [point.time for point, _ in self.vehicles[id_][-1:]]
+                before = self.vehicles[id_][-1][0].time if self.vehicles[id_] else None
                 energy = _scaled(dc_kw, when, step / 3600 * 1e6)
                 point = VehiclePoint(
                     stamp,
@@ -157,7 +157,7 @@ class Fleet:
             if keeps(number):
                 when = time + step / 7200
                 stamp = at(time) + timedelta(seconds=step + late_s)
-                before = [point.time for point in self.meters[id_][-1:]]
+                before = self.meters[id_][-1].time if self.meters[id_] else None
                 energy = _scaled(ac_kw, when, step / 3600 * 1e6)
                 self.meters[id_].append(
                     MeterPoint(
@@ -382,10 +382,10 @@ def _scaled(given: Values, time: float, scale: float) -> int | None:
     return None if value is None else round(value * scale)
 
 
-def _span_ms(stamp: datetime, before: Sequence[datetime], interval_s: int) -> int:
+def _span_ms(stamp: datetime, before: datetime | None, interval_s: int) -> int:
     """From the reading before, but an interval at most."""
-    gaps = [(stamp - time) // MILLISECOND for time in before]
-    return min([interval_s * 1000, *gaps])
+    most = interval_s * 1000
+    return most if before is None else min(most, (stamp - before) // MILLISECOND)
 
 
 def _times(hours: tuple[float, float], step_s: int) -> list[float]:

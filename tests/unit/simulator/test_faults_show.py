@@ -12,6 +12,8 @@ from fleetmeter.readings.kinds import MAX_REGISTER_KWH
 from fleetmeter_simulator.faults.kinds import Fault
 from tests.support.simulated_fleets import Sent, healthy, us, with_fault
 
+pytestmark = pytest.mark.slow  # each simulates a week
+
 STANDBY_MWH = 450
 """No healthy meter takes more in a minute: 25 W and noise."""
 

@@ -75,7 +75,7 @@ def test_a_counter_of_sessions_begins_at_zero_with_each_charge() -> None:
 
 def test_what_the_registers_of_a_fleet_count_follows_from_what_they_show() -> None:
     """Coarse, of sessions, with placeholders, exchanged: as far as anybody can know."""
-    seed, vehicles, days = 238, 14, 12
+    seed, vehicles, days = 238, 14, 8
     fleet = Fleet(seed, vehicles, START, days)
     registers, _ = told(fleet, days * 24)
     settings = {each.meter_id: each for each in fleet.devices.meters}
