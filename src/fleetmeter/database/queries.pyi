@@ -26,6 +26,9 @@ available_queries: list[str]
 @_query
 async def account_hours(connection: _Connection, /) -> str: ...
 
+@_query
+async def account_hours_until_now(connection: _Connection, /) -> str: ...
+
 class ActiveAnomaliesRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["kind"]) -> str | Any: ...
