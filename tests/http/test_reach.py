@@ -309,7 +309,8 @@ def asked(place: Place, reach: str, route: str, ask: Ask, values: dict[str, str]
     """Ask a route for the devices that `values` name."""
     method, path = route.split(" ")
     window = {"from": rfc3339(place.since - timedelta(hours=1))}
-    takes_window = method == "GET" and re.search("readings|energy|sessions$|analytics|export", path)
+    windows = r"readings|energy|sessions$|analytics/(?!now)|export"
+    takes_window = method == "GET" and re.search(windows, path)
     params = (window if takes_window else {}) | {
         name: value.format(**values) for name, value in ask.params.items()
     }

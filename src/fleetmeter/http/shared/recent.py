@@ -20,9 +20,11 @@ from fleetmeter.http.shared.principals import principal_of
 LONGEST_S = 60.0
 """Answers are kept this long, seconds."""
 
-_MOST_ANSWERS = 64
-_MOST_BYTES = 256 * 1024
+_MOST_BYTES = 1024 * 1024
 """A longer answer is not kept."""
+
+_MOST_BYTES_KEPT = 4 * _MOST_BYTES
+"""Answers of a route that are kept at a time; beyond that, the oldest are forgotten."""
 
 _MAX_AGE = re.compile(rb"(?:^|,)\s*max-age=(\d{1,5})\s*(?:,|$)")
 
@@ -82,10 +84,19 @@ class RecentAnswers:
 
         await self._app(scope, receive, keep)
         if headers is not None and len(body) <= _MOST_BYTES:
-            self._kept[key] = _Answer(at_s, headers, bytes(body))
-            self._kept.move_to_end(key)
-            if len(self._kept) > _MOST_ANSWERS:
-                self._kept.popitem(last=False)
+            self._keep(key, _Answer(at_s, headers, bytes(body)))
+
+    def _keep(self, key: _Key, answer: _Answer) -> None:
+        """Remember an answer, and forget those that are too old or too many."""
+        self._kept.pop(key, None)
+        self._kept[key] = answer
+        kept = sum(len(each.body) for each in self._kept.values())
+        while kept > _MOST_BYTES_KEPT or self._oldest_s() < answer.at_s - LONGEST_S:
+            _, forgotten = self._kept.popitem(last=False)
+            kept -= len(forgotten.body)
+
+    def _oldest_s(self) -> float:
+        return next(iter(self._kept.values())).at_s
 
 
 async def _send(answer: _Answer, send: Send) -> None:
