@@ -77,10 +77,10 @@ const COLUMNS = () => [
   { key: 'urgency', label: t('anomaly.severity'), value: urgency, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
   { key: 'kind', label: t('anomaly.kind'), value: (row) => kindName(row.kind), cell: (row) => html`<a class="plain" href=${link('/anomalies', row.id)} title=${row.summary}>${kindName(row.kind)}</a>${row.cause && row.cause !== 'unknown' && html` <span class="muted cause">${causeName(row.cause)}</span>`}` },
   { key: 'device', label: t('anomaly.device'), value: (row) => row.deviceId, cell: (row) => html`<${Subject} kind=${row.deviceKind} id=${row.deviceId} />` },
-  { key: 'site', label: t('anomaly.site'), value: (row) => row.site, cell: (row) => row.site ?? '–' },
+  { key: 'site', label: t('anomaly.site'), wide: true, value: (row) => row.site, cell: (row) => row.site ?? '–' },
   { key: 'since', label: t('anomaly.since'), value: (row) => row.startedAt, cell: (row) => html`<span title=${dateTime(row.startedAt)}>${ago(row.startedAt)}</span>` },
-  { key: 'lasted', label: t('anomaly.lasted'), number: true, value: lasted, cell: (row) => duration(lasted(row)) },
-  { key: 'status', label: t('anomaly.status'), value: (row) => STATUSES.indexOf(row.status), cell: (row) => html`<${StatusBadge} status=${row.status} />` },
+  { key: 'lasted', label: t('anomaly.lasted'), number: true, wide: true, value: lasted, cell: (row) => duration(lasted(row)) },
+  { key: 'status', label: t('anomaly.status'), wide: true, value: (row) => STATUSES.indexOf(row.status), cell: (row) => html`<${StatusBadge} status=${row.status} />` },
 ];
 
 /** In a file, words and numbers rather than what is sorted by. */

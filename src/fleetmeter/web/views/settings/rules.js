@@ -14,16 +14,16 @@ import { Frame } from './frame.js';
 const COLUMNS = () => [
   { key: 'name', label: t('anomaly.kind'), value: (row) => kindName(row.kind, row.title), cell: (row) => html`<a class="plain" href=${link('/settings/rules', row.kind)}>${kindName(row.kind, row.title)}</a>` },
   { key: 'severity', label: t('anomaly.severity'), value: (row) => row.severity, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
-  { key: 'devices', label: t('rule.devices'), value: (row) => row.deviceKinds.map((each) => t(`scope.${each}`)).join(', ') },
+  { wide: true, key: 'devices', label: t('rule.devices'), value: (row) => row.deviceKinds.map((each) => t(`scope.${each}`)).join(', ') },
   {
-    key: 'set', label: t('rule.fleetSets'), number: true, value: (row) => Object.keys(row.overrides[0]?.parameters ?? {}).length,
+    key: 'set', label: t('rule.fleetSets'), number: true, wide: true, value: (row) => Object.keys(row.overrides[0]?.parameters ?? {}).length,
     cell: (row) => {
       const count = Object.keys(row.overrides[0]?.parameters ?? {}).length;
       return count ? number(count) : html`<span class="muted">${t('rule.default')}</span>`;
     },
   },
   { key: 'enabled', label: t('rule.state'), value: (row) => row.parameters.enabled, cell: (row) => html`<${Badge} tone=${row.parameters.enabled ? 'ok' : 'warning'}>${t(row.parameters.enabled ? 'rule.on' : 'rule.off')}<//>` },
-  { key: 'description', label: t('rule.meaning'), value: (row) => row.description, cell: (row) => html`<span class="muted" lang="en" title=${row.description}>${row.description}</span>` },
+  { wide: true, key: 'description', label: t('rule.meaning'), value: (row) => row.description, cell: (row) => html`<span class="muted" lang="en" title=${row.description}>${row.description}</span>` },
 ];
 
 export function RuleSettings() {
