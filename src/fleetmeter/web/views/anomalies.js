@@ -38,7 +38,7 @@ export function Anomalies() {
         </div>
       </div>
       <${Severities} rows=${all.filter(fits({ ...chosen, severity: '' }))} ready=${query.data !== null} chosen=${chosen.severity} onChoose=${(severity) => choose({ severity })} />
-      <${Panel} flush title=${t(`anomaly.list.${status}`)} query=${query} csv=${() => tableCsv('anomalies', csvColumns(columns), rows)}
+      <${Panel} flush title=${t(`anomaly.list.${status}`)} query=${query} csv=${() => tableCsv('anomalies', columns, rows)}
         detail=${query.data?.more && t('anomaly.more', { count: number(all.length) })} height=${400}>
         ${() => html`
           <${Filters} rows=${all} ...${{ chosen, choose }} />
@@ -74,24 +74,16 @@ const urgency = (row) =>
   `${STATUSES.indexOf(row.status)}${SEVERITIES.indexOf(row.severity)}${String(1e15 - Date.parse(row.startedAt)).padStart(16, '0')}`;
 
 const COLUMNS = () => [
-  { key: 'urgency', label: t('anomaly.severity'), value: urgency, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
+  { key: 'urgency', label: t('anomaly.severity'), value: (row) => row.severity, sort: urgency, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
   { key: 'kind', label: t('anomaly.kind'), value: (row) => kindName(row.kind), cell: (row) => html`<a class="plain" href=${link('/anomalies', row.id)} title=${row.summary}>${kindName(row.kind)}</a>${row.cause && row.cause !== 'unknown' && html` <span class="muted cause">${causeName(row.cause)}</span>`}` },
   { key: 'device', label: t('anomaly.device'), value: (row) => row.deviceId, cell: (row) => html`<${Subject} kind=${row.deviceKind} id=${row.deviceId} />` },
   { key: 'site', label: t('anomaly.site'), wide: true, value: (row) => row.site, cell: (row) => row.site ?? '–' },
   { key: 'since', label: t('anomaly.since'), value: (row) => row.startedAt, cell: (row) => html`<span title=${dateTime(row.startedAt)}>${ago(row.startedAt)}</span>` },
-  { key: 'lasted', label: t('anomaly.lasted'), number: true, wide: true, value: lasted, cell: (row) => duration(lasted(row)) },
-  { key: 'status', label: t('anomaly.status'), wide: true, value: (row) => STATUSES.indexOf(row.status), cell: (row) => html`<${StatusBadge} status=${row.status} />` },
-];
-
-/** In a file, words and numbers rather than what is sorted by. */
-const csvColumns = (columns) => [
-  { label: 'id', value: (row) => row.id },
-  { label: t('anomaly.severity'), value: (row) => row.severity },
-  ...columns.slice(1, -2),
-  { label: `${t('anomaly.lasted')} (${t('unit.second')})`, value: (row) => Math.round(lasted(row)) },
-  { label: t('anomaly.ended'), value: (row) => row.endedAt },
-  { label: t('anomaly.status'), value: (row) => row.status },
-  { label: t('anomaly.summary'), value: (row) => row.summary },
+  { key: 'lasted', label: t('anomaly.lasted'), number: true, wide: true, value: (row) => Math.round(lasted(row)), cell: (row) => duration(lasted(row)) },
+  { key: 'status', label: t('anomaly.status'), wide: true, value: (row) => row.status, sort: (row) => STATUSES.indexOf(row.status), cell: (row) => html`<${StatusBadge} status=${row.status} />` },
+  { key: 'ended', label: t('anomaly.ended'), onlyCsv: true, value: (row) => row.endedAt },
+  { key: 'summary', label: t('anomaly.summary'), onlyCsv: true, value: (row) => row.summary },
+  { key: 'id', label: 'id', onlyCsv: true, value: (row) => row.id },
 ];
 
 const Severities = ({ rows, ready, chosen, onChoose }) => html`

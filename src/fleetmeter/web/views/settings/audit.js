@@ -46,7 +46,7 @@ export function AuditSettings() {
   return html`
     <${Frame}>
       <div class="row"><${RangePicker} value=${chosen.range} presets=${['24h', '7d', '30d']} onChange=${(range) => choose({ range })} /></div>
-      <${Panel} flush title=${t('settings.audit')} detail=${t('audit.detail')} query=${query} csv=${() => tableCsv('audit', csvColumns(columns), rows)}>
+      <${Panel} flush title=${t('settings.audit')} detail=${t('audit.detail')} query=${query} csv=${() => tableCsv('audit', columns, rows)}>
         ${() => html`
           ${filters}
           <${Table} label=${t('settings.audit')} rows=${rows} rowKey=${(row) => row.id} columns=${columns} onOpen=${setOpened} empty=${html`<${Empty} title=${t('audit.none')} />`} />
@@ -63,9 +63,9 @@ const COLUMNS = () => [
   { key: 'object', label: t('audit.object'), value: (row) => row.object },
   { key: 'after', label: t('audit.after'), value: (row) => JSON.stringify(row.after), cell: (row) => html`<code class="muted">${row.after === null ? '–' : JSON.stringify(row.after)}</code>` },
   { key: 'address', label: t('audit.address'), value: (row) => row.address, cell: (row) => row.address ?? '–' },
+  { key: 'before', label: t('audit.before'), onlyCsv: true, value: (row) => JSON.stringify(row.before) },
+  { key: 'request', label: t('audit.request'), onlyCsv: true, value: (row) => row.requestId },
 ];
-
-const csvColumns = (columns) => [...columns, { label: t('audit.before'), value: (row) => JSON.stringify(row.before) }, { label: t('audit.request'), value: (row) => row.requestId }];
 
 const shown = (value) => (value === null ? '–' : JSON.stringify(value, null, 2));
 
