@@ -13,7 +13,7 @@ import { Frame } from './frame.js';
 
 const COLUMNS = () => [
   { key: 'name', label: t('anomaly.kind'), value: (row) => kindName(row.kind, row.title), cell: (row) => html`<a class="plain" href=${link('/settings/rules', row.kind)}>${kindName(row.kind, row.title)}</a>` },
-  { key: 'severity', label: t('anomaly.severity'), value: (row) => row.severity, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
+  { wide: true, key: 'severity', label: t('anomaly.severity'), value: (row) => row.severity, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
   { wide: true, key: 'devices', label: t('rule.devices'), value: (row) => row.deviceKinds.map((each) => t(`scope.${each}`)).join(', ') },
   {
     key: 'set', label: t('rule.fleetSets'), number: true, wide: true, value: (row) => Object.keys(row.overrides[0]?.parameters ?? {}).length,
