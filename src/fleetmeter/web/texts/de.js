@@ -366,6 +366,7 @@ export const de = {
   'load.profile': 'Last: {name}',
   'load.profileDetail': 'Mittlere Leistung je Viertelstunde, AC wie gemessen. Lücken sind Viertelstunden, in denen nichts gemessen wurde.',
   'load.progress': 'Lädt: {done} von {total} Teilen des Zeitraums sind da.',
+  'load.beforeLoads': 'Die Woche davor lädt noch.',
   'load.this.day': 'Dieser Tag',
   'load.this.week': 'Diese Woche',
   'load.this.month': 'Dieser Monat',

@@ -366,6 +366,7 @@ export const en = {
   'load.profile': 'Load of {name}',
   'load.profileDetail': 'Mean power of each quarter hour, AC as metered. Gaps are quarter hours in which nothing was metered.',
   'load.progress': 'Loading: {done} of {total} parts of the period are there.',
+  'load.beforeLoads': 'The week before is still loading.',
   'load.this.day': 'This day',
   'load.this.week': 'This week',
   'load.this.month': 'This month',

@@ -83,6 +83,12 @@ function Figures({ totals }) {
     </div>`;
 }
 
+/** What the profile is, or how far it has loaded. */
+function progress({ data, done, total }) {
+  if (data) return t(data.complete ? 'load.profileDetail' : 'load.beforeLoads');
+  return done > 0 ? t('load.progress', { done, total }) : t('load.profileDetail');
+}
+
 function Profile({ query, found, period, name }) {
   const peak = found?.totals.peak;
   const series = found && [
@@ -92,7 +98,7 @@ function Profile({ query, found, period, name }) {
   const shown = period === 'month' ? series?.slice(0, 1) : series;
   const bare = found?.profile.powers.every((each) => each === null);
   return html`
-    <${Panel} title=${t('load.profile', { name })} detail=${query.done > 0 && !query.data ? t('load.progress', { done: query.done, total: query.total }) : t('load.profileDetail')} query=${query} height=${340}
+    <${Panel} title=${t('load.profile', { name })} detail=${progress(query)} query=${query} height=${340}
       csv=${() => chartCsv(`load-${name}-${dayName(found.profile.times[0])}`, found.profile.times, series)}>
       ${() => (bare && found.profile.before.every((each) => each === null)
         ? html`<${Empty} icon="load" title=${t('load.nothing')}>${t('load.nothingDetail')}<//>`

@@ -33,7 +33,7 @@ export function InForce({ anomaly }) {
     <${Panel} flush title=${t('rule.inForce', { id: anomaly.deviceId })} detail=${gone ? t('rule.fleetOnly') : t('rule.inForceDetail')} query=${query} csv=${csv} actions=${actions}>
       ${(found) => html`
         <p class="about" lang="en">${found.description} ${found.source}</p>
-        <div class="table-scroll" tabindex="0" role="region" aria-label=${t('rule.inForce', { id: anomaly.deviceId })}>
+        <div class="table-scroll tall" tabindex="0" role="region" aria-label=${t('rule.inForce', { id: anomaly.deviceId })}>
           <table class="table parameters">
             <thead><tr>${columns.map((each, index) => html`<th scope="col" class=${index === 1 ? 'number' : ''}>${each}</th>`)}</tr></thead>
             <tbody>${Object.entries(found.parameters).map(([name, value]) => html`
