@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -25,6 +25,9 @@ from fleetmeter_simulator.demo.simulation import (
 )
 
 T = TypeVar("T")
+
+_PARTS = 3
+"""Parts of the history: one is stored while the next is simulated."""
 
 _FOLDER = "data-demo"
 _stop = threading.Event()
@@ -117,23 +120,38 @@ def _show(own: OwnService, scope: Scope, stages: _Stages, folder: str) -> None:
         fleet = Simulation(scope, midnight_before(datetime.now(UTC), scope.days)).fleet
         midnight = filling.began(fleet.vehicles[0].vehicle_id)
         newest = filling.newest(vehicle.vehicle_id for vehicle in fleet.vehicles)
-        history = own.folder / "history.ndjson"
-        if newest is None or history.exists():  # it was stopped before the end of its import
+        parts = [own.folder / f"history-{number}.ndjson" for number in range(_PARTS)]
+        # or it was stopped before the end of its import
+        if newest is None or any(part.exists() for part in parts):
             say(f"Preparing {scope.days} days of {len(fleet.vehicles)} vehicles …", err=True)
             midnight = midnight or midnight_before(datetime.now(UTC), scope.days)
             simulation = Simulation(scope, midnight)
             with ThreadPoolExecutor() as beside:
                 describing = beside.submit(filling.describe, simulation)
-                write_history(history, _until_stopped(simulation.quarters(datetime.now(UTC))))
+                _write(parts, 0, simulation)
                 describing.result()
-            stages.end("simulate")
+            stages.end("describe")
         filling.close()
     if simulation is not None:
-        own.store(history, _stop.is_set)
-        history.unlink()
-        stages.end("store and evaluate")
+        with ThreadPoolExecutor() as beside:
+            for number in range(1, _PARTS):
+                storing = beside.submit(own.store, parts[number - 1], _stop.is_set)
+                _write(parts, number, simulation)
+                storing.result()
+        stages.end("simulate and store")
+        own.store(parts[-1], _stop.is_set, "--evaluate")
+        for part in parts:
+            part.unlink()
+        stages.end("evaluate")
     with own.running():
         _fill(Filling(own.url, None, _stop.is_set), scope, simulation, stages, own.url, where)
+
+
+def _write(parts: Sequence[Path], number: int, simulation: Simulation) -> None:
+    """Write a part of the history. Raises StoppedError."""
+    until = datetime.now(UTC)
+    until -= (until - simulation.now) * (1 - 1 / (len(parts) - number))
+    write_history(parts[number], _until_stopped(simulation.quarters(until)))
 
 
 def _fill(
@@ -160,7 +178,6 @@ def _fill(
             simulation.skip(newest)
         filling.send(_until_stopped(simulation.quarters(datetime.now(UTC))))
     if is_new:
-        filling.go_live(simulation)
         filling.acknowledge_one()
     stages.end("go live")
     fleet = simulation.fleet
@@ -170,6 +187,7 @@ def _fill(
         f"from {simulation.midnight:%Y-%m-%d} on, now live{where}\n"
         "  Stop     Ctrl-C; run it again, and it continues"
     )
+    filling.go_live(simulation)
     filling.live(simulation)
 
 

@@ -48,10 +48,10 @@ class OwnService:
             process.terminate()
             process.wait(_STOP_S)
 
-    def store(self, history: Path, stopped: Callable[[], bool]) -> None:
-        """Import a history, and evaluate it. Raises FleetMeterError; StoppedError."""
+    def store(self, history: Path, stopped: Callable[[], bool], *options: str) -> None:
+        """Import a history. Raises FleetMeterError; StoppedError."""
         with self.log.open("ab") as log:
-            process = self._start("import", log.fileno(), "--evaluate", str(history))
+            process = self._start("import", log.fileno(), *options, str(history))
         while process.poll() is None:
             time.sleep(_STEP_S)
             if stopped():

@@ -36,6 +36,7 @@ from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.queries import EvaluationProgressRow
 from fleetmeter.database.sql import queries
+from fleetmeter.readings.model import EPOCH
 
 CLOSED_AFTER = timedelta(minutes=5)
 """Time from the end of an hour to its evaluation."""
@@ -156,9 +157,9 @@ async def _first_hour(connection: Connection, at: datetime, closed: datetime) ->
     An empty database is left as it is: the first import may bring it a history.
     """
     first = await queries.first_hour(connection, since=floor_hour(at - WARMUP))
-    if first is None:
+    if first is None and await queries.first_hour(connection, since=EPOCH) is None:
         return closed
-    until = min(first, closed)
+    until = min(first or closed, closed)
     await queries.evaluated(connection, until=until)
     await forget_late(connection, until)  # all hours are evaluated with what is here by now
     return until
