@@ -24,7 +24,6 @@ from playwright.async_api import Browser, async_playwright, expect
 from tests.support.browser import ARGUMENTS
 from tests.support.chromium import NO_CHROMIUM, chromium
 from tests.support.page_load import (
-    BATCH,
     DAY,
     DEVICES,
     PAGES,
@@ -124,15 +123,12 @@ async def _load(browser: Browser, address: str) -> dict[str, float]:
     }
 
 
-async def _at_one_hertz(client: httpx.AsyncClient, bodies: list[bytes]) -> float:
-    """Have each device report once a second for a turn; return how often it did."""
+async def _at_one_hertz(client: httpx.AsyncClient, bodies: list[bytes]) -> None:
+    """Have each device report once a second for a turn, as far as the machine keeps up."""
     ends = time.monotonic() + TURN_S
-    rounds = 0
     while (now := time.monotonic()) < ends:
         await send(client, bodies, datetime.now(UTC))
-        rounds += 1
         await asyncio.sleep(max(0.0, 1.0 - (time.monotonic() - now)))
-    return rounds / TURN_S
 
 
 async def _show_browser_cpu(
@@ -174,42 +170,23 @@ def _chromium_cpu_s() -> float:
 async def _show_cost_of_pages(
     running: Running, client: httpx.AsyncClient, bodies: list[bytes]
 ) -> None:
-    """Show what open pages take of the CPU that ingest at full speed has.
+    """Show what open pages take of service and database beside some ingest.
 
-    CPU time, of service and database: unlike rates, it depends little on what else is running.
+    In CPU time: unlike rates, it depends little on what else is running. docs/performance.md has
+    the CPU that ingest at full speed takes.
     """
-    at_full_speed, rate = await _cpu_cores(running, lambda: _at_full_speed(client, bodies))
-    print(f"ingest at full speed: {rate:,.0f} readings/s, {at_full_speed:.2f} cores")
-    steady, _ = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
+    alone = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
     async with pages_open(running.url) as stats:
-        beside, _ = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
-    pages = max(0.0, beside - steady)
+        beside = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
     each_s = stats["bytes"] / TURN_S / PAGES
-    print(f"{PAGES} open pages take {pages:.3f} cores, and each gets {each_s:,.0f} B/s of states")
-    print(f"which is {pages / at_full_speed:.1%} of what ingest at full speed takes")
+    print(f"{PAGES} open pages take {beside - alone:.3f} cores, and each gets {each_s:,.0f} B/s")
 
 
-async def _cpu_cores(running: Running, work: Callable[[], Awaitable[float]]) -> tuple[float, float]:
-    """Return the CPU that service and database take during some work, and what that returns."""
+async def _cpu_cores(running: Running, work: Callable[[], Awaitable[object]]) -> float:
+    """Return the CPU that service and database take during some work, in cores."""
     before, start = running.cpu_s(), time.monotonic()
-    result = await work()
-    return (running.cpu_s() - before) / (time.monotonic() - start), result
-
-
-async def _at_full_speed(client: httpx.AsyncClient, bodies: list[bytes]) -> float:
-    """Send as fast as answers come; return readings stored per second."""
-    stored = 0
-    start = time.monotonic()
-    at = iter(datetime.now(UTC) + timedelta(milliseconds=n) for n in range(10**9))
-
-    async def sender(body: bytes) -> None:
-        nonlocal stored
-        while time.monotonic() - start < TURN_S:
-            await send(client, [body], next(at))
-            stored += BATCH
-
-    await asyncio.gather(*(sender(body) for body in bodies))
-    return stored / (time.monotonic() - start)
+    await work()
+    return (running.cpu_s() - before) / (time.monotonic() - start)
 
 
 if __name__ == "__main__":
