@@ -40,6 +40,13 @@ up: ## Run FleetMeter: the whole stack with Docker, otherwise on an embedded Pos
 		FLEETMETER_LOG_FORMAT="$${FLEETMETER_LOG_FORMAT:-console}" exec $(BIN)/fleetmeter serve --welcome; \
 	fi
 
+.PHONY: demo
+demo: .venv/runs ## Show a fleet of 200 vehicles, with a month of history, live: in data-demo/, or in the stack of make up with Docker
+	@if $(DOCKER); then \
+		$(MAKE) --silent up; \
+		FLEETMETER_KEY="$$(sed -n s/^FLEETMETER_ADMIN_KEY=//p .env)" exec $(BIN)/fleetmeter demo --url "http://127.0.0.1:$(PORT)"; \
+	else exec $(BIN)/fleetmeter demo; fi
+
 .PHONY: down
 down: ## Stop the Docker stack; data are kept
 	@if $(DOCKER); then $(COMPOSE) --profile '*' down; else echo "No Docker engine answers; Ctrl-C stops make up."; fi

@@ -84,3 +84,51 @@ join devices as d
     on d.kind = u.kind
     and d.id = u.id
 where d.site is not null
+
+-- name: add_browser_session(cookie_hash, holder, key_hash, issuer, scopes, sites, idle, longest_until)!
+-- Begins a session. May be null: key_hash, issuer, scopes, sites.
+insert into browser_sessions (cookie_hash, holder, key_hash, issuer, scopes, sites, ends_at, longest_until)
+values (
+    :cookie_hash, :holder, :key_hash, :issuer, :scopes, :sites,
+    least(now() + :idle, :longest_until::timestamptz), :longest_until
+)
+
+-- name: end_surplus_browser_sessions(holder, most_of_holder, most)!
+-- Ends the oldest sessions beyond the most that a holder may have, and beyond the most of all (indexes by holder and
+-- age).
+delete from browser_sessions
+where cookie_hash in (
+    (
+        select cookie_hash
+        from browser_sessions
+        where holder = :holder
+        order by created_at desc
+        offset :most_of_holder
+    )
+    union all
+    (
+        select cookie_hash
+        from browser_sessions
+        order by created_at desc
+        offset :most
+    )
+)
+
+-- name: use_browser_session(cookie_hash, idle)^
+-- A session that has not ended, which its use keeps for longer, at most once a minute (primary key); no row: none.
+with used as (
+    update browser_sessions
+    set ends_at = least(longest_until, now() + :idle)
+    where cookie_hash = :cookie_hash
+        and ends_at > now()
+        and ends_at < least(longest_until, now() + :idle) - interval '1 minute'
+)
+select holder, key_hash, issuer, scopes, sites, longest_until
+from browser_sessions
+where cookie_hash = :cookie_hash
+    and ends_at > now()
+
+-- name: end_browser_session(cookie_hash)!
+-- Ends a session (primary key).
+delete from browser_sessions
+where cookie_hash = :cookie_hash

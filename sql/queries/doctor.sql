@@ -58,7 +58,10 @@ select
         select c.relname::text
         from pg_roles as o
         join pg_class as c
-            on c.oid in (to_regclass('webhooks'), to_regclass('access_keys'), to_regclass('audit_log'))
+            on c.oid in (
+                to_regclass('webhooks'), to_regclass('access_keys'), to_regclass('browser_sessions'),
+                to_regclass('audit_log')
+            )
         where o.rolname = 'fleetmeter_reader'
             and has_any_column_privilege(o.oid, c.oid, 'select')
         order by c.relname

@@ -24,6 +24,10 @@ call pack_rollups()
 -- Shares out the energy of hours that have been rolled up.
 call account_hours()
 
+-- name: account_hours_until_now()!
+-- Shares out the energy of all hours that have been rolled up, newest first, each in a transaction of its own.
+call account_hours(p_most => 1000)
+
 -- name: drop_old_history()!
 -- Drops what is older than history is kept, where no policy of the database does.
 call drop_old_history()
@@ -31,6 +35,11 @@ call drop_old_history()
 -- name: forget_register_events()!
 -- Forgets what happened to registers before history begins.
 select forget_register_events()
+
+-- name: forget_browser_sessions()!
+-- Forgets browser sessions that have ended (whole table: a few thousand rows at most).
+delete from browser_sessions
+where ends_at <= now()
 
 -- name: failing_jobs()
 -- The database's own background jobs that fail; nobody would see it otherwise.

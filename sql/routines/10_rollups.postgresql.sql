@@ -156,7 +156,7 @@ begin
 end;
 $$;
 
--- The hours that are accounted for end here. A change of those before is noted in late_hours (rolled_up_before()), and a
+-- The hours that are accounted for end here. A change of those before is noted in late_hours (rolled_up_before()); a
 -- transaction that began before that has eleven minutes to commit.
 create or replace function accountable_until()
 returns timestamptz

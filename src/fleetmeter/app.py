@@ -10,7 +10,8 @@ from litestar.di import Provide
 from prometheus_client import Gauge
 
 from fleetmeter.access.attempts import FailedAttempts
-from fleetmeter.access.first_keys import may_be_open, people_of
+from fleetmeter.access.browser_sessions import BrowserSessions
+from fleetmeter.access.first_keys import code_flow_of, may_be_open, people_of
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.rates import Rates
 from fleetmeter.database.pool import Database, connect
@@ -35,13 +36,16 @@ from fleetmeter.http.service import (
     ready,
     swagger_ui_files,
 )
+from fleetmeter.http.session import session
 from fleetmeter.http.shared.authentication import authentication, check_routes
 from fleetmeter.http.shared.paths import EncodedPaths, decode_parameters
 from fleetmeter.http.shared.principals import provide_principal, provide_reach
 from fleetmeter.http.shared.problems import MOST_BODY_BYTES, problem_details
 from fleetmeter.http.shared.web_files import web_files
+from fleetmeter.http.sign_in import sign_in
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
+from fleetmeter.http.webhooks import webhooks
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.rejection_counter import RejectionCounter
@@ -65,6 +69,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
     """Create the service for a database, which must be migrated before the service is ready."""
 
     people = people_of(settings)
+    code_flow = code_flow_of(people, settings)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -97,6 +102,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.door = door
                 app.state.keyring = keyring
                 app.state.people = people
+                app.state.code_flow = code_flow
+                app.state.browser_sessions = BrowserSessions(database, keyring, settings)
                 app.state.failed_attempts = FailedAttempts()
                 app.state.rates = Rates(settings)
                 app.state.monitor = Monitor(database)
@@ -132,6 +139,9 @@ def create_app(url: str, settings: Settings) -> Litestar:
             rules,
             rejections,
             keys,
+            session,
+            sign_in,
+            webhooks,
             audit,
             stream,
             metrics,

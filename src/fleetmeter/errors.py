@@ -74,5 +74,9 @@ class OutOfReachError(FleetMeterError):
     """Somebody may not do this, since it concerns devices outside their reach."""
 
 
+class SignInError(FleetMeterError):
+    """Somebody could not be signed in at the issuer; the text says what to do."""
+
+
 class UnknownSiteError(FleetMeterError):
     """No device belongs to the site."""

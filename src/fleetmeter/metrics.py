@@ -79,7 +79,16 @@ REQUEST_SECONDS = Histogram(
 )
 
 Denial = Literal[
-    "unauthenticated", "attempts", "scope", "reach", "rate", "connections", "malformed", "slow"
+    "unauthenticated",
+    "attempts",
+    "scope",
+    "reach",
+    "site",
+    "csrf",
+    "rate",
+    "connections",
+    "malformed",
+    "slow",
 ]
 """Why requests are turned away; each is a value of the label `reason`."""
 

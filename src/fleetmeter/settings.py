@@ -78,6 +78,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     oidc_sites_claim: Annotated[str, Meta(min_length=1)] | None = None
     """Claim with the sites that a person reaches, `*` for all; if unset, everybody reaches all."""
 
+    oidc_client_id: Annotated[str, Meta(min_length=1)] | None = None
+    """Client at the issuer by which people sign in to the live page; if unset, with keys alone."""
+
+    oidc_client_secret: Annotated[str, Meta(min_length=1)] | None = None
+    """Secret of that client; unset for a public client."""
+
+    sign_in_idle_s: Annotated[int, Meta(ge=60, le=31_536_000)] = 8 * 3600
+    """Time without a request after which a browser is signed out, seconds."""
+
+    sign_in_longest_s: Annotated[int, Meta(ge=60, le=31_536_000)] = 7 * 86400
+    """Time after which a browser is signed out in any case, seconds."""
+
     proxies: Proxies = Proxies()
     """Networks of the proxies in front of the service, whose headers are believed."""
 
@@ -163,7 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Failures in a row after which a webhook is disabled; twenty take some hours."""
 
     public_url: Annotated[str, Meta(pattern=r"^https?://\S+[^\s/]$")] = "http://127.0.0.1:3000"
-    """Public URL of the service, for the links in webhooks."""
+    """Public URL of the service: for links in webhooks, and for the issuer to send people back."""
 
     log_format: Literal["json", "console"] = "json"
     """Log format: one JSON object per line, or coloured text for people."""

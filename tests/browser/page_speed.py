@@ -24,10 +24,10 @@ from playwright.async_api import Browser, async_playwright, expect
 from tests.support.browser import ARGUMENTS
 from tests.support.chromium import NO_CHROMIUM, chromium
 from tests.support.page_load import (
-    BATCH,
     DAY,
     DEVICES,
     PAGES,
+    Running,
     pages_open,
     reading_bodies,
     send,
@@ -43,7 +43,6 @@ PARTS = ["loads", "browser", "ingest"]
 VIEWS = ("/", "/vehicles")
 
 TURN_S = 15.0
-ROUNDS = 2
 
 
 def main() -> None:
@@ -51,42 +50,46 @@ def main() -> None:
     executable = chromium()
     if executable is None:
         sys.exit(NO_CHROMIUM)
-    with tempfile.TemporaryDirectory(prefix="fleetmeter-page-") as folder, service(folder) as url:
-        asyncio.run(measure(url, executable, sys.argv[1:] or PARTS))
+    with (
+        tempfile.TemporaryDirectory(prefix="fleetmeter-page-") as folder,
+        service(folder) as running,
+    ):
+        asyncio.run(measure(running, executable, sys.argv[1:] or PARTS))
 
 
-async def measure(url: str, executable: str, parts: list[str]) -> None:
+async def measure(running: Running, executable: str, parts: list[str]) -> None:
     """Measure one thing after another."""
     bodies = list(reading_bodies())
     began = datetime.now(UTC) - DAY
-    for step in range(1, int(DAY / EVERY) + 1):
-        await send(url, bodies, began + step * EVERY)
-    await _accounted(url)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        if "loads" in parts:
-            for view in VIEWS:
-                await _show_loads(browser, url, view)
-        if "browser" in parts:
-            await _show_browser_cpu(browser, url, bodies)
-        await browser.close()
-    if "ingest" in parts:
-        await _show_cost_of_pages(url, bodies)
+    url = running.url
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        for step in range(1, int(DAY / EVERY) + 1):
+            await send(client, bodies, began + step * EVERY)
+        await _accounted(client)
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+            if "loads" in parts:
+                for view in VIEWS:
+                    await _show_loads(browser, url, view)
+            if "browser" in parts:
+                await _show_browser_cpu(browser, client, url, bodies)
+            await browser.close()
+        if "ingest" in parts:
+            await _show_cost_of_pages(running, client, bodies)
 
 
-async def _accounted(url: str) -> None:
+async def _accounted(client: httpx.AsyncClient) -> None:
     """Wait until the day is accounted for, so that answers are as fast as they become."""
     took_s = [float("inf")]
-    async with httpx.AsyncClient(timeout=120) as client:
-        ends = time.monotonic() + 300
-        while time.monotonic() < ends:
-            start = time.monotonic()
-            answer = await client.get(f"{url}/v1/analytics/fleet?limit=1")
-            if answer.is_success:
-                took_s.append(time.monotonic() - start)
-                if took_s[-1] > 0.9 * took_s[-2]:
-                    break
-            await asyncio.sleep(15)
+    ends = time.monotonic() + 300
+    while time.monotonic() < ends:
+        start = time.monotonic()
+        answer = await client.get("/v1/analytics/fleet?limit=1")
+        if answer.is_success:
+            took_s.append(time.monotonic() - start)
+            if took_s[-1] > 0.9 * took_s[-2]:
+                break
+        await asyncio.sleep(15)
     print(f"GET /v1/analytics/fleet, 24 h of {DEVICES:,} devices: {min(took_s) * 1000:.0f} ms")
 
 
@@ -101,6 +104,7 @@ async def _load(browser: Browser, address: str) -> dict[str, float]:
     """Return milliseconds from the request of a page, with nothing cached."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     page = await context.new_page()
+    before_s = _chromium_cpu_s()
     await page.goto(address, wait_until="commit")
     await page.wait_for_selector(".recency-bar i, tbody tr, .view .state", timeout=60_000)
     usable: float = await page.evaluate("performance.now()")
@@ -109,20 +113,28 @@ async def _load(browser: Browser, address: str) -> dict[str, float]:
     paint: float = await page.evaluate(
         "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     )
+    cpu = (_chromium_cpu_s() - before_s) * 1000
     await context.close()
-    return {"first paint": paint, "usable": usable, "every figure": whole}
+    return {
+        "first paint": paint,
+        "usable": usable,
+        "every figure": whole,
+        "CPU of the browser": cpu,
+    }
 
 
-async def _at_one_hertz(url: str, bodies: list[bytes]) -> None:
+async def _at_one_hertz(client: httpx.AsyncClient, bodies: list[bytes]) -> None:
     """Have each device report once a second for a turn, as far as the machine keeps up."""
     ends = time.monotonic() + TURN_S
     while (now := time.monotonic()) < ends:
-        await send(url, bodies, datetime.now(UTC))
+        await send(client, bodies, datetime.now(UTC))
         await asyncio.sleep(max(0.0, 1.0 - (time.monotonic() - now)))
 
 
-async def _show_browser_cpu(browser: Browser, url: str, bodies: list[bytes]) -> None:
-    sampled = await _browser_cpu(browser, url, lambda: _at_one_hertz(url, bodies))
+async def _show_browser_cpu(
+    browser: Browser, client: httpx.AsyncClient, url: str, bodies: list[bytes]
+) -> None:
+    sampled = await _browser_cpu(browser, url, lambda: _at_one_hertz(client, bodies))
     print(f"browser, {DEVICES:,} readings/s ingested, states sampled: {sampled:.0%} of a core")
     async with synthetic_stream(url) as proxied:
         for view in VIEWS:
@@ -131,7 +143,7 @@ async def _show_browser_cpu(browser: Browser, url: str, bodies: list[bytes]) -> 
 
 
 async def _browser_cpu(
-    browser: Browser, address: str, work: Callable[[], Awaitable[None]]
+    browser: Browser, address: str, work: Callable[[], Awaitable[object]]
 ) -> float:
     """Return the CPU of all processes of the browser during some work, in cores."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
@@ -155,34 +167,26 @@ def _chromium_cpu_s() -> float:
     return total
 
 
-async def _show_cost_of_pages(url: str, bodies: list[bytes]) -> None:
-    """Compare the rate of ingest with and without open pages, in turns."""
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(ROUNDS):
-        rates[False].append(await _ingest_rate(url, bodies))
-        async with pages_open(url) as stats:
-            rates[True].append(await _ingest_rate(url, bodies))
-    alone, beside = (median(rates[with_pages]) for with_pages in (False, True))
-    for name, each in (("alone", rates[False]), (f"beside {PAGES} pages", rates[True])):
-        print(f"ingest {name}: {median(each):,.0f} readings/s ({min(each):,.0f}–{max(each):,.0f})")
+async def _show_cost_of_pages(
+    running: Running, client: httpx.AsyncClient, bodies: list[bytes]
+) -> None:
+    """Show what open pages take of service and database beside some ingest.
+
+    In CPU time: unlike rates, it depends little on what else is running. docs/performance.md has
+    the CPU that ingest at full speed takes.
+    """
+    alone = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
+    async with pages_open(running.url) as stats:
+        beside = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
     each_s = stats["bytes"] / TURN_S / PAGES
-    print(f"{PAGES} open pages cost {1 - beside / alone:.1%} of ingest; each got {each_s:,.0f} B/s")
+    print(f"{PAGES} open pages take {beside - alone:.3f} cores, and each gets {each_s:,.0f} B/s")
 
 
-async def _ingest_rate(url: str, bodies: list[bytes]) -> float:
-    """Return readings stored per second, as fast as answers come."""
-    stored = 0
-    start = time.monotonic()
-    at = iter(datetime.now(UTC) + timedelta(milliseconds=n) for n in range(10**9))
-
-    async def sender(mine: list[bytes]) -> None:
-        nonlocal stored
-        while time.monotonic() - start < TURN_S:
-            await send(url, mine, next(at))
-            stored += BATCH * len(mine)
-
-    await asyncio.gather(*(sender([body]) for body in bodies))
-    return stored / (time.monotonic() - start)
+async def _cpu_cores(running: Running, work: Callable[[], Awaitable[object]]) -> float:
+    """Return the CPU that service and database take during some work, in cores."""
+    before, start = running.cpu_s(), time.monotonic()
+    await work()
+    return (running.cpu_s() - before) / (time.monotonic() - start)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,27 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import Server, Service, migrated_database, on_migrated, running_service
+from tests.conftest import (
+    Server,
+    Service,
+    free_port,
+    migrated_database,
+    on_migrated,
+    running_service,
+)
 from tests.support.browser import Watched, browser_context, loaded, serious_violations
+from tests.support.issuer import AUDIENCE, CLIENT, CLIENT_SECRET, running_issuer
 from tests.support.keys import headers, make_key
 
 pytestmark = [pytest.mark.browser, pytest.mark.either, pytest.mark.slow]
 
-ADMIN = "fm_admin_0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
+ADMIN = f"fm_admin0_{'A1' * 24}"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +61,7 @@ def test_one_signs_in_with_a_key_and_is_at_the_view_one_asked_for(page: Page) ->
     page.goto("/#/meters")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert serious_violations(page) == []
-    sign_in(page, "fm_wrong_0123456789abcdefghijklmnopqrstuvwxyzABCDEF")
+    sign_in(page, f"fm_abcdef_{'0' * 48}")
     expect(page.get_by_role("alert")).to_have_text("This key is not valid, or has expired.")
     sign_in(page, ADMIN)
     expect(page.get_by_role("heading", name="Meters")).to_be_visible()
@@ -94,29 +103,34 @@ def test_who_may_only_read_is_shown_no_settings(page: Page, service: Service) ->
     expect(page.get_by_text("sign in with a key that has the scope “ingest”")).to_be_visible()
 
 
-def test_the_view_asked_for_is_kept_while_the_browser_is_at_the_issuer(
-    page: Page, service: Service
+def test_one_comes_back_from_the_issuer_to_the_view_one_asked_for(
+    browser: Browser, server: Server, tmp_path: Path
 ) -> None:
-    """The issuer's part is played by a route: what counts is what the page keeps and takes up."""
-    signed_out = {
-        "status": 401,
-        "type": "about:blank",
-        "title": "Unauthorized",
-        "signIn": {"key": True, "oidc": True},
-    }
-    page.route(
-        "**/v1/session",
-        lambda route: route.fulfill(
-            status=401, content_type="application/problem+json", json=signed_out
-        ),
-    )
-    page.route("**/sign-in", lambda route: route.fulfill(status=303, headers={"Location": "/"}))
-    page.goto("/#/load?site=north")
-    page.get_by_role("link", name="Sign in with your organisation").click()
-    expect(page).to_have_url(re.compile(r"/#/load\?site=north$"))
-    page.goto("/")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    expect(page).to_have_url(re.compile("/$"))
+    port = free_port()
+    (tmp_path / "secret").write_text(CLIENT_SECRET)
+    with running_issuer() as issuer, migrated_database(server, jobs=False) as url:
+        environ = on_migrated(url) | {
+            "FLEETMETER_PORT": str(port),
+            "FLEETMETER_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "FLEETMETER_OIDC_ISSUER": issuer.url,
+            "FLEETMETER_OIDC_AUDIENCE": AUDIENCE,
+            "FLEETMETER_OIDC_SCOPES": "boss=read+operate+admin",
+            "FLEETMETER_OIDC_CLIENT_ID": CLIENT,
+            "FLEETMETER_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "secret"),
+        }
+        issuer.sign_in_as(roles=["boss"], preferred_username="anna")
+        with running_service(tmp_path, environ) as service:
+            watched = Watched(service.base_url)
+            watched.allow("401", f"external request: {issuer.url}")
+            with browser_context(browser, service.base_url, watched) as context:
+                page = context.new_page()
+                page.goto("/#/vehicles?q=EV")
+                page.get_by_role("link", name="Sign in with your organisation").click()
+                expect(page.get_by_role("heading", name="Vehicles")).to_be_visible()
+                expect(page).to_have_url(re.compile(r"#/vehicles\?q=EV$"))
+                page.get_by_role("button", name="Account and display").click()
+                expect(page.get_by_text("Signed in as oidc:anna")).to_be_visible()
+            assert watched.problems == []
 
 
 def test_the_greeting_names_the_header_for_the_key(page: Page) -> None:

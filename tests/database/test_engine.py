@@ -61,7 +61,7 @@ RELATIONS = [
         "versions",
     ),
     *("anomalies", "anomaly_events", "anomaly_memory", "anomaly_progress"),
-    *("access_keys", "access_key_changes", "audit_log"),
+    *("access_keys", "access_key_changes", "browser_sessions", "audit_log"),
     *("rule_overrides", "rule_changes", "webhooks", "register_events", "register_exchanges"),
 ]
 HAVE_A_ROW = ["retention", "kept_history", "versions", "anomaly_progress", "access_key_changes"]

@@ -210,6 +210,7 @@ def test_a_release_of_any_name_keeps_its_objects_apart() -> None:
         {"secret": {"name": ""}},
         {"settings": {"FLEETMETER_DATABASE_URL": "postgresql://me:secret@db/fleet"}},
         {"settings": {"FLEETMETER_ADMIN_KEY": "fm_x_y"}},
+        {"settings": {"FLEETMETER_OIDC_CLIENT_SECRET": "secret"}},
         {"settings": {"FLEETMETER_PORT": "3001"}},
         {"settings": {"FLEETMETER_RETENTION_DAYS": 400}},
         {"proxies": ["*"]},

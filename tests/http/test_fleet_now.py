@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.conftest import Db, hours_ago, meter_reading, post, rfc3339, vehicle_reading
+from tests.support.pages import all_pages
 
 pytestmark = pytest.mark.either
 
@@ -80,16 +81,7 @@ def test_a_site_s_supply_is_what_its_meters_of_other_roles_metered(
         "storage": None,
         "other": None,
     }
-    pages, cursor = [], None
-    while True:
-        page = client.get(
-            "/v1/analytics/supply",
-            params={"limit": 1} | ({"cursor": cursor} if cursor else window),
-        ).json()
-        pages += page["items"]
-        cursor = page["nextCursor"]
-        if cursor is None:
-            break
+    pages = all_pages(client, "/v1/analytics/supply", limit=1, **window)
     assert pages == found
 
 

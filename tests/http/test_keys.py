@@ -16,9 +16,16 @@ from litestar.routes import HTTPRoute
 from fleetmeter.access.attempts import BURST
 from fleetmeter.access.principal import SCOPES
 from fleetmeter.app import create_app
-from fleetmeter.http.shared.authentication import PUBLIC, SCOPE, check_routes, handlers_of
+from fleetmeter.http.shared.authentication import (
+    PUBLIC,
+    SCOPE,
+    SIGNED_IN,
+    check_routes,
+    handlers_of,
+)
 from fleetmeter.settings import Settings
 from tests.conftest import Db, Service, eventually, hours_ago, meter_reading, rfc3339
+from tests.support.browsers import NO_TOKEN, signed_in
 from tests.support.keys import headers, make_key, with_key
 
 pytestmark = pytest.mark.either
@@ -84,7 +91,8 @@ def test_only_health_and_the_reference_are_public() -> None:
     app = create_app("postgresql://nowhere", Settings())
     public = {path for _, path, needed in operations(app) if needed == PUBLIC}
     assert {path for path in public if not path.startswith(("/docs", "/assets/"))} == {
-        *("/", "/health/live", "/health/ready", "/openapi.json")
+        *("/", "/health/live", "/health/ready", "/openapi.json"),
+        *("/v1/session", "/sign-in", "/sign-in/callback"),
     }
 
 
@@ -316,8 +324,10 @@ def test_the_reference_says_which_scope_each_request_needs(stranger: httpx.Clien
     document = stranger.get("/openapi.json").json()
     assert document["components"]["securitySchemes"]
     for path, item in document["paths"].items():
-        for operation in item.values():
-            if path.startswith("/v1/"):
+        for method, operation in item.items():
+            if (method, path) == ("post", "/v1/session"):  # it takes the key itself
+                assert operation["security"] == []
+            elif path.startswith("/v1/"):
                 assert {"401", "403", "429"} <= set(operation["responses"])
                 assert "security" not in operation or operation["security"]
             else:
@@ -345,11 +355,14 @@ def test_every_route_lets_in_who_has_its_scope_and_nobody_else(
     admin: httpx.Client, stranger: httpx.Client
 ) -> None:
     keys = {scope: make_key(admin, f"only {scope}", scope)["key"] for scope in SCOPES}
+    browsers = {scope: signed_in(stranger, key) for scope, key in keys.items()}
     found = list(operations(create_app("postgresql://nowhere", Settings())))
     assert len(found) > 30
-    assert {needed for _, _, needed in found} == {*SCOPES, PUBLIC}
+    assert {needed for _, _, needed in found} == {*SCOPES, PUBLIC, SIGNED_IN}
     for method, path, needed in found:
         what = f"{method} {path}"
+        if needed in (PUBLIC, SIGNED_IN) and path.startswith(("/v1/session", "/sign-in")):
+            continue  # test_browser_sessions.py and test_sign_in.py
         if needed == PUBLIC:
             assert status(stranger, method, path, None)[0] < 400 or path.endswith("x"), what
             assert not path.startswith("/v1/")
@@ -363,6 +376,13 @@ def test_every_route_lets_in_who_has_its_scope_and_nobody_else(
             else:
                 assert code == 403, what
                 assert said["scope"] == needed
+            with_cookie = status(browsers[scope], method, path, None)
+            assert with_cookie[0] == code or scope == needed, what
+            assert (with_cookie[0] in (401, 403)) == (scope != needed), what
+            if method not in ("GET", "HEAD"):
+                assert browsers[scope].request(method, path, headers=NO_TOKEN).status_code == 403
+    for browser in browsers.values():
+        browser.close()
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,16 @@ OTHERWISE = {
     "POST /v1/keys": "for admins",
     "DELETE /v1/keys/{key_id}": "for admins",
     "POST /v1/keys/{key_id}/rotate": "for admins",
+    "GET /v1/session": "says what its key is",
+    "POST /v1/session": "says what its key is",
+    "DELETE /v1/session": "of its own cookie",
+    "GET /sign-in": "leads to the issuer",
+    "GET /sign-in/callback": "leads back from the issuer",
+    "GET /v1/webhooks": "for admins",
+    "POST /v1/webhooks": "for admins",
+    "DELETE /v1/webhooks/{webhook_id}": "for admins",
+    "POST /v1/webhooks/{webhook_id}/enable": "for admins",
+    "POST /v1/webhooks/{webhook_id}/test": "for admins",
     "GET /": "the same for all",
     "GET /health/live": "the same for all",
     "GET /health/ready": "the same for all",
@@ -299,7 +309,8 @@ def asked(place: Place, reach: str, route: str, ask: Ask, values: dict[str, str]
     """Ask a route for the devices that `values` name."""
     method, path = route.split(" ")
     window = {"from": rfc3339(place.since - timedelta(hours=1))}
-    takes_window = method == "GET" and re.search("readings|energy|sessions$|analytics|export", path)
+    windows = r"readings|energy|sessions$|analytics/(?!now)|export"
+    takes_window = method == "GET" and re.search(windows, path)
     params = (window if takes_window else {}) | {
         name: value.format(**values) for name, value in ask.params.items()
     }

@@ -9,7 +9,7 @@ import msgspec
 from fleetmeter_simulator.demo.depots import Fleet, fleet
 from fleetmeter_simulator.demo.faults import Fault
 from fleetmeter_simulator.demo.minutes import Depots
-from fleetmeter_simulator.demo.readings import QUARTER, interval, readings
+from fleetmeter_simulator.demo.readings import QUARTER, Recorder
 from fleetmeter_simulator.demo.settings import settings_of
 
 _SHARE = 0.05
@@ -34,14 +34,14 @@ def load_depot(base_url: str) -> Depot:
     now = datetime.now(UTC)
     began = (now - timedelta(days=_DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     depots = Depots(devices, [Fault("sag", 0, 12 * 60, 10**9, 0.14)], began, timedelta(hours=1))
+    recorder = Recorder(devices, depots)
     count = len(devices.vehicles) + len(devices.meters)
     until, some = began, []
     while until + timedelta(minutes=QUARTER) <= now:
-        start, until = until, until + timedelta(minutes=QUARTER)
-        quarter = interval(depots, QUARTER)
-        some += [each for _, each in readings(devices, quarter, [start] * count, [until] * count)]
+        until += timedelta(minutes=QUARTER)
+        some += [each for _, each in recorder.readings(QUARTER, [until] * count)]
     with httpx.Client(base_url=base_url, timeout=60) as client:
-        for setting in settings_of(devices, began):
+        for setting in settings_of(devices, began, 60 * QUARTER):
             for method, path, document in setting:
                 sent = client.request(method, path, content=msgspec.json.encode(document))
                 assert sent.status_code == 200, sent.text

@@ -18,7 +18,7 @@ import msgspec
 
 from fleetmeter.access.principal import SCOPES
 from fleetmeter.app import create_app
-from fleetmeter.http.shared.authentication import PUBLIC, SCOPE, handlers_of
+from fleetmeter.http.shared.authentication import PUBLIC, SCOPE, SIGNED_IN, handlers_of
 from fleetmeter.settings import Settings
 from tests.support.hostile_values import (
     BODIES,
@@ -139,7 +139,7 @@ class Forge:
         head = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method.encode(), target, b"\r\n".join(headers))
         is_known = operation.scope in SCOPES and is_plain and method == operation.method
         may_succeed = operation.scope == PUBLIC or method == "OPTIONS"
-        may_succeed |= is_right and operation.scope in holder.scopes
+        may_succeed |= is_right and operation.scope in (*holder.scopes, SIGNED_IN)
         if holder.limited and names_outside(names) and not names_inside(names):
             may_succeed &= method == "OPTIONS" or "/v1/rules/" in operation.path
         statuses = None
@@ -195,7 +195,8 @@ class Forge:
         key = holder.key.encode()
         basic = b64encode(b"any:" + key)
         if not key:
-            return [], False
+            cookies = [b"Cookie: __Host-fleetmeter=" + b"a" * 43, b"Cookie: =;;__Host-fleetmeter"]
+            return [self._random.choice(cookies)] if self._dice() < 0.3 else [], False
         if self._dice() < 0.85:
             way = self._random.choice([b"Bearer " + key, b"token " + key, b"BASIC " + basic])
             return [b"Authorization: " + way], True

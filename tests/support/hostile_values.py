@@ -125,6 +125,8 @@ BODIES: dict[str, Any] = {
         "sites": [],
         "expiresAt": None,
     },
+    "POST /v1/webhooks": {"url": "http://127.0.0.1:1/", "format": "fleetmeter", "kinds": []},
+    "POST /v1/session": {"key": f"fm_abcdef_{'0' * 48}"},
 }
 READING = {
     "vehicleId": {

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
+import psutil
 
 from tests.conftest import free_port
 
@@ -33,9 +34,32 @@ _TIME = b"2026-01-01T00:00:00.000Z"
 """What stands for the time in a body, of the same length."""
 
 
+class Running(NamedTuple):
+    """A service on an embedded PostgreSQL."""
+
+    url: str
+    pid: int
+    data: Path
+
+    def cpu_s(self) -> float:
+        """The CPU time that the service and its database have taken, seconds."""
+        postmaster = int((self.data / "postgresql" / "postmaster.pid").read_text().split()[0])
+        total = 0.0
+        for pid in (self.pid, postmaster):
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            total += times.user + times.system
+            if pid == postmaster:  # of connections that have ended, too
+                total += times.children_user + times.children_system
+                for child in process.children():
+                    with suppress(psutil.Error):
+                        total += sum(child.cpu_times()[:2])
+        return total
+
+
 @contextmanager
-def service(folder: str) -> Iterator[str]:
-    """Run a service; its URL."""
+def service(folder: str) -> Iterator[Running]:
+    """Run a service."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     environ = {
         "FLEETMETER_PORT": str(port),
@@ -50,7 +74,7 @@ def service(folder: str) -> Iterator[str]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     sys.exit("the service did not start")
                 time.sleep(0.2)
-            yield url
+            yield Running(url, process.pid, Path(folder) / "data")
         finally:
             process.terminate()
             process.wait(60)
@@ -77,17 +101,16 @@ def reading_bodies() -> Iterator[bytes]:
         yield msgspec.msgpack.encode(readings[first : first + BATCH])
 
 
-async def send(url: str, bodies: list[bytes], at: datetime) -> None:
+async def send(client: httpx.AsyncClient, bodies: list[bytes], at: datetime) -> None:
     """Send a reading of each device."""
     text = at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3].encode() + b"Z"
-    async with httpx.AsyncClient(timeout=60) as client:
-        for body in bodies:
-            answer = await client.post(
-                f"{url}/v1/ingest",
-                content=body.replace(_TIME, text),
-                headers={"Content-Type": "application/msgpack"},
-            )
-            answer.raise_for_status()
+    for body in bodies:
+        answer = await client.post(
+            "/v1/ingest",
+            content=body.replace(_TIME, text),
+            headers={"Content-Type": "application/msgpack"},
+        )
+        answer.raise_for_status()
 
 
 @asynccontextmanager

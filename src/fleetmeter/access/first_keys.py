@@ -14,6 +14,7 @@ from fleetmeter.errors import FleetMeterError, NotMigratedError, SettingsError
 from fleetmeter.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
+    from fleetmeter.access.code_flow import CodeFlow
     from fleetmeter.access.people import People
 
 _GIVEN: dict[str, tuple[Scope, ...]] = {
@@ -53,11 +54,25 @@ def people_of(settings: Settings) -> "People | None":
     Raises SettingsError.
     """
     if settings.oidc_issuer is None and settings.oidc_audience is None:
+        if settings.oidc_client_id is not None:
+            raise SettingsError("FLEETMETER_OIDC_CLIENT_ID: set FLEETMETER_OIDC_ISSUER, too")
         return None
     # its cryptography takes half a second and 9 MB, which others need not spend
     from fleetmeter.access.people import People
 
     return People(settings)
+
+
+def code_flow_of(people: "People | None", settings: Settings) -> "CodeFlow | None":
+    """Return how people sign in with a browser, if the settings name a client of the issuer.
+
+    Raises SettingsError.
+    """
+    if people is None or settings.oidc_client_id is None:
+        return None
+    from fleetmeter.access.code_flow import CodeFlow
+
+    return CodeFlow(people, settings)
 
 
 async def prepare_keys(url: str, settings: Settings) -> bool:
@@ -66,7 +81,9 @@ async def prepare_keys(url: str, settings: Settings) -> bool:
     Raises SettingsError for a setting that cannot be used, and NoKeyError when other machines could
     reach a service without keys.
     """
-    has_people = people_of(settings) is not None
+    people = people_of(settings)
+    code_flow_of(people, settings)  # it must be usable
+    has_people = people is not None
     given = {name: key for name in _GIVEN if (key := _given(name, settings)) is not None}
     try:
         async with connected(url) as connection:

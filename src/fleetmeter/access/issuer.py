@@ -1,11 +1,12 @@
-"""The keys of an OIDC issuer: discovered, fetched and remembered, all within limits.
+"""An OIDC issuer: its endpoints and keys, discovered, fetched and remembered, all within limits.
 
 https://openid.net/specs/openid-connect-discovery-1_0.html, RFC 7517
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
@@ -41,12 +42,18 @@ Jwk = dict[str, Any]
 
 
 class IssuerUnavailableError(FleetMeterError):
-    """The issuer's keys are not known, so nobody can be let in or turned away."""
+    """The issuer does not answer, so nobody can be let in or turned away."""
 
 
-class _Discovery(msgspec.Struct):
+class Discovery(msgspec.Struct):
+    """What an issuer says of itself."""
+
     issuer: str
     jwks_uri: str
+    authorization_endpoint: str = ""
+    token_endpoint: str = ""
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    authorization_response_iss_parameter_supported: bool = False
 
 
 class _KeySet(msgspec.Struct):
@@ -54,11 +61,12 @@ class _KeySet(msgspec.Struct):
 
 
 class Issuer:
-    """The public keys of an issuer, by their ids."""
+    """An issuer with its public keys, by their ids."""
 
     def __init__(self, url: str, clock: Callable[[], float] = monotonic) -> None:
         self.url = url
         self._clock = clock
+        self._discovery: Discovery | None = None
         self._keys: dict[str | None, Jwk] = {}
         self._fetched_at = self._tried_at = -STALE_S
         self._fetching: asyncio.Task[None] | None = None
@@ -85,6 +93,28 @@ class Issuer:
         if key_id is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return self._keys.get(key_id)
+
+    async def discovery(self) -> Discovery:
+        """Return what it says of itself. Raises IssuerUnavailableError."""
+        if self._discovery is None and (fetching := self._fetch_soon(self._clock())) is not None:
+            await asyncio.shield(fetching)
+        if self._discovery is None:
+            raise IssuerUnavailableError(f"{self.url} could not be asked for its endpoints")
+        return self._discovery
+
+    async def post(
+        self, url: str, form: Mapping[str, str], auth: tuple[str, str] | None
+    ) -> tuple[int, bytes]:
+        """Post a form to one of its endpoints; return the status and the body of the answer.
+
+        `auth` is sent by Basic. Raises IssuerUnavailableError.
+        """
+        try:
+            async with asyncio.timeout(_FETCH_S):
+                return await self._ask("POST", url, data=form, auth=auth)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+            _log.warning("the issuer does not answer", issuer=self.url, error=repr(error))
+            raise IssuerUnavailableError(f"{self.url} does not answer") from None
 
     async def close(self) -> None:
         """End what is in progress."""
@@ -125,11 +155,13 @@ class Issuer:
     async def _key_set(self) -> dict[str | None, Jwk]:
         """Fetch the keys for signatures. Raises ValueError and what httpx and msgspec raise."""
         place = f"{self.url.removesuffix('/')}/.well-known/openid-configuration"
-        found = msgspec.json.decode(await self._get(place), type=_Discovery)
+        found = msgspec.json.decode(await self._get(place), type=Discovery)
         if found.issuer != self.url:
             raise ValueError(f"it calls itself {found.issuer}")
-        if not re.fullmatch(SAFE_URL, found.jwks_uri):
-            raise ValueError(f"{found.jwks_uri} is not HTTPS")
+        for url in (found.jwks_uri, found.authorization_endpoint, found.token_endpoint):
+            if url and not re.fullmatch(SAFE_URL, url):
+                raise ValueError(f"{url} is not HTTPS")
+        self._discovery = found
         keys = msgspec.json.decode(await self._get(found.jwks_uri), type=_KeySet).keys
         return {
             key_id: key
@@ -138,14 +170,19 @@ class Issuer:
         }
 
     async def _get(self, url: str) -> bytes:
+        status, body = await self._ask("GET", url)
+        if status != HTTPStatus.OK:
+            raise ValueError(f"{url} answers {status}")
+        return body
+
+    async def _ask(self, method: str, url: str, **how: Any) -> tuple[int, bytes]:
         if self._client is None:  # to read the certificates takes long
             context = await asyncio.to_thread(httpx.create_ssl_context)
             self._client = httpx.AsyncClient(verify=context, timeout=_FETCH_S)
         body = b""
-        async with self._client.stream("GET", url) as answer:
-            answer.raise_for_status()
+        async with self._client.stream(method, url, **how) as answer:
             async for piece in answer.aiter_bytes():
                 body += piece
                 if len(body) > MOST_BYTES:
                     raise ValueError(f"{url} has more than {MOST_BYTES} bytes")
-        return body
+        return answer.status_code, body

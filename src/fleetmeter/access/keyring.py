@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from fleetmeter.access.key_text import parse_key
+from fleetmeter.access.key_text import KeyText, parse_key
 from fleetmeter.access.keys import key_of
 from fleetmeter.access.principal import ANYBODY, Principal
 from fleetmeter.background import repeat, running
@@ -91,6 +91,29 @@ class Keyring:
         now = self._now(even_stale)
         if text is None or (given := parse_key(text)) is None:
             return None
+        return self._holder(given, now)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether everybody is let in, as there was never a key."""
+        return self._is_open
+
+    def holder(self, given: KeyText) -> Principal | None:
+        """Return who holds a key that was taken apart, or None, even while everybody is let in.
+
+        Raises KeysUnknownError and NotMigratedError.
+        """
+        return self._holder(given, self._now(False))
+
+    def ends(self, given: KeyText) -> float:
+        """Return when a key stops working, seconds since 1970; infinite for never or not known."""
+        key = self._keys.get(given.id)
+        if key is None:
+            return _NEVER
+        replaced = not hmac.compare_digest(given.secret_hash, key.secret_hash)
+        return min(key.expires, key.previous_expires) if replaced else key.expires
+
+    def _holder(self, given: KeyText, now: float) -> Principal | None:
         key = self._keys.get(given.id)
         if key is None or not _fits(key, given.secret_hash, self._today()):
             return None

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from time import time
+from typing import Any, NamedTuple
 
 import jwt
 import msgspec
 
-from fleetmeter.access.claims import claim_rules, person
+from fleetmeter.access.claims import claim_rules, is_token, person
 from fleetmeter.access.issuer import Issuer, Jwk
 from fleetmeter.access.principal import Principal
 from fleetmeter.errors import SettingsError
@@ -43,6 +44,14 @@ class Session(msgspec.Struct, frozen=True):
     """With which it was signed."""
 
 
+class _Signed(NamedTuple):
+    """A token whose signature was verified."""
+
+    claims: dict[str, Any]
+    key_id: str | None
+    key: Jwk
+
+
 class People:
     """Verifies tokens of the issuer in the settings."""
 
@@ -56,7 +65,7 @@ class People:
             )
         self._audience = settings.oidc_audience
         self._rules = claim_rules(settings)
-        self._issuer = issuer or Issuer(settings.oidc_issuer)
+        self.issuer = issuer or Issuer(settings.oidc_issuer)
         self._today = today
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
@@ -67,7 +76,7 @@ class People:
         try:
             yield self
         finally:
-            await self._issuer.close()
+            await self.issuer.close()
 
     async def admit(self, token: str) -> Session | None:
         """Return who sends a token, or None for one that is not valid.
@@ -76,11 +85,13 @@ class People:
         """
         digest = sha256(token.encode()).digest()
         if (session := self._sessions.get(digest)) is not None:
-            await self._issuer.key(session.key_id)  # fetched again from time to time
+            await self.issuer.key(session.key_id)  # fetched again from time to time
             if self.still(session):
                 return session
             del self._sessions[digest]
-        if (session := await self._verified(token)) is not None:
+        signed = await self._verified(token, self._audience)
+        session = self._session(signed) if signed else None
+        if session is not None:
             self._sessions[digest] = session
             if len(self._sessions) > MOST_TOKENS:
                 self._sessions.popitem(last=False)
@@ -88,9 +99,39 @@ class People:
 
     def still(self, session: Session) -> bool:
         """Return whether a token has not expired, and its key not been withdrawn."""
-        return self._today() < session.ends and self._issuer.known(session.key_id) == session.key
+        return self._today() < session.ends and self.issuer.known(session.key_id) == session.key
 
-    async def _verified(self, token: str) -> Session | None:
+    async def admit_signed_in(
+        self, id_token: str, access_token: str | None, *, client_id: str, nonce: str
+    ) -> Session | None:
+        """Return who signed in at the issuer, or None unless their tokens are valid.
+
+        The ID token says who it is. What they may do is in the access token, if that is one which
+        would be accepted from a program; otherwise in the ID token, too. Raises
+        IssuerUnavailableError.
+        """
+        signed = await self._verified(id_token, client_id)
+        if (
+            signed is None
+            or signed.claims.get("nonce") != nonce
+            or signed.claims.get("azp", client_id) != client_id
+        ):
+            return None
+        if access_token is not None and is_token(access_token):
+            given = await self._verified(access_token, self._audience)
+            if given is not None and given.claims["sub"] == signed.claims["sub"]:
+                signed = given
+        return self._session(signed)
+
+    def _session(self, signed: "_Signed") -> Session | None:
+        principal = person(signed.claims, self._rules)
+        if principal is None:
+            return None
+        ends = float(signed.claims["exp"]) + LEEWAY_S
+        return Session(principal, ends, signed.key_id, signed.key)
+
+    async def _verified(self, token: str, audience: str) -> "_Signed | None":
+        """Return the claims of a token for an audience. Raises IssuerUnavailableError."""
         if len(token) > MOST_BYTES:
             return None
         try:
@@ -98,21 +139,18 @@ class People:
             key_id, algorithm = header.get("kid"), header.get("alg")
             if algorithm not in ALGORITHMS:
                 return None
-            key = await self._issuer.key(key_id)
+            key = await self.issuer.key(key_id)
             if key is None:
                 return None
             claims = self._jwt.decode(
                 token,
                 jwt.PyJWK(key, key.get("alg") or algorithm),
                 algorithms=ALGORITHMS,
-                audience=self._audience,
-                issuer=self._issuer.url,
+                audience=audience,
+                issuer=self.issuer.url,
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except (jwt.PyJWTError, RecursionError, TypeError, ValueError):
             return None
-        principal = person(claims, self._rules)
-        if principal is None:
-            return None
-        return Session(principal, float(claims["exp"]) + LEEWAY_S, key_id, key)
+        return _Signed(claims, key_id, key)

@@ -145,13 +145,14 @@ class Database:
         """Limits exports, which last as long as their clients take to read them."""
 
     def for_requests(self) -> "Database":
-        """Return the same database with a budget of connections.
-
-        The others are for ingest and for exports, which are limited themselves.
-        """
-        view = copy(self)
+        """Return the same database, with all connections but those of ingest and exports."""
         others = self._settings.writers + _EXPORTS
-        view._requests = self._budget(max(2, self._settings.pool_size - others))
+        return self.limited_to(max(2, self._settings.pool_size - others))
+
+    def limited_to(self, connections: int) -> "Database":
+        """Return the same database, with so many connections at a time."""
+        view = copy(self)
+        view._requests = self._budget(connections)
         return view
 
     def _budget(self, size: int) -> Budget:

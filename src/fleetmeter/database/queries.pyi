@@ -26,6 +26,9 @@ available_queries: list[str]
 @_query
 async def account_hours(connection: _Connection, /) -> str: ...
 
+@_query
+async def account_hours_until_now(connection: _Connection, /) -> str: ...
+
 class ActiveAnomaliesRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["kind"]) -> str | Any: ...
@@ -38,6 +41,11 @@ class ActiveAnomaliesRow(Record):
 @_query
 def active_anomalies(connection: _Connection, /, *, reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> AsyncGenerator[ActiveAnomaliesRow, None]: ...
+
+@_query
+async def add_browser_session(connection: _Connection, /, *, cookie_hash: bytes, holder: str,
+    key_hash: bytes | None, issuer: str | None, scopes: Sequence[str] | None,
+    sites: Sequence[str] | None, idle: timedelta, longest_until: datetime) -> str: ...
 
 class AddKeyRow(Record):
     @overload  # type: ignore[override]
@@ -493,6 +501,13 @@ async def enable_webhook(connection: _Connection, /, *, webhook_id: int,
     from_now: bool) -> str | None: ...
 
 @_query
+async def end_browser_session(connection: _Connection, /, *, cookie_hash: bytes) -> str: ...
+
+@_query
+async def end_surplus_browser_sessions(connection: _Connection, /, *, holder: str,
+    most_of_holder: int, most: int) -> str: ...
+
+@_query
 async def evaluated(connection: _Connection, /, *, until: datetime) -> str: ...
 
 class EvaluationProgressRow(Record):
@@ -668,6 +683,9 @@ class FleetFactsRow(Record):
 
 @_query
 async def fleet_facts(connection: _Connection, /) -> FleetFactsRow: ...
+
+@_query
+async def forget_browser_sessions(connection: _Connection, /) -> str: ...
 
 @_query
 async def forget_device(connection: _Connection, /, *, kind: str, device_id: str) -> str: ...
@@ -1551,6 +1569,25 @@ def stored_sums(connection: _Connection, /) -> AsyncGenerator[StoredSumsRow, Non
 
 @_query
 async def timescaledb_version(connection: _Connection, /) -> str: ...
+
+class UseBrowserSessionRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["holder", "issuer"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["key_hash"]) -> bytes | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["scopes", "sites"]) -> list[str] | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["longest_until"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["holder", "key_hash", "issuer", "scopes", "sites",
+        "longest_until"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["holder", "key_hash", "issuer", "scopes", "sites",
+        "longest_until"]]: ...
+
+@_query
+async def use_browser_session(connection: _Connection, /, *, cookie_hash: bytes,
+    idle: timedelta) -> UseBrowserSessionRow | None: ...
 
 class VehicleEnergyRow(Record):
     @overload  # type: ignore[override]

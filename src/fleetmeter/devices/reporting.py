@@ -50,8 +50,10 @@ async def reporting_now(connection: Connection, now: datetime, reach: Reach) -> 
         silent_after=SILENT_AFTER,
         **reach.parameters(),
     )
-    counts = {
-        row["kind"]: DeviceCounts(*(row[name] for name in DeviceCounts._fields))
+    counts: dict[str, DeviceCounts] = {
+        row["kind"]: DeviceCounts(
+            row["known"], row["reporting"], row["late"], row["silent"], row["resting"]
+        )
         async for row in rows
     }
     until = now - _SETTLING

@@ -23,6 +23,7 @@ from fleetmeter.access.keyring import Keyring
 from fleetmeter.database.migrations import missing_migrations
 from fleetmeter.database.pool import Database
 from fleetmeter.http.shared.authentication import PUBLIC, SCOPE
+from fleetmeter.http.shared.browsers import CSRF_HEADER, HOST_PREFIX, SESSION_COOKIE
 from fleetmeter.http.shared.openapi import document
 from fleetmeter.http.shared.problems import not_migrated, problem
 
@@ -98,10 +99,18 @@ openapi_config = OpenAPIConfig(
                 scheme="bearer",
                 description="An access key, `fm_…`, or a token of the OIDC issuer in the settings. "
                 "Not needed while there is neither.",
-            )
+            ),
+            "session": SecurityScheme(
+                type="apiKey",
+                name=f"{HOST_PREFIX}{SESSION_COOKIE}",
+                security_scheme_in="cookie",
+                description="The cookie of a browser that is signed in (POST /v1/session), without "
+                f"`{HOST_PREFIX}` on this machine over plain HTTP. Requests other than GET and "
+                f"HEAD need `{CSRF_HEADER}`, too.",
+            ),
         }
     ),
-    security=[{"key": []}],
+    security=[{"key": []}, {"session": []}],
     use_handler_docstrings=True,
     openapi_router=Router(
         "/docs",

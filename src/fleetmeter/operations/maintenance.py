@@ -40,6 +40,7 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
         ("pack_rollups", queries.pack_rollups.sql, RETENTION_INTERVAL_S),
         ("drop_old_history", queries.drop_old_history.sql, RETENTION_INTERVAL_S),
         ("forget_register_events", queries.forget_register_events.sql, RETENTION_INTERVAL_S),
+        ("forget_browser_sessions", queries.forget_browser_sessions.sql, RETENTION_INTERVAL_S),
     )
     rounds: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
         *((name, partial(database.run, sql), interval_s) for name, sql, interval_s in statements),

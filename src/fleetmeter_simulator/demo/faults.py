@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 
 
 _PLAN: Sequence[tuple[Effect, str, float, float, float]] = (
-    # device, hours before the demo begins from and to (negative: after), size
+    # device, hours before the last midnight of history from and to (negative: after), size
     ("loss", "HAR-EV-12", 6 * 24, -3660 * 24, 0.13),
     ("swapped", "HAR-EV-31", 4 * 24 - 4, -3660 * 24, 0),
     ("aged", "NOR-EV-09", 12 * 24, -3660 * 24, 0.68),
@@ -52,8 +52,9 @@ _PLAN: Sequence[tuple[Effect, str, float, float, float]] = (
 )
 
 
-def faults(fleet: Fleet, began: int) -> list[Fault]:
-    """Return the faults of the devices that a fleet has; `began` is the minute it began to live."""
+def faults(fleet: Fleet, days: int) -> list[Fault]:
+    """Return the faults of the devices that a fleet has; its history has so many whole days."""
+    began = days * _DAY
     places = {each.vehicle_id: number for number, each in enumerate(fleet.vehicles)}
     places |= {each.meter_id: number for number, each in enumerate(fleet.meters)}
     return [

@@ -35,13 +35,14 @@ _LATITUDE = 52.0 / 180 * pi
 
 
 class Minute(NamedTuple):
-    """Holds what happened in a minute, by vehicle or by meter."""
+    """Holds the state at the end of a minute, by vehicle or by meter."""
 
     dc_mwh: Ints
+    """What has been delivered to the battery so far; likewise consumed and exported by meters."""
     soc: Floats
-    """From 0 to 1, as reported, at its end; likewise temperature and distance."""
+    """From 0 to 1, as reported; likewise temperature and distance."""
     temp_c: Floats
-    odometer_m: Ints
+    odometer_m: Floats
     ac_mwh: Ints
     exported_mwh: Ints
     volts: Floats
@@ -77,23 +78,22 @@ class Depots:
         self._target = rng.choice([0.85, 0.9, 0.9, 1.0], count)
         self._spread = np.clip(rng.normal(0, 0.006, count), -0.012, 0.012)
         self._meter_of = np.array([vehicle.meter for vehicle in vehicles])
-        second = np.zeros(count, bool)
-        _, firsts = np.unique(self._meter_of, return_index=True)
-        second[:] = True
-        second[firsts] = False
-        self._waits[second] = 26 * 60.0
-        self._managed |= second
-        self._soc = self._target * rng.uniform(0.75, 1, count)
+        self._second = np.ones(count, bool)
+        self._second[np.unique(self._meter_of, return_index=True)[1]] = False
+        self._soc = self._target * rng.uniform(0.94, 1, count)
         self._temp = np.full(count, 12.0)
         self._odometer_m = rng.uniform(8_000, 90_000, count) * 1000
         self._charge_from = np.zeros(count)
-        self._done = np.zeros(count, bool)
+        self._done = np.ones(count, bool)
         self._plugged = np.ones(count, bool)
         self._stuck: dict[int, float] = {}
         meters = fleet.meters
         self._standby = rng.uniform(4, 14, len(meters)) * 1000 / 60
         self._nominal_v = np.array([meter.depot.nominal_v for meter in meters], float)
         self._volts_off = rng.normal(0, 0.004, len(meters))
+        self._dc_mwh = (rng.uniform(2_000, 20_000, count) * 1e6).astype(np.int64)
+        self._ac_mwh = (rng.uniform(2_000, 20_000, len(meters)) * 1e6).astype(np.int64)
+        self._exported_mwh = np.zeros(len(meters), np.int64)
         self._own_site = [
             (
                 DEPOTS[number],
@@ -117,19 +117,24 @@ class Depots:
         self._weekday = not is_weekend
         self._drives = rng.random(count) < (self._weekend if is_weekend else 0.95)
         km = self._km * rng.lognormal(0, 0.22, count) * (0.75 if is_weekend else 1)
-        most = 0.82 * self._capacity / self._kwh_per_km
+        most = 0.62 * self._capacity / self._kwh_per_km
         self._day_km = np.minimum(km, most)
         self._leave = self._leaves + rng.normal(0, 18, count)
-        self._return = np.maximum(self._returns + rng.normal(0, 28, count), self._leave + 240)
+        back = np.maximum(self._returns + rng.normal(0, 28, count), self._leave + 240)
+        self._return = np.minimum(back, DAY - 15)
         self._fumbles = rng.uniform(2, 14, count)
         self._plugs_in = rng.random(count) < 0.94
         self._wait = self._waits + rng.normal(0, 15, count)
         self._session_spread = self._spread + rng.normal(0, 0.004, count)
         year_day = date.timetuple().tm_yday
-        self._mean_c = 10 - 9 * cos((year_day - 20) / 365 * 2 * pi) + rng.normal(0, 1.5)
+        self._mean_c = 11.5 - 7.5 * cos((year_day - 20) / 365 * 2 * pi) + rng.normal(0, 1.5)
         self._sun = asin(0.398 * sin((year_day - 81) / 365 * 2 * pi))
         self._clouds = np.repeat(np.clip(rng.beta(1.4, 1.1) + rng.normal(0, 0.18, 48), 0.08, 1), 30)
         self._load_noise = np.repeat(rng.normal(1, 0.06, 96), 15)
+        meters = len(self._standby)
+        self._standby_noise = self._standby * rng.normal(1, 0.05, (DAY, meters))
+        self._volts_noise = 1 + self._volts_off + rng.normal(0, 0.0015, (DAY, meters))
+        self._hot_noise = rng.normal(0, 0.2, DAY)
 
     def step(self) -> Minute:
         """Simulate the next minute."""
@@ -138,7 +143,6 @@ class Depots:
         if of_day == 0:
             self._plan(local // DAY)
         faults = at(self._faults, self.minute) if self._faults else []
-        rng = np.random.default_rng([21, self.minute])
         air_c = self._mean_c + 3.5 * cos((of_day / 60 - 15) / 12 * pi)
         out = self._drives & (of_day >= self._leave) & (of_day < self._return)
         back = out & (of_day + 1 >= self._return)
@@ -150,20 +154,22 @@ class Depots:
             km = np.where(out, self._day_km / (self._return - self._leave - 40), 0)
             self._odometer_m += km * 1000
             self._soc = np.maximum(self._soc - km * self._kwh_per_km / self._capacity, 0.03)
-        needs = self._soc < 0.55
+        needs = self._soc < 0.7
         self._plugged |= back & (self._plugs_in | needs)
         waits = self._managed & (self._return < self._wait) & (self._soc > 0.25)
         starts = np.where(waits, self._wait, self._return + self._fumbles)
         self._charge_from = np.where(back, local - of_day + starts, self._charge_from)
         dc, ac = self._charge(local, air_c, faults)
-        heat = np.where(out & (not resting), 0.02, 0.0) + charging_heat(dc, self._capacity)
+        heat = np.where(out & (not resting), 0.02, 0.0) + _charging_heat_k(dc, self._capacity)
         self._temp += heat - (self._temp - air_c) * COOLING
-        np.clip(self._temp, 4, COOLED_BELOW_C, out=self._temp)
-        return self._measured(of_day, dc, ac, faults, rng)
+        np.clip(self._temp, 2, COOLED_BELOW_C, out=self._temp)
+        return self._measured(of_day, dc, ac, faults)
 
     def _charge(self, local: int, air_c: float, faults: Sequence[Fault]) -> tuple[Ints, Floats]:
         """Return DC and AC of each vehicle, mWh."""
         charging = self._plugged & ~self._done & (local >= self._charge_from)
+        busy = np.bincount(self._meter_of, charging & ~self._second, len(self._standby))
+        charging &= ~(self._second & (busy[self._meter_of] > 0))
         soc = self._soc
         kw = self._rated_kw * np.where(
             soc < _KNEE, 0.96 + 0.04 * soc / _KNEE, np.exp((_KNEE - soc) / _FALL)
@@ -188,17 +194,12 @@ class Depots:
         dc: Ints,
         ac: Floats,
         faults: Sequence[Fault],
-        rng: np.random.Generator,
     ) -> Minute:
         meter_of, soc, temp = self._meter_of, self._soc, self._temp
         meters = len(self._standby)
-        energy = self._standby * rng.normal(1, 0.05, meters)
-        volts = self._nominal_v * (
-            1
-            + self._volts_off
-            + 0.008 * cos((of_day / 60 - 6) / 12 * pi)
-            + rng.normal(0, 0.0015, meters)
-        )
+        energy = self._standby_noise[of_day]
+        swing = 0.008 * cos((of_day / 60 - 6) / 12 * pi)
+        volts = self._nominal_v * (self._volts_noise[of_day] + swing)
         vehicle_reports, meter_reports = np.ones(len(dc), bool), np.ones(meters, bool)
         for fault in faults:
             device = fault.device
@@ -207,13 +208,14 @@ class Depots:
                     meter_of = meter_of.copy()
                     meter_of[[device, device + 1]] = meter_of[[device + 1, device]]
                 case "standby":
+                    energy = energy.copy()
                     energy[device] += fault.size * 1000 / 60
                 case "sag":
                     volts[device] *= 1 - fault.size
                 case "hot":
                     if dc[device]:
                         temp = temp.copy()
-                        temp[device] = fault.size + rng.normal(0, 0.2)
+                        temp[device] = fault.size + self._hot_noise[of_day]
                 case "stuck":
                     soc = soc.copy()
                     soc[device] = self._stuck.setdefault(device, soc[device])
@@ -230,13 +232,21 @@ class Depots:
             net = energy[chargers].sum() + building * self._load_noise[of_day] - solar
             energy[roof] = 0
             energy[roof], energy[grid], exported[grid] = solar, max(net, 0), int(max(-net, 0))
-        return self._counted(
-            dc, soc, temp, energy.astype(np.int64), exported, volts, vehicle_reports, meter_reports
-        )
-
-    def _counted(self, dc: Ints, soc: Floats, temp: Floats, *rest: Any) -> Minute:
         self.minute += 1
-        return Minute(dc, soc.copy(), temp.copy(), self._odometer_m.astype(np.int64), *rest)
+        self._dc_mwh = self._dc_mwh + dc
+        self._ac_mwh = self._ac_mwh + energy.astype(np.int64)
+        self._exported_mwh = self._exported_mwh + exported
+        return Minute(
+            self._dc_mwh,
+            soc,
+            temp.copy(),
+            self._odometer_m.copy(),
+            self._ac_mwh,
+            self._exported_mwh,
+            volts,
+            vehicle_reports,
+            meter_reports,
+        )
 
     def _solar_kw(self, depot: Depot, of_day: int) -> float:
         """Return what the panels yield: the sine of the sun's height, less the clouds."""
@@ -245,12 +255,14 @@ class Depots:
         return float(depot.solar_kw * max(height, 0) ** 1.15 * self._clouds[of_day])
 
 
-def charging_heat(dc_mwh: Ints, capacity_kwh: Floats) -> Floats:
+def _charging_heat_k(dc_mwh: Ints, capacity_kwh: Floats) -> Floats:
     """Return by how many kelvin batteries are warmed."""
-    return charging_heat_k(dc_mwh / 1_000_000, capacity_kwh)  # type: ignore[arg-type, return-value]
+    kelvin: Floats = dc_mwh * (charging_heat_k(1, 1) / 1_000_000) / capacity_kwh
+    return kelvin
 
 
 def _drawn(rng: np.random.Generator, vehicles: Sequence[Any], name: str) -> Floats:
     """Draw a value for each vehicle between the bounds of its depot."""
     bounds = np.array([getattr(vehicle.depot, name) for vehicle in vehicles], float)
-    return bounds[:, 0] + rng.random(len(vehicles)) * (bounds[:, 1] - bounds[:, 0])
+    drawn: Floats = bounds[:, 0] + rng.random(len(vehicles)) * (bounds[:, 1] - bounds[:, 0])
+    return drawn

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from fleetmeter_simulator.demo.depots import Fleet
-from fleetmeter_simulator.demo.minutes import Depots, Flags, Minute
+from fleetmeter_simulator.demo.minutes import Depots, Ints, Minute
 
-MWH_PER_KWH = 1_000_000
+_MWH_PER_KWH = 1_000_000
 QUARTER = 15
 """Minutes of a reading of history."""
 
@@ -19,9 +18,8 @@ class VehicleReading(msgspec.Struct, rename="camel", gc=False):
     """A vehicle's reading, as it is sent."""
 
     vehicle_id: str
-    interval_start: datetime
     timestamp: datetime
-    kwh_delivered_dc: float
+    kwh_delivered_dc_total: float
     soc: float
     battery_temp: float
     power_kw: float
@@ -32,99 +30,77 @@ class MeterReading(msgspec.Struct, rename="camel", omit_defaults=True, gc=False)
     """A meter's reading, as it is sent."""
 
     meter_id: str
-    interval_start: datetime
     timestamp: datetime
-    kwh_consumed_ac: float
+    kwh_consumed_ac_total: float
     voltage: float
     power_kw: float
-    kwh_exported_ac: float | None = None
+    kwh_exported_ac_total: float | None = None
 
 
 Reading = VehicleReading | MeterReading
 
 
-class Interval(NamedTuple):
-    """Adds up minutes: energy is summed; the rest is as at the end."""
+class Recorder:
+    """Steps through the minutes of a fleet, and reads its devices after some of them."""
 
-    dc_mwh: list[int]
-    ac_mwh: list[int]
-    exported_mwh: list[int]
-    last: Minute
-    vehicle_reports: Flags
-    meter_reports: Flags
-    minutes: int
+    def __init__(self, fleet: Fleet, depots: Depots) -> None:
+        self._fleet = fleet
+        self.depots = depots
+        self._read: Minute | None = None
+
+    def readings(self, minutes: int, times: Sequence[datetime]) -> Iterator[tuple[int, Reading]]:
+        """Yield what the devices read after some minutes, vehicles first, with their numbers.
+
+        `times` has the time of each device's reading. What is silent does not report.
+        """
+        for _ in range(minutes):
+            now = self.depots.step()
+        before, self._read = self._read or now, now
+        yield from self._vehicles(now, _mean_kw(now.dc_mwh - before.dc_mwh, minutes), times)
+        metered = (now.ac_mwh - before.ac_mwh) - (now.exported_mwh - before.exported_mwh)
+        yield from self._meters(now, _mean_kw(metered, minutes), times)
+
+    def _vehicles(
+        self, now: Minute, kw: list[float], times: Sequence[datetime]
+    ) -> Iterator[tuple[int, Reading]]:
+        shown = zip(
+            self._fleet.vehicles,
+            now.vehicle_reports.tolist(),
+            (now.dc_mwh / _MWH_PER_KWH).tolist(),
+            np.minimum(np.round(now.soc * 100, 1), 100).tolist(),
+            np.round(now.temp_c, 1).tolist(),
+            kw,
+            np.round(now.odometer_m / 1000, 1).tolist(),
+            times,
+            strict=False,
+        )
+        for number, (vehicle, reports, total, soc, temp, power, km, time) in enumerate(shown):
+            if reports:
+                reading = VehicleReading(vehicle.vehicle_id, time, total, soc, temp, power, km)
+                yield number, reading
+
+    def _meters(
+        self, now: Minute, kw: list[float], times: Sequence[datetime]
+    ) -> Iterator[tuple[int, Reading]]:
+        first = len(self._fleet.vehicles)
+        shown = zip(
+            self._fleet.meters,
+            now.meter_reports.tolist(),
+            (now.ac_mwh / _MWH_PER_KWH).tolist(),
+            np.round(now.volts, 1).tolist(),
+            kw,
+            (now.exported_mwh / _MWH_PER_KWH).tolist(),
+            times[first:],
+            strict=True,
+        )
+        for number, (meter, reports, total, volts, power, exported, time) in enumerate(
+            shown, first
+        ):
+            if reports:
+                back = exported if meter.role == "site" else None
+                yield number, MeterReading(meter.meter_id, time, total, volts, power, back)
 
 
-def interval(depots: Depots, minutes: int) -> Interval:
-    """Simulate some minutes; a device that is silent in one of them does not report."""
-    some = [depots.step() for _ in range(minutes)]
-    return Interval(
-        dc_mwh=np.sum([each.dc_mwh for each in some], axis=0).tolist(),
-        ac_mwh=np.sum([each.ac_mwh for each in some], axis=0).tolist(),
-        exported_mwh=np.sum([each.exported_mwh for each in some], axis=0).tolist(),
-        last=some[-1],
-        vehicle_reports=np.all([each.vehicle_reports for each in some], axis=0),
-        meter_reports=np.all([each.meter_reports for each in some], axis=0),
-        minutes=minutes,
-    )
-
-
-def readings(
-    fleet: Fleet,
-    of: Interval,
-    starts: Sequence[datetime],
-    ends: Sequence[datetime],
-) -> Iterator[tuple[int, Reading]]:
-    """Yield the readings of an interval with the number of each device, vehicles first.
-
-    `starts` and `ends` are the times that the device with that number states.
-    """
-    last, hours = of.last, of.minutes / 60
-    vehicles = zip(
-        fleet.vehicles,
-        of.vehicle_reports.tolist(),
-        of.dc_mwh,
-        np.round(last.soc * 100, 1).tolist(),
-        np.round(last.temp_c, 1).tolist(),
-        (last.odometer_m // 100).tolist(),
-        strict=True,
-    )
-    for number, (vehicle, reports, mwh, soc, temp, hectometres) in enumerate(vehicles):
-        if reports:
-            kwh = mwh / MWH_PER_KWH
-            yield (
-                number,
-                VehicleReading(
-                    vehicle.vehicle_id,
-                    starts[number],
-                    ends[number],
-                    kwh,
-                    min(soc, 100.0),
-                    temp,
-                    round(kwh / hours, 3),
-                    hectometres / 10,
-                ),
-            )
-    meters = zip(
-        fleet.meters,
-        of.meter_reports.tolist(),
-        of.ac_mwh,
-        of.exported_mwh,
-        np.round(last.volts, 1).tolist(),
-        strict=True,
-    )
-    for number, (meter, reports, mwh, exported, volts) in enumerate(meters, len(fleet.vehicles)):
-        if reports:
-            kwh, back = mwh / MWH_PER_KWH, exported / MWH_PER_KWH
-            yield (
-                number,
-                MeterReading(
-                    meter.meter_id,
-                    starts[number],
-                    ends[number],
-                    kwh,
-                    volts,
-                    round((kwh - back) / hours, 3),
-                    back if meter.role == "site" else None,
-                ),
-            )
+def _mean_kw(mwh: Ints, minutes: int) -> list[float]:
+    """Return the mean power of each device."""
+    return [round(kw, 3) for kw in (mwh * (60 / minutes / _MWH_PER_KWH)).tolist()]

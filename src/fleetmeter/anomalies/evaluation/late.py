@@ -91,6 +91,14 @@ async def evaluate_late(connection: Connection, evaluated_until: datetime) -> La
     return Late(len(late), events, len(done) == len(ready) < _MOST_READY)
 
 
+async def forget_late(connection: Connection, since: datetime) -> None:
+    """Forget late devices of hours that no evaluation has reached; nothing of them is read yet."""
+    rows = queries.ready_late_devices(connection, most=_MOST_READY)
+    ids = [id_ async for row in rows if row["since"] >= since for id_ in row["ids"]]
+    if ids:
+        await queries.forget_late_devices(connection, ids=ids)
+
+
 async def evaluate_again(
     connection: Connection,
     since: Mapping[Subject, datetime],

@@ -15,6 +15,7 @@ The only gap is a transaction that takes longer than a minute from its start to 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import add
 from time import perf_counter
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ import structlog
 from fleetmeter.anomalies.evaluation import reader
 from fleetmeter.anomalies.evaluation.decide import evaluate_clocks
 from fleetmeter.anomalies.evaluation.evaluate_hour import evaluate_hour, hours_at_once
-from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late
+from fleetmeter.anomalies.evaluation.late import WARMUP, Late, evaluate_late, forget_late
 from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
 from fleetmeter.anomalies.evaluation.rejections import evaluate_rejections
 from fleetmeter.anomalies.evaluation.state_store import all_states, store_states
@@ -35,6 +36,7 @@ from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.queries import EvaluationProgressRow
 from fleetmeter.database.sql import queries
+from fleetmeter.readings.model import EPOCH
 
 CLOSED_AFTER = timedelta(minutes=5)
 """Time from the end of an hour to its evaluation."""
@@ -60,6 +62,9 @@ class Ran(NamedTuple):
     late_devices: int = 0
     """Late devices evaluated again."""
 
+    events: tuple[int, ...] = ()
+    """What was found in hours evaluated for the first time."""
+
 
 def closed_until(now: datetime) -> datetime:
     """Return the time up to which hours are ready for the rules."""
@@ -69,8 +74,10 @@ def closed_until(now: datetime) -> datetime:
 class Evaluator:
     """Runs the evaluation on request; remembers when it checked clocks and how long it rests."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, rests: bool = True) -> None:
+        """`rests` leaves half of the time to everybody else."""
         self._database = database
+        self._rests = rests
         self._clocks_at: datetime | None = None
         self._rests_until = 0.0
 
@@ -98,9 +105,9 @@ class Evaluator:
                 took_s = perf_counter() - began
                 took = timedelta(seconds=took_s)
                 await queries.evaluation_ran(connection, at=at, took=took)
-            # half of the time is everybody else's, and whoever waits for the lock goes first
-            self._rests_until = perf_counter() + took_s
-            done = Ran(done.hours + ran.hours, done.late_devices + ran.late_devices)
+            if self._rests:  # whoever waits for the lock goes first
+                self._rests_until = perf_counter() + took_s
+            done = Ran(*map(add, done, ran))
             if is_last:
                 return done
 
@@ -127,22 +134,35 @@ class Evaluator:
         progress = await queries.evaluation_progress(connection)
         until, closed = progress["evaluated_until"], await _closed_until(connection, at)
         if until is None:
-            first = await queries.first_hour(connection, since=floor_hour(at - WARMUP))
-            until = closed if first is None else min(first, closed)
-            await queries.evaluated(connection, until=until)
+            until = await _first_hour(connection, at, closed)
         clocks_are_due = self._clocks_are_due(at)
         if clocks_are_due or until < closed:
             await _retire(connection, at)
-        start, late = until, Late(0, [], True)
+        start, late, found = until, Late(0, [], True), tuple[int, ...]()
         if until < closed:
-            until = await _evaluate_hours(connection, until, closed)
+            until, found = await _evaluate_hours(connection, until, closed)
         if until >= closed and progress["is_late"]:
             late = await evaluate_late(connection, until)
             await _log_found(connection, late.events)
         if clocks_are_due:
             await _evaluate_clocks(connection, self._clocks_at or at - CLOCKS_EVERY, at)
             self._clocks_at = at
-        return Ran((until - start) // HOUR, late.devices), until >= closed and late.is_last
+        ran = Ran((until - start) // HOUR, late.devices, found)
+        return ran, until >= closed and late.is_last
+
+
+async def _first_hour(connection: Connection, at: datetime, closed: datetime) -> datetime:
+    """Begin at the first hour that anything is stored of.
+
+    An empty database is left as it is: the first import may bring it a history.
+    """
+    first = await queries.first_hour(connection, since=floor_hour(at - WARMUP))
+    if first is None and await queries.first_hour(connection, since=EPOCH) is None:
+        return closed
+    until = min(first or closed, closed)
+    await queries.evaluated(connection, until=until)
+    await forget_late(connection, until)  # all hours are evaluated with what is here by now
+    return until
 
 
 async def _closed_until(connection: Connection, at: datetime) -> datetime:
@@ -162,13 +182,18 @@ async def _retire(connection: Connection, at: datetime) -> None:
             await store.close_removed(connection, gone, at)
 
 
-async def _evaluate_hours(connection: Connection, start: datetime, closed: datetime) -> datetime:
-    """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes."""
+async def _evaluate_hours(
+    connection: Connection, start: datetime, closed: datetime
+) -> tuple[datetime, tuple[int, ...]]:
+    """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes.
+
+    Return how far that is, and the events.
+    """
     turn_ends = perf_counter() + _TURN_S
     devices = await reader.roster(connection)
     states = await all_states(connection, "hours")
     step = hours_at_once(len(devices)) * HOUR
-    until = start
+    until, found = start, list[int]()
     while until < closed:
         end = min(closed, until + step)
         changes: list[Change] = []
@@ -183,10 +208,11 @@ async def _evaluate_hours(connection: Connection, start: datetime, closed: datet
             events = await store.apply(connection, changes, rulebook)
             await queries.evaluated(connection, until=end)
         await _log_found(connection, events)
+        found += events
         until = end
         if perf_counter() > turn_ends:
             break
-    return until
+    return until, tuple(found)
 
 
 async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:

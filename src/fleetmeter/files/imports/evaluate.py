@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from fleetmeter.anomalies.evaluation.late import evaluate_again
+from fleetmeter.anomalies.evaluation.late import WARMUP, evaluate_again
+from fleetmeter.anomalies.evaluation.reader import floor_hour
 from fleetmeter.anomalies.evaluation.runner import Evaluator
 from fleetmeter.anomalies.model import Subject
 from fleetmeter.database.pool import Database
@@ -40,13 +41,24 @@ async def evaluate_files(
     if not since:
         return
     await _settled(database, stopping)
-    await Evaluator(database).run()  # hours that are over and not evaluated yet
-    events: list[int] | None = None
+    evaluated_until = await _evaluated_until(database)
+    # hours that are over and not evaluated yet
+    ran = await Evaluator(database, rests=False).run()
+    again = {subject: first for subject, first in since.items() if first < evaluated_until}
+    events: list[int] | None = None if again else []
     while events is None and not stopping():
-        events = await _evaluated(database, since, stopping)
+        events = await _evaluated(database, again, stopping)
         await asyncio.sleep(0 if events is not None else _PAUSE_S)
+    await database.run(queries.account_hours_until_now.sql)
     if events is not None:
-        await _report(database, since, events)
+        await _report(database, since, [*(ran.events if ran else ()), *events])
+
+
+async def _evaluated_until(database: Database) -> datetime:
+    """Return the time from which hours are about to be evaluated for the first time."""
+    async with database.connection() as connection:
+        progress = await queries.evaluation_progress(connection)
+    return progress["evaluated_until"] or floor_hour(progress["now"] - WARMUP)
 
 
 def begins(each: Import, oldest: datetime) -> dict[Subject, datetime]:

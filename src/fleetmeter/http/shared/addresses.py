@@ -10,11 +10,11 @@ _FORWARDED = b"x-forwarded-for"
 def client_address(scope: Scope) -> str:
     """Return the address of who sends a request, behind trusted proxies, too."""
     peer = _peer(scope)
-    proxies = _settings(scope).proxies
+    proxies = settings_of(scope).proxies
     if not proxies:
         return peer
     return proxies.client_of(
-        peer, [value.decode("latin-1") for value in _values(scope, _FORWARDED)]
+        peer, [value.decode("latin-1") for value in header_values(scope, _FORWARDED)]
     )
 
 
@@ -24,10 +24,10 @@ def certificate_subject(scope: Scope) -> str | None:
     None from anybody else, and for a header that is there twice: the proxy did not replace the
     client's own.
     """
-    settings = _settings(scope)
+    settings = settings_of(scope)
     if settings.client_cert_header is None or not settings.proxies.include(_peer(scope)):
         return None
-    values = _values(scope, settings.client_cert_header.lower().encode())
+    values = header_values(scope, settings.client_cert_header.lower().encode())
     return values[0].decode("latin-1") if len(values) == 1 and values[0] else None
 
 
@@ -36,10 +36,20 @@ def _peer(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-def _values(scope: Scope, header: bytes) -> list[bytes]:
+def is_forwarded_https(scope: Scope) -> bool:
+    """Return whether a trusted proxy says that the client came by HTTPS."""
+    if not settings_of(scope).proxies.include(_peer(scope)):
+        return False
+    values = header_values(scope, b"x-forwarded-proto")
+    return bool(values) and values[-1].rpartition(b",")[2].strip().lower() == b"https"
+
+
+def header_values(scope: Scope, header: bytes) -> list[bytes]:
+    """Return the values of a header, whose name is in lower case."""
     return [value for name, value in scope["headers"] if name == header]
 
 
-def _settings(scope: Scope) -> Settings:
+def settings_of(scope: Scope) -> Settings:
+    """Return the settings of the service."""
     settings: Settings = scope["litestar_app"].state.settings
     return settings

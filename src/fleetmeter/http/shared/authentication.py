@@ -1,8 +1,12 @@
 """Lets in who holds a key or a token with the scope that a route needs, and nobody else.
 
 A route declares who may use it in its `opt`, by itself or through its router:
-`opt={SCOPE: "read"}`, or `opt={SCOPE: PUBLIC}` for what needs no key. An application with a route
-that declares nothing is not made (`check_routes`), and would answer 403 there.
+`opt={SCOPE: "read"}`, SIGNED_IN for whoever was let in, or PUBLIC for what needs no key. An
+application with a route that declares nothing is not made (`check_routes`), and would answer 403
+there.
+
+A browser that is signed in sends its cookie instead. It counts only where there is no
+Authorization, and not for what pages of other sites send.
 """
 
 from base64 import b64decode
@@ -11,9 +15,11 @@ from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 from litestar import Litestar
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.routes import HTTPRoute
 from litestar.status_codes import (
     HTTP_401_UNAUTHORIZED,
@@ -24,11 +30,18 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetmeter.access.actor import Actor, act_as
 from fleetmeter.access.attempts import FailedAttempts
+from fleetmeter.access.browser_sessions import BrowserSessions
 from fleetmeter.access.claims import is_token
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.principal import ANYBODY, SCOPES, Principal
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.http.shared.addresses import certificate_subject, client_address
+from fleetmeter.http.shared.browsers import (
+    SESSION_COOKIE,
+    check_csrf,
+    cookie_value,
+    refuse_other_sites,
+)
 from fleetmeter.http.shared.own_machine import is_from_own_machine
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.request_ids import request_id
@@ -41,6 +54,8 @@ SCOPE = "scope"
 """Key of a route's `opt`: the scope that a key needs to use it, or PUBLIC."""
 
 PUBLIC = "public"
+
+SIGNED_IN = "signed in"
 
 LASTS = "lasts"
 """Key of a route's `opt`: true where an answer may go on for long, and ends with its key."""
@@ -56,6 +71,16 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="FleetMeter"'}
 _log = structlog.get_logger()
 
 
+class SignIn(msgspec.Struct, frozen=True):
+    """The ways to sign in with a browser."""
+
+    oidc: bool
+    """At the issuer: GET /sign-in."""
+
+    key: bool = True
+    """With a key: POST /v1/session."""
+
+
 class KeyEndedError(FleetMeterError):
     """The key of an answer in progress was revoked or has expired."""
 
@@ -63,7 +88,7 @@ class KeyEndedError(FleetMeterError):
 def check_routes(app: Litestar) -> None:
     """Raise TypeError for a route that does not declare who may use it."""
     for path, handler in handlers_of(app):
-        if handler.opt.get(SCOPE) not in (*SCOPES, PUBLIC):
+        if handler.opt.get(SCOPE) not in (*SCOPES, PUBLIC, SIGNED_IN):
             raise TypeError(
                 f"{path}: {handler} declares no scope in its opt, nor that it is public"
             )
@@ -105,7 +130,7 @@ def authentication(app: ASGIApp) -> ASGIApp:
 
 
 async def _admitted(scope: Scope, needed: Any) -> Principal:
-    """Return who sends a request that needs a scope. Raises 401, 403, 429 and 503."""
+    """Return who sends a request that needs a scope, or anybody. Raises 401, 403, 429 and 503."""
     state = scope["litestar_app"].state
     people: People | None = state.people
     authorization = _authorization(scope)
@@ -115,17 +140,14 @@ async def _admitted(scope: Scope, needed: Any) -> Principal:
         scope["state"]["session"] = session = await people.admit(key)
         principal = session.principal if session else None
     else:
-        even_stale = EVEN_STALE in scope["route_handler"].opt
-        principal = _holder(scope, authorization, key, even_stale=even_stale)
+        principal = None if authorization else await _signed_in(scope)
+        if principal is None:
+            even_stale = EVEN_STALE in scope["route_handler"].opt
+            principal = _holder(scope, authorization, key, even_stale=even_stale)
     if principal is None:
         if authorization:
-            _count_failure(scope, state.failed_attempts)
-        count_denied("unauthenticated")
-        raise problem(
-            HTTP_401_UNAUTHORIZED,
-            "a valid access key or token is needed; send it as Authorization: Bearer …",
-            headers=_CHALLENGE,
-        )
+            count_failure(scope)
+        raise unauthenticated(scope)
     if principal is ANYBODY and not is_from_own_machine(scope["headers"]):
         raise problem(
             HTTP_403_FORBIDDEN,
@@ -133,7 +155,7 @@ async def _admitted(scope: Scope, needed: Any) -> Principal:
             "not to pages of other sites; make a key with: fleetmeter key create",
             kind="not-own-machine",
         )
-    if needed not in principal.scopes:
+    if needed != SIGNED_IN and needed not in principal.scopes:
         count_denied("scope")
         raise problem(
             HTTP_403_FORBIDDEN,
@@ -146,12 +168,47 @@ async def _admitted(scope: Scope, needed: Any) -> Principal:
     return principal
 
 
+async def _signed_in(scope: Scope) -> Principal | None:
+    """Return whom the browser's cookie stands for; None for none that counts.
+
+    Raises 403 for what other sites' pages send, and for changes without a token against that.
+    """
+    state = scope["litestar_app"].state
+    if state.keyring.is_open or (value := cookie_value(scope, SESSION_COOKIE)) is None:
+        return None
+    sessions: BrowserSessions = state.browser_sessions
+    session = await sessions.find(value)
+    principal = sessions.principal(session) if session else None
+    if principal is not None:
+        refuse_other_sites(scope)
+        check_csrf(scope, value)
+        scope["state"]["cookie"] = value
+    return principal
+
+
+def unauthenticated(scope: Scope) -> ProblemDetailsException:
+    """Return a 401, which names the ways to sign in."""
+    count_denied("unauthenticated")
+    return problem(
+        HTTP_401_UNAUTHORIZED,
+        "a valid access key or token is needed; send it as Authorization: Bearer …",
+        headers=_CHALLENGE,
+        signIn=sign_in_ways(scope),
+    )
+
+
+def sign_in_ways(scope: Scope) -> SignIn:
+    """Return the ways to sign in with a browser."""
+    return SignIn(oidc=scope["litestar_app"].state.code_flow is not None)
+
+
 def _holder(
     scope: Scope, authorization: bytes, key: str | None, *, even_stale: bool = False
 ) -> Principal | None:
     """Return who holds the key in `authorization`, or the certificate if that is empty."""
     keyring: Keyring = scope["litestar_app"].state.keyring
     if not authorization and (subject := certificate_subject(scope)) is not None:
+        refuse_other_sites(scope)
         return keyring.admit_subject(subject, even_stale=even_stale)
     return keyring.admit(key, even_stale=even_stale)
 
@@ -160,11 +217,20 @@ def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
     """Return a `send` that raises KeyEndedError once the key does not count any more."""
     state = scope["litestar_app"].state
     session: Session | None = scope["state"].get("session")
+    cookie: str | None = scope["state"].get("cookie")
+    sessions: BrowserSessions = state.browser_sessions
     authorization = _authorization(scope)
     key = _key(authorization)
 
     async def send_if_admitted(message: Message) -> None:
-        counts = state.people.still(session) if session else _holder(scope, authorization, key)
+        counts: object
+        if session is not None:
+            counts = state.people.still(session)
+        elif cookie is not None:
+            found = await sessions.find(cookie)
+            counts = sessions.principal(found) if found else None
+        else:
+            counts = _holder(scope, authorization, key)
         if not counts:
             raise KeyEndedError("its key was revoked or has expired")
         await send(message)
@@ -172,8 +238,9 @@ def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
     return send_if_admitted
 
 
-def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
+def count_failure(scope: Scope) -> None:
     """Count a wrong key. Raises 429."""
+    attempts: FailedAttempts = scope["litestar_app"].state.failed_attempts
     address = client_address(scope)
     if wait_s := attempts.wait_s(address):
         count_denied("attempts")
@@ -183,6 +250,11 @@ def _count_failure(scope: Scope, attempts: FailedAttempts) -> None:
             headers={"Retry-After": str(ceil(wait_s))},
         )
     _log.info("a request had a wrong key", address=address)
+
+
+def key_of(scope: Scope) -> str | None:
+    """Return the key in the Authorization header of a request."""
+    return _key(_authorization(scope))
 
 
 def _authorization(scope: Scope) -> bytes:

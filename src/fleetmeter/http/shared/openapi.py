@@ -20,7 +20,7 @@ from litestar.openapi.spec import (
 from litestar.routes import HTTPRoute
 from litestar.serialization import encode_json
 
-from fleetmeter.http.shared.authentication import PUBLIC, SCOPE
+from fleetmeter.http.shared.authentication import PUBLIC, SCOPE, SIGNED_IN
 from fleetmeter.http.shared.operations import (
     NEVER_UNKNOWN,
     problem_response,
@@ -239,7 +239,7 @@ def _describe(path: str, operation: Operation, handler: HTTPRouteHandler) -> Non
     if needed == PUBLIC:
         operation.security = []
     else:
-        responses = {**refusals_of(needed), **responses}
+        responses = {**refusals_of(None if needed == SIGNED_IN else needed), **responses}
     if path.startswith("/v1/") or path == "/health/ready":
         responses.setdefault("503", problem_response(_DESCRIPTIONS["503"]))
     operation.responses = responses

@@ -43,11 +43,16 @@ def problem_response(description: str) -> OpenAPIResponse:
     return response(description, {"application/problem+json": component("Problem")})
 
 
-def refusals_of(scope: str) -> dict[str, OpenAPIResponse]:
+def refusals_of(scope: str | None) -> dict[str, OpenAPIResponse]:
     """Return the responses to a request without a key that has a scope, by status."""
+    cookie = "A browser's cookie came with a page of another site, or without its token."
     return {
         "401": problem_response("A valid key is needed."),
-        "403": problem_response(f"The key does not have the scope `{scope}`, or not this reach."),
+        "403": problem_response(
+            f"The key does not have the scope `{scope}`, or not this reach. {cookie}"
+            if scope
+            else cookie
+        ),
         "429": problem_response(
             "The key sends more than it may, or too many wrong keys came from this address; "
             "see Retry-After."

@@ -20,9 +20,11 @@ from fleetmeter.http.shared.principals import principal_of
 LONGEST_S = 60.0
 """Answers are kept this long, seconds."""
 
-_MOST_ANSWERS = 64
-_MOST_BYTES = 256 * 1024
+_MOST_BYTES = 1024 * 1024
 """A longer answer is not kept."""
+
+_MOST_BYTES_KEPT = 4 * _MOST_BYTES
+"""Answers of a route that are kept at a time; beyond that, the oldest are forgotten."""
 
 _MAX_AGE = re.compile(rb"(?:^|,)\s*max-age=(\d{1,5})\s*(?:,|$)")
 
@@ -33,7 +35,7 @@ class _Answer(msgspec.Struct, frozen=True):
     """A complete answer with status 200."""
 
     at_s: float
-    start: Message
+    headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
@@ -69,29 +71,43 @@ class RecentAnswers:
     async def _ask(self, key: _Key, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and keep its answer."""
         at_s = time.monotonic()
-        start: Message | None = None
+        headers: list[tuple[bytes, bytes]] | None = None
         body = bytearray()
 
         async def keep(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                start = message
+            nonlocal headers
+            if message["type"] == "http.response.start" and message["status"] == HTTP_200_OK:
+                headers = list(message["headers"])
             elif message["type"] == "http.response.body" and len(body) <= _MOST_BYTES:
                 body.extend(message["body"])
             await send(message)
 
         await self._app(scope, receive, keep)
-        if start is not None and start["status"] == HTTP_200_OK and len(body) <= _MOST_BYTES:
-            self._kept[key] = _Answer(at_s, start, bytes(body))
-            self._kept.move_to_end(key)
-            if len(self._kept) > _MOST_ANSWERS:
-                self._kept.popitem(last=False)
+        if headers is not None and len(body) <= _MOST_BYTES:
+            self._keep(key, _Answer(at_s, headers, bytes(body)))
+
+    def _keep(self, key: _Key, answer: _Answer) -> None:
+        """Remember an answer, and forget those that are too old or too many."""
+        self._kept.pop(key, None)
+        self._kept[key] = answer
+        kept = sum(len(each.body) for each in self._kept.values())
+        while kept > _MOST_BYTES_KEPT or self._oldest_s() < answer.at_s - LONGEST_S:
+            _, forgotten = self._kept.popitem(last=False)
+            kept -= len(forgotten.body)
+
+    def _oldest_s(self) -> float:
+        return next(iter(self._kept.values())).at_s
 
 
 async def _send(answer: _Answer, send: Send) -> None:
     age = b"%d" % (time.monotonic() - answer.at_s)
-    headers = [*answer.start["headers"], (b"age", age)]
-    await send({**answer.start, "headers": headers})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": HTTP_200_OK,
+            "headers": [*answer.headers, (b"age", age)],
+        }
+    )
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 

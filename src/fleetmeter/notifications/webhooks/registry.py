@@ -1,25 +1,48 @@
-"""The registered webhooks: added, listed, tested and removed by the command line."""
+"""The registered webhooks: added, listed, tested and removed by the command line and admins.
 
+What takes a connection runs in the caller's transaction.
+"""
+
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
 from fleetmeter.access.audit import record
-from fleetmeter.database.pool import connected
+from fleetmeter.database.pool import Connection
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.notifications.webhooks.addresses import addresses_of, check_url
-from fleetmeter.notifications.webhooks.attempt import AttemptResult, Sender
+from fleetmeter.notifications.webhooks.addresses import UnresolvedError, addresses_of, check_url
+from fleetmeter.notifications.webhooks.attempt import TOTAL_S, AttemptResult, Sender
 from fleetmeter.notifications.webhooks.payloads import MessageFormat, test_payload
 from fleetmeter.notifications.webhooks.signing import new_secret
 from fleetmeter.settings import Settings
 
 MOST = 100
 """Maximum number of webhooks in a database."""
+
+
+class WebhookConflictError(FleetMeterError):
+    """There is a webhook for that URL already, or there are too many."""
+
+
+class UnknownWebhookError(FleetMeterError):
+    """No webhook has that id or URL."""
+
+    def __init__(self, which: str | int) -> None:
+        super().__init__(f"unknown webhook {which}; fleetmeter webhook list shows all")
+
+
+class Target(NamedTuple):
+    """Where a webhook's messages go, and what signs them."""
+
+    url: str
+    secret: str
+    format: MessageFormat
 
 
 class Added(msgspec.Struct):
@@ -63,86 +86,84 @@ class Listed(msgspec.Struct, kw_only=True):
         return f"last delivery {_time(self.last_success_at)}" if self.last_success_at else "new"
 
 
+async def check_target(target: str, settings: Settings) -> None:
+    """Look up where a webhook would be sent. Raises FleetMeterError unless that is allowed."""
+    parts = urlsplit(check_url(target))
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    try:
+        async with asyncio.timeout(TOTAL_S):
+            await addresses_of(host, port, settings.webhook_networks)
+    except TimeoutError:
+        raise UnresolvedError(f"the host {host} was not found within {TOTAL_S:g} s") from None
+
+
 async def add(
-    url: str, settings: Settings, target: str, kinds: Sequence[str], format_: MessageFormat
+    connection: Connection, target: str, kinds: Sequence[str], format_: MessageFormat
 ) -> Added:
     """Add a webhook for what happens from now on, for some kinds or (none given) for all.
 
-    Raises FleetMeterError when its address is not allowed or it exists already.
+    Its target must have been checked. Raises WebhookConflictError.
     """
-    parts = urlsplit(check_url(target))
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    await addresses_of(parts.hostname or "", port, settings.webhook_networks)
     secret = new_secret()
-    async with connected(url) as connection, connection.transaction():
-        if await queries.count_webhooks(connection) >= MOST:
-            raise FleetMeterError(f"{MOST} webhooks exist already; remove one first")
-        webhook_id = await queries.add_webhook(
-            connection,
-            url=target,
-            secret=secret,
-            format=format_,
-            kinds=sorted(set(kinds)) or None,
-        )
-        if webhook_id is not None:
-            after = {
-                "to": urlsplit(target).hostname,
-                "format": format_,
-                "kinds": sorted(set(kinds)),
-            }
-            await record(connection, "add-webhook", f"webhook {webhook_id}", after=after)
+    if await queries.count_webhooks(connection) >= MOST:
+        raise WebhookConflictError(f"{MOST} webhooks exist already; remove one first")
+    webhook_id = await queries.add_webhook(
+        connection,
+        url=target,
+        secret=secret,
+        format=format_,
+        kinds=sorted(set(kinds)) or None,
+    )
     if webhook_id is None:
-        raise FleetMeterError("a webhook for this URL already exists; remove it first")
+        raise WebhookConflictError("a webhook for this URL already exists; remove it first")
+    after = {"to": urlsplit(target).hostname, "format": format_, "kinds": sorted(set(kinds))}
+    await record(connection, "add-webhook", f"webhook {webhook_id}", after=after)
     return Added(webhook_id, secret)
 
 
-async def all_webhooks(url: str) -> list[Listed]:
+async def all_webhooks(connection: Connection) -> list[Listed]:
     """Return all webhooks, oldest first."""
-    async with connected(url) as connection:
-        return [Listed(**dict(row)) async for row in queries.webhooks(connection)]
+    return [Listed(**dict(row)) async for row in queries.webhooks(connection)]
 
 
-async def remove(url: str, which: str) -> None:
-    """Delete the webhook of an id or a URL. Raises FleetMeterError when it is unknown."""
+async def remove(connection: Connection, which: str) -> None:
+    """Delete the webhook of an id or a URL. Raises UnknownWebhookError."""
     webhook_id = int(which) if which.isdecimal() and len(which) < 19 else None
-    async with connected(url) as connection, connection.transaction():
-        removed = await queries.remove_webhook(connection, webhook_id=webhook_id, url=which)
-        if removed is not None:
-            before = {"to": urlsplit(removed).hostname}
-            await record(connection, "remove-webhook", f"webhook {webhook_id or ''}", before=before)
+    removed = await queries.remove_webhook(connection, webhook_id=webhook_id, url=which)
     if removed is None:
-        raise _unknown(which)
+        raise UnknownWebhookError(which)
+    before = {"to": urlsplit(removed).hostname}
+    await record(connection, "remove-webhook", f"webhook {webhook_id or ''}", before=before)
 
 
-async def enable(url: str, webhook_id: int, from_now: bool) -> None:
-    """Enable a disabled webhook, or retry a failing one now. Raises FleetMeterError."""
-    async with connected(url) as connection, connection.transaction():
-        enabled = await queries.enable_webhook(connection, webhook_id=webhook_id, from_now=from_now)
-        if enabled is not None:
-            after = {"fromNow": from_now}
-            await record(connection, "enable-webhook", f"webhook {webhook_id}", after=after)
+async def enable(connection: Connection, webhook_id: int, from_now: bool) -> None:
+    """Enable a disabled webhook, or retry a failing one now. Raises UnknownWebhookError."""
+    enabled = await queries.enable_webhook(connection, webhook_id=webhook_id, from_now=from_now)
     if enabled is None:
-        raise _unknown(webhook_id)
+        raise UnknownWebhookError(webhook_id)
+    after = {"fromNow": from_now}
+    await record(connection, "enable-webhook", f"webhook {webhook_id}", after=after)
 
 
-async def try_out(url: str, settings: Settings, webhook_id: int) -> AttemptResult:
-    """Send a test message from here. Raises FleetMeterError when it is unknown."""
-    async with connected(url) as connection:
-        row = await queries.webhook(connection, webhook_id=webhook_id)
+async def target_of(connection: Connection, webhook_id: int) -> Target:
+    """Return where a webhook's messages go. Raises UnknownWebhookError."""
+    row = await queries.webhook(connection, webhook_id=webhook_id)
     if row is None:
-        raise _unknown(webhook_id)
+        raise UnknownWebhookError(webhook_id)
+    return Target(row["url"], row["secret"], cast(MessageFormat, row["format"]))
+
+
+async def try_out(target: Target, settings: Settings) -> AttemptResult:
+    """Send a test message from here."""
     message_id = f"test-{token_hex(8)}"
-    format_ = cast(MessageFormat, row["format"])
-    body = test_payload(format_, message_id, datetime.now(UTC), settings.public_url)
-    sender = Sender(settings.webhook_networks)
+    body = test_payload(target.format, message_id, datetime.now(UTC), settings.public_url)
+    # in a thread: it reads all trusted certificates
+    sender = await asyncio.to_thread(Sender, settings.webhook_networks)
     try:
-        return await sender.send(row["url"], row["secret"], message_id, body)
+        return await sender.send(target.url, target.secret, message_id, body)
     finally:
         await sender.close()
-
-
-def _unknown(which: str | int) -> FleetMeterError:
-    return FleetMeterError(f"unknown webhook {which}; fleetmeter webhook list shows all")
 
 
 def _time(time: datetime) -> str:

@@ -2,7 +2,6 @@
 import { ApiError, connectSession, del, get, post } from './api.js';
 import { createStore } from './store.js';
 
-const SCOPES = ['ingest', 'read', 'operate', 'admin', 'metrics'];
 const PATH = '/v1/session';
 const PLACE = 'fleetmeter.place';
 
@@ -16,16 +15,12 @@ const out = (problem) => session.update({ state: 'out', who: null, signIn: probl
 
 connectSession({ csrfToken: () => session.get().who?.csrfToken ?? null, unauthenticated: out });
 
-/** Return the session of a service that has none yet: open, as on one's own machine. */
-const withoutSessions = () => ({ name: null, scopes: SCOPES, devices: null, sites: null, csrfToken: null, expiresAt: null, open: true });
-
 /** Ask who is signed in. */
 export async function loadSession() {
   try {
     session.update({ state: 'in', who: await get(PATH, {}, { quiet: true }) });
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) out(error.problem);
-    else if (error instanceof ApiError && error.status === 404) session.update({ state: 'in', who: withoutSessions() });
     else session.update({ state: 'failed', error });
   }
 }
