@@ -16,9 +16,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.either, pytest.mark.slow]
 
 def names(page: Page) -> list[str]:
     """The ids of the rows that are drawn, from the top."""
-    return page.locator("tbody tr .device-name").evaluate_all(
+    ids: list[str] = page.locator("tbody tr .device-name").evaluate_all(
         "links => links.map(link => link.querySelector('span')?.innerText ?? link.innerText)"
     )
+    return ids
 
 
 def test_a_list_is_searched_filtered_and_sorted_and_keeps_that_in_its_address(
