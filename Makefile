@@ -75,6 +75,10 @@ screenshots: .venv/installed ## Take a picture of each view, light and dark, on 
 	@FLEETMETER_SCREENSHOTS=build/screenshots $(PYTEST) --numprocesses 2 -m browser -k postgresql tests/browser/test_every_view.py
 	@echo "See build/screenshots/"
 
+.PHONY: page-speed
+page-speed: .venv/installed ## Measure how soon the page shows, and what open pages cost browser and ingest (five minutes)
+	@PYTHONPATH=. $(BIN)/python -m tests.browser.page_speed $(PART)
+
 .PHONY: deep
 deep: .venv/installed ## Run the property tests with twenty times as many random examples (an hour)
 	@FLEETMETER_TEST_EXAMPLES=20 $(PYTEST) tests/property tests/http/test_openapi.py

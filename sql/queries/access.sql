@@ -94,7 +94,8 @@ values (
 )
 
 -- name: end_surplus_browser_sessions(holder, most_of_holder, most)!
--- Ends the oldest sessions beyond the most that a holder may have, and beyond the most of all (indexes by holder and age).
+-- Ends the oldest sessions beyond the most that a holder may have, and beyond the most of all (indexes by holder and
+-- age).
 delete from browser_sessions
 where cookie_hash in (
     (

@@ -156,3 +156,54 @@ where x.device = (select device_of(:kind, :device_id))
     and (x.at, x.is_reverse) > (:at, :is_reverse)
 order by x.at, x.is_reverse
 limit :limit
+
+-- name: reporting(now, late_after, silent_after, reach_ids, reach_sites)
+-- How many devices of each kind there are within reach, by the number of reporting intervals since their newest
+-- reading (live state, whole). A device at rest is one that is set, or was found, to report only while it charges.
+select
+    c.kind,
+    count(*) as known,
+    count(*) filter (where c.intervals <= :late_after) as reporting,
+    count(*) filter (where c.intervals > :late_after and c.intervals <= :silent_after and not c.rests) as late,
+    count(*) filter (where c.intervals > :silent_after and not c.rests) as silent,
+    count(*) filter (where c.intervals > :late_after and c.rests) as resting
+from (
+    select
+        d.kind,
+        extract(epoch from :now::timestamptz - s.time)::float8
+            / coalesce(d.reporting_interval_s, a.reporting_interval_s) as intervals,
+        coalesce(d.reports = 'while_charging', (m.memory ->> 'pauses')::integer >= 3, false) as rests
+    from live_state as s
+    join devices as d
+        on d.device = s.device
+    left join anomaly_memory as m
+        on m.aspect = 'hours'
+        and m.device_kind = d.kind
+        and m.device_id = d.id
+    cross join accounting as a
+    where s.removed_at is null
+        and within_reach(d.id, d.site, :reach_ids, :reach_sites)
+) as c
+group by c.kind
+
+-- name: reporting_interval()$
+-- The reporting interval of devices that have none of their own, seconds (one row).
+select reporting_interval_s
+from accounting
+
+-- name: readings_stamped(since, until, reach_ids, reach_sites)$
+-- The number of readings in (since, until] of devices within reach that have reported since (live state, and of each
+-- device the primary key).
+select count(*)
+from live_state as s
+join devices as d
+    on d.device = s.device
+cross join lateral (
+    select
+    from readings as r
+    where r.device = s.device
+        and r.time > :since
+        and r.time <= :until
+) as r
+where s.time > :since::timestamptz
+    and within_reach(d.id, d.site, :reach_ids, :reach_sites)

@@ -86,3 +86,26 @@ select totals, sites, vehicles
 from fleet_report(
     :start, :end, :after_site, :sites, :sort, :reverse, :after_value, :after_id, :vehicles, :reach_ids, :reach_sites
 )
+
+-- name: site_supply(start, end, after_site, limit, reach_ids, reach_sites)
+-- What meters within reach that are not chargers' metered, by site and role, for some sites in the order of their names
+-- (devices, whole; of each meter its rollups and history by device and time). May be null: after_site.
+select g.site, g.role, cardinality(g.ids) as meters, e.ac_mwh, e.covered_ac_s,
+    elapsed_ms(:start, :end) / 1000.0::float8 * cardinality(g.ids) as expected_ac_s
+from (
+    select
+        d.site,
+        d.role,
+        array_agg(d.id order by d.id) as ids,
+        dense_rank() over (order by d.site nulls last) as place
+    from devices as d
+    where d.kind = 'meter'
+        and d.role <> 'charger'
+        and (:after_site::text is null or d.site > :after_site or d.site is null)
+        and within_reach(d.id, d.site, :reach_ids, :reach_sites)
+    group by 1, 2
+) as g
+left join lateral meters_energy(g.ids, array[:start, :end]::timestamptz[]) as e
+    on true
+where g.place <= :limit
+order by g.site nulls last, g.role

@@ -156,18 +156,43 @@ begin
 end;
 $$;
 
--- Views need no refresh: only the hours' accounting is deleted, so that they are apportioned again. An interval may
--- begin in dropped history and end in what is kept.
-create or replace procedure refresh_late_hours()
+-- The hours that are accounted for end here. A change of those before is noted in late_hours (rolled_up_before()); a
+-- transaction that began before that has eleven minutes to commit.
+create or replace function accountable_until()
+returns timestamptz
 language sql
+stable
+return floor_hour(now() - interval '15 minutes');
+
+-- The first hour to account for, from a time on; null without devices. Looking for the oldest reading of every device
+-- would cost more than accounting for hours without any, which happens once.
+create or replace function accountable_from(p_begin timestamptz)
+returns timestamptz
+language sql
+stable
 begin atomic
+    select case when exists (select from live_state) then ceil_hour(greatest(p_begin, kept_since())) end;
+end;
+
+-- Views need no refresh: only the hours' accounting is deleted, so that they are apportioned again. An interval may
+-- begin in dropped history and end in what is kept. Not while an hour is accounted for: it might not hold the change.
+create or replace procedure refresh_late_hours()
+language plpgsql
+as $$
+begin
+    if not exists (select from late_hours) or not pg_try_advisory_lock(hashtext('fleetmeter.refresh_late_hours')) then
+        return;
+    end if;
     with late as (
         delete from late_hours as h
         returning h.hour
     )
     delete from accounted_hours as a
     where a.hour in (select l.hour from late as l);
+    commit;
+    perform pg_advisory_unlock(hashtext('fleetmeter.refresh_late_hours'));
 end;
+$$;
 
 -- History is kept for p_days, and dropped a day later, so that accepted readings never belong to hours of which only
 -- rollups are left.

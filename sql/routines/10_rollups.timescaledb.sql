@@ -85,6 +85,33 @@ begin
 end;
 $$;
 
+-- The hours that are accounted for end here: they are rolled up.
+create or replace function accountable_until()
+returns timestamptz
+language plpgsql
+stable
+as $$
+begin
+    return floor_hour(rolled_up_until());
+end;
+$$;
+
+-- The first hour to account for, from a time on; null without any.
+create or replace function accountable_from(p_begin timestamptz)
+returns timestamptz
+language plpgsql
+stable
+as $$
+begin
+    return floor_hour(
+        least(
+            (select min(r.bucket) from rolled_up_quarter_hours as r where r.bucket >= p_begin),
+            (select min(s.bucket) from spread_energy as s where s.bucket >= p_begin)
+        )
+    );
+end;
+$$;
+
 -- A change of history before this time must be noted in late_hours, and the device in late_devices. The refresh
 -- policies end an hour before now, so anything older may be rolled up by one that is running at this moment, before
 -- its watermark shows it, or by one that starts within the next minutes, while the change commits; and it may be

@@ -30,3 +30,14 @@ begin
     end if;
 end;
 $$;
+
+-- Returns the devices to read whole hours of the fleet for: history has no index by time alone.
+create or replace function devices_of_hours()
+returns integer[]
+language plpgsql
+stable
+as $$
+begin
+    return fleet_devices();
+end;
+$$;

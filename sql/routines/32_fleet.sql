@@ -11,7 +11,22 @@ return case
     when p_covered_ms > coalesce(p_left_out_ms, 0) then (coalesce(p_ac, 0) - coalesce(p_left_out, 0))::bigint
 end;
 
--- Returns rolled up hours of all devices, as accounted_energy keeps them, or the quarter hours in them (p_unit): a
+-- Returns all vehicles and chargers' meters, also meters that vehicles charged at but that never reported.
+create or replace function fleet_devices()
+returns integer[]
+language plpgsql
+stable
+as $$
+begin
+    return array(
+        select d.device
+        from devices as d
+        where d.device not in (select n.device from no_chargers() as n)
+    );
+end;
+$$;
+
+-- Returns whole hours of all devices, as accounted_energy keeps them, or the quarter hours in them (p_unit): a
 -- meter's own columns are in the row of its first vehicle, which halves the number of rows.
 create or replace function energy_of_hours(p_from timestamptz, p_to timestamptz, p_unit interval)
 returns setof accounted_energy
@@ -25,7 +40,7 @@ begin
         select
             c.*,
             sum(c.resets) filter (where c.vehicle is null) over (partition by c.bucket, c.meter) as meter_resets
-        from compared_slices(null, p_from, p_to) as c
+        from compared_slices(devices_of_hours(), p_from, p_to) as c
     ),
     vehicles as (
         select
@@ -79,14 +94,14 @@ begin
 end;
 $$;
 
--- Apportions rolled up hours of the last p_days that are not accounted for, newest first, at most p_most of them, a
+-- Apportions accountable hours of the last p_days that are not accounted for, newest first, at most p_most of them, a
 -- transaction each; deletes older ones. Not while late hours are refreshed: an hour deleted meanwhile must stay
 -- deleted.
 create or replace procedure account_hours(p_days integer default 35, p_most integer default 4)
 language plpgsql
 as $$
 declare
-    l_end constant timestamptz := floor_hour(rolled_up_until());
+    l_end constant timestamptz := accountable_until();
     l_begin constant timestamptz := date_bin('1 day', now() - make_interval(days => p_days), '2000-01-01 00:00:00+00');
     l_first timestamptz;
     l_hour timestamptz;
@@ -94,13 +109,7 @@ begin
     if l_end <= l_begin or not pg_try_advisory_lock(hashtext('fleetmeter.refresh_late_hours')) then
         return;
     end if;
-    select floor_hour(
-        least(
-            (select min(r.bucket) from rolled_up_quarter_hours as r where r.bucket >= l_begin),
-            (select min(s.bucket) from spread_energy as s where s.bucket >= l_begin)
-        )
-    )
-    into l_first;
+    l_first := accountable_from(l_begin);
     for l_hour in
         select h.hour
         from generate_series(l_first, l_end - interval '1 hour', interval '1 hour') as h (hour)
@@ -176,7 +185,7 @@ begin
 end;
 $$;
 
--- Returns whole hours that are rolled up but not accounted for, apportioned here: by the hour or, where a bucket begins
+-- Returns whole hours that are not accounted for but could be, apportioned here: by the hour or, where a bucket begins
 -- within one, by the quarter hour (p_unit).
 create or replace function fleet_hours_to_share(
     p_from timestamptz,
@@ -216,7 +225,7 @@ begin
 end;
 $$;
 
--- Returns what a window has before and after those whole hours: hours that it cuts or that are not rolled up yet,
+-- Returns what a window has before and after those whole hours: hours that it cuts or that are not accountable yet,
 -- apportioned here, without the measurements that the fleet's answer does not show.
 create or replace function fleet_edges_to_share(
     p_from timestamptz,
@@ -231,18 +240,7 @@ language plpgsql
 stable
 as $$
 declare
-    -- also meters that vehicles charged at but that never reported
-    l_devices constant integer[] := array(
-        select k.device
-        from (
-            select s.device
-            from live_state as s
-            union
-            select v.meter
-            from meter_vehicles as v
-        ) as k
-        where k.device not in (select n.device from no_chargers() as n)
-    );
+    l_devices constant integer[] := fleet_devices();
 begin
     return query
     select
@@ -296,6 +294,7 @@ declare
     l_cut constant timestamptz[] := hours_cut_by(p_bounds);
     l_unit constant interval := case when cardinality(l_cut) > 0 then interval '15 minutes' else interval '1 hour' end;
     l_rolled_up_until constant timestamptz := rolled_up_until();
+    l_accountable_until constant timestamptz := accountable_until();
     l_kept_since constant timestamptz := kept_since();
     l_from timestamptz;
     l_to timestamptz;
@@ -308,7 +307,7 @@ begin
         l_from := l_windows[l_number];
         l_to := l_windows[l_number + 1];
         l_hours_from := least(ceil_hour(l_from), l_to);
-        l_hours_to := greatest(l_hours_from, least(floor_hour(l_to), floor_hour(l_rolled_up_until)));
+        l_hours_to := greatest(l_hours_from, least(floor_hour(l_to), l_accountable_until));
         l_hours := accounted_hours_of(l_hours_from, l_hours_to, l_kept_since, l_cut);
         if cardinality(l_hours) > 0 then
             return query

@@ -22,8 +22,8 @@ begin
 end;
 $$;
 
--- Grafana and analysts read everything but access keys, who is signed in, the addresses and secrets of webhooks, and the
--- audit log; they write nothing.
+-- Grafana and analysts read everything but access keys, who is signed in, the addresses and secrets of webhooks, and
+-- the audit log; they write nothing.
 do $$
 begin
     if exists (select from pg_roles where rolname = 'fleetmeter_reader') then

@@ -21,6 +21,7 @@ from fleetmeter.http.assignments import assignments
 from fleetmeter.http.audit import audit
 from fleetmeter.http.corrections import corrections
 from fleetmeter.http.export import export
+from fleetmeter.http.fleet_now import fleet_now
 from fleetmeter.http.ingest import ingest
 from fleetmeter.http.keys import keys
 from fleetmeter.http.meters import meters
@@ -135,6 +136,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             meters,
             assignments,
             analytics,
+            fleet_now,
             export,
             corrections,
             anomalies,

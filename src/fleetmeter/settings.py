@@ -162,7 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queue_bytes: Annotated[int, Meta(ge=1024, le=1 << 32)] = 32 * 1024 * 1024
     """Maximum size of all request bodies in progress, per process, bytes."""
 
-    stream_clients: Annotated[int, Meta(ge=0, le=10_000)] = 100
+    stream_clients: Annotated[int, Meta(ge=0, le=10_000)] = 300
     """Maximum number of concurrent stream clients, per process."""
 
     stream_states_per_s: Annotated[int, Meta(ge=1, le=1000)] = 50

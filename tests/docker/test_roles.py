@@ -12,7 +12,7 @@ from tests.support.roles import psql
 
 _GRANTS = ROOT / "sql" / "routines" / "90_grants.sql"
 
-_HIDDEN = "{access_keys,access_key_changes,audit_log,webhooks}"
+_HIDDEN = "{access_keys,access_key_changes,audit_log,browser_sessions,webhooks}"
 """Webhooks: the secrets that sign, and addresses that may be secrets themselves."""
 
 _OUT_OF_THE_WAY = """

@@ -86,6 +86,8 @@ ASKED: dict[str, list[Ask]] = {
         Ask({"sort": "vehicleId"}),
     ],
     "GET /v1/analytics/sites": [Ask(shows="north")],
+    "GET /v1/analytics/now": [Ask(shows='"known":')],
+    "GET /v1/analytics/supply": [Ask(shows="items")],
     "GET /v1/analytics/fleet/energy": [Ask(shows="energyDeliveredDc")],
     "GET /v1/analytics/sites/{site}/energy": [Ask(shows="energyConsumedAc")],
     "GET /v1/export": [
@@ -307,7 +309,8 @@ def asked(place: Place, reach: str, route: str, ask: Ask, values: dict[str, str]
     """Ask a route for the devices that `values` name."""
     method, path = route.split(" ")
     window = {"from": rfc3339(place.since - timedelta(hours=1))}
-    takes_window = method == "GET" and re.search("readings|energy|sessions$|analytics|export", path)
+    windows = r"readings|energy|sessions$|analytics/(?!now)|export"
+    takes_window = method == "GET" and re.search(windows, path)
     params = (window if takes_window else {}) | {
         name: value.format(**values) for name, value in ask.params.items()
     }

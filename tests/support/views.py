@@ -18,6 +18,11 @@ VIEWS: Mapping[str, str] = {
     "anomaly": "/anomalies/:anomaly",
     "load": "/load",
     "settings": "/settings",
+    "keys": "/settings/keys",
+    "webhooks": "/settings/webhooks",
+    "rules": "/settings/rules",
+    "rule": "/settings/rules/:kind",
+    "audit": "/settings/audit",
 }
 """By name, with the patterns of their addresses; `:vehicle` is the first vehicle of the depot."""
 
@@ -34,5 +39,6 @@ def address(view: str, base_url: str, depot: Depot) -> str:
     if path.endswith(":anomaly"):
         found = httpx.get(f"{base_url}/v1/anomalies", params={"limit": 1}).json()["items"]
         path = path.replace(":anomaly", str(found[0]["id"]))
+    path = path.replace(":kind", "voltage_out_of_range")
     path = path.replace(":vehicle", depot.fleet.vehicles[0].vehicle_id)
     return path.replace(":meter", depot.fleet.meters[0].meter_id)

@@ -1142,6 +1142,10 @@ class ReadingRow(Record):
 async def reading(connection: _Connection, /, *, kind: str, device_id: str, time: datetime,
     reach_ids: Sequence[str] | None, reach_sites: Sequence[str] | None) -> ReadingRow | None: ...
 
+@_query
+async def readings_stamped(connection: _Connection, /, *, since: datetime, until: datetime,
+    reach_ids: Sequence[str] | None, reach_sites: Sequence[str] | None) -> int: ...
+
 class ReadyLateDevicesRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["device_kind", "device_id"]) -> str | Any: ...
@@ -1284,6 +1288,26 @@ class ReplacedReadingsRow(Record):
 def replaced_readings(connection: _Connection, /, *, kind: str, device_id: str, start: datetime,
     end: datetime, most: int, reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> AsyncGenerator[ReplacedReadingsRow, None]: ...
+
+class ReportingRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["kind"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["known", "reporting", "late", "silent",
+        "resting"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["kind", "known", "reporting", "late", "silent",
+        "resting"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["kind", "known", "reporting", "late", "silent",
+        "resting"]]: ...
+
+@_query
+def reporting(connection: _Connection, /, *, now: datetime, late_after: float, silent_after: float,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[ReportingRow, None]: ...
+
+@_query
+async def reporting_interval(connection: _Connection, /) -> int: ...
 
 @_query
 async def restamp_pending(connection: _Connection, /) -> str: ...
@@ -1438,6 +1462,24 @@ async def site_meters(connection: _Connection, /, *, site: str, reach_ids: Seque
 
 @_query
 async def site_of(connection: _Connection, /, *, kind: str, device_id: str) -> str | None: ...
+
+class SiteSupplyRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["site", "role"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["meters", "ac_mwh"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["covered_ac_s", "expected_ac_s"]) -> float | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["site", "role", "meters", "ac_mwh", "covered_ac_s",
+        "expected_ac_s"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["site", "role", "meters", "ac_mwh", "covered_ac_s",
+        "expected_ac_s"]]: ...
+
+@_query
+def site_supply(connection: _Connection, /, *, start: datetime, end: datetime,
+    after_site: str | None, limit: int, reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[SiteSupplyRow, None]: ...
 
 SitesOfRow = DevicesNamedRow
 

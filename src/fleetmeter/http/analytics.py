@@ -42,13 +42,14 @@ from fleetmeter.http.shared.parameters import (
     To,
     Window,
     after,
-    check_time,
     from_time,
     page,
     refuse_unknown_parameters,
     window,
+    window_of,
     zone_of_days,
 )
+from fleetmeter.http.shared.recent import RecentAnswers
 from fleetmeter.readings.model import DeviceId
 
 SortBy = Annotated[
@@ -120,7 +121,7 @@ async def get_meter_balance(
 ) -> MeterBalance:
     """Shows the meter's energy and each vehicle's share; shares and unattributed energy add up."""
     first = after(cursor, tuple[datetime, datetime, DeviceId])
-    span = _window_of(first[:2]) if first else window(from_, to)
+    span = window_of(first[:2]) if first else window(from_, to)
     async with database.answering() as connection:
         sums, shares = await answers.meter_balance(
             connection, meter_id, span.start, span.end, first[2] if first else "", limit + 1, reach
@@ -151,7 +152,7 @@ async def get_fleet(
     continues at `/v1/analytics/sites`.
     """
     rank = after(cursor, _Rank)
-    span = _window_of((rank.start, rank.end)) if rank else window(from_, to)
+    span = window_of((rank.start, rank.end)) if rank else window(from_, to)
     async with database.answering() as connection:
         report = await fleet_answers.fleet_report(
             connection,
@@ -198,7 +199,7 @@ async def list_sites(
 ) -> Page[SiteBalance]:
     """Sites are sorted by name; meters without a site come last."""
     first = after(cursor, tuple[datetime, datetime, DeviceId])
-    span = _window_of(first[:2]) if first else window(from_, to)
+    span = window_of(first[:2]) if first else window(from_, to)
     async with database.answering() as connection:
         report = await fleet_answers.fleet_report(
             connection,
@@ -277,17 +278,12 @@ def _balance(part: Part[MeterSums]) -> EnergyBalance:
     return balance(EnergyBalance, part.start, part.end, part.sums)
 
 
-def _window_of(edges: tuple[datetime, datetime]) -> Window:
-    """Return the window that a cursor carries. Raises 400."""
-    start, end = (check_time("cursor", edge) for edge in edges)
-    return window(start.isoformat(), end.isoformat())
-
-
 analytics = Router(
     "/v1/analytics",
     tags=["Analytics"],
     opt={SCOPE: "read"},
     before_request=refuse_unknown_parameters,
+    middleware=[RecentAnswers],
     route_handlers=[
         get_performance,
         get_meter_balance,

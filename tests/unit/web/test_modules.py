@@ -81,7 +81,14 @@ def test_every_module_is_valid_javascript() -> None:
         "for (const identifier of process.argv.slice(1))"
         "  new SourceTextModule(readFileSync(identifier, 'utf8'), { identifier });"
     )
-    command = ["node", "--no-warnings", "--experimental-vm-modules", "-e", script, *MODULES]
+    command = [
+        "node",
+        "--no-warnings",
+        "--experimental-vm-modules",
+        "-e",
+        script,
+        *map(str, MODULES),
+    ]
     assert subprocess.run(command, capture_output=True, text=True).stderr == ""
 
 

@@ -159,6 +159,12 @@ def window(from_: str | None, to: str | None, now: datetime | None = None) -> Wi
     return Window(start, end)
 
 
+def window_of(edges: tuple[datetime, datetime]) -> Window:
+    """Return the window that a cursor carries. Raises 400."""
+    start, end = (check_time("cursor", edge) for edge in edges)
+    return window(start.isoformat(), end.isoformat())
+
+
 def zone_of_days(bucket: buckets.Bucket, tz: str | None) -> ZoneInfo | None:
     """Return the time zone of a series by days, or None by default. Raises 400."""
     if tz and bucket != "day":

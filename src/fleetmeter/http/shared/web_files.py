@@ -1,6 +1,7 @@
 """The files of the page, read and compressed once, under a path that contains their hash."""
 
 import gzip
+import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -15,6 +16,14 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 """Content types of what is served, by the end of the name; other files are not."""
+
+_COMMENTS = re.compile(rb"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/[ \t]*|//.*)\n|^\n", re.MULTILINE)
+"""Comments on lines of their own, and empty lines: a tenth of all bytes."""
+
+_INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
+
+_TEXTS = "texts/"
+"""The folder of the languages; a browser loads one of them."""
 
 _TEMPLATE = "index.html"
 _START = "app.js"
@@ -45,15 +54,17 @@ class WebFiles:
 
     @property
     def compressed_bytes(self) -> int:
-        """Return the size of everything, compressed."""
-        return sum(len(file.compressed) for file in (self.page, *self.assets.values()))
+        """Return the size of all that a browser loads, compressed, in the largest language."""
+        sizes = {name: len(file.compressed) for name, file in self.assets.items()}
+        texts = [sizes.pop(name) for name in self.assets if name.startswith(_TEXTS)]
+        return len(self.page.compressed) + sum(sizes.values()) + max(texts)
 
 
 @cache
 def web_files() -> WebFiles:
     """Return the files of the page; they are read on first use."""
     contents = {
-        path.relative_to(FOLDER).as_posix(): path.read_bytes()
+        path.relative_to(FOLDER).as_posix(): _without_comments(path)
         for path in sorted(FOLDER.rglob("*"))
         if path.suffix in TYPES and path.is_file()
     }
@@ -66,7 +77,10 @@ def web_files() -> WebFiles:
     modules = [
         name
         for name in contents
-        if name.endswith(".js") and "/" in name and not name.endswith(".classic.js")
+        if name.endswith(".js")
+        and "/" in name
+        and not name.endswith(".classic.js")
+        and not name.startswith(_TEXTS)
     ]
     preload = "\n".join(
         f'    <link rel="modulepreload" href="{base}/{name}">' for name in [_START, *modules]
@@ -80,6 +94,15 @@ def web_files() -> WebFiles:
             name: _file(content, TYPES[Path(name).suffix]) for name, content in contents.items()
         },
     )
+
+
+def _without_comments(path: Path) -> bytes:
+    """Return a file without what only its readers need."""
+    content = path.read_bytes()
+    if path.parent.name == "vendor" or path.suffix not in (".js", ".css"):
+        return content
+    content = _COMMENTS.sub(b"", content)
+    return _INDENTATION.sub(b"", content) if path.suffix == ".css" else content
 
 
 def _file(content: bytes, media_type: str) -> WebFile:

@@ -40,12 +40,14 @@ export const path = (texts, ...values) =>
  * Send a request. Raises ApiError.
  * @param {string} method
  * @param {string} address path and query
- * @param {{body?: unknown, signal?: AbortSignal, quiet?: boolean}} [options] `quiet`: a 401 does not end the session
+ * @param {{body?: unknown, signal?: AbortSignal, quiet?: boolean, maxAgeS?: number}} [options] `quiet`: a 401 does not end
+ *   the session; `maxAgeS`: analytics may be what others were answered that many seconds ago
  * @returns {Promise<any>} the JSON of the answer, or null
  */
-export async function send(method, address, { body, signal, quiet } = {}) {
+export async function send(method, address, { body, signal, quiet, maxAgeS } = {}) {
   const headers = { Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (maxAgeS) headers['Cache-Control'] = `max-age=${maxAgeS}`;
   const token = hooks.csrfToken();
   if (method !== 'GET' && token) headers['X-CSRF-Token'] = token;
   let answer;
@@ -69,13 +71,14 @@ export const put = (address, body, options) => send('PUT', address, { ...options
 export const patch = (address, body, options) => send('PATCH', address, { ...options, body });
 export const del = (address, options) => send('DELETE', address, options);
 
-/** Return the items of all pages, up to `most` of them, and whether there are more. */
-export async function getAll(address, parameters = {}, { most = 20_000, ...options } = {}) {
+/** Return the items of all pages, up to `most` of them, and whether there are more. `onPage(items)`: as each arrives. */
+export async function getAll(address, parameters = {}, { most = 20_000, onPage, ...options } = {}) {
   const items = [];
   let cursor;
   do {
     const page = await get(address, { ...parameters, cursor }, options);
     items.push(...page.items);
+    onPage?.(page.items);
     cursor = page.nextCursor;
   } while (cursor && items.length < most);
   return { items, more: Boolean(cursor) };

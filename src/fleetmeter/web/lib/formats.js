@@ -3,14 +3,19 @@ import { locale, t } from './texts.js';
 
 export const NOTHING = '–';
 
-const cache = new Map();
+const made = new Map();
 
-/** Return a formatter of Intl; making one is slow, so each is made once. */
+/** Return a formatter of Intl; making one is slow, so each is made once. `options` must be the same object each time. */
 function formatter(type, options) {
-  const key = `${locale()} ${type.name} ${JSON.stringify(options)}`;
-  if (!cache.has(key)) cache.set(key, new type(locale(), options));
-  return cache.get(key);
+  const language = locale();
+  if (!made.has(language)) made.set(language, new Map());
+  const ours = made.get(language);
+  if (!ours.has(options)) ours.set(options, new type(language, options));
+  return ours.get(options);
 }
+
+const AGES = { numeric: 'auto', style: 'short' };
+const DIGITS = Array.from({ length: 10 }, (_, digits) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits }));
 
 const missing = (value) => value === null || value === undefined || Number.isNaN(value);
 
@@ -20,7 +25,15 @@ const missing = (value) => value === null || value === undefined || Number.isNaN
  */
 export function number(value, digits = 0) {
   if (missing(value)) return NOTHING;
-  return formatter(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return formatter(Intl.NumberFormat, DIGITS[digits]).format(value);
+}
+
+/** Return a formatted number without zeros at the end of its decimals, as axes have it: 2.50 kW is 2.5 kW. */
+export function withoutZeros(text) {
+  const point = formatter(Intl.NumberFormat, DIGITS[1]).formatToParts(0.5).find(({ type }) => type === 'decimal').value;
+  const [whole, decimals] = text.split(point, 2);
+  if (decimals === undefined) return text;
+  return `${whole}${point}${decimals.replace(/^(\d*?)0*(?=\D|$)/, '$1')}`.replace(new RegExp(`\\${point}(?=\\D|$)`), '');
 }
 
 const withUnit = (parts) => (parts.unit ? `${parts.value}\u00a0${parts.unit}` : parts.value);
@@ -75,7 +88,7 @@ export function ago(at, now = Date.now()) {
   if (missing(at)) return NOTHING;
   const seconds = (new Date(at).getTime() - now) / 1000;
   const [unit, length] = STEPS.find(([, each]) => Math.abs(seconds) >= each) ?? STEPS.at(-1);
-  return formatter(Intl.RelativeTimeFormat, { numeric: 'auto', style: 'short' }).format(Math.round(seconds / length), unit);
+  return formatter(Intl.RelativeTimeFormat, AGES).format(Math.round(seconds / length), unit);
 }
 
 /** A duration in seconds by its two largest units: “2 d 3 h”, “4 min”. */

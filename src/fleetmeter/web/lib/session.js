@@ -2,8 +2,8 @@
 import { ApiError, connectSession, del, get, post } from './api.js';
 import { createStore } from './store.js';
 
-const SCOPES = ['ingest', 'read', 'operate', 'admin', 'metrics'];
 const PATH = '/v1/session';
+const PLACE = 'fleetmeter.place';
 
 /**
  * `state`: 'loading', 'in', 'out' or 'failed'; `who`: the session as the API describes it.
@@ -15,17 +15,42 @@ const out = (problem) => session.update({ state: 'out', who: null, signIn: probl
 
 connectSession({ csrfToken: () => session.get().who?.csrfToken ?? null, unauthenticated: out });
 
-/** Return the session of a service that has none yet: open, as on one's own machine. */
-const withoutSessions = () => ({ name: null, scopes: SCOPES, devices: null, sites: null, csrfToken: null, expiresAt: null, open: true });
-
 /** Ask who is signed in. */
 export async function loadSession() {
   try {
     session.update({ state: 'in', who: await get(PATH, {}, { quiet: true }) });
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) out(error.problem);
-    else if (error instanceof ApiError && error.status === 404) session.update({ state: 'in', who: withoutSessions() });
     else session.update({ state: 'failed', error });
+  }
+}
+
+/** Look whether the session has ended: an EventSource does not tell why it was refused. */
+export async function checkSession() {
+  try {
+    await get(PATH, {}, { quiet: true });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) out(error.problem);
+  }
+}
+
+/** Keep the view asked for while the browser is at the issuer: its redirects lose what comes after the #. */
+export function keepPlace() {
+  try {
+    sessionStorage.setItem(PLACE, location.hash);
+  } catch {
+    // without storage, one comes back to the first view
+  }
+}
+
+/** Go to the view kept before, once. */
+export function returnToPlace() {
+  try {
+    const kept = sessionStorage.getItem(PLACE);
+    sessionStorage.removeItem(PLACE);
+    if (kept?.startsWith('#') && !location.hash) location.replace(kept);
+  } catch {
+    // as above
   }
 }
 

@@ -1,8 +1,9 @@
 /**
- * The live stream: one EventSource for the whole page. States of devices live in Maps out here; components are told
+ * The live stream: one connection for the whole page. States of devices live in Maps out here; components are told
  * which of them changed, a few times a second at most, however many updates came.
  */
 import { url } from './api.js';
+import { readEvents } from './events.js';
 import { useEffect, useReducer } from './html.js';
 import { createStore } from './store.js';
 
@@ -34,8 +35,16 @@ function take(kind, state) {
   const id = state[IDS[kind]];
   const before = states[kind].get(id);
   if (before && before.timestamp > state.timestamp) return;
-  states[kind].set(id, before ? Object.assign(before, state) : state);
+  states[kind].set(id, state);
   for (const listener of stateListeners[kind]) listener.changed(id);
+}
+
+/** Forget devices that are there no more. */
+export function dropStates(kind, ids) {
+  for (const id of ids) {
+    states[kind].delete(id);
+    for (const listener of stateListeners[kind]) listener.changed(id);
+  }
 }
 
 /**
@@ -110,31 +119,34 @@ export function disconnect() {
 
 function open() {
   timer = null;
-  source = new EventSource(url('/v1/stream', { lastEventId }));
-  source.onopen = () => {
+  const abort = (source = new AbortController());
+  const opened = () => {
     failures = 0;
     connection.set({ state: 'live', retryAt: null });
   };
-  source.onerror = retry;
-  for (const kind of Object.keys(IDS)) {
-    source.addEventListener(kind, (event) => take(kind, JSON.parse(event.data)));
+  const ended = () => source === abort && retry();
+  readEvents(url('/v1/stream', { lastEventId }), { signal: abort.signal, opened, told: tellAll }).then(ended, ended);
+}
+
+function tellAll({ event, id, data }) {
+  lastEventId = id || lastEventId;
+  try {
+    if (event in IDS) take(event, JSON.parse(data));
+    else if (event === 'anomaly' || event === 'missed') {
+      const happened = event === 'missed' ? null : JSON.parse(data);
+      for (const listener of anomalyListeners) listener(happened);
+    }
+  } catch (error) {
+    reportError(error); // a fault of the page's must not look like one of the connection's
   }
-  source.addEventListener('anomaly', (event) => {
-    lastEventId = event.lastEventId || lastEventId;
-    const happened = JSON.parse(event.data);
-    for (const listener of anomalyListeners) listener(happened);
-  });
-  source.addEventListener('missed', () => {
-    for (const listener of anomalyListeners) listener(null);
-  });
 }
 
 function close() {
-  source?.close();
+  source?.abort();
   source = null;
 }
 
-/** Try again by oneself, later each time: browsers give up after an answer other than 200. */
+/** Try again by oneself, later each time. */
 function retry() {
   close();
   if (timer) return;

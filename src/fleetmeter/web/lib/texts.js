@@ -1,20 +1,31 @@
 /** All text of the page, in the language chosen. Texts stand in `texts/`, one file per language. */
-import { de } from '../texts/de.js';
-import { en } from '../texts/en.js';
 import { createRemembered, useStore } from './store.js';
-
-const TEXTS = { en, de };
 
 /** Language codes, with the name of each in itself. */
 export const LANGUAGES = { en: 'English', de: 'Deutsch' };
 
-const preferred = navigator.languages.map((each) => each.slice(0, 2)).find((each) => each in TEXTS);
+/** The texts of the languages that were spoken so far. */
+const TEXTS = {};
 
-export const language = createRemembered('language', preferred ?? 'en', Object.keys(TEXTS));
+const preferred = navigator.languages.map((each) => each.slice(0, 2)).find((each) => each in LANGUAGES);
+
+export const language = createRemembered('language', preferred ?? 'en', Object.keys(LANGUAGES));
 
 const showLanguage = (code) => { document.documentElement.lang = code; };
 showLanguage(language.get());
 language.subscribe(showLanguage);
+
+async function load(code) {
+  TEXTS[code] ??= (await import(`../texts/${code}.js`))[code];
+}
+
+await load(language.get());
+
+/** Choose a language; its texts are loaded first. */
+export async function speak(code) {
+  await load(code);
+  language.set(code);
+}
 
 /** Return the locale for Intl: the browser's own where it is of the chosen language. */
 export function locale() {

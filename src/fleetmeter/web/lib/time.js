@@ -18,6 +18,13 @@ export function midnight(at, days = 0) {
 /** Return a time as the API writes it. */
 export const rfc3339 = (at) => new Date(at).toISOString();
 
+/** Return a time as fields of type `datetime-local` have it: local, to the second. */
+export function localInput(at) {
+  const local = new Date(at);
+  local.setMinutes(local.getMinutes() - local.getTimezoneOffset());
+  return local.toISOString().slice(0, 19);
+}
+
 /** Windows that can be chosen by name. Those of days begin at midnight here. */
 export const PRESETS = {
   today: (now) => [midnight(now), now],

@@ -36,16 +36,17 @@ export const Copyable = ({ text, label }) => html`
     <pre class="code">${text}</pre>
   </div>`;
 
-/** @param {{request: string}} properties path and query, as of `useQuery` */
+/** @param {{request: string | string[]}} properties path and query, as of `useQuery`; several if it takes several */
 export function RequestButton({ request }) {
   const [open, setOpen] = useState(false);
-  const curl = `curl --header 'Authorization: Bearer <key>' ${quoted(location.origin + request)}`;
+  const requests = [request].flat();
+  const curl = requests.map((each) => `curl --header 'Authorization: Bearer <key>' ${quoted(location.origin + each)}`).join('\n');
   return html`
     <button class="button quiet small" title=${t('action.requestDetail')} onClick=${() => setOpen(true)}><${Icon} name="code" />${t('action.request')}</button>
     ${open && html`
       <${Dialog} title=${t('request.title')} onClose=${() => setOpen(false)}>
         <p class="muted">${t('request.detail')} <a href="/docs" target="_blank" rel="noreferrer">${t('request.reference')}</a></p>
-        <${Copyable} label=${t('request.path')} text=${`GET ${request}`} />
+        <${Copyable} label=${t('request.path')} text=${requests.map((each) => `GET ${each}`).join('\n')} />
         <${Copyable} label=${t('request.curl')} text=${curl} />
       <//>`}`;
 }

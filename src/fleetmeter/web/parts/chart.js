@@ -1,12 +1,13 @@
 /** A chart over time: uPlot in the colours of the theme, with a legend, a tooltip, and the same as a table. */
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../lib/html.js';
-import { clock, date, dateTime, dayMonth } from '../lib/formats.js';
+import { clock, date, dateTime, dayMonth, withoutZeros } from '../lib/formats.js';
 import { useStore } from '../lib/store.js';
 import { language, t } from '../lib/texts.js';
 import { colour, colours, faded } from '../lib/theme.js';
 import { DAY, HOUR } from '../lib/time.js';
 import uPlot from '../vendor/uplot.js';
 import { Dot } from './badge.js';
+import { drawBands, drawMarks, nameBands } from './chart_notes.js';
 import { Empty } from './states.js';
 
 const AXIS_FONT = '12px system-ui, sans-serif';
@@ -15,17 +16,18 @@ const MOST_TABLE_ROWS = 500;
 /**
  * @typedef {{
  *   label: string, values: (number | null)[], tone: string, format: (value: number | null) => string,
- *   draw?: 'line' | 'area' | 'bars' | 'steps', dashed?: boolean, scale?: string,
+ *   draw?: 'line' | 'area' | 'bars' | 'steps' | 'points', dashed?: boolean, scale?: string,
  * }} Series `tone`: a colour of tokens.css; `scale`: a name that series of one unit share; the second has its axis at the right
  *
  * @param {{
  *   label: string, times: (number | string)[], series: Series[], height?: number, zero?: boolean,
  *   ranges?: Record<string, [number, number]>, onSelect?: (from: number, to: number) => void,
+ *   bands?: import('./chart_notes.js').Band[], marks?: import('./chart_notes.js').Mark[],
  * }} properties
  * `times`: ms or RFC 3339, ascending; a null value is a gap. `zero`: axes begin at 0. `ranges`: fixed ends by scale.
- * `onSelect`: a stretch of time was dragged over, in ms.
+ * `onSelect`: a stretch of time was dragged over, in ms. `bands` and `marks`: stretches and points that have a name.
  */
-export function Chart({ label, times, series, height = 240, zero = true, ranges = {}, onSelect }) {
+export function Chart({ label, times, series, height = 240, zero = true, ranges = {}, onSelect, bands = [], marks = [] }) {
   const [hidden, setHidden] = useState([]);
   const [at, setAt] = useState(null);
   const ms = useMemo(() => times.map((each) => (typeof each === 'number' ? each : Date.parse(each))), [times]);
@@ -41,14 +43,14 @@ export function Chart({ label, times, series, height = 240, zero = true, ranges 
           </button>`)}
       </div>
       <div class="chart">
-        <${Plot} ...${{ ms, series, hidden, height, zero, ranges, onSelect, setAt }} />
+        <${Plot} ...${{ ms, series, hidden, height, zero, ranges, onSelect, setAt, bands, marks }} />
         ${at && html`<${Tooltip} at=${at} title=${(daily ? date : dateTime)(ms[at.index])} series=${series.filter((each) => !hidden.includes(each.label))} />`}
       </div>
       <${AsTable} ...${{ label, ms, series, daily }} />
     </figure>`;
 }
 
-function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
+function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt, bands, marks }) {
   const element = useRef(null);
   const plot = useRef(null);
   const drawn = useStore(colours);
@@ -58,7 +60,7 @@ function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
 
   useLayoutEffect(() => {
     const width = element.current.clientWidth || 300;
-    plot.current = new uPlot(options({ series, height, width, zero, ranges, onSelect, setAt }), data, element.current);
+    plot.current = new uPlot(options({ series, height, width, zero, ranges, onSelect, setAt, bands, marks }), data, element.current);
     const watch = new ResizeObserver(([entry]) => plot.current.setSize({ width: Math.floor(entry.contentRect.width), height }));
     watch.observe(element.current);
     return () => {
@@ -66,7 +68,7 @@ function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
       plot.current.destroy();
       setAt(null);
     };
-  }, [shape, height, zero, JSON.stringify(ranges), drawn, spoken]);
+  }, [shape, height, zero, JSON.stringify([ranges, bands, marks]), drawn, spoken]);
 
   useEffect(() => { if (plot.current.data !== data) plot.current.setData(data); }, [data]);
   useEffect(() => {
@@ -75,13 +77,13 @@ function Plot({ ms, series, hidden, height, zero, ranges, onSelect, setAt }) {
   return html`<div ref=${element} aria-hidden="true"></div>`;
 }
 
-function options({ series, height, width, zero, ranges, onSelect, setAt }) {
+function options({ series, height, width, zero, ranges, onSelect, setAt, bands, marks }) {
   const names = [...new Set(series.map((each) => each.scale ?? 'y'))];
   const line = colour('line');
   const ink = colour('ink-muted');
-  const range = (name) => ranges[name] ?? ((plot, low, high) => uPlot.rangeNum(zero ? Math.min(0, low ?? 0) : low, Math.max(high ?? 0, zero ? 1e-3 : -Infinity), { min: { pad: 0, soft: 0, mode: zero ? 1 : 0 }, max: { pad: 0.08, soft: 0, mode: 0 } }));
+  const range = (name) => ranges[name] ?? ((plot, low, high) => uPlot.rangeNum(zero ? Math.min(0, low ?? 0) : low, zero && !(high > 0) ? 1 : high ?? 1, { min: { pad: zero ? 0 : 0.08, soft: 0, mode: zero ? 1 : 0 }, max: { pad: 0.08, soft: 0, mode: 0 } }));
   return {
-    width, height, legend: { show: false }, padding: [8, 8, 0, 0],
+    width, height, legend: { show: false }, padding: [8, names.length > 1 ? 8 : 20, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: Boolean(onSelect), y: false, setScale: false } },
     scales: { x: { time: true }, ...Object.fromEntries(names.map((name) => [name, { range: range(name) }])) },
     axes: [
@@ -89,11 +91,13 @@ function options({ series, height, width, zero, ranges, onSelect, setAt }) {
       ...names.slice(0, 2).map((name, index) => ({
         scale: name, side: index ? 1 : 3, stroke: ink, font: AXIS_FONT, gap: 6, size: fitted, space: 40,
         ticks: { show: false }, grid: { show: !index, stroke: line, width: 1 },
-        values: (plot, values) => values.map(series.find((each) => (each.scale ?? 'y') === name).format),
+        values: (plot, values) => values.map((value) => withoutZeros(series.find((each) => (each.scale ?? 'y') === name).format(value))),
       })),
     ],
     series: [{}, ...series.map((each) => look(each))],
     hooks: {
+      drawClear: [(plot) => drawBands(plot, bands)],
+      draw: [(plot) => nameBands(plot, bands), (plot) => drawMarks(plot, marks)],
       setCursor: [(plot) => setAt(plot.cursor.idx === null || plot.cursor.idx === undefined ? null
         : { index: plot.cursor.idx, left: plot.cursor.left + plot.over.offsetLeft, width: plot.width })],
       setSelect: [(plot) => {
@@ -123,10 +127,10 @@ function timeLabels(plot, seconds, axis, space, step) {
 }
 
 function look({ label, tone, draw = 'line', dashed, scale = 'y' }) {
-  const paths = { bars: uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }), steps: uPlot.paths.stepped({ align: 1 }) };
+  const paths = { bars: uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }), steps: uPlot.paths.stepped({ align: 1 }), points: () => null };
   return {
-    label, scale, stroke: colour(tone), width: draw === 'bars' ? 0 : 2, points: { show: false }, dash: dashed ? [5, 4] : undefined,
-    fill: draw === 'bars' ? faded(tone, 0.85) : draw === 'line' ? undefined : faded(tone, 0.14), paths: paths[draw],
+    label, scale, stroke: colour(tone), width: draw === 'bars' ? 0 : 2, points: { show: draw === 'points', size: 8, fill: colour(tone) }, dash: dashed ? [5, 4] : undefined,
+    fill: draw === 'bars' ? faded(tone, 0.85) : draw === 'line' || draw === 'points' ? undefined : faded(tone, 0.14), paths: paths[draw],
   };
 }
 

@@ -30,6 +30,12 @@ export const Search = ({ label, value, onInput }) => html`
     <input class="input" type="search" aria-label=${label} placeholder=${label} value=${value} onInput=${(event) => onInput(event.target.value)} />
   </div>`;
 
+/** A choice among many, without a visible label. @param {{label: string, value: string, onChange: (value: string) => void, options: [string, string][]}} properties */
+export const Select = ({ label, value, onChange, options }) => html`
+  <select class="input select" aria-label=${label} value=${value} onInput=${(event) => onChange(event.target.value)}>
+    ${options.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}
+  </select>`;
+
 /** A few choices side by side, one of which holds. @param {{label: string, value: string, onChange: (value: string) => void, options: [string, any][]}} properties */
 export const Segments = ({ label, value, onChange, options }) => html`
   <div class="segments" role="group" aria-label=${label}>

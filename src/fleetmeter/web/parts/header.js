@@ -6,7 +6,7 @@ import { link, usePlace } from '../lib/router.js';
 import { can, session, signOut } from '../lib/session.js';
 import { useStore } from '../lib/store.js';
 import { connection, retryNow } from '../lib/stream.js';
-import { LANGUAGES, language, t } from '../lib/texts.js';
+import { LANGUAGES, language, speak, t } from '../lib/texts.js';
 import { THEMES, theme } from '../lib/theme.js';
 import { Segments } from './field.js';
 import { Icon, Mark } from './icon.js';
@@ -29,7 +29,7 @@ export const Header = ({ routes }) => html`
 function Navigation({ routes }) {
   const { path } = usePlace();
   const anomalies = useOpenAnomalies();
-  const shown = routes.filter(({ nav, scope }) => nav && (!scope || can(scope)));
+  const shown = routes.filter(({ nav, scope }) => nav && (!scope || [scope].flat().some(can)));
   const isIn = ({ pattern }) => (pattern === '/' ? path === '/' : path === pattern || path.startsWith(`${pattern}/`));
   return html`
     <nav class="nav" aria-label=${t('nav.label')}>
@@ -76,7 +76,7 @@ function Menu() {
           <h3>${t('menu.theme')}</h3>
           <${Segments} label=${t('menu.theme')} value=${chosenTheme} onChange=${theme.set} options=${THEMES.map((each) => [each, t(`theme.${each}`)])} />
           <h3>${t('menu.language')}</h3>
-          <${Segments} label=${t('menu.language')} value=${chosenLanguage} onChange=${language.set} options=${Object.entries(LANGUAGES)} />
+          <${Segments} label=${t('menu.language')} value=${chosenLanguage} onChange=${(code) => speak(code).catch(toastError)} options=${Object.entries(LANGUAGES)} />
         </div>
         <a href="/docs" target="_blank" rel="noreferrer">${t('menu.reference')}</a>
         ${!who.open && html`<button class="button" onClick=${leave}>${t('menu.signOut')}</button>`}

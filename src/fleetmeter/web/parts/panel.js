@@ -6,7 +6,7 @@ import { Failed, Loading, errorText } from './states.js';
 /**
  * @param {{
  *   title: string, detail?: any, actions?: any, flush?: boolean,
- *   query?: ReturnType<typeof import('../lib/query.js').useQuery>, request?: string,
+ *   query?: ReturnType<typeof import('../lib/query.js').useQuery>, request?: string | string[],
  *   csv?: () => {name: string, columns: string[], rows: unknown[][]}, height?: number, children: any,
  * }} properties
  * With a `query`, children is a function of its data, drawn once there are any; the API request is the query's.

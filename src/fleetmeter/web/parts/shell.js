@@ -1,9 +1,9 @@
 /** Shows the view of the address to who is signed in, and everybody else how to sign in. */
 import { html, useEffect, useErrorBoundary, useRef } from '../lib/html.js';
 import { link, match, usePlace } from '../lib/router.js';
-import { loadSession, session } from '../lib/session.js';
+import { checkSession, loadSession, session } from '../lib/session.js';
 import { useStore } from '../lib/store.js';
-import { connect, disconnect } from '../lib/stream.js';
+import { connect, connection, disconnect } from '../lib/stream.js';
 import { t, useLanguage } from '../lib/texts.js';
 import { ROUTES } from '../views/routes.js';
 import { SignIn } from '../views/sign_in.js';
@@ -17,7 +17,11 @@ export function Shell() {
   useEffect(() => {
     if (state !== 'in') return undefined;
     connect();
-    return disconnect;
+    const end = connection.subscribe((now) => now.state === 'reconnecting' && checkSession());
+    return () => {
+      end();
+      disconnect();
+    };
   }, [state]);
   if (state === 'loading') return null;
   if (state === 'failed') return html`<main class="alone"><${Failed} error=${error} retry=${loadSession} /></main>`;
@@ -30,7 +34,8 @@ function Inside() {
   const main = useRef(null);
   const before = useRef(path);
   const [route, ids] = found(path);
-  const title = route?.nav ? t(route.nav.text) : undefined;
+  const titled = route?.title ?? route?.nav?.text;
+  const title = titled && t(titled);
 
   useEffect(() => {
     document.title = [ids && Object.values(ids)[0], title, t('app.name')].filter(Boolean).join(' · ');

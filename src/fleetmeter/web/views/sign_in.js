@@ -1,6 +1,6 @@
 /** Asks for an access key, or sends to the OIDC issuer; then one is where one was. */
 import { html, useState } from '../lib/html.js';
-import { session, signIn } from '../lib/session.js';
+import { keepPlace, session, signIn } from '../lib/session.js';
 import { useStore } from '../lib/store.js';
 import { t } from '../lib/texts.js';
 import { Field } from '../parts/field.js';
@@ -16,7 +16,7 @@ export function SignIn() {
         <h1>${t('signIn.title')}</h1>
         ${ways.key && html`<${KeyForm} />`}
         ${ways.key && ways.oidc && html`<p class="or">${t('signIn.or')}</p>`}
-        ${ways.oidc && html`<a class="button" href="/sign-in">${t('signIn.oidc')}</a>`}
+        ${ways.oidc && html`<a class="button" href="/sign-in" onClick=${keepPlace}>${t('signIn.oidc')}</a>`}
       </div>
     </main>`;
 }

@@ -26,7 +26,7 @@ def request(*headers: tuple[str, str], peer: str = "127.0.0.1", method: str = "G
         "method": method,
         "client": (peer, 4711),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
-        "litestar_app": SimpleNamespace(state=SimpleNamespace(settings=SETTINGS)),
+        "litestar_app": SimpleNamespace(state={"settings": SETTINGS}),
     }
 
 

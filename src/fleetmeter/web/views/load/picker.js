@@ -1,0 +1,39 @@
+/** Chooses whose load is shown: the fleet's, a site's or a meter's. */
+import { html, useEffect, useId, useState } from '../../lib/html.js';
+import { useQuery } from '../../lib/query.js';
+import { t } from '../../lib/texts.js';
+import { DAY, HOUR, rfc3339 } from '../../lib/time.js';
+import { Segments } from '../../parts/field.js';
+
+const KINDS = ['site', 'meter', 'fleet'];
+
+/** @param {{of: string, id: string, onChange: (part: {of?: string, id: string}) => void}} properties */
+export const Picker = ({ of, id, onChange }) => html`
+  <div class="row picker">
+    <${Segments} label=${t('load.of')} value=${of} onChange=${(next) => onChange({ of: next, id: '' })} options=${KINDS.map((each) => [each, t(`load.of.${each}`)])} />
+    ${of === 'site' && html`<${Sites} id=${id} onChange=${onChange} />`}
+    ${of === 'meter' && html`<${Meters} id=${id} onChange=${onChange} />`}
+  </div>`;
+
+function Sites({ id, onChange }) {
+  const [from] = useState(() => rfc3339(Math.floor(Date.now() / HOUR) * HOUR - DAY));
+  const sites = useQuery('/v1/analytics/sites', { from, limit: 1000 }, { all: true });
+  const names = (sites.data?.items ?? []).map((each) => each.site).filter(Boolean);
+  useEffect(() => { if (!id && names.length) onChange({ id: names[0] }); }, [sites.data]);
+  const options = id && !names.includes(id) ? [id, ...names] : names;
+  return html`
+    <select class="input" aria-label=${t('load.of.site')} value=${id} onChange=${(event) => onChange({ id: event.target.value })}>
+      ${options.map((each) => html`<option key=${each} value=${each} selected=${each === id}>${each}</option>`)}
+    </select>`;
+}
+
+function Meters({ id, onChange }) {
+  const list = useId();
+  const meters = useQuery('/v1/meters', { limit: 1000 }, { all: true });
+  const items = meters.data?.items ?? [];
+  useEffect(() => { if (!id && items.length) onChange({ id: items[0].meterId }); }, [meters.data]);
+  return html`
+    <input class="input" list=${list} aria-label=${t('load.of.meter')} placeholder=${t('load.of.meter')} value=${id} key=${id}
+      onChange=${(event) => onChange({ id: event.target.value.trim() })} />
+    <datalist id=${list}>${items.map((each) => html`<option key=${each.meterId} value=${each.meterId}>${each.label ?? ''}</option>`)}</datalist>`;
+}

@@ -1,0 +1,40 @@
+"""The load of a site or meter: its quarter hours are those of the API."""
+
+import re
+from datetime import timedelta
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import Service
+from tests.support.browser import open_view
+from tests.support.depot import Depot
+
+pytestmark = [pytest.mark.browser, pytest.mark.either, pytest.mark.slow]
+
+
+def test_the_highest_quarter_hour_is_marked_and_named(
+    page: Page, service: Service, depot: Depot
+) -> None:
+    meter = depot.fleet.meters[0].meter_id
+    day = depot.began.date() + timedelta(days=1)
+    open_view(page, f"/load?of=meter&id={meter}&day={day}")
+    panel = page.get_by_role("region", name=f"Load of {meter}")
+    expect(panel.locator("canvas")).to_be_visible()
+    panel.get_by_role("button", name="API").click()
+    request = page.get_by_role("dialog").locator("pre").first.inner_text().splitlines()[0]
+    page.keyboard.press("Escape")
+    quarters = httpx.get(service.base_url + request.removeprefix("GET ")).json()["items"]
+    metered = [each for each in quarters if each["energyConsumedAc"] is not None]
+    highest = max(metered, key=lambda each: each["energyConsumedAc"])
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="CSV").click()
+    rows = [line.split(",") for line in download.value.path().read_text().splitlines()[1:]]
+    powers = {time: float(power) for time, power, _ in rows if power}
+    assert len(rows) in (92, 96, 100)
+    assert len(powers) == len(metered)
+    assert max(powers.values()) == pytest.approx(4 * highest["energyConsumedAc"])
+    tile = page.locator(".tile", has_text="Highest quarter hour")
+    expect(tile).to_contain_text(f"{max(powers.values()):.3g}"[:3])
+    expect(tile).to_contain_text(re.compile(r"\d\d:\d\d–\d\d:\d\d"))
