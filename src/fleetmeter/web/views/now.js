@@ -12,7 +12,7 @@ import { Segments } from '../parts/field.js';
 import { Panel } from '../parts/panel.js';
 import { RangePicker } from '../parts/range.js';
 import { Sankey } from '../parts/sankey.js';
-import { Empty } from '../parts/states.js';
+import { Empty, Loading } from '../parts/states.js';
 import { Tile } from '../parts/tile.js';
 import { FirstVisit } from './first_visit.js';
 import { flowOf } from './now_flow.js';
@@ -81,6 +81,8 @@ function Flow({ fleet, from, to, asking }) {
   const supply = useQuery('/v1/analytics/supply', { from, to, limit: 1000 }, asking);
   const metered = supply.data?.items ?? [];
   const sites = useQuery(metered.length ? '/v1/analytics/sites' : null, { from, to, limit: 1000 }, asking);
+  const answered = ({ data, error }) => data !== null || error !== null;
+  const whole = answered(supply) && (metered.length === 0 || answered(sites));
   const flow = fleet.data && flowOf(fleet.data, sites.data ? metered : [], sites.data?.items ?? []);
   const csv = () => ({
     name: 'energy-flow', columns: ['from', 'to', 'kWh'], rows: flow.links.map((each) => [each.from, each.to, each.value]),
@@ -88,7 +90,7 @@ function Flow({ fleet, from, to, asking }) {
   return html`
     <${Panel} title=${t('now.flow')} query=${fleet} csv=${csv} height=${320}>
       ${() => html`
-        ${flow.links.length ? html`<${Sankey} label=${t('now.flow')} ...${flow} />` : html`<${Empty} title=${t('now.flowEmpty')} />`}
+        ${!whole ? html`<${Loading} height=${320} />` : flow.links.length ? html`<${Sankey} label=${t('now.flow')} ...${flow} />` : html`<${Empty} title=${t('now.flowEmpty')} />`}
         <${Missing} quality=${fleet.data.quality} shared=${flow.links.some((each) => each.from === 'solar')} />`}
     <//>`;
 }
