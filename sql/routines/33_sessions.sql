@@ -9,10 +9,10 @@ immutable
 parallel safe
 return interval '4 hours';
 
--- Returns false if no session can begin in [p_from, p_to), so that what need not be derived is not. One begins only where
--- the meter or the session id changes or energy pauses for longer than p_gap, after a reading before p_to and up to one
--- after p_from. Reads by the primary key, in ever longer leaps: most vehicles pause within a day, and a leap is planned
--- for its chunks alone.
+-- Returns false if no session can begin in [p_from, p_to), so that what need not be derived is not. One begins only
+-- where the meter or the session id changes or energy pauses for longer than p_gap, after a reading before p_to and up
+-- to one after p_from. Reads by the primary key, in ever longer leaps: most vehicles pause within a day, and a leap is
+-- planned for its chunks alone.
 create or replace function session_may_begin(p_vehicle integer, p_gap interval, p_from timestamptz, p_to timestamptz)
 returns boolean
 language plpgsql
@@ -71,8 +71,8 @@ begin
 end;
 $$;
 
--- Returns the first reading with energy in (p_after, p_until], if any: by the primary key, in the first days of it before
--- the rest, since planning for every chunk of a month would take longer than reading.
+-- Returns the first reading with energy in (p_after, p_until], if any: by the primary key, in the first days of it
+-- before the rest, since planning for every chunk of a month would take longer than reading.
 create or replace function step_after(
     p_vehicle integer,
     p_after timestamptz,
