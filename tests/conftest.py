@@ -81,6 +81,12 @@ _GIVEN = {
 }
 """Environment variables with the URL of a server to use, by engine; the last is an old name."""
 
+EVALUATED = (
+    "update anomaly_progress"
+    " set evaluated_until = date_trunc('hour', now() - interval '5 minutes', 'UTC')"
+)
+"""All hours that are over have been evaluated, so that what comes for them is late."""
+
 START_JOBS = "select _timescaledb_functions.start_background_workers()"
 
 

@@ -22,6 +22,7 @@ from fleetmeter.database.pool import Database, connect
 from fleetmeter.errors import DatabaseUnavailableError
 from fleetmeter.settings import Settings
 from tests.conftest import (
+    EVALUATED,
     Db,
     Server,
     eventually,
@@ -897,13 +898,13 @@ def test_rollups_that_grow_while_late_devices_are_evaluated_are_read_again(
 def test_a_service_soon_reports_an_anomaly_in_late_readings(
     migrated_database_url: str, server: Server, tmp_path: Path
 ) -> None:
+    db = Db(migrated_database_url)
+    db.run(EVALUATED)
     environ = on_migrated(migrated_database_url)
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
-        db = Db(migrated_database_url)
-        eventually(lambda: db.value("select evaluated_until from anomaly_progress"))
         start = hours_ago(4)
         hot = [vehicle_reading("EV", start + n * MINUTE, batteryTemp=50) for n in range(30)]
         post(client, *hot, vehicle_reading("EV", hours_ago(0.1)))

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import (
+    EVALUATED,
     Db,
     eventually,
     meter_reading,
@@ -35,13 +36,12 @@ def minutes(begin: float, end: float) -> list[datetime]:
 
 @pytest.fixture
 def client(migrated_database_url: str, tmp_path: Path) -> Iterator[httpx.Client]:
+    Db(migrated_database_url).run(EVALUATED)
     environ = on_migrated(migrated_database_url)
     with (
         running_service(tmp_path, environ) as service,
         httpx.Client(base_url=service.base_url, timeout=30) as client,
     ):
-        db = Db(migrated_database_url)
-        eventually(lambda: db.value("select evaluated_until from anomaly_progress"), timeout_s=15)
         yield client
 
 
