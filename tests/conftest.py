@@ -303,7 +303,7 @@ def running_service(
 
     It is forked from one that has loaded the program, unless there is a command to start it with.
     """
-    port = free_port()
+    port = int(environ.get("FLEETMETER_PORT", 0)) or free_port()
     log = folder / f"service-{port}.log"
     arguments = ["serve", *options]
     environ = {"FLEETMETER_PORT": str(port)} | environ

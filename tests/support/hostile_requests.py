@@ -7,6 +7,7 @@ which names the request says itself: an answer may repeat those.
 import gzip
 import json
 import random
+import re
 import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -39,6 +40,9 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+
+_POOL_OF = {"anomaly_id": "limit", "webhook_id": "limit", "kind": "kind", "site": "site"}
+"""The pools of values of parameters in paths, other than ids of devices."""
 
 _CHUNKED = b"POST /v1/ingest HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -219,9 +223,7 @@ class Forge:
         for part in path.split("/"):
             if part.startswith("{"):
                 name = part.strip("{}")
-                value = self._value(
-                    {"anomaly_id": "limit", "kind": "kind", "site": "site"}.get(name, "deviceId")
-                )
+                value = self._value(_POOL_OF.get(name, "deviceId"))
                 names += f"\n{value}"
                 is_same = value.isascii() and value.isalnum()
                 parts.append(quote(value, safe="", errors="replace"))
@@ -230,7 +232,8 @@ class Forge:
             else:
                 parts.append(part)
         made = "/".join(parts).encode()
-        is_plain = "\x00" not in names and "{file_path}" not in path and "anomaly_id" not in path
+        # an id that is no number leads nowhere
+        is_plain = "\x00" not in names and not re.search("file_path|anomaly_id|webhook_id", path)
         if self._dice() < 0.1:
             is_plain = False
             made = self._random.choice(
