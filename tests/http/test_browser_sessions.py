@@ -263,11 +263,12 @@ def test_sessions_are_few_and_what_ended_is_not_remembered(database_url: str, db
             keys = [KeyText(name, b"0" * 32) for name in ("one", *["two"] * 4)]
             with (
                 patch.object(browser_sessions, "MOST_OF_HOLDER", 3),
-                patch.object(browser_sessions, "MOST", 4),
+                patch.object(browser_sessions, "MOST", 5),
             ):
                 begun = [await sessions.begin(key) for key in keys]
                 found = [await sessions.find(each) is not None for each in begun]
-                begun.append(await sessions.begin(KeyText("three", b"0" * 32)))
+                for name in ("three", "four"):
+                    begun.append(await sessions.begin(KeyText(name, b"0" * 32)))
             await sessions.end(begun[-1])
             return [*found, *[await sessions.find(each) is not None for each in begun]]
         finally:
@@ -275,7 +276,7 @@ def test_sessions_are_few_and_what_ended_is_not_remembered(database_url: str, db
 
     assert asyncio.run(begin()) == [
         *(True, False, True, True, True),
-        *(False, False, True, True, True, False),
+        *(False, False, True, True, True, True, False),
     ]
 
 

@@ -89,8 +89,7 @@ def test_the_root_names_the_service(client: httpx.Client) -> None:
 def test_the_api_reference_needs_no_internet(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
-    assert "http://" not in page.text.replace("http://www.w3.org", "")
-    assert "https://" not in page.text
+    assert not re.findall(r"""(?:src|href)=["']?https?://""", page.text)
     for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "swagger-ui-standalone-preset.js"):
         assert f"/assets/swagger-ui/{asset}" in page.text
         assert client.get(f"/assets/swagger-ui/{asset}").status_code == 200

@@ -83,16 +83,19 @@ def test_a_person_signs_in_and_out(
         ["north"],
     )
     browser.headers["X-CSRF-Token"] = said["csrfToken"]
-    assert browser.patch(f"/v1/meters/{uid}M", json={"site": "south"}).status_code == 403
-    assert browser.patch(f"/v1/meters/{uid}M", json={"site": "north"}).is_success
+    meter = f"/v1/meters/{uid}M"
+    boss = headers(issuer.token(**ANNA | {"sites": "*", "preferred_username": "boss"}))
+    assert browser.patch(meter, json={"label": "x"}).status_code == 404
+    assert browser.patch(meter, json={"site": "north"}, headers=boss).is_success
+    assert browser.patch(meter, json={"site": "south"}).status_code == 403
+    assert browser.patch(meter, json={"label": "x"}).is_success
     ends = "select extract(epoch from longest_until) from browser_sessions where holder = $1"
     assert float(db.value(ends, "oidc:anna")) == pytest.approx(time.time() + 630, abs=60)
     assert browser.delete("/v1/session").status_code == 204
     assert browser.get("/v1/session").status_code == 401
     assert browser.get(back).status_code == 403  # its state was for once
-    boss = headers(issuer.token(**ANNA | {"sites": "*"}))
     logged = browser.get(f"/v1/audit?object=meter {uid}M", headers=boss).json()["items"]
-    assert [each["who"] for each in logged] == ["oidc:anna"]
+    assert [each["who"] for each in logged] == ["oidc:anna", "oidc:boss"]
 
 
 def test_scopes_are_in_the_access_token_if_it_is_one_for_this_service(

@@ -7,6 +7,7 @@ which names the request says itself: an answer may repeat those.
 import gzip
 import json
 import random
+import re
 import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -44,6 +45,9 @@ _LONG_LISTS = b"[" + b"[]," * 600_000 + b"[]]"
 _LONG_OBJECT = b'{"parameters": {' + b",".join(b'"%x":0' % n for n in range(180_000)) + b"}}"
 _MANY_LISTS = b"[" + b"[]," * 49_000 + b"[]]"
 """Bodies of as many bytes, or pieces, as they may have."""
+
+_POOL_OF = {"anomaly_id": "limit", "webhook_id": "limit", "kind": "kind", "site": "site"}
+"""The pools of values of parameters in paths, other than ids of devices."""
 
 _CHUNKED = b"POST /v1/ingest HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -228,9 +232,7 @@ class Forge:
         for part in path.split("/"):
             if part.startswith("{"):
                 name = part.strip("{}")
-                value = self._value(
-                    {"anomaly_id": "limit", "kind": "kind", "site": "site"}.get(name, "deviceId")
-                )
+                value = self._value(_POOL_OF.get(name, "deviceId"))
                 names += f"\n{value}"
                 is_same = value.isascii() and value.isalnum()
                 parts.append(quote(value, safe="", errors="replace"))
@@ -239,7 +241,8 @@ class Forge:
             else:
                 parts.append(part)
         made = "/".join(parts).encode()
-        is_plain = "\x00" not in names and "{file_path}" not in path and "anomaly_id" not in path
+        # an id that is no number leads nowhere
+        is_plain = "\x00" not in names and not re.search("file_path|anomaly_id|webhook_id", path)
         if self._dice() < 0.1:
             is_plain = False
             made = self._random.choice(
