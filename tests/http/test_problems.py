@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import re
+
 import httpx
 import pytest
 
