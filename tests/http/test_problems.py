@@ -1,8 +1,7 @@
 """Whatever goes wrong is a problem document (RFC 9457), without traces or SQL."""
 
-from typing import Any
-
 import re
+from typing import Any
 
 import httpx
 import pytest
