@@ -62,6 +62,7 @@ def test_each_query_and_each_row_is_there_when_the_service_runs() -> None:
         _ = queries.nobody_asked  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_call_is_checked_against_the_database(tmp_path: Path) -> None:
     """Correct calls pass, and each mistake has its error: names, types, nulls."""
     lines = [*RIGHT, *WRONG]

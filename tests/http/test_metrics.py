@@ -76,6 +76,7 @@ def test_gauges_are_current(client: httpx.Client, uid: str) -> None:
     eventually(lambda: samples(client).get("fleetmeter_devices kind=vehicle", 0) > 0)
 
 
+@pytest.mark.slow
 def test_several_processes_count_together(database_url: str, tmp_path: Path, uid: str) -> None:
     environ = {"FLEETMETER_DATABASE_URL": database_url}
     command = [sys.executable, "-m", "fleetmeter"]  # where a process counts is decided at its start

@@ -105,6 +105,7 @@ def test_an_invalid_filter_is_refused(client: httpx.Client, params: dict[str, st
     assert client.get("/v1/rejections", params=params).status_code == 400
 
 
+@pytest.mark.slow
 def test_made_up_ids_do_not_crowd_out_real_devices(client: httpx.Client, db: Db, uid: str) -> None:
     at = hours_ago(1)
     post(client, meter_reading(f"{uid}M", at))

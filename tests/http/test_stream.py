@@ -217,6 +217,7 @@ def test_a_stop_does_not_wait_for_listeners_who_go_on_after_a_restart(
         assert after.ids(f"{uid}EV") == second + third
 
 
+@pytest.mark.slow
 @pytest.mark.postgresql
 def test_a_stop_of_several_processes_does_not_wait_for_listeners(
     database_url: str, db: Db, tmp_path: Path, uid: str

@@ -67,6 +67,7 @@ def without_arrivals(document: Any) -> Any:
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.either
 def test_a_history_that_is_imported_equals_the_same_history_posted(
     server: Server, tmp_path: Path

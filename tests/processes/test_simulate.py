@@ -101,6 +101,7 @@ def test_what_is_stored_is_what_was_generated_once_though_the_service_went_away(
     assert meter["settings"]["ratedPowerKw"] == fleet.devices.meters[0].rated_power_kw
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_it_with_a_summary(service: Service, db: Db, tmp_path: Path, uid: str) -> None:
     options = ("--vehicles", "20", "--backfill", "1h", "--prefix", uid)
     running = simulate(tmp_path, service.base_url, *options)

@@ -150,6 +150,7 @@ def test_requests_commits_queries_and_webhooks_have_spans_without_secrets(
         )
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_holds_up_nothing(database_url: str, tmp_path: Path) -> None:
     environ = on_migrated(database_url) | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     with running_service(tmp_path, environ, SERVE) as service:

@@ -452,6 +452,7 @@ def test_events_of_a_process_that_died_are_sent_by_another(told: Db, receiver: R
     assert receiver.times[0] - began >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.postgresql
 def test_several_services_send_each_event_once_and_one_at_a_time(
     told: Db, receiver: Receiver, tmp_path: Path
