@@ -132,7 +132,7 @@ def pytest_configure() -> None:
     A shell lets its jobs in the background ignore it, and they hand that down. And no property
     fails because the machine is busy, or is tried for long unless that is asked for.
     """
-    hypothesis.settings.register_profile("patient", deadline=None, max_examples=25 * EXAMPLES)
+    hypothesis.settings.register_profile("patient", deadline=None, max_examples=15 * EXAMPLES)
     hypothesis.settings.load_profile("patient")
     plain = structlog.dev.ConsoleRenderer(
         colors=False, exception_formatter=structlog.dev.plain_traceback

@@ -203,6 +203,7 @@ def test_where_all_are_busy_the_next_is_asked_to_come_again(patient: Service) ->
     eventually(lambda: not is_full())
 
 
+@pytest.mark.slow
 def test_workers_have_the_same_limits(database_url: str, tmp_path: Path) -> None:
     settings = {
         "FLEETMETER_DATABASE_URL": database_url,

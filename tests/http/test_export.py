@@ -40,7 +40,7 @@ DAY = timedelta(days=1)
 TIMES = {"intervalStart", "timestamp"}
 TEXTS = {"vehicleId", "meterId", "sessionId", *TIMES}
 SENT = EXPORTED[: -len(DERIVED)]
-MANY = 120_000
+MANY = 160_000
 """Readings whose export no socket's buffers hold, and no row group of Parquet."""
 
 DEVICES = """

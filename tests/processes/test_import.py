@@ -259,13 +259,8 @@ def test_an_import_that_was_killed_resumes_and_duplicates_nothing(
     assert not progress.exists()
 
 
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [
-        (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_it_where_it_can_resume(
     number: int,
     status: int,
@@ -303,6 +298,7 @@ def at_the_first_save(monkeypatch: pytest.MonkeyPatch, happens: Any) -> None:
     monkeypatch.setattr(SidecarFiles, "save", saves)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 def test_without_its_database_it_keeps_the_progress(
     database_url: str,

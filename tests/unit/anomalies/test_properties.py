@@ -310,6 +310,7 @@ def test_what_is_touched_is_what_changed(given_hours: list[Hour]) -> None:
         assert changed <= outcome.touched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(EXAMPLES))
 def test_a_month_before_is_enough_to_know_what_is_wrong(seed: int) -> None:
     """Folding from STATE_DAYS before gives the same open conditions and changes as folding all."""

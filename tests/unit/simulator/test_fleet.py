@@ -86,6 +86,7 @@ def test_healthy_devices_stay_within_what_healthy_devices_do() -> None:
                 assert all(220_800 <= row[3] <= 239_200 for row in rows)
 
 
+@pytest.mark.slow
 def test_nearly_all_readings_come_and_some_come_twice_late_or_in_disorder() -> None:
     fleet = Fleet(9, 40, START, 3)
     intervals_s = {

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
+
 from fleetmeter.readings.model import EPOCH, time_of
 from fleetmeter_simulator.devices.counting import Counting
 from fleetmeter_simulator.devices.register_profiles import RegisterProfile
@@ -73,6 +75,7 @@ def test_a_counter_of_sessions_begins_at_zero_with_each_charge() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_the_registers_of_a_fleet_count_follows_from_what_they_show() -> None:
     """Coarse, of sessions, with placeholders, exchanged: as far as anybody can know."""
     seed, vehicles, days = 238, 14, 8
@@ -99,6 +102,7 @@ def test_what_the_registers_of_a_fleet_count_follows_from_what_they_show() -> No
         assert register.truth_mwh > register.allowed_mwh
 
 
+@pytest.mark.slow
 def test_a_register_that_drops_out_twice_within_a_day_may_be_called_unstable() -> None:
     told, fell = [], []
     for number in NUMBERS:
