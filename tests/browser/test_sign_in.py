@@ -59,16 +59,16 @@ def open_signed_in(page: Page, path: str, key: str) -> None:
 
 def test_one_signs_in_with_a_key_and_is_at_the_view_one_asked_for(page: Page) -> None:
     page.goto("/#/meters")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in", level=1)).to_be_visible()
     assert serious_violations(page) == []
     sign_in(page, f"fm_abcdef_{'0' * 48}")
     expect(page.get_by_role("alert")).to_have_text("This key is not valid, or has expired.")
     sign_in(page, ADMIN)
-    expect(page.get_by_role("heading", name="Meters")).to_be_visible()
+    expect(page.get_by_role("heading", name="Meters", level=1)).to_be_visible()
     expect(page.locator(".connection")).to_have_text("Live")
     page.reload()
     loaded(page)
-    expect(page.get_by_role("heading", name="Meters")).to_be_visible()
+    expect(page.get_by_role("heading", name="Meters", level=1)).to_be_visible()
 
 
 def test_once_signed_out_nothing_is_readable(page: Page) -> None:
@@ -76,10 +76,10 @@ def test_once_signed_out_nothing_is_readable(page: Page) -> None:
     page.get_by_role("button", name="Account and display").click()
     expect(page.get_by_text("Signed in as")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in", level=1)).to_be_visible()
     assert page.evaluate("fetch('/v1/vehicles').then((answer) => answer.status)") == 401
     page.reload()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in", level=1)).to_be_visible()
 
 
 def test_a_session_that_ends_asks_again_and_leads_back(page: Page, service: Service) -> None:
@@ -87,10 +87,10 @@ def test_a_session_that_ends_asks_again_and_leads_back(page: Page, service: Serv
         made = make_key(client, "short-lived", "read")
         open_signed_in(page, "/vehicles?q=EV", made["key"])
         assert client.delete(f"/v1/keys/{made['id']}").is_success
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("heading", name="Sign in", level=1)).to_be_visible(timeout=30_000)
     expect(page).to_have_url(re.compile(r"#/vehicles\?q=EV$"))
     sign_in(page, ADMIN)
-    expect(page.get_by_role("heading", name="Vehicles")).to_be_visible()
+    expect(page.get_by_role("heading", name="Vehicles", level=1)).to_be_visible()
     expect(page).to_have_url(re.compile(r"#/vehicles\?q=EV$"))
 
 
@@ -126,7 +126,7 @@ def test_one_comes_back_from_the_issuer_to_the_view_one_asked_for(
                 page = context.new_page()
                 page.goto("/#/vehicles?q=EV")
                 page.get_by_role("link", name="Sign in with your organisation").click()
-                expect(page.get_by_role("heading", name="Vehicles")).to_be_visible()
+                expect(page.get_by_role("heading", name="Vehicles", level=1)).to_be_visible()
                 expect(page).to_have_url(re.compile(r"#/vehicles\?q=EV$"))
                 page.get_by_role("button", name="Account and display").click()
                 expect(page.get_by_text("Signed in as oidc:anna")).to_be_visible()
