@@ -4,8 +4,6 @@ The database has the hash of each cookie, so that a session counts in every proc
 restart. What it may do is decided for each request: a session of a key is worth what its key is.
 """
 
-import hmac
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +12,7 @@ from time import monotonic
 
 import msgspec
 
+from fleetmeter.access.derived_texts import derived_text
 from fleetmeter.access.key_text import KeyText, hash_of
 from fleetmeter.access.keyring import Keyring
 from fleetmeter.access.principal import SCOPES, Principal, Scope
@@ -208,4 +207,4 @@ def csrf_token(cookie: str) -> str:
 
     It follows from the cookie, which pages cannot read, and does not lead back to it.
     """
-    return urlsafe_b64encode(hmac.digest(cookie.encode(), b"csrf", "sha256")).decode().rstrip("=")
+    return derived_text(cookie, "csrf")

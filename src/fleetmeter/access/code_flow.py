@@ -7,7 +7,6 @@ remembered meanwhile follows from one random secret, which the browser keeps in 
 import asyncio
 import hmac
 import re
-from base64 import urlsafe_b64encode
 from hashlib import sha256
 from http import HTTPStatus
 from secrets import token_urlsafe
@@ -17,6 +16,7 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 import structlog
 
+from fleetmeter.access.derived_texts import base64url, derived_text
 from fleetmeter.access.issuer import Issuer, IssuerUnavailableError
 from fleetmeter.access.people import People, Session
 from fleetmeter.errors import SettingsError, SignInError
@@ -71,14 +71,14 @@ class CodeFlow:
         if not discovery.authorization_endpoint or not discovery.token_endpoint:
             raise IssuerUnavailableError(f"{self._issuer.url} names no endpoints to sign in at")
         secret = token_urlsafe(_SECRET_BYTES)
-        challenge = _base64url(sha256(_part(secret, "verifier").encode()).digest())
+        challenge = base64url(sha256(derived_text(secret, "verifier").encode()).digest())
         asked = {
             "response_type": "code",
             "client_id": self._client_id,
             "redirect_uri": self._redirect_uri,
             "scope": _SCOPES,
-            "state": _part(secret, "state"),
-            "nonce": _part(secret, "nonce"),
+            "state": derived_text(secret, "state"),
+            "nonce": derived_text(secret, "nonce"),
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
@@ -95,7 +95,7 @@ class CodeFlow:
         if (
             secret is None
             or state is None
-            or not hmac.compare_digest(state.encode(), _part(secret, "state").encode())
+            or not hmac.compare_digest(state.encode(), derived_text(secret, "state").encode())
         ):
             raise SignInError(
                 "this sign-in was not begun in this browser, or took too long; begin again at "
@@ -111,12 +111,12 @@ class CodeFlow:
         if self._slots.locked():
             raise IssuerUnavailableError(f"{_AT_ONCE} people are signing in at {self._issuer.url}")
         async with self._slots:
-            tokens = await self._redeemed(code, _part(secret, "verifier"))
+            tokens = await self._redeemed(code, derived_text(secret, "verifier"))
         session = await self._people.admit_signed_in(
             tokens.id_token,
             tokens.access_token,
             client_id=self._client_id,
-            nonce=_part(secret, "nonce"),
+            nonce=derived_text(secret, "nonce"),
         )
         if session is None:
             _log.warning("tokens of the issuer are not valid for this client")
@@ -149,12 +149,3 @@ class CodeFlow:
             raise SignInError(
                 "the issuer did not accept the sign-in; the log shows what it said"
             ) from None
-
-
-def _part(secret: str, name: str) -> str:
-    """Return one of the random texts that follow from a secret."""
-    return _base64url(hmac.digest(secret.encode(), name.encode(), "sha256"))
-
-
-def _base64url(value: bytes) -> str:
-    return urlsafe_b64encode(value).decode().rstrip("=")

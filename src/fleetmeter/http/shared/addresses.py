@@ -49,6 +49,12 @@ def header_values(scope: Scope, header: bytes) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == header]
 
 
+def host_name(host: bytes) -> str:
+    """Return the name or the address in a Host header, in lower case, without its port."""
+    text = host.decode("latin-1").lower()
+    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+
+
 def settings_of(scope: Scope) -> Settings:
     """Return the settings of the service."""
     settings: Settings = scope["litestar_app"].state["settings"]

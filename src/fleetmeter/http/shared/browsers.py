@@ -10,7 +10,12 @@ from litestar.status_codes import HTTP_403_FORBIDDEN
 from litestar.types import Scope
 
 from fleetmeter.access.browser_sessions import csrf_token
-from fleetmeter.http.shared.addresses import header_values, is_forwarded_https, settings_of
+from fleetmeter.http.shared.addresses import (
+    header_values,
+    host_name,
+    is_forwarded_https,
+    settings_of,
+)
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.metrics import count_denied
 
@@ -123,8 +128,7 @@ def _needs_https(scope: Scope) -> bool:
 
 
 def _is_loopback(host: bytes) -> bool:
-    text = host.decode("latin-1").lower()
-    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    name = host_name(host)
     try:
         return ip_address(name).is_loopback
     except ValueError:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 
+from fleetmeter.http.shared.addresses import host_name
+
 
 def is_from_own_machine(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Return whether a request names this machine, and no other site sent it."""
@@ -23,8 +25,7 @@ def is_from_own_machine(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 @lru_cache(maxsize=64)
 def _is_own_name(host: bytes) -> bool:
     """Return whether a Host header has a name that no other site can have, or none."""
-    text = host.decode("latin-1").lower()
-    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    name = host_name(host)
     try:
         return ip_address(name).is_loopback
     except ValueError:
