@@ -304,7 +304,6 @@ def test_a_large_export_is_whole_in_either_format(large: Large, tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.either
 def test_clients_that_disconnect_free_their_connections(large: Large) -> None:
     for n in range(8):
         with large.stream("csv" if n % 3 else "parquet") as answer:

@@ -160,7 +160,6 @@ def test_a_body_that_arrives_slowly_blocks_nobody(client: httpx.Client, uid: str
 
 
 @pytest.mark.slow
-@pytest.mark.either
 def test_several_processes_share_one_port_and_one_truth(
     database_url: str, db: Db, tmp_path: Path, uid: str
 ) -> None:

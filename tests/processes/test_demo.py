@@ -68,7 +68,6 @@ def without_arrivals(document: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.either
 def test_a_history_that_is_imported_equals_the_same_history_posted(
     server: Server, tmp_path: Path
 ) -> None:

@@ -169,7 +169,6 @@ def test_late_readings_corrections_and_assignments_reach_the_rollups(
 
 
 @pytest.mark.slow
-@pytest.mark.either
 def test_everything_else_that_the_service_does(
     client: httpx.Client,
     service: Service,

@@ -43,7 +43,6 @@ def test_the_fleet_has_registers_of_every_kind() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.either
 def test_energy_is_what_registers_counted(service: Service, client: httpx.Client, uid: str) -> None:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - timedelta(days=DAYS + 1)
