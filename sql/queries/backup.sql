@@ -1,5 +1,13 @@
 -- Backups: what is in the database, for `fleetmeter backup` and `fleetmeter restore`.
 
+-- name: chunks()$
+-- Names of the parts of tables, quoted, for a statement; empty where there are none.
+select coalesce(string_agg(c.oid::regclass::text, ', ' order by c.oid), '')
+from pg_inherits as i
+join pg_class as c
+    on c.oid = i.inhrelid
+where c.relkind = 'r'
+
 -- name: export_snapshot()$
 -- Name of this transaction's snapshot, for another session to read the same data.
 select pg_export_snapshot()

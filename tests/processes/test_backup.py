@@ -1,15 +1,17 @@
 """fleetmeter backup and restore: a restored database holds what was backed up, and works."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from fleetmeter import cli
+from fleetmeter import cli, operations
 from fleetmeter.errors import BackupError
 from fleetmeter.operations.backup import MANIFEST, Manifest, back_up, read_manifest, restore
 from tests.conftest import (
@@ -38,6 +40,9 @@ EVERYTHING = {
     "devices": "select to_jsonb(r)::text from devices as r order by device",
     "assignments": "select to_jsonb(r)::text from assignments as r order by r::text",
 }
+
+
+COMPRESS = "select compress_chunk(c) from show_chunks('readings') as c"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, url: str, *args: str) -> Result:
@@ -85,6 +90,30 @@ def test_a_restored_database_is_the_same_and_works(
         taken = run(monkeypatch, other, "backup", str(backup))
         assert taken.exit_code == 1
         assert "name a new folder" in taken.output
+
+
+@pytest.mark.timescaledb
+def test_what_moves_to_the_columnstore_meanwhile_is_in_a_backup(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy compresses a chunk after the snapshot was taken, unless it must wait."""
+    run_program = operations.backup._run
+
+    async def compress_and_run(path: Path, url: str, *options: str) -> None:
+        with suppress(asyncpg.LockNotAvailableError):
+            await asyncio.to_thread(Db(url).run, f"set local lock_timeout = '300ms'; {COMPRESS}")
+        await run_program(path, url, *options)
+
+    monkeypatch.setattr(operations.backup, "_run", compress_and_run)
+    with migrated_database(server, jobs=False) as url, fresh_database(server) as other:
+        Db(url).run(
+            "insert into readings (device, time, energy_mwh)"
+            " select number_device('vehicle', 'EV-1'), now() - interval '40 days', 1000"
+        )
+        asyncio.run(back_up(url, tmp_path / "backup"))
+        monkeypatch.undo()
+        asyncio.run(restore(other, tmp_path / "backup"))
+        assert Db(other).value("select sum(energy_mwh) from readings") == 1000
 
 
 def fill(client: httpx.Client, db: Db, server: Server) -> None:

@@ -248,6 +248,9 @@ class ChargingElsewhereRow(Record):
 def charging_elsewhere(connection: _Connection, /, *, meter_ids: Sequence[str],
     since: datetime) -> AsyncGenerator[ChargingElsewhereRow, None]: ...
 
+@_query
+async def chunks(connection: _Connection, /) -> str: ...
+
 class ClaimWebhookRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["id", "last_event_id", "failures"]) -> int | Any: ...

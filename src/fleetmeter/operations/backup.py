@@ -8,11 +8,12 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import msgspec
 
 from fleetmeter import __version__
@@ -24,6 +25,9 @@ from fleetmeter.database.urls import split_password
 from fleetmeter.errors import BackupError
 
 MANIFEST = "fleetmeter.json"
+
+_LOCK_WAIT = "--lock-wait-timeout=1min"
+"""Who waits to drop history waits for the backup's locks, and pg_dump behind them: it gives up."""
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -60,21 +64,39 @@ async def back_up(url: str, folder: Path, jobs: int = 1) -> Manifest:
     Raises BackupError, and what `connected` raises.
     """
     with _whole_or_gone(folder) as unfinished:
-        async with (
-            connected(url) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        async with connected(url) as connection:
             manifest, pg_dump = await _describe(connection)
-            snapshot = await queries.export_snapshot(connection)
-            options = ("--format=directory", f"--jobs={jobs}", f"--snapshot={snapshot}")
-            await _run(pg_dump, url, *options, f"--file={unfinished}")
+            async with _one_snapshot(connection):
+                snapshot = await queries.export_snapshot(connection)
+                options = ("--format=directory", f"--jobs={jobs}", f"--snapshot={snapshot}")
+                await _run(pg_dump, url, *options, _LOCK_WAIT, f"--file={unfinished}")
+                sums = await _sums(connection)
+        manifest = msgspec.structs.replace(manifest, sums=sums)
         text = msgspec.json.format(msgspec.json.encode(manifest))
         (unfinished / MANIFEST).write_bytes(text)
     return manifest
 
 
+@asynccontextmanager
+async def _one_snapshot(connection: Connection) -> AsyncIterator[None]:
+    """Read the same data in all statements of the block.
+
+    Before there is a snapshot, chunks are locked against a move to the columnstore and nothing
+    else: it truncates what the snapshot looks for, and where that has gone it cannot be seen.
+    Raises BackupError.
+    """
+    chunks = await queries.chunks(connection)
+    try:
+        async with connection.transaction(isolation="repeatable_read"):
+            if chunks:
+                await connection.execute(f"lock table {chunks} in share update exclusive mode")
+            yield
+    except asyncpg.UndefinedTableError as error:
+        raise BackupError("old history was dropped at this moment: try again") from error
+
+
 async def _describe(connection: Connection) -> tuple[Manifest, Path]:
-    """Return what a backup of the database holds, and the pg_dump to make it with."""
+    """Return what a backup of the database is of, without sums, and the pg_dump to make it."""
     engine, migrations = await applied_migrations(connection)
     if engine is None:
         raise BackupError("the database has no schema of FleetMeter: there is nothing to keep")
@@ -95,7 +117,7 @@ async def _describe(connection: Connection) -> tuple[Manifest, Path]:
         timescaledb=await queries.timescaledb_version(connection),
         pg_dump=major_version(pg_dump),
         migrations=migrations,
-        sums=await _sums(connection),
+        sums=[],
     )
     return manifest, pg_dump
 
@@ -139,8 +161,7 @@ async def restore(url: str, folder: Path) -> Manifest:
             if timescaledb:
                 await connection.execute("select timescaledb_post_restore()")
             raise
-        # one snapshot, since the jobs that start again change rollups
-        async with connection.transaction(isolation="repeatable_read"):
+        async with _one_snapshot(connection):  # the jobs that start again change rollups
             if timescaledb:
                 await connection.execute("select timescaledb_post_restore()")
             restored = await _sums(connection)
