@@ -5,7 +5,7 @@ reading's energy is spread over its interval, and what it measured belongs to wh
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
@@ -126,20 +126,16 @@ class Fleet:
     ) -> None:
         """Readings of a vehicle; functions are of hours after the start."""
         step = self.devices[vehicle(id_)].reporting_interval_s
-        for number, time in enumerate(_times(hours, step)):
-            if keeps(number):
-                when = time + step / 7200
-                stamp = at(time) + timedelta(seconds=step + late_s)
-                before = self.vehicles[id_][-1][0].time if self.vehicles[id_] else None
-                energy = _scaled(dc_kw, when, step / 3600 * 1e6)
-                point = VehiclePoint(
-                    stamp,
-                    energy,
-                    None if energy is None else _span_ms(stamp, before, step),
-                    _scaled(soc, when, 100),
-                    _scaled(temp_c, when, 100),
-                )
-                self.vehicles[id_].append((point, meter_id))
+        points = self.vehicles[id_]
+        energy_of, soc_of = _scaled(dc_kw, step / 3600 * 1e6), _scaled(soc, 100)
+        temp_of = _scaled(temp_c, 100)
+        before = points[-1][0].time if points else None
+        for when, stamp in _stamps(hours, step, late_s, keeps):
+            energy = energy_of(when)
+            span_ms = None if energy is None else _span_ms(stamp, before, step)
+            point = VehiclePoint(stamp, energy, span_ms, soc_of(when), temp_of(when))
+            points.append((point, meter_id))
+            before = stamp
 
     def meters_(
         self,
@@ -153,22 +149,16 @@ class Fleet:
     ) -> None:
         """Readings of a meter; `phases`: volts of each."""
         step = self.devices[meter(id_)].reporting_interval_s
-        for number, time in enumerate(_times(hours, step)):
-            if keeps(number):
-                when = time + step / 7200
-                stamp = at(time) + timedelta(seconds=step + late_s)
-                before = self.meters[id_][-1].time if self.meters[id_] else None
-                energy = _scaled(ac_kw, when, step / 3600 * 1e6)
-                self.meters[id_].append(
-                    MeterPoint(
-                        stamp,
-                        energy,
-                        None if energy is None else _span_ms(stamp, before, step),
-                        _scaled(volts, when, 1000),
-                        False,
-                        tuple(_scaled(each, when, 1000) for each in phases),
-                    )
-                )
+        points = self.meters[id_]
+        energy_of, volts_of = _scaled(ac_kw, step / 3600 * 1e6), _scaled(volts, 1000)
+        phases_of = [_scaled(each, 1000) for each in phases]
+        before = points[-1].time if points else None
+        for when, stamp in _stamps(hours, step, late_s, keeps):
+            energy = energy_of(when)
+            span_ms = None if energy is None else _span_ms(stamp, before, step)
+            measured = tuple([of_phase(when) for of_phase in phases_of])
+            points.append(MeterPoint(stamp, energy, span_ms, volts_of(when), False, measured))
+            before = stamp
 
     def hour(self, number: int, devices: Iterable[Subject] | None = None) -> Hour:
         """The rows of the hour that begins so many hours after the start."""
@@ -275,12 +265,15 @@ def _parts(
     for place in range(first, len(points)):
         point, meter_id = taken_at(points[place])
         span_ms = point.span_ms or 0
-        begins = point.time - timedelta(milliseconds=span_ms)
+        energy = point.energy_mwh or 0
+        begins = point.time - span_ms * MILLISECOND
+        if begins >= starts and point.time <= ends:  # all of it, as of nearly all readings
+            found.append(Part(point, meter_id, True, energy if span_ms else 0, span_ms))
+            continue
         if point.time > ends and begins >= ends:
             break
         from_ms = max(0, (starts - begins) // MILLISECOND)
         to_ms = min(span_ms, (ends - begins) // MILLISECOND)
-        energy = point.energy_mwh or 0
         part = energy * to_ms // span_ms - energy * from_ms // span_ms if span_ms else 0
         found.append(Part(point, meter_id, point.time <= ends, part, to_ms - from_ms))
     return found
@@ -377,9 +370,13 @@ def between(
     return lambda time: value if begin <= time < end else otherwise
 
 
-def _scaled(given: Values, time: float, scale: float) -> int | None:
-    value = given(time) if callable(given) else given
-    return None if value is None else round(value * scale)
+def _scaled(given: Values, scale: float) -> Callable[[float], int | None]:
+    """Return the value at a time in hours, as stored."""
+    if callable(given):
+        function = given  # a name of its own, since `given` could change
+        return lambda time: None if (value := function(time)) is None else round(value * scale)
+    always = None if given is None else round(given * scale)
+    return lambda _: always
 
 
 def _span_ms(stamp: datetime, before: datetime | None, interval_s: int) -> int:
@@ -388,7 +385,12 @@ def _span_ms(stamp: datetime, before: datetime | None, interval_s: int) -> int:
     return most if before is None else min(most, (stamp - before) // MILLISECOND)
 
 
-def _times(hours: tuple[float, float], step_s: int) -> list[float]:
+def _stamps(
+    hours: tuple[float, float], step_s: int, late_s: float, keeps: Callable[[int], bool]
+) -> Iterator[tuple[float, datetime]]:
+    """Yield the middle of each interval, in hours after the start, and its reading's stamp."""
     begin, end = hours
-    count = round((end - begin) * 3600 / step_s)
-    return [begin + number * step_s / 3600 for number in range(count)]
+    first, step = at(begin) + timedelta(seconds=late_s), timedelta(seconds=step_s)
+    for number in range(round((end - begin) * 3600 / step_s)):
+        if keeps(number):
+            yield begin + number * step_s / 3600 + step_s / 7200, first + (number + 1) * step
