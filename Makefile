@@ -60,7 +60,7 @@ setup: .venv/installed ## Set up a virtual environment with everything for devel
 
 .PHONY: test
 test: .venv/installed build/deploy/ready ## Run the tests on the embedded PostgreSQL, and on TimescaleDB if there is one
-	@$(PYTEST) --numprocesses 4 --dist worksteal -m "not slow"
+	@$(PYTEST) --numprocesses 3 --dist worksteal -m "not slow"
 
 .PHONY: slow
 slow: .venv/installed ## Run the tests that make test leaves out: the benchmark, and the other engine for tests of either (some minutes)

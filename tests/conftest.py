@@ -8,6 +8,7 @@ are of what both do alike: the second run is part of `make slow`.
 """
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -140,6 +141,13 @@ def pytest_configure() -> None:
     structlog.configure(processors=[plain])  # to paint a traceback takes longer than most tests
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let no search for garbage go through thousands of tests: there is none in them."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

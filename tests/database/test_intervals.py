@@ -392,7 +392,7 @@ def kind_of(device: str) -> str:
     return "vehicle" if device in VEHICLES else "meter"
 
 
-@settings(SLOW_EXAMPLES, max_examples=5 * EXAMPLES)
+@settings(SLOW_EXAMPLES, max_examples=3 * EXAMPLES)
 @given(events=st.lists(events, min_size=2, max_size=14), few=st.booleans())
 @example(  # sent again with a start that a correction took back
     [Batch(0, [Key("M-1", 2, 0)]), FixStart(0, None), Batch(1, [Key("M-1", 2, 0)])], False

@@ -233,6 +233,7 @@ def test_hours_are_the_same_rolled_up_or_not(place: Place) -> None:
     agrees()
 
 
+@pytest.mark.either
 @pytest.mark.parametrize(
     ("vehicles", "meters"),
     [(["V0"], ["M0"]), (["V1", "V2", "V3", "V4"], ["M1", "M2"]), (["V5"], []), ([], ["M3"])],
