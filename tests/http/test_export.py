@@ -289,7 +289,7 @@ def large(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             yield Large(url, db, client)
 
 
-@pytest.mark.either
+@pytest.mark.slow
 def test_a_large_export_is_whole_in_either_format(large: Large, tmp_path: Path) -> None:
     for format_ in ("csv", "parquet"):
         with large.stream(format_) as answer, (tmp_path / format_).open("wb") as file:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from fleetmeter.anomalies.evaluation import late
 from fleetmeter.cli import main
 from fleetmeter.files.imports.mapping import source
 from fleetmeter.files.imports.mapping.options import mapping_options
@@ -191,11 +192,12 @@ def test_a_stopped_import_resumes_with_the_same_mapping_only(
 
 
 def test_evaluate_runs_the_rules_over_an_imported_period_however_old(
-    quiet_database_url: str, uid: str, tmp_path: Path
+    quiet_database_url: str, uid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = Db(quiet_database_url)
     path, mapping = tmp_path / "car.csv", tmp_path / "map.toml"
-    begin = hours_ago(24 * 95)  # beyond the reach of late readings, 92 days
+    monkeypatch.setattr(late, "REACH", timedelta(days=2))  # not 92, which take long
+    begin = hours_ago(24 * 5)
     lines = [f"{rfc3339(begin + timedelta(minutes=n))},0.1,{131 + n % 2}" for n in range(180)]
     path.write_text("\n".join(["t,kwh,temp", *lines]) + "\n")
     mapping.write_text(

@@ -116,6 +116,7 @@ def history(outcome: Result) -> list[str]:
     return [line for line in outcome.output.splitlines() if "readings" in line]
 
 
+@pytest.mark.either
 @pytest.mark.parametrize(("device", "others"), [("EV-1", "EV-2"), ("M", "EV-2")])
 def test_nothing_of_the_device_stays_and_all_of_the_others(
     client: httpx.Client, db: Db, purge: Any, fleet: str, device: str, others: str

@@ -137,6 +137,7 @@ def test_the_page_says_what_a_superuser_must_grant() -> None:
         assert f"{statement};" in page("operations.md")
 
 
+@pytest.mark.timescaledb
 def test_late_readings_corrections_and_assignments_reach_the_rollups(
     client: httpx.Client, service: Service, database: Database, server: Server, uid: str
 ) -> None:

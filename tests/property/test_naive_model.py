@@ -352,7 +352,7 @@ def rolled_up(client: httpx.Client, db: Db, server: Server) -> None:
 
 
 @pytest.mark.usefixtures("rolled_up")
-@settings(SLOW_EXAMPLES, max_examples=3 * EXAMPLES)
+@settings(SLOW_EXAMPLES, max_examples=2 * EXAMPLES)
 @given(
     history=histories,
     replays=st.lists(st.integers(0, 7), max_size=4),
@@ -411,7 +411,7 @@ def crowd(
 
 
 @pytest.mark.usefixtures("rolled_up")
-@settings(SLOW_EXAMPLES, max_examples=3 * EXAMPLES)
+@settings(SLOW_EXAMPLES, max_examples=2 * EXAMPLES)
 @given(
     history=st.lists(st.one_of(batches, batches, assigns), min_size=4, max_size=12),
 )
