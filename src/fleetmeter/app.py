@@ -22,7 +22,9 @@ from fleetmeter.http.audit import audit
 from fleetmeter.http.corrections import corrections
 from fleetmeter.http.export import export
 from fleetmeter.http.fleet_now import fleet_now
+from fleetmeter.http.influx import health, ping, ping_head, query, write
 from fleetmeter.http.ingest import ingest
+from fleetmeter.http.inputs import inputs
 from fleetmeter.http.keys import keys
 from fleetmeter.http.meters import meters
 from fleetmeter.http.metrics import metrics
@@ -47,6 +49,9 @@ from fleetmeter.http.sign_in import sign_in
 from fleetmeter.http.stream import stream
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.http.webhooks import webhooks
+from fleetmeter.inputs.influx import Influx
+from fleetmeter.inputs.mapping.load import load_mapping
+from fleetmeter.inputs.untaken import UntakenCounter
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.rejection_counter import RejectionCounter
@@ -68,8 +73,11 @@ from fleetmeter.traces import exported
 
 
 def create_app(url: str, settings: Settings) -> Litestar:
-    """Create the service for a database, which must be migrated before the service is ready."""
+    """Create the service for a database, which must be migrated before the service is ready.
 
+    Raises SettingsError for a mapping that cannot be used.
+    """
+    mapping = load_mapping(settings.mapping)
     people = people_of(settings)
     code_flow = code_flow_of(people, settings)
 
@@ -111,6 +119,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.rates = Rates(settings)
                 app.state.bodies = Bodies()
                 app.state.monitor = Monitor(database)
+                app.state.untaken = UntakenCounter()
+                app.state.influx = Influx(mapping, app.state.untaken)
                 async with sampling(sources):
                     with on_stop(hub.stop):
                         yield
@@ -132,6 +142,12 @@ def create_app(url: str, settings: Settings) -> Litestar:
     app = EncodedPaths(
         route_handlers=[
             ingest,
+            write,
+            query,
+            ping,
+            ping_head,
+            health,
+            inputs,
             vehicles,
             meters,
             assignments,

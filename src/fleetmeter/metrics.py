@@ -15,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-Protocol = Literal["http"]
+Protocol = Literal["http", "influx"]
 """How readings come in; each is a value of the label `protocol`."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter, which nothing here asks for
@@ -33,6 +33,13 @@ REJECTED = Counter(
     "fleetmeter_rejected_readings",
     "Rejected readings by the code of their rejection.",
     ["code"],
+    registry=REGISTRY,
+)
+
+UNTAKEN = Counter(
+    "fleetmeter_untaken_messages",
+    "Messages and fields of other programs that no rule of the mapping takes, by reason.",
+    ["protocol", "reason"],
     registry=REGISTRY,
 )
 

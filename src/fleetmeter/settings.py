@@ -120,6 +120,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     migrate: bool = True
     """Whether `fleetmeter serve` migrates the database before it starts."""
 
+    mapping: Path | None = None
+    """File that says which messages of other programs are readings of which device."""
+
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024
     """Maximum size of a request body, compressed and unpacked, bytes."""
 

@@ -14,6 +14,7 @@ from binascii import Error as Base64Error
 from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
@@ -63,6 +64,9 @@ LASTS = "lasts"
 
 EVEN_STALE = "even_stale"
 """Key of a route's `opt`: true where the keys known last will do while the database is away."""
+
+KEY_IN_QUERY = "key_in_query"
+"""Key of a route's `opt`: true where the parameter `p` may hold the key, as in InfluxDB 1."""
 
 _CHANGING = frozenset({"operate", "admin"})
 """Scopes whose requests may change what the audit log is about."""
@@ -267,6 +271,9 @@ def _authorization(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"authorization":
             return value
+    if KEY_IN_QUERY in scope["route_handler"].opt:
+        given = dict(parse_qsl(scope["query_string"])).get(b"p")
+        return b"Token " + given if given else b""
     return b""
 
 

@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.files.imports.mapping.units import dimension_of, known_units
 from fleetmeter.readings.kinds import KIND_OF, KINDS, DeviceKind, KindName
 from fleetmeter.readings.telemetry import FIELDS, IDS, NUMBERS, TIMES
+from fleetmeter.readings.units import dimension_of, known_units
 
 Column = str | int
 """A column by its name, or by its place from 1 on."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from fleetmeter.files.imports.mapping.model import Column, Value
 from fleetmeter.files.imports.mapping.numbers import NumberOf
 from fleetmeter.files.imports.mapping.table_columns import TableColumns, matches, places_of
-from fleetmeter.files.imports.mapping.units import conversion
+from fleetmeter.readings.units import conversion
 from fleetmeter.readings.validate import Invalid
 
 Take = Callable[[Sequence[Any]], Any]

@@ -1,4 +1,4 @@
-"""Converts the units of files to those of the wire."""
+"""Converts the units of files and other programs to those of the wire."""
 
 from fleetmeter.readings.kinds import KINDS
 

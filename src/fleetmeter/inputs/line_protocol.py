@@ -1,0 +1,190 @@
+"""Parses InfluxDB's line protocol. Pure.
+
+    measurement[,tag=value…] field=value[,field=value…] [timestamp]
+
+As InfluxDB has it: in names and tags, commas, equals signs and spaces are escaped by a backslash,
+which stands for itself before anything else, another backslash too. Texts are in double quotes, in
+which a backslash escapes a quote and a backslash, and may go over several lines. A number is a
+float, an integer (`i`) or an unsigned integer (`u`). A line that begins with # is a comment.
+"""
+
+import re
+from collections.abc import Generator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from fleetmeter.inputs.mapping.rules import Value
+
+PRECISIONS = {
+    **dict.fromkeys(("", "n", "ns", "nanosecond"), 1),
+    **dict.fromkeys(("u", "us", "µ", "µs", "microsecond"), 1_000),
+    **dict.fromkeys(("ms", "millisecond"), 1_000_000),
+    **dict.fromkeys(("s", "second"), 1_000_000_000),
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+"""Nanoseconds of a unit of timestamps, by its names in versions 1, 2 and 3."""
+
+MAX_LINE_BYTES = 64 * 1024
+
+_SLICE = 500
+"""Lines that are parsed in a slice."""
+
+_PLAIN = re.compile(r"[^\\\" ]+ [^\\\" ]+(?: -?\d+)?")
+"""A line without escapes and texts, as nearly all are."""
+
+_NAME_PART = r"(?:[^\\, ]|\\[,= ]|\\(?![,= ]))+"
+_KEY = r"(?:[^\\,= ]|\\[,= ]|\\(?![,= ]))+"
+_HEAD = re.compile(r"(?:[^\\ ]|\\ ?)+")
+_NAME = re.compile(rf"({_NAME_PART})(?:(,)|$)")
+_TAG = re.compile(rf"({_KEY})=({_KEY})(?:(,)|$)")
+_FIELD = re.compile(rf"({_KEY})=(\"(?:\\.|[^\"\\])*\"|[^\", ]+)(?:(,)|(?= )|$)", re.DOTALL)
+_ESCAPED = re.compile(r"\\([,= ])")
+_QUOTED = re.compile(r"\\([\"\\])")
+
+_INTEGER = re.compile(r"-?\d+i|\d+u")
+_FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
+    ("f", "F", "false", "False", "FALSE"), False
+)
+_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
+_EPOCH_S = range(-62_135_596_800, 253_402_300_800)
+"""Seconds that a datetime can have."""
+
+
+class Line(NamedTuple):
+    """A point: what is before the first space as it was sent, the fields, and the time."""
+
+    number: int
+    """From 1 on."""
+
+    head: str
+    fields: list[tuple[str, Value]]
+    time: datetime | None
+    """None: when it arrives."""
+
+
+class BadLine(NamedTuple):
+    """A line that is none."""
+
+    number: int
+    why: str
+    text: str
+
+
+def parsed(text: str, unit_ns: int = 1) -> Generator[Line | BadLine | None, None, None]:
+    """Yield the points of a body, and what is wrong with other lines; None now and then.
+
+    `unit_ns`: nanoseconds of a unit of timestamps; see PRECISIONS.
+    """
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        first, line = at, lines[at]
+        at += 1
+        if at % _SLICE == 0:
+            yield None
+        line = line.removesuffix("\r").strip(" ")
+        if not line or line[0] == "#":
+            continue
+        try:
+            if _PLAIN.fullmatch(line):
+                yield _plain(first + 1, line, unit_ns)
+                continue
+            while _is_open(line) and at < len(lines) and len(line) <= MAX_LINE_BYTES:
+                line += f"\n{lines[at]}"  # a text that goes on
+                at += 1
+            yield _any(first + 1, line.removesuffix("\r").rstrip(" "), unit_ns)
+        except ValueError as error:
+            yield BadLine(first + 1, str(error), line[:200])
+
+
+def head_of(head: str) -> tuple[str, dict[str, str]]:
+    """Return the measurement and the tags of a line's head. Raises ValueError."""
+    match = _NAME.match(head)
+    if match is None:
+        raise ValueError("the measurement is missing")
+    name, more = match.groups()
+    at = match.end()
+    tags: dict[str, str] = {}
+    while more:
+        found = _TAG.match(head, at)
+        if found is None:
+            raise ValueError(f"a tag is not name=value: {head[at : at + 60]}")
+        tag, value, more = found.groups()
+        at = found.end()
+        if _unescaped(tag) in tags:
+            raise ValueError(f"the tag {tag} is there twice")
+        tags[_unescaped(tag)] = _unescaped(value)
+    return _unescaped(name), tags
+
+
+def _plain(number: int, line: str, unit_ns: int) -> Line:
+    head, said, *time = line.split(" ")
+    fields: list[tuple[str, Value]] = []
+    for pair in said.split(","):
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise ValueError(f"a field is not name=value: {pair[:60]}")
+        fields.append((name, _value(value)))
+    return Line(number, head, fields, _time(time[0], unit_ns) if time else None)
+
+
+def _any(number: int, line: str, unit_ns: int) -> Line:
+    match = _HEAD.match(line)
+    if match is None or match.end() == len(line):
+        raise ValueError("the line has no fields")
+    head, rest = match[0], line[match.end() :].lstrip(" ")
+    fields: list[tuple[str, Value]] = []
+    at = 0
+    while found := _FIELD.match(rest, at):
+        name, value, more = found.groups()
+        fields.append((_unescaped(name), _value(value)))
+        at = found.end()
+        if not more:
+            break
+    else:
+        raise ValueError(f"a field is not name=value: {rest[at : at + 60]}")
+    time = rest[at:].strip(" ")
+    return Line(number, head, fields, _time(time, unit_ns) if time else None)
+
+
+def _is_open(line: str) -> bool:
+    """Return whether a line ends within a text."""
+    match = _HEAD.match(line)
+    fields = re.sub(r"\\.", "", line[match.end() :] if match else "", flags=re.DOTALL)
+    return fields.count('"') % 2 == 1
+
+
+def _value(text: str) -> Value:
+    if _FLOAT.fullmatch(text):
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            raise ValueError(f"the number {text[:60]} is too large")
+        return value
+    if _INTEGER.fullmatch(text):
+        if abs(int(text[:-1])) >= 2 ** (64 if text[-1] == "u" else 63) and text[:-1] != str(
+            _EARLIEST_NS
+        ):
+            raise ValueError(f"the integer {text[:60]} has more than 64 bits")
+        return float(text[:-1])
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        return _QUOTED.sub(r"\1", text[1:-1])
+    raise ValueError(f"{text[:60]} is neither a number, a truth value nor a text in quotes")
+
+
+def _time(text: str, unit_ns: int) -> datetime:
+    try:
+        ns = int(text) * unit_ns
+    except ValueError:
+        raise ValueError(f"the timestamp {text[:60]} is no integer") from None
+    seconds, rest = divmod(ns, 1_000_000_000)
+    if not _EARLIEST_NS <= ns <= _LATEST_NS or seconds not in _EPOCH_S:
+        raise ValueError(f"the timestamp {text[:60]} is out of range; is the precision right?")
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text)

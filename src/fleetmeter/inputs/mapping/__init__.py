@@ -1,0 +1,1 @@
+"""Mappings: which messages of other programs become readings of which devices."""

@@ -1,0 +1,175 @@
+"""Turns messages into readings by the rules of a mapping. Pure.
+
+Messages of a device come again and again with the same name and tags, so what follows from these is
+worked out once: a series.
+"""
+
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+from datetime import datetime
+from fnmatch import translate
+from re import Pattern
+from re import compile as compiled
+from string import Formatter
+from typing import Literal, NamedTuple
+
+from fleetmeter.inputs.mapping.ids import encoded
+from fleetmeter.inputs.mapping.model import NAME, Rule, tags_of
+from fleetmeter.readings.kinds import SESSION
+from fleetmeter.readings.telemetry import Telemetry, attribute
+from fleetmeter.readings.units import conversion
+
+Value = float | bool | str
+"""The value of a field of a message."""
+
+Reason = Literal["no_rule", "no_tag", "no_field", "not_a_number"]
+"""Why a message, or a field of it, gave no reading."""
+
+_SESSION = attribute(SESSION.field)
+
+_MOST_SERIES = 100_000
+"""Series that are remembered; beyond that, all are worked out anew."""
+
+
+class Untaken(NamedTuple):
+    """What no rule took of a message."""
+
+    reason: Reason
+    what: str
+    """The message's name, with that of a field or a tag behind a dot."""
+
+
+class _Number(NamedTuple):
+    """How the value of a field becomes a measurement."""
+
+    attribute: str
+    convert: tuple[float, float, float] | None
+    """Offset, factor and divisor; None where the value stays."""
+
+
+class _Target(NamedTuple):
+    """A device, and which fields are its measurements."""
+
+    texts: dict[str, str]
+    numbers: dict[str, list[_Number]]
+
+
+class Series(NamedTuple):
+    """What becomes of messages with some name and tags."""
+
+    name: str
+    targets: Sequence[_Target]
+    untaken: Untaken | None
+    """Why there is no target."""
+
+    taken: frozenset[str]
+    """Fields that some target takes."""
+
+    def readings(
+        self, fields: Sequence[tuple[str, Value]], time: datetime, untaken: list[Untaken]
+    ) -> list[Telemetry]:
+        """Return a reading for each device; what is not taken is added to `untaken`."""
+        if self.untaken is not None:
+            untaken.append(self.untaken)
+            return []
+        found = []
+        for texts, numbers in self.targets:
+            values: dict[str, float] = {}
+            for field, value in fields:
+                for name, convert in numbers.get(field, ()):
+                    if isinstance(value, str) or value is True or value is False:
+                        untaken.append(Untaken("not_a_number", f"{self.name}.{field}"))
+                    elif convert is None:
+                        values[name] = value
+                    else:
+                        added, times, divided = convert
+                        values[name] = (value + added) * times / divided
+            if values:
+                found.append(Telemetry(**texts, **values, timestamp=time))
+        for field, _ in fields:
+            if field not in self.taken:
+                untaken.append(Untaken("no_field", f"{self.name}.{field}"))
+        return found
+
+
+class _Compiled:
+    """A rule, ready to be asked."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.name = _pattern([rule.measurement])
+        wanted = {tag: [w] if isinstance(w, str) else w for tag, w in rule.where.items()}
+        self.where = {tag: _pattern(values) for tag, values in wanted.items()}
+        self.absent = {tag for tag, values in wanted.items() if "" in values}
+        self.templates = {attribute(name): text for name, text in rule.templates.items()}
+        self.tags = {tag for text in self.templates.values() for tag in tags_of(text)}
+        self.numbers: dict[str, list[_Number]] = {}
+        for name, source in rule.sources.items():
+            added, times, divided = conversion(name, source.unit)
+            convert = (added, times * source.factor, divided)
+            number = _Number(attribute(name), None if convert == (0, 1, 1) else convert)
+            self.numbers.setdefault(source.field, []).append(number)
+
+    def fits(self, name: str, tags: Dict[str, str]) -> bool:
+        return self.name.match(name) is not None and all(
+            pattern.match(value) if (value := tags.get(tag)) is not None else tag in self.absent
+            for tag, pattern in self.where.items()
+        )
+
+    def target(self, tags: Dict[str, str]) -> _Target:
+        texts = {
+            name: _filled(text, tags, is_id=name != _SESSION)
+            for name, text in self.templates.items()
+        }
+        return _Target(texts, self.numbers)
+
+
+class Mapping:
+    """The rules of a mapping."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = [_Compiled(rule) for rule in rules]
+
+    def series(self, name: str, tags: Dict[str, str]) -> Series:
+        """Return what becomes of messages with this name and these tags."""
+        known = {NAME: name} | dict(tags)
+        fitting = [rule for rule in self._rules if rule.fits(name, tags)]
+        targets = [rule.target(known) for rule in fitting if rule.tags <= known.keys()]
+        untaken = None
+        if not fitting:
+            untaken = Untaken("no_rule", name)
+        elif not targets:
+            lacking = sorted(fitting[0].tags - known.keys())
+            untaken = Untaken("no_tag", f"{name}.{lacking[0]}")
+        taken = frozenset(field for target in targets for field in target.numbers)
+        return Series(name, targets, untaken, taken)
+
+
+class KnownSeries:
+    """Series by what an input has in front of a message, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Series] = {}
+
+    def get(self, head: str) -> Series | None:
+        """Return the series of a head that was put before."""
+        return self._known.get(head)
+
+    def put(self, head: str, series: Series) -> None:
+        """Remember a series."""
+        if len(self._known) >= _MOST_SERIES:
+            self._known.clear()
+        self._known[head] = series
+
+
+def _pattern(wanted: Sequence[str]) -> Pattern[str]:
+    """Return a pattern of texts in which only * is special."""
+    literal = ["".join(c if c == "*" else f"[{c}]" if c in "?[" else c for c in w) for w in wanted]
+    return compiled("|".join(map(translate, literal)))
+
+
+def _filled(text: str, tags: Dict[str, str], *, is_id: bool) -> str:
+    """Return a template with tags in it; ids in the characters that they may have."""
+    parts = [(literal, tags.get(tag or "", "")) for literal, tag, _, _ in Formatter().parse(text)]
+    if not is_id:
+        return "".join(literal + tag for literal, tag in parts)
+    return encoded("".join(literal + encoded(tag) for literal, tag in parts), also_percent=False)
