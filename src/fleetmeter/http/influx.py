@@ -175,6 +175,4 @@ def _result(statement: str) -> dict[str, Any]:
     if re.match(r"show\s+databases\b", statement, re.IGNORECASE):
         values = [["fleetmeter"]]
         return {"series": [{"name": "databases", "columns": ["name"], "values": values}]}
-    return {
-        "error": "FleetMeter is no InfluxDB: it takes what is written, and /docs has its answers"
-    }
+    return {"error": "FleetMeter takes what is written here; its own API has the answers: /docs"}
