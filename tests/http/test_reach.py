@@ -130,6 +130,15 @@ ASKED: dict[str, list[Ask]] = {
 
 OTHERWISE = {
     "/v1/ingest": "its keys are checked item by item",
+    "/api/v2/write": "as /v1/ingest",
+    "/api/v3/write_lp": "as /v1/ingest",
+    "/write": "as /v1/ingest",
+    "GET /query": "the same for all",
+    "POST /query": "the same for all",
+    "GET /ping": "the same for all",
+    "HEAD /ping": "the same for all",
+    "GET /health": "the same for all",
+    "GET /v1/inputs": "for admins",
     "GET /v1/stream": "below",
     "GET /v1/audit": "for admins, whose reach is never limited",
     "GET /v1/keys": "for admins",

@@ -8,8 +8,8 @@ import click
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
+from fleetmeter.inputs.line_shapes import KnownHeads
 from fleetmeter.inputs.mapping.load import load_mapping
-from fleetmeter.inputs.mapping.rules import KnownSeries
 from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.slices import at_once
@@ -36,7 +36,7 @@ def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
     """
     mapping = load_mapping(file)
     text = "\n".join(lines) if lines or sys.stdin.isatty() else sys.stdin.read()
-    decoder = LineDecoder(mapping, KnownSeries(), PRECISIONS[precision], _MOST_LINES)
+    decoder = LineDecoder(mapping, KnownHeads(), PRECISIONS[precision], _MOST_LINES)
     at_once(decoder.feed(text.encode()))
     items = at_once(decoder.finish())
     for number, item in zip(decoder.line_numbers, items, strict=True):

@@ -1,7 +1,8 @@
 """The input of InfluxDB's line protocol: a mapping, and what it did not take."""
 
 from fleetmeter.inputs.line_decoder import LineDecoder
-from fleetmeter.inputs.mapping.rules import KnownSeries, Mapping
+from fleetmeter.inputs.line_shapes import KnownHeads
+from fleetmeter.inputs.mapping.rules import Mapping
 from fleetmeter.inputs.untaken import UntakenCounter
 
 
@@ -10,7 +11,7 @@ class Influx:
 
     def __init__(self, mapping: Mapping, untaken: UntakenCounter) -> None:
         self._mapping = mapping
-        self._known = KnownSeries()
+        self._known = KnownHeads()
         self._untaken = untaken
 
     def decoder(self, unit_ns: int, max_batch: int) -> LineDecoder:

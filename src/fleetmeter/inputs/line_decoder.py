@@ -4,11 +4,15 @@ from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 
 from fleetmeter.errors import MalformedBodyError
-from fleetmeter.inputs.line_protocol import BadLine, Line, head_of, parsed
-from fleetmeter.inputs.mapping.rules import KnownSeries, Mapping, Series, Untaken
+from fleetmeter.inputs.line_protocol import BadLine, Line, head_of, next_line, time_of
+from fleetmeter.inputs.line_shapes import KnownHeads, KnownLines
+from fleetmeter.inputs.mapping.rules import Mapping, Untaken
 from fleetmeter.readings.decode import Item
 from fleetmeter.readings.item_boundaries import too_many
 from fleetmeter.readings.validate import Invalid
+
+_SLICE = 500
+"""Lines that are decoded in a slice."""
 
 _MOST_UNTAKEN = 10_000
 """Fields of a body that are counted by themselves as not taken."""
@@ -17,7 +21,7 @@ _MOST_UNTAKEN = 10_000
 class LineDecoder:
     """Decodes lines by a mapping; with the number of the line of each item."""
 
-    def __init__(self, mapping: Mapping, known: KnownSeries, unit_ns: int, max_batch: int) -> None:
+    def __init__(self, mapping: Mapping, known: KnownHeads, unit_ns: int, max_batch: int) -> None:
         """Prepare to decode; `unit_ns` is what timestamps count, nanoseconds."""
         self._mapping = mapping
         self._known = known
@@ -25,6 +29,9 @@ class LineDecoder:
         self._max_batch = max_batch
         self._body = bytearray()
         self._items: list[Item] = []
+        self._times: dict[str, datetime] = {}
+        """Times that came in the body already, by how they are written."""
+
         self.line_numbers: list[int] = []
         """By the place of an item."""
 
@@ -43,33 +50,64 @@ class LineDecoder:
             number = self._body.count(b"\n", 0, error.start) + 1
             raise MalformedBodyError(f"line {number} is not UTF-8 text") from None
         arrival = datetime.now(UTC)
-        for line in parsed(text, self._unit_ns):
-            if line is None:
+        if '"' not in text:
+            text = text.replace("\r\n", "\n")
+        lines = text.split("\n")
+        at, until = 0, _SLICE
+        while at < len(lines):
+            if at >= until:
                 yield
-            elif isinstance(line, BadLine):
-                self._add(line.number, [_malformed(line.why, line.text)])
+                until = at + _SLICE
+                del self.untaken[_MOST_UNTAKEN:]
+            head, _, rest = lines[at].partition(" ")
+            known = self._known.get(head)
+            if known is not None and self._quick(at + 1, known, rest, arrival):
+                at += 1
             else:
-                try:
-                    series = self._known.get(line.head) or self._series(line)
-                except ValueError as error:
-                    self._add(line.number, [_malformed(str(error), line.head)])
-                    continue
-                readings = series.readings(line.fields, line.time or arrival, self.untaken)
-                self._add(line.number, readings)
+                line, at = next_line(lines, at, self._unit_ns)
+                if line is not None:
+                    self._decode(line, rest, arrival)
         return self._items
+
+    def _quick(self, number: int, known: KnownLines, rest: str, arrival: datetime) -> bool:
+        """Decode a line of a shape that came before; return whether it is one."""
+        for shape in known.shapes:
+            if (found := shape.pattern.fullmatch(rest)) is None:
+                continue
+            *numbers, written = found.groups()
+            time = arrival if written is None else self._times.get(written)
+            if time is None:
+                try:
+                    self._times[written] = time = time_of(written, self._unit_ns)
+                except ValueError:
+                    return False
+            self._add(number, shape.readings(numbers, time))
+            if shape.untaken:
+                self.untaken += shape.untaken
+            return True
+        return False
+
+    def _decode(self, line: Line | BadLine, rest: str, arrival: datetime) -> None:
+        if isinstance(line, BadLine):
+            self._add(line.number, [_malformed(line.why, line.text)])
+            return
+        try:
+            known = self._known.get(line.head) or self._known.add(
+                line.head, self._mapping.series(*head_of(line.head))
+            )
+        except ValueError as error:
+            self._add(line.number, [_malformed(str(error), line.head)])
+            return
+        self._add(
+            line.number, known.series.readings(line.fields, line.time or arrival, self.untaken)
+        )
+        known.learn(rest)
 
     def _add(self, line: int, items: Sequence[Item]) -> None:
         self._items += items
         self.line_numbers += [line] * len(items)
         if len(self._items) > self._max_batch:
             raise too_many(self._max_batch)
-        del self.untaken[_MOST_UNTAKEN:]
-
-    def _series(self, line: Line) -> Series:
-        name, tags = head_of(line.head)
-        series = self._mapping.series(name, tags)
-        self._known.put(line.head, series)
-        return series
 
 
 def _malformed(why: str, text: str) -> Invalid:

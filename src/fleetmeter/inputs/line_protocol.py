@@ -9,7 +9,7 @@ float, an integer (`i`) or an unsigned integer (`u`). A line that begins with # 
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -26,9 +26,6 @@ PRECISIONS = {
 """Nanoseconds of a unit of timestamps, by its names in versions 1, 2 and 3."""
 
 MAX_LINE_BYTES = 64 * 1024
-
-_SLICE = 500
-"""Lines that are parsed in a slice."""
 
 _PLAIN = re.compile(r"[^\\\" ]+ [^\\\" ]+(?: -?\d+)?")
 """A line without escapes and texts, as nearly all are."""
@@ -72,31 +69,23 @@ class BadLine(NamedTuple):
     text: str
 
 
-def parsed(text: str, unit_ns: int = 1) -> Generator[Line | BadLine | None, None, None]:
-    """Yield the points of a body, and what is wrong with other lines; None now and then.
+def next_line(lines: Sequence[str], at: int, unit_ns: int) -> tuple[Line | BadLine | None, int]:
+    """Return the point that begins at a place in a body's lines, and the place of what follows it.
 
-    `unit_ns`: nanoseconds of a unit of timestamps; see PRECISIONS.
+    None: there is only a comment. `unit_ns`: nanoseconds of a unit of timestamps; see PRECISIONS.
     """
-    lines = text.split("\n")
-    at = 0
-    while at < len(lines):
-        first, line = at, lines[at]
-        at += 1
-        if at % _SLICE == 0:
-            yield None
-        line = line.removesuffix("\r").strip(" ")
-        if not line or line[0] == "#":
-            continue
-        try:
-            if _PLAIN.fullmatch(line):
-                yield _plain(first + 1, line, unit_ns)
-                continue
-            while _is_open(line) and at < len(lines) and len(line) <= MAX_LINE_BYTES:
-                line += f"\n{lines[at]}"  # a text that goes on
-                at += 1
-            yield _any(first + 1, line.removesuffix("\r").rstrip(" "), unit_ns)
-        except ValueError as error:
-            yield BadLine(first + 1, str(error), line[:200])
+    number, line = at + 1, lines[at].removesuffix("\r").strip(" ")
+    if not line or line[0] == "#":
+        return None, at + 1
+    try:
+        if _PLAIN.fullmatch(line):
+            return _plain(number, line, unit_ns), at + 1
+        while _is_open(line) and at + 1 < len(lines) and len(line) <= MAX_LINE_BYTES:
+            at += 1
+            line += f"\n{lines[at]}"  # a text that goes on
+        return _any(number, line.removesuffix("\r").rstrip(" "), unit_ns), at + 1
+    except ValueError as error:
+        return BadLine(number, str(error), line[:200]), at + 1
 
 
 def head_of(head: str) -> tuple[str, dict[str, str]]:
@@ -127,7 +116,7 @@ def _plain(number: int, line: str, unit_ns: int) -> Line:
         if not name or not equals:
             raise ValueError(f"a field is not name=value: {pair[:60]}")
         fields.append((name, _value(value)))
-    return Line(number, head, fields, _time(time[0], unit_ns) if time else None)
+    return Line(number, head, fields, time_of(time[0], unit_ns) if time else None)
 
 
 def _any(number: int, line: str, unit_ns: int) -> Line:
@@ -146,7 +135,7 @@ def _any(number: int, line: str, unit_ns: int) -> Line:
     else:
         raise ValueError(f"a field is not name=value: {rest[at : at + 60]}")
     time = rest[at:].strip(" ")
-    return Line(number, head, fields, _time(time, unit_ns) if time else None)
+    return Line(number, head, fields, time_of(time, unit_ns) if time else None)
 
 
 def _is_open(line: str) -> bool:
@@ -175,7 +164,8 @@ def _value(text: str) -> Value:
     raise ValueError(f"{text[:60]} is neither a number, a truth value nor a text in quotes")
 
 
-def _time(text: str, unit_ns: int) -> datetime:
+def time_of(text: str, unit_ns: int) -> datetime:
+    """Return the time of a timestamp. Raises ValueError."""
     try:
         ns = int(text) * unit_ns
     except ValueError:

@@ -7,14 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetmeter.inputs.line_protocol import PRECISIONS, BadLine, Line, head_of, parsed
+from fleetmeter.inputs.line_protocol import PRECISIONS, BadLine, Line, head_of, next_line
 
 EXPONENTS = {"v": 1e3, "w": -0.015, "x": 0.5, "y": 1.0, "z": 2.0}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(text: str, unit_ns: int = 1) -> list[Line | BadLine]:
-    return [line for line in parsed(text, unit_ns) if line is not None]
+    lines, at, found = text.split("\n"), 0, []
+    while at < len(lines):
+        line, at = next_line(lines, at, unit_ns)
+        found += [line] if line is not None else []
+    return found
 
 
 def one(text: str) -> Line:

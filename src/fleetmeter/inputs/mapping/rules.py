@@ -27,9 +27,6 @@ Reason = Literal["no_rule", "no_tag", "no_field", "not_a_number"]
 
 _SESSION = attribute(SESSION.field)
 
-_MOST_SERIES = 100_000
-"""Series that are remembered; beyond that, all are worked out anew."""
-
 
 class Untaken(NamedTuple):
     """What no rule took of a message."""
@@ -39,7 +36,7 @@ class Untaken(NamedTuple):
     """The message's name, with that of a field or a tag behind a dot."""
 
 
-class _Number(NamedTuple):
+class Number(NamedTuple):
     """How the value of a field becomes a measurement."""
 
     attribute: str
@@ -47,18 +44,18 @@ class _Number(NamedTuple):
     """Offset, factor and divisor; None where the value stays."""
 
 
-class _Target(NamedTuple):
+class Target(NamedTuple):
     """A device, and which fields are its measurements."""
 
     texts: dict[str, str]
-    numbers: dict[str, list[_Number]]
+    numbers: dict[str, list[Number]]
 
 
 class Series(NamedTuple):
     """What becomes of messages with some name and tags."""
 
     name: str
-    targets: Sequence[_Target]
+    targets: Sequence[Target]
     untaken: Untaken | None
     """Why there is no target."""
 
@@ -102,11 +99,11 @@ class _Compiled:
         self.absent = {tag for tag, values in wanted.items() if "" in values}
         self.templates = {attribute(name): text for name, text in rule.templates.items()}
         self.tags = {tag for text in self.templates.values() for tag in tags_of(text)}
-        self.numbers: dict[str, list[_Number]] = {}
+        self.numbers: dict[str, list[Number]] = {}
         for name, source in rule.sources.items():
             added, times, divided = conversion(name, source.unit)
             convert = (added, times * source.factor, divided)
-            number = _Number(attribute(name), None if convert == (0, 1, 1) else convert)
+            number = Number(attribute(name), None if convert == (0, 1, 1) else convert)
             self.numbers.setdefault(source.field, []).append(number)
 
     def fits(self, name: str, tags: Dict[str, str]) -> bool:
@@ -115,12 +112,12 @@ class _Compiled:
             for tag, pattern in self.where.items()
         )
 
-    def target(self, tags: Dict[str, str]) -> _Target:
+    def target(self, tags: Dict[str, str]) -> Target:
         texts = {
             name: _filled(text, tags, is_id=name != _SESSION)
             for name, text in self.templates.items()
         }
-        return _Target(texts, self.numbers)
+        return Target(texts, self.numbers)
 
 
 class Mapping:
@@ -142,23 +139,6 @@ class Mapping:
             untaken = Untaken("no_tag", f"{name}.{lacking[0]}")
         taken = frozenset(field for target in targets for field in target.numbers)
         return Series(name, targets, untaken, taken)
-
-
-class KnownSeries:
-    """Series by what an input has in front of a message, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Series] = {}
-
-    def get(self, head: str) -> Series | None:
-        """Return the series of a head that was put before."""
-        return self._known.get(head)
-
-    def put(self, head: str, series: Series) -> None:
-        """Remember a series."""
-        if len(self._known) >= _MOST_SERIES:
-            self._known.clear()
-        self._known[head] = series
 
 
 def _pattern(wanted: Sequence[str]) -> Pattern[str]:

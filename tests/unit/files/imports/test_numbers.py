@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fleetmeter.files.imports.mapping.model import ABSENT
 from fleetmeter.files.imports.mapping.numbers import number_reader
-from fleetmeter.readings.units import conversion, dimension_of, known_units
 from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.units import conversion, dimension_of, known_units
 from fleetmeter.readings.validate import Invalid
 
 
