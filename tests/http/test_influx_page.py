@@ -32,7 +32,8 @@ def test_the_trial_of_a_mapping_prints_what_is_shown(tmp_path: Path) -> None:
     words = shlex.split(command.replace("depot.toml", str(path)))
     done = CliRunner().invoke(main, words[1:])
     assert done.exit_code == 0, done.output
-    (shown,) = blocks("mapping.md", "")
+    text = (INPUTS / "mapping.md").read_text()
+    (shown,) = re.findall(r"```\n(line 1.*?)```", text, re.DOTALL)
     assert done.output == shown
 
 
