@@ -586,8 +586,6 @@ create or replace function fleet_sites(
 returns jsonb
 language plpgsql
 stable
--- planned for the number of parts
-set plan_cache_mode = force_custom_plan
 as $$
 begin
     return (
@@ -687,8 +685,6 @@ returns table (
 )
 language plpgsql
 stable
--- planned for the number of parts
-set plan_cache_mode = force_custom_plan
 as $$
 begin
     return query
