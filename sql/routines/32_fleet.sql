@@ -518,27 +518,13 @@ language plpgsql
 stable
 as $$
 declare
-    l_vehicles constant integer[] := array(
-        select distinct e.vehicle
-        from unnest(p_parts) as e
-        where e.is_of_fleet
-            and e.vehicle is not null
-    );
-    l_meters constant integer[] := array(
-        select distinct e.meter
-        from unnest(p_parts) as e
-        where e.is_of_fleet
-            and e.unattributed_mwh is not null
-    );
-    l_expected_vehicles integer[];
-    l_expected_meters integer[];
     l_elapsed_s constant double precision := elapsed_ms(p_from, p_to) / 1000.0::float8;
+    l_sums jsonb;
+    l_vehicles integer[];
+    l_meters integer[];
 begin
-    select x.vehicles, x.meters
-    into l_expected_vehicles, l_expected_meters
-    from expected_devices(l_vehicles || l_meters, p_reach_ids, p_reach_sites) as x;
-    return (
-        select jsonb_build_object(
+    select
+        jsonb_build_object(
             'ac_mwh',
             coalesce(sum(e.ac_mwh) + sum(e.unattributed_mwh), sum(e.ac_mwh), sum(e.unattributed_mwh))::bigint,
             'unattributed_mwh', coalesce(sum(e.unattributed_mwh), 0)::bigint,
@@ -558,18 +544,25 @@ begin
                 coalesce(sum(e.meter_charging_ms), 0)
                 + coalesce(sum(e.charging_ms) filter (where e.meter is null), 0)
             ) / 1000.0::float8,
-            'charging_compared_s', coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8,
-            'dc_while_charging', all_report_while_charging(l_expected_vehicles),
-            'ac_while_charging', all_report_while_charging(l_expected_meters),
-            'expected_dc_s', l_elapsed_s * coalesce(cardinality(l_expected_vehicles), 0),
-            'expected_ac_s', l_elapsed_s * coalesce(cardinality(l_expected_meters), 0),
-            'vehicles', coalesce(cardinality(l_expected_vehicles), 0),
-            'meters', coalesce(cardinality(l_expected_meters), 0),
+            'charging_compared_s', coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8
+        ),
+        coalesce(array_agg(distinct e.vehicle) filter (where e.vehicle is not null), '{}'),
+        coalesce(array_agg(distinct e.meter) filter (where e.unattributed_mwh is not null), '{}')
+    into l_sums, l_vehicles, l_meters
+    from unnest(p_parts) as e
+    where e.is_of_fleet;
+    return (
+        select l_sums || jsonb_build_object(
+            'dc_while_charging', all_report_while_charging(x.vehicles),
+            'ac_while_charging', all_report_while_charging(x.meters),
+            'expected_dc_s', l_elapsed_s * coalesce(cardinality(x.vehicles), 0),
+            'expected_ac_s', l_elapsed_s * coalesce(cardinality(x.meters), 0),
+            'vehicles', coalesce(cardinality(x.vehicles), 0),
+            'meters', coalesce(cardinality(x.meters), 0),
             'vehicles_reporting', cardinality(l_vehicles),
             'meters_reporting', cardinality(l_meters)
         )
-        from unnest(p_parts) as e
-        where e.is_of_fleet
+        from expected_devices(l_vehicles || l_meters, p_reach_ids, p_reach_sites) as x
     );
 end;
 $$;
