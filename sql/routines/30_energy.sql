@@ -273,9 +273,10 @@ begin atomic
     window device as (partition by s.bucket, s.device);
 end;
 
--- Returns slices_by_side() and, beside each, how much of it has passed; what its meter metered, and what the vehicles
--- on the meter took in total and in the order of their ids up to this one (running), mWh; and how long the meter
--- covers, and the vehicles that cover least and most. Vehicles at no meter are together, too.
+-- Returns slices_by_side() and, beside each, how much of it lies in the window and has passed; what its meter metered,
+-- and what the vehicles on the meter took, in total and up to this one in the order of their ids (running), mWh; and
+-- how long the meter covers, and those of the vehicles that cover least and most, ms. Vehicles at no meter are taken
+-- together.
 create or replace function slices_beside_meters(
     p_devices integer[],
     p_from timestamptz,

@@ -654,9 +654,9 @@ begin
 end;
 $$;
 
--- Returns the sums of each vehicle over one window. `charging_ms` is what its readings show, but at meters at which no
--- other vehicle ever charged; `charging_s` is that and what those meters show. `meters` are those it was at, once for
--- each part, null for none.
+-- Returns the sums of each vehicle over one window. `charging_ms` is what its readings show, except at meters at which
+-- no other vehicle ever charged; `charging_s` is that and what those meters show. `meters` are those it was at, once
+-- for each part, null for none.
 create or replace function fleet_vehicles(p_parts fleet_part_within[], p_from timestamptz, p_to timestamptz)
 returns table (
     vehicle integer,
