@@ -1,7 +1,7 @@
-"""Measures what keys and their limits cost: a service with a key, and one without, in turn.
+"""Measures what keys and their limits cost: a service with a key, and one without, at once.
 
-Both run all the time, and get the next requests of their devices in many short rounds, so that
-whatever else keeps the machine busy disturbs both alike.
+Both get the next requests of their devices in many short rounds at the same time, so that whatever
+else keeps the machine busy, and its changes of speed, disturb both alike.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.client import Client, client_of
@@ -101,11 +100,11 @@ def traffics(key: str) -> dict[str, Traffic]:
 async def compare(
     comparison: Comparison, sides: Sequence[Side], loads: Sequence[str], rounds: int
 ) -> None:
-    """Measure sides in turn, each kind of load by itself; the first round does not count."""
+    """Measure sides at once, each kind of load by itself; the first round does not count."""
     for load in loads:
         for number in range(rounds + 1):
             comparison.progress(f"keys: {load}", number, rounds)
-            figures = await comparison.in_turn(load, partial(Side.cpu_us, load=load), sides)
+            figures = await asyncio.gather(*(side.cpu_us(load) for side in sides))
             if number:
                 comparison.pairs.add(load, "µs a reading", *figures)
 

@@ -76,7 +76,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Length of each scenario that runs at a given rate."""
 
     key_pairs: int = 40
-    """Rounds in which a service with a key and one without are measured in turn."""
+    """Rounds in which a service with a key and one without are measured at once."""
 
     soak_s: float = 0.0
     workers: int = 1

@@ -209,7 +209,7 @@ def show_keys(lines: Sequence[Compared], on: dict[str, Any]) -> None:
     """Print the table of what keys cost."""
     table = Table(
         title=_title(on),
-        caption="Medians of pairs that were measured in turn; half of the pairs' ratios lie within "
+        caption="Medians of pairs that were measured at once; half of the pairs' ratios lie within "
         "the quartiles. Least: ratio of the least figures.",
     )
     table.add_column("CPU of the service")
