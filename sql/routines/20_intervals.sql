@@ -158,66 +158,6 @@ begin
 end;
 $$;
 
--- Returns the pieces of a device's intervals, each within one quarter hour, in the quarter hours of (p_from, p_to].
-create or replace function interval_pieces(p_device integer, p_from timestamptz, p_to timestamptz)
-returns table (
-    -- the first microsecond of the quarter hour
-    bucket timestamptz,
-    -- the time of the reading
-    ends timestamptz,
-    -- the milliseconds that count as covered now
-    covered_ms bigint,
-    -- the reading stated the start of its interval
-    is_stated boolean,
-    part tstzrange,
-    -- the length of the part, in milliseconds that add up to the interval's
-    whole_ms bigint
-)
-language plpgsql
-stable
-set plan_cache_mode = force_custom_plan
-as $$
-begin
-    return query
-    select
-        e.bucket,
-        e.ends,
-        e.covered_ms,
-        r.interval_start is not null,
-        tstzrange(e.starts, e.until, '(]'),
-        ms_between(start_of(r.time, r.span_ms), e.until) - ms_between(start_of(r.time, r.span_ms), e.starts)
-    from (
-        select
-            x.bucket,
-            x.starts,
-            x.ends,
-            x.covered_ms,
-            least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
-        from spread_energy as x
-        where x.device = p_device
-            and x.bucket > p_from
-            and x.bucket <= p_to
-    ) as e
-    join readings as r
-        on r.device = p_device
-        and r.time = e.ends
-    union all
-    select
-        floor_quarter(h.time - interval '1 microsecond') + interval '1 microsecond',
-        h.time,
-        h.span_ms,
-        false,
-        tstzrange(start_of(h.time, h.span_ms), h.time, '(]'),
-        h.span_ms
-    from readings as h
-    where h.device = p_device
-        and h.time > p_from
-        and h.time <= p_to
-        and h.span_ms > 0
-        and not h.spread;
-end;
-$$;
-
 -- The same for the quarter hours of one device between two of them: the intervals in each are laid out in the order of
 -- their ends, and a stated one is compared with those before that it overlaps, however many readings there are.
 create or replace function cover_quarters(p_device integer, p_from timestamptz, p_to timestamptz)
@@ -229,8 +169,42 @@ declare
     l_week record;
 begin
     for l_week in
+        with pieces as (
+            select
+                e.bucket,
+                e.ends,
+                e.covered_ms,
+                r.interval_start is not null as is_stated,
+                tstzrange(e.starts, e.until, '(]') as part,
+                ms_between(start_of(r.time, r.span_ms), e.until)
+                    - ms_between(start_of(r.time, r.span_ms), e.starts) as whole_ms
+            from (
+                select *, least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
+                from spread_energy as x
+                where x.device = p_device
+                    and x.bucket > p_from
+                    and x.bucket <= p_to
+            ) as e
+            join readings as r
+                on r.device = p_device
+                and r.time = e.ends
+            union all
+            select
+                floor_quarter(h.time - interval '1 microsecond') + interval '1 microsecond',
+                h.time,
+                h.span_ms,
+                false,
+                tstzrange(start_of(h.time, h.span_ms), h.time, '(]'),
+                h.span_ms
+            from readings as h
+            where h.device = p_device
+                and h.time > p_from
+                and h.time <= p_to
+                and h.span_ms > 0
+                and not h.spread
+        ),
         -- arrays, since the planner has no idea how many pieces a quarter hour has, and would join them row by row
-        with quarters as (
+        quarters as (
             select
                 p.bucket,
                 array_agg(p.ends) as ends,
@@ -238,7 +212,7 @@ begin
                 array_agg(p.is_stated) as is_stated,
                 array_agg(p.part) as parts,
                 array_agg(p.whole_ms) as whole_ms
-            from interval_pieces(p_device, p_from, p_to) as p
+            from pieces as p
             group by p.bucket
             having bool_or(p.is_stated)
         ),

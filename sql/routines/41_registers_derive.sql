@@ -49,9 +49,6 @@ returns void
 language plpgsql
 as $$
 begin
-    if p_began = '{}' and p_was = '{}' then
-        return;
-    end if;
     insert into register_events
     select w.*
     from unnest(p_was) as w
@@ -236,58 +233,11 @@ language plpgsql
 immutable
 as $$
 begin
-    if p_began = '{}' and p_was = '{}' and p_beginnings = '{}' then
-        return true;
-    end if;
     return not exists (select from unnest(p_was) as w where w.time <= p_at and w.until > p_at)
         and open_beginnings(p_beginnings, 'infinity', p_highest_mwh) = open_beginnings(
             p_began || array(select w from unnest(p_was) as w where w.time <= p_at order by w.time, w.kind),
             p_at, p_highest_mwh
         );
-end;
-$$;
-
--- Begins a pass: returns the reading before p_first (at; null: none), the highest value after it and whether it carries
--- the other kind of energy, and the recorded exchanges since. Takes the register's events after that reading, up to
--- p_until, and returns them (was), those before (began), and which of these the next reading may recover to.
-create or replace function begin_pass(
-    p_device integer,
-    p_is_reverse boolean,
-    p_first timestamptz,
-    p_until timestamptz,
-    out at timestamptz,
-    out highest_mwh bigint,
-    out is_other boolean,
-    out began register_events[],
-    out was register_events[],
-    out beginnings register_events[],
-    out exchanges register_exchanges[]
-)
-language plpgsql
-as $$
-declare
-    l_before record;
-    l_from timestamptz;
-begin
-    delete from derived_registers;
-    l_before := register_before(p_device, p_is_reverse, p_first);
-    is_other := l_before.at is not null and l_before.register_mwh is null;
-    if l_before.at is null and not p_is_reverse then
-        l_before := register_dropped(p_device, p_first);
-    end if;
-    at := l_before.at;
-    highest_mwh := l_before.highest_mwh;
-    began := '{}';
-    was := '{}';
-    beginnings := '{}';
-    exchanges := '{}';
-    if has_events(p_device, p_is_reverse) then
-        l_from := coalesce(at, '-infinity');
-        began := events_before(p_device, p_is_reverse, l_from);
-        beginnings := open_beginnings(began, l_from, highest_mwh);
-        was := take_events(p_device, p_is_reverse, l_from, p_until);
-        exchanges := exchanges_since(p_device, p_is_reverse, l_from);
-    end if;
 end;
 $$;
 
@@ -309,24 +259,40 @@ create or replace function derive_pass(
 language plpgsql
 as $$
 declare
-    l_rule constant record := register_rule(p_device);
-    l_end constant timestamptz := case when p_stops then p_last else 'infinity' end;
-    l_start constant record := begin_pass(p_device, p_is_reverse, p_first, l_end);
-    l_from constant timestamptz := coalesce(l_start.at, '-infinity');
-    l_exchanges register_exchanges[] := l_start.exchanges;
-    l_beginnings register_events[] := l_start.beginnings;
-    l_at timestamptz := l_start.at;
-    l_is_other boolean := l_start.is_other;
-    l_until timestamptz := least(p_last + interval '1 day', l_end);
+    l_rule record;
+    l_before record;
+    l_exchanges register_exchanges[] := '{}';
+    l_began register_events[] := '{}';
+    l_was register_events[] := '{}';
+    l_beginnings register_events[] := '{}';
+    l_from timestamptz;
+    l_at timestamptz;
+    l_until timestamptz := p_last + case when p_stops then interval '0' else interval '1 day' end;
     l_most bigint := case when p_stops then 1000000000 else 8 end;
     l_count bigint;
+    l_is_other boolean;
     l_is_same boolean;
     l_carry_mwh bigint;
     l_gap_ms bigint;
     l_step record;
     l_each record;
 begin
-    highest_mwh := l_start.highest_mwh;
+    delete from derived_registers;
+    l_rule := register_rule(p_device);
+    l_before := register_before(p_device, p_is_reverse, p_first);
+    l_is_other := l_before.at is not null and l_before.register_mwh is null;
+    if l_before.at is null and not p_is_reverse then
+        l_before := register_dropped(p_device, p_first);
+    end if;
+    l_at := l_before.at;
+    l_from := coalesce(l_at, '-infinity');
+    highest_mwh := l_before.highest_mwh;
+    if has_events(p_device, p_is_reverse) then
+        l_began := events_before(p_device, p_is_reverse, l_from);
+        l_beginnings := open_beginnings(l_began, l_from, highest_mwh);
+        l_was := take_events(p_device, p_is_reverse, l_from, case when p_stops then p_last else 'infinity' end);
+        l_exchanges := exchanges_since(p_device, p_is_reverse, l_from);
+    end if;
     is_newest := true;
     <<pass>>
     loop
@@ -340,7 +306,9 @@ begin
             if l_exchanges[1].at < l_each.at then
                 select x.*
                 into l_exchanges, l_beginnings, highest_mwh, l_carry_mwh
-                from pass_exchanges(l_each.at, l_at, l_rule.watts, l_exchanges, l_beginnings, highest_mwh) as x;
+                from pass_exchanges(
+                    l_each.at, l_at, l_rule.watts, l_exchanges, l_beginnings, highest_mwh
+                ) as x;
             end if;
             l_gap_ms := round(extract(epoch from l_each.at - l_at) * 1000);
             l_step := register_step(
@@ -349,7 +317,7 @@ begin
             );
             if (l_step.event).kind = 'dip' and (l_step.event).time <= l_from then
                 again := (l_step.event).time;
-                perform give_up_pass(p_device, p_is_reverse, l_from, l_start.began, l_start.was);
+                perform give_up_pass(p_device, p_is_reverse, l_from, l_began, l_was);
                 return;
             end if;
             if (l_step.event).kind is not null or l_beginnings <> '{}' then
@@ -361,16 +329,20 @@ begin
             l_is_same := keep_derived(l_each, l_step, l_carry_mwh, l_gap_ms);
             if l_at > p_last
                 and l_is_same
-                and is_settled(l_start.began, l_start.was, l_beginnings, l_at, highest_mwh)
+                and (
+                    l_began = '{}' and l_was = '{}' and l_beginnings = '{}'
+                    or is_settled(l_began, l_was, l_beginnings, l_at, highest_mwh)
+                )
             then
                 is_newest := false;
-                perform put_events_back(l_start.began, l_start.was, l_at);
+                perform put_events_back(l_began, l_was, l_at)
+                where l_began <> '{}' or l_was <> '{}';
                 exit pass;
             end if;
         end loop;
         if l_count < l_most then
-            exit when l_until = l_end;
-            l_until := l_end;
+            exit when p_stops or l_until = 'infinity';
+            l_until := 'infinity';
         else
             l_most := l_most * 16;
         end if;
