@@ -98,6 +98,51 @@ begin atomic
         and (h.time <= p_to or start_of(h.time, h.span_ms) < p_to);
 end;
 
+-- Returns the slices of energy that is spread: the pieces of intervals in a window (p_from, p_to], cut to it, as rows
+-- without readings or other measurements. By the primary key or, without a list of devices, the index by time. The
+-- planner inlines it.
+create or replace function pieces_cut(p_devices integer[], p_from timestamptz, p_to timestamptz)
+returns setof quarter_hourly
+language sql
+stable
+begin atomic
+    select
+        s.bucket,
+        s.device,
+        s.meter,
+        0::bigint,
+        0::bigint,
+        sum(
+            case
+                when s.starts >= p_from and s.until <= p_to then s.energy_mwh
+                else cut_energy(s.energy_mwh, s.starts, s.until, p_from, p_to)
+            end
+        )::bigint,
+        sum(
+            case
+                when s.starts >= p_from and s.until <= p_to then s.covered_ms
+                else cut_ms(s.covered_ms, s.starts, s.until, p_from, p_to)
+            end
+        )::bigint,
+        -- each rollup, last: null::{type},
+        null::smallint, null::smallint, null::bigint, null::bigint, null::smallint, null::smallint, null::bigint,
+        null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer, null::integer,
+        null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer,
+        null::integer, null::bigint, null::bigint, null::integer, null::integer
+        -- end
+    from (
+        select *, least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
+        from spread_energy as x
+        where (p_devices is null or x.device = any(p_devices))
+            and x.bucket > floor_quarter(p_from)
+            and x.bucket <= p_to
+    ) as s
+    where s.until > p_from
+        and s.starts < p_to
+        and s.until > s.starts
+    group by 1, 2, 3;
+end;
+
 -- A slice is what one device measured in one quarter hour (of a vehicle, at one meter), cut to the window (p_from,
 -- p_to], with the columns of the rollup. Here it comes from history, for some devices by the primary key; without a
 -- list, for all. Measurements other than energy belong to the window of the timestamp; energy is split between windows.
@@ -160,40 +205,7 @@ begin
         group by 1, 2, 3;
     end if;
     return query
-    select
-        s.bucket,
-        s.device,
-        s.meter,
-        0::bigint,
-        0::bigint,
-        sum(
-            case
-                when s.starts >= p_from and s.until <= p_to then s.energy_mwh
-                else cut_energy(s.energy_mwh, s.starts, s.until, p_from, p_to)
-            end
-        )::bigint,
-        sum(
-            case
-                when s.starts >= p_from and s.until <= p_to then s.covered_ms
-                else cut_ms(s.covered_ms, s.starts, s.until, p_from, p_to)
-            end
-        )::bigint,
-        -- each rollup, last: null::{type},
-        null::smallint, null::smallint, null::bigint, null::bigint, null::smallint, null::smallint, null::bigint,
-        null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer, null::integer,
-        null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer,
-        null::integer, null::bigint, null::bigint, null::integer, null::integer
-        -- end
-    from (
-        select *, least(x.bucket - interval '1 microsecond' + interval '15 minutes', x.ends) as until
-        from spread_energy as x
-        where (p_devices is null or x.device = any(p_devices))
-            and x.bucket > floor_quarter(p_from)
-            and x.bucket <= p_to
-    ) as s
-    where s.until > p_from
-        and s.starts < p_to
-        and s.until > s.starts
-    group by 1, 2, 3;
+    select *
+    from pieces_cut(p_devices, p_from, p_to);
 end;
 $$;

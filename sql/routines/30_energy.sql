@@ -85,6 +85,252 @@ begin atomic
     where d.role <> 'charger';
 end;
 
+-- Returns some devices, by the primary key; or, without a list, all vehicles and chargers' meters.
+create or replace function accountable_devices(p_devices integer[])
+returns setof devices
+language sql
+stable
+begin atomic
+    select l.*
+    from devices as l
+    where l.device = any(p_devices)
+    union all
+    select a.*
+    from devices as a
+    where p_devices is null
+        and coalesce(a.role, 'charger') = 'charger';
+end;
+
+-- Returns how much of a vehicle's time is counted at one of its meters, where p_running_ms is its time up to this one:
+-- never more than has passed of the slice, at all of them together.
+create or replace function counted_ms(p_ms bigint, p_running_ms bigint, p_elapsed_ms bigint)
+returns bigint
+language sql
+immutable
+parallel safe
+return least(p_running_ms, p_elapsed_ms) - least(p_running_ms - p_ms, p_elapsed_ms);
+
+-- Returns the slices of some devices, or of all without a list (slices()), and an empty one of each meter that vehicles
+-- were at: it may have reported nothing.
+create or replace function slices_with_silent_meters(
+    p_devices integer[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_rolled_up timestamptz,
+    p_energy_only boolean
+)
+returns setof quarter_hourly
+language sql
+stable
+begin atomic
+    with parts as materialized (
+        select *
+        from slices(p_devices, p_from, p_to, p_rolled_up, p_energy_only)
+    )
+    select *
+    from parts
+    union all
+    select distinct
+        m.bucket,
+        m.meter,
+        null::integer,
+        0::bigint,
+        0::bigint,
+        null::bigint,
+        0::bigint,
+        -- each rollup, last: null::{type},
+        null::smallint, null::smallint, null::bigint, null::bigint, null::smallint, null::smallint, null::bigint,
+        null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer, null::integer,
+        null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint, null::integer,
+        null::integer, null::bigint, null::bigint, null::integer, null::integer
+        -- end
+    from parts as m
+    where m.meter is not null;
+end;
+
+-- Returns slices_with_silent_meters(), added up by device, meter and p_unit.
+create or replace function slices_by_unit(
+    p_devices integer[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_unit interval,
+    p_rolled_up timestamptz,
+    p_energy_only boolean
+)
+returns setof quarter_hourly
+language sql
+stable
+begin atomic
+    select
+        date_bin(p_unit, l.bucket, '2000-01-01 00:00:00+00') as bucket,
+        l.device,
+        l.meter,
+        sum(l.readings)::bigint as readings,
+        sum(l.resets)::bigint as resets,
+        sum(l.energy_mwh)::bigint as energy_mwh,
+        sum(l.covered_ms)::bigint as covered_ms,
+        -- each rollup, last: {of_rollup} as {name},
+        min(soc_bp_min) as soc_bp_min, max(soc_bp_max) as soc_bp_max,
+        sum(battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
+        sum(battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum,
+        min(battery_temp_cdeg_min) as battery_temp_cdeg_min, max(battery_temp_cdeg_max) as battery_temp_cdeg_max,
+        sum(power_w_count)::bigint as power_w_count, sum(power_w_sum)::bigint as power_w_sum,
+        min(power_w_min) as power_w_min, max(power_w_max) as power_w_max,
+        sum(voltage_mv_count)::bigint as voltage_mv_count, sum(voltage_mv_sum)::bigint as voltage_mv_sum,
+        min(voltage_mv_min) as voltage_mv_min, max(voltage_mv_max) as voltage_mv_max,
+        sum(voltage_l1_mv_count)::bigint as voltage_l1_mv_count, sum(voltage_l1_mv_sum)::bigint as voltage_l1_mv_sum,
+        min(voltage_l1_mv_min) as voltage_l1_mv_min, max(voltage_l1_mv_max) as voltage_l1_mv_max,
+        sum(voltage_l2_mv_count)::bigint as voltage_l2_mv_count, sum(voltage_l2_mv_sum)::bigint as voltage_l2_mv_sum,
+        min(voltage_l2_mv_min) as voltage_l2_mv_min, max(voltage_l2_mv_max) as voltage_l2_mv_max,
+        sum(voltage_l3_mv_count)::bigint as voltage_l3_mv_count, sum(voltage_l3_mv_sum)::bigint as voltage_l3_mv_sum,
+        min(voltage_l3_mv_min) as voltage_l3_mv_min, max(voltage_l3_mv_max) as voltage_l3_mv_max
+        -- end
+    from slices_with_silent_meters(p_devices, p_from, p_to, p_rolled_up, p_energy_only) as l
+    group by 1, 2, 3;
+end;
+
+-- Returns slices_by_unit() as the energy of one side, mWh: a vehicle's DC at one charger's meter or at none (null), or
+-- a meter's AC. A device covers the intervals of its energy; beside the time of the slice stand that of the vehicle at
+-- all of its meters, the running sum over them in the order of their ids, and at how many it was. Without a list of
+-- devices, meters that do not feed chargers are left out.
+create or replace function slices_by_side(
+    p_devices integer[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_unit interval,
+    p_rolled_up timestamptz,
+    p_energy_only boolean
+)
+returns table (
+    bucket timestamptz,
+    id text,
+    vehicle integer,
+    meter integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    covered_ms bigint,
+    vehicle_covered_ms bigint,
+    running_covered_ms bigint,
+    meters bigint,
+    readings bigint,
+    resets bigint,
+    -- each rollup, last: {name} {type},
+    soc_bp_min smallint, soc_bp_max smallint, battery_temp_cdeg_count bigint, battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_min smallint, battery_temp_cdeg_max smallint, power_w_count bigint, power_w_sum bigint,
+    power_w_min integer, power_w_max integer, voltage_mv_count bigint, voltage_mv_sum bigint, voltage_mv_min integer,
+    voltage_mv_max integer, voltage_l1_mv_count bigint, voltage_l1_mv_sum bigint, voltage_l1_mv_min integer,
+    voltage_l1_mv_max integer, voltage_l2_mv_count bigint, voltage_l2_mv_sum bigint, voltage_l2_mv_min integer,
+    voltage_l2_mv_max integer, voltage_l3_mv_count bigint, voltage_l3_mv_sum bigint, voltage_l3_mv_min integer,
+    voltage_l3_mv_max integer
+    -- end
+)
+language sql
+stable
+begin atomic
+    select
+        s.bucket,
+        s.id,
+        case when s.kind = 'vehicle' then s.device end,
+        s.charger,
+        case when s.kind = 'vehicle' then s.energy_mwh end,
+        case when s.kind = 'meter' then s.energy_mwh end,
+        s.covered_ms,
+        (sum(s.covered_ms) filter (where s.kind = 'vehicle') over device)::bigint,
+        -- ids of meters are looked up where they matter: few vehicles are at several in a quarter hour
+        (
+            sum(s.covered_ms) over (
+                device
+                order by case when s.rows > 1 then (select m.id from devices as m where m.device = s.charger) end
+            )
+        )::bigint,
+        s.meters,
+        s.readings,
+        s.resets,
+        -- each rollup, last: s.{name},
+        s.soc_bp_min, s.soc_bp_max, s.battery_temp_cdeg_count, s.battery_temp_cdeg_sum, s.battery_temp_cdeg_min,
+        s.battery_temp_cdeg_max, s.power_w_count, s.power_w_sum, s.power_w_min, s.power_w_max, s.voltage_mv_count,
+        s.voltage_mv_sum, s.voltage_mv_min, s.voltage_mv_max, s.voltage_l1_mv_count, s.voltage_l1_mv_sum,
+        s.voltage_l1_mv_min, s.voltage_l1_mv_max, s.voltage_l2_mv_count, s.voltage_l2_mv_sum, s.voltage_l2_mv_min,
+        s.voltage_l2_mv_max, s.voltage_l3_mv_count, s.voltage_l3_mv_sum, s.voltage_l3_mv_min, s.voltage_l3_mv_max
+        -- end
+    from (
+        select
+            u.*,
+            d.id,
+            d.kind,
+            case
+                when d.kind = 'meter' then u.device
+                when u.meter = any(array(select n.device from no_chargers() as n)) then null
+                else u.meter
+            end as charger,
+            count(*) over device as rows,
+            count(u.meter) over device as meters
+        from slices_by_unit(p_devices, p_from, p_to, p_unit, p_rolled_up, p_energy_only) as u
+        join accountable_devices(p_devices) as d
+            on d.device = u.device
+        window device as (partition by u.bucket, u.device)
+    ) as s
+    window device as (partition by s.bucket, s.device);
+end;
+
+-- Returns slices_by_side() and, beside each, how much of it lies in the window and has passed; what its meter metered,
+-- and what the vehicles on the meter took, in total and up to this one in the order of their ids (running), mWh; and
+-- how long the meter covers, and those of the vehicles that cover least and most, ms. Vehicles at no meter are taken
+-- together.
+create or replace function slices_beside_meters(
+    p_devices integer[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_unit interval,
+    p_rolled_up timestamptz,
+    p_energy_only boolean
+)
+returns table (
+    bucket timestamptz,
+    id text,
+    vehicle integer,
+    meter integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    covered_ms bigint,
+    vehicle_covered_ms bigint,
+    running_covered_ms bigint,
+    meters bigint,
+    readings bigint,
+    resets bigint,
+    -- each rollup: {name} {type},
+    soc_bp_min smallint, soc_bp_max smallint, battery_temp_cdeg_count bigint, battery_temp_cdeg_sum bigint,
+    battery_temp_cdeg_min smallint, battery_temp_cdeg_max smallint, power_w_count bigint, power_w_sum bigint,
+    power_w_min integer, power_w_max integer, voltage_mv_count bigint, voltage_mv_sum bigint, voltage_mv_min integer,
+    voltage_mv_max integer, voltage_l1_mv_count bigint, voltage_l1_mv_sum bigint, voltage_l1_mv_min integer,
+    voltage_l1_mv_max integer, voltage_l2_mv_count bigint, voltage_l2_mv_sum bigint, voltage_l2_mv_min integer,
+    voltage_l2_mv_max integer, voltage_l3_mv_count bigint, voltage_l3_mv_sum bigint, voltage_l3_mv_min integer,
+    voltage_l3_mv_max integer,
+    -- end
+    elapsed_ms bigint,
+    metered_mwh bigint,
+    total_mwh numeric,
+    running_mwh numeric,
+    meter_covered_ms bigint,
+    least_covered_ms bigint,
+    most_covered_ms bigint
+)
+language sql
+stable
+begin atomic
+    select
+        s.*,
+        elapsed_ms(greatest(s.bucket, p_from), least(s.bucket + p_unit, p_to)),
+        max(s.ac_mwh) over meter,
+        sum(s.dc_mwh) over meter,
+        sum(s.dc_mwh) over (meter order by s.id collate "C"),
+        max(s.covered_ms) filter (where s.vehicle is null) over meter,
+        min(s.vehicle_covered_ms) over meter,
+        max(s.vehicle_covered_ms) over meter
+    from slices_by_side(p_devices, p_from, p_to, p_unit, p_rolled_up, p_energy_only) as s
+    window meter as (partition by s.bucket, s.meter);
+end;
+
 -- Returns the quarter hours (p_unit; the anomaly rules use hours) of some devices, or of all without a list, cut to a
 -- window. A vehicle's row has its DC at one meter, or at none (null), and its share of that meter's AC, null when the
 -- meter reported nothing. A row without a vehicle is a meter's own, and its AC is what no vehicle took. The list must
@@ -130,10 +376,6 @@ returns table (
 language sql
 stable
 begin atomic
-    with parts as materialized (
-        select *
-        from slices(p_devices, p_from, p_to, p_rolled_up, p_energy_only)
-    )
     select
         g.bucket,
         g.vehicle,
@@ -154,9 +396,7 @@ begin atomic
                     or g.total_mwh = 0 and g.bucket + p_unit > now()
         end,
         case
-            when g.vehicle is not null
-                then least(g.running_covered_ms, g.elapsed_ms)
-                    - least(g.running_covered_ms - g.covered_ms, g.elapsed_ms)
+            when g.vehicle is not null then counted_ms(g.covered_ms, g.running_covered_ms, g.elapsed_ms)
             else least(coalesce(g.least_covered_ms, 0), g.elapsed_ms)
         end,
         case
@@ -165,13 +405,12 @@ begin atomic
             else 0
         end,
         case
+            when g.vehicle is not null and is_charging(g.dc_mwh, least(g.covered_ms, g.elapsed_ms))
+                then counted_ms(g.covered_ms, g.running_covered_ms, g.elapsed_ms)
             when g.vehicle is null and is_charging(
                 greatest(g.metered_mwh, g.total_mwh::bigint),
                 least(greatest(g.meter_covered_ms, g.most_covered_ms), g.elapsed_ms)
             ) then least(greatest(g.meter_covered_ms, g.most_covered_ms), g.elapsed_ms)
-            when g.vehicle is not null and is_charging(g.dc_mwh, least(g.covered_ms, g.elapsed_ms))
-                then least(g.running_covered_ms, g.elapsed_ms)
-                    - least(g.running_covered_ms - g.covered_ms, g.elapsed_ms)
             else 0
         end,
         g.readings,
@@ -183,123 +422,7 @@ begin atomic
         g.voltage_l1_mv_min, g.voltage_l1_mv_max, g.voltage_l2_mv_count, g.voltage_l2_mv_sum, g.voltage_l2_mv_min,
         g.voltage_l2_mv_max, g.voltage_l3_mv_count, g.voltage_l3_mv_sum, g.voltage_l3_mv_min, g.voltage_l3_mv_max
         -- end
-    from (
-        select
-            c.*,
-            elapsed_ms(greatest(c.bucket, p_from), least(c.bucket + p_unit, p_to)) as elapsed_ms,
-            max(c.ac_mwh) over meter as metered_mwh,
-            max(c.covered_ms) filter (where c.vehicle is null) over meter as meter_covered_ms,
-            sum(c.dc_mwh) over meter as total_mwh,
-            sum(c.dc_mwh) over (meter order by c.id) as running_mwh,
-            min(c.vehicle_covered_ms) over meter as least_covered_ms,
-            max(c.vehicle_covered_ms) over meter as most_covered_ms
-        from (
-            select
-                r.*,
-                (sum(r.covered_ms) filter (where r.vehicle is not null) over device)::bigint as vehicle_covered_ms,
-                -- ids of meters are looked up where they matter: few vehicles are at several in a quarter hour
-                sum(r.covered_ms) over (
-                    device
-                    order by case when r.rows > 1 then (select m.id from devices as m where m.device = r.meter) end
-                )::bigint as running_covered_ms
-            from (
-                select
-                    s.bucket,
-                    s.device,
-                    d.id,
-                    case when d.kind = 'vehicle' then s.device end as vehicle,
-                    case
-                        when d.kind = 'meter' then s.device
-                        when s.meter = any(array(select n.device from no_chargers() as n)) then null
-                        else s.meter
-                    end as meter,
-                    case when d.kind = 'vehicle' then s.energy_mwh end as dc_mwh,
-                    case when d.kind = 'meter' then s.energy_mwh end as ac_mwh,
-                    s.covered_ms,
-                    count(*) over device as rows,
-                    count(s.meter) over device as meters,
-                    s.readings,
-                    s.resets,
-                    -- each rollup, last: s.{name},
-                    s.soc_bp_min, s.soc_bp_max, s.battery_temp_cdeg_count, s.battery_temp_cdeg_sum,
-                    s.battery_temp_cdeg_min, s.battery_temp_cdeg_max, s.power_w_count, s.power_w_sum, s.power_w_min,
-                    s.power_w_max, s.voltage_mv_count, s.voltage_mv_sum, s.voltage_mv_min, s.voltage_mv_max,
-                    s.voltage_l1_mv_count, s.voltage_l1_mv_sum, s.voltage_l1_mv_min, s.voltage_l1_mv_max,
-                    s.voltage_l2_mv_count, s.voltage_l2_mv_sum, s.voltage_l2_mv_min, s.voltage_l2_mv_max,
-                    s.voltage_l3_mv_count, s.voltage_l3_mv_sum, s.voltage_l3_mv_min, s.voltage_l3_mv_max
-                    -- end
-                from (
-                    select
-                        date_bin(p_unit, l.bucket, '2000-01-01 00:00:00+00') as bucket,
-                        l.device,
-                        l.meter,
-                        sum(l.readings)::bigint as readings,
-                        sum(l.resets)::bigint as resets,
-                        sum(l.energy_mwh)::bigint as energy_mwh,
-                        sum(l.covered_ms)::bigint as covered_ms,
-                        -- each rollup, last: {of_rollup} as {name},
-                        min(soc_bp_min) as soc_bp_min, max(soc_bp_max) as soc_bp_max,
-                        sum(battery_temp_cdeg_count)::bigint as battery_temp_cdeg_count,
-                        sum(battery_temp_cdeg_sum)::bigint as battery_temp_cdeg_sum,
-                        min(battery_temp_cdeg_min) as battery_temp_cdeg_min,
-                        max(battery_temp_cdeg_max) as battery_temp_cdeg_max,
-                        sum(power_w_count)::bigint as power_w_count, sum(power_w_sum)::bigint as power_w_sum,
-                        min(power_w_min) as power_w_min, max(power_w_max) as power_w_max,
-                        sum(voltage_mv_count)::bigint as voltage_mv_count,
-                        sum(voltage_mv_sum)::bigint as voltage_mv_sum, min(voltage_mv_min) as voltage_mv_min,
-                        max(voltage_mv_max) as voltage_mv_max, sum(voltage_l1_mv_count)::bigint as voltage_l1_mv_count,
-                        sum(voltage_l1_mv_sum)::bigint as voltage_l1_mv_sum,
-                        min(voltage_l1_mv_min) as voltage_l1_mv_min, max(voltage_l1_mv_max) as voltage_l1_mv_max,
-                        sum(voltage_l2_mv_count)::bigint as voltage_l2_mv_count,
-                        sum(voltage_l2_mv_sum)::bigint as voltage_l2_mv_sum,
-                        min(voltage_l2_mv_min) as voltage_l2_mv_min, max(voltage_l2_mv_max) as voltage_l2_mv_max,
-                        sum(voltage_l3_mv_count)::bigint as voltage_l3_mv_count,
-                        sum(voltage_l3_mv_sum)::bigint as voltage_l3_mv_sum,
-                        min(voltage_l3_mv_min) as voltage_l3_mv_min, max(voltage_l3_mv_max) as voltage_l3_mv_max
-                        -- end
-                    from (
-                        select *
-                        from parts
-                        union all
-                        -- a meter that reported nothing while vehicles were there
-                        select distinct
-                            m.bucket,
-                            m.meter,
-                            null::integer,
-                            0::bigint,
-                            0::bigint,
-                            null::bigint,
-                            0::bigint,
-                            -- each rollup, last: null::{type},
-                            null::smallint, null::smallint, null::bigint, null::bigint, null::smallint, null::smallint,
-                            null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint,
-                            null::integer, null::integer, null::bigint, null::bigint, null::integer, null::integer,
-                            null::bigint, null::bigint, null::integer, null::integer, null::bigint, null::bigint,
-                            null::integer, null::integer
-                            -- end
-                        from parts as m
-                        where m.meter is not null
-                    ) as l
-                    group by 1, 2, 3
-                ) as s
-                -- listed devices by the primary key
-                join (
-                    select l.*
-                    from devices as l
-                    where l.device = any(p_devices)
-                    union all
-                    select a.*
-                    from devices as a
-                    where p_devices is null
-                        and coalesce(a.role, 'charger') = 'charger'
-                ) as d
-                    on d.device = s.device
-                window device as (partition by s.bucket, s.device)
-            ) as r
-            window device as (partition by r.bucket, r.device)
-        ) as c
-        window meter as (partition by c.bucket, c.meter)
-    ) as g;
+    from slices_beside_meters(p_devices, p_from, p_to, p_unit, p_rolled_up, p_energy_only) as g;
 end;
 
 -- Returns the quarter hours of energy_slices() with the part of their energy that can be compared: DC and AC of the
@@ -345,6 +468,7 @@ begin atomic
     with slices as materialized (
         select
             e.bucket, e.vehicle, e.meter, e.dc_mwh, e.ac_mwh, e.is_common, e.covered_dc_ms, e.covered_ac_ms,
+            case when e.vehicle is null then e.covered_ac_ms::bigint else e.covered_dc_ms end as own_covered_ms,
             e.charging_ms, e.readings, e.resets, e.soc_bp_min, e.soc_bp_max, e.battery_temp_cdeg_count,
             e.battery_temp_cdeg_sum, e.battery_temp_cdeg_max, e.voltage_mv_count, e.voltage_mv_sum, e.voltage_mv_min,
             e.voltage_mv_max
@@ -373,31 +497,15 @@ begin atomic
         s.ac_mwh,
         case when s.is_common then s.dc_mwh else c.dc_mwh end,
         case when s.is_common then s.ac_mwh else c.ac_mwh end,
-        case
-            when not s.is_common then coalesce(c.common_ms, 0)
-            when s.is_common and s.vehicle is null then s.covered_ac_ms::bigint
-            when s.is_common then s.covered_dc_ms
-            else 0
-        end,
+        case when s.is_common then s.own_covered_ms else coalesce(c.common_ms, 0) end,
         case when s.is_common then s.charging_ms else coalesce(c.charging_ms, s.charging_ms) end,
         case
-            when not s.is_common then coalesce(c.charging_common_ms, 0)
-            when s.is_common and s.charging_ms > 0
-                then case when s.vehicle is null then s.covered_ac_ms::bigint else s.covered_dc_ms end
+            when s.is_common is not true then coalesce(c.charging_common_ms, 0)
+            when s.charging_ms > 0 then s.own_covered_ms
             else 0
         end,
-        s.covered_dc_ms,
-        s.covered_ac_ms,
-        s.readings,
-        s.resets,
-        s.soc_bp_min,
-        s.soc_bp_max,
-        s.battery_temp_cdeg_count,
-        s.battery_temp_cdeg_sum,
-        s.battery_temp_cdeg_max,
-        s.voltage_mv_count,
-        s.voltage_mv_sum,
-        s.voltage_mv_min,
+        s.covered_dc_ms, s.covered_ac_ms, s.readings, s.resets, s.soc_bp_min, s.soc_bp_max, s.battery_temp_cdeg_count,
+        s.battery_temp_cdeg_sum, s.battery_temp_cdeg_max, s.voltage_mv_count, s.voltage_mv_sum, s.voltage_mv_min,
         s.voltage_mv_max
     from slices as s
     left join (

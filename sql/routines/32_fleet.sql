@@ -336,31 +336,7 @@ $$;
 -- the vehicle's readings show); and whole rows of the meters within reach, whichever vehicles were there
 -- (`is_of_meter`).
 create or replace function fleet_energy_within(p_bounds timestamptz[], p_reach_ids text[], p_reach_sites text[])
-returns table (
-    starts timestamptz,
-    vehicle integer,
-    meter integer,
-    dc_mwh bigint,
-    ac_mwh bigint,
-    readings bigint,
-    resets bigint,
-    covered_dc_ms bigint,
-    covered_ac_ms double precision,
-    unattributed_mwh bigint,
-    meter_readings bigint,
-    meter_covered_dc_ms bigint,
-    meter_covered_ac_ms bigint,
-    left_out_dc_mwh bigint,
-    left_out_ac_mwh bigint,
-    left_out_ms bigint,
-    meter_left_out_ms bigint,
-    charging_ms bigint,
-    charging_compared_ms bigint,
-    meter_charging_ms bigint,
-    meter_charging_compared_ms bigint,
-    is_of_fleet boolean,
-    is_of_meter boolean
-)
+returns setof fleet_part_within
 language sql
 stable
 begin atomic
@@ -505,163 +481,48 @@ begin atomic
     order by f.starts;
 end;
 
--- Returns the fleet, or its devices within reach, over one window, as JSON: totals, a page of sites (a meter belongs to
--- one), and a page of vehicles in the order of 'efficiency', 'loss' or 'vehicleId'. Vehicles without a value come last.
--- A page begins after the value and id of the one before; values are negative if the order is descending.
-create or replace function fleet_report(
+-- Returns the numbers of the vehicles and of the meters within reach that are expected to report: all that have not
+-- been removed, and removed ones that did report. Null where there are none.
+create or replace function expected_devices(p_reporting integer[], p_reach_ids text[], p_reach_sites text[])
+returns table (
+    vehicles integer[],
+    meters integer[]
+)
+language plpgsql
+stable
+as $$
+begin
+    return query
+    select
+        array_agg(d.device) filter (where d.kind = 'vehicle'),
+        array_agg(d.device) filter (where d.kind = 'meter')
+    from live_state as s
+    join devices as d
+        on d.device = s.device
+    where coalesce(d.role, 'charger') = 'charger'
+        and within_reach(d.id, d.site, p_reach_ids, p_reach_sites)
+        and (s.removed_at is null or s.device in (select u.device from unnest(p_reporting) as u (device)));
+end;
+$$;
+
+-- Returns the sums of the fleet over one window as JSON, with how many devices report and how many are expected to.
+create or replace function fleet_totals(
+    p_parts fleet_part_within[],
     p_from timestamptz,
     p_to timestamptz,
-    p_after_site text,
-    p_sites bigint,
-    p_sort text,
-    p_descending boolean,
-    p_after_value double precision,
-    p_after_id text,
-    p_vehicles bigint,
-    p_reach_ids text[] default null,
-    p_reach_sites text[] default null
+    p_reach_ids text[],
+    p_reach_sites text[]
 )
-returns table (
-    totals jsonb,
-    sites jsonb,
-    vehicles jsonb
-)
-language sql
+returns jsonb
+language plpgsql
 stable
-begin atomic
-    with energy as materialized (
-        select *
-        from fleet_energy_within(array[p_from, p_to], p_reach_ids, p_reach_sites)
-    ),
-    -- meters at which no other vehicle ever charged
-    of_one_vehicle as materialized (
-        select
-            e.meter,
-            max(e.vehicle) as vehicle,
-            sum(e.meter_charging_ms) as charging_ms,
-            sum(e.meter_charging_compared_ms) as charging_compared_ms
-        from energy as e
-        where e.meter in (select v.meter from meter_vehicles as v group by v.meter having count(*) = 1)
-            and e.is_of_fleet
-        group by 1
-    ),
-    by_vehicle as materialized (
-        select
-            e.vehicle,
-            sum(e.dc_mwh)::bigint as dc_mwh,
-            sum(e.ac_mwh)::bigint as ac_mwh,
-            (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint as compared_dc_mwh,
-            compared_mwh(sum(e.ac_mwh), sum(e.left_out_ac_mwh), sum(e.covered_dc_ms), sum(e.left_out_ms))
-                as compared_ac_mwh,
-            sum(e.readings)::bigint as readings,
-            coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint as readings_without_meter,
-            sum(e.covered_dc_ms) / 1000.0::float8 as covered_dc_s,
-            sum(e.covered_ac_ms) / 1000.0::float8 as covered_ac_s,
-            (sum(e.covered_dc_ms) - coalesce(sum(e.left_out_ms), 0)) / 1000.0::float8 as compared_s,
-            sum(e.charging_ms) filter (where o.meter is null) as charging_ms,
-            sum(e.charging_compared_ms) filter (where o.meter is null) as charging_compared_ms,
-            elapsed_ms(p_from, p_to) / 1000.0::float8 as expected_s,
-            array_agg(e.meter) as meters
-        from energy as e
-        left join of_one_vehicle as o
-            on o.meter = e.meter
-        where e.vehicle is not null
-            and e.is_of_fleet
-        group by 1
-    ),
-    expected as (
-        select
-            count(*) filter (where d.kind = 'vehicle') as vehicles,
-            count(*) filter (where d.kind = 'meter') as meters,
-            array_agg(d.device) filter (where d.kind = 'vehicle') as vehicle_numbers,
-            array_agg(d.device) filter (where d.kind = 'meter') as meter_numbers
-        from live_state as s
-        join devices as d
-            on d.device = s.device
-        where coalesce(d.role, 'charger') = 'charger'
-            and within_reach(d.id, d.site, p_reach_ids, p_reach_sites)
-            and (
-                s.removed_at is null
-                or s.device in (select v.vehicle from by_vehicle as v)
-                or s.device in (select e.meter from energy as e where e.unattributed_mwh is not null)
-            )
-    ),
-    ranked as (
-        select
-            d.id as vehicle_id,
-            d.label,
-            d.site,
-            v.*,
-            (coalesce(v.charging_ms, 0) + coalesce(o.charging_ms, 0)) / 1000.0::float8 as charging_s,
-            (coalesce(v.charging_compared_ms, 0) + coalesce(o.charging_compared_ms, 0)) / 1000.0::float8
-                as charging_compared_s,
-            case when p_descending then -1 else 1 end * case p_sort
-                when 'efficiency' then v.compared_dc_mwh::float8 / nullif(v.compared_ac_mwh, 0)
-                when 'loss' then v.compared_ac_mwh - v.compared_dc_mwh
-            end::float8 as value
-        from by_vehicle as v
-        join devices as d
-            on d.device = v.vehicle
-        left join (
-            select
-                m.vehicle,
-                sum(m.charging_ms) as charging_ms,
-                sum(m.charging_compared_ms) as charging_compared_ms
-            from of_one_vehicle as m
-            group by 1
-        ) as o
-            on o.vehicle = v.vehicle
-    ),
-    page as (
-        select *
-        from ranked as r
-        where p_after_id is null
-            or case
-                when r.value is null then p_after_value is not null or r.vehicle_id > p_after_id
-                else r.value > p_after_value or r.value = p_after_value and r.vehicle_id > p_after_id
-            end
-        order by r.value nulls last, r.vehicle_id
-        limit p_vehicles
-    ),
-    by_site as (
-        select
-            d.site,
-            (coalesce(sum(e.ac_mwh), 0) + sum(e.unattributed_mwh))::bigint as ac_mwh,
-            coalesce(sum(e.unattributed_mwh), 0)::bigint as unattributed_mwh,
-            coalesce(sum(e.dc_mwh), 0)::bigint as dc_mwh,
-            (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint as compared_dc_mwh,
-            compared_mwh(sum(e.ac_mwh), sum(e.left_out_ac_mwh), sum(e.covered_dc_ms), sum(e.left_out_ms))
-                as compared_ac_mwh,
-            coalesce(sum(e.meter_readings), 0)::bigint as meter_readings,
-            coalesce(sum(e.readings), 0)::bigint as vehicle_readings,
-            coalesce(sum(e.resets), 0)::bigint as resets,
-            coalesce(sum(e.meter_covered_dc_ms), 0) / 1000.0::float8 as covered_dc_s,
-            coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8 as covered_ac_s,
-            (coalesce(sum(e.meter_covered_ac_ms), 0) - coalesce(sum(e.meter_left_out_ms), 0)) / 1000.0::float8
-                as compared_s,
-            coalesce(sum(e.meter_charging_ms), 0) / 1000.0::float8 as charging_s,
-            coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8 as charging_compared_s,
-            array_agg(distinct e.vehicle) filter (where e.vehicle is not null) as vehicle_numbers,
-            array_agg(distinct e.meter) as meter_numbers,
-            elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_dc_s,
-            elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_ac_s,
-            count(distinct e.meter) as meters,
-            count(distinct e.vehicle) as vehicles
-        from energy as e
-        join devices as d
-            on d.device = e.meter
-        where e.is_of_meter
-        group by 1
-    ),
-    site_page as (
-        select *
-        from by_site as s
-        where p_after_site is null
-            or s.site > p_after_site
-            or s.site is null
-        order by s.site nulls last
-        limit p_sites
-    )
+as $$
+declare
+    l_elapsed_s constant double precision := elapsed_ms(p_from, p_to) / 1000.0::float8;
+    l_sums jsonb;
+    l_vehicles integer[];
+    l_meters integer[];
+begin
     select
         jsonb_build_object(
             'ac_mwh',
@@ -683,51 +544,291 @@ begin atomic
                 coalesce(sum(e.meter_charging_ms), 0)
                 + coalesce(sum(e.charging_ms) filter (where e.meter is null), 0)
             ) / 1000.0::float8,
-            'charging_compared_s', coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8,
-            'dc_while_charging', all_report_while_charging((select x.vehicle_numbers from expected as x)),
-            'ac_while_charging', all_report_while_charging((select x.meter_numbers from expected as x)),
-            'expected_dc_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.vehicles from expected as x),
-            'expected_ac_s', elapsed_ms(p_from, p_to) / 1000.0::float8 * (select x.meters from expected as x),
-            'vehicles', (select x.vehicles from expected as x),
-            'meters', (select x.meters from expected as x),
-            'vehicles_reporting', (select count(*) from by_vehicle),
-            'meters_reporting', count(distinct e.meter) filter (where e.unattributed_mwh is not null)
+            'charging_compared_s', coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8
         ),
-        (
-            select coalesce(
-                jsonb_agg(
-                    to_jsonb(s) - '{vehicle_numbers,meter_numbers}'::text[] || jsonb_build_object(
-                        'dc_while_charging', all_report_while_charging(s.vehicle_numbers),
-                        'ac_while_charging', all_report_while_charging(s.meter_numbers)
-                    )
-                ),
-                '[]'
-            )
-            from site_page as s
-        ),
-        (
-            select coalesce(
-                jsonb_agg(
-                    to_jsonb(p) || jsonb_build_object(
-                        'meters', cardinality(array_remove(p.meters, null)),
-                        'meter_ids',
-                        array(
-                            select m.id
-                            from devices as m
-                            where m.device = any(p.meters)
-                                and within_reach(m.id, m.site, p_reach_ids, p_reach_sites)
-                            order by m.id
-                        ),
-                        'dc_while_charging', all_report_while_charging(array[p.vehicle]),
-                        'ac_while_charging',
-                        all_report_while_charging(array[p.vehicle]) or all_report_while_charging(p.meters)
-                    )
-                    order by p.value nulls last, p.vehicle_id
-                ),
-                '[]'
-            )
-            from page as p
-        )
-    from energy as e
+        coalesce(array_agg(distinct e.vehicle) filter (where e.vehicle is not null), '{}'),
+        coalesce(array_agg(distinct e.meter) filter (where e.unattributed_mwh is not null), '{}')
+    into l_sums, l_vehicles, l_meters
+    from unnest(p_parts) as e
     where e.is_of_fleet;
+    return (
+        select l_sums || jsonb_build_object(
+            'dc_while_charging', all_report_while_charging(x.vehicles),
+            'ac_while_charging', all_report_while_charging(x.meters),
+            'expected_dc_s', l_elapsed_s * coalesce(cardinality(x.vehicles), 0),
+            'expected_ac_s', l_elapsed_s * coalesce(cardinality(x.meters), 0),
+            'vehicles', coalesce(cardinality(x.vehicles), 0),
+            'meters', coalesce(cardinality(x.meters), 0),
+            'vehicles_reporting', cardinality(l_vehicles),
+            'meters_reporting', cardinality(l_meters)
+        )
+        from expected_devices(l_vehicles || l_meters, p_reach_ids, p_reach_sites) as x
+    );
+end;
+$$;
+
+-- Returns a page of the sites over one window as JSON, in the order of their names, after p_after_site: the sums of the
+-- meters of each, and of the vehicles there.
+create or replace function fleet_sites(
+    p_parts fleet_part_within[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_after_site text,
+    p_sites bigint
+)
+returns jsonb
+language plpgsql
+stable
+as $$
+begin
+    return (
+        select coalesce(
+            jsonb_agg(
+                to_jsonb(s) - '{vehicle_numbers,meter_numbers}'::text[] || jsonb_build_object(
+                    'dc_while_charging', all_report_while_charging(s.vehicle_numbers),
+                    'ac_while_charging', all_report_while_charging(s.meter_numbers)
+                )
+            ),
+            '[]'
+        )
+        from (
+            select
+                d.site,
+                (coalesce(sum(e.ac_mwh), 0) + sum(e.unattributed_mwh))::bigint as ac_mwh,
+                coalesce(sum(e.unattributed_mwh), 0)::bigint as unattributed_mwh,
+                coalesce(sum(e.dc_mwh), 0)::bigint as dc_mwh,
+                (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint as compared_dc_mwh,
+                compared_mwh(sum(e.ac_mwh), sum(e.left_out_ac_mwh), sum(e.covered_dc_ms), sum(e.left_out_ms))
+                    as compared_ac_mwh,
+                coalesce(sum(e.meter_readings), 0)::bigint as meter_readings,
+                coalesce(sum(e.readings), 0)::bigint as vehicle_readings,
+                coalesce(sum(e.resets), 0)::bigint as resets,
+                coalesce(sum(e.meter_covered_dc_ms), 0) / 1000.0::float8 as covered_dc_s,
+                coalesce(sum(e.meter_covered_ac_ms), 0) / 1000.0::float8 as covered_ac_s,
+                (coalesce(sum(e.meter_covered_ac_ms), 0) - coalesce(sum(e.meter_left_out_ms), 0)) / 1000.0::float8
+                    as compared_s,
+                coalesce(sum(e.meter_charging_ms), 0) / 1000.0::float8 as charging_s,
+                coalesce(sum(e.meter_charging_compared_ms), 0) / 1000.0::float8 as charging_compared_s,
+                array_agg(distinct e.vehicle) filter (where e.vehicle is not null) as vehicle_numbers,
+                array_agg(distinct e.meter) as meter_numbers,
+                elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_dc_s,
+                elapsed_ms(p_from, p_to) / 1000.0::float8 * count(distinct e.meter) as expected_ac_s,
+                count(distinct e.meter) as meters,
+                count(distinct e.vehicle) as vehicles
+            from unnest(p_parts) as e
+            join devices as d
+                on d.device = e.meter
+            where e.is_of_meter
+                and (p_after_site is null or d.site > p_after_site or d.site is null)
+            group by 1
+            order by d.site nulls last
+            limit p_sites
+        ) as s
+    );
+end;
+$$;
+
+-- Returns meters at which only one vehicle ever charged, with that vehicle (null: not among the parts) and how long the
+-- meters show charging.
+create or replace function meters_of_one_vehicle(p_parts fleet_part_within[])
+returns table (
+    meter integer,
+    vehicle integer,
+    charging_ms numeric,
+    charging_compared_ms numeric
+)
+language plpgsql
+stable
+as $$
+begin
+    return query
+    select
+        e.meter,
+        max(e.vehicle),
+        sum(e.meter_charging_ms),
+        sum(e.meter_charging_compared_ms)
+    from unnest(p_parts) as e
+    where e.is_of_fleet
+        and e.meter in (select v.meter from meter_vehicles as v group by v.meter having count(*) = 1)
+    group by 1;
+end;
+$$;
+
+-- Returns the sums of each vehicle over one window. `charging_ms` is what its readings show, except at meters at which
+-- no other vehicle ever charged; `charging_s` is that and what those meters show. `meters` are those it was at, once
+-- for each part, null for none.
+create or replace function fleet_vehicles(p_parts fleet_part_within[], p_from timestamptz, p_to timestamptz)
+returns table (
+    vehicle integer,
+    dc_mwh bigint,
+    ac_mwh bigint,
+    compared_dc_mwh bigint,
+    compared_ac_mwh bigint,
+    readings bigint,
+    readings_without_meter bigint,
+    covered_dc_s double precision,
+    covered_ac_s double precision,
+    compared_s double precision,
+    charging_ms numeric,
+    charging_compared_ms numeric,
+    expected_s double precision,
+    meters integer[],
+    charging_s double precision,
+    charging_compared_s double precision
+)
+language plpgsql
+stable
+as $$
+begin
+    return query
+    with of_one_vehicle as materialized (
+        select *
+        from meters_of_one_vehicle(p_parts)
+    ),
+    by_vehicle as (
+        select
+            e.vehicle,
+            sum(e.dc_mwh)::bigint,
+            sum(e.ac_mwh)::bigint,
+            (coalesce(sum(e.dc_mwh), 0) - coalesce(sum(e.left_out_dc_mwh), 0))::bigint,
+            compared_mwh(sum(e.ac_mwh), sum(e.left_out_ac_mwh), sum(e.covered_dc_ms), sum(e.left_out_ms)),
+            sum(e.readings)::bigint,
+            coalesce(sum(e.readings) filter (where e.meter is null), 0)::bigint,
+            sum(e.covered_dc_ms) / 1000.0::float8,
+            sum(e.covered_ac_ms) / 1000.0::float8,
+            (sum(e.covered_dc_ms) - coalesce(sum(e.left_out_ms), 0)) / 1000.0::float8,
+            sum(e.charging_ms) filter (where o.meter is null) as charging_ms,
+            sum(e.charging_compared_ms) filter (where o.meter is null) as charging_compared_ms,
+            elapsed_ms(p_from, p_to) / 1000.0::float8,
+            array_agg(e.meter)
+        from unnest(p_parts) as e
+        left join of_one_vehicle as o
+            on o.meter = e.meter
+        where e.vehicle is not null
+            and e.is_of_fleet
+        group by 1
+    )
+    select
+        v.*,
+        (coalesce(v.charging_ms, 0) + coalesce(o.charging_ms, 0)) / 1000.0::float8,
+        (coalesce(v.charging_compared_ms, 0) + coalesce(o.charging_compared_ms, 0)) / 1000.0::float8
+    from by_vehicle as v
+    left join (
+        select
+            m.vehicle,
+            sum(m.charging_ms) as charging_ms,
+            sum(m.charging_compared_ms) as charging_compared_ms
+        from of_one_vehicle as m
+        group by 1
+    ) as o
+        on o.vehicle = v.vehicle;
+end;
+$$;
+
+-- Returns a page of the vehicles over one window as JSON, in the order of 'efficiency', 'loss' or 'vehicleId'. Vehicles
+-- without a value come last. A page begins after the value and id of the one before; values are negative if the order
+-- is descending.
+create or replace function fleet_ranking(
+    p_parts fleet_part_within[],
+    p_from timestamptz,
+    p_to timestamptz,
+    p_sort text,
+    p_descending boolean,
+    p_after_value double precision,
+    p_after_id text,
+    p_vehicles bigint,
+    p_reach_ids text[],
+    p_reach_sites text[]
+)
+returns jsonb
+language plpgsql
+stable
+as $$
+begin
+    return (
+        with ranked as (
+            select
+                d.id as vehicle_id,
+                d.label,
+                d.site,
+                v.*,
+                case when p_descending then -1 else 1 end * case p_sort
+                    when 'efficiency' then v.compared_dc_mwh::float8 / nullif(v.compared_ac_mwh, 0)
+                    when 'loss' then v.compared_ac_mwh - v.compared_dc_mwh
+                end::float8 as value
+            from fleet_vehicles(p_parts, p_from, p_to) as v
+            join devices as d
+                on d.device = v.vehicle
+        ),
+        page as (
+            select *
+            from ranked as r
+            where p_after_id is null
+                or case
+                    when r.value is null then p_after_value is not null or r.vehicle_id > p_after_id
+                    else r.value > p_after_value or r.value = p_after_value and r.vehicle_id > p_after_id
+                end
+            order by r.value nulls last, r.vehicle_id
+            limit p_vehicles
+        )
+        select coalesce(
+            jsonb_agg(
+                to_jsonb(p) || jsonb_build_object(
+                    'meters', cardinality(array_remove(p.meters, null)),
+                    'meter_ids',
+                    array(
+                        select m.id
+                        from devices as m
+                        where m.device = any(p.meters)
+                            and within_reach(m.id, m.site, p_reach_ids, p_reach_sites)
+                        order by m.id
+                    ),
+                    'dc_while_charging', all_report_while_charging(array[p.vehicle]),
+                    'ac_while_charging',
+                    all_report_while_charging(array[p.vehicle]) or all_report_while_charging(p.meters)
+                )
+                order by p.value nulls last, p.vehicle_id
+            ),
+            '[]'
+        )
+        from page as p
+    );
+end;
+$$;
+
+-- Returns the fleet, or its devices within reach, over one window, as JSON: totals, a page of sites (a meter belongs to
+-- one), and a page of vehicles in the order of p_sort (fleet_ranking). All three add up the same parts, an array that
+-- has one for each vehicle and meter, and a few more where the window cuts hours.
+create or replace function fleet_report(
+    p_from timestamptz,
+    p_to timestamptz,
+    p_after_site text,
+    p_sites bigint,
+    p_sort text,
+    p_descending boolean,
+    p_after_value double precision,
+    p_after_id text,
+    p_vehicles bigint,
+    p_reach_ids text[] default null,
+    p_reach_sites text[] default null
+)
+returns table (
+    totals jsonb,
+    sites jsonb,
+    vehicles jsonb
+)
+language sql
+stable
+begin atomic
+    select
+        fleet_totals(e.parts, p_from, p_to, p_reach_ids, p_reach_sites),
+        fleet_sites(e.parts, p_from, p_to, p_after_site, p_sites),
+        fleet_ranking(
+            e.parts, p_from, p_to, p_sort, p_descending, p_after_value, p_after_id, p_vehicles, p_reach_ids,
+            p_reach_sites
+        )
+    from (
+        select array_agg(f) as parts
+        from fleet_energy_within(array[p_from, p_to], p_reach_ids, p_reach_sites) as f
+    ) as e;
 end;

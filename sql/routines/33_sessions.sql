@@ -71,12 +71,13 @@ begin
 end;
 $$;
 
--- Returns the first reading with energy in (p_after, p_until], if any: by the primary key, in the first days of it
--- before the rest, since planning for every chunk of a month would take longer than reading.
-create or replace function step_after(
+-- Returns the reading with energy nearest to p_at towards p_end, if any: the first in (p_at, p_end], or the last in
+-- (p_end, p_at] if p_end is earlier. By the primary key, in the first days of it before the rest, since planning for
+-- every chunk of a month would take longer than reading.
+create or replace function nearest_step(
     p_vehicle integer,
-    p_after timestamptz,
-    p_until timestamptz,
+    p_at timestamptz,
+    p_end timestamptz,
     out at timestamptz,
     out starts timestamptz,
     out session integer
@@ -86,55 +87,38 @@ stable
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    l_ends constant timestamptz[] := array[least(p_after + interval '2 days', p_until), p_until];
-    l_end timestamptz;
-    l_since timestamptz := p_after;
+    l_near constant timestamptz := case
+        when p_end > p_at then least(p_at + interval '2 days', p_end)
+        else greatest(p_at - interval '2 days', p_end)
+    end;
+    l_from timestamptz := p_at;
+    l_to timestamptz := l_near;
 begin
-    foreach l_end in array l_ends loop
-        select r.time, start_of(r.time, r.span_ms), r.session
-        into at, starts, session
-        from readings as r
-        where r.device = p_vehicle
-            and r.time > l_since
-            and r.time <= l_end
-            and r.energy_mwh > 0
-        order by r.time
-        limit 1;
-        exit when at is not null;
-        l_since := l_end;
-    end loop;
-end;
-$$;
-
--- Returns the last one in (p_since, p_until], likewise.
-create or replace function step_before(
-    p_vehicle integer,
-    p_since timestamptz,
-    p_until timestamptz,
-    out at timestamptz,
-    out session integer
-)
-language plpgsql
-stable
-set plan_cache_mode = force_custom_plan
-as $$
-declare
-    l_begins constant timestamptz[] := array[greatest(p_until - interval '2 days', p_since), p_since];
-    l_begin timestamptz;
-    l_until timestamptz := p_until;
-begin
-    foreach l_begin in array l_begins loop
-        select r.time, r.session
-        into at, session
-        from readings as r
-        where r.device = p_vehicle
-            and r.time > l_begin
-            and r.time <= l_until
-            and r.energy_mwh > 0
-        order by r.time desc
-        limit 1;
-        exit when at is not null;
-        l_until := l_begin;
+    loop
+        if p_end > p_at then
+            select r.time, start_of(r.time, r.span_ms), r.session
+            into at, starts, session
+            from readings as r
+            where r.device = p_vehicle
+                and r.time > l_from
+                and r.time <= l_to
+                and r.energy_mwh > 0
+            order by r.time
+            limit 1;
+        else
+            select r.time, start_of(r.time, r.span_ms), r.session
+            into at, starts, session
+            from readings as r
+            where r.device = p_vehicle
+                and r.time > l_to
+                and r.time <= l_from
+                and r.energy_mwh > 0
+            order by r.time desc
+            limit 1;
+        end if;
+        exit when at is not null or l_to is not distinct from p_end;
+        l_from := l_near;
+        l_to := p_end;
     end loop;
 end;
 $$;
@@ -166,8 +150,8 @@ begin
     since := p_from - p_pause - p_pause;
     until := p_to + p_pause;
     loop
-        l_last := step_before(p_vehicle, since, until);
-        l_next := step_after(p_vehicle, until, p_to + l_month);
+        l_last := nearest_step(p_vehicle, until, since);
+        l_next := nearest_step(p_vehicle, until, p_to + l_month);
         if l_next.starts >= p_to
             and (
                 l_last.at is null
@@ -242,13 +226,122 @@ begin atomic
     ) as q;
 end;
 
--- Returns the steps of a vehicle, its readings with energy in (p_since, p_until], each with the number of its session.
--- A session begins where the meter or the session id changes, or after a pause (p_gap).
+-- Returns from when a step's energy was used, if using it takes p_needed: from the start of its interval, or after a
+-- rest, if that takes less than a quarter of the interval and leaves more than p_gap.
+create or replace function after_rest(
+    p_starts timestamptz,
+    p_ends timestamptz,
+    p_needed interval,
+    p_gap interval
+)
+returns timestamptz
+language sql
+stable
+parallel safe
+return case
+    when 4 * p_needed < p_ends - p_starts and p_needed + p_gap < p_ends - p_starts then p_ends - p_needed
+    else p_starts
+end;
+
+-- Returns the steps of a vehicle, its readings with energy in (p_since, p_until], each with what its neighbours say of
+-- it: its session, and from when its energy was used. If a register is read after a rest, its energy was used at the
+-- end of the rest: at the power of the following step, if that is more than four times as high.
+create or replace function steps_within(
+    p_vehicle integer,
+    p_interval interval,
+    p_gap interval,
+    p_since timestamptz,
+    p_until timestamptz
+)
+returns table (
+    at timestamptz,
+    starts timestamptz,
+    -- from when its energy was used, which is after a rest
+    charged_from timestamptz,
+    meter integer,
+    session integer,
+    energy_mwh bigint,
+    register_mwh bigint,
+    soc_bp smallint,
+    battery_temp_cdeg smallint,
+    -- the greatest common divisor of the register's values
+    unit_mwh bigint,
+    -- the seconds that a milliwatt-hour took; null after more than longest_step()
+    pace double precision
+)
+language plpgsql
+stable
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    return query
+    with steps as (
+        select
+            r.time,
+            r.meter,
+            r.energy_mwh,
+            r.register_mwh,
+            r.interval_start,
+            r.soc_bp,
+            r.battery_temp_cdeg,
+            r.session,
+            start_of(r.time, coalesce(nullif(r.span_ms, 0), ms_between(r.time, r.time + p_interval))) as starts,
+            count(r.session) over by_time as named,
+            count(r.session) over (order by r.time desc) as named_after,
+            date_part('epoch', r.time - lag(r.time) over by_time) as apart_s
+        from readings as r
+        where r.device = p_vehicle
+            and r.time > p_since
+            and r.time <= p_until
+            and r.energy_mwh > 0
+        window by_time as (order by r.time)
+    ),
+    -- energy between two readings of one session belongs to it, too
+    bound as (
+        select
+            s.*,
+            case
+                when first_value(s.session) over (partition by s.named order by s.time)
+                    = first_value(s.session) over (partition by s.named_after order by s.time desc)
+                    then first_value(s.session) over (partition by s.named order by s.time)
+            end as of_session,
+            case when s.apart_s <= date_part('epoch', longest_step()) then s.apart_s / s.energy_mwh end as pace
+        from steps as s
+    )
+    select
+        b.time,
+        b.starts,
+        case
+            when b.register_mwh is not null and b.interval_start is null
+                then after_rest(b.starts, b.time, b.needed, p_gap)
+            else b.starts
+        end,
+        b.meter,
+        b.of_session,
+        b.energy_mwh,
+        b.register_mwh,
+        b.soc_bp,
+        b.battery_temp_cdeg,
+        gcd(b.register_mwh, b.energy_mwh),
+        b.pace
+    from (
+        select
+            s.*,
+            -- at most the whole interval: at the pace of a tiny step it would be aeons
+            make_interval(
+                secs => least(s.energy_mwh * lead(s.pace) over (order by s.time), date_part('epoch', s.time - s.starts))
+            ) as needed
+        from bound as s
+    ) as b;
+end;
+$$;
+
+-- Returns the steps of a vehicle (see steps_within()), each with the number of its session. A session begins where the
+-- meter or the session id changes, or after a pause (p_gap).
 --
 -- A register shows whole units of its resolution, here the greatest common divisor of its values. While it shows the
 -- same value, up to one unit has been used: a time of that length at the pace of the neighbouring steps is not a pause.
--- If it is read after a rest, its energy was used at the end of the rest: at the power of the following step, if that
--- is more than four times as high. p_first is the time of the first reading of a register.
+-- p_first is the time of the first reading of a register.
 create or replace function charging_steps(
     p_vehicle integer,
     p_interval interval,
@@ -280,78 +373,24 @@ declare
     l_longest_s constant double precision := date_part('epoch', longest_step());
 begin
     return query
-    with steps as (
-        select
-            r.time as at,
-            start_of(r.time, coalesce(nullif(r.span_ms, 0), ms_between(r.time, r.time + p_interval))) as starts,
-            r.meter,
-            r.energy_mwh,
-            r.register_mwh,
-            r.soc_bp,
-            r.battery_temp_cdeg,
-            r.session,
-            r.register_mwh is not null and r.interval_start is null as may_have_rested,
-            gcd(r.register_mwh, r.energy_mwh) as unit_mwh,
-            count(r.session) over by_time as named,
-            count(r.session) over (order by r.time desc) as named_after,
-            date_part('epoch', r.time - lag(r.time) over by_time) as apart_s
-        from readings as r
-        where r.device = p_vehicle
-            and r.time > p_since
-            and r.time <= p_until
-            and r.energy_mwh > 0
-        window by_time as (order by r.time)
-    ),
-    -- energy between two readings of one session belongs to it, too; the seconds that a milliwatt-hour took
-    bound as (
+    with paced as (
         select
             s.*,
-            case
-                when first_value(s.session) over (partition by s.named order by s.at)
-                    = first_value(s.session) over (partition by s.named_after order by s.at desc)
-                    then first_value(s.session) over (partition by s.named order by s.at)
-            end as of_session,
-            case when s.apart_s <= l_longest_s then s.apart_s / s.energy_mwh end as pace
-        from steps as s
-    ),
-    rested as (
-        select
-            r.*,
-            case
-                when r.may_have_rested and 4 * r.needed < r.at - r.starts and r.needed + p_gap < r.at - r.starts
-                    then r.at - r.needed
-                else r.starts
-            end as charged_from
-        from (
-            select
-                b.*,
-                -- at most the whole interval: at the pace of a tiny step it would be aeons
-                make_interval(
-                    secs => least(
-                        b.energy_mwh * lead(b.pace) over (order by b.at), date_part('epoch', b.at - b.starts)
-                    )
-                ) as needed
-            from bound as b
-        ) as r
-    ),
-    paced as (
-        select
-            b.*,
-            lag(b.at) over by_time as before,
-            lag(b.of_session) over by_time as session_before,
-            lag(b.meter) over by_time as meter_before,
-            coalesce(gcd(b.unit_mwh, lag(b.unit_mwh) over by_time), 0) * coalesce(
-                least(lag(b.pace) over by_time, lead(b.pace) over by_time), l_longest_s
+            lag(s.at) over by_time as before,
+            lag(s.session) over by_time as session_before,
+            lag(s.meter) over by_time as meter_before,
+            coalesce(gcd(s.unit_mwh, lag(s.unit_mwh) over by_time), 0) * coalesce(
+                least(lag(s.pace) over by_time, lead(s.pace) over by_time), l_longest_s
             ) as unit_s,
-            gcd(b.unit_mwh, lead(b.unit_mwh) over by_time) * lead(b.pace) over by_time as first_unit_s
-        from rested as b
-        window by_time as (order by b.at)
+            gcd(s.unit_mwh, lead(s.unit_mwh) over by_time) * lead(s.pace) over by_time as first_unit_s
+        from steps_within(p_vehicle, p_interval, p_gap, p_since, p_until) as s
+        window by_time as (order by s.at)
     ),
     parted as (
         select
             p.*,
             p.before is null or case
-                when p.of_session is not null and p.session_before is not null then p.of_session <> p.session_before
+                when p.session is not null and p.session_before is not null then p.session <> p.session_before
                 else p.meter is distinct from p.meter_before
                     -- when its energy had arrived: after a reporting interval at the latest
                     or least(p.at, p.charged_from + p_interval) - p.before > greatest(
@@ -370,7 +409,7 @@ begin
                 n.at - make_interval(
                     secs => coalesce(
                         case
-                            when not n.is_first then least(n.unit_s, n.apart_s)
+                            when not n.is_first then least(n.unit_s, date_part('epoch', n.at - n.before))
                             when not lead(n.is_first) over by_time and n.first_unit_s is not null
                                 then least(n.first_unit_s, date_part('epoch', n.at - p_first))
                         end,
@@ -383,13 +422,125 @@ begin
         ),
         count(*) filter (where n.is_first) over by_time,
         n.meter,
-        n.of_session,
+        n.session,
         n.energy_mwh,
         n.register_mwh,
         n.soc_bp,
         n.battery_temp_cdeg
     from parted as n
     window by_time as (order by n.at);
+end;
+$$;
+
+-- Returns the sessions that the steps of a vehicle form, as charging_steps() numbers them.
+create or replace function session_runs(
+    p_vehicle integer,
+    p_interval interval,
+    p_gap interval,
+    p_first timestamptz,
+    p_since timestamptz,
+    p_until timestamptz
+)
+returns table (
+    begins timestamptz,
+    finishes timestamptz,
+    meter integer,
+    session integer,
+    register_from_mwh bigint,
+    register_to_mwh bigint,
+    soc_bp_from smallint,
+    soc_bp_to smallint,
+    battery_temp_cdeg_max smallint,
+    peak_mw double precision,
+    -- its energy spread over a rest before it; null: none
+    rested_mwh bigint,
+    is_last boolean
+)
+language plpgsql
+stable
+rows 20
+as $$
+begin
+    return query
+    with steps as materialized (
+        select *
+        from charging_steps(p_vehicle, p_interval, p_gap, p_first, p_since, p_until)
+    ),
+    runs as (
+        select
+            s.number,
+            greatest(min(s.used_from), lag(max(s.at)) over (order by s.number)) as begins,
+            max(s.at) as finishes,
+            (array_agg(s.meter order by s.at))[1] as meter,
+            max(s.session) as session,
+            (array_agg(s.register_mwh - s.energy_mwh order by s.at))[1] as register_from_mwh,
+            (array_agg(s.register_mwh order by s.at desc))[1] as register_to_mwh,
+            (array_agg(s.soc_bp order by s.at) filter (where s.soc_bp is not null))[1] as soc_bp_from,
+            (array_agg(s.soc_bp order by s.at desc) filter (where s.soc_bp is not null))[1] as soc_bp_to,
+            max(s.battery_temp_cdeg) as battery_temp_cdeg_max,
+            max(s.energy_mwh * 3600 / date_part('epoch', s.at - s.used_from)) as peak_mw,
+            max(s.at) = max(max(s.at)) over () as is_last
+        from steps as s
+        group by s.number
+    ),
+    -- for a step read after a rest: the part spread over the time before the session
+    rests as (
+        select s.number, sum(energy_before(s.energy_mwh, s.starts, s.at, r.begins))::bigint as energy_mwh
+        from steps as s
+        join runs as r
+            on r.number = s.number
+        where s.charged_from > s.starts
+            and s.starts < r.begins
+        group by 1
+    )
+    select
+        r.begins,
+        r.finishes,
+        r.meter,
+        r.session,
+        r.register_from_mwh,
+        r.register_to_mwh,
+        r.soc_bp_from,
+        r.soc_bp_to,
+        r.battery_temp_cdeg_max,
+        r.peak_mw,
+        e.energy_mwh,
+        r.is_last
+    from runs as r
+    left join rests as e
+        on e.number = r.number;
+end;
+$$;
+
+-- Returns what decides on a vehicle's sessions: the interval in which it reports, the pause that ends a session (gap),
+-- at least one and a half of these, whether it has a register, and its last session with the time of that.
+create or replace function session_rule(
+    p_vehicle integer,
+    out reports_every interval,
+    out gap interval,
+    out has_register boolean,
+    out session integer,
+    out session_at timestamptz
+)
+language plpgsql
+stable
+as $$
+begin
+    select
+        make_interval(secs => coalesce(d.reporting_interval_s, a.reporting_interval_s)),
+        greatest(
+            make_interval(secs => a.session_gap_s),
+            make_interval(secs => coalesce(d.reporting_interval_s, a.reporting_interval_s)) * 1.5
+        ),
+        s.register_mwh is not null,
+        s.session,
+        s.session_at
+    into reports_every, gap, has_register, session_rule.session, session_rule.session_at
+    from accounting as a
+    left join devices as d
+        on d.device = p_vehicle
+    left join live_state as s
+        on s.device = p_vehicle;
 end;
 $$;
 
@@ -417,80 +568,32 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
     l_vehicle constant integer := device_of('vehicle', p_vehicle);
-    l_interval constant interval := make_interval(
-        secs => coalesce(
-            (select d.reporting_interval_s from devices as d where d.device = l_vehicle),
-            (select a.reporting_interval_s from accounting as a)
-        )
-    );
-    l_gap constant interval := greatest(
-        (select make_interval(secs => a.session_gap_s) from accounting as a),
-        l_interval * 1.5
-    );
-    l_newest live_state;
+    l_rule constant record := session_rule(l_vehicle);
+    l_read record;
     l_first timestamptz;
-    l_since timestamptz;
-    l_until timestamptz;
 begin
-    if not session_may_begin(l_vehicle, l_gap, p_from, p_to) then
+    if not session_may_begin(l_vehicle, l_rule.gap, p_from, p_to) then
         return;
     end if;
-    select s.*
-    into l_newest
-    from live_state as s
-    where s.device = l_vehicle;
-    select w.since, w.until
-    into l_since, l_until
-    from sessions_within(
+    l_read := sessions_within(
         l_vehicle,
-        case when l_newest.register_mwh is not null then greatest(l_gap, longest_step()) else l_gap end,
-        l_newest.session is not null,
+        case when l_rule.has_register then greatest(l_rule.gap, longest_step()) else l_rule.gap end,
+        l_rule.session is not null,
         p_from,
         p_to
-    ) as w;
-    if l_newest.register_mwh is not null then
+    );
+    if l_rule.has_register then
         select r.time
         into l_first
         from readings as r
         where r.device = l_vehicle
-            and r.time > l_since - interval '31 days'
-            and r.time <= l_until
+            and r.time > l_read.since - interval '31 days'
+            and r.time <= l_read.until
         order by r.time
         limit 1;
     end if;
 
     return query
-    with steps as materialized (
-        select *
-        from charging_steps(l_vehicle, l_interval, l_gap, l_first, l_since, l_until)
-    ),
-    runs as (
-        select
-            greatest(min(s.used_from), lag(max(s.at)) over (order by s.number)) as begins,
-            max(s.at) as finishes,
-            (array_agg(s.meter order by s.at))[1] as meter,
-            max(s.session) as session,
-            (array_agg(s.register_mwh - s.energy_mwh order by s.at))[1] as register_from_mwh,
-            (array_agg(s.register_mwh order by s.at desc))[1] as register_to_mwh,
-            (array_agg(s.soc_bp order by s.at desc) filter (where s.soc_bp is not null))[1] as soc_bp_to,
-            (array_agg(s.soc_bp order by s.at) filter (where s.soc_bp is not null))[1] as soc_bp_from,
-            max(s.battery_temp_cdeg) as battery_temp_cdeg_max,
-            max(s.energy_mwh * 3600 / date_part('epoch', s.at - s.used_from)) as peak_mw,
-            s.number,
-            max(s.at) = max(max(s.at)) over () as is_last
-        from steps as s
-        group by s.number
-    ),
-    -- for a step read after a rest: the part spread over the time before the session
-    rests as (
-        select s.number, sum(energy_before(s.energy_mwh, s.starts, s.at, r.begins))::bigint as energy_mwh
-        from steps as s
-        join runs as r
-            on r.number = s.number
-        where s.charged_from > s.starts
-            and s.starts < r.begins
-        group by 1
-    )
     select
         r.begins,
         r.finishes,
@@ -502,13 +605,11 @@ begin
         r.soc_bp_to,
         r.battery_temp_cdeg_max,
         r.peak_mw,
-        coalesce(e.energy_mwh, 0),
+        coalesce(r.rested_mwh, 0),
         r.is_last
-            and greatest(r.finishes, case when r.session = l_newest.session then l_newest.session_at end)
-                > least(now(), l_until) - l_gap
-    from runs as r
-    left join rests as e
-        on e.number = r.number
+            and greatest(r.finishes, case when r.session = l_rule.session then l_rule.session_at end)
+                > least(now(), l_read.until) - l_rule.gap
+    from session_runs(l_vehicle, l_rule.reports_every, l_rule.gap, l_first, l_read.since, l_read.until) as r
     left join devices as m
         on m.device = r.meter
     left join session_ids as n
@@ -519,9 +620,9 @@ begin
         from readings as h
         where h.device = l_vehicle
             and h.time <= r.begins
-            and h.time >= r.begins - l_gap
-            and h.time > l_since - l_gap
-            and h.time <= l_until
+            and h.time >= r.begins - l_rule.gap
+            and h.time > l_read.since - l_rule.gap
+            and h.time <= l_read.until
             and h.soc_bp is not null
         order by h.time desc
         limit 1

@@ -1,30 +1,46 @@
 -- What is stored, in hypertables and beside them, and the last runs of the policies. From the catalogue and the
 -- planner's statistics, so that hundreds of chunks are listed as fast as their sizes can be read.
 
--- The number of readings in a compressed chunk is known from when it was converted; late ones since then are not
--- counted. The relation of a chunk is in compression_settings, and its number is asked for, since later versions have
--- other columns in the catalogue of chunks: once for each, which a join without statistics would not do. Compiling the
--- query would take twenty times as long as running it. In plpgsql, so that nothing depends on the extension's views,
--- which an update of it replaces.
-create or replace function stored_relations()
-returns setof stored_relation
+-- Returns the hypertables of this schema, those of continuous aggregates by the names of their views. In plpgsql, as
+-- the next two, so that nothing depends on the extension's views, which an update of it replaces.
+create or replace function stored_hypertables()
+returns table (schema_name name, table_name name, name name)
 language plpgsql
 stable
-set jit = off
 as $$
 begin
     return query
-    with hypertables as materialized (
-        select
-            h.schema_name,
-            h.table_name,
-            coalesce(a.user_view_name, h.table_name) as name
-        from _timescaledb_catalog.hypertable as h
-        left join _timescaledb_catalog.continuous_agg as a
-            on a.mat_hypertable_id = h.id
-        where coalesce(a.user_view_schema, h.schema_name) = current_schema()
-    ),
-    named as materialized (
+    select
+        h.schema_name,
+        h.table_name,
+        coalesce(a.user_view_name, h.table_name)
+    from _timescaledb_catalog.hypertable as h
+    left join _timescaledb_catalog.continuous_agg as a
+        on a.mat_hypertable_id = h.id
+    where coalesce(a.user_view_schema, h.schema_name) = current_schema();
+end;
+$$;
+
+-- Returns the chunks of these hypertables, with their sizes. The number of readings in a compressed chunk is known from
+-- when it was converted; late ones since then are not counted. The relation of a chunk is in compression_settings, and
+-- its number is asked for, since later versions have other columns in the catalogue of chunks: once for each, which a
+-- join without statistics would not do.
+create or replace function stored_chunks()
+returns table (
+    hypertable name,
+    range_start timestamptz,
+    is_compressed boolean,
+    about_rows bigint,
+    -- with indexes and TOAST; before, if it is compressed
+    bytes bigint,
+    bytes_before bigint
+)
+language plpgsql
+stable
+as $$
+begin
+    return query
+    with named as materialized (
         select
             c.hypertable_schema,
             c.hypertable_name,
@@ -34,54 +50,63 @@ begin
         from timescaledb_information.chunks as c
     ),
     chunks as materialized (
-        select
-            h.name,
-            n.chunk,
-            _timescaledb_functions.chunk_id_from_relid(n.chunk) as id,
-            n.is_compressed,
-            n.range_start
+        select n.*, h.name, _timescaledb_functions.chunk_id_from_relid(n.chunk) as id
         from named as n
-        join hypertables as h
+        join stored_hypertables() as h
             on h.schema_name = n.hypertable_schema
             and h.table_name = n.hypertable_name
         where n.chunk is not null
-    ),
-    sized as (
-        select
-            c.name,
-            c.is_compressed,
-            c.range_start,
-            case
-                when c.is_compressed then coalesce(z.numrows_pre_compression, 0)
-                else about_rows(c.chunk)
-            end as about_rows,
-            case
-                when c.is_compressed
-                    then z.uncompressed_heap_size + z.uncompressed_toast_size + z.uncompressed_index_size
-            end as bytes_before,
-            pg_total_relation_size(c.chunk) + coalesce(pg_total_relation_size(s.compress_relid), 0) as bytes
-        from chunks as c
-        left join _timescaledb_catalog.compression_settings as s
-            on s.relid = c.chunk
-        left join _timescaledb_catalog.compression_chunk_size as z
-            on z.chunk_id = c.id
+    )
+    select
+        c.name,
+        c.range_start,
+        c.is_compressed,
+        case
+            when c.is_compressed then coalesce(z.numrows_pre_compression, 0)
+            else about_rows(c.chunk)
+        end,
+        pg_total_relation_size(c.chunk) + coalesce(pg_total_relation_size(s.compress_relid), 0),
+        case
+            when c.is_compressed
+                then z.uncompressed_heap_size + z.uncompressed_toast_size + z.uncompressed_index_size
+        end
+    from chunks as c
+    left join _timescaledb_catalog.compression_settings as s
+        on s.relid = c.chunk
+    left join _timescaledb_catalog.compression_chunk_size as z
+        on z.chunk_id = c.id;
+end;
+$$;
+
+-- Compiling the query would take twenty times as long as running it.
+create or replace function stored_relations()
+returns setof stored_relation
+language plpgsql
+stable
+set jit = off
+as $$
+begin
+    return query
+    with hypertables as materialized (
+        select *
+        from stored_hypertables()
     ),
     stored as (
         select
             storage_group(h.name) as relation,
-            coalesce(sum(s.about_rows), 0) as about_rows,
-            coalesce(sum(s.bytes), 0)
+            coalesce(sum(c.about_rows), 0) as about_rows,
+            coalesce(sum(c.bytes), 0)
                 + pg_total_relation_size(format('%I.%I', h.schema_name, h.table_name)::regclass) as bytes,
-            count(s.name) as chunks,
-            count(*) filter (where s.is_compressed) as columnstore_chunks,
-            sum(s.about_rows) filter (where s.is_compressed) as columnstore_rows,
-            sum(s.bytes_before) filter (where s.is_compressed) as columnstore_bytes_before,
-            sum(s.bytes) filter (where s.is_compressed) as columnstore_bytes,
-            min(s.range_start) as oldest,
-            max(s.range_start) as newest
+            count(c.hypertable) as chunks,
+            count(*) filter (where c.is_compressed) as columnstore_chunks,
+            sum(c.about_rows) filter (where c.is_compressed) as columnstore_rows,
+            sum(c.bytes_before) filter (where c.is_compressed) as columnstore_bytes_before,
+            sum(c.bytes) filter (where c.is_compressed) as columnstore_bytes,
+            min(c.range_start) as oldest,
+            max(c.range_start) as newest
         from hypertables as h
-        left join sized as s
-            on s.name = h.name
+        left join stored_chunks() as c
+            on c.hypertable = h.name
         group by h.schema_name, h.table_name, h.name
         union all
         select t.relation, t.about_rows, t.bytes, null, null, null, null, null, null, null
