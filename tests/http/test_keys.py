@@ -92,7 +92,7 @@ def test_only_health_and_the_reference_are_public() -> None:
     public = {path for _, path, needed in operations(app) if needed == PUBLIC}
     assert {path for path in public if not path.startswith(("/docs", "/assets/"))} == {
         *("/", "/health/live", "/health/ready", "/openapi.json"),
-        *("/v1/session", "/sign-in", "/sign-in/callback"),
+        *("/v1/session", "/sign-in", "/sign-in/callback", "/ping", "/health"),
     }
 
 
