@@ -24,6 +24,7 @@ from fleetmeter.http.export import export
 from fleetmeter.http.fleet_now import fleet_now
 from fleetmeter.http.ingest import ingest
 from fleetmeter.http.keys import keys
+from fleetmeter.http.load import load
 from fleetmeter.http.meters import meters
 from fleetmeter.http.metrics import metrics
 from fleetmeter.http.page import index, page_files
@@ -137,6 +138,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             assignments,
             analytics,
             fleet_now,
+            load,
             export,
             corrections,
             anomalies,

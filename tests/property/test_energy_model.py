@@ -374,7 +374,7 @@ def prepare(place: Place, model: Model) -> None:
     rollups = (
         "quarter_hourly; truncate hourly; truncate daily"
         if place.server.engine == "timescaledb"
-        else "kept_quarter_hours"
+        else "kept_quarter_hours, meter_quarters, metered_hours"
     )
     between_policies(
         place.db.run,
