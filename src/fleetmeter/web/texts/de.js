@@ -40,6 +40,10 @@ export const de = {
   'signIn.oidc': 'Mit Ihrer Organisation anmelden',
   'signIn.or': 'oder',
   'signIn.wrong': 'Dieser Schlüssel ist ungültig oder abgelaufen.',
+  'signIn.expired': 'Diese Anmeldung begann in einem anderen Browser oder dauerte länger als zehn Minuten. Melden Sie sich erneut an.',
+  'signIn.cancelled': 'Niemand wurde angemeldet: Die Anmeldung wurde abgebrochen, oder Ihr Konto darf FleetMeter nicht benutzen.',
+  'signIn.refused': 'FleetMeter hat die Antwort Ihrer Organisation nicht angenommen. Hilft eine erneute Anmeldung nicht, nennt das Protokoll des Dienstes den Grund.',
+  'signIn.unavailable': 'Die Anmeldung Ihrer Organisation antwortet nicht. Versuchen Sie es in einer Minute erneut, oder benutzen Sie einen Zugriffsschlüssel.',
 
   'state.loading': 'Lädt',
   'state.empty': 'Noch nichts vorhanden',

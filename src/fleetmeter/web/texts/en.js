@@ -40,6 +40,10 @@ export const en = {
   'signIn.oidc': 'Sign in with your organisation',
   'signIn.or': 'or',
   'signIn.wrong': 'This key is not valid, or has expired.',
+  'signIn.expired': 'This sign-in was begun in another browser, or took longer than ten minutes. Sign in again.',
+  'signIn.cancelled': 'Nobody was signed in: the sign-in was cancelled, or your account may not use FleetMeter.',
+  'signIn.refused': 'FleetMeter did not accept what your organisation answered. If signing in again does not help, its log says why.',
+  'signIn.unavailable': 'Your organisation’s sign-in does not answer. Try again in a minute, or use an access key.',
 
   'state.loading': 'Loading',
   'state.empty': 'Nothing here yet',
