@@ -41,8 +41,10 @@ export function drawNotes(plot, bands, marks) {
       Math.max(bbox.left, Math.min(left, right - width)), Math.max(bbox.top, Math.min(top, bbox.top + bbox.height - line)), width, line]);
     const box = boxes.find((each) => !taken.some((other) => overlap(each, other))) ?? boxes[0];
     taken.push(box);
-    ctx.strokeStyle = colour('surface');
-    ctx.strokeText(text, box[0], box[1] + line / 2);
+    ctx.fillStyle = faded('surface', 0.85);
+    ctx.beginPath();
+    ctx.roundRect(box[0] - gap / 2, box[1], width + gap, line, gap / 2);
+    ctx.fill();
     ctx.fillStyle = colour(tone);
     ctx.fillText(text, box[0], box[1] + line / 2);
   };
@@ -52,7 +54,6 @@ export function drawNotes(plot, bands, marks) {
 
   ctx.save();
   ctx.setLineDash([]);
-  ctx.lineJoin = 'round';
   ctx.strokeStyle = colour('surface');
   for (const { x, y, tone } of points) {
     ctx.beginPath();
@@ -63,7 +64,6 @@ export function drawNotes(plot, bands, marks) {
     ctx.stroke();
     taken.push([x - gap, y - gap, 2 * gap, 2 * gap]);
   }
-  ctx.lineWidth = 4 * px;
   ctx.textAlign = 'left';
   ctx.textBaseline = 'middle';
   ctx.font = `600 ${FONT_PX * px}px system-ui, sans-serif`;
