@@ -1,6 +1,6 @@
 /** The load of the fleet, a site or a meter by quarter hours, beside that of the week before. */
 import { clock, date, dayMonth, energyParts, number, power, powerParts, shareParts, weekday } from '../lib/formats.js';
-import { html, useMemo } from '../lib/html.js';
+import { html, useMemo, useState } from '../lib/html.js';
 import { QUARTER, quarterBefore } from '../lib/quarter_hours.js';
 import { useQuery } from '../lib/query.js';
 import { t } from '../lib/texts.js';
@@ -10,7 +10,7 @@ import { Chart, chartCsv } from '../parts/chart.js';
 import { Segments } from '../parts/field.js';
 import { Icon } from '../parts/icon.js';
 import { Panel } from '../parts/panel.js';
-import { Empty } from '../parts/states.js';
+import { Empty, Failed, Loading } from '../parts/states.js';
 import { Tile } from '../parts/tile.js';
 import { Days } from './load/days.js';
 import { Picker } from './load/picker.js';
@@ -24,6 +24,7 @@ export function Load() {
   const among = (name, known) => (known.includes(chosen[name]) ? chosen[name] : known[0]);
   const [of, period, measured] = [among('of', KINDS), among('period', PERIODS), among('measured', ['', ...MEASURED])];
   const { id, day } = chosen;
+  const [none, setNone] = useState({});
   const [from, to] = periodOf(period, dayOf(day));
   const now = quarterBefore(Date.now());
   const running = Number(to) > now;
@@ -31,12 +32,13 @@ export function Load() {
     <div class="view load">
       <div class="view-head">
         <h1>${t('nav.load')}</h1>
-        <${Picker} of=${of} id=${id} onChange=${(part) => choose({ measured: '', ...part })} />
+        <${Picker} of=${of} id=${id} onChange=${(part) => choose({ measured: '', ...part })} onNone=${(error) => setNone({ of, error })} />
       </div>
       <${Periods} ...${{ period, from, to, running, choose }} />
       ${of === 'fleet' || id
         ? html`<${Shown} key=${[of, id, measured, Number(from), period].join()} ...${{ of, id, measured, period, from: Number(from), to: Number(to), now, choose }} />`
-        : html`<section class="panel"><${Empty} icon="load" title=${t('load.choose')}>${t(`load.choose.${of}`)}<//></section>`}
+        : html`<section class="panel">${none.of !== of ? html`<${Loading} height=${340} />` : none.error ? html`<${Failed} error=${none.error} />`
+          : html`<${Empty} icon="load" title=${t('load.choose')}>${t(`load.choose.${of}`)}<//>`}</section>`}
     </div>`;
 }
 
