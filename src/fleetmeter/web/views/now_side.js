@@ -9,6 +9,7 @@ import { t } from '../lib/texts.js';
 import { SeverityBadge } from '../parts/badge.js';
 import { Panel } from '../parts/panel.js';
 import { Empty } from '../parts/states.js';
+import { Summary } from './anomalies/words.js';
 
 const NEWEST = 5;
 const JUST_IN = 6;
@@ -70,7 +71,7 @@ export function OpenAnomalies() {
           ${items.map((each) => html`
             <li key=${each.id}><a href=${link('/anomalies', each.id)}>
               <span class="row spread"><${SeverityBadge} severity=${each.severity} /><span class="muted small">${ago(each.startedAt)}</span></span>
-              <span lang="en">${each.summary}</span>
+              <${Summary} anomaly=${each} />
             </a></li>`)}
           <li><a class="now-all" href=${link('/anomalies')}>${t('now.allAnomalies')}</a></li>
         </ul>` : html`<${Empty} icon="check" title=${t('now.noAnomalies')} />`)}
