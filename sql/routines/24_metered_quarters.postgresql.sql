@@ -80,7 +80,7 @@ end;
 
 -- Adds up hours that are over and have not been, newest first, at most p_most of them, a transaction each. Not while
 -- late hours are refreshed: an hour struck out meanwhile must stay out.
-create or replace procedure add_up_meters(p_most integer default 100)
+create or replace procedure add_up_meters(p_most integer default 50)
 language plpgsql
 as $$
 declare

@@ -42,7 +42,7 @@ end;
 $$;
 
 -- The rollup has them: nothing to add up.
-create or replace procedure add_up_meters(p_most integer default 100)
+create or replace procedure add_up_meters(p_most integer default 50)
 language sql
 begin atomic
     select;
