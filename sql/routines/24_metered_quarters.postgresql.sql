@@ -1,8 +1,45 @@
 -- What meters metered by quarter hour, without accounting for vehicles: added up in meter_quarters, the rest from
 -- history.
 
+-- Returns what each of some meters metered in whole quarter hours, from history by its primary key, and the rollups of
+-- dropped history. Like slices(), without what only a window that cuts them needs; the planner inlines it.
+create or replace function quarters_of_meters(p_meters integer[], p_from timestamptz, p_to timestamptz)
+returns table (quarter timestamptz, meter integer, energy_mwh bigint, covered_ms bigint)
+language sql
+stable
+begin atomic
+    select quarter_of(q.bucket), q.device, sum(q.energy_mwh)::bigint, sum(q.covered_ms)::bigint
+    from (
+        select
+            date_bin('15 minutes', r.time, '2000-01-01 00:00:00.000001+00') as bucket,
+            r.device,
+            sum(r.energy_mwh)::bigint as energy_mwh,
+            sum(r.span_ms)::bigint as covered_ms
+        from readings as r
+        where r.device = any(p_meters)
+            and r.time > p_from
+            and r.time <= p_to
+            and not r.spread
+        group by 1, 2
+        union all
+        select s.bucket, s.device, s.energy_mwh, s.covered_ms
+        from spread_energy as s
+        where s.device = any(p_meters)
+            and s.bucket > p_from
+            and s.bucket <= p_to
+        union all
+        select k.bucket, k.device, k.energy_mwh, k.covered_ms
+        from kept_quarter_hours as k
+        where k.device = any(p_meters)
+            and k.bucket > p_from
+            and k.bucket <= p_to
+    ) as q
+    group by 1, 2
+    having sum(q.covered_ms) > 0;
+end;
+
 -- Returns what some meters metered together in the quarter hours of a window, cut to it; those that no reading covers
--- are left out. Hours that are added up come from meter_quarters by its primary key, the rest as slices().
+-- are left out. Hours that are added up come from meter_quarters by its primary key.
 create or replace function metered_quarters(p_meters integer[], p_from timestamptz, p_to timestamptz)
 returns table (quarter timestamptz, energy_mwh bigint, covered_ms bigint)
 language plpgsql
@@ -19,6 +56,8 @@ declare
             and not exists (select from late_hours as l where l.hour = h.hour)
     );
     l_rest record;
+    l_first timestamptz;
+    l_end timestamptz;
 begin
     return query
     select h.hour + q.minutes, q.energy_mwh, q.covered_ms
@@ -52,9 +91,23 @@ begin
         select lower(r.part) as starts, upper(r.part) as ends
         from other_than_hours(p_from, p_to, l_hours) as r (part)
     loop
+        l_first := least(ceil_quarter(l_rest.starts), l_rest.ends);
+        l_end := greatest(floor_quarter(l_rest.ends), l_first);
         return query
+        select q.quarter, sum(q.energy_mwh)::bigint, sum(q.covered_ms)::bigint
+        from quarters_of_meters(p_meters, l_first, l_end) as q
+        group by 1
+        union all
         select quarter_of(s.bucket), sum(s.energy_mwh)::bigint, sum(s.covered_ms)::bigint
-        from slices(p_meters, l_rest.starts, l_rest.ends, rolled_up_until(), true) as s
+        from (
+            select *
+            from slices_of_history(p_meters, l_rest.starts, l_first, true)
+            where l_rest.starts < l_first
+            union all
+            select *
+            from slices_of_history(p_meters, l_end, l_rest.ends, true)
+            where l_end < l_rest.ends
+        ) as s
         group by 1
         having sum(s.covered_ms) > 0;
     end loop;
@@ -105,27 +158,19 @@ begin
         insert into meter_quarters
         select
             l_hour,
-            s.device,
-            coalesce(sum(s.energy_mwh) filter (where s.place = 1), 0),
-            coalesce(sum(s.energy_mwh) filter (where s.place = 2), 0),
-            coalesce(sum(s.energy_mwh) filter (where s.place = 3), 0),
-            coalesce(sum(s.energy_mwh) filter (where s.place = 4), 0),
-            coalesce(sum(s.covered_ms) filter (where s.place = 1), 0),
-            coalesce(sum(s.covered_ms) filter (where s.place = 2), 0),
-            coalesce(sum(s.covered_ms) filter (where s.place = 3), 0),
-            coalesce(sum(s.covered_ms) filter (where s.place = 4), 0)
-        from (
-            select l.*, 1 + ms_between(l_hour, quarter_of(l.bucket)) / 900000 as place
-            from slices(
-                array(select d.device from devices as d where d.kind = 'meter'),
-                l_hour,
-                l_hour + interval '1 hour',
-                rolled_up_until(),
-                true
-            ) as l
-        ) as s
-        group by s.device
-        having sum(s.covered_ms) > 0;
+            q.meter,
+            coalesce(sum(q.energy_mwh) filter (where q.quarter = l_hour), 0),
+            coalesce(sum(q.energy_mwh) filter (where q.quarter = l_hour + interval '15 minutes'), 0),
+            coalesce(sum(q.energy_mwh) filter (where q.quarter = l_hour + interval '30 minutes'), 0),
+            coalesce(sum(q.energy_mwh) filter (where q.quarter = l_hour + interval '45 minutes'), 0),
+            coalesce(sum(q.covered_ms) filter (where q.quarter = l_hour), 0),
+            coalesce(sum(q.covered_ms) filter (where q.quarter = l_hour + interval '15 minutes'), 0),
+            coalesce(sum(q.covered_ms) filter (where q.quarter = l_hour + interval '30 minutes'), 0),
+            coalesce(sum(q.covered_ms) filter (where q.quarter = l_hour + interval '45 minutes'), 0)
+        from quarters_of_meters(
+            array(select d.device from devices as d where d.kind = 'meter'), l_hour, l_hour + interval '1 hour'
+        ) as q
+        group by q.meter;
         insert into metered_hours
         values (l_hour);
         commit;
