@@ -2,8 +2,8 @@
 
 -- Returns what some meters metered together between neighbouring bounds, oldest first; buckets that no reading covers
 -- are left out. The highest quarter hour is the first of those with most energy that are whole and over: demand is
--- billed by quarter hours. A quarter hour belongs to the bucket that it begins in: no zone of this century has midnights
--- within one.
+-- billed by quarter hours. A quarter hour belongs to the bucket that it begins in: no zone of this century has a
+-- midnight within one.
 create or replace function load_of_meters(p_meters integer[], p_bounds timestamptz[])
 returns table (
     starts timestamptz,
