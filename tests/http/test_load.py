@@ -96,11 +96,10 @@ def test_a_profile_is_exact_rolled_up_or_not_and_with_late_readings(
     assert same() == changed
 
 
+@pytest.mark.postgresql
 def test_a_late_reading_counts_before_its_hour_is_added_up_again(
-    client: httpx.Client, db: Db, server: Server, uid: str
+    client: httpx.Client, db: Db, uid: str
 ) -> None:
-    if server.engine == "timescaledb":
-        pytest.skip("its rollups are refreshed")
     meter = f"{uid}M"
     metered(client, meter, START, [1.0] * 8)
     between_policies(db.run, "call add_up_meters(10000)")
