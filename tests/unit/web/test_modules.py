@@ -122,6 +122,15 @@ def test_every_kind_of_anomaly_has_a_name_and_a_sentence_of_known_figures() -> N
         assert {f"fact.{name}" for name in figures} <= keys, kind
 
 
+def test_problems_that_have_a_text_are_those_of_the_service() -> None:
+    source = "".join(map(read, FOLDER.parent.rglob("*.py")))
+    known = {word.replace("_", "-") for word in re.findall(r"\"([a-z_-]+)\"", source)}
+    known |= {"unknown-vehicle", "unknown-meter"}
+    kinds = {key.partition(".")[2] for key in texts("en") if key.startswith("problem.")}
+    assert len(kinds) > 20
+    assert kinds <= known
+
+
 def test_no_view_has_text_of_its_own() -> None:
     for path in MODULES:
         for template in templates(read(path)):
