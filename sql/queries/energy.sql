@@ -109,3 +109,21 @@ left join lateral meters_energy(g.ids, array[:start, :end]::timestamptz[]) as e
     on true
 where g.place <= :limit
 order by g.site nulls last, g.role
+
+-- name: load_meters(meter_id, site, roles, reach_ids, reach_sites)
+-- The meters within reach whose load is asked for, with their roles and whether they are still expected to report
+-- (devices, whole; live_state by its key). May be null: meter_id, site, roles.
+select d.device, coalesce(d.role, 'charger') as role, s.removed_at is null as is_expected
+from devices as d
+left join live_state as s
+    on s.device = d.device
+where d.kind = 'meter'
+    and (:meter_id::text is null or d.id = :meter_id)
+    and (:site::text is null or d.site = :site)
+    and (:roles::text[] is null or coalesce(d.role, 'charger') = any(:roles))
+    and within_reach(d.id, d.site, :reach_ids, :reach_sites)
+
+-- name: load_of_meters(meters, bounds)
+-- What some meters metered together between neighbouring bounds, oldest first, and their highest quarter hours.
+select starts, ends, ac_mwh, covered_ac_s, elapsed_s, peak_mwh, peak_at
+from load_of_meters(:meters, :bounds)

@@ -174,8 +174,9 @@ begin atomic
     select case when exists (select from live_state) then ceil_hour(greatest(p_begin, kept_since())) end;
 end;
 
--- Views need no refresh: only the hours' accounting is deleted, so that they are apportioned again. An interval may
--- begin in dropped history and end in what is kept. Not while an hour is accounted for: it might not hold the change.
+-- Views need no refresh: only the hours' accounting and sums of meters are deleted, so that they are made again. An
+-- interval may begin in dropped history and end in what is kept. Not while an hour is accounted for: it might not hold
+-- the change.
 create or replace procedure refresh_late_hours()
 language plpgsql
 as $$
@@ -186,6 +187,10 @@ begin
     with late as (
         delete from late_hours as h
         returning h.hour
+    ),
+    metered as (
+        delete from metered_hours as m
+        where m.hour in (select l.hour from late as l)
     )
     delete from accounted_hours as a
     where a.hour in (select l.hour from late as l);

@@ -68,6 +68,7 @@ begin atomic
             (5, 'rolled_up_hours', 'device = $2', null, false),
             (6, 'rolled_up_days', 'device = $2', null, false),
             (7, 'accounted_energy', 'vehicle = $2 or meter = $2', null, false),
+            (7, 'meter_quarters', 'meter = $2', null, false),
             (8, 'meter_vehicles', 'vehicle = $2 or meter = $2', null, false),
             (9, 'assignments', 'vehicle = $2', null, false),
             (10, 'replaced_assignments', 'vehicle = $2 or meter = $2', null, false),
@@ -93,8 +94,8 @@ begin atomic
             (24, 'anomalies', 'names_device(anomalies, $1)', null, true),
             (25, 'anomaly_memory', 'names_device(anomaly_memory, $1)', null, true)
     ) as p (number, relation, condition, change, is_name)
-    -- a rollup that is a view over another follows it
-    where pg_relation_is_updatable(p.relation::regclass, false) & 16 > 0
+    -- a rollup that is a view over another follows it; another is of one engine only
+    where pg_relation_is_updatable(to_regclass(p.relation), false) & 16 > 0
     order by p.number, p.relation;
 end;
 

@@ -40,7 +40,7 @@ immutable
 return case
     when p_table = 'readings' then 'readings'
     when p_table = 'spread_energy' then 'spread energy'
-    when p_table in ('quarter_hourly', 'kept_quarter_hours') then 'quarter hours'
+    when p_table in ('quarter_hourly', 'kept_quarter_hours', 'meter_quarters', 'metered_hours') then 'quarter hours'
     when p_table = 'hourly' then 'hours'
     when p_table = 'daily' then 'days'
     when p_table = 'live_state' then 'live state'

@@ -26,6 +26,7 @@ from fleetmeter.http.influx import health, ping, ping_head, query, write
 from fleetmeter.http.ingest import ingest
 from fleetmeter.http.inputs import inputs
 from fleetmeter.http.keys import keys
+from fleetmeter.http.load import load
 from fleetmeter.http.meters import meters
 from fleetmeter.http.metrics import metrics
 from fleetmeter.http.page import index, page_files
@@ -153,6 +154,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             assignments,
             analytics,
             fleet_now,
+            load,
             export,
             corrections,
             anomalies,

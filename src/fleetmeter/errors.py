@@ -1,5 +1,7 @@
 """FleetMeter's errors. Each text is for the person who has to act on it."""
 
+from typing import Literal
+
 
 class FleetMeterError(Exception):
     """Base class of all of FleetMeter's own errors."""
@@ -75,7 +77,15 @@ class OutOfReachError(FleetMeterError):
 
 
 class SignInError(FleetMeterError):
-    """Somebody could not be signed in at the issuer; the text says what to do."""
+    """Somebody could not be signed in at the issuer; the text says what to do.
+
+    `reason` is what the page shows a text for: `expired` (begun elsewhere, or too long ago),
+    `cancelled` (nobody signed in there) or `refused`.
+    """
+
+    def __init__(self, text: str, reason: Literal["expired", "cancelled", "refused"]) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class UnknownSiteError(FleetMeterError):

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import Service
-from tests.support.browser import open_view
+from tests.support.browser import Watched, open_view
 from tests.support.depot import Depot
 
 pytestmark = [pytest.mark.browser, pytest.mark.either, pytest.mark.slow]
@@ -39,6 +39,28 @@ def test_an_anomaly_is_found_looked_at_and_acknowledged(
     found = httpx.get(f"{service.base_url}/v1/anomalies/{page.url.rsplit('/', 1)[1]}").json()
     assert found["status"] == "acknowledged"
     assert found["events"]["items"][0]["note"] == "the electrician comes on Friday"
+
+
+def test_what_was_found_is_said_in_german(page: Page, depot: Depot) -> None:
+    page.add_init_script("localStorage.setItem('fleetmeter.language', 'de')")
+    open_view(page, "/anomalies?kind=voltage_out_of_range&status=all")
+    page.get_by_role("link", name="Spannung außerhalb des Bereichs").first.click()
+    said = page.locator(".lead-text")
+    expect(said).to_have_text(
+        re.compile(r"hatte im Mittel von zehn Minuten [\d,]+\sV, außerhalb von [\d,]+\sV bis")
+    )
+    expect(said.locator("[lang=en]")).to_have_count(0)
+
+
+def test_a_problem_is_said_in_german_and_the_service_s_own_words_follow(
+    page: Page, service: Service, depot: Depot, watched: Watched
+) -> None:
+    watched.allow("400")
+    page.add_init_script("localStorage.setItem('fleetmeter.language', 'de')")
+    open_view(page, "/load?of=meter&id=M&measured=grid")
+    failed = page.get_by_role("alert").first
+    expect(failed).to_contain_text("Eine Angabe ist ungültig:")
+    expect(failed.locator("[lang=en]")).to_have_text("measured: is not allowed beside meterId")
 
 
 def test_the_inbox_changes_by_itself(page: Page, service: Service, depot: Depot) -> None:

@@ -8,8 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import Service
-from tests.support.browser import open_view
+from tests.support.browser import loaded, open_view
 from tests.support.depot import Depot
+
+START = "(day) => new Date(`${day}T00:00`).toISOString()"
+"""The midnight that begins a day where the page is looked at."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.either, pytest.mark.slow]
 
@@ -25,8 +28,8 @@ def test_the_highest_quarter_hour_is_marked_and_named(
     panel.get_by_role("button", name="API").click()
     request = page.get_by_role("dialog").locator("pre").first.inner_text().splitlines()[0]
     page.keyboard.press("Escape")
-    quarters = httpx.get(service.base_url + request.removeprefix("GET ")).json()["items"]
-    metered = [each for each in quarters if each["energyConsumedAc"] is not None]
+    quarters = httpx.get(service.base_url + request.removeprefix("GET ")).json()["buckets"]
+    metered = [each for each in quarters if each["from"] >= page.evaluate(START, str(day))]
     highest = max(metered, key=lambda each: each["energyConsumedAc"])
     with page.expect_download() as download:
         panel.get_by_role("button", name="CSV").click()
@@ -38,3 +41,18 @@ def test_the_highest_quarter_hour_is_marked_and_named(
     tile = page.locator(".tile", has_text="Highest quarter hour")
     expect(tile).to_contain_text(f"{max(powers.values()):.3g}"[:3])
     expect(tile).to_contain_text(re.compile(r"\d\d:\d\d–\d\d:\d\d"))
+
+
+def test_a_site_s_load_is_at_its_grid_connection_or_its_chargers(page: Page, depot: Depot) -> None:
+    (grid,) = (each for each in depot.fleet.meters if each.role == "site")
+    day = depot.began.date() + timedelta(days=1)
+    open_view(page, f"/load?id={grid.depot.site}&day={day}")
+    energy = page.locator(".tile", has_text="Energy")
+    expect(energy).to_contain_text("Grid connection")
+    metered_at = page.get_by_role("group", name="Metered at")
+    metered_at.get_by_role("button", name="Chargers").click()
+    expect(energy).to_contain_text("Chargers")
+    expect(page).to_have_url(re.compile(r"measured=chargers"))
+    loaded(page)
+    metered_at.get_by_role("button", name="Grid connection").click()
+    expect(energy).to_contain_text("Grid connection")

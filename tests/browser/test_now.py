@@ -47,8 +47,13 @@ def test_a_reading_shows_up_by_itself_and_leads_to_its_device(
     open_view(page, "/")
     expect(page.locator(".connection")).to_have_text("Live")
     post(client, vehicle_reading(f"{uid}EV", datetime.now(UTC), 0.5, soc=61))
-    newest = page.get_by_role("region", name="Just in").get_by_role("link", name=f"{uid}EV")
+    panel = page.get_by_role("region", name="Just in")
+    newest = panel.get_by_role("link", name=f"{uid}EV")
     expect(newest).to_contain_text("61")
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert any(f",vehicle,{uid}EV,61,36,0.5," in line for line in lines), lines
     newest.click()
     expect(page).to_have_url(re.compile(f"#/vehicles/{uid}EV$"))
 

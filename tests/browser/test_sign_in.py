@@ -133,6 +133,15 @@ def test_one_comes_back_from_the_issuer_to_the_view_one_asked_for(
             assert watched.problems == []
 
 
+def test_a_failed_sign_in_at_the_issuer_is_explained_once(page: Page) -> None:
+    page.goto("/?signIn=cancelled#/meters")
+    expect(page.get_by_role("alert")).to_contain_text("the sign-in was cancelled")
+    expect(page).to_have_url(re.compile(r"/#/meters$"))
+    assert serious_violations(page) == []
+    sign_in(page, ADMIN)
+    expect(page.get_by_role("heading", name="Meters", level=1)).to_be_visible()
+
+
 def test_the_greeting_names_the_header_for_the_key(page: Page) -> None:
     open_signed_in(page, "/", ADMIN)
     expect(page.locator("pre").first).to_contain_text("Authorization: Bearer <key>")

@@ -102,6 +102,7 @@ def questions(start: datetime, end: datetime, reach: ReachParameters = WHOLE) ->
             queries.vehicle_energy(c, vehicle_id="V1", bounds=days, limit=99, **reach)
         ),
         "meter": lambda c: rows(queries.meters_energy(c, meter_ids=["M1"], bounds=days, limit=99)),
+        "load": lambda c: rows(queries.load_of_meters(c, meters=[11], bounds=days)),
         "shares": lambda c: rows(
             queries.meter_shares(c, meter_id="M1", bounds=[start, end], after="", limit=9, **reach)
         ),
@@ -112,7 +113,7 @@ def questions(start: datetime, end: datetime, reach: ReachParameters = WHOLE) ->
     }
 
 
-QUESTIONS = ["performance", "series", "meter", "shares", "fleet", "fleet series"]
+QUESTIONS = ["performance", "series", "meter", "load", "shares", "fleet", "fleet series"]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -163,7 +164,7 @@ def test_history_beyond_the_edges_of_a_window_is_not_read(history: History, ques
 
 
 @pytest.mark.timescaledb
-@pytest.mark.parametrize("question", ["performance", "series", "meter", "shares", "fleet"])
+@pytest.mark.parametrize("question", ["performance", "series", "meter", "load", "shares", "fleet"])
 def test_whole_hours_are_answered_without_history(history: History, question: str) -> None:
     start, end = history.begin + DAY + 10 * HOUR, history.begin + 9 * DAY + 15 * HOUR
     found = asyncio.run(scans(history.url, questions(start, end)[question]))

@@ -88,6 +88,11 @@ ASKED: dict[str, list[Ask]] = {
     "GET /v1/analytics/sites": [Ask(shows="north")],
     "GET /v1/analytics/now": [Ask(shows='"known":')],
     "GET /v1/analytics/supply": [Ask(shows="items")],
+    "GET /v1/analytics/load": [
+        Ask(shows="buckets"),
+        Ask({"site": "{site}", "bucket": "hour"}),
+        Ask({"meterId": "{meter_id}", "bucket": "day"}),
+    ],
     "GET /v1/analytics/fleet/energy": [Ask(shows="energyDeliveredDc")],
     "GET /v1/analytics/sites/{site}/energy": [Ask(shows="energyConsumedAc")],
     "GET /v1/export": [

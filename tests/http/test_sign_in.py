@@ -158,6 +158,25 @@ def test_only_the_browser_that_began_can_finish(
     assert browser.get(to_issuer_and_back(browser)).status_code == 303
 
 
+def test_a_browser_is_led_to_the_page_with_the_reason(
+    base_url: str, browser: httpx.Client, issuer: IssuerProcess
+) -> None:
+    issuer.sign_in_as(**ANNA)
+    back = to_issuer_and_back(browser)
+    cancelled = back.copy_remove_param("code").copy_set_param("error", "access_denied")
+    refused = back.copy_set_param("iss", "https://other.example")
+    with httpx.Client(base_url=base_url, headers={"Accept": "text/html,*/*;q=0.8"}) as stranger:
+        begun = stranger.get(back)
+        assert (begun.status_code, begun.headers["location"]) == (303, "/?signIn=expired")
+        assert begun.headers["vary"] == "Accept"
+        assert not stranger.cookies
+    browser.headers["Accept"] = "text/html,*/*;q=0.8"
+    for url, reason in ((cancelled, "cancelled"), (refused, "refused")):
+        answer = browser.get(url)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/?signIn={reason}")
+    assert browser.get(back).headers["location"] == "/"
+
+
 def test_a_client_needs_an_issuer_and_https(database_url: str, tmp_path: Path) -> None:
     for settings, said in (
         ({}, "FLEETMETER_OIDC_CLIENT_ID: set FLEETMETER_OIDC_ISSUER"),

@@ -374,7 +374,7 @@ def prepare(place: Place, model: Model) -> None:
     rollups = (
         "quarter_hourly; truncate hourly; truncate daily"
         if place.server.engine == "timescaledb"
-        else "kept_quarter_hours"
+        else "kept_quarter_hours, meter_quarters, metered_hours"
     )
     between_policies(
         place.db.run,
@@ -487,6 +487,8 @@ def test_every_answer_matches_a_naive_model(
     if place.server.engine == "timescaledb":  # sooner than the service would
         between_policies(place.db.run, "call refresh_late_hours()")
         place.db.fetch("call account_hours(35, 3)")
+    if again:
+        place.db.fetch("call add_up_meters(60)")
     check = Check(place.client, model)
     # an interval may begin before the oldest reading that is kept, where there are only rollups
     check.fleet.history_since = place.db.value("select kept_since()")
@@ -779,6 +781,7 @@ class Check:
                 same_balance(item, balance, "e")
                 same_charging(item["quality"]["coverage"]["charging"], balance)
                 assert item["readings"] == balance.meter_readings
+            self.load(meter, bounds, {k: balance.ac or 0 for k, balance in mine.items()}, params)
         for item, balance in self.items("/v1/analytics/fleet/energy", bounds, total, params):
             same_balance(item, balance, "e")
             same_charging(item["quality"]["coverage"]["charging"], balance)
@@ -791,6 +794,21 @@ class Check:
             assert sum(
                 round((item["energyConsumedAc"] or 0) * 1e6) for item in answer["items"]
             ) == sum(sums.ac or 0 for (_, m), sums in by_meter.items() if m in meters)
+
+    def load(
+        self, meter: str, bounds: list[datetime], mwh: dict[int, int], params: dict[str, str]
+    ) -> None:
+        """Check the load profile of a meter: the same energy, and its highest quarter hour."""
+        answer = self.get(
+            "/v1/analytics/load", bounds[0], bounds[-1], meterId=self.model.uid + meter, **params
+        )
+        buckets = [] if answer is None else answer["buckets"]
+        energies = {each["from"]: each["energyConsumedAc"] for each in buckets}
+        expected = {rfc3339(bounds[k]): energy / 1e6 for k, energy in mwh.items()}
+        assert {at for at, kwh in expected.items() if kwh} <= energies.keys() <= expected.keys()
+        assert {at: expected[at] for at in energies} == energies
+        highest = max((each["peakPowerKw"] or 0 for each in buckets), default=0)
+        assert highest == ((answer and answer["peak"]) or {"powerKw": 0})["powerKw"]
 
     def items(
         self, path: str, bounds: list[datetime], expected: dict[int, Any], params: dict[str, str]

@@ -99,15 +99,16 @@ class CodeFlow:
         ):
             raise SignInError(
                 "this sign-in was not begun in this browser, or took too long; begin again at "
-                f"{self._redirect_uri.removesuffix('/callback')}"
+                f"{self._redirect_uri.removesuffix('/callback')}",
+                "expired",
             )
         discovery = await self._issuer.discovery()
         if issuer != self._issuer.url and (
             issuer is not None or discovery.authorization_response_iss_parameter_supported
         ):
-            raise SignInError("the answer is from another issuer")
+            raise SignInError("the answer is from another issuer", "refused")
         if code is None:
-            raise SignInError("the issuer did not sign anybody in")
+            raise SignInError("the issuer did not sign anybody in", "cancelled")
         if self._slots.locked():
             raise IssuerUnavailableError(f"{_AT_ONCE} people are signing in at {self._issuer.url}")
         async with self._slots:
@@ -120,7 +121,7 @@ class CodeFlow:
         )
         if session is None:
             _log.warning("tokens of the issuer are not valid for this client")
-            raise SignInError("the issuer's token is not valid for this service")
+            raise SignInError("the issuer's token is not valid for this service", "refused")
         return session
 
     async def _redeemed(self, code: str, verifier: str) -> _Tokens:
@@ -147,5 +148,5 @@ class CodeFlow:
             said = body[:200] if status != HTTPStatus.OK else b""  # no tokens in the log
             _log.warning("the issuer gives no tokens", status=status, said=said)
             raise SignInError(
-                "the issuer did not accept the sign-in; the log shows what it said"
+                "the issuer did not accept the sign-in; the log shows what it said", "refused"
             ) from None

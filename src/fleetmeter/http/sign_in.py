@@ -1,4 +1,4 @@
-"""GET /sign-in: people go to the issuer, and come back signed in."""
+"""GET /sign-in: people go to the issuer, and come back signed in, or to what went wrong."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,9 @@ from litestar.status_codes import HTTP_303_SEE_OTHER, HTTP_403_FORBIDDEN, HTTP_4
 from litestar.types import Scope
 
 from fleetmeter.access.browser_sessions import BrowserSessions
+from fleetmeter.access.issuer import IssuerUnavailableError
 from fleetmeter.errors import SignInError
+from fleetmeter.http.page import accepts_html
 from fleetmeter.http.session import end_of_browser, log_sign_in, session_cookie
 from fleetmeter.http.shared.authentication import PUBLIC, SCOPE, count_failure
 from fleetmeter.http.shared.browsers import SIGN_IN_COOKIE, cookie, cookie_value
@@ -34,7 +36,13 @@ Text = Annotated[str | None, QueryParameter(required=False, max_length=_LONGEST_
 async def begin_sign_in(request: Request[Any, Any, Any]) -> Response[None]:
     """Send the browser to the issuer."""
     scope = request.scope
-    begun = await _flow(scope).begin()
+    flow = _flow(scope)
+    try:
+        begun = await flow.begin()
+    except IssuerUnavailableError:
+        if not _is_browser(request):
+            raise
+        return _see_page("unavailable")
     # Lax: the browser comes back from another site
     kept = cookie(scope, SIGN_IN_COOKIE, begun.secret, max_age_s=_LONGEST_S, same_site="lax")
     return _see(begun.url, kept)
@@ -53,8 +61,14 @@ async def finish_sign_in(
     secret = cookie_value(scope, SIGN_IN_COOKIE)
     try:
         person = await flow.finish(secret, state_, code, iss)
+    except IssuerUnavailableError:
+        if not _is_browser(request):
+            raise
+        return _see_page("unavailable")
     except SignInError as error:
         count_failure(scope)
+        if _is_browser(request):
+            return _see_page(error.reason)
         raise problem(HTTP_403_FORBIDDEN, str(error), kind="sign-in-failed") from None
     app_state = scope["litestar_app"].state
     app_state.rates.of(person.principal).requests.take(1)
@@ -78,11 +92,20 @@ def _flow(scope: Scope) -> "CodeFlow":
     return flow
 
 
+def _is_browser(request: Request[Any, Any, Any]) -> bool:
+    return accepts_html(request.headers.get("accept", ""))
+
+
+def _see_page(reason: str) -> Response[None]:
+    """Send the browser to the page, which says why nobody is signed in and how to go on."""
+    return _see(f"/?signIn={reason}")
+
+
 def _see(url: str, *cookies: Cookie) -> Response[None]:
     return Response(
         None,
         status_code=HTTP_303_SEE_OTHER,
-        headers={"Location": url, "Cache-Control": "no-store"},
+        headers={"Location": url, "Cache-Control": "no-store", "Vary": "Accept"},
         cookies=list(cookies),
     )
 

@@ -17,6 +17,9 @@ INTERVAL_S = 1.0
 EVALUATION_INTERVAL_S = 2.0
 """Interval between searches for completed hours and late devices, seconds."""
 
+METERS_INTERVAL_S = 10.0
+"""Interval between searches for hours whose meters are not added up, seconds."""
+
 JOBS_INTERVAL_S = 300.0
 """Interval between checks of the database's own jobs, seconds."""
 
@@ -37,6 +40,7 @@ async def maintenance(database: Database) -> AsyncIterator[None]:
         ("restamp_pending", queries.restamp_pending.sql, INTERVAL_S),
         ("derive_pending", queries.derive_pending.sql, INTERVAL_S),
         ("account_hours", queries.account_hours.sql, INTERVAL_S),
+        ("add_up_meters", queries.add_up_meters.sql, METERS_INTERVAL_S),
         ("pack_rollups", queries.pack_rollups.sql, RETENTION_INTERVAL_S),
         ("drop_old_history", queries.drop_old_history.sql, RETENTION_INTERVAL_S),
         ("forget_register_events", queries.forget_register_events.sql, RETENTION_INTERVAL_S),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetmeter.anomalies.rules.catalogue import RULES
 from fleetmeter.http.shared.web_files import FOLDER
 
 MODULES = sorted(
@@ -107,6 +108,27 @@ def test_every_text_that_is_used_exists() -> None:
                 assert any(map(possible.fullmatch, keys)), f"{named(path)}: {pattern}"
             else:
                 assert (plain or in_route) in keys, f"{named(path)}: {plain or in_route}"
+
+
+def test_every_kind_of_anomaly_has_a_name_and_a_sentence_of_known_figures() -> None:
+    keys = set(texts("en"))
+    sentences = re.findall(
+        r"'summary\.(\w+)': '(.*)',$", read(FOLDER / "texts/de.js"), re.MULTILINE
+    )
+    assert {kind for kind, _ in sentences} == set(RULES)
+    assert {f"kind.{kind}" for kind, _ in sentences} <= keys
+    for kind, sentence in sentences:
+        figures = set(re.findall(r"\{(\w+)\}", sentence)) - {"id", "since"}
+        assert {f"fact.{name}" for name in figures} <= keys, kind
+
+
+def test_problems_that_have_a_text_are_those_of_the_service() -> None:
+    source = "".join(map(read, FOLDER.parent.rglob("*.py")))
+    known = {word.replace("_", "-") for word in re.findall(r"\"([a-z_-]+)\"", source)}
+    known |= {"unknown-vehicle", "unknown-meter"}
+    kinds = {key.partition(".")[2] for key in texts("en") if key.startswith("problem.")}
+    assert len(kinds) > 20
+    assert kinds <= known
 
 
 def test_no_view_has_text_of_its_own() -> None:

@@ -50,6 +50,7 @@ async def evaluate_files(
         events = await _evaluated(database, again, stopping)
         await asyncio.sleep(0 if events is not None else _PAUSE_S)
     await database.run(queries.account_hours_until_now.sql)
+    await database.run(queries.add_up_meters_until_now.sql)
     if events is not None:
         await _report(database, since, [*(ran.events if ran else ()), *events])
 

@@ -5,11 +5,15 @@ import { createStore } from './store.js';
 const PATH = '/v1/session';
 const PLACE = 'fleetmeter.place';
 
+/** Why nobody came back from the OIDC issuer signed in, once: the address does not keep it. */
+const failed = new URLSearchParams(location.search).get('signIn');
+if (failed) history.replaceState(null, '', location.pathname + location.hash);
+
 /**
- * `state`: 'loading', 'in', 'out' or 'failed'; `who`: the session as the API describes it.
- * @type {ReturnType<typeof createStore<{state: string, who: any, signIn: {key: boolean, oidc: boolean}, error?: Error}>>}
+ * `failed`: of a sign-in at the issuer; a text is there for it. `state`: 'loading', 'in', 'out' or 'failed'; `who`: the session as the API describes it.
+ * @type {ReturnType<typeof createStore<{state: string, who: any, signIn: {key: boolean, oidc: boolean}, failed: string | null, error?: Error}>>}
  */
-export const session = createStore({ state: 'loading', who: null, signIn: { key: true, oidc: false } });
+export const session = createStore({ state: 'loading', who: null, signIn: { key: true, oidc: false }, failed });
 
 const out = (problem) => session.update({ state: 'out', who: null, signIn: problem.signIn ?? session.get().signIn });
 
@@ -18,7 +22,7 @@ connectSession({ csrfToken: () => session.get().who?.csrfToken ?? null, unauthen
 /** Ask who is signed in. */
 export async function loadSession() {
   try {
-    session.update({ state: 'in', who: await get(PATH, {}, { quiet: true }) });
+    session.update({ state: 'in', failed: null, who: await get(PATH, {}, { quiet: true }) });
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) out(error.problem);
     else session.update({ state: 'failed', error });
@@ -56,7 +60,7 @@ export function returnToPlace() {
 
 /** Sign in with an access key. Raises ApiError. */
 export async function signIn(key) {
-  session.update({ state: 'in', who: await post(PATH, { key }, { quiet: true }) });
+  session.update({ state: 'in', failed: null, who: await post(PATH, { key }, { quiet: true }) });
 }
 
 export async function signOut() {

@@ -47,7 +47,7 @@ export function t(key, values = {}) {
 }
 
 /** Return the text of a key that may be unknown (a rule, a state), or the fallback. */
-export const known = (key, fallback) => (key in TEXTS[language.get()] ? t(key) : fallback);
+export const known = (key, fallback, values) => (key in TEXTS[language.get()] ? t(key, values) : fallback);
 
 /** Draw the component again when the language changes. */
 export const useLanguage = () => useStore(language);

@@ -7,7 +7,7 @@ import { colour, colours, faded } from '../lib/theme.js';
 import { DAY, HOUR } from '../lib/time.js';
 import uPlot from '../vendor/uplot.js';
 import { Dot } from './badge.js';
-import { drawBands, drawMarks, nameBands } from './chart_notes.js';
+import { drawBands, drawNotes } from './chart_notes.js';
 import { Empty } from './states.js';
 
 const AXIS_FONT = '12px system-ui, sans-serif';
@@ -97,7 +97,7 @@ function options({ series, height, width, zero, ranges, onSelect, setAt, bands, 
     series: [{}, ...series.map((each) => look(each))],
     hooks: {
       drawClear: [(plot) => drawBands(plot, bands)],
-      draw: [(plot) => nameBands(plot, bands), (plot) => drawMarks(plot, marks)],
+      draw: [(plot) => drawNotes(plot, bands, marks)],
       setCursor: [(plot) => setAt(plot.cursor.idx === null || plot.cursor.idx === undefined ? null
         : { index: plot.cursor.idx, left: plot.cursor.left + plot.over.offsetLeft, width: plot.width })],
       setSelect: [(plot) => {

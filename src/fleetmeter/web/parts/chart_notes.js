@@ -26,50 +26,56 @@ export function drawBands(plot, bands) {
   }
 }
 
-/** Name stretches of time, over the curves. @param {Band[]} bands */
-export function nameBands(plot, bands) {
-  const { ctx, bbox } = plot;
-  for (const { from, label, tone } of bands.filter((each) => each.label && each.to / 1000 > plot.scales.x.min)) {
-    const left = Math.max(bbox.left, plot.valToPos(from / 1000, 'x', true)) + SPACE_PX * uPlot.pxRatio;
-    ctx.save();
-    write(plot, label, left, bbox.top + (FONT_PX + SPACE_PX) * uPlot.pxRatio, tone);
-    ctx.restore();
-  }
-}
+/** Return whether two boxes of left, top, width and height share any space. */
+const overlap = (a, b) => [0, 1].every((axis) => a[axis] < b[axis] + b[axis + 2] && b[axis] < a[axis] + a[axis + 2]);
 
-/** Draw points, over the curves. @param {Mark[]} marks */
-export function drawMarks(plot, marks) {
-  const { ctx } = plot;
-  for (const { at, value, tone, label, scale = 'y' } of marks) {
-    const x = plot.valToPos(at / 1000, 'x', true);
-    const y = plot.valToPos(value, scale, true);
-    ctx.save();
-    ctx.setLineDash([]);
+/** Draw points and write all names, over the curves. Each name stands where no other and no point does. */
+export function drawNotes(plot, bands, marks) {
+  const { ctx, bbox } = plot;
+  const px = uPlot.pxRatio;
+  const [gap, line, right] = [SPACE_PX * px, (FONT_PX + 4) * px, bbox.left + bbox.width];
+  const taken = [];
+  const write = (text, tone, places) => {
+    const { width } = ctx.measureText(text);
+    const boxes = places(width).map(([left, top]) => [
+      Math.max(bbox.left, Math.min(left, right - width)), Math.max(bbox.top, Math.min(top, bbox.top + bbox.height - line)), width, line]);
+    const box = boxes.find((each) => !taken.some((other) => overlap(each, other))) ?? boxes[0];
+    taken.push(box);
+    ctx.fillStyle = faded('surface', 0.85);
     ctx.beginPath();
-    ctx.arc(x, y, 4.5 * uPlot.pxRatio, 0, 2 * Math.PI);
+    ctx.roundRect(box[0] - gap / 2, box[1], width + gap, line, gap / 2);
+    ctx.fill();
     ctx.fillStyle = colour(tone);
-    ctx.strokeStyle = colour('surface');
-    ctx.lineWidth = 2 * uPlot.pxRatio;
+    ctx.fillText(text, box[0], box[1] + line / 2);
+  };
+  const points = marks
+    .map((each) => ({ ...each, x: plot.valToPos(each.at / 1000, 'x', true), y: plot.valToPos(each.value, each.scale ?? 'y', true) }))
+    .filter(({ x, value }) => value !== null && x >= bbox.left && x <= right);
+
+  ctx.save();
+  ctx.setLineDash([]);
+  ctx.strokeStyle = colour('surface');
+  for (const { x, y, tone } of points) {
+    ctx.beginPath();
+    ctx.arc(x, y, 4.5 * px, 0, 2 * Math.PI);
+    ctx.fillStyle = colour(tone);
+    ctx.lineWidth = 2 * px;
     ctx.fill();
     ctx.stroke();
-    if (label) write(plot, label, x + 2 * SPACE_PX * uPlot.pxRatio, y + 4 * uPlot.pxRatio, tone);
-    ctx.restore();
+    taken.push([x - gap, y - gap, 2 * gap, 2 * gap]);
   }
-}
-
-/** Write a name from a point on, or up to it where there is no room. */
-function write({ ctx, bbox }, text, left, baseline, tone) {
-  const right = bbox.left + bbox.width;
-  ctx.setLineDash([]);
   ctx.textAlign = 'left';
-  ctx.textBaseline = 'alphabetic';
-  ctx.font = `600 ${FONT_PX * uPlot.pxRatio}px system-ui, sans-serif`;
-  const { width } = ctx.measureText(text);
-  const start = left + width <= right ? left : Math.max(bbox.left, Math.min(left - width - 4 * SPACE_PX * uPlot.pxRatio, right - width));
-  ctx.lineJoin = 'round';
-  ctx.lineWidth = 4 * uPlot.pxRatio;
-  ctx.strokeStyle = colour('surface');
-  ctx.strokeText(text, start, baseline);
-  ctx.fillStyle = colour(tone);
-  ctx.fillText(text, start, baseline);
+  ctx.textBaseline = 'middle';
+  ctx.font = `600 ${FONT_PX * px}px system-ui, sans-serif`;
+  for (const { x, y, tone, label } of points.filter((each) => each.label)) {
+    write(label, tone, (width) => [
+      ...(x + 2 * gap + width <= right ? [[x + 2 * gap, y - line / 2]] : []), [x - 2 * gap - width, y - line / 2],
+      [x - width / 2, y + gap], [x - width / 2, y - gap - line]]);
+  }
+  for (const { from, to, label, tone } of bands.filter((each) => each.label)) {
+    const left = Math.max(bbox.left, plot.valToPos(from / 1000, 'x', true)) + gap;
+    if (left > right || to / 1000 <= plot.scales.x.min) continue;
+    write(label, tone, () => [0, 1, 2, 3].map((row) => [left, bbox.top + gap / 2 + row * line]));
+  }
+  ctx.restore();
 }

@@ -1,6 +1,6 @@
 /** What stands in the place of content that is not there: loading, empty, failed, not reached. */
 import { html } from '../lib/html.js';
-import { t } from '../lib/texts.js';
+import { known, t } from '../lib/texts.js';
 import { Icon } from './icon.js';
 
 /** A grey shape of the content to come. @param {{height?: number}} properties px */
@@ -15,8 +15,13 @@ export const Empty = ({ title = t('state.empty'), icon = 'empty', children }) =>
     ${children && html`<p>${children}</p>`}
   </div>`;
 
-/** Return the sentence for an error of a request. */
-export const errorText = (error) => (error.offline ? t('state.disconnectedDetail') : error.message);
+/** Return the sentence for an error of a request. A text that ends with a colon is followed by what the service says. */
+export function errorText(error) {
+  if (error.offline) return t('state.disconnectedDetail');
+  const detail = error.message;
+  const text = known(`problem.${error.problem?.type?.split(':').at(-1)}`, detail, { detail });
+  return text.endsWith(':') ? html`${text}<br /><small lang="en">${detail}</small>` : text;
+}
 
 /** A request failed. @param {{error: any, retry?: () => void}} properties */
 export const Failed = ({ error, retry }) => html`

@@ -13,7 +13,7 @@ import { Panel } from '../parts/panel.js';
 import { RangePicker } from '../parts/range.js';
 import { Empty } from '../parts/states.js';
 import { Table, tableCsv } from '../parts/table.js';
-import { causeName, kindName, lasted, SEVERITIES, STATUSES, Subject } from './anomalies/words.js';
+import { causeName, kindName, lasted, SEVERITIES, STATUSES, Subject, summaryOf } from './anomalies/words.js';
 
 const DEFAULTS = { status: 'active', severity: '', kind: '', site: '', q: '', order: 'urgency', range: '30d' };
 const SHOWN = ['active', 'resolved', 'all'];
@@ -75,7 +75,7 @@ const urgency = (row) =>
 
 const COLUMNS = () => [
   { key: 'urgency', label: t('anomaly.severity'), value: (row) => row.severity, sort: urgency, cell: (row) => html`<${SeverityBadge} severity=${row.severity} />` },
-  { key: 'kind', label: t('anomaly.kind'), value: (row) => kindName(row.kind), cell: (row) => html`<a class="plain" href=${link('/anomalies', row.id)} title=${row.summary}>${kindName(row.kind)}</a>${row.cause && row.cause !== 'unknown' && html` <span class="muted cause">${causeName(row.cause)}</span>`}` },
+  { key: 'kind', label: t('anomaly.kind'), value: (row) => kindName(row.kind), cell: (row) => html`<a class="plain" href=${link('/anomalies', row.id)} title=${summaryOf(row)}>${kindName(row.kind)}</a>${row.cause && row.cause !== 'unknown' && html` <span class="muted cause">${causeName(row.cause)}</span>`}` },
   { key: 'device', label: t('anomaly.device'), value: (row) => row.deviceId, cell: (row) => html`<${Subject} kind=${row.deviceKind} id=${row.deviceId} />` },
   { key: 'site', label: t('anomaly.site'), wide: true, value: (row) => row.site, cell: (row) => row.site ?? '–' },
   { key: 'since', label: t('anomaly.since'), value: (row) => row.startedAt, cell: (row) => html`<span title=${dateTime(row.startedAt)}>${ago(row.startedAt)}</span>` },

@@ -16,7 +16,7 @@ import { Empty, errorText, Failed, Loading } from '../parts/states.js';
 import { toast } from '../parts/toast.js';
 import { Evidence } from './anomalies/evidence.js';
 import { InForce } from './anomalies/in_force.js';
-import { causeName, figure, kindName, lasted, METERS, Subject } from './anomalies/words.js';
+import { causeName, figure, kindName, lasted, METERS, Subject, Summary } from './anomalies/words.js';
 
 export function Anomaly({ id }) {
   const query = useQuery(path`/v1/anomalies/${id}`, { limit: 1000 });
@@ -33,7 +33,7 @@ export function Anomaly({ id }) {
           <div class="row"><h1>${kindName(anomaly.kind)}</h1><${SeverityBadge} severity=${anomaly.severity} /><${StatusBadge} status=${anomaly.status} /></div>
           ${can('operate') && anomaly.status !== 'resolved' && html`<${Actions} anomaly=${anomaly} onDone=${query.reload} />`}
         </div>
-        <p class="lead-text" lang="en">${anomaly.summary}</p>
+        <p class="lead-text"><${Summary} anomaly=${anomaly} /></p>
       </div>
       <${Facts} anomaly=${anomaly} request=${query.request} />
       <${Evidence} key=${`${anomaly.id} ${anomaly.detectedAt} ${anomaly.endedAt}`} anomaly=${anomaly} />

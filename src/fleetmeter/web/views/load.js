@@ -1,55 +1,64 @@
 /** The load of the fleet, a site or a meter by quarter hours, beside that of the week before. */
-import { path } from '../lib/api.js';
 import { clock, date, dayMonth, energyParts, number, power, powerParts, shareParts, weekday } from '../lib/formats.js';
-import { html, useMemo } from '../lib/html.js';
+import { html, useMemo, useState } from '../lib/html.js';
 import { QUARTER, quarterBefore } from '../lib/quarter_hours.js';
+import { useQuery } from '../lib/query.js';
 import { t } from '../lib/texts.js';
-import { midnight } from '../lib/time.js';
+import { MINUTE, midnight, rfc3339 } from '../lib/time.js';
 import { useUrlState } from '../lib/url_state.js';
 import { Chart, chartCsv } from '../parts/chart.js';
 import { Segments } from '../parts/field.js';
 import { Icon } from '../parts/icon.js';
 import { Panel } from '../parts/panel.js';
-import { Empty } from '../parts/states.js';
+import { Empty, Failed, Loading } from '../parts/states.js';
 import { Tile } from '../parts/tile.js';
 import { Days } from './load/days.js';
-import { dayName, dayOf, daysOf, PERIODS, periodOf, profileOf, stepped, totalsOf } from './load/profile.js';
 import { Picker } from './load/picker.js';
-import { useQuarterHours } from './load/windows.js';
+import { dayName, dayOf, daysOf, PERIODS, periodOf, profileOf, stepped, totalsOf, weekBefore } from './load/profile.js';
 
-/** Days of one request: the accounting of a fleet's quarter hours takes the service long. */
-const DAYS = { fleet: 1, site: 3, meter: 7 };
-const PATHS = { fleet: () => '/v1/analytics/fleet/energy', site: (id) => path`/v1/analytics/sites/${id}/energy`, meter: (id) => path`/v1/meters/${id}/energy` };
+const KINDS = ['site', 'meter', 'fleet'];
+const MEASURED = ['grid', 'chargers'];
 
 export function Load() {
-  const [chosen, choose] = useUrlState({ of: 'site', id: '', period: 'day', day: '' });
-  const { of, id, period } = { ...chosen, of: chosen.of in PATHS ? chosen.of : 'site', period: PERIODS.includes(chosen.period) ? chosen.period : 'day' };
-  const [from, to] = periodOf(period, dayOf(chosen.day));
+  const [chosen, choose] = useUrlState({ of: 'site', id: '', measured: '', period: 'day', day: '' });
+  const among = (name, known) => (known.includes(chosen[name]) ? chosen[name] : known[0]);
+  const [of, period, measured] = [among('of', KINDS), among('period', PERIODS), among('measured', ['', ...MEASURED])];
+  const { id, day } = chosen;
+  const [none, setNone] = useState({});
+  const [from, to] = periodOf(period, dayOf(day));
   const now = quarterBefore(Date.now());
   const running = Number(to) > now;
-  const ready = of === 'fleet' || id !== '';
-  const until = Math.max(Math.min(Number(to), now), Number(from) + QUARTER);
-  const query = useQuarterHours(ready ? PATHS[of](id) : null, Number(from), until, Number(to), DAYS[of]);
-  const found = useMemo(() => {
-    if (!query.data) return null;
-    const { items } = query.data;
-    const profile = profileOf(items, Number(from), Number(to), now);
-    return { profile, totals: totalsOf(profile), days: daysOf(items, from, to, now) };
-  }, [query.data, Number(from), Number(to), now]);
-  const name = of === 'fleet' ? t('load.theFleet') : id;
   return html`
     <div class="view load">
       <div class="view-head">
         <h1>${t('nav.load')}</h1>
-        <${Picker} of=${of} id=${id} onChange=${choose} />
+        <${Picker} of=${of} id=${id} onChange=${(part) => choose({ measured: '', ...part })} onNone=${(error) => setNone({ of, error })} />
       </div>
       <${Periods} ...${{ period, from, to, running, choose }} />
-      ${ready ? html`
-        <${Figures} totals=${found?.totals} />
-        <${Profile} ...${{ query, found, period, name }} />
-        <${Days} ...${{ query, found, period, name }} onOpen=${(day) => choose({ period: 'day', day })} />`
-      : html`<section class="panel"><${Empty} icon="load" title=${t('load.choose')}>${t(`load.choose.${of}`)}<//></section>`}
+      ${of === 'fleet' || id
+        ? html`<${Shown} key=${[of, id, measured, Number(from), period].join()} ...${{ of, id, measured, period, from: Number(from), to: Number(to), now, choose }} />`
+        : html`<section class="panel">${none.of !== of ? html`<${Loading} height=${340} />` : none.error ? html`<${Failed} error=${none.error} />`
+          : html`<${Empty} icon="load" title=${t('load.choose')}>${t(`load.choose.${of}`)}<//>`}</section>`}
     </div>`;
+}
+
+/** One request for the period and the week before it, of which only quarter hours that are over count. */
+function Shown({ of, id, measured, period, from, to, now, choose }) {
+  const until = Math.max(Math.min(to, now), from + QUARTER);
+  const query = useQuery('/v1/analytics/load', {
+    site: of === 'site' ? id : '', meterId: of === 'meter' ? id : '', measured, from: rfc3339(weekBefore(from)), to: rfc3339(until),
+  }, { refreshMs: to > now ? MINUTE : 0, maxAgeS: 15 });
+  const found = useMemo(() => {
+    if (!query.data) return null;
+    const { buckets } = query.data;
+    const profile = profileOf(buckets, from, to, now);
+    return { profile, totals: totalsOf(profile), days: daysOf(buckets, from, to, now), measured: query.data.measured };
+  }, [query.data, now]);
+  const name = of === 'fleet' ? t('load.theFleet') : id;
+  return html`
+    <${Figures} ...${found} />
+    <${Profile} ...${{ query, found, period, name, choose: of === 'site' && (measured || found?.measured === 'grid') ? choose : null }} />
+    <${Days} ...${{ query, found, period, name }} onOpen=${(day) => choose({ period: 'day', day })} />`;
 }
 
 function Periods({ period, from, to, running, choose }) {
@@ -71,25 +80,19 @@ function Periods({ period, from, to, running, choose }) {
 
 const quarterName = (at, withDay = true) => `${withDay ? `${weekday(at)}, ` : ''}${clock(at)}–${clock(at + QUARTER)}`;
 
-function Figures({ totals }) {
+function Figures({ totals, measured }) {
   const peak = totals?.peak;
   return html`
     <div class="grid tiles">
       <${Tile} label=${t('load.peak')} tone="critical" parts=${powerParts(peak?.power)} detail=${peak ? quarterName(peak.at) : ' '} />
-      <${Tile} label=${t('load.energy')} tone="ac" parts=${energyParts(totals?.energy)} detail=${t('energy.ac')} />
+      <${Tile} label=${t('load.energy')} tone="ac" parts=${energyParts(totals?.energy)} detail=${t(measured ? `load.measured.${measured}` : 'energy.ac')} />
       <${Tile} label=${t('load.mean')} parts=${powerParts(totals?.mean)} detail=${t('load.meanDetail')} />
       <${Tile} label=${t('load.factor')} parts=${shareParts(peak?.power ? totals.mean / peak.power : null, 0)} detail=${t('load.factorDetail')} />
       <${Tile} label=${t('load.gaps')} value=${totals ? number(totals.missing) : '–'} detail=${totals ? t('load.gapsDetail', { count: number(totals.passed) }) : ' '} />
     </div>`;
 }
 
-/** What the profile is, or how far it has loaded. */
-function progress({ data, done, total }) {
-  if (data) return t(data.complete ? 'load.profileDetail' : 'load.beforeLoads');
-  return done > 0 ? t('load.progress', { done, total }) : t('load.profileDetail');
-}
-
-function Profile({ query, found, period, name }) {
+function Profile({ query, found, period, name, choose }) {
   const peak = found?.totals.peak;
   const series = found && [
     { label: t(`load.this.${period}`), tone: 'ac', draw: 'steps', format: power, values: found.profile.powers },
@@ -98,7 +101,8 @@ function Profile({ query, found, period, name }) {
   const shown = period === 'month' ? series?.slice(0, 1) : series;
   const bare = found?.profile.powers.every((each) => each === null);
   return html`
-    <${Panel} title=${t('load.profile', { name })} detail=${progress(query)} query=${query} height=${340}
+    <${Panel} title=${t('load.profile', { name })} detail=${t('load.profileDetail')} query=${query} height=${340}
+      actions=${choose && found && html`<${Segments} label=${t('load.measured')} value=${found.measured} onChange=${(next) => choose({ measured: next })} options=${MEASURED.map((each) => [each, t(`load.measured.${each}`)])} />`}
       csv=${() => chartCsv(`load-${name}-${dayName(found.profile.times[0])}`, found.profile.times, series)}>
       ${() => (bare && found.profile.before.every((each) => each === null)
         ? html`<${Empty} icon="load" title=${t('load.nothing')}>${t('load.nothingDetail')}<//>`

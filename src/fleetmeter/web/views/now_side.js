@@ -9,11 +9,15 @@ import { t } from '../lib/texts.js';
 import { SeverityBadge } from '../parts/badge.js';
 import { Panel } from '../parts/panel.js';
 import { Empty } from '../parts/states.js';
+import { Summary } from './anomalies/words.js';
 
 const NEWEST = 5;
 const JUST_IN = 6;
 const JUST_IN_MS = 1000;
 const ANOMALY_WAIT_MS = 1000;
+
+/** What a state may have of both kinds, as the API names it. */
+const MEASURED = ['soc', 'batteryTemp', 'kwhDeliveredDc', 'kwhConsumedAc', 'voltage', 'powerKw'];
 
 /** How recent a device's newest reading is, with the colour of each. */
 const RECENCY = [['reporting', 'ok'], ['resting', 'info'], ['late', 'warning'], ['silent', 'critical']];
@@ -67,7 +71,7 @@ export function OpenAnomalies() {
           ${items.map((each) => html`
             <li key=${each.id}><a href=${link('/anomalies', each.id)}>
               <span class="row spread"><${SeverityBadge} severity=${each.severity} /><span class="muted small">${ago(each.startedAt)}</span></span>
-              <span lang="en">${each.summary}</span>
+              <${Summary} anomaly=${each} />
             </a></li>`)}
           <li><a class="now-all" href=${link('/anomalies')}>${t('now.allAnomalies')}</a></li>
         </ul>` : html`<${Empty} icon="check" title=${t('now.noAnomalies')} />`)}
@@ -83,8 +87,12 @@ export function JustIn() {
     const ends = ['vehicle', 'meter'].map((kind) => onStates(kind, told(kind), JUST_IN_MS));
     return () => ends.forEach((end) => end());
   }, []);
+  const csv = () => ({
+    name: 'just-in', columns: ['timestamp', 'kind', 'device', ...MEASURED],
+    rows: recent.map(({ kind, id, state: one }) => [one.timestamp, kind, id, ...MEASURED.map((name) => one[name])]),
+  });
   return html`
-    <${Panel} flush title=${t('now.justIn')} request="/v1/stream?only=states">
+    <${Panel} flush title=${t('now.justIn')} request="/v1/stream?only=states" csv=${recent.length ? csv : undefined}>
       ${recent.length ? html`<ul class="now-list">${recent.map((each) => html`<${Reading} key=${`${each.kind} ${each.id}`} ...${each} />`)}</ul>`
       : html`<${Empty} icon="bolt" title=${t(state === 'live' ? 'now.waiting' : `connection.${state}`)} />`}
     <//>`;

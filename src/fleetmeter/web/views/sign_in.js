@@ -2,18 +2,20 @@
 import { html, useState } from '../lib/html.js';
 import { keepPlace, session, signIn } from '../lib/session.js';
 import { useStore } from '../lib/store.js';
-import { t } from '../lib/texts.js';
+import { known, t } from '../lib/texts.js';
 import { Field } from '../parts/field.js';
 import { Mark } from '../parts/icon.js';
 import { errorText } from '../parts/states.js';
 
 export function SignIn() {
-  const { signIn: ways } = useStore(session);
+  const { signIn: ways, failed } = useStore(session);
+  const why = failed && known(`signIn.${failed}`, null);
   return html`
     <main class="alone">
       <div class="sign-in">
         <span class="brand"><${Mark} />${t('app.name')}</span>
         <h1>${t('signIn.title')}</h1>
+        ${why && html`<p class="form-wrong" role="alert">${why}</p>`}
         ${ways.key && html`<${KeyForm} />`}
         ${ways.key && ways.oidc && html`<p class="or">${t('signIn.or')}</p>`}
         ${ways.oidc && html`<a class="button" href="/sign-in" onClick=${keepPlace}>${t('signIn.oidc')}</a>`}

@@ -12,6 +12,20 @@ export const kindName = (kind, title = kind) => known(`kind.${kind}`, title);
 
 export const causeName = (cause) => (cause === null ? NOTHING : known(`cause.${cause}`, cause));
 
+/** Return one sentence on what was found: the page's, or the API's where the page has none or a figure is missing. */
+export function summaryOf(anomaly) {
+  const { evidence, kind, summary } = anomaly;
+  const figures = Object.entries(evidence).filter(([, value]) => value !== null).map(([name, value]) => [name, figure(name, value, kind)]);
+  const text = known(`summary.${kind}`, summary, { summary, id: anomaly.deviceId, since: dateTime(anomaly.startedAt), ...Object.fromEntries(figures) });
+  return /\{\w+\}/.test(text) ? summary : text;
+}
+
+/** The same in its language. */
+export function Summary({ anomaly }) {
+  const text = summaryOf(anomaly);
+  return html`<span lang=${text === anomaly.summary ? 'en' : undefined}>${text}</span>`;
+}
+
 /** How long it lasted, or has lasted so far, in seconds. */
 export const lasted = (anomaly, now = Date.now()) =>
   (Math.max(0, (anomaly.endedAt ? Date.parse(anomaly.endedAt) : now) - Date.parse(anomaly.startedAt))) / 1000;

@@ -4,23 +4,21 @@ import { dateTime, duration } from '../../lib/formats.js';
 import { useQuery } from '../../lib/query.js';
 import { go, link } from '../../lib/router.js';
 import { onAnomaly } from '../../lib/stream.js';
-import { known, t } from '../../lib/texts.js';
+import { t } from '../../lib/texts.js';
 import { SeverityBadge, StatusBadge } from '../../parts/badge.js';
 import { Panel } from '../../parts/panel.js';
 import { Empty } from '../../parts/states.js';
 import { Table, tableCsv } from '../../parts/table.js';
-
-const kindOf = (each) => known(`anomaly.kind.${each.kind}`, each.kind.replaceAll('_', ' '));
-const lasted = (each) => (Date.parse(each.endedAt ?? new Date()) - Date.parse(each.startedAt)) / 1000;
+import { kindName, lasted, Summary } from '../anomalies/words.js';
 
 const columns = () => [
   { key: 'severity', label: t('device.severity'), value: (each) => each.severity, cell: (each) => html`<${SeverityBadge} severity=${each.severity} />` },
   {
-    key: 'kind', label: t('device.what'), value: (each) => kindOf(each),
-    cell: (each) => html`<a class="device-name" href=${link('/anomalies', each.id)} tabindex="-1"><b>${kindOf(each)}</b><span>${each.summary}</span></a>`,
+    key: 'kind', label: t('device.what'), value: (each) => kindName(each.kind),
+    cell: (each) => html`<a class="device-name" href=${link('/anomalies', each.id)} tabindex="-1"><b>${kindName(each.kind)}</b><${Summary} anomaly=${each} /></a>`,
   },
   { key: 'started', label: t('device.since'), value: (each) => each.startedAt, cell: (each) => dateTime(each.startedAt), wide: true },
-  { key: 'lasted', label: t('session.duration'), number: true, wide: true, value: lasted, cell: (each) => duration(lasted(each)) },
+  { key: 'lasted', label: t('session.duration'), number: true, wide: true, value: (each) => lasted(each), cell: (each) => duration(lasted(each)) },
   { key: 'status', label: t('devices.state'), value: (each) => each.status, cell: (each) => html`<${StatusBadge} status=${each.status} />` },
 ];
 

@@ -28,21 +28,20 @@ export function Days({ query, found, period, name, onOpen }) {
               <th scope="col" class="number">${t('load.change')}</th><th scope="col" class="number">${t('load.peak')}</th><th scope="col">${t('load.peakAt')}</th>
               <th scope="col" class="number">${t('load.weekBefore')}</th><th scope="col" class="number">${t('load.gaps')}</th>
             </tr></thead>
-            <tbody>${days.map((each) => html`<${Day} key=${each.day} ...${{ each, highest, onOpen, pending: !query.data.complete && each.before.energy === null }} />`)}</tbody>
+            <tbody>${days.map((each) => html`<${Day} key=${each.day} ...${{ each, highest, onOpen }} />`)}</tbody>
           </table>
         </div>` : html`<${Empty} icon="load" title=${t('load.nothing')} />`)}
     <//>`;
 }
 
-/** `pending`: the week before is not loaded yet, which is not the same as nothing metered. */
-const Day = ({ each, highest, onOpen, pending }) => html`
+const Day = ({ each, highest, onOpen }) => html`
   <tr>
     <th scope="row"><button class="plain" onClick=${() => onOpen(each.day)}>${weekday(each.at)}</button></th>
     <td><span class="day-bar"><i class="tone-ac" style=${{ width: `${highest ? ((each.energy ?? 0) / highest) * 100 : 0}%` }}></i><b class="tone-unattributed" style=${{ insetInlineStart: `${highest ? ((each.before.energy ?? 0) / highest) * 100 : 0}%` }} hidden=${each.before.energy === null}></b></span>${energy(each.energy)}</td>
-    <td class="number muted">${pending ? '…' : energy(each.before.energy)}</td>
-    <td class="number">${pending ? '…' : signed(change(each.energy, each.before.energy))}</td>
+    <td class="number muted">${energy(each.before.energy)}</td>
+    <td class="number">${signed(change(each.energy, each.before.energy))}</td>
     <td class="number"><strong>${power(each.peak?.power)}</strong></td>
     <td>${each.peak ? `${clock(each.peak.at)}–${clock(each.peak.at + QUARTER)}` : '–'}</td>
-    <td class="number muted">${pending ? '…' : power(each.before.peak?.power)}</td>
+    <td class="number muted">${power(each.before.peak?.power)}</td>
     <td class="number">${each.missing ? `${number(each.missing)} / ${number(each.passed)}` : '0'}</td>
   </tr>`;
