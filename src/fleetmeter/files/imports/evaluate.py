@@ -9,6 +9,7 @@ from fleetmeter.anomalies.evaluation.late import WARMUP, evaluate_again
 from fleetmeter.anomalies.evaluation.reader import floor_hour
 from fleetmeter.anomalies.evaluation.runner import Evaluator
 from fleetmeter.anomalies.model import Subject
+from fleetmeter.background import stopped
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
@@ -70,8 +71,7 @@ async def _accounting(database: Database, stopping: Callable[[], bool]) -> Async
         if accounting.done():
             await accounting
     finally:
-        accounting.cancel()  # each hour is a transaction of its own
-        await asyncio.gather(accounting, return_exceptions=True)
+        await stopped([accounting])  # each hour is a transaction of its own
 
 
 async def _evaluated_until(database: Database) -> datetime:
