@@ -32,10 +32,6 @@ call account_hours(p_most => 1000)
 -- Adds up what meters metered by quarter hour in hours that are over, where no rollup of the database does.
 call add_up_meters()
 
--- name: add_up_meters_until_now()!
--- Adds up all hours that are over, newest first, each in a transaction of its own.
-call add_up_meters(p_most => 10000)
-
 -- name: drop_old_history()!
 -- Drops what is older than history is kept, where no policy of the database does.
 call drop_old_history()

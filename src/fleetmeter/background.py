@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ async def running(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await stopped(tasks)
 
 
-async def stopped(tasks: list[asyncio.Task[None]]) -> None:
+async def stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait for their end."""
     for task in tasks:
         task.cancel()

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -104,7 +105,7 @@ class VehicleHour(msgspec.Struct, frozen=True):
         return _mean(self.battery_temp_cdeg_sum, self.battery_temp_cdeg_count)
 
 
-class MeterHour(msgspec.Struct, frozen=True):
+class MeterHour(msgspec.Struct, frozen=True, dict=True):
     """One meter in one hour, like VehicleHour."""
 
     hour: datetime
@@ -125,7 +126,7 @@ class MeterHour(msgspec.Struct, frozen=True):
     phases: tuple["Voltage", ...] = ()
     """The voltage of each phase that was measured."""
 
-    @property
+    @cached_property
     def voltages(self) -> tuple["Voltage", ...]:
         """Return the voltages to judge by: each phase, or the one voltage that was measured."""
         phases = tuple(phase for phase in self.phases if phase.highest >= ABSENT_MV)

@@ -74,9 +74,6 @@ async def add_key(connection: _Connection, /, *, id: str, name: str, subject: st
 async def add_up_meters(connection: _Connection, /) -> str: ...
 
 @_query
-async def add_up_meters_until_now(connection: _Connection, /) -> str: ...
-
-@_query
 async def add_webhook(connection: _Connection, /, *, url: str, secret: str, format: str,
     kinds: Sequence[str] | None) -> int | None: ...
 

@@ -47,7 +47,7 @@ _PLAN: Sequence[tuple[Effect, str, float, float, float]] = (
     ("hot", "AIR-EV-04", 3 * 24 + 12, 2 * 24 + 12, 51),
     ("stuck", "RIV-EV-11", 9 * 24, 5 * 24, 0),
     ("meter_silent", "HAR-CP-63", 6 * 24 + 9, 6 * 24 - 1, 0),
-    ("vehicle_silent", "AIR-EV-15", 13 * 24 + 3, 13 * 24 - 4, 0),
+    ("vehicle_silent", "AIR-EV-15", 13 * 24 + 3, 13 * 24 - 7, 0),
     ("loss", "RIV-EV-20", 18 * 24, 11 * 24, 0.15),
 )
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ import msgspec
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_simulator.client.sending import Sender
-from fleetmeter_simulator.client.service import Service
+from fleetmeter_simulator.client.service import Service, StoppedError
 from fleetmeter_simulator.demo.readings import Reading
 from fleetmeter_simulator.demo.settings import intervals_of, settings_of
 from fleetmeter_simulator.demo.simulation import Simulation
@@ -18,6 +19,8 @@ from fleetmeter_simulator.demo.simulation import Simulation
 HISTORY_INTERVAL_S = 900
 LIVE_INTERVAL_S = 60
 _BATCH = 5000
+_DEVICES = 16
+"""Devices whose settings are changed between two looks at whether to stop."""
 _PAUSE_S = 0.2
 _NOTE = "Both drivers have been told; the bays are being relabelled."
 
@@ -60,8 +63,15 @@ class Filling:
         )
 
     def go_live(self, simulation: Simulation) -> None:
-        """Say that the devices report every minute from now on."""
-        self._sender.announce(intervals_of(simulation.fleet, LIVE_INTERVAL_S))
+        """Say that the devices report every minute from now on. Raises StoppedError.
+
+        The service derives the history of each device again, which takes a while.
+        """
+        intervals = intervals_of(simulation.fleet, LIVE_INTERVAL_S)
+        while some := list(islice(intervals, _DEVICES)):
+            if self._stopped():
+                raise StoppedError
+            self._sender.announce(some)
 
     def send(self, some: Iterable[Sequence[Reading]]) -> None:
         """Send readings in batches. Raises FleetMeterError."""

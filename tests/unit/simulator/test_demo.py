@@ -6,8 +6,10 @@ from functools import cache
 
 import pytest
 
+from fleetmeter.anomalies.rules.silence.thresholds import SILENT
 from fleetmeter_simulator.demo.depots import DEPOTS, fleet
-from fleetmeter_simulator.demo.readings import MeterReading, Reading, VehicleReading
+from fleetmeter_simulator.demo.faults import faults
+from fleetmeter_simulator.demo.readings import QUARTER, MeterReading, Reading, VehicleReading
 from fleetmeter_simulator.demo.simulation import Scope, Simulation
 
 MIDNIGHT = datetime(2026, 6, 8, tzinfo=UTC)
@@ -59,6 +61,15 @@ def test_the_demo_has_two_hundred_vehicles_at_four_sites_one_of_them_with_solar(
     assert len({each.vehicle_id for each in devices.vehicles}) == 200
     assert len({each.meter_id for each in devices.meters}) == len(devices.meters)
     assert {devices.meters[each.meter].depot for each in devices.vehicles} == set(DEPOTS)
+
+
+def test_each_silence_of_the_demo_is_long_enough_for_the_rules() -> None:
+    silences = [each for each in faults(fleet(), 30) if each.effect.endswith("_silent")]
+    assert len(silences) == 3
+    for each in silences:
+        intervals = SILENT["meter" if each.effect == "meter_silent" else "vehicle"]().intervals
+        # and an hour, at the end of which they look
+        assert each.end - each.begin > intervals * QUARTER + 60
 
 
 def test_a_fleet_that_is_simulated_again_goes_on_with_the_same_readings() -> None:

@@ -21,8 +21,8 @@ from fleetmeter.anomalies.rules.silence.watch import SILENCE_KNOWN
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
 from fleetmeter.database.pool import Connection
 
-_DEVICE_HOURS = 50_000
-"""Maximum number of devices × hours read at once."""
+_DEVICE_HOURS = 25_000
+"""Maximum number of devices × hours read at once; of a backlog, as many again are read ahead."""
 
 _ALL_ALIKE = 16
 """Devices failing one by one after which the cause is not a single device, and all are skipped."""

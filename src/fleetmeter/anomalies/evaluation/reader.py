@@ -36,6 +36,12 @@ from fleetmeter.readings.model import MICROSECOND
 
 HOUR = timedelta(hours=1)
 
+_PHASES = [
+    (f"L{n}", *(f"voltage_l{n}_mv_{part}" for part in ("count", "sum", "min", "max")))
+    for n in (1, 2, 3)
+]
+"""Each phase, and the columns of its voltage."""
+
 
 class Around(NamedTuple):
     """Late devices, and those whose hours change with them."""
@@ -265,10 +271,8 @@ def _meter_hour(row: Record) -> MeterHour:
         voltage_mv_max=row["voltage_mv_max"],
         phases=tuple(
             voltage
-            for phase in (1, 2, 3)
-            for voltage in Voltage.measured(
-                f"L{phase}",
-                *(row[f"voltage_l{phase}_mv_{part}"] for part in ("count", "sum", "min", "max")),
-            )
+            for phase, count, *others in _PHASES
+            if row[count]  # most meters measure one voltage
+            for voltage in Voltage.measured(phase, row[count], *(row[name] for name in others))
         ),
     )

@@ -29,10 +29,12 @@ from fleetmeter.anomalies.evaluation.reader import HOUR, floor_hour
 from fleetmeter.anomalies.evaluation.rejections import evaluate_rejections
 from fleetmeter.anomalies.evaluation.state_store import all_states, store_states
 from fleetmeter.anomalies.incidents import store
-from fleetmeter.anomalies.model import Change, Subject
+from fleetmeter.anomalies.model import Change, Hour, Subject
 from fleetmeter.anomalies.overrides import all_overrides, rulebook_now
 from fleetmeter.anomalies.rules.clock_skew import smallest_skews
+from fleetmeter.anomalies.rules.shared.state import DeviceState
 from fleetmeter.anomalies.thresholds.rulebook import Rulebook
+from fleetmeter.background import stopped
 from fleetmeter.database.pool import Connection, Database
 from fleetmeter.database.queries import EvaluationProgressRow
 from fleetmeter.database.sql import queries
@@ -140,7 +142,7 @@ class Evaluator:
             await _retire(connection, at)
         start, late, found = until, Late(0, [], True), tuple[int, ...]()
         if until < closed:
-            until, found = await _evaluate_hours(connection, until, closed)
+            until, found = await _evaluate_hours(self._database, connection, until, closed)
         if until >= closed and progress["is_late"]:
             late = await evaluate_late(connection, until)
             await _log_found(connection, late.events)
@@ -183,36 +185,54 @@ async def _retire(connection: Connection, at: datetime) -> None:
 
 
 async def _evaluate_hours(
-    connection: Connection, start: datetime, closed: datetime
+    database: Database, connection: Connection, start: datetime, closed: datetime
 ) -> tuple[datetime, tuple[int, ...]]:
     """Evaluate hours of the whole fleet, from `start` to `closed` or as far as a turn goes.
 
+    Of a backlog, the next hours are read on a second connection while the rules judge those before.
     Return how far that is, and the events.
     """
     turn_ends = perf_counter() + _TURN_S
     devices = await reader.roster(connection)
     states = await all_states(connection, "hours")
     step = hours_at_once(len(devices)) * HOUR
-    until, found = start, list[int]()
-    while until < closed:
-        end = min(closed, until + step)
-        changes: list[Change] = []
-        touched: set[Subject] = set()
-        rulebook = await rulebook_now(connection)
-        for hour in await reader.hours(connection, until, end, devices):
-            findings = await evaluate_hour(connection, hour, states, rulebook)
-            changes += findings.changes
-            touched |= findings.touched
-        async with connection.transaction():
-            await store_states(connection, "hours", states, touched)
-            events = await store.apply(connection, changes, rulebook)
-            await queries.evaluated(connection, until=end)
-        await _log_found(connection, events)
-        found += events
-        until = end
-        if perf_counter() > turn_ends:
-            break
-    return until, tuple(found)
+
+    async def read_ahead(begin: datetime) -> list[Hour]:
+        async with database.connection() as beside:
+            return await reader.hours(beside, begin, min(closed, begin + step), devices)
+
+    hours = await reader.hours(connection, start, min(closed, start + step), devices)
+    found = list[int]()
+    while True:
+        until = hours[-1].ends
+        is_last = until == closed or perf_counter() > turn_ends
+        ahead = [] if is_last else [asyncio.create_task(read_ahead(until))]
+        try:
+            found += await _judge(connection, hours, states)
+            if is_last:
+                return until, tuple(found)
+            hours = await ahead[0]
+        finally:
+            await stopped(ahead)
+
+
+async def _judge(
+    connection: Connection, hours: Sequence[Hour], states: dict[Subject, DeviceState]
+) -> list[int]:
+    """Evaluate some hours, and store all that follows in one transaction; return the events."""
+    changes: list[Change] = []
+    touched: set[Subject] = set()
+    rulebook = await rulebook_now(connection)
+    for hour in hours:
+        findings = await evaluate_hour(connection, hour, states, rulebook)
+        changes += findings.changes
+        touched |= findings.touched
+    async with connection.transaction():
+        await store_states(connection, "hours", states, touched)
+        events = await store.apply(connection, changes, rulebook)
+        await queries.evaluated(connection, until=hours[-1].ends)
+    await _log_found(connection, events)
+    return events
 
 
 async def _evaluate_clocks(connection: Connection, since: datetime, at: datetime) -> None:

@@ -1,14 +1,15 @@
 """Evaluates the rules over the period of imported files, however long ago."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from fleetmeter.anomalies.evaluation.late import WARMUP, evaluate_again
 from fleetmeter.anomalies.evaluation.reader import floor_hour
 from fleetmeter.anomalies.evaluation.runner import Evaluator
 from fleetmeter.anomalies.model import Subject
+from fleetmeter.background import stopped
 from fleetmeter.database.pool import Database
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import DatabaseUnavailableError
@@ -34,13 +35,16 @@ async def evaluate_files(
     async with database.connection() as connection:
         retained_from: datetime = await queries.kept_since(connection)
     oldest = max(retained_from, datetime.now(UTC) - timedelta(days=settings.retention_days))
-    since: dict[Subject, datetime] = {}
-    for each in imports:
-        for subject, first in begins(each, oldest).items():
-            since[subject] = min(first, since.get(subject, first))
-    if not since:
-        return
     await _settled(database, stopping)
+    async with _accounting(database, stopping):
+        since = await asyncio.to_thread(_begin, imports, oldest)
+        if since:
+            await _evaluate(database, since, stopping)
+
+
+async def _evaluate(
+    database: Database, since: dict[Subject, datetime], stopping: Callable[[], bool]
+) -> None:
     evaluated_until = await _evaluated_until(database)
     # hours that are over and not evaluated yet
     ran = await Evaluator(database, rests=False).run()
@@ -49,10 +53,25 @@ async def evaluate_files(
     while events is None and not stopping():
         events = await _evaluated(database, again, stopping)
         await asyncio.sleep(0 if events is not None else _PAUSE_S)
-    await database.run(queries.account_hours_until_now.sql)
-    await database.run(queries.add_up_meters_until_now.sql)
     if events is not None:
         await _report(database, since, [*(ran.events if ran else ()), *events])
+
+
+@asynccontextmanager
+async def _accounting(database: Database, stopping: Callable[[], bool]) -> AsyncIterator[None]:
+    """Account for hours beside the block, and end when both have ended or it is to stop.
+
+    Rules read nothing of it; the database has another core for it.
+    """
+    accounting = asyncio.create_task(database.run(queries.account_hours_until_now.sql))
+    try:
+        yield
+        while not accounting.done() and not stopping():
+            await asyncio.wait([accounting], timeout=_PAUSE_S)
+        if accounting.done():
+            await accounting
+    finally:
+        await stopped([accounting])  # each hour is a transaction of its own
 
 
 async def _evaluated_until(database: Database) -> datetime:
@@ -60,6 +79,15 @@ async def _evaluated_until(database: Database) -> datetime:
     async with database.connection() as connection:
         progress = await queries.evaluation_progress(connection)
     return progress["evaluated_until"] or floor_hour(progress["now"] - WARMUP)
+
+
+def _begin(imports: Sequence[Import], oldest: datetime) -> dict[Subject, datetime]:
+    """Return the time of each device's first reading in all files within retention."""
+    since: dict[Subject, datetime] = {}
+    for each in imports:
+        for subject, first in begins(each, oldest).items():
+            since[subject] = min(first, since.get(subject, first))
+    return since
 
 
 def begins(each: Import, oldest: datetime) -> dict[Subject, datetime]:
