@@ -208,6 +208,7 @@ LIVE = (
 )
 
 
+@pytest.mark.timescaledb
 def test_hours_are_the_same_rolled_up_or_not(place: Place) -> None:
     expected = place.of_history()
     assert len(expected) > 40
@@ -253,6 +254,7 @@ def test_an_empty_list_of_hours_returns_no_rows(untouched: Place) -> None:
     assert untouched.observed([], [], untouched.begin, untouched.end) == []
 
 
+@pytest.mark.either
 def test_the_first_hour_is_that_of_the_first_reading(place: Place) -> None:
     for _ in range(2):
         assert place.one(queries.first_hour, since=place.begin - 99 * HOUR) == place.begin

@@ -375,7 +375,7 @@ def test_a_failure_before_the_first_byte_is_a_problem(large: Large) -> None:
     eventually(lambda: not large.busy())
 
 
-@pytest.mark.either
+@pytest.mark.slow
 def test_a_client_that_stops_reading_is_dropped(
     large: Large, monkeypatch: pytest.MonkeyPatch
 ) -> None:

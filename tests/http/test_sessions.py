@@ -300,7 +300,7 @@ def test_short_windows_list_the_same_sessions_as_a_long_one(
         split = db.fetch(
             "select s.* from generate_series($2::timestamptz, $3::timestamptz - $4::interval, $4)"
             " as g (at) cross join lateral charging_sessions($1, g.at, g.at + $4) as s order by 1",
-            vehicle, *ends, 11.25 * MINUTE,
+            vehicle, *ends, 22.5 * MINUTE,
         )  # fmt: skip
         assert split == whole
         assert whole

@@ -324,7 +324,7 @@ def test_without_its_database_it_keeps_the_progress(
     assert db.value(METERS, uid) == 30_000
 
 
-@pytest.mark.parametrize("ending", [".csv.gz", ".parquet"])
+@pytest.mark.parametrize("ending", [pytest.param(".csv.gz", marks=pytest.mark.slow), ".parquet"])
 @pytest.mark.usefixtures("small_blocks")
 def test_formats_without_byte_offsets_resume_too(
     ending: str,
