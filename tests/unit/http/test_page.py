@@ -51,15 +51,18 @@ def test_all_that_the_page_names_is_there(client: TestClient[Litestar]) -> None:
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
-def test_every_module_is_preloaded(client: TestClient[Litestar]) -> None:
+def test_what_the_first_views_need_is_preloaded_and_the_rest_is_not(
+    client: TestClient[Litestar],
+) -> None:
     text = client.get("/", headers=BROWSER).text
-    preloaded = re.findall(r'modulepreload" href="/assets/\w+/([^"]+)"', text)
-    modules = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js")}
-    assert set(preloaded) == {
-        name
-        for name in modules
-        if not name.endswith(".classic.js") and not name.startswith("texts/")
-    }
+    preloaded = set(re.findall(r'modulepreload" href="/assets/\w+/([^"]+)"', text))
+    assert preloaded > {"app.js", "views/now.js", "views/devices.js", "vendor/preact.js"}
+    imported = re.compile(r"^(?:import|export)[^;]*? from '([^']+)'", re.MULTILINE)
+    for name in preloaded:
+        for target in imported.findall((FOLDER / name).read_text()):
+            path = (FOLDER / name).parent.joinpath(target).resolve().relative_to(FOLDER)
+            assert path.as_posix() in preloaded or path.parts[0] == "texts", f"{name}: {path}"
+    assert not [name for name in preloaded if name.startswith(("views/settings", "views/load"))]
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(client: TestClient[Litestar]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from os.path import normpath
 from pathlib import Path
 
 FOLDER = Path(str(files("fleetmeter"))) / "web"
@@ -22,6 +23,9 @@ _COMMENTS = re.compile(rb"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/[ \t]*|//.*)\n|^\n",
 
 _INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
 """Means nothing in CSS and JavaScript; only markup has several lines, and htm drops it there."""
+
+_IMPORT = re.compile(rb"^(?:import|export)\b[^;=('\"]*?\s'([^'\"]+)';", re.MULTILINE)
+"""A static import, one module that a module needs before it runs."""
 
 _TEXTS = "texts/"
 """The folder of the languages; a browser loads one of them."""
@@ -75,16 +79,9 @@ def web_files() -> WebFiles:
         digest.update(b"%b\0%d\0%b" % (name.encode(), len(content), content))
     version = digest.hexdigest()[:16]
     base = f"/assets/{version}"
-    modules = [
-        name
-        for name in contents
-        if name.endswith(".js")
-        and "/" in name
-        and not name.endswith(".classic.js")
-        and not name.startswith(_TEXTS)
-    ]
     preload = "\n".join(
-        f'    <link rel="modulepreload" href="{base}/{name}">' for name in [_START, *modules]
+        f'    <link rel="modulepreload" href="{base}/{name}">'
+        for name in sorted(_needed_first(contents))
     )
     page = template.replace("{{preload}}", preload.strip()).replace("{{base}}", base)
     return WebFiles(
@@ -95,6 +92,23 @@ def web_files() -> WebFiles:
             name: _file(content, TYPES[Path(name).suffix]) for name, content in contents.items()
         },
     )
+
+
+def _needed_first(contents: dict[str, bytes]) -> set[str]:
+    """Return the modules that the start of the page imports, and what these do.
+
+    Without those that are imported when they are needed.
+    """
+    found: set[str] = set()
+    wanted = {_START}
+    while wanted:
+        name = wanted.pop()
+        found.add(name)
+        for target in _IMPORT.findall(contents[name]):
+            path = normpath(Path(name).parent / target.decode())
+            if path not in found and not path.startswith(_TEXTS):
+                wanted.add(path)
+    return found
 
 
 def _without_comments(path: Path) -> bytes:

@@ -1,5 +1,6 @@
 /** Shows the view of the address to who is signed in, and everybody else how to sign in. */
 import { html, useEffect, useErrorBoundary, useRef } from '../lib/html.js';
+import { loadRest } from '../lib/lazy.js';
 import { link, match, usePlace } from '../lib/router.js';
 import { checkSession, loadSession, session } from '../lib/session.js';
 import { useStore } from '../lib/store.js';
@@ -17,13 +18,14 @@ export function Shell() {
   useEffect(() => {
     if (state !== 'in') return undefined;
     connect();
+    loadRest();
     const end = connection.subscribe((now) => now.state === 'reconnecting' && checkSession());
     return () => {
       end();
       disconnect();
     };
   }, [state]);
-  if (state === 'loading') return null;
+  if (state === 'loading') return html`<header class="header"><div class="header-inner"><span class="brand">${t('app.name')}</span></div></header>`; // as in index.html
   if (state === 'failed') return html`<main class="alone"><${Failed} error=${error} retry=${loadSession} /></main>`;
   if (state === 'out') return html`<${SignIn} /><${Toasts} />`;
   return html`<${Inside} /><${Toasts} />`;

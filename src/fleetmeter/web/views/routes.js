@@ -1,16 +1,18 @@
 /** Every view with its address and its place in the navigation. The first pattern that fits is shown. */
-import { Anomalies } from './anomalies.js';
-import { Anomaly } from './anomaly.js';
-import { Device } from './device.js';
+import { lazy } from '../lib/lazy.js';
 import { Devices } from './devices.js';
-import { Load } from './load.js';
 import { Now } from './now.js';
-import { AuditSettings } from './settings/audit.js';
-import { KeySettings } from './settings/keys.js';
-import { RuleSettings } from './settings/rules.js';
-import { Rule } from './settings/rule.js';
-import { Settings } from './settings/settings.js';
-import { WebhookSettings } from './settings/webhooks.js';
+
+const Anomalies = lazy(() => import('./anomalies.js'), 'Anomalies');
+const Anomaly = lazy(() => import('./anomaly.js'), 'Anomaly');
+const Device = lazy(() => import('./device.js'), 'Device');
+const Load = lazy(() => import('./load.js'), 'Load');
+const Settings = lazy(() => import('./settings/settings.js'), 'Settings');
+const AuditSettings = lazy(() => import('./settings/audit.js'), 'AuditSettings');
+const KeySettings = lazy(() => import('./settings/keys.js'), 'KeySettings');
+const RuleSettings = lazy(() => import('./settings/rules.js'), 'RuleSettings');
+const Rule = lazy(() => import('./settings/rule.js'), 'Rule');
+const WebhookSettings = lazy(() => import('./settings/webhooks.js'), 'WebhookSettings');
 
 /**
  * @typedef {{
