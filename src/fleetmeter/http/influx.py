@@ -77,16 +77,29 @@ async def write(scope: Scope, receive: Receive, send: Send) -> None:
     influx: Influx = state["influx"]
     decoder = influx.decoder(_unit_ns(scope), settings.max_batch)
 
-    def explained(outcome: IngestOutcome) -> Generator[None, None, list[RefusedLine]]:
+    def explained(outcome: IngestOutcome) -> Generator[None, None, WriteError | IngestOutcome]:
         yield
-        numbers = decoder.line_numbers
-        return [_refused(each, numbers[each.index]) for each in outcome.rejected]
+        return _error(outcome.rejected, decoder.line_numbers) if outcome.rejected else outcome
 
-    taken = await take_in(scope, receive, decoder, "influx", explained)
+    headers = dict(scope["headers"])
+    taken = await take_in(scope, receive, headers, decoder, "influx", explained)
     if taken is None:
         return  # nobody is there to be answered
     influx.note(decoder)
-    await _answer(send, [] if isinstance(taken, IngestOutcome) else taken)
+    await _answer(send, taken if isinstance(taken, WriteError) else None)
+
+
+def _error(rejected: Sequence[Rejection], line_numbers: Sequence[int]) -> WriteError:
+    """Return what a client is told; of many lines, the first in full."""
+    shown = [_refused(each, line_numbers[each.index]) for each in rejected[:_SHOWN]]
+    said = "; ".join(f"line {each.line}: {each.message}" for each in shown[:_SAID])
+    count = len({line_numbers[each.index] for each in rejected})
+    more = f"; and {len(rejected) - _SAID:,} more" if len(rejected) > _SAID else ""
+    message = (
+        f"partial write: {count:,} {'line' if count == 1 else 'lines'} cannot be stored, all "
+        f"others were; do not send them again: {said}{more}"
+    )
+    return WriteError("invalid", message, message, shown)
 
 
 def _refused(rejection: Rejection, line: int) -> RefusedLine:
@@ -107,18 +120,11 @@ def _unit_ns(scope: Scope) -> int:
     return unit
 
 
-async def _answer(send: Send, refused: Sequence[RefusedLine]) -> None:
+async def _answer(send: Send, error: WriteError | None) -> None:
     body, headers, status = b"", list(_HEADERS.items()), HTTP_204_NO_CONTENT
-    if refused:
+    if error is not None:
         status = HTTP_400_BAD_REQUEST
-        said = "; ".join(f"line {each.line}: {each.message}" for each in refused[:_SAID])
-        count = len({each.line for each in refused})
-        more = f"; and {len(refused) - _SAID:,} more" if len(refused) > _SAID else ""
-        message = (
-            f"partial write: {count:,} {'line' if count == 1 else 'lines'} cannot be stored, all "
-            f"others were; do not send them again: {said}{more}"
-        )
-        body = msgspec.json.encode(WriteError("invalid", message, message, refused[:_SHOWN]))
+        body = msgspec.json.encode(error)
         headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": encoded})

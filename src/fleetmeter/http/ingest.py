@@ -49,8 +49,9 @@ async def ingest(scope: Scope, receive: Receive, send: Send) -> None:
         raise MethodNotAllowedException(headers={"Allow": "POST"})
     state = scope["litestar_app"].state
     settings: Settings = state["settings"]
-    decoder = BatchDecoder(_format(dict(scope["headers"])), settings.max_batch)
-    taken = await take_in(scope, receive, decoder, "http", _explained)
+    headers = dict(scope["headers"])
+    decoder = BatchDecoder(_format(headers), settings.max_batch)
+    taken = await take_in(scope, receive, headers, decoder, "http", _explained)
     if taken is None:
         return  # nobody is there to be answered
     if isinstance(taken, IngestOutcome):

@@ -46,6 +46,7 @@ class Decoder(Interface):
 async def take_in(
     scope: Scope,
     receive: Receive,
+    headers: dict[bytes, bytes],
     decoder: Decoder,
     protocol: Protocol,
     explain: Callable[[IngestOutcome], Generator[None, None, T]],
@@ -60,7 +61,6 @@ async def take_in(
     state = scope["litestar_app"].state
     door: Door = state["door"]
     settings: Settings = state["settings"]
-    headers = dict(scope["headers"])
     unpack = _unpacker(headers, settings)
     body = _Body(receive, headers, settings)
     allowance = allowance_of(scope)
