@@ -19,7 +19,8 @@ _MOST_SHAPES = 4
 """Shapes that are tried for a series, the newest first."""
 
 _MOST_HEADS, _MOST_HEAD = 20_000, 256
-"""Heads that are remembered, and characters of one; beyond that, all are looked at anew."""
+"""Heads that are remembered, and the characters of the longest; when there are more, all are
+forgotten."""
 
 _MOST_FIELDS = 1000
 """Characters of the fields of a line that has a shape."""

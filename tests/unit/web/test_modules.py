@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from fleetmeter.anomalies.rules.catalogue import RULES
-from fleetmeter.http.shared.web_files import FOLDER
+from fleetmeter.http.shared.web_files import FOLDER, static_imports
 
 MODULES = sorted(
     path
     for path in FOLDER.rglob("*.js")
     if path.parent.name != "vendor" and not path.name.endswith(".classic.js")
 )
-_IMPORT = re.compile(r"^(?:import|export)\b[^;=('\"]*?\s'([^'\"]+)';", re.MULTILINE)
 _KEY = re.compile(r"^  '([^']+)':", re.MULTILINE)
 _USED = re.compile(r"\bt\(\s*'([^']+)'|\bt\(\s*`([^`]+)`|text: '([a-zA-Z]+\.[\w.]+)'")
 _SPOKEN = re.compile(r"""\b(?:title|label|placeholder|aria-label|alt|detail|help)="([^"]+)\"""")
@@ -58,7 +57,7 @@ def templates(source: str) -> list[str]:
 
 
 def test_imports_are_relative_and_lead_to_files() -> None:
-    found = [(path, target) for path in MODULES for target in _IMPORT.findall(read(path))]
+    found = [(path, target) for path in MODULES for target in static_imports(read(path))]
     assert len(found) > 100
     for path, target in found:
         assert target.startswith("."), f"{named(path)}: browsers find no {target}"

@@ -24,7 +24,7 @@ _COMMENTS = re.compile(rb"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/[ \t]*|//.*)\n|^\n",
 _INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
 """Means nothing in CSS and JavaScript; only markup has several lines, and htm drops it there."""
 
-_IMPORT = re.compile(rb"^(?:import|export)\b[^;=('\"]*?\s'([^'\"]+)';", re.MULTILINE)
+_IMPORT = re.compile(r"^(?:import|export)\b[^;=('\"]*?\s'([^'\"]+)';", re.MULTILINE)
 """A static import, one module that a module needs before it runs."""
 
 _TEXTS = "texts/"
@@ -94,6 +94,12 @@ def web_files() -> WebFiles:
     )
 
 
+def static_imports(module: str) -> list[str]:
+    """Return what a module names in its static imports."""
+    found: list[str] = _IMPORT.findall(module)
+    return found
+
+
 def _needed_first(contents: dict[str, bytes]) -> set[str]:
     """Return the modules that the start of the page imports, and what these do.
 
@@ -104,8 +110,8 @@ def _needed_first(contents: dict[str, bytes]) -> set[str]:
     while wanted:
         name = wanted.pop()
         found.add(name)
-        for target in _IMPORT.findall(contents[name]):
-            path = normpath(Path(name).parent / target.decode())
+        for target in static_imports(contents[name].decode()):
+            path = normpath(Path(name).parent / target)
             if path not in found and not path.startswith(_TEXTS):
                 wanted.add(path)
     return found
