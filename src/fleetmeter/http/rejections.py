@@ -53,7 +53,13 @@ CodeIs = Annotated[
 class RefusalExample(msgspec.Struct):
     """A rejected reading, and why it was rejected."""
 
-    detail: Annotated[str, Meta(description="A sentence, for people.")]
+    detail: Annotated[
+        str,
+        Meta(
+            description="A sentence, for people. It may quote what was sent, so without a device "
+            "it is empty if the reach of the key is limited."
+        ),
+    ]
     path: Annotated[
         str, Meta(description="JSON path of the field; empty if no single field is at fault.")
     ]

@@ -38,7 +38,8 @@ async def rejection_counts(
     """Return the rejections that match everything given, sorted by id, kind and code.
 
     `after` is the id, kind and code of the last one already seen. Only what is within reach; and
-    examples of what was sent, which may name anything, only to an unlimited reach.
+    what quotes a message that may name anything, only to an unlimited reach: examples, and the
+    details of messages that named no device.
     """
     rows = queries.rejections(
         connection,
@@ -57,4 +58,7 @@ async def rejection_counts(
     ]
     if reach.whole:
         return found
-    return [msgspec.structs.replace(each, example="") for each in found]
+    return [
+        msgspec.structs.replace(each, example="", detail=each.detail if each.id else "")
+        for each in found
+    ]
