@@ -139,7 +139,8 @@ def fill(client: httpx.Client, db: Db) -> datetime:
         meter_reading("OUTSIDE-M1", since, -1),
     ]
     client.post("/v1/ingest", json=refused)
-    eventually(lambda: len(client.get("/v1/rejections").json()["items"]) == 4)
+    client.post("/write", content='{"vehicleId": "IN-V1", "meterId": "OUTSIDE-M1"}')
+    eventually(lambda: len(client.get("/v1/rejections").json()["items"]) == 5)
     happen(db, anomalies(since))
     return since
 

@@ -56,8 +56,8 @@ class RefusalExample(msgspec.Struct):
     detail: Annotated[
         str,
         Meta(
-            description="A sentence, for people. It may quote what was sent, so without a device "
-            "it is empty if the reach of the key is limited."
+            description="A sentence, for people. If the reach of the key is limited, it is empty "
+            "for `malformed` and without a device: it may quote what was sent."
         ),
     ]
     path: Annotated[

@@ -38,8 +38,8 @@ async def rejection_counts(
     """Return the rejections that match everything given, sorted by id, kind and code.
 
     `after` is the id, kind and code of the last one already seen. Only what is within reach; and
-    what quotes a message that may name anything, only to an unlimited reach: examples, and the
-    details of messages that named no device.
+    what may quote anything only to an unlimited reach: examples, and the details of messages that
+    could not be read or named no device.
     """
     rows = queries.rejections(
         connection,
@@ -59,6 +59,10 @@ async def rejection_counts(
     if reach.whole:
         return found
     return [
-        msgspec.structs.replace(each, example="", detail=each.detail if each.id else "")
-        for each in found
+        msgspec.structs.replace(each, example="", detail=_without_quotes(each)) for each in found
     ]
+
+
+def _without_quotes(rejection: RejectionCount) -> str:
+    """Return the detail, unless it may quote a message that could not be read."""
+    return rejection.detail if rejection.id and rejection.code != "malformed" else ""
