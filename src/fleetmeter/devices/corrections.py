@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from math import inf
+from time import monotonic
 from typing import Any, NamedTuple, TypedDict
 
 import msgspec
@@ -12,7 +14,7 @@ from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.correction_log import record_change, record_void
 from fleetmeter.devices.reach import is_within, require_meter_within
-from fleetmeter.errors import FleetMeterError, OutOfReachError
+from fleetmeter.errors import BusyError, FleetMeterError, OutOfReachError
 from fleetmeter.readings.kinds import METER, SESSION, DeviceKind
 from fleetmeter.readings.model import Rejection, microseconds, rfc3339, time_of
 from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
@@ -117,14 +119,24 @@ class CorrectedBatch(NamedTuple):
 
 
 async def correct_each(
-    database: Database, corrections: Mapping[int, Correction | Invalid], reach: Reach
+    database: Database,
+    corrections: Mapping[int, Correction | Invalid],
+    reach: Reach,
+    most_s: float = inf,
 ) -> CorrectedBatch:
     """Make corrections one after the other, by their positions; what fails stops no other.
 
-    An Invalid stands for a correction that could not be read; it is rejected in its place.
+    An Invalid stands for a correction that could not be read; it is rejected in its place. Raises
+    BusyError after `most_s` seconds: corrections that were made stay, and all can be sent again.
     """
     batch = CorrectedBatch({}, [])
+    until = monotonic() + most_s
     for position, correction in corrections.items():
+        if monotonic() > until:
+            raise BusyError(
+                f"only {len(batch.corrected):,} of {len(corrections):,} corrections were made "
+                f"within {most_s:g} s; send fewer at once"
+            )
         try:
             if isinstance(correction, Invalid):
                 raise correction

@@ -231,7 +231,8 @@ async def _correct_many(
         raise BatchTooLargeError(
             f"more than {MOST_CORRECTIONS} corrections; send them in smaller arrays"
         )
-    batch = await correct_each(database, dict(enumerate(map(_item, items))), reach)
+    wanted = dict(enumerate(map(_item, items)))
+    batch = await correct_each(database, wanted, reach, database.timeout_s)
     answer = CorrectedMany(
         [CorrectedItem(n, done.version, done.changed) for n, done in batch.corrected.items()],
         batch.rejected,
