@@ -11,7 +11,8 @@ import pytest
 
 from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.pool import connect
-from fleetmeter.devices.corrections import Corrected, Correction, correct_each
+from fleetmeter.devices.correction_batch import correct_each
+from fleetmeter.devices.corrections import Corrected, Correction
 from fleetmeter.errors import BusyError
 from fleetmeter.readings.kinds import METER
 from fleetmeter.settings import Settings

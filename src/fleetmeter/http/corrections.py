@@ -23,12 +23,12 @@ from msgspec import UNSET, Meta, UnsetType
 from fleetmeter.access.actor import signed
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
+from fleetmeter.devices.correction_batch import correct_each
 from fleetmeter.devices.corrections import (
     Correction,
     CorrectionError,
     UnknownReadingError,
     correct,
-    correct_each,
 )
 from fleetmeter.errors import BatchTooLargeError
 from fleetmeter.http.shared.authentication import SCOPE
