@@ -10,6 +10,14 @@ from assign_meter(:vehicle_id, :meter_id, :since)
 -- Stamps the readings that an assignment concerns, a transaction a day; how many changed.
 call restamp_readings(:vehicle, :since, null)
 
+-- name: assignments_to_stamp(vehicle)
+-- Since when assignments of a vehicle hold whose readings are still to be stamped (primary key).
+select since
+from assignments
+where vehicle = :vehicle
+    and restamped_at is null
+order by since
+
 -- name: assignment_end(vehicle, since)$
 -- When the vehicle's next assignment begins (primary key); null: this one is still in force.
 select min(since)

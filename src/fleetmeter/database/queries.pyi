@@ -188,6 +188,14 @@ def assignments(connection: _Connection, /, *, vehicle_id: str, start: datetime,
     reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> AsyncGenerator[AssignmentsRow, None]: ...
 
+class AssignmentsToStampRow(Record):
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...  # type: ignore[override]
+    def keys(self) -> Iterator[Literal["since"]]: ...
+
+@_query
+def assignments_to_stamp(connection: _Connection, /, *,
+    vehicle: int) -> AsyncGenerator[AssignmentsToStampRow, None]: ...
+
 class AuditPageRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["id"]) -> int | Any: ...
@@ -238,6 +246,24 @@ async def begin_export(connection: _Connection, /) -> BeginExportRow: ...
 
 @_query
 async def begin_rule_change(connection: _Connection, /, *, kind: str) -> str: ...
+
+class BeginTransactionRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["number", "vehicle", "by_number"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["vehicle_id", "was_id", "meter_id"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["number", "vehicle", "vehicle_id", "since", "was_id",
+        "meter_id", "by_number"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["number", "vehicle", "vehicle_id", "since", "was_id",
+        "meter_id", "by_number"]]: ...
+
+@_query
+def begin_transaction(connection: _Connection, /, *, station_id: str, connector: int, meter_id: str,
+    own_id: str | None, token: str | None, at: datetime, register_mwh: int | None,
+    measures: str) -> AsyncGenerator[BeginTransactionRow, None]: ...
 
 @_query
 async def bring_back_reading(connection: _Connection, /, *, kind: str, device_id: str,
@@ -628,6 +654,14 @@ class FailingJobsRow(Record):
 @_query
 def failing_jobs(connection: _Connection, /) -> AsyncGenerator[FailingJobsRow, None]: ...
 
+FinishTransactionRow = BeginTransactionRow
+
+@_query
+def finish_transaction(connection: _Connection, /, *, station_id: str, transaction_id: str | None,
+    at: datetime, register_mwh: int | None, reason: str | None, connector: int | None,
+    token: str | None, meter_id: str | None, measures: str) -> AsyncGenerator[FinishTransactionRow,
+    None]: ...
+
 @_query
 async def first_hour(connection: _Connection, /, *, since: datetime) -> datetime | None: ...
 
@@ -1016,6 +1050,10 @@ class NumberDevicesRow(Record):
 def number_devices(connection: _Connection, /, *, kinds: Sequence[str],
     ids: Sequence[str]) -> AsyncGenerator[NumberDevicesRow, None]: ...
 
+@_query
+async def number_of_transaction(connection: _Connection, /, *, station_id: str,
+    transaction_id: str) -> int | None: ...
+
 class NumberSessionsRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["id"]) -> str | Any: ...
@@ -1073,6 +1111,10 @@ def observed_hours(connection: _Connection, /, *, vehicle_ids: Sequence[str] | N
 
 @_query
 async def oldest_write(connection: _Connection, /) -> datetime | None: ...
+
+@_query
+async def open_transaction(connection: _Connection, /, *, station_id: str,
+    connector: int) -> int | None: ...
 
 class OverridePageRow(Record):
     @overload  # type: ignore[override]
@@ -1608,6 +1650,27 @@ def stored_sums(connection: _Connection, /) -> AsyncGenerator[StoredSumsRow, Non
 
 @_query
 async def timescaledb_version(connection: _Connection, /) -> str: ...
+
+class TransactionRecordRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["number", "connector", "register_start_mwh",
+        "register_end_mwh"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["transaction_id", "station_id", "meter_id", "measures",
+        "token", "driver", "vehicle_id", "reason"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["started_at", "ended_at"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["number", "transaction_id", "station_id", "connector",
+        "meter_id", "measures", "token", "driver", "vehicle_id", "started_at", "register_start_mwh",
+        "ended_at", "register_end_mwh", "reason"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["number", "transaction_id", "station_id", "connector",
+        "meter_id", "measures", "token", "driver", "vehicle_id", "started_at", "register_start_mwh",
+        "ended_at", "register_end_mwh", "reason"]]: ...
+
+@_query
+async def transaction_record(connection: _Connection, /, *,
+    number: int) -> TransactionRecordRow | None: ...
 
 class UnreadableRelationsRow(Record):
     @overload  # type: ignore[override]
