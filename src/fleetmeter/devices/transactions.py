@@ -2,11 +2,12 @@
 
 While a transaction lasts, the vehicle that its token stands for is assigned to its meter. Messages
 may come late, twice and out of order: what is recorded depends on what they say, not on when they
-arrive (sql/routines/51_transactions.sql).
+arrive (sql/routines/52_transactions.sql).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
@@ -84,25 +85,20 @@ async def begin(database: Database, start: Start) -> Transaction:
     register) gives the same record: its earliest start counts, and the first that says a token.
     Raises InvalidTransactionError and DatabaseUnavailableError.
     """
-    values = {
-        "station_id": _text("station id", start.station_id, MOST_STATION_ID),
-        "connector": _connector(start.connector),
-        "meter_id": _meter_id(start.meter_id),
-        "own_id": _own_id(start.transaction_id),
-        "token": _token(start.token),
-        "at": _time(start.at),
-        "register_mwh": _register_mwh(start.register_kwh),
-        "measures": start.measures,
-    }
-
-    async def store() -> tuple[int | None, set[int]]:
-        async with database.transaction() as connection:
-            return await _recorded(connection, queries.begin_transaction(connection, **values))
-
-    number, vehicles = await retried(store)
-    assert number is not None  # noqa: S101 - a start is always recorded
-    await restamp(database, vehicles)
-    return await _by_number(database, number)
+    query = partial(
+        queries.begin_transaction,
+        station_id=_text("station id", start.station_id, MOST_STATION_ID),
+        connector=_connector(start.connector),
+        meter_id=_meter_id(start.meter_id),
+        own_id=_own_id(start.transaction_id),
+        token=_token(start.token),
+        at=_time(start.at),
+        register_mwh=_register_mwh(start.register_kwh),
+        measures=start.measures,
+    )
+    recorded = await _store(database, query)
+    assert recorded is not None  # noqa: S101 - a start is always recorded
+    return recorded
 
 
 async def finish(
@@ -125,25 +121,19 @@ async def finish(
     if connector, time, token and register are. `token` counts only as long as no start is known.
     Raises InvalidTransactionError and DatabaseUnavailableError.
     """
-    values = {
-        "station_id": _text("station id", station_id, MOST_STATION_ID),
-        "transaction_id": _own_id(transaction_id),
-        "at": _time(at),
-        "register_mwh": _register_mwh(register_kwh),
-        "reason": reason[:_MOST_REASON] if reason and reason.isprintable() else None,
-        "connector": None if connector is None else _connector(connector),
-        "token": _token(token),
-        "meter_id": None if meter_id is None else _meter_id(meter_id),
-        "measures": measures,
-    }
-
-    async def store() -> tuple[int | None, set[int]]:
-        async with database.transaction() as connection:
-            return await _recorded(connection, queries.finish_transaction(connection, **values))
-
-    number, vehicles = await retried(store)
-    await restamp(database, vehicles)
-    return None if number is None else await _by_number(database, number)
+    query = partial(
+        queries.finish_transaction,
+        station_id=_text("station id", station_id, MOST_STATION_ID),
+        transaction_id=_own_id(transaction_id),
+        at=_time(at),
+        register_mwh=_register_mwh(register_kwh),
+        reason=reason[:_MOST_REASON] if reason and reason.isprintable() else None,
+        connector=None if connector is None else _connector(connector),
+        token=_token(token),
+        meter_id=None if meter_id is None else _meter_id(meter_id),
+        measures=measures,
+    )
+    return await _store(database, query)
 
 
 async def find(database: Database, station_id: str, transaction_id: str) -> Transaction | None:
@@ -168,17 +158,24 @@ async def open_at(database: Database, station_id: str, connector: int) -> Transa
         return None if number is None else await _of_number(connection, number)
 
 
-async def _recorded(
-    connection: Connection, rows: AsyncIterator[Any]
-) -> tuple[int | None, set[int]]:
-    """Record the assignments that follow; return the transaction's number, and their vehicles."""
-    number, vehicles = None, set()
-    for row in [row async for row in rows]:
-        number = row["number"]
-        if row["vehicle"] is not None:
-            vehicles.add(row["vehicle"])
-            await record_change(connection, row)
-    return number, vehicles
+async def _store(
+    database: Database, query: Callable[[Connection], AsyncIterator[Any]]
+) -> Transaction | None:
+    """Record a message and the assignments that follow; return None if too little is known."""
+
+    async def store() -> tuple[Transaction | None, set[int]]:
+        async with database.transaction() as connection:
+            found, vehicles = None, set()
+            for row in [row async for row in query(connection)]:
+                found = row["number"]
+                if row["vehicle"] is not None:
+                    vehicles.add(row["vehicle"])
+                    await record_change(connection, row)
+            return None if found is None else await _of_number(connection, found), vehicles
+
+    recorded, vehicles = await retried(store)
+    await restamp(database, vehicles)
+    return recorded
 
 
 async def record_change(connection: Connection, row: Record) -> None:
@@ -194,14 +191,6 @@ async def record_change(connection: Connection, row: Record) -> None:
             "transaction": row["by_number"],
         },
     )
-
-
-async def _by_number(database: Database, number: int) -> Transaction:
-    async with database.connection() as connection:
-        found = await _of_number(connection, number)
-    if found is None:
-        raise FleetMeterError(f"transaction {number} was purged while it was recorded")
-    return found
 
 
 async def _of_number(connection: Connection, number: int) -> Transaction | None:
