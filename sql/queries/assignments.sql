@@ -28,9 +28,9 @@ where vehicle = :vehicle
 -- name: assignments(vehicle_id, start, limit, reach_ids, reach_sites)
 -- A page of a vehicle's assignments, oldest first, each until the next (primary key); without those to a meter that is
 -- outside the reach.
-select a.since, a.until, m.id as meter_id
+select a.since, a.until, m.id as meter_id, a.by_transaction
 from (
-    select s.since, lead(s.since) over (order by s.since) as until, s.meter
+    select s.since, lead(s.since) over (order by s.since) as until, s.meter, s.by_transaction
     from assignments as s
     where s.vehicle = (select device_of('vehicle', :vehicle_id))
         and s.since >= :start

@@ -1,5 +1,5 @@
--- Assignments that follow from transactions of charging stations. They depend on what is recorded of transactions and on
--- what people said, not on when either arrived: whatever changes, a vehicle's are worked out again from there on.
+-- Assignments that follow from transactions of charging stations. They depend on what is recorded of transactions and
+-- on what people said, not on when either arrived: whatever changes, a vehicle's are worked out again from there on.
 
 -- Returns when a transaction that has no end must have ended all the same: where another one began at its connector, or
 -- with its vehicle; null: neither has happened.

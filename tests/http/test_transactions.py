@@ -283,7 +283,7 @@ def test_what_cannot_be_stored_is_refused(
     station: Station, uid: str, at: datetime, said: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidTransactionError):
-        station.begins(uid, said.pop("at", at), **said)
+        station.begins(uid, **{"at": at} | said)
 
 
 def test_an_empty_or_padded_token_is_read_as_meant(
@@ -318,6 +318,8 @@ def test_a_vehicle_is_at_the_meter_for_the_length_of_its_transaction(
         (there, rfc3339(at), rfc3339(at + HOUR)),
         (before, rfc3339(at + HOUR), None),
     ]
+    items = client.get(f"/v1/vehicles/{uid}EV/assignments").json()["items"]
+    assert [item["transaction"] for item in items] == [None, begun.number, begun.number]
     energy = client.get(
         f"/v1/analytics/meters/{there}",
         params={"from": rfc3339(at - HOUR), "to": rfc3339(at + 3 * HOUR)},

@@ -1,6 +1,5 @@
 """Messages about transactions, in any order and any number of times, end in what a model says."""
 
-import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -11,11 +10,10 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from fleetmeter.access.reach import EVERYTHING
-from fleetmeter.database.pool import Database, connect
+from fleetmeter.database.pool import Database
 from fleetmeter.devices.assignments import assign
 from fleetmeter.devices.tokens import set_holder
 from fleetmeter.devices.transactions import Start, begin, finish
-from fleetmeter.settings import Settings
 from tests.conftest import (
     EXAMPLES,
     SLOW_EXAMPLES,
@@ -28,6 +26,7 @@ from tests.conftest import (
 )
 from tests.support.consistency import rollup_differences
 from tests.support.transaction_model import Began, Charge, Depot, Ended, Held, Said
+from tests.support.transactions import Station, reporting
 
 pytestmark = pytest.mark.either
 
@@ -92,26 +91,10 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(some, people, list(order), draw(st.booleans()))
 
 
-class Pool:
-    """A pool of connections, in a loop of its own."""
-
-    def __init__(self, url: str) -> None:
-        self._runner = asyncio.Runner()
-        self.database: Database = self._runner.run(connect(url, Settings()))
-
-    def run(self, what: Any) -> Any:
-        return self._runner.run(what)
-
-    def close(self) -> None:
-        self._runner.run(self.database.close())
-        self._runner.close()
-
-
 @pytest.fixture(scope="module")
-def pool(database_url: str) -> Iterator[Pool]:
-    pool = Pool(database_url)
-    yield pool
-    pool.close()
+def station(database_url: str) -> Iterator[Station]:
+    with reporting(database_url) as station:
+        yield station
 
 
 def depot_of(case: Case, uid: str, start: datetime) -> Depot:
@@ -271,13 +254,13 @@ def expected(depot: Depot) -> list[tuple[Any, ...]]:
 @settings(SLOW_EXAMPLES, max_examples=8 * EXAMPLES)
 @given(case=cases())
 def test_any_order_of_messages_ends_in_the_same_records_and_assignments(
-    case: Case, client: httpx.Client, db: Db, pool: Pool
+    case: Case, client: httpx.Client, db: Db, station: Station
 ) -> None:
     uid, start = new_uid(), hours_ago(5).replace(second=0, microsecond=0)
     depot = depot_of(case, uid, start)
     for charge in depot.charges:
         note(f"{charge}")
-    pool.run(Told(pool.database, depot).all(case, uid, client, start))
+    station.run(Told(station.database, depot).all(case, uid, client, start))
     readings(client, uid, start, range(1, 2 * MOST_MINUTES, 2))
 
     assert recorded(db, uid) == expected(depot)

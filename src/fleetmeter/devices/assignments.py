@@ -30,6 +30,8 @@ class Assignment(NamedTuple):
     since: datetime
     until: datetime | None
     """Start of the next assignment; None while this one is in force."""
+    transaction: int | None
+    """Number of the transaction that began or ended then; None: somebody said so."""
 
 
 async def assign(
@@ -103,7 +105,10 @@ async def assignments_of(
     rows = queries.assignments(
         connection, vehicle_id=vehicle_id, start=start, limit=most, **reach.parameters()
     )
-    found = [Assignment(row["meter_id"], row["since"], row["until"]) async for row in rows]
+    found = [
+        Assignment(row["meter_id"], row["since"], row["until"], row["by_transaction"])
+        async for row in rows
+    ]
     if not found:
         await require_device(connection, VEHICLE.name, vehicle_id)
     return found
