@@ -1,5 +1,6 @@
 """Messages about transactions, in any order and any number of times, end in what a model says."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -79,6 +80,7 @@ class Case(NamedTuple):
     stated: list[Stated]
     order: list[int]
     is_mapped_last: bool
+    is_at_once: bool
 
 
 @st.composite
@@ -88,7 +90,7 @@ def cases(draw: st.DrawFn) -> Case:
     every = range(2 * len(some) + len(people) + 1)
     again = draw(st.lists(st.sampled_from(every), max_size=6))
     order = draw(st.permutations([*every, *again]))
-    return Case(some, people, list(order), draw(st.booleans()))
+    return Case(some, people, list(order), draw(st.booleans()), draw(st.booleans()))
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +141,17 @@ class Told:
         late = []
         if not case.is_mapped_last:
             await self._map()
-        for place in case.order:
-            if not await self._message(place, len(case.drawn)):
-                late.append(place)
-            elif place == 2 * len(case.drawn) + len(case.stated):
-                readings(client, uid, start, range(0, 2 * MOST_MINUTES, 2))
+        if case.is_at_once:
+            readings(client, uid, start, range(0, 2 * MOST_MINUTES, 2))
+            messages = (self._message(place, len(case.drawn)) for place in case.order)
+            _, *done = await asyncio.gather(self._map(), *messages)
+            late = [place for place, is_done in zip(case.order, done, strict=True) if not is_done]
+        else:
+            for place in case.order:
+                if not await self._message(place, len(case.drawn)):
+                    late.append(place)
+                elif place == 2 * len(case.drawn) + len(case.stated):
+                    readings(client, uid, start, range(0, 2 * MOST_MINUTES, 2))
         for place in late:  # a station of OCPP 1.6 knows the number of what it ends
             await self._message(place, len(case.drawn))
         if case.is_mapped_last:
