@@ -77,20 +77,20 @@ where t.number = :number
     and (w.meter_within or t.vehicle is not null and w.vehicle_within)
 
 -- name: set_token(token, driver, vehicle_id, since)^
--- Says whom a token stands for from a time on, by default from now on; since when it holds: take its transactions over
--- after it. May be null: driver, vehicle_id, since.
-select since, is_changed
+-- Says whom a token stands for from a time on; since when it holds (null: always): take its transactions over after it.
+-- May be null: driver, vehicle_id, since.
+select nullif(since, '-infinity') as since, is_changed
 from set_token(:token, :driver, :vehicle_id, :since)
 
--- name: take_over_transactions(token, since, most)
--- Brings some of a token's transactions into line with whom it stands for; how many, with each change of an assignment
--- that follows.
+-- name: take_over_transactions(token, since, all, most)
+-- Brings some of a token's transactions into line with whom it stands for, or those that stood for nobody; how many,
+-- with each change of an assignment that follows. May be null: since.
 select taken, vehicle, vehicle_id, since, was_id, meter_id, by_number
-from take_over_transactions(:token, :since, :most)
+from take_over_transactions(:token, coalesce(:since::timestamptz, '-infinity'), :all, :most)
 
 -- name: token_holder(token)^
 -- Whom a token stands for (primary key, from its end); no row: it is unknown.
-select h.token, h.since, h.driver, v.id as vehicle_id
+select h.token, nullif(h.since, '-infinity') as since, h.driver, v.id as vehicle_id
 from tokens as h
 left join devices as v
     on v.device = h.vehicle
@@ -100,7 +100,7 @@ limit 1
 
 -- name: token_holders(after, vehicle_id, limit, reach_ids, reach_sites)
 -- A page of whom tokens stand for, in their order (primary key). May be null: vehicle_id.
-select h.token_key, h.token, h.since, h.driver, v.id as vehicle_id
+select h.token_key, h.token, nullif(h.since, '-infinity') as since, h.driver, v.id as vehicle_id
 from (
     select distinct on (o.token_key) o.*
     from tokens as o

@@ -1,31 +1,7 @@
--- Whom the tokens of charging stations stand for.
+-- Whom the tokens of charging stations stand for, from a time on; -infinity: always.
 
--- Returns since when a token has been in use that stood for nobody then: the start of its oldest transaction that still
--- lasts; null if there is none.
-create or replace function unheld_since(p_token_key text)
-returns timestamptz
-language plpgsql
-stable
-as $$
-begin
-    return (
-        select min(t.at)
-        from transactions as t
-        where t.token_key = p_token_key
-            and t.ended_at is null
-            and transaction_over_at(t.station_id, t.connector, t.vehicle, t.started_at) is null
-            and not exists (
-                select
-                from tokens as h
-                where h.token_key = p_token_key
-                    and h.since <= t.at
-            )
-    );
-end;
-$$;
-
--- Says whom a token stands for from a time on; null for p_since means now, or the start of a transaction that it is
--- being used for. Returns since when it holds, and whether anything changed: take over its transactions afterwards.
+-- Says whom a token stands for from a time on; null for p_since means now, or always if it has stood for nobody. Returns
+-- since when it holds, and whether anything changed: take over its transactions afterwards.
 create or replace function set_token(p_token text, p_driver text, p_vehicle_id text, p_since timestamptz)
 returns table (since timestamptz, is_changed boolean)
 language plpgsql
@@ -39,7 +15,10 @@ begin
     if p_vehicle_id is not null then
         l_vehicle := number_device('vehicle', p_vehicle_id);
     end if;
-    since := coalesce(p_since, least(unheld_since(l_key), now()));
+    since := coalesce(
+        p_since,
+        case when exists (select from tokens as h where h.token_key = l_key) then now() else '-infinity' end
+    );
     select h.*
     into l_holder
     from tokens as h
@@ -64,9 +43,10 @@ begin
 end;
 $$;
 
--- Brings transactions that began from a time on into line with whom their token stands for since then, p_most of them;
--- gives how many, and each change of an assignment that follows, as begin_transaction().
-create or replace function take_over_transactions(p_token text, p_since timestamptz, p_most integer)
+-- Brings transactions that began from a time on into line with whom their token stands for since then, p_most of them:
+-- all, or those that stood for nobody. Gives how many, and each change of an assignment that follows, as
+-- begin_transaction().
+create or replace function take_over_transactions(p_token text, p_since timestamptz, p_all boolean, p_most integer)
 returns table (
     taken integer, vehicle integer, vehicle_id text, since timestamptz, was_id text, meter_id text, by_number integer
 )
@@ -97,6 +77,7 @@ begin
                 and o.at >= p_since
                 and o.at < coalesce(l_until, 'infinity')
                 and (o.driver, o.vehicle) is distinct from (l_holder.driver, l_holder.vehicle)
+                and (p_all or o.driver is null and o.vehicle is null)
             order by o.at
             limit p_most
         ) as t;

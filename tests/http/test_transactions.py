@@ -406,22 +406,42 @@ def test_a_token_stands_for_its_vehicle_in_either_case_and_from_a_time_on(
     assert again == now | {"transactions": 0, "restamped": 0}
 
 
-def test_a_token_that_is_set_later_takes_the_transaction_it_is_used_for(
+def test_a_token_that_is_set_later_takes_over_what_stood_for_nobody(
     client: httpx.Client, station: Station, uid: str, at: datetime
 ) -> None:
-    station.begins(uid, at - 2 * HOUR)
+    vehicle = f"{uid}EV"
+    over = station.begins(uid, at - 2 * HOUR)
+    station.finishes(uid, over.transaction_id, at - HOUR)
     station.begins(uid, at)
-    post(client, vehicle_reading(f"{uid}EV", at + MINUTE))
-    changed = set_token(client, f"{uid}card", f"{uid}EV")
-    assert (changed["since"], changed["transactions"], changed["restamped"]) == (rfc3339(at), 1, 1)
-    assert assignments(client, f"{uid}EV") == [(f"{uid}M", rfc3339(at), None)]
-    assert client.get(f"/v1/vehicles/{uid}EV").json()["meterId"] == f"{uid}M"
-    assert [item["vehicleId"] for item in listed(client, meterId=f"{uid}M")] == [f"{uid}EV", None]
-    earlier = set_token(client, f"{uid}card", f"{uid}EV", since=rfc3339(at - 3 * HOUR))
-    assert earlier["transactions"] == 1
-    assert [(meter, since) for meter, since, _ in assignments(client, f"{uid}EV")] == [
-        (f"{uid}M", rfc3339(at - 2 * HOUR))
+    post(client, vehicle_reading(vehicle, at + MINUTE))
+    changed = set_token(client, f"{uid}card", vehicle)
+    assert (changed["since"], changed["transactions"], changed["restamped"]) == (None, 2, 1)
+    assert assignments(client, vehicle) == [
+        (f"{uid}M", rfc3339(at - 2 * HOUR), rfc3339(at - HOUR)),
+        (None, rfc3339(at - HOUR), rfc3339(at)),
+        (f"{uid}M", rfc3339(at), None),
     ]
+    assert client.get(f"/v1/vehicles/{vehicle}").json()["meterId"] == f"{uid}M"
+    late = station.begins(uid, at - 5 * HOUR, connector=2)
+    assert late.vehicle_id == vehicle
+
+
+def test_a_token_that_passes_on_leaves_what_was(
+    client: httpx.Client, station: Station, uid: str, at: datetime
+) -> None:
+    set_token(client, f"{uid}card", f"{uid}EV1")
+    old = station.begins(uid, at)
+    passed = set_token(client, f"{uid}card", f"{uid}EV2")
+    assert passed["transactions"] == 0
+    assert datetime.fromisoformat(passed["since"]) > at
+    client.delete(f"/v1/tokens/{uid}card")
+    again = set_token(client, f"{uid}card", f"{uid}EV3")
+    assert (again["since"], again["transactions"]) == (None, 0)
+    assert listed(client, meterId=f"{uid}M")[0]["vehicleId"] == f"{uid}EV1"
+    said = set_token(client, f"{uid}card", f"{uid}EV4", since=rfc3339(at))
+    assert said["transactions"] == 1
+    assert listed(client, meterId=f"{uid}M")[0]["vehicleId"] == f"{uid}EV4"
+    assert station.begins(uid, at).number == old.number
 
 
 def test_a_transaction_that_goes_to_another_vehicle_leaves_nothing_behind(

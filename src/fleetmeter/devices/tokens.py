@@ -35,7 +35,8 @@ class TokenHolder(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     driver: str | None
     vehicle_id: str | None
-    since: datetime
+    since: datetime | None
+    """None: always."""
 
 
 class Changed(NamedTuple):
@@ -58,8 +59,8 @@ async def set_holder(
 ) -> Changed:
     """Say whom a token stands for from a time on, and take over its transactions since then.
 
-    By default that is now, or the start of a transaction that the token is being used for and that
-    it stood for nobody at. Raises OutOfReachError for a limited reach.
+    By default that is now; if it has stood for nobody, always, and transactions that it stood for
+    nobody in are taken over. Raises OutOfReachError for a limited reach.
     """
     _require_everything(reach)
 
@@ -83,18 +84,22 @@ async def set_holder(
             return holder
 
     holder = await retried(store)
-    transactions, restamped = await _take_over(database, token, holder.since)
+    transactions, restamped = await _take_over(
+        database, token, holder.since, all_=since is not None
+    )
     return Changed(holder, transactions, restamped)
 
 
-async def _take_over(database: Database, token: str, since: datetime) -> tuple[int, int]:
+async def _take_over(
+    database: Database, token: str, since: datetime | None, *, all_: bool
+) -> tuple[int, int]:
     """Bring the transactions of a token since then into line with whom it stands for."""
 
     async def run() -> tuple[int, set[int]]:
         async with database.transaction() as connection:
             taken, vehicles = 0, set()
             rows = queries.take_over_transactions(
-                connection, token=token, since=since, most=_AT_A_TIME
+                connection, token=token, since=since, all=all_, most=_AT_A_TIME
             )
             for row in [row async for row in rows]:
                 taken = row["taken"]

@@ -76,8 +76,9 @@ class NewHolder(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fie
     since: Annotated[
         Timestamp | None,
         Meta(
-            description="Transactions that began since then are taken over. By default now, or the "
-            "start of a transaction that the token is being used for, if it stood for nobody then."
+            description="Transactions that began since then are taken over. By default now; if the "
+            "token has stood for nobody, always, and transactions without vehicle and driver are "
+            "taken over."
         ),
     ] = None
 
@@ -88,7 +89,7 @@ class Token(msgspec.Struct, rename="camel", kw_only=True):
     token: str
     vehicle_id: str | None
     driver: str | None
-    since: datetime
+    since: Annotated[datetime | None, Meta(description="Null: always.")]
 
 
 class ChangedToken(Token, kw_only=True):
