@@ -1,7 +1,7 @@
 -- Whom the tokens of charging stations stand for, from a time on; -infinity: always.
 
--- Says whom a token stands for from a time on; null for p_since means now, or always if it has stood for nobody. Returns
--- since when it holds, and whether anything changed: take over its transactions afterwards.
+-- Says whom a token stands for from a time on; null for p_since means now, or always if it has stood for nobody.
+-- Returns since when it holds, and whether anything changed: take over its transactions afterwards.
 create or replace function set_token(p_token text, p_driver text, p_vehicle_id text, p_since timestamptz)
 returns table (since timestamptz, is_changed boolean)
 language plpgsql
