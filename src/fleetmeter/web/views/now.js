@@ -19,13 +19,14 @@ import { flowOf } from './now_flow.js';
 import { DevicesPanel, JustIn, OpenAnomalies } from './now_side.js';
 
 const DEVICES_MS = 10_000;
-/** Windows end with the running minute, so they are asked for again each minute; open pages share the answers. */
-const SHARED = { maxAgeS: 15 };
+/** Windows end with the running minute, and are asked for again in the next one: what open pages are answered about one
+ * is computed once. */
+const SHARED = { maxAgeS: 60 };
 /** Where the first reading has just come in, what others were answered is empty. */
 const OWN = { maxAgeS: 0 };
 
 export function Now() {
-  const devices = useQuery('/v1/analytics/now', {}, { refreshMs: DEVICES_MS, maxAgeS: 5 });
+  const devices = useQuery('/v1/analytics/now', {}, { refreshMs: DEVICES_MS, maxAgeS: DEVICES_MS / 1000 });
   const isEmpty = devices.data !== null && devices.data.vehicles.known + devices.data.meters.known === 0;
   useEffect(() => {
     if (!isEmpty) return undefined;
