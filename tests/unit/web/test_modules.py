@@ -132,6 +132,17 @@ def test_every_kind_of_anomaly_has_a_name_and_a_sentence_of_known_figures() -> N
         assert {f"fact.{name}" for name in figures} <= keys, kind
 
 
+def test_every_rule_and_threshold_is_explained() -> None:
+    keys = set(texts("en"))
+    explained = set()
+    for kind, rule in RULES.items():
+        explained.add(f"about.{kind}")
+        for name in rule.thresholds.__struct_encode_fields__:
+            own = f"meaning.{kind}.{name}"
+            explained.add(own if own in keys else f"meaning.{name}")
+    assert explained == {key for key in keys if key.startswith(("about.", "meaning."))}
+
+
 def test_problems_that_have_a_text_are_those_of_the_service() -> None:
     source = "".join(map(read, FOLDER.parent.rglob("*.py")))
     known = {word.replace("_", "-") for word in re.findall(r"\"([a-z_-]+)\"", source)}
