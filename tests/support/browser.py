@@ -148,6 +148,16 @@ def serious_violations(page: Page) -> list[str]:
     ]
 
 
+def cut_tables(page: Page) -> list[str]:
+    """Return the tables that are wider than their frames, by their labels or headings."""
+    cut: list[str] = page.evaluate(
+        "[...document.querySelectorAll('.table-scroll')]"
+        ".filter((each) => each.scrollWidth > each.clientWidth)"
+        ".map((each) => `${each.querySelector('table').getAttribute('aria-label') ?? each.innerText.slice(0, 40)}: ${each.scrollWidth - each.clientWidth} px`)"
+    )
+    return cut
+
+
 def overflow_px(page: Page) -> int:
     """By how much a page is wider than its window, so that it would scroll sideways."""
     wider: int = page.evaluate(

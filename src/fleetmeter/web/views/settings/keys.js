@@ -71,9 +71,9 @@ const reachOf = (key) => [...key.devices, ...key.sites].join(', ') || t('key.eve
 const columnsOf = (doing) => [
   { key: 'name', label: t('key.name'), value: (row) => row.name, cell: (row) => html`<strong>${row.name}</strong> <code class="muted">${`fm_${row.id}_…`}</code>` },
   { key: 'state', label: t('key.state'), value: (row) => stateOf(row)[0], cell: (row) => html`<${Badge} tone=${stateOf(row)[1]}>${t(`key.state.${stateOf(row)[0]}`)}<//>` },
-  { key: 'scopes', label: t('key.scopes'), value: (row) => row.scopes.join(' '), cell: (row) => html`<span class="badges">${row.scopes.map((each) => html`<${Badge} key=${each} tone=${each === 'admin' ? 'accent' : undefined}>${each}<//>`)}</span>` },
+  { wide: true, key: 'scopes', label: t('key.scopes'), value: (row) => row.scopes.join(' '), cell: (row) => html`<span class="badges">${row.scopes.map((each) => html`<${Badge} key=${each} tone=${each === 'admin' ? 'accent' : undefined}>${each}<//>`)}</span>` },
   { wide: true, key: 'reach', label: t('key.reach'), value: reachOf },
-  { key: 'used', label: t('key.lastUsed'), value: (row) => row.lastUsedAt, cell: (row) => (row.lastUsedAt ? html`<span title=${dateTime(row.lastUsedAt)}>${ago(row.lastUsedAt)}</span>` : t('key.never')) },
+  { wide: true, key: 'used', label: t('key.lastUsed'), value: (row) => row.lastUsedAt, cell: (row) => (row.lastUsedAt ? html`<span title=${dateTime(row.lastUsedAt)}>${ago(row.lastUsedAt)}</span>` : t('key.never')) },
   { wide: true, key: 'expires', label: t('key.expires'), value: (row) => row.expiresAt, cell: (row) => (row.expiresAt ? html`<span title=${dateTime(row.expiresAt)}>${date(row.expiresAt)}</span>` : t('key.never')) },
   { wide: true, key: 'created', label: t('key.created'), value: (row) => row.createdAt, cell: (row) => html`<span title=${`${dateTime(row.createdAt)} · ${row.createdBy}`}>${date(row.createdAt)}</span>` },
   {
