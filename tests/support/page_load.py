@@ -38,7 +38,7 @@ REQUESTS = (
     Repeated("/v1/analytics/now", 10.0, 10),
     Repeated(f"/v1/analytics/fleet?{_WINDOW}&limit=1", 60.0, 60),
     Repeated(f"/v1/analytics/supply?{_WINDOW}&limit=1000", 60.0, 60),
-    Repeated(f"/v1/analytics/fleet/energy?{_WINDOW}&bucket=hour&limit=1000", 60.0, 60),
+    Repeated("/v1/analytics/fleet/energy?from={hour}&to={to}&bucket=hour&limit=1000", 60.0, 60),
 )
 """What an open page asks for (views/now.js)."""
 
@@ -190,7 +190,8 @@ async def pages_open(url: str) -> AsyncIterator[dict[str, int]]:
         await asyncio.sleep(first_s)
         while True:
             to = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-            edges: dict[str, Any] = {"from": _text(to - DAY), "to": _text(to)}
+            hour = (to - DAY).replace(minute=0)
+            edges: dict[str, Any] = {"from": _text(to - DAY), "to": _text(to), "hour": _text(hour)}
             shared = {"Cache-Control": f"max-age={request.max_age_s}"}
             await client.get(url + request.path.format_map(edges), headers=shared)
             await asyncio.sleep(request.every_s)

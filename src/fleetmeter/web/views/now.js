@@ -5,7 +5,7 @@ import { useQuery } from '../lib/query.js';
 import { session } from '../lib/session.js';
 import { onStates } from '../lib/stream.js';
 import { t } from '../lib/texts.js';
-import { windowOf } from '../lib/time.js';
+import { HOUR, rfc3339, windowOf } from '../lib/time.js';
 import { useUrlState } from '../lib/url_state.js';
 import { Chart, chartCsv } from '../parts/chart.js';
 import { Segments } from '../parts/field.js';
@@ -109,7 +109,8 @@ const Missing = ({ quality, shared }) => html`
 
 function Hourly({ asking }) {
   const [{ hours }, choose] = useUrlState({ hours: '24h' });
-  const { from, to } = windowOf(hours);
+  const { from: begins, to } = windowOf(hours);
+  const from = rfc3339(Math.floor(new Date(begins) / HOUR) * HOUR); // whole hours, which the service has added up already
   const query = useQuery('/v1/analytics/fleet/energy', { from, to, bucket: 'hour', limit: 1000 }, asking);
   const buckets = query.data?.items ?? [];
   const times = buckets.map((each) => each.from);
