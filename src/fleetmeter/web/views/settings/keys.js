@@ -78,8 +78,9 @@ const columnsOf = (doing) => [
   { wide: true, key: 'created', label: t('key.created'), value: (row) => row.createdAt, cell: (row) => html`<span title=${`${dateTime(row.createdAt)} · ${row.createdBy}`}>${date(row.createdAt)}</span>` },
   {
     key: 'actions', label: t('key.actions'), number: true,
-    cell: (row) => !row.revokedAt && html`
+    cell: (row) => !row.revokedAt && html`<span class="row">
       <button class="button small" onClick=${() => doing({ what: 'rotate', key: row })}>${t('key.rotate')}</button>
-      <button class="button small danger" aria-label=${t('key.revokeTitle', { name: row.name })} onClick=${() => doing({ what: 'revoke', key: row })}><${Icon} name="close" />${t('key.revoke')}</button>`,
+      <button class="button small danger" aria-label=${t('key.revokeTitle', { name: row.name })} onClick=${() => doing({ what: 'revoke', key: row })}><${Icon} name="close" /><span class="wide">${t('key.revoke')}</span></button>
+    </span>`,
   },
 ];
