@@ -281,8 +281,8 @@ begin
 end;
 $$;
 
--- Returns the parts of the fleet's answer: hours that are accounted for (accounted_fleet()), other whole hours, and what
--- the window cuts.
+-- Returns the parts of the fleet's answer: hours that are accounted for (accounted_fleet()), other whole hours, and
+-- what the window cuts.
 create or replace function fleet_energy(p_bounds timestamptz[], p_apart integer[] default null)
 returns setof fleet_part
 language plpgsql

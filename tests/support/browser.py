@@ -148,13 +148,16 @@ def serious_violations(page: Page) -> list[str]:
     ]
 
 
+_CUT = """
+[...document.querySelectorAll('.table-scroll')]
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.querySelector('table').ariaLabel ?? each.innerText.slice(0, 40))
+"""
+
+
 def cut_tables(page: Page) -> list[str]:
-    """Return the tables that are wider than their frames, by their labels or headings."""
-    cut: list[str] = page.evaluate(
-        "[...document.querySelectorAll('.table-scroll')]"
-        ".filter((each) => each.scrollWidth > each.clientWidth)"
-        ".map((each) => `${each.querySelector('table').getAttribute('aria-label') ?? each.innerText.slice(0, 40)}: ${each.scrollWidth - each.clientWidth} px`)"
-    )
+    """Return the tables that are wider than their frames, by their labels or first words."""
+    cut: list[str] = page.evaluate(_CUT)
     return cut
 
 
