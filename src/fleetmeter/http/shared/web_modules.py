@@ -21,9 +21,6 @@ START = "app.js"
 _VENDOR = "vendor/"
 """Libraries stay modules of their own, as they were published."""
 
-_TEXTS = "texts/"
-"""The folder of the languages; a browser loads one of them."""
-
 _IMPORT = re.compile(
     r"^(?P<what>import|export) (?:\{(?P<names>[^}]*)\}|(?P<default>\w+)) from '(?P<from>[^']+)';\n",
     re.MULTILINE,
