@@ -24,6 +24,7 @@ from fleetmeter_simulator.display import Show, counts, display, name_of
 from fleetmeter_simulator.faults.kinds import Wanted, per_kind
 from fleetmeter_simulator.faults.truth import write_truth
 from fleetmeter_simulator.fleet import Fleet
+from fleetmeter_simulator.wires.ways import Way, wire_to
 
 _HOUR = timedelta(hours=1)
 _SPEEDY_BACK = timedelta(hours=24)
@@ -41,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     key: str | None
+    via: Way
     vehicles: int
     seed: int
     backfill: timedelta | None
@@ -80,7 +82,8 @@ def simulate(options: Options) -> None:
         f"{rfc3339(fleet.start)} on, {len(fleet.faults)} faults, to {options.url}",
         err=True,
     )
-    sender = Sender(options.url, options.connections, _BATCH, options.key)
+    wire = wire_to(options.via, options.url, options.key)
+    sender = Sender(options.url, options.connections, _BATCH, options.key, wire)
     began = monotonic()
     drive = _Drive(fleet, sender, options)
     with _stop_on_signals(sender), suppress(StoppedError):

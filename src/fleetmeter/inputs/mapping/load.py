@@ -9,7 +9,8 @@ import msgspec
 from fleetmeter.errors import SettingsError
 from fleetmeter.inputs.mapping.model import MappingFile, Rule, RuleError, check
 from fleetmeter.inputs.mapping.rules import Mapping
-from fleetmeter.readings.kinds import METER, VEHICLE
+from fleetmeter.readings.kinds import METER, SESSION, VEHICLE
+from fleetmeter.readings.telemetry import IDS
 
 _MOST_BYTES = 1024 * 1024
 
@@ -17,18 +18,16 @@ _HEADING = re.compile(r"^\s*\[\[\s*rules\s*\]\]")
 
 AS_IN_THE_API = [
     Rule(
-        fields={name: name for name in VEHICLE.fields},
-        where={"vehicleId": "*", "meterId": meter},
-        vehicleId="{vehicleId}",
-        meterId="{meterId}" if meter else None,
+        fields={name: name for name in kind.fields},
+        where={id_: "*" if id_ in ids else "" for id_ in (*IDS, SESSION.field)},
+        **{id_: f"{{{id_}}}" for id_ in ids},
     )
-    for meter in ("*", "")
-] + [
-    Rule(
-        fields={name: name for name in METER.fields},
-        where={"meterId": "*", "vehicleId": ""},
-        meterId="{meterId}",
+    for kind, own in (
+        (VEHICLE, ["vehicleId"]),
+        (VEHICLE, ["vehicleId", "meterId"]),
+        (METER, ["meterId"]),
     )
+    for ids in (own, [*own, SESSION.field])
 ]
 """What holds without a file: tags and fields have the names of the API."""
 
