@@ -1,5 +1,6 @@
 """An HTTP server that answers as a script says, whatever it is asked."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ class Asked(NamedTuple):
 
 
 @contextmanager
-def answering(script: Script) -> Iterator[tuple[str, list[Asked]]]:
+def answering(
+    script: Script, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[Asked]]]:
     """Answer in turn, the last for ever; the server's URL, and what it has been asked so far."""
     asked: list[Asked] = []
 
@@ -46,10 +49,12 @@ def answering(script: Script) -> Iterator[tuple[str, list[Asked]]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}", asked
     finally:
         server.shutdown()
         thread.join()

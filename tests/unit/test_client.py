@@ -3,6 +3,8 @@
 import ast
 import gzip
 import json
+import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -208,6 +210,52 @@ def test_it_waits_for_a_batch_to_fill_but_not_for_longer_than_its_age(tmp_path: 
             eventually(lambda: len(asked) == 1)
             sender.put(reading(3))
         assert [numbers(each) for each in asked] == [[0, 1, 2], [3]]  # the last when it is closed
+
+
+def test_put_returns_once_the_readings_and_their_file_outlast_a_loss_of_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int]] = []
+
+    def fsync(descriptor: int) -> None:
+        state = os.fstat(descriptor)
+        synced.append((state.st_ino, state.st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    sender = Client(NOWHERE, tmp_path, max_age_s=3600)
+    sender.put(reading(1))
+    (batch,) = tmp_path.iterdir()
+    written = len(client._line(reading(1)))
+    assert [inode for inode, _ in synced] == [tmp_path.stat().st_ino, batch.stat().st_ino]
+    assert synced[1][1] == written
+    sender.put(reading(2), reading(3))
+    assert synced[2:] == [(batch.stat().st_ino, 3 * written)]
+    sender.close(timeout_s=0)
+
+
+def test_only_a_service_whose_certificate_is_trusted_gets_readings(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-keyout", key, "-out", certificate, "-subj", "/CN=gateway test"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate, key)
+    trusted = ssl.create_default_context(cafile=certificate)
+    with answering([(200, {}, TAKEN)], served) as (url, asked):
+        stranger = Client(url, tmp_path / "spool", max_age_s=0)
+        stranger.put(reading(1))
+        assert not stranger.flush(0.1)
+        stranger.close(timeout_s=0)
+        assert not asked
+        with Client(url, tmp_path / "spool", tls=trusted) as sender:
+            assert sender.flush(20)
+    assert numbers(asked[0]) == [1]
 
 
 def test_what_could_not_be_sent_is_sent_after_the_next_start(tmp_path: Path) -> None:
