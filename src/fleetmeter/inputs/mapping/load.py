@@ -19,15 +19,13 @@ _HEADING = re.compile(r"^\s*\[\[\s*rules\s*\]\]")
 AS_IN_THE_API = [
     Rule(
         fields={name: name for name in kind.fields},
-        where={id_: "*" if id_ in ids else "" for id_ in (*IDS, SESSION.field)},
-        **{id_: f"{{{id_}}}" for id_ in ids},
+        where={name: "*" if name in names else "" for name in (*IDS, SESSION.field)},
+        vehicleId="{vehicleId}" if "vehicleId" in names else None,
+        meterId="{meterId}" if "meterId" in names else None,
+        sessionId="{sessionId}" if "sessionId" in names else None,
     )
-    for kind, own in (
-        (VEHICLE, ["vehicleId"]),
-        (VEHICLE, ["vehicleId", "meterId"]),
-        (METER, ["meterId"]),
-    )
-    for ids in (own, [*own, SESSION.field])
+    for kind, ids in ((VEHICLE, IDS), (VEHICLE, ("vehicleId",)), (METER, ("meterId",)))
+    for names in (ids, (*ids, SESSION.field))
 ]
 """What holds without a file: tags and fields have the names of the API."""
 
