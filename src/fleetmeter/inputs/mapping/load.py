@@ -10,7 +10,7 @@ from fleetmeter.errors import SettingsError
 from fleetmeter.inputs.mapping.model import MappingFile, Rule, RuleError, check
 from fleetmeter.inputs.mapping.rules import Mapping
 from fleetmeter.readings.kinds import METER, SESSION, VEHICLE
-from fleetmeter.readings.telemetry import IDS
+from fleetmeter.readings.telemetry import IDS, TEXTS
 
 _MOST_BYTES = 1024 * 1024
 
@@ -19,7 +19,7 @@ _HEADING = re.compile(r"^\s*\[\[\s*rules\s*\]\]")
 AS_IN_THE_API = [
     Rule(
         fields={name: name for name in kind.fields},
-        where={name: "*" if name in names else "" for name in (*IDS, SESSION.field)},
+        where={name: "*" if name in names else "" for name in TEXTS},
         vehicleId="{vehicleId}" if "vehicleId" in names else None,
         meterId="{meterId}" if "meterId" in names else None,
         sessionId="{sessionId}" if "sessionId" in names else None,
