@@ -91,9 +91,9 @@ def test_a_batch_of_lines_that_is_too_large_is_halved() -> None:
     assert sender.tally.accepted == 10
 
 
-@pytest.mark.parametrize("status", [400, 404])
-def test_a_service_that_takes_no_lines_ends_the_simulation(status: int) -> None:
-    with answering([(status, {}, b'{"detail":"what is this"}')]) as (url, _):
+@pytest.mark.parametrize(("status", "named"), [(400, "message"), (404, "detail")])
+def test_a_service_that_takes_no_lines_ends_the_simulation(status: int, named: str) -> None:
+    with answering([(status, {}, b'{"%b":"what is this"}' % named.encode())]) as (url, _):
         sender = Sender(url, 1, 100, None, over_influx(url, None))
         with pytest.raises(FleetMeterError, match=f"{status}: what is this"), sender.running():
             sender.send(ARRIVALS)
