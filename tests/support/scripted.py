@@ -2,13 +2,15 @@
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
-Script = list[tuple[int, dict[str, str], bytes]]
-"""Status, headers and body of each answer; a status of 0 closes the connection without one."""
+Answered = tuple[int, dict[str, str], bytes]
+"""Status, headers and body of an answer; a status of 0 closes the connection without one."""
+
+Script = list[Answered]
 
 
 class Asked(NamedTuple):
@@ -21,7 +23,7 @@ class Asked(NamedTuple):
 
 @contextmanager
 def answering(
-    script: Script, tls: ssl.SSLContext | None = None
+    script: Script | Callable[[Asked], Answered], tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[Asked]]]:
     """Answer in turn, the last for ever; the server's URL, and what it has been asked so far."""
     asked: list[Asked] = []
@@ -32,7 +34,10 @@ def answering(
         def _answer(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             asked.append(Asked(self.path, dict(self.headers), sent))
-            status, headers, body = script.pop(0) if len(script) > 1 else script[0]
+            if callable(script):
+                status, headers, body = script(asked[-1])
+            else:
+                status, headers, body = script.pop(0) if len(script) > 1 else script[0]
             if not status:
                 self.close_connection = True
                 return

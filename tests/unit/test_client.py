@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from fleetmeter import client
 from fleetmeter.client import Client, Lost
 from tests.conftest import eventually
-from tests.support.scripted import Asked, Script, answering
+from tests.support.scripted import Answered, Asked, Script, answering
 
 AT = datetime(2026, 2, 9, 10, tzinfo=UTC)
 NOWHERE = "http://127.0.0.1:1"
@@ -385,6 +385,59 @@ def test_a_disk_that_is_full_keeps_all_or_nothing_of_what_is_put(tmp_path: Path)
     assert not [damaged for _, damages in read for damaged in damages]
     kept = [json.loads(line)["n"] for lines, _ in read for line in lines]
     assert kept == list(map(int, done.stdout.split()))
+
+
+Fault = Literal["busy", "unanswered", "unanswered though stored", "too large", "interfered"]
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    st.lists(st.sampled_from(get_args(Fault)), max_size=12),
+    st.sets(st.integers(0, 29)),
+)
+def test_whatever_goes_wrong_every_reading_is_stored_or_reported_and_never_both(
+    puts: list[int], faults: list[Fault], bad: set[int]
+) -> None:
+    stored: set[int] = set()
+
+    def answer(asked: Asked) -> Answered:
+        fault = faults.pop() if faults else None
+        if fault == "busy":
+            return 503, {}, b"{}"
+        if fault == "unanswered":
+            return 0, {}, b""
+        if fault == "too large":
+            return 413, {}, b"{}"
+        if fault == "interfered":
+            return 200, {}, b"<html>"
+        sent = numbers(asked)
+        good = [number for number in sent if number not in bad]
+        known = len(stored & set(good))
+        stored.update(good)
+        rejected = [
+            {"index": index, "code": "too_old", "detail": ""}
+            for index, number in enumerate(sent)
+            if number in bad
+        ]
+        outcome = {"accepted": len(good) - known, "duplicates": known, "rejected": rejected}
+        if fault is not None:
+            return 0, {}, b""
+        return 200 if not rejected else 207, {}, json.dumps(outcome).encode()
+
+    lost: list[Lost] = []
+    count = 0
+    with TemporaryDirectory() as folder, answering(answer) as (url, _):
+        for size in puts:  # each by a client that is started again
+            sender = Client(url, folder, max_age_s=3600, on_lost=lost.extend)
+            sender.put(*map(reading, range(count, count + size)))
+            count += size
+            sender.close(timeout_s=0)
+        with Client(url, folder, on_lost=lost.extend):
+            pass
+        assert not list(Path(folder).iterdir())
+    reported = {number for number, _ in of(lost)}
+    assert stored == set(range(count)) - bad
+    assert reported == set(range(count)) & bad
 
 
 @given(st.data())
