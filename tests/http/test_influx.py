@@ -121,6 +121,7 @@ def test_keys_come_as_clients_send_them_and_reach_no_further(
             assert client.get(f"/v1/meters{query}").status_code in (401, 403)
     with httpx.Client(base_url=influx.base_url) as client:
         assert client.post("/write?p=wrong", content=lines).status_code == 401
+        assert client.post("/write?p=%ff&%ff=\xff", content=lines).status_code == 401
         assert client.post("/write", content=lines).status_code == 401
 
 

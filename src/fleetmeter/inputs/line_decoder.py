@@ -11,8 +11,8 @@ from fleetmeter.readings.decode import Item
 from fleetmeter.readings.item_boundaries import too_many
 from fleetmeter.readings.validate import Invalid
 
-_SLICE = 500
-"""Lines that are decoded in a slice."""
+_SLICE, _SLICE_CHARACTERS = 500, 64 * 1024
+"""Lines that are decoded in a slice, and roughly how many characters they may have."""
 
 _MOST_UNTAKEN = 10_000
 """Fields of a body that are counted by themselves as not taken."""
@@ -27,6 +27,7 @@ class LineDecoder:
         self._known = known
         self._unit_ns = unit_ns
         self._max_batch = max_batch
+        self._most_lines = max_batch
         self._body = bytearray()
         self._items: list[Item] = []
         self._times: dict[str, datetime] = {}
@@ -40,6 +41,9 @@ class LineDecoder:
     def feed(self, piece: bytes) -> Generator[None, None, None]:
         """Take more of the body."""
         self._body += piece
+        self._most_lines -= piece.count(b"\n")
+        if self._most_lines < 0:
+            raise too_many(self._max_batch)
         yield from ()
 
     def finish(self) -> Generator[None, None, list[Item]]:
@@ -53,11 +57,12 @@ class LineDecoder:
         if '"' not in text:
             text = text.replace("\r\n", "\n")
         lines = text.split("\n")
-        at, until = 0, _SLICE
+        at, until, left = 0, _SLICE, _SLICE_CHARACTERS
         while at < len(lines):
-            if at >= until:
+            left -= len(lines[at])
+            if at >= until or left < 0:
                 yield
-                until = at + _SLICE
+                until, left = at + _SLICE, _SLICE_CHARACTERS
                 del self.untaken[_MOST_UNTAKEN:]
             head, _, rest = lines[at].partition(" ")
             known = self._known.get(head)

@@ -25,7 +25,11 @@ PRECISIONS = {
 }
 """Nanoseconds of a unit of timestamps, by its names in versions 1, 2 and 3."""
 
-MAX_LINE_BYTES = 64 * 1024
+MAX_LINE = 64 * 1024
+"""Characters of a line, with those that a text adds to it."""
+
+_MAX_TEXT_LINES = 1000
+"""Lines that a text may go over."""
 
 _PLAIN = re.compile(r"[^\\\" ]+ [^\\\" ]+(?: -?\d+)?")
 """A line without escapes and texts, as nearly all are."""
@@ -38,6 +42,7 @@ _TAG = re.compile(rf"({_KEY})=({_KEY})(?:(,)|$)")
 _FIELD = re.compile(rf"({_KEY})=(\"(?:\\.|[^\"\\])*\"|[^\", ]+)(?:(,)|(?= )|$)", re.DOTALL)
 _ESCAPED = re.compile(r"\\([,= ])")
 _QUOTED = re.compile(r"\\([\"\\])")
+_PAIR = re.compile(r"\\.", re.DOTALL)
 
 _INTEGER = re.compile(r"-?\d+i|\d+u")
 _FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -78,12 +83,16 @@ def next_line(lines: Sequence[str], at: int, unit_ns: int) -> tuple[Line | BadLi
     if not line or line[0] == "#":
         return None, at + 1
     try:
-        if _PLAIN.fullmatch(line):
-            return _plain(number, line, unit_ns), at + 1
-        while _is_open(line) and at + 1 < len(lines) and len(line) <= MAX_LINE_BYTES:
-            at += 1
-            line += f"\n{lines[at]}"  # a text that goes on
-        return _any(number, line.removesuffix("\r").rstrip(" "), unit_ns), at + 1
+        if len(line) <= MAX_LINE:
+            if _PLAIN.fullmatch(line):
+                return _plain(number, line, unit_ns), at + 1
+            end = _end_of_texts(line, lines, at)
+            if end > at:
+                line = "\n".join([line, *lines[at + 1 : end + 1]]).removesuffix("\r").rstrip(" ")
+                at = end
+        if len(line) > MAX_LINE:
+            raise ValueError(f"the line has more than {MAX_LINE:,} characters")
+        return _any(number, line, unit_ns), at + 1
     except ValueError as error:
         return BadLine(number, str(error), line[:200]), at + 1
 
@@ -138,11 +147,22 @@ def _any(number: int, line: str, unit_ns: int) -> Line:
     return Line(number, head, fields, time_of(time, unit_ns) if time else None)
 
 
-def _is_open(line: str) -> bool:
-    """Return whether a line ends within a text."""
+def _end_of_texts(line: str, lines: Sequence[str], at: int) -> int:
+    """Return the place of the line on which the texts end that a line has begun."""
+    size = len(line)
     match = _HEAD.match(line)
-    fields = re.sub(r"\\.", "", line[match.end() :] if match else "", flags=re.DOTALL)
-    return fields.count('"') % 2 == 1
+    is_open = _quotes(line[match.end() :] if match else "") % 2 == 1
+    most = min(len(lines) - 1, at + _MAX_TEXT_LINES)
+    while is_open and at < most and size <= MAX_LINE:
+        at += 1
+        size += 1 + len(lines[at])
+        is_open = _quotes(lines[at][:MAX_LINE]) % 2 == 0
+    return at
+
+
+def _quotes(text: str) -> int:
+    """Return the number of quotes that no backslash escapes."""
+    return _PAIR.sub("", text).count('"')
 
 
 def _value(text: str) -> Value:

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetmeter.errors import BatchTooLargeError
 from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_shapes import KnownHeads
 from fleetmeter.inputs.mapping.load import parse
@@ -96,3 +98,17 @@ def test_lines_that_are_known_are_not_parsed_again(monkeypatch: Any) -> None:
         -0.007,
         0.00325,
     ]
+
+
+@pytest.mark.parametrize("line", ["", "#", "m,t=a e=1", "n x=1"])
+def test_a_body_has_no_more_lines_than_a_batch_has_readings(line: str) -> None:
+    decoded(1000 * f"{line}\n", KnownHeads())
+    with pytest.raises(BatchTooLargeError):
+        decoded(1001 * f"{line}\n", KnownHeads())
+
+
+def test_long_lines_are_decoded_a_few_at_a_time() -> None:
+    decoder = LineDecoder(MAPPING, KnownHeads(), 1, 1000)
+    line = "m,t=a " + ",".join(f"{at}=1" for at in range(8000))
+    at_once(decoder.feed(b"\n".join(20 * [line.encode()])))
+    assert sum(1 for _ in decoder.finish()) >= 10

@@ -272,8 +272,8 @@ def _authorization(scope: Scope) -> bytes:
         if name == b"authorization":
             return value
     if KEY_IN_QUERY in scope["route_handler"].opt:
-        given = dict(parse_qsl(scope["query_string"])).get(b"p")
-        return b"Token " + given if given else b""
+        given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("p")
+        return b"Token " + given.encode() if given else b""
     return b""
 
 
