@@ -50,6 +50,7 @@ def test_every_message_that_was_answered_survives_a_kill_once(
         eventually(lambda: all(len(stored(number)) > 5 for number in range(CHARGERS)))
         killed.set()
         service.process.kill()
+        service.process.wait(timeout=30)
         answered = [each.result(timeout=30) for each in work]
     with running_service(tmp_path, environ) as service:
         for number, times in enumerate(answered):

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import msgspec
+import structlog
 
 from fleetmeter.access.principal import Principal
 from fleetmeter.access.reach import Reach
@@ -25,7 +27,11 @@ two, and must end its connection within five."""
 _AT_A_TIME = 500
 """Connections that are checked before others have their turn."""
 
+_LOG_S = 60.0
+
 _FIRST_CONNECTOR = 1
+
+_log = structlog.get_logger()
 
 
 class RefusedError(FleetMeterError):
@@ -55,6 +61,9 @@ class CentralSystem:
         self.memories = Memories()
         self._connected: dict[str, ChargePoint] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._not_stored = 0
+        """Messages since the last line in the log."""
+        self._log_at = 0.0
 
     def __len__(self) -> int:
         """Return how many charge points are connected."""
@@ -95,6 +104,18 @@ class CentralSystem:
         """Forget a connection."""
         if self._connected.get(charge_point.id) is charge_point:
             del self._connected[charge_point.id]
+
+    def could_not_store(self, charge_point: str, why: str) -> None:
+        """Log that a message was not stored in time, at most once a minute."""
+        self._not_stored += 1
+        if monotonic() >= self._log_at:
+            _log.warning(
+                "messages of charge points cannot be stored",
+                times=self._not_stored,
+                last_charge_point=charge_point,
+                why=why,
+            )
+            self._not_stored, self._log_at = 0, monotonic() + _LOG_S
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the answers, until it ends or the service stops."""

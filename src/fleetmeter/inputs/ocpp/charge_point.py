@@ -7,6 +7,7 @@ could not send while they were offline, and drop what was answered with an error
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +21,7 @@ from fleetmeter.errors import (
     DatabaseUnavailableError,
     QueueFullError,
 )
-from fleetmeter.inputs.mapping.rules import Untaken
+from fleetmeter.inputs.mapping.rules import Reason, Untaken
 from fleetmeter.inputs.ocpp import answers, framing
 from fleetmeter.inputs.ocpp.answers import ANSWERS, Version
 from fleetmeter.inputs.ocpp.configuration import CONFIGURE
@@ -180,7 +181,11 @@ class ChargePoint:
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
+            for number in count(1):
+                if not self._waiting:
+                    break
+                if number % _MOST_WAITING == 0:
+                    await asyncio.sleep(0)  # others have their turn
                 answer = await self._answer(*self._waiting[0])
                 if self._socket is None:
                     break
@@ -201,9 +206,8 @@ class ChargePoint:
             payload = await self._patiently(call, size)
         except CallError as error:
             code, why = error.code, str(error)
-            if code != "NotImplemented":
-                self._central.recorder.store.note(Untaken("malformed", call.action))
-            _log.info("a call cannot be answered", charge_point=self.id, code=code, why=why)
+            reason: Reason = "no_rule" if code == "NotImplemented" else "malformed"
+            self._central.recorder.store.note(Untaken(reason, call.action))
         except (_GoneError, asyncio.CancelledError):
             raise
         except Exception:
@@ -232,7 +236,7 @@ class ChargePoint:
                 if isinstance(error, RateExceededError):
                     pause_s = max(pause_s, error.wait_s)
                 if monotonic() + pause_s > until:
-                    _log.warning("a message cannot be stored", charge_point=self.id, why=str(error))
+                    self._central.could_not_store(self.id, str(error))
                     self.close(_TRY_LATER, "nothing can be stored at present")
                     raise _GoneError from None
                 await asyncio.sleep(pause_s)
@@ -265,8 +269,7 @@ class ChargePoint:
         return self.version != "ocpp1.6"
 
     def _malformed(self, error: FrameError) -> None:
-        self._central.recorder.store.note(Untaken("malformed", "a message"))
-        _log.info("a message is malformed", charge_point=self.id, why=str(error))
+        self._central.recorder.store.note(Untaken("malformed", str(error)))
         if error.call_id is not None and self._socket is not None:
             answer = framing.error(
                 error.call_id, "FormationViolation", str(error), is_version_2=self._is_version_2
