@@ -29,6 +29,7 @@ from fleetmeter.http.keys import keys
 from fleetmeter.http.load import load
 from fleetmeter.http.meters import meters
 from fleetmeter.http.metrics import metrics
+from fleetmeter.http.ocpp import ocpp
 from fleetmeter.http.page import index, page_files
 from fleetmeter.http.rejections import rejections
 from fleetmeter.http.rules import rules
@@ -53,12 +54,16 @@ from fleetmeter.http.transactions import charging_transactions
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.http.webhooks import webhooks
 from fleetmeter.inputs.influx import Influx
-from fleetmeter.inputs.mapping.load import load_mapping
+from fleetmeter.inputs.mapping.load import load_charge_points, load_mapping
+from fleetmeter.inputs.ocpp.central_system import CentralSystem
+from fleetmeter.inputs.ocpp.recording import Recorder
+from fleetmeter.inputs.ocpp.storing import Store
 from fleetmeter.inputs.untaken import UntakenCounter
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.metrics import (
+    CHARGE_POINTS,
     CONNECTIONS,
     CONNECTIONS_IDLE,
     QUEUE_AGE,
@@ -81,8 +86,12 @@ def create_app(url: str, settings: Settings) -> Litestar:
     Raises SettingsError for a mapping that cannot be used.
     """
     mapping = load_mapping(settings.mapping)
+    charge_points = load_charge_points(settings.mapping)
     people = people_of(settings)
     code_flow = code_flow_of(people, settings)
+
+    untaken = UntakenCounter()
+    rates = Rates(settings)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -98,6 +107,10 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 delivering(database, settings),
                 RejectionCounter(database).running() as rejections,
                 open_door(database, settings, rejections, Arrivals(database)) as door,
+                CentralSystem(
+                    Recorder(database, Store(database, door, rates, untaken), charge_points),
+                    settings.ocpp_sample_s,
+                ).running() as central,
             ):
                 _spare_the_collector()
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
@@ -108,6 +121,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
                     CONNECTIONS: lambda: database.connections,
                     CONNECTIONS_IDLE: lambda: database.idle_connections,
                     STREAM_CLIENTS: lambda: hub.listeners,
+                    CHARGE_POINTS: lambda: len(central),
                 }
                 app.state.database = database
                 app.state.requests = database.for_requests()
@@ -119,11 +133,12 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.code_flow = code_flow
                 app.state.browser_sessions = BrowserSessions(database, keyring, settings)
                 app.state.failed_attempts = FailedAttempts()
-                app.state.rates = Rates(settings)
+                app.state.rates = rates
                 app.state.bodies = Bodies()
                 app.state.monitor = Monitor(database)
-                app.state.untaken = UntakenCounter()
-                app.state.influx = Influx(mapping, app.state.untaken)
+                app.state.untaken = untaken
+                app.state.influx = Influx(mapping, untaken)
+                app.state.ocpp = central
                 async with sampling(sources):
                     with on_stop(hub.stop):
                         yield
@@ -151,6 +166,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             ping_head,
             health,
             inputs,
+            ocpp,
             vehicles,
             meters,
             assignments,

@@ -15,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-Protocol = Literal["http", "influx"]
+Protocol = Literal["http", "influx", "ocpp"]
 """How readings come in; each is a value of the label `protocol`."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter, which nothing here asks for
@@ -137,6 +137,7 @@ QUEUE_AGE = _gauge("queue_age_seconds", "Age of the oldest request that waits.",
 CONNECTIONS = _gauge("database_connections", "Open connections to the database.")
 CONNECTIONS_IDLE = _gauge("database_connections_idle", "Open connections that nothing uses.")
 STREAM_CLIENTS = _gauge("stream_clients", "Clients of the stream.")
+CHARGE_POINTS = _gauge("charge_points", "Charge points that are connected by OCPP.")
 LOOP_LAG = _gauge(
     "event_loop_lag_seconds", "Longest delay of the event loop in the last 15 seconds.", "livemax"
 )

@@ -123,6 +123,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mapping: Path | None = None
     """File that says which messages of other programs are readings of which device."""
 
+    ocpp_sample_s: Annotated[int, Meta(ge=0, le=86400)] = 60
+    """How often chargers are told to measure by OCPP, seconds; 0 to tell them nothing."""
+
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024
     """Maximum size of a request body, compressed and unpacked, bytes."""
 

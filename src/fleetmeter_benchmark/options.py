@@ -6,7 +6,7 @@ import msgspec
 
 SCENARIOS = (
     *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
-    *("known", "keys", "import", "export", "answers", "columnstore", "anomalies"),
+    *("known", "keys", "ocpp", "import", "export", "answers", "columnstore", "anomalies"),
 )
 
 COMPARED = ("bulk", "singles", "answers", "columnstore")
@@ -77,6 +77,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     key_pairs: int = 40
     """Rounds in which a service with a key and one without are measured at once."""
+
+    charge_points: int = 10_000
+    """Charge points that are connected, most of them idle."""
 
     soak_s: float = 0.0
     workers: int = 1

@@ -125,6 +125,22 @@ def test_what_a_key_costs_is_measured_beside_a_service_without(
     assert Db(server.url).value(DATABASES) == before
 
 
+@pytest.mark.either
+@pytest.mark.slow
+def test_chargers_are_measured_beside_singles(server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    options = Options(only=("ocpp",), devices=1000, readings=20_000, charge_points=600)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
+    *_, singles, ocpp, idle = json.loads(out.read_text())["results"]
+    assert ocpp["compared_with"] == singles["scenario"]
+    assert ocpp["answers"] == {"CALLRESULT": 5000}
+    assert "missing" not in ocpp
+    assert "unacknowledged" not in ocpp
+    assert ocpp["rate"] > 0
+    assert idle["answers"] == {"101": 600}
+    assert idle["rss_mib"] > 0
+
+
 def test_an_unknown_scenario_is_one_clear_line(tmp_path: Path) -> None:
     done = run_bench(tmp_path, {}, "--only", "nonsense")
     assert done.returncode == 1

@@ -9,7 +9,8 @@ from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
 from fleetmeter.inputs.line_shapes import KnownHeads
-from fleetmeter.inputs.mapping.load import load_mapping
+from fleetmeter.inputs.mapping.load import load_charge_points, load_mapping
+from fleetmeter.inputs.ocpp.trial import taken
 from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.slices import at_once
@@ -29,12 +30,24 @@ def command() -> None:
     "--line", "lines", multiple=True, help="A line of line protocol; more than one may be given."
 )
 @click.option("--precision", type=click.Choice(sorted(PRECISIONS)), default="ns", show_default=True)
-def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
+@click.option("--charge-point", help="Charge point that sends a frame of OCPP.")
+@click.option("--frame", help="The frame; by default, standard input.")
+def test(
+    file: Path,
+    lines: tuple[str, ...],
+    precision: str,
+    charge_point: str | None,
+    frame: str | None,
+) -> None:
     """Check a mapping FILE, and show what lines become, from --line or standard input.
 
-    Nothing is sent or stored. Exit status 1 if a line is none, or gives no reading.
+    With --charge-point, show what a frame of OCPP becomes. Nothing is sent or stored. Exit status 1
+    if a line or a frame is none, or gives no reading.
     """
     mapping = load_mapping(file)
+    if charge_point is not None:
+        _show_frame(file, charge_point, sys.stdin.read() if frame is None else frame)
+        return
     text = "\n".join(lines) if lines or sys.stdin.isatty() else sys.stdin.read()
     decoder = LineDecoder(mapping, KnownHeads(), PRECISIONS[precision], _MOST_LINES)
     at_once(decoder.feed(text.encode()))
@@ -49,6 +62,17 @@ def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
         raise FleetMeterError("no line gives a reading")
     elif any(isinstance(item, Invalid) for item in items):
         raise FleetMeterError("not every line can be read")
+
+
+def _show_frame(file: Path, charge_point: str, frame: str) -> None:
+    """Show what a frame of OCPP becomes. Raises FleetMeterError."""
+    items, untaken = taken(load_charge_points(file), charge_point, frame)
+    for item in items:
+        say(_shown(item))
+    for reason, what in dict.fromkeys(untaken):
+        say(f"not taken ({reason}): {what}")
+    if not any(isinstance(item, Telemetry) for item in items):
+        raise FleetMeterError("the frame gives no reading")
 
 
 def _shown(item: Telemetry | Invalid) -> str:

@@ -78,12 +78,6 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         }
 
 
-class MappingFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of a mapping file."""
-
-    rules: list[Rule]
-
-
 def check(rule: Rule) -> None:
     """Raise RuleError for a rule that can give no reading."""
     if not any(rule.template(kind.id_field) for kind in KINDS):

@@ -22,7 +22,16 @@ from fleetmeter.readings.units import conversion
 Value = float | bool | str
 """The value of a field of a message."""
 
-Reason = Literal["no_rule", "no_tag", "no_field", "not_a_number"]
+Reason = Literal[
+    "no_rule",
+    "no_tag",
+    "no_field",
+    "not_a_number",
+    "no_vehicle",
+    "no_register",
+    "no_transaction",
+    "malformed",
+]
 """Why a message, or a field of it, gave no reading."""
 
 _SESSION = attribute(SESSION.field)
@@ -142,9 +151,12 @@ class Mapping:
 
 
 def _pattern(wanted: Sequence[str]) -> Pattern[str]:
-    """Return a pattern of texts in which only * is special."""
-    literal = ["".join(c if c == "*" else f"[{c}]" if c in "?[" else c for c in w) for w in wanted]
-    return compiled("|".join(map(translate, literal)))
+    return compiled("|".join(map(text_pattern, wanted)))
+
+
+def text_pattern(wanted: str) -> str:
+    """Return a regular expression of texts in which only * is special."""
+    return translate("".join(c if c == "*" else f"[{c}]" if c in "?[" else c for c in wanted))
 
 
 def _filled(text: str, tags: Dict[str, str], *, is_id: bool) -> str:

@@ -25,7 +25,7 @@ measurement = "b"
     [
         ("x = [", 1, "Invalid"),
         ("a = 1\nb = = 2", 2, "Invalid value"),
-        ("", 1, "required field `rules`"),
+        ("", 1, "there is no rule"),
         ("[[rules]]\nmeterId = 'M'\nfields = {}", 3, "nothing would be measured"),
         (RULE, 9, "required field `fields`"),
         (RULE + 'fields = { voltage = "u" }', 11, "names no device"),
