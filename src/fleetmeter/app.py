@@ -52,6 +52,8 @@ from fleetmeter.http.vehicles import vehicles
 from fleetmeter.http.webhooks import webhooks
 from fleetmeter.inputs.influx import Influx
 from fleetmeter.inputs.mapping.load import load_mapping
+from fleetmeter.inputs.mqtt.broker import broker_of
+from fleetmeter.inputs.mqtt.session import Mqtt
 from fleetmeter.inputs.untaken import UntakenCounter
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
@@ -59,6 +61,8 @@ from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.metrics import (
     CONNECTIONS,
     CONNECTIONS_IDLE,
+    MQTT_CONNECTED,
+    MQTT_WAITING,
     QUEUE_AGE,
     QUEUE_BYTES,
     QUEUE_READINGS,
@@ -76,9 +80,10 @@ from fleetmeter.traces import exported
 def create_app(url: str, settings: Settings) -> Litestar:
     """Create the service for a database, which must be migrated before the service is ready.
 
-    Raises SettingsError for a mapping that cannot be used.
+    Raises SettingsError for a mapping or a broker that cannot be used.
     """
     mapping = load_mapping(settings.mapping)
+    broker = broker_of(settings)
     people = people_of(settings)
     code_flow = code_flow_of(people, settings)
 
@@ -98,6 +103,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 open_door(database, settings, rejections, Arrivals(database)) as door,
             ):
                 _spare_the_collector()
+                untaken = UntakenCounter()
+                mqtt = Mqtt(broker, mapping, untaken, door, url) if broker else None
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
                 sources: dict[Gauge, Callable[[], float]] = {
                     QUEUE_READINGS: lambda: door.queue.readings,
@@ -120,9 +127,13 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.rates = Rates(settings)
                 app.state.bodies = Bodies()
                 app.state.monitor = Monitor(database)
-                app.state.untaken = UntakenCounter()
-                app.state.influx = Influx(mapping, app.state.untaken)
-                async with sampling(sources):
+                app.state.untaken = untaken
+                app.state.influx = Influx(mapping, untaken)
+                app.state.mqtt = mqtt
+                if mqtt is not None:
+                    sources[MQTT_CONNECTED] = lambda: mqtt.status.connected
+                    sources[MQTT_WAITING] = lambda: mqtt.waiting
+                async with mqtt.running() if mqtt else nullcontext(), sampling(sources):
                     with on_stop(hub.stop):
                         yield
         finally:

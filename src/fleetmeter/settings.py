@@ -24,6 +24,10 @@ SAFE_URL = r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])([:/]\S*)?)$"
 """URLs that nobody on the way can change: HTTPS, or this machine."""
 
 
+MQTT_URL = r"^mqtts?://(\[[0-9A-Fa-f:.]+\]|[^\s/@:?#\[\]]+)(:[0-9]{1,5})?/?$"
+"""URLs of brokers; user and password have settings of their own."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings. `FLEETMETER_PORT=3001` sets `port`."""
 
@@ -122,6 +126,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     mapping: Path | None = None
     """File that says which messages of other programs are readings of which device."""
+
+    mqtt_url: Annotated[str, Meta(pattern=MQTT_URL)] | None = None
+    """MQTT broker whose messages are taken: mqtt://host:1883, or mqtts://host:8883 for TLS."""
+
+    mqtt_user: Annotated[str, Meta(min_length=1)] | None = None
+    """User name for the broker."""
+
+    mqtt_password: Annotated[str, Meta(min_length=1)] | None = None
+    """Password for the broker."""
+
+    mqtt_ca: Path | None = None
+    """File of the certificates that the broker's must come from; by default those of the system."""
+
+    mqtt_cert: Path | None = None
+    """File of the certificate that is shown to the broker."""
+
+    mqtt_cert_key: Path | None = None
+    """File of that certificate's private key, if it is not in the same file."""
+
+    mqtt_version: Literal["5", "3.1.1"] = "5"
+    """Version of MQTT."""
+
+    mqtt_client_id: Annotated[str, Meta(pattern=r"^[!-~]{1,60}$")] = "fleetmeter"
+    """Client id; each process adds its number. Its session at the broker belongs to it."""
+
+    mqtt_share: Annotated[str, Meta(pattern=r"^[^\s/+#]{1,60}$")] = "fleetmeter"
+    """Group in which all processes share the messages; `off` if one alone is to take them."""
+
+    mqtt_session_s: Annotated[int, Meta(ge=0, le=0xFFFF_FFFE)] = 7 * 86400
+    """Time that the broker is to keep messages for a process that is away, seconds."""
+
+    mqtt_in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 10_000
+    """Messages that each process takes before the first of them is acknowledged."""
 
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024
     """Maximum size of a request body, compressed and unpacked, bytes."""

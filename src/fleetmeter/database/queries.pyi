@@ -820,6 +820,9 @@ class LastingRefusalsRow(Record):
 def lasting_refusals(connection: _Connection, /, *,
     at: datetime) -> AsyncGenerator[LastingRefusalsRow, None]: ...
 
+@_query
+async def leave_mqtt_place(connection: _Connection, /, *, client_id: str, place: int) -> bool: ...
+
 LivingKeyRow = AddKeyRow
 
 @_query
@@ -1605,6 +1608,9 @@ class StoredSumsRow(Record):
 
 @_query
 def stored_sums(connection: _Connection, /) -> AsyncGenerator[StoredSumsRow, None]: ...
+
+@_query
+async def take_mqtt_place(connection: _Connection, /, *, client_id: str, place: int) -> bool: ...
 
 @_query
 async def timescaledb_version(connection: _Connection, /) -> str: ...

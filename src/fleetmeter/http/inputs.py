@@ -6,6 +6,7 @@ from litestar.datastructures import State
 
 from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.parameters import takes
+from fleetmeter.inputs.mqtt.session import Mqtt, MqttStatus
 from fleetmeter.inputs.untaken import UntakenCount, UntakenCounter
 
 
@@ -13,13 +14,16 @@ class Inputs(msgspec.Struct):
     """What was not taken since the process started, the most frequent first."""
 
     untaken: list[UntakenCount]
+    mqtt: MqttStatus | None
+    """None: there is no broker (FLEETMETER_MQTT_URL)."""
 
 
 @get("/", summary="What no rule of the mapping took", operation_id="V1InputsShow")
 async def show_inputs(state: State) -> Inputs:
     """Counts of messages, and fields of messages, of the process that answers."""
     counter: UntakenCounter = state.untaken
-    return Inputs(counter.counts())
+    mqtt: Mqtt | None = state.mqtt
+    return Inputs(counter.counts(), mqtt.status if mqtt else None)
 
 
 inputs = Router(

@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 
 from fleetmeter.errors import SettingsError
+from fleetmeter.inputs.mapping.filters import check_filter
 from fleetmeter.inputs.mapping.model import MappingFile, Rule, RuleError, check
+from fleetmeter.inputs.mapping.presets import PRESETS, preset_text
 from fleetmeter.inputs.mapping.rules import Mapping
 from fleetmeter.readings.kinds import METER, VEHICLE
 
@@ -15,28 +17,31 @@ _MOST_BYTES = 1024 * 1024
 
 _HEADING = re.compile(r"^\s*\[\[\s*rules\s*\]\]")
 
+_BY_TAG = (
+    {"vehicleId": "*", "meterId": "*"},
+    {"vehicleId": "*", "meterId": ""},
+    {"vehicleId": "", "meterId": "*"},
+)
+
 AS_IN_THE_API = [
     Rule(
-        fields={name: name for name in VEHICLE.fields},
-        where={"vehicleId": "*", "meterId": meter},
-        vehicleId="{vehicleId}",
-        meterId="{meterId}" if meter else None,
+        fields={name: name for name in (VEHICLE if where["vehicleId"] else METER).fields},
+        where=dict(where),
+        vehicleId="{vehicleId}" if where["vehicleId"] else None,
+        meterId="{meterId}" if where["meterId"] else None,
     )
-    for meter in ("*", "")
-] + [
-    Rule(
-        fields={name: name for name in METER.fields},
-        where={"meterId": "*", "vehicleId": ""},
-        meterId="{meterId}",
-    )
+    for where in _BY_TAG
 ]
 """What holds without a file: tags and fields have the names of the API."""
+
+READINGS_TOPIC = "fleetmeter/#"
+"""The MQTT topics that have readings as in the API, without a file."""
 
 
 def load_mapping(path: Path | None) -> Mapping:
     """Read a file, or return what holds without one. Raises SettingsError."""
     if path is None:
-        return Mapping(AS_IN_THE_API)
+        return Mapping(AS_IN_THE_API, reading_topics=[READINGS_TOPIC])
     try:
         content = path.read_bytes()
         if len(content) > _MOST_BYTES:
@@ -46,11 +51,20 @@ def load_mapping(path: Path | None) -> Mapping:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not UTF-8 text") from None
-    return Mapping(parse(text, str(path)))
+    file = parse(text, str(path))
+    return Mapping(file.rules, file.lineProtocol, file.readings)
 
 
-def parse(text: str, name: str) -> list[Rule]:
-    """Return the rules of a file's text; `name` is for messages. Raises SettingsError."""
+def preset(name: str) -> list[Rule]:
+    """Return the rules of a preset."""
+    return parse(preset_text(name), f"the preset {name}").rules
+
+
+def parse(text: str, name: str) -> MappingFile:
+    """Return what a file's text says, with the rules of its presets.
+
+    `name` is for messages. Raises SettingsError.
+    """
     try:
         said = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -58,21 +72,31 @@ def parse(text: str, name: str) -> list[Rule]:
         at = int(line[1]) if line else len(text.splitlines())
         raise SettingsError(f"{name}, line {at}: {error}") from None
     try:
-        rules = msgspec.convert(said, MappingFile).rules
+        file = msgspec.convert(said, MappingFile)
     except msgspec.ValidationError as error:
         why, _, where = str(error).partition(" - at `$")
         unknown = "".join(f".{key}" for key in re.findall(r"`(\w+)`", why))
         line_ = _line(text, where.rstrip("`") + unknown)
         raise SettingsError(f"{name}, line {line_}: {why}") from None
-    if not rules:
+    if not any((file.rules, file.presets, file.readings)):
         raise SettingsError(f"{name} has no rule; begin with [[rules]]")
-    for number, rule in enumerate(rules):
+    for number, rule in enumerate(file.rules):
         try:
             check(rule)
         except RuleError as error:
             line_ = _line(text, f".rules[{number}].{error.key}")
             raise SettingsError(f"{name}, line {line_}: {error}") from None
-    return rules
+    if missing := set(file.presets) - set(PRESETS):
+        raise SettingsError(
+            f"{name}, line {_line(text, '.presets')}: there is no preset {min(missing)}; there is "
+            f"{', '.join(PRESETS)}"
+        )
+    for key in ("lineProtocol", "readings"):
+        for topic in getattr(file, key):
+            if (wrong := check_filter(topic)) is not None:
+                raise SettingsError(f"{name}, line {_line(text, f'.{key}')}: {wrong}")
+    more = [rule for each in file.presets for rule in preset(each)]
+    return msgspec.structs.replace(file, rules=[*file.rules, *more])
 
 
 def _line(text: str, path: str) -> int:

@@ -1,0 +1,57 @@
+"""Numbers the processes that are clients of a broker, over all replicas.
+
+A process keeps its number as long as its session in the database lasts, by an advisory lock; the
+next takes the lowest that is free. So a process that is started again after another was killed is
+the same client to the broker, which gives it what that one had not acknowledged.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fleetmeter.database.pool import Connection, apart
+from fleetmeter.database.sql import queries
+
+_LOOK_S = 5.0
+"""How often it is looked whether the place is still ours, or a free one, seconds."""
+
+_TIMEOUT_S = 5.0
+
+_MOST = 1000
+"""Clients of one group."""
+
+
+class Place:
+    """A place among the clients with an id."""
+
+    def __init__(self, connection: Connection, client_id: str, number: int) -> None:
+        self._connection = connection
+        self._client_id = client_id
+        self.number = number
+
+    async def watch(self) -> None:
+        """Return once a lower place is free. Raises DatabaseUnavailableError when it is lost."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self.number == 0:
+                await self._connection.execute("select 1")
+            for lower in range(self.number):
+                connection, client_id = self._connection, self._client_id
+                if await queries.take_mqtt_place(connection, client_id=client_id, place=lower):
+                    await queries.leave_mqtt_place(connection, client_id=client_id, place=lower)
+                    return
+
+
+@asynccontextmanager
+async def place(url: str, client_id: str, *, is_shared: bool) -> AsyncIterator[Place]:
+    """Wait for the lowest free place, and keep it for the length of the block.
+
+    If messages are not shared, there is only one. Raises DatabaseUnavailableError.
+    """
+    async with apart(url, _TIMEOUT_S) as connection:
+        while True:
+            for number in range(_MOST if is_shared else 1):
+                if await queries.take_mqtt_place(connection, client_id=client_id, place=number):
+                    yield Place(connection, client_id, number)
+                    return
+            await asyncio.sleep(_LOOK_S)
