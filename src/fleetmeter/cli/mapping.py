@@ -10,6 +10,10 @@ from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
 from fleetmeter.inputs.line_shapes import KnownHeads
 from fleetmeter.inputs.mapping.load import load_mapping
+from fleetmeter.inputs.mapping.presets import PRESETS, preset_text
+from fleetmeter.inputs.mapping.rules import Mapping
+from fleetmeter.inputs.mapping.topics import Arriving
+from fleetmeter.inputs.mqtt.decoder import MessageDecoder
 from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.slices import at_once
@@ -29,12 +33,27 @@ def command() -> None:
     "--line", "lines", multiple=True, help="A line of line protocol; more than one may be given."
 )
 @click.option("--precision", type=click.Choice(sorted(PRECISIONS)), default="ns", show_default=True)
-def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
-    """Check a mapping FILE, and show what lines become, from --line or standard input.
+@click.option("--topic", help="Topic of a message of MQTT.")
+@click.option("--payload", help="What the message has; by default, standard input.")
+@click.option("--retained", is_flag=True, help="Take it for one that the broker had retained.")
+def test(
+    file: Path,
+    lines: tuple[str, ...],
+    precision: str,
+    topic: str | None,
+    payload: str | None,
+    retained: bool,
+) -> None:
+    """Check a mapping FILE, and show what a message becomes.
 
-    Nothing is sent or stored. Exit status 1 if a line is none, or gives no reading.
+    Messages are lines of line protocol, from --line or standard input, or one of MQTT (--topic).
+    Nothing is sent or stored. Exit status 1 if a message is none, or gives no reading.
     """
     mapping = load_mapping(file)
+    if topic is not None:
+        sent = sys.stdin.buffer.read() if payload is None else payload.encode()
+        _show_message(mapping, topic, sent, retained)
+        return
     text = "\n".join(lines) if lines or sys.stdin.isatty() else sys.stdin.read()
     decoder = LineDecoder(mapping, KnownHeads(), PRECISIONS[precision], _MOST_LINES)
     at_once(decoder.feed(text.encode()))
@@ -49,6 +68,27 @@ def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
         raise FleetMeterError("no line gives a reading")
     elif any(isinstance(item, Invalid) for item in items):
         raise FleetMeterError("not every line can be read")
+
+
+@command.command("preset")
+@click.argument("name", type=click.Choice(PRESETS))
+def show_preset(name: str) -> None:
+    """Print the rules of a preset, to copy and adapt them."""
+    say(preset_text(name).rstrip())
+
+
+def _show_message(mapping: Mapping, topic: str, payload: bytes, retained: bool) -> None:
+    """Show what a message of MQTT becomes. Raises FleetMeterError."""
+    items, untaken = MessageDecoder(mapping).decode(topic, payload, retained=retained)
+    for item in items:
+        if isinstance(item, Arriving):
+            say(f"{_shown(item.reading)}, timestamp of its arrival")
+        else:
+            say(_shown(item))
+    for reason, what in dict.fromkeys(untaken):
+        say(f"not taken ({reason}): {what}")
+    if not items or any(isinstance(item, Invalid) for item in items):
+        raise FleetMeterError("the message gives no reading")
 
 
 def _shown(item: Telemetry | Invalid) -> str:

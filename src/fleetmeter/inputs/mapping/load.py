@@ -51,16 +51,21 @@ def load_mapping(path: Path | None) -> Mapping:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not UTF-8 text") from None
-    file = parse(text, str(path))
+    file = parse_file(text, str(path))
     return Mapping(file.rules, file.lineProtocol, file.readings)
 
 
 def preset(name: str) -> list[Rule]:
     """Return the rules of a preset."""
-    return parse(preset_text(name), f"the preset {name}").rules
+    return parse(preset_text(name), f"the preset {name}")
 
 
-def parse(text: str, name: str) -> MappingFile:
+def parse(text: str, name: str) -> list[Rule]:
+    """Return the rules of a file's text; see parse_file(). Raises SettingsError."""
+    return parse_file(text, name).rules
+
+
+def parse_file(text: str, name: str) -> MappingFile:
     """Return what a file's text says, with the rules of its presets.
 
     `name` is for messages. Raises SettingsError.

@@ -166,7 +166,7 @@ class Link:
 
     def read_on(self) -> None:
         """Read again, if that was stopped since no more might be."""
-        if self._socket is not None and not self._reads and self._may_read():
+        if self._socket is not None and not self._reads:
             self._reads = True
             self._loop.add_reader(self._socket, self._read)
             self._loop.call_soon(self._read)  # what TLS has read already shows on no socket
@@ -215,7 +215,7 @@ class Link:
         for _ in range(_AT_A_TIME):
             if self._socket is None:
                 return
-            if not self._may_read():
+            if self._greeted.done() and not self._may_read():
                 self._loop.remove_reader(self._socket)
                 self._reads = False
                 return

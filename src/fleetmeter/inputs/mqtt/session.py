@@ -24,6 +24,9 @@ from fleetmeter.intake.door import Door
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 """Time until the broker is tried again, at first and at most, seconds."""
 
+_DATABASE_PAUSE_S = 1.0
+"""Time until the database is tried again, seconds."""
+
 _STOP_S = 5.0
 """Maximum time to store what is there when the service stops, seconds."""
 
@@ -64,6 +67,9 @@ class Mqtt:
         self._taker = Taker(door, decoder, untaken, broker.in_flight)
         self._pause_s = _FIRST_PAUSE_S
         self._link: Link | None = None
+        self._number = 0
+        """The place among the clients."""
+        self._is_stopping = False
         name = f"{'mqtts' if broker.tls else 'mqtt'}://{broker.host}:{broker.port}"
         self.status = MqttStatus(name, False, None, self._filters, [], datetime.now(UTC), None)
 
@@ -74,15 +80,22 @@ class Mqtt:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Mqtt"]:
-        """Take messages for the length of the block; at its end, store what has come."""
+        """Take messages for the length of the block; at its end, store what has come.
+
+        The first client stays subscribed, so that the broker keeps what comes until it is back;
+        the others leave the group.
+        """
         taking = asyncio.create_task(self._taker.run())
         connecting = asyncio.create_task(self._run())
         try:
             yield self
         finally:
+            self._is_stopping = True
             await stopped([connecting])
-            if self._link is not None:
+            if self._link is not None and self._number == 0:
                 await self._stop(self._link)
+            elif self._link is not None:
+                await self._leave(self._link, _STOP_S)
             await stopped([taking])
 
     async def _stop(self, link: Link) -> None:
@@ -103,16 +116,15 @@ class Mqtt:
                     await self._at(taken)
             except DatabaseUnavailableError as error:
                 self._note(connected=False, error=f"the database is away: {error}")
+                await asyncio.sleep(_DATABASE_PAUSE_S)
             except Exception as error:
                 _log.exception("the MQTT input failed")
                 self._note(connected=False, error=repr(error))
-            if self._link is not None:
-                self._link.cut("the place among the clients is lost")
-                self._link = None
-            await asyncio.sleep(self._next_pause_s())
+                await asyncio.sleep(self._next_pause_s())
 
     async def _at(self, taken: Place) -> None:
         """Be a client of the broker until the place is lost or a lower one is free."""
+        self._number = taken.number
         self.status.client_id = f"{self._broker.client_id}-{taken.number}"
         watching = asyncio.create_task(taken.watch())
         try:
@@ -124,9 +136,12 @@ class Mqtt:
                     await asyncio.wait([watching], timeout=self._next_pause_s())
             watching.result()
             if self._link is not None:
-                await self._leave(self._link)
+                await self._leave(self._link, _LEAVE_S)
         finally:
             await stopped([watching])
+            if not self._is_stopping and self._link is not None:
+                self._link.cut("the place among the clients is lost")
+                self._link = self._taker.link = None
             self.status.client_id = None
             self._note(connected=False, error=self.status.error)
 
@@ -134,9 +149,9 @@ class Mqtt:
         """Be connected until the connection or the place ends. Raises BrokerError."""
         taker = self._taker
         link = Link(self._broker, self.status.client_id or "", taker.take, taker.has_room)
-        await link.open()
         self._link = taker.link = link
         try:
+            await link.open()
             if not link.session_present:
                 taker.forget_session()
             self.status.refused_topics = await link.subscribe(self._filters)
@@ -155,11 +170,14 @@ class Mqtt:
             self._link = taker.link = None
             raise
 
-    async def _leave(self, link: Link) -> None:
-        """Take all that the broker has for this client, and end its session."""
+    async def _leave(self, link: Link, longest_s: float) -> None:
+        """Take all that the broker has for this client, and end its session.
+
+        Otherwise the broker would go on to keep a part of the messages for it.
+        """
         taker = self._taker
         with suppress(BrokerError, TimeoutError):
-            async with asyncio.timeout(_LEAVE_S):
+            async with asyncio.timeout(longest_s):
                 await link.unsubscribe(self._filters)
                 received = -1
                 while taker.kept or received != taker.received:
