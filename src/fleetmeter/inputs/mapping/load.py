@@ -8,7 +8,7 @@ import msgspec
 
 from fleetmeter.errors import SettingsError
 from fleetmeter.inputs.mapping.filters import check_filter
-from fleetmeter.inputs.mapping.model import MappingFile, Rule, RuleError, check
+from fleetmeter.inputs.mapping.model import Rule, RuleError, check
 from fleetmeter.inputs.mapping.presets import PRESETS, preset_text
 from fleetmeter.inputs.mapping.rules import Mapping
 from fleetmeter.readings.kinds import METER, VEHICLE
@@ -16,6 +16,21 @@ from fleetmeter.readings.kinds import METER, VEHICLE
 _MOST_BYTES = 1024 * 1024
 
 _HEADING = re.compile(r"^\s*\[\[\s*rules\s*\]\]")
+
+
+class MappingFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The content of a mapping file."""
+
+    rules: list[Rule] = []
+    presets: list[str] = []
+    """Names of rules that come with FleetMeter."""
+
+    lineProtocol: list[str] = []  # noqa: N815 - as in the file
+    """MQTT topics of messages in InfluxDB's line protocol, which rules without a topic take."""
+
+    readings: list[str] = []
+    """MQTT topics of messages that are readings as in the API."""
+
 
 _BY_TAG = (
     {"vehicleId": "*", "meterId": "*"},
@@ -52,7 +67,10 @@ def load_mapping(path: Path | None) -> Mapping:
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not UTF-8 text") from None
     file = parse_file(text, str(path))
-    return Mapping(file.rules, file.lineProtocol, file.readings)
+    rules = file.rules
+    if all(rule.topic is not None for rule in rules):  # none for lines
+        rules = [*rules, *AS_IN_THE_API]
+    return Mapping(rules, file.lineProtocol, file.readings)
 
 
 def preset(name: str) -> list[Rule]:

@@ -96,20 +96,6 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         }
 
 
-class MappingFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of a mapping file."""
-
-    rules: list[Rule] = []
-    presets: list[str] = []
-    """Names of rules that come with FleetMeter."""
-
-    lineProtocol: list[str] = []  # noqa: N815 - as in the file
-    """MQTT topics of messages in InfluxDB's line protocol, which rules without a topic take."""
-
-    readings: list[str] = []
-    """MQTT topics of messages that are readings as in the API."""
-
-
 def check(rule: Rule) -> None:
     """Raise RuleError for a rule that can give no reading."""
     if not any(rule.template(kind.id_field) for kind in KINDS):

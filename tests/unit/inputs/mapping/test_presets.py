@@ -38,7 +38,7 @@ SWITCH = {
     "ret_aenergy": {"total": 0.0, "by_minute": [0.0], "minute_ts": 1790000000},
     "temperature": {"tC": 41.2, "tF": 106.2},
 }
-EM = {
+EM: dict[str, Any] = {
     "id": 0,
     "a_current": 4.0,
     "a_voltage": 236.1,
@@ -84,8 +84,11 @@ def notify(**status: Any) -> dict[str, Any]:
     }
 
 
-def shelly(number: int = 0, **reading: Any) -> dict[str, Any]:
-    return {"meterId": f"{SHELLY}/{number}"} | reading
+def shelly(number: int, *readings: dict[str, Any]) -> dict[str, Any]:
+    reading: dict[str, Any] = {"meterId": f"{SHELLY}/{number}"}
+    for each in readings:
+        reading |= each
+    return reading
 
 
 CASES: dict[str, list[tuple[str, Any, list[dict[str, Any]]]]] = {
@@ -189,22 +192,22 @@ CASES: dict[str, list[tuple[str, Any, list[dict[str, Any]]]]] = {
             "60.5",
             [{"meterId": "shellyplug-s-DDEEFF/0", "powerKw": 0.0605}],
         ),
-        (f"{SHELLY}/status/switch:0", SWITCH, [shelly(**OF_SWITCH)]),
-        (f"{SHELLY}/status/em:0", EM, [shelly(**OF_EM)]),
-        (f"{SHELLY}/status/emdata:0", EM_DATA, [shelly(**OF_EM_DATA)]),
-        (f"{SHELLY}/status/em1:1", EM1, [shelly(1, **OF_EM1)]),
-        (f"{SHELLY}/status/em1data:1", EM1_DATA, [shelly(1, **OF_EM1_DATA)]),
+        (f"{SHELLY}/status/switch:0", SWITCH, [shelly(0, OF_SWITCH)]),
+        (f"{SHELLY}/status/em:0", EM, [shelly(0, OF_EM)]),
+        (f"{SHELLY}/status/emdata:0", EM_DATA, [shelly(0, OF_EM_DATA)]),
+        (f"{SHELLY}/status/em1:1", EM1, [shelly(1, OF_EM1)]),
+        (f"{SHELLY}/status/em1data:1", EM1_DATA, [shelly(1, OF_EM1_DATA)]),
         (f"{SHELLY}/status/wifi", {"sta_ip": "10.0.0.7", "rssi": -47}, []),
-        (f"{SHELLY}/events/rpc", notify(**{"switch:0": SWITCH}), [shelly(**OF_SWITCH, **TS)]),
+        (f"{SHELLY}/events/rpc", notify(**{"switch:0": SWITCH}), [shelly(0, OF_SWITCH, TS)]),
         (
             f"{SHELLY}/events/rpc",
             notify(**{"em:0": EM, "emdata:0": EM_DATA}),
-            [shelly(**OF_EM, **TS), shelly(**OF_EM_DATA, **TS)],
+            [shelly(0, OF_EM, TS), shelly(0, OF_EM_DATA, TS)],
         ),
         (
             f"{SHELLY}/events/rpc",
             notify(**{"em1:1": EM1, "em1data:1": EM1_DATA}),
-            [shelly(1, **OF_EM1, **TS), shelly(1, **OF_EM1_DATA, **TS)],
+            [shelly(1, OF_EM1, TS), shelly(1, OF_EM1_DATA, TS)],
         ),
         (f"{SHELLY}/events/rpc", notify() | {"method": "NotifyEvent"}, []),
     ],
