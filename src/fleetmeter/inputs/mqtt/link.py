@@ -1,15 +1,12 @@
 """A connection to a broker: messages come in, acknowledgements go out.
 
-Paho speaks the protocol, and the event loop says when: it has no thread of its own, except that it
-opens the connection in one.
+Paho speaks the protocol, driven by the event loop. It opens the connection in a thread.
 """
 
 import asyncio
-import socket
-import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,9 +16,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.mqtt.broker import Broker
+from fleetmeter.inputs.mqtt.driver import Driver
 
 MAX_MESSAGE_BYTES = 1024 * 1024
-"""What a broker of version 5 is told that a packet may have."""
+"""What a message may have; a broker of version 5 is told, and keeps larger ones."""
 
 _KEEPALIVE_S = 60
 _ANSWER_S = 20.0
@@ -29,12 +27,6 @@ _ANSWER_S = 20.0
 
 _CONNECT_S = 10.0
 """Maximum time for a connection to open, seconds."""
-
-_MISC_S = 5.0
-"""How often it is looked whether the broker is still there, seconds."""
-
-_AT_A_TIME = 200
-"""Messages that are read before others have their turn."""
 
 
 class BrokerError(FleetMeterError):
@@ -70,19 +62,14 @@ class Link:
         self._broker = broker
         self._take = take
         self._may_read = may_read
-        self._loop = asyncio.get_running_loop()
-        self._is_ours = False
-        """Whether the event loop has taken over from the thread that opens the connection."""
-        self._socket: socket.socket | None = None
-        self._reads = False
         self._received = 0
-        self._wants_write = False
-        self._greeted: asyncio.Future[Any] = self._loop.create_future()
+        self._greeted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers: dict[int, asyncio.Future[Sequence[Any]]] = {}
-        self.ended: asyncio.Future[str] = self._loop.create_future()
-        """Why the connection is over."""
         self.session_present = False
         self._client = self._new_client(client_id)
+        self._driver = Driver(self._client, self._is_to_read, lambda: self._received)
+        self.ended = self._driver.ended
+        """Why the connection is over, once it is."""
 
     def _new_client(self, client_id: str) -> paho.Client:
         broker = self._broker
@@ -102,11 +89,7 @@ class Link:
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_answer
         client.on_unsubscribe = self._on_answer
-        client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        client.on_socket_register_write = lambda *_: self._want_write(True)
-        client.on_socket_unregister_write = lambda *_: self._want_write(False)
-        client.on_socket_close = lambda *_: self._forget_socket()
         return client
 
     async def open(self) -> None:
@@ -125,7 +108,8 @@ class Link:
             )
         except (OSError, ValueError) as error:
             raise BrokerError(f"cannot be reached: {error}") from error
-        self._take_over()
+        if not self._driver.take_over():
+            raise BrokerError("has closed the connection")
         try:
             flags, reason, properties = await self._in_time(self._greeted)
         except BrokerError:
@@ -162,25 +146,20 @@ class Link:
 
     def acknowledge(self, id_: int) -> bool:
         """Acknowledge a message; return whether it could be."""
-        return self._socket is not None and self._client.ack(id_, 1) == paho.MQTT_ERR_SUCCESS
+        return self._driver.is_open and self._client.ack(id_, 1) == paho.MQTT_ERR_SUCCESS
 
     def read_on(self) -> None:
         """Read again, if that was stopped since no more might be."""
-        if self._socket is not None and not self._reads:
-            self._reads = True
-            self._loop.add_reader(self._socket, self._read)
-            self._loop.call_soon(self._read)  # what TLS has read already shows on no socket
+        self._driver.read_on()
 
     def stop_reading(self) -> None:
         """Read no more."""
         self._may_read = _never
-        if self._socket is not None and self._reads:
-            self._loop.remove_reader(self._socket)
-            self._reads = False
+        self._driver.stop_reading()
 
     async def close(self, *, ends_session: bool = False) -> None:
         """Say goodbye; the broker keeps the session unless it ends."""
-        if self._socket is None:
+        if not self._driver.is_open:
             return
         properties = None
         if ends_session and self._broker.is_version_5:
@@ -195,67 +174,10 @@ class Link:
 
     def cut(self, why: str) -> None:
         """Close the connection without a word."""
-        if (connection := self._socket) is not None:
-            self._forget_socket()
-            connection.close()
-        self._end(why)
+        self._driver.cut(why)
 
-    # -- what happens on the event loop
-
-    def _take_over(self) -> None:
-        self._socket = cast(socket.socket | None, self._client.socket())
-        if self._socket is None:
-            raise BrokerError("has closed the connection")
-        self._is_ours = True
-        self.read_on()
-        self._want_write(self._client.want_write())
-        self._misc = self._loop.call_later(_MISC_S, self._look)
-
-    def _read(self) -> None:
-        for _ in range(_AT_A_TIME):
-            if self._socket is None:
-                return
-            if self._greeted.done() and not self._may_read():
-                self._loop.remove_reader(self._socket)
-                self._reads = False
-                return
-            before = self._received
-            self._guarded(self._client.loop_read)
-            if self._received == before:  # nothing more that is complete
-                break
-        connection = self._socket
-        if isinstance(connection, ssl.SSLSocket) and connection.pending():
-            self._loop.call_soon(self._read)
-
-    def _look(self) -> None:
-        if self._socket is not None:
-            self._misc = self._loop.call_later(_MISC_S, self._look)
-            self._guarded(self._client.loop_misc)
-
-    def _want_write(self, wanted: bool) -> None:
-        self._wants_write = wanted
-        if not self._is_ours or self._socket is None:
-            return
-        if wanted:
-            self._loop.add_writer(self._socket, self._guarded, self._client.loop_write)
-        else:
-            self._loop.remove_writer(self._socket)
-
-    def _guarded(self, work: Callable[[], Any]) -> None:
-        """Do a piece of work; what the broker sends against the protocol ends the connection."""
-        try:
-            work()
-        except Exception as error:
-            self.cut(f"the protocol was broken: {error!r}")
-
-    def _forget_socket(self) -> None:
-        connection, self._socket = self._socket, None
-        if connection is not None and self._is_ours:
-            self._loop.remove_reader(connection)
-            self._loop.remove_writer(connection)
-            self._misc.cancel()
-
-    # -- what paho reports
+    def _is_to_read(self) -> bool:
+        return not self._greeted.done() or self._may_read()
 
     def _on_connect(
         self, _client: Any, _userdata: Any, flags: Any, reason: Any, properties: Any
@@ -280,20 +202,10 @@ class Link:
         if answer is not None and not answer.done():
             answer.set_result(reasons)
 
-    def _on_disconnect(
-        self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any
-    ) -> None:
-        if self._is_ours:
-            self._end(str(reason))
-
-    def _end(self, why: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(why)
-
     async def _answer(self, mid: int | None) -> Sequence[Any]:
         if mid is None:
             raise BrokerError("has closed the connection")
-        answer = self._answers[mid] = self._loop.create_future()
+        answer = self._answers[mid] = asyncio.get_running_loop().create_future()
         try:
             reasons: Sequence[Any] = await self._in_time(answer)
             return reasons

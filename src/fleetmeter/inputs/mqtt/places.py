@@ -22,12 +22,17 @@ _MOST = 1000
 
 
 class Place:
-    """A place among the clients with an id."""
+    """A place among the clients whose ids begin alike."""
 
-    def __init__(self, connection: Connection, client_id: str, number: int) -> None:
+    def __init__(self, connection: Connection, name: str, number: int) -> None:
         self._connection = connection
-        self._client_id = client_id
+        self._name = name
         self.number = number
+
+    @property
+    def client_id(self) -> str:
+        """Return the id of the client at this place."""
+        return f"{self._name}-{self.number}"
 
     async def watch(self) -> None:
         """Return once a lower place is free. Raises DatabaseUnavailableError when it is lost."""
@@ -36,14 +41,14 @@ class Place:
             if self.number == 0:
                 await self._connection.execute("select 1")
             for lower in range(self.number):
-                connection, client_id = self._connection, self._client_id
-                if await queries.take_mqtt_place(connection, client_id=client_id, place=lower):
-                    await queries.leave_mqtt_place(connection, client_id=client_id, place=lower)
+                client_id = f"{self._name}-{lower}"
+                if await queries.take_mqtt_place(self._connection, client_id=client_id):
+                    await queries.leave_mqtt_place(self._connection, client_id=client_id)
                     return
 
 
 @asynccontextmanager
-async def place(url: str, client_id: str, *, is_shared: bool) -> AsyncIterator[Place]:
+async def place(url: str, name: str, *, is_shared: bool) -> AsyncIterator[Place]:
     """Wait for the lowest free place, and keep it for the length of the block.
 
     If messages are not shared, there is only one. Raises DatabaseUnavailableError.
@@ -51,7 +56,8 @@ async def place(url: str, client_id: str, *, is_shared: bool) -> AsyncIterator[P
     async with apart(url, _TIMEOUT_S) as connection:
         while True:
             for number in range(_MOST if is_shared else 1):
-                if await queries.take_mqtt_place(connection, client_id=client_id, place=number):
-                    yield Place(connection, client_id, number)
+                taken = Place(connection, name, number)
+                if await queries.take_mqtt_place(connection, client_id=taken.client_id):
+                    yield taken
                     return
             await asyncio.sleep(_LOOK_S)

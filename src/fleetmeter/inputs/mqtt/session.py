@@ -110,9 +110,9 @@ class Mqtt:
     async def _run(self) -> None:
         while True:
             try:
-                client_id = self._broker.client_id
-                is_shared = self._broker.share is not None
-                async with place(self._url, client_id, is_shared=is_shared) as taken:
+                broker = self._broker
+                is_shared = broker.share is not None
+                async with place(self._url, broker.client_id, is_shared=is_shared) as taken:
                     await self._at(taken)
             except DatabaseUnavailableError as error:
                 self._note(connected=False, error=f"the database is away: {error}")
@@ -125,7 +125,7 @@ class Mqtt:
     async def _at(self, taken: Place) -> None:
         """Be a client of the broker until the place is lost or a lower one is free."""
         self._number = taken.number
-        self.status.client_id = f"{self._broker.client_id}-{taken.number}"
+        self.status.client_id = taken.client_id
         watching = asyncio.create_task(taken.watch())
         try:
             while not watching.done():

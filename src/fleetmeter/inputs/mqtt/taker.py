@@ -16,7 +16,7 @@ from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, Queu
 from fleetmeter.inputs.mapping.rules import Untaken
 from fleetmeter.inputs.mapping.topics import Arriving, Decoding
 from fleetmeter.inputs.mqtt.decoder import MessageDecoder
-from fleetmeter.inputs.mqtt.link import Link, Message
+from fleetmeter.inputs.mqtt.link import MAX_MESSAGE_BYTES, Link, Message
 from fleetmeter.inputs.mqtt.stamps import Gathering, Stamps
 from fleetmeter.inputs.untaken import UntakenCounter
 from fleetmeter.intake.door import Door
@@ -160,6 +160,9 @@ class Taker:
     def _decode(self, message: Message) -> Decoding:
         if message.topic is None:
             return Decoding([Invalid("malformed", "the topic is not UTF-8 text")], [])
+        if len(message.payload) > MAX_MESSAGE_BYTES:
+            why = f"the message has more than {MAX_MESSAGE_BYTES:,} bytes"
+            return Decoding([Invalid("malformed", f"{message.topic[:_SHOWN]}: {why}")], [])
         decoding = self._decoder.decode(message.topic, message.payload, retained=message.retained)
         for place, item in enumerate(decoding.items):
             if isinstance(item, Invalid):
