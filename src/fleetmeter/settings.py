@@ -24,10 +24,6 @@ SAFE_URL = r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])([:/]\S*)?)$"
 """URLs that nobody on the way can change: HTTPS, or this machine."""
 
 
-MQTT_URL = r"^mqtts?://(\[[0-9A-Fa-f:.]+\]|[^\s/@:?#\[\]]+)(:[0-9]{1,5})?/?$"
-"""URLs of brokers; user and password have settings of their own."""
-
-
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings. `FLEETMETER_PORT=3001` sets `port`."""
 
@@ -127,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mapping: Path | None = None
     """File that says which messages of other programs are readings of which device."""
 
-    mqtt_url: Annotated[str, Meta(pattern=MQTT_URL)] | None = None
+    mqtt_url: str | None = None
     """MQTT broker whose messages are taken: mqtt://host:1883, or mqtts://host:8883 for TLS."""
 
     mqtt_user: Annotated[str, Meta(min_length=1)] | None = None
@@ -148,11 +144,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mqtt_version: Literal["5", "3.1.1"] = "5"
     """Version of MQTT."""
 
-    mqtt_client_id: Annotated[str, Meta(pattern=r"^[!-~]{1,60}$")] = "fleetmeter"
-    """Client id; each process adds its number. Its session at the broker belongs to it."""
+    mqtt_client_id: Annotated[str, Meta(pattern=r"^[!-~]{1,60}$")] | None = None
+    """Client id, to which each process adds its number; by default that of the installation."""
 
-    mqtt_share: Annotated[str, Meta(pattern=r"^[^\s/+#]{1,60}$")] = "fleetmeter"
-    """Group in which all processes share the messages; `off` if one alone is to take them."""
+    mqtt_share: Annotated[str, Meta(pattern=r"^[^\s/+#]{1,60}$")] | None = None
+    """Group in which all processes share the messages, by default the client id; `off` if one
+    process is to take them all."""
 
     mqtt_session_s: Annotated[int, Meta(ge=0, le=0xFFFF_FFFE)] = 7 * 86400
     """Time that the broker is to keep messages for a process that is away, seconds."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import structlog
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -27,6 +28,14 @@ _ANSWER_S = 20.0
 
 _CONNECT_S = 10.0
 """Maximum time for a connection to open, seconds."""
+
+
+_NOT_SHARED = 0x9E
+"""The code of a broker that has no shared subscriptions."""
+
+_NO_GROUPS = "has no shared subscriptions: set FLEETMETER_MQTT_SHARE=off"
+
+_log = structlog.get_logger()
 
 
 class BrokerError(FleetMeterError):
@@ -55,11 +64,16 @@ class Link:
         self,
         broker: Broker,
         client_id: str,
+        group: str | None,
         take: Callable[[Message], None],
         may_read: Callable[[], bool],
     ) -> None:
-        """Prepare it; `take` gets each message, as long as more `may_read` be."""
+        """Prepare it; `take` gets each message, as long as more `may_read` be.
+
+        A `group` shares all messages.
+        """
         self._broker = broker
+        self._group = group
         self._take = take
         self._may_read = may_read
         self._received = 0
@@ -122,15 +136,19 @@ class Link:
                 hint = "; perhaps it needs FLEETMETER_MQTT_VERSION=3.1.1"
             raise BrokerError(f"refuses: {reason}{hint}")
         self.session_present = bool(flags.session_present)
-        if broker.share is not None and getattr(properties, "SharedSubscriptionAvailable", 1) == 0:
+        if self._group and getattr(properties, "SharedSubscriptionAvailable", 1) == 0:
             self.cut("no shared subscriptions")
-            raise BrokerError("has no shared subscriptions: set FLEETMETER_MQTT_SHARE=off")
+            raise BrokerError(_NO_GROUPS)
 
     async def subscribe(self, filters: Sequence[str]) -> list[str]:
         """Subscribe at QoS 1; return the filters that the broker refuses. Raises BrokerError."""
         names = [self._shared(each) for each in filters]
         _, mid = self._client.subscribe([(name, self._options()) for name in names])
         reasons = await self._answer(mid)
+        if any(reason.value == _NOT_SHARED for reason in reasons):
+            raise BrokerError(_NO_GROUPS)
+        if any(reason.value == 0 for reason in reasons):
+            _log.warning("the broker grants QoS 0 only: what is lost on the way is not sent again")
         return [each for each, reason in zip(filters, reasons, strict=False) if reason.is_failure]
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
@@ -139,7 +157,7 @@ class Link:
         await self._answer(mid)
 
     def _shared(self, topic: str) -> str:
-        return topic if self._broker.share is None else f"$share/{self._broker.share}/{topic}"
+        return topic if self._group is None else f"$share/{self._group}/{topic}"
 
     def _options(self) -> Any:
         return SubscribeOptions(qos=1) if self._broker.is_version_5 else 1

@@ -26,13 +26,13 @@ class Place:
 
     def __init__(self, connection: Connection, name: str, number: int) -> None:
         self._connection = connection
-        self._name = name
+        self.name = name
         self.number = number
 
     @property
     def client_id(self) -> str:
         """Return the id of the client at this place."""
-        return f"{self._name}-{self.number}"
+        return f"{self.name}-{self.number}"
 
     async def watch(self) -> None:
         """Return once a lower place is free. Raises DatabaseUnavailableError when it is lost."""
@@ -41,19 +41,25 @@ class Place:
             if self.number == 0:
                 await self._connection.execute("select 1")
             for lower in range(self.number):
-                client_id = f"{self._name}-{lower}"
+                client_id = f"{self.name}-{lower}"
                 if await queries.take_mqtt_place(self._connection, client_id=client_id):
                     await queries.leave_mqtt_place(self._connection, client_id=client_id)
                     return
 
 
 @asynccontextmanager
-async def place(url: str, name: str, *, is_shared: bool) -> AsyncIterator[Place]:
+async def place(url: str, name: str | None, *, is_shared: bool) -> AsyncIterator[Place]:
     """Wait for the lowest free place, and keep it for the length of the block.
+
+    Client ids begin with `name`, or with one of the installation, so that two of them at a broker
+    do not take each other's messages.
 
     If messages are not shared, there is only one. Raises DatabaseUnavailableError.
     """
     async with apart(url, _TIMEOUT_S) as connection:
+        if name is None:
+            installation = str(await queries.installation_id(connection))
+            name = f"fleetmeter-{installation[:8]}"
         while True:
             for number in range(_MOST if is_shared else 1):
                 taken = Place(connection, name, number)

@@ -67,6 +67,7 @@ class Mqtt:
         self._taker = Taker(door, decoder, untaken, broker.in_flight)
         self._pause_s = _FIRST_PAUSE_S
         self._link: Link | None = None
+        self._group: str | None = None
         self._number = 0
         """The place among the clients."""
         self._is_stopping = False
@@ -111,8 +112,8 @@ class Mqtt:
         while True:
             try:
                 broker = self._broker
-                is_shared = broker.share is not None
-                async with place(self._url, broker.client_id, is_shared=is_shared) as taken:
+                name, is_shared = broker.client_id, broker.is_shared
+                async with place(self._url, name, is_shared=is_shared) as taken:
                     await self._at(taken)
             except DatabaseUnavailableError as error:
                 self._note(connected=False, error=f"the database is away: {error}")
@@ -125,6 +126,7 @@ class Mqtt:
     async def _at(self, taken: Place) -> None:
         """Be a client of the broker until the place is lost or a lower one is free."""
         self._number = taken.number
+        self._group = (self._broker.group or taken.name) if self._broker.is_shared else None
         self.status.client_id = taken.client_id
         watching = asyncio.create_task(taken.watch())
         try:
@@ -148,7 +150,8 @@ class Mqtt:
     async def _connected(self, watching: "asyncio.Task[None]") -> None:
         """Be connected until the connection or the place ends. Raises BrokerError."""
         taker = self._taker
-        link = Link(self._broker, self.status.client_id or "", taker.take, taker.has_room)
+        client_id = self.status.client_id or ""
+        link = Link(self._broker, client_id, self._group, taker.take, taker.has_room)
         self._link = taker.link = link
         try:
             await link.open()
@@ -164,7 +167,10 @@ class Mqtt:
             if asyncio.get_running_loop().time() - connected_at > _LONGEST_PAUSE_S:
                 self._pause_s = _FIRST_PAUSE_S
             if link.ended.done():
-                raise BrokerError(f"has gone: {link.ended.result()}")
+                why = link.ended.result()
+                if "taken over" in why:
+                    why += "; another client has this id, set FLEETMETER_MQTT_CLIENT_ID"
+                raise BrokerError(f"has gone: {why}")
         except BrokerError:
             link.cut("it failed")
             self._link = taker.link = None

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import structlog
 
-from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, QueueFullError
+from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.mapping.rules import Untaken
 from fleetmeter.inputs.mapping.topics import Arriving, Decoding
 from fleetmeter.inputs.mqtt.decoder import MessageDecoder
@@ -117,8 +117,7 @@ class Taker:
                 await self._stored(batch)
             except Exception:
                 _log.exception("messages cannot be taken together; each is tried alone")
-                for message in messages:
-                    await self._alone(message)
+                await self._one_by_one(messages)
             self._done(messages)
 
     async def _next(self) -> list[Message]:
@@ -132,6 +131,10 @@ class Taker:
         while before < len(self._waiting) < _BATCH and loop.time() < deadline and self.has_room():
             before = len(self._waiting)
             await asyncio.sleep(_QUIET_S)
+        return self._taken()
+
+    def _taken(self) -> list[Message]:
+        """Return what waits, as much as is stored together."""
         count = min(len(self._waiting), _BATCH)
         return [self._waiting.popleft() for _ in range(count)]
 
@@ -181,7 +184,7 @@ class Taker:
                     count_bytes(sum(len(message.payload) for message in batch.messages))
                     await self._door.store(batch.items, "mqtt")
                 break
-            except (QueueFullError, CommitTimeoutError, DatabaseUnavailableError) as error:
+            except FleetMeterError as error:  # too much waits, or the database is away
                 if pause_s == _FIRST_PAUSE_S:
                     _log.warning(
                         "messages wait to be stored", messages=self._kept, error=str(error)
@@ -193,13 +196,35 @@ class Taker:
         for outcome, count in batch.outcomes.items():
             MQTT_MESSAGES.labels(outcome).inc(count)
 
-    async def _alone(self, message: Message) -> None:
-        """Take a message by itself; one that makes the service fail must not stop the others."""
-        try:
-            await self._stored(await self._door.slices.run(self._decoded([message])))
-        except Exception:
-            _log.exception("a message cannot be taken", topic=message.topic)
-            MQTT_MESSAGES.labels("failed").inc()
+    async def _one_by_one(self, messages: list[Message]) -> None:
+        """Take messages that fail together by themselves, and give those up that are at fault.
+
+        None is given up while no other can be stored: then the defect is not the message's. More
+        messages are taken meanwhile.
+        """
+        pause_s = _FIRST_PAUSE_S
+        pending, works = list(messages), False
+        while pending:
+            failed: list[Message] = []
+            for message in pending:
+                try:
+                    batch = await self._door.slices.run(self._decoded([message]))
+                    await self._stored(batch)
+                    works |= bool(batch.items)
+                except Exception:
+                    if not failed:
+                        _log.exception("a message cannot be taken", topic=message.topic)
+                    failed.append(message)
+            if works:
+                MQTT_MESSAGES.labels("failed").inc(len(failed))
+                return
+            if failed:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                more = self._taken()
+                messages += more
+                failed += more
+            pending = failed
 
     def _done(self, messages: Sequence[Message]) -> None:
         """Acknowledge messages, in the order in which they came."""

@@ -137,6 +137,25 @@ def test_a_message_that_makes_the_service_fail_stops_no_other() -> None:
     asyncio.run(run())
 
 
+def test_no_message_is_given_up_while_none_can_be_stored(monkeypatch: Any) -> None:
+    monkeypatch.setattr(taker, "_FIRST_PAUSE_S", 0.001)
+
+    async def run() -> None:
+        door = Door(*[ZeroDivisionError()] * 4)
+        door.defect = "B"
+        link = Link(door)
+        async with taking(door) as kept:
+            kept.take(message(link, 1, "B"))
+            while len(door.failures) > 1:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
+            assert link.acknowledged == []
+            kept.take(message(link, 2, "A"))
+        assert door.meters == ["A"]
+        assert [id_ for id_, _ in link.acknowledged] == [1, 2]
+
+    asyncio.run(run())
+
+
 def test_a_message_that_comes_again_after_a_lost_connection_has_its_first_time() -> None:
     async def run() -> None:
         door = Door()
