@@ -196,6 +196,11 @@ def test_a_retained_message_is_not_taken_for_a_new_one(depot: Depot) -> None:
     assert depot.client.get("/v1/meters/retained").status_code == 404
 
 
+def test_a_burst_is_stored_over_tls(depot: Depot, db: Db, uid: str) -> None:
+    publish(depot.broker, f"depot/{uid}/1/state", *map(timed, range(1500)))
+    eventually(lambda: db.value(COUNT, uid) == 1500)
+
+
 def test_readings_of_the_api_have_a_topic_too(depot: Depot, db: Db, uid: str) -> None:
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     readings = [{"meterId": f"{uid}{n}", "voltage": 230, "timestamp": at} for n in range(3)]
@@ -345,3 +350,27 @@ def test_processes_share_what_comes(database_url: str, db: Db, tmp_path: Path, u
         publish(running, topic, *map(timed, range(1000, 1100)))  # while nobody is there
         with running_service(tmp_path, environ):
             eventually(lambda: db.value(COUNT, uid) == 1100)
+
+
+@pytest.mark.slow
+def test_a_replica_that_is_gone_for_good_leaves_its_messages_to_another(
+    database_url: str, db: Db, tmp_path: Path, uid: str
+) -> None:
+    topic = f"depot/{uid}/1/state"
+    with broker(tmp_path) as running:
+        environ = on_migrated(database_url) | told(tmp_path, running)
+        with running_service(tmp_path, environ) as first:
+            with httpx.Client(base_url=first.base_url) as client:
+                assert eventually(connected, client)["clientId"].endswith("-0")
+            with (
+                running_service(tmp_path, environ) as second,
+                httpx.Client(base_url=second.base_url) as client,
+            ):
+                assert eventually(connected, client)["clientId"].endswith("-1")
+                first.process.kill()
+                first.process.wait()
+                publish(running, topic, *map(timed, range(300)))
+                eventually(
+                    lambda: (client.get("/v1/inputs").json()["mqtt"]["clientId"] or "")[-2:] == "-0"
+                )
+                eventually(lambda: db.value(COUNT, uid) == 300)
