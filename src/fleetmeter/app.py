@@ -55,6 +55,8 @@ from fleetmeter.http.vehicles import vehicles
 from fleetmeter.http.webhooks import webhooks
 from fleetmeter.inputs.influx import Influx
 from fleetmeter.inputs.mapping.load import load_charge_points, load_mapping
+from fleetmeter.inputs.mqtt.broker import broker_of
+from fleetmeter.inputs.mqtt.session import Mqtt
 from fleetmeter.inputs.ocpp.central_system import CentralSystem
 from fleetmeter.inputs.ocpp.recording import Recorder
 from fleetmeter.inputs.ocpp.storing import Store
@@ -66,6 +68,8 @@ from fleetmeter.metrics import (
     CHARGE_POINTS,
     CONNECTIONS,
     CONNECTIONS_IDLE,
+    MQTT_CONNECTED,
+    MQTT_WAITING,
     QUEUE_AGE,
     QUEUE_BYTES,
     QUEUE_READINGS,
@@ -83,10 +87,11 @@ from fleetmeter.traces import exported
 def create_app(url: str, settings: Settings) -> Litestar:
     """Create the service for a database, which must be migrated before the service is ready.
 
-    Raises SettingsError for a mapping that cannot be used.
+    Raises SettingsError for a mapping or a broker that cannot be used.
     """
     mapping = load_mapping(settings.mapping)
     charge_points = load_charge_points(settings.mapping)
+    broker = broker_of(settings)
     people = people_of(settings)
     code_flow = code_flow_of(people, settings)
 
@@ -113,6 +118,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 ).running() as central,
             ):
                 _spare_the_collector()
+                mqtt = Mqtt(broker, mapping, untaken, door, url) if broker else None
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
                 sources: dict[Gauge, Callable[[], float]] = {
                     QUEUE_READINGS: lambda: door.queue.readings,
@@ -139,7 +145,11 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.untaken = untaken
                 app.state.influx = Influx(mapping, untaken)
                 app.state.ocpp = central
-                async with sampling(sources):
+                app.state.mqtt = mqtt
+                if mqtt is not None:
+                    sources[MQTT_CONNECTED] = lambda: mqtt.status.connected
+                    sources[MQTT_WAITING] = lambda: mqtt.waiting
+                async with mqtt.running() if mqtt else nullcontext(), sampling(sources):
                     with on_stop(hub.stop):
                         yield
         finally:

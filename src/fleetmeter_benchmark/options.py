@@ -6,7 +6,7 @@ import msgspec
 
 SCENARIOS = (
     *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
-    *("known", "keys", "ocpp", "import", "export", "answers", "columnstore", "anomalies"),
+    *("known", "keys", "mqtt", "ocpp", "import", "export", "answers", "columnstore", "anomalies"),
 )
 
 COMPARED = ("bulk", "singles", "answers", "columnstore")

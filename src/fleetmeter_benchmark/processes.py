@@ -169,7 +169,7 @@ async def service(
 ) -> AsyncIterator[Running]:
     """Run `fleetmeter serve` on a database, with the settings of this environment and `environ`.
 
-    It knows a key, by default that of FLEETMETER_KEY; if that is empty, it needs none.
+    `environ` has more. It knows a key, by default that of FLEETMETER_KEY; if empty, it needs none.
     """
     settings = {
         "FLEETMETER_DATABASE_URL": url,

@@ -48,6 +48,7 @@ from fleetmeter_benchmark.options import (
 )
 from fleetmeter_benchmark.realistic_day import MINUTES, Day, minutes
 from tests.conftest import Db, Server, hours_ago
+from tests.support.mosquitto import mosquitto
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -139,6 +140,20 @@ def test_chargers_are_measured_beside_singles(server: Server, tmp_path: Path) ->
     assert ocpp["rate"] > 0
     assert idle["answers"] == {"101": 600}
     assert idle["rss_mib"] > 0
+
+
+@pytest.mark.either
+@pytest.mark.slow
+def test_mqtt_is_measured_beside_singles(server: Server, tmp_path: Path) -> None:
+    mosquitto()
+    out = tmp_path / "result.json"
+    options = Options(only=("mqtt",), devices=1000, readings=20_000)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
+    *_, singles, mqtt = json.loads(out.read_text())["results"]
+    assert mqtt["compared_with"] == singles["scenario"]
+    assert mqtt["answers"] == {"PUBACK": 2000}
+    assert "missing" not in mqtt and "unacknowledged" not in mqtt  # noqa: PT018
+    assert mqtt["rate"] > 0
 
 
 def test_an_unknown_scenario_is_one_clear_line(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from litestar.datastructures import State
 
 from fleetmeter.http.shared.authentication import SCOPE
 from fleetmeter.http.shared.parameters import takes
+from fleetmeter.inputs.mqtt.session import Mqtt, MqttStatus
 from fleetmeter.inputs.ocpp.central_system import CentralSystem, ConnectedChargePoint
 from fleetmeter.inputs.untaken import UntakenCount, UntakenCounter
 
@@ -22,13 +23,22 @@ class Inputs(msgspec.Struct, rename="camel"):
     charge_points: list[ConnectedChargePoint]
     """The thousand that sent something last."""
 
+    mqtt: MqttStatus | None
+    """None: there is no broker (FLEETMETER_MQTT_URL)."""
+
 
 @get("/", summary="What no rule took, and who is connected", operation_id="V1InputsShow")
 async def show_inputs(state: State) -> Inputs:
     """Counts of messages, and fields of messages, of the process that answers; its connections."""
     counter: UntakenCounter = state.untaken
     central: CentralSystem = state.ocpp
-    return Inputs(counter.counts(), len(central), central.shown(_MOST_CHARGE_POINTS))
+    mqtt: Mqtt | None = state.mqtt
+    return Inputs(
+        counter.counts(),
+        len(central),
+        central.shown(_MOST_CHARGE_POINTS),
+        mqtt.status if mqtt else None,
+    )
 
 
 inputs = Router(

@@ -14,7 +14,9 @@ from fleetmeter.inputs.mapping.charge_points import (
     ChargePoints,
     check_charge_point,
 )
+from fleetmeter.inputs.mapping.filters import check_filter
 from fleetmeter.inputs.mapping.model import Rule, RuleError, check
+from fleetmeter.inputs.mapping.presets import PRESETS, preset_text
 from fleetmeter.inputs.mapping.rules import Mapping
 from fleetmeter.readings.kinds import METER, SESSION, VEHICLE
 from fleetmeter.readings.telemetry import IDS, TEXTS
@@ -31,6 +33,14 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     rules: list[Rule] = []
     chargePoints: list[ChargePointRule] = []  # noqa: N815 - as in the file
+    presets: list[str] = []
+    """Names of rules that come with FleetMeter."""
+
+    lineProtocol: list[str] = []  # noqa: N815 - as in the file
+    """MQTT topics of messages in InfluxDB's line protocol, which rules without a topic take."""
+
+    readings: list[str] = []
+    """MQTT topics of messages that are readings as in the API."""
 
 
 AS_IN_THE_API = [
@@ -46,11 +56,19 @@ AS_IN_THE_API = [
 ]
 """What holds without a file: tags and fields have the names of the API."""
 
+READINGS_TOPIC = "fleetmeter/#"
+"""The MQTT topics that have readings as in the API, without a file."""
+
 
 def load_mapping(path: Path | None) -> Mapping:
-    """Read the rules of a file, or return what holds without. Raises SettingsError."""
-    rules = [] if path is None else parse_file(_text(path), str(path)).rules
-    return Mapping(rules or AS_IN_THE_API)
+    """Read the rules of messages in a file, or return what holds without. Raises SettingsError."""
+    if path is None:
+        return Mapping(AS_IN_THE_API, reading_topics=[READINGS_TOPIC])
+    file = parse_file(_text(path), str(path))
+    rules = file.rules
+    if all(rule.topic is not None for rule in rules):  # none for lines
+        rules = [*rules, *AS_IN_THE_API]
+    return Mapping(rules, file.lineProtocol, file.readings)
 
 
 def load_charge_points(path: Path | None) -> ChargePoints:
@@ -70,13 +88,21 @@ def _text(path: Path) -> str:
         raise SettingsError(f"{path} is not UTF-8 text") from None
 
 
+def preset(name: str) -> list[Rule]:
+    """Return the rules of a preset."""
+    return parse(preset_text(name), f"the preset {name}")
+
+
 def parse(text: str, name: str) -> list[Rule]:
-    """Return the rules of messages in a file's text. Raises SettingsError."""
+    """Return the rules of a file's text; see parse_file(). Raises SettingsError."""
     return parse_file(text, name).rules
 
 
 def parse_file(text: str, name: str) -> MappingFile:
-    """Return the rules in a file's text; `name` is for messages. Raises SettingsError."""
+    """Return what a file's text says, with the rules of its presets.
+
+    `name` is for messages. Raises SettingsError.
+    """
     try:
         said = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -84,19 +110,29 @@ def parse_file(text: str, name: str) -> MappingFile:
         at = int(line[1]) if line else len(text.splitlines())
         raise SettingsError(f"{name}, line {at}: {error}") from None
     try:
-        content = msgspec.convert(said, MappingFile)
+        file = msgspec.convert(said, MappingFile)
     except msgspec.ValidationError as error:
         why, _, where = str(error).partition(" - at `$")
         unknown = "".join(f".{key}" for key in re.findall(r"`(\w+)`", why))
         line_ = _line(text, where.rstrip("`") + unknown)
         raise SettingsError(f"{name}, line {line_}: {why}") from None
-    if not content.rules and not content.chargePoints:
+    if not any((file.rules, file.chargePoints, file.presets, file.readings)):
         raise SettingsError(
             f"{name}, line 1: there is no rule; begin with [[rules]] or [[chargePoints]]"
         )
-    _check_all(content.rules, check, "rules", text, name)
-    _check_all(content.chargePoints, check_charge_point, "chargePoints", text, name)
-    return content
+    _check_all(file.rules, check, "rules", text, name)
+    _check_all(file.chargePoints, check_charge_point, "chargePoints", text, name)
+    if missing := set(file.presets) - set(PRESETS):
+        raise SettingsError(
+            f"{name}, line {_line(text, '.presets')}: there is no preset {min(missing)}; there is "
+            f"{', '.join(PRESETS)}"
+        )
+    for key in ("lineProtocol", "readings"):
+        for topic in getattr(file, key):
+            if (wrong := check_filter(topic)) is not None:
+                raise SettingsError(f"{name}, line {_line(text, f'.{key}')}: {wrong}")
+    more = [rule for each in file.presets for rule in preset(each)]
+    return msgspec.structs.replace(file, rules=[*file.rules, *more])
 
 
 def _check_all(
