@@ -90,6 +90,14 @@ Kinds of faults, and their variants:
     help="How to send readings; settings are sent to the URL in any case.",
 )
 @click.option(
+    "--broker",
+    envvar="FLEETMETER_MQTT_URL",
+    default="mqtt://127.0.0.1:1883",
+    show_default=True,
+    metavar="URL",
+    help="MQTT broker for --via mqtt, mqtt[s]://[USER:PASSWORD@]HOST[:PORT].",
+)
+@click.option(
     "--vehicles",
     default=200,
     type=click.IntRange(1, 100_000),

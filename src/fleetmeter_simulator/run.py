@@ -24,7 +24,7 @@ from fleetmeter_simulator.display import Show, counts, display, name_of
 from fleetmeter_simulator.faults.kinds import Wanted, per_kind
 from fleetmeter_simulator.faults.truth import write_truth
 from fleetmeter_simulator.fleet import Fleet
-from fleetmeter_simulator.wires.ways import Way, wire_to
+from fleetmeter_simulator.wires.ways import Target, Way, wire_to
 
 _HOUR = timedelta(hours=1)
 _SPEEDY_BACK = timedelta(hours=24)
@@ -43,6 +43,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     key: str | None
     via: Way
+    broker: str
     vehicles: int
     seed: int
     backfill: timedelta | None
@@ -82,7 +83,7 @@ def simulate(options: Options) -> None:
         f"{rfc3339(fleet.start)} on, {len(fleet.faults)} faults, to {options.url}",
         err=True,
     )
-    wire = wire_to(options.via, options.url, options.key)
+    wire = wire_to(options.via, Target(options.url, options.key, options.broker))
     sender = Sender(options.url, options.connections, _BATCH, options.key, wire)
     began = monotonic()
     drive = _Drive(fleet, sender, options)
