@@ -222,7 +222,7 @@ def _summary(tally: Tally, fleet: Fleet, until: datetime, seconds: float) -> str
         codes = ", ".join(f"{code} {count:,}" for code, count in tally.codes.most_common())
         lines.append(f"rejected: {codes}; for example: {tally.example}")
     if tally.again:
-        lines.append(f"{tally.again:,} requests had to be sent again")
+        lines.append(f"{tally.again:,} times something had to be sent again")
     if tally.unsent:
         lines.append(f"{tally.unsent:,} readings were not acknowledged when it was stopped")
     begun = [fault for fault in fleet.faults if fault.start < until]

@@ -34,7 +34,7 @@ class Tally(msgspec.Struct):
     duplicates: int = 0
     rejected: int = 0
     again: int = 0
-    """Requests that had to be resent."""
+    """How often something had to be resent."""
 
     unsent: int = 0
     """Readings not yet acknowledged when the simulation was stopped."""
