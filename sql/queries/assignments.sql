@@ -10,6 +10,14 @@ from assign_meter(:vehicle_id, :meter_id, :since)
 -- Stamps the readings that an assignment concerns, a transaction a day; how many changed.
 call restamp_readings(:vehicle, :since, null)
 
+-- name: assignments_to_stamp(vehicle)
+-- Since when assignments of a vehicle hold whose readings are still to be stamped (primary key).
+select since
+from assignments
+where vehicle = :vehicle
+    and restamped_at is null
+order by since
+
 -- name: assignment_end(vehicle, since)$
 -- When the vehicle's next assignment begins (primary key); null: this one is still in force.
 select min(since)
@@ -20,9 +28,9 @@ where vehicle = :vehicle
 -- name: assignments(vehicle_id, start, limit, reach_ids, reach_sites)
 -- A page of a vehicle's assignments, oldest first, each until the next (primary key); without those to a meter that is
 -- outside the reach.
-select a.since, a.until, m.id as meter_id
+select a.since, a.until, m.id as meter_id, a.by_transaction
 from (
-    select s.since, lead(s.since) over (order by s.since) as until, s.meter
+    select s.since, lead(s.since) over (order by s.since) as until, s.meter, s.by_transaction
     from assignments as s
     where s.vehicle = (select device_of('vehicle', :vehicle_id))
         and s.since >= :start

@@ -60,7 +60,8 @@ select
         join pg_class as c
             on c.oid in (
                 to_regclass('webhooks'), to_regclass('access_keys'), to_regclass('browser_sessions'),
-                to_regclass('audit_log')
+                to_regclass('audit_log'), to_regclass('tokens'), to_regclass('transactions'),
+                to_regclass('transaction_records')
             )
         where o.rolname = 'fleetmeter_reader'
             and has_any_column_privilege(o.oid, c.oid, 'select')

@@ -10,5 +10,6 @@ begin
     delete from voided_readings as v
     where v.time < (select kept_since());
     perform drop_old_rejections();
+    perform drop_old_transactions();
 end;
 $$;

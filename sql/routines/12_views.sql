@@ -322,3 +322,49 @@ join devices as v
     on v.device = a.vehicle
 left join devices as m
     on m.device = a.meter;
+
+-- Transactions with their tokens and drivers, for the service alone.
+create or replace view transaction_records as
+select
+    t.number,
+    coalesce(t.own_id, t.number::text) as transaction_id,
+    t.station_id,
+    t.connector,
+    m.id as meter_id,
+    t.measures,
+    t.token,
+    t.driver,
+    v.id as vehicle_id,
+    t.started_at,
+    t.register_start_mwh,
+    t.ended_at,
+    t.register_end_mwh,
+    t.reason,
+    t.at,
+    t.own_id,
+    t.meter,
+    t.vehicle
+from transactions as t
+join devices as m
+    on m.device = t.meter
+left join devices as v
+    on v.device = t.vehicle;
+
+create or replace view charging_transactions as
+select
+    t.number,
+    t.transaction_id,
+    t.station_id,
+    t.connector,
+    t.meter_id,
+    t.measures,
+    t.vehicle_id,
+    t.started_at,
+    t.register_start_mwh,
+    t.ended_at,
+    t.register_end_mwh,
+    case
+        when t.register_end_mwh >= t.register_start_mwh then t.register_end_mwh - t.register_start_mwh
+    end as energy_mwh,
+    t.reason
+from transaction_records as t;

@@ -75,6 +75,7 @@ begin atomic
             (11, 'late_devices', 'device = $2', null, false),
             (11, 'register_events', 'device = $2', null, false),
             (11, 'register_exchanges', 'device = $2', null, false),
+            (11, 'transactions', 'meter = $2', null, false),
             (12, 'devices', 'device = $2', null, false),
             -- vehicles that charged there keep everything but the meter
             (13, 'live_state', 'device = any($3) and meter = $2', 'meter = null, meter_declared = false', false),
@@ -85,6 +86,9 @@ begin atomic
             (17, 'rolled_up_hours', 'device = any($3) and meter = $2', 'meter = null', false),
             (18, 'rolled_up_days', 'device = any($3) and meter = $2', 'meter = null', false),
             (19, 'assignments', 'meter = $2', 'meter = null', false),
+            -- the meters where the vehicle charged keep their transactions, and drivers their tokens
+            (19, 'transactions', 'vehicle = $2', 'vehicle = null', false),
+            (19, 'tokens', 'vehicle = $2', 'vehicle = null', false),
             -- by its id; events are deleted with their anomaly
             (20, 'rejections', 'id = $1 and kind = $4', null, false),
             (20, 'anomalies', 'device_id = $1 and device_kind = $4', null, false),
@@ -140,7 +144,8 @@ begin
         from places_of_devices()
     loop
         exit when p_count_only and l_place.is_name and not l_found;
-        if p_count_only or l_place.relation in ('meter_vehicles', 'devices') then  -- forget_device()
+        -- forget_device() changes the others
+        if p_count_only or l_place.relation in ('meter_vehicles', 'transactions', 'tokens', 'devices') then
             execute format('select count(*) from %I where %s', l_place.relation, l_place.condition)
             into stored
             using p_id, l_device, l_vehicles, p_kind;
@@ -230,9 +235,9 @@ begin
 end;
 $$;
 
--- The last step, in a short transaction of its own: deletes which vehicles charged where, unless they have done so
--- again meanwhile, and the device with its settings. The number stays if the device has come back. Writers that cache
--- the number or a pair ask for it or note it again, since the versions change.
+-- The last step, in a short transaction of its own: deletes a meter's transactions, which vehicles charged where
+-- (unless they have done so again meanwhile), and the device with its settings. The number stays if the device has come
+-- back. Writers that cache the number or a pair ask for it or note it again, since the versions change.
 create or replace function forget_device(p_kind text, p_id text)
 returns void
 language plpgsql
@@ -243,6 +248,14 @@ declare
 begin
     perform pg_advisory_xact_lock(hashtext('fleetmeter.assignments'));
     l_device := device_of(p_kind, p_id);
+    delete from transactions as t
+    where t.meter = l_device;
+    update transactions as t
+    set vehicle = null
+    where t.vehicle = l_device;
+    update tokens as h
+    set vehicle = null
+    where h.vehicle = l_device;
     delete from meter_vehicles as m
     where (m.vehicle = l_device or m.meter = l_device)
         and not exists (

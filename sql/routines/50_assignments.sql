@@ -20,7 +20,7 @@ begin
 end;
 $$;
 
--- Records an assignment; null for p_since means now.
+-- Records an assignment; null for p_since means now. Transactions that last beyond it end in it.
 create or replace function assign_meter(p_vehicle text, p_meter text, p_since timestamptz)
 returns assignments
 language plpgsql
@@ -48,8 +48,11 @@ begin
     set
         meter = excluded.meter,
         created_at = excluded.created_at,
-        restamped_at = null
+        restamped_at = null,
+        by_transaction = null,
+        restamp_from = null
     returning a.* into l_assignment;
+    perform assign_by_transactions(l_vehicle, l_assignment.since);
     update versions
     set assignments = assignments + 1;
     return l_assignment;
@@ -99,14 +102,15 @@ begin
 end;
 $$;
 
--- Stamps the vehicle's readings from p_since to its next assignment with the meter of this one, except those that named
--- their meter; p_restamped is how many changed. A transaction a day: incoming batches wait for one day at most, and an
--- interrupted one is finished by restamp_pending(), as restamped_at is still null.
+-- Stamps the vehicle's readings from p_since (or restamp_from, if it is later) to its next assignment with the meter of
+-- this one, except those that named their meter; p_restamped is how many changed. A transaction a day: incoming batches
+-- wait for one day at most, and an interrupted one is finished by restamp_pending(), as restamped_at is still null.
 create or replace procedure restamp_readings(p_vehicle integer, p_since timestamptz, inout p_restamped bigint)
 language plpgsql
 as $$
 declare
     l_meter integer;
+    l_from timestamptz;
     l_until timestamptz;
     l_day timestamptz;
     l_last timestamptz;
@@ -116,17 +120,10 @@ begin
     -- one session at a time for a vehicle; what follows sees what the previous one has done
     perform pg_advisory_lock(hashtext('fleetmeter.restamp'), p_vehicle);
 
-    select min(r.time), max(r.time)
-    into l_day, l_last
-    from readings as r
-    where r.device = p_vehicle
-        and r.time >= p_since;
-    l_day := date_bin('24 hours', l_day, '2000-01-01 00:00:00+00');
-
     -- so that a meter that is being purged is not noted afterwards
     perform pg_advisory_xact_lock_shared(hashtext('fleetmeter.assignments'));
-    select a.meter, a.created_at
-    into l_meter, l_created
+    select a.meter, a.created_at, coalesce(a.restamp_from, a.since)
+    into l_meter, l_created, l_from
     from assignments as a
     where a.vehicle = p_vehicle
         and a.since = p_since;
@@ -136,6 +133,12 @@ begin
     on conflict do nothing;
     commit;
 
+    select min(r.time), max(r.time)
+    into l_day, l_last
+    from readings as r
+    where r.device = p_vehicle
+        and r.time >= l_from;
+    l_day := date_bin('24 hours', l_day, '2000-01-01 00:00:00+00');
     loop
         -- sessions that change readings of the vehicle hold this, since an update of a hypertable skips a row for which
         -- it had to wait
@@ -160,7 +163,7 @@ begin
         end if;
         exit when l_day is null or l_day > l_last or l_day >= l_until;
 
-        p_restamped := p_restamped + restamp_day(p_vehicle, greatest(p_since, l_day), l_until, l_day, l_meter);
+        p_restamped := p_restamped + restamp_day(p_vehicle, greatest(l_from, l_day), l_until, l_day, l_meter);
         commit;
         l_day := l_day + interval '24 hours';
     end loop;
@@ -172,7 +175,9 @@ begin
         and s.time < l_until
         and not s.meter_declared;
     update assignments as a
-    set restamped_at = now()
+    set
+        restamped_at = now(),
+        restamp_from = null
     where a.vehicle = p_vehicle
         and a.since = p_since
         and a.created_at = l_created;

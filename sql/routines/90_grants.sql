@@ -22,14 +22,15 @@ begin
 end;
 $$;
 
--- Grafana and analysts read everything but access keys, who is signed in, the addresses and secrets of webhooks, and
--- the audit log; they write nothing.
+-- Grafana and analysts read everything but access keys, who is signed in, the addresses and secrets of webhooks, the
+-- audit log, and whose tokens were used; they write nothing.
 do $$
 begin
     if exists (select from pg_roles where rolname = 'fleetmeter_reader') then
         execute format('grant usage on schema %I to fleetmeter_reader', current_schema());
         execute format('grant select on all tables in schema %I to fleetmeter_reader', current_schema());
-        revoke select on access_keys, access_key_changes, browser_sessions, audit_log, webhooks
+        revoke select on access_keys, access_key_changes, browser_sessions, audit_log, webhooks, tokens, transactions,
+            transaction_records
         from fleetmeter_reader;
     end if;
 end;

@@ -48,6 +48,8 @@ from fleetmeter.http.shared.problems import problem_details
 from fleetmeter.http.shared.web_files import web_files
 from fleetmeter.http.sign_in import sign_in
 from fleetmeter.http.stream import stream
+from fleetmeter.http.tokens import tokens
+from fleetmeter.http.transactions import charging_transactions
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.http.webhooks import webhooks
 from fleetmeter.inputs.influx import Influx
@@ -152,6 +154,8 @@ def create_app(url: str, settings: Settings) -> Litestar:
             vehicles,
             meters,
             assignments,
+            charging_transactions,
+            tokens,
             analytics,
             fleet_now,
             load,

@@ -6,7 +6,7 @@ import msgspec
 
 SCENARIOS = (
     *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
-    *("known", "keys", "import", "export", "answers", "columnstore", "anomalies"),
+    *("known", "keys", "influx", "import", "export", "answers", "columnstore", "anomalies"),
 )
 
 COMPARED = ("bulk", "singles", "answers", "columnstore")
@@ -75,8 +75,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 30.0
     """Length of each scenario that runs at a given rate."""
 
-    key_pairs: int = 40
-    """Rounds in which a service with a key and one without are measured at once."""
+    pairs: int = 40
+    """Rounds in which two services are measured at once."""
 
     soak_s: float = 0.0
     workers: int = 1

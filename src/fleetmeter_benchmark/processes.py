@@ -160,7 +160,7 @@ async def database_process(server_url: str) -> psutil.Process | None:
 
 @asynccontextmanager
 async def service(
-    url: str, workers: int, version: Version = THIS, *, key: str | None = None
+    url: str, workers: int, version: Version = THIS, *, key: str | None = None, mapping: str = ""
 ) -> AsyncIterator[Running]:
     """Run `fleetmeter serve` on a database, with the settings of this environment.
 
@@ -177,6 +177,8 @@ async def service(
         key = os.environ.get("FLEETMETER_KEY")
     if key:
         settings["FLEETMETER_ADMIN_KEY"] = key
+    if mapping:
+        settings["FLEETMETER_MAPPING"] = mapping
     command = ["-m", "fleetmeter", "serve", "--workers", str(workers)]
     async with _server(command, settings, version) as running:
         yield running

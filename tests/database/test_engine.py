@@ -62,6 +62,7 @@ RELATIONS = [
     ),
     *("anomalies", "anomaly_events", "anomaly_memory", "anomaly_progress"),
     *("access_keys", "access_key_changes", "browser_sessions", "audit_log"),
+    *("transactions", "tokens", "transaction_records", "charging_transactions"),
     *("rule_overrides", "rule_changes", "webhooks", "register_events", "register_exchanges"),
 ]
 HAVE_A_ROW = ["retention", "kept_history", "versions", "anomaly_progress", "access_key_changes"]

@@ -12,7 +12,10 @@ from tests.support.roles import psql
 
 _GRANTS = ROOT / "sql" / "routines" / "90_grants.sql"
 
-_HIDDEN = "{access_keys,access_key_changes,audit_log,browser_sessions,webhooks}"
+_HIDDEN = (
+    "{access_keys,access_key_changes,audit_log,browser_sessions,"
+    "tokens,transaction_records,transactions,webhooks}"
+)
 """Webhooks: the secrets that sign, and addresses that may be secrets themselves."""
 
 _OUT_OF_THE_WAY = """

@@ -9,6 +9,13 @@ import asyncpg
 import httpx
 import pytest
 
+from fleetmeter.access.reach import EVERYTHING
+from fleetmeter.database.pool import connect
+from fleetmeter.devices.correction_batch import correct_each
+from fleetmeter.devices.corrections import Corrected, Correction
+from fleetmeter.errors import BusyError
+from fleetmeter.readings.kinds import METER
+from fleetmeter.settings import Settings
 from tests.conftest import (
     Db,
     Server,
@@ -570,3 +577,26 @@ def test_a_correction_gives_energy_to_a_reading_without(
     post(client, without(first, 2) | {"kwhConsumedAcTotal": 8.5})
     assert kwh(first) == [None, 0.5, 1]
     eventually(lambda: rollup_differences(db, uid) == [], timeout_s=20)
+
+
+def test_an_array_that_takes_too_long_is_to_be_sent_again(
+    client: httpx.Client, db: Db, uid: str
+) -> None:
+    at = hours_ago(1)
+    times = [at, at + MINUTE]
+    post(client, *(meter_reading(f"{uid}M", time) for time in times))
+    wanted = {
+        place: Correction(METER, f"{uid}M", time, {"power_kw": 7.0}, "w", "r")
+        for place, time in enumerate(times)
+    }
+
+    async def corrected(most_s: float) -> dict[int, Corrected]:
+        database = await connect(db.url, Settings(database_url=db.url))
+        try:
+            return (await correct_each(database, wanted, EVERYTHING, most_s)).corrected
+        finally:
+            await database.close()
+
+    with pytest.raises(BusyError, match="only 0 of 2 corrections were made"):
+        asyncio.run(corrected(0))
+    assert [each.changed for each in asyncio.run(corrected(60)).values()] == [True, True]

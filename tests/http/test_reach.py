@@ -78,6 +78,13 @@ ASKED: dict[str, list[Ask]] = {
     "DELETE /v1/meters/{meter_id}/exchanges": [
         Ask({"at": "{since}", "register": "kwhExportedAcTotal"})
     ],
+    "GET /v1/transactions": [
+        Ask(shows="IN-V1"),
+        Ask({"meterId": "{meter_id}"}, shows="IN-V1"),
+        Ask({"vehicleId": "{vehicle_id}"}),
+        Ask({"limit": "1"}),
+    ],
+    "GET /v1/tokens": [Ask(shows="IN-V1"), Ask({"vehicleId": "{vehicle_id}"})],
     "GET /v1/analytics/performance/{vehicle_id}": [Ask(shows="{vehicle_id}")],
     "GET /v1/analytics/meters/{meter_id}": [Ask(shows="{meter_id}")],
     "GET /v1/analytics/fleet": [
@@ -144,6 +151,10 @@ OTHERWISE = {
     "HEAD /ping": "the same for all",
     "GET /health": "the same for all",
     "GET /v1/inputs": "for admins",
+    "GET /v1/transactions/{number}": "below",
+    "GET /v1/tokens/{token}": "below",
+    "PUT /v1/tokens/{token}": "below",
+    "DELETE /v1/tokens/{token}": "below",
     "GET /v1/stream": "below",
     "GET /v1/audit": "for admins, whose reach is never limited",
     "GET /v1/keys": "for admins",
@@ -259,6 +270,14 @@ def test_what_would_reach_outside_is_refused(place: Place, reach: str) -> None:
             json={"scope": "fleet", "parameters": {"enabled": False}, "who": "w"},
             headers=headers,
         ),
+        *(
+            client.put(f"/v1/tokens/{token}", json={"vehicleId": "IN-V1"}, headers=headers)
+            for token in ("card-1", "OUTSIDE-card", "new")
+        ),
+        *(
+            client.delete(f"/v1/tokens/{token}", headers=headers)
+            for token in ("card-1", "OUTSIDE-card", "new")
+        ),
     ]
     if REACHES[reach].sites:
         for site in ("OUTSIDE-site", None):
@@ -275,6 +294,37 @@ def test_what_would_reach_outside_is_refused(place: Place, reach: str) -> None:
     assert vehicle["settings"]["site"] == "north"
     rule = client.get("/v1/rules/vehicle_silent").json()
     assert rule["parameters"]["enabled"] is True
+
+
+@pytest.mark.either
+@pytest.mark.parametrize("reach", REACHES)
+def test_one_transaction_or_token_is_shown_as_its_list_does(place: Place, reach: str) -> None:
+    for path, key in (("/v1/transactions", "number"), ("/v1/tokens", "token")):
+        within = {item[key]: item for item in listed(place, reach, path)}
+        everything = [item[key] for item in listed(place, "", path)]
+        assert 0 < len(within) < len(everything)
+        for one in everything:
+            answer = place.client.get(f"{path}/{one}", headers={HEADER: reach})
+            assert answer.status_code == (200 if one in within else 404)
+            if one in within:
+                assert answer.json() == within[one]
+            assert "OUTSIDE" not in answer.text.replace(str(one), "")
+
+
+@pytest.mark.either
+@pytest.mark.parametrize("reach", REACHES)
+def test_a_transaction_is_shown_by_either_end_without_the_other(place: Place, reach: str) -> None:
+    shown = ("stationId", "connector", "meterId", "meterStart", "vehicleId", "driver", "token")
+    found = {
+        tuple(item[name] for name in shown): item["energy"]
+        for item in listed(place, reach, "/v1/transactions")
+    }
+    assert found == {
+        ("IN-S", 0, "IN-M1", 5.0, "IN-V1", "driver", "card-1"): 4.0,
+        ("IN-S", 1, "IN-M1", 5.0, None, None, None): 4.0,
+        (None, None, None, None, "IN-V2", "driver", "card-2"): 4.0,
+        ("IN-S", 4, "IN-M2", 5.0, None, None, None): 4.0,
+    }
 
 
 @pytest.mark.parametrize("reach", REACHES)

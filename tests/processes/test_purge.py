@@ -72,6 +72,17 @@ def fleet(client: httpx.Client, db: Db, server: Server, uid: str) -> str:
         f"/v1/vehicles/{uid}EV-1/meter",
         json={"meterId": f"{uid}M", "since": rfc3339(hours_ago(1))},
     )
+    client.put(
+        f"/v1/tokens/{uid}card", json={"vehicleId": f"{uid}EV-1", "since": rfc3339(hours_ago(9))}
+    ).raise_for_status()
+    for at in (hours_ago(8), hours_ago(3)):
+        db.fetch(
+            "select begin_transaction($1, 1, $2, null, $3, $4, 5, 'ac')",
+            f"{uid}station",
+            f"{uid}M",
+            f"{uid}card",
+            at,
+        )
     client.patch(f"/v1/vehicles/{uid}EV-1", json={"label": "Anna's"}).raise_for_status()
     client.patch(f"/v1/meters/{uid}M", json={"label": "Anna's"}).raise_for_status()
     materialise(db, server)

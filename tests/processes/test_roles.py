@@ -53,7 +53,10 @@ SETTINGS_OF_MIGRATIONS = {"schema_migrations", "installation"}
 RECORDS = {"audit_log"}
 """What is added to them stays."""
 
-SECRETS = {"webhooks", "access_keys", "access_key_changes", "browser_sessions", "audit_log"}
+SECRETS = {
+    *("webhooks", "access_keys", "access_key_changes", "browser_sessions", "audit_log"),
+    *("tokens", "transactions", "transaction_records"),
+}
 """Tables that readers of the fleet's data do not see."""
 
 OWNERS_FUNCTIONS = {"configure_retention", "configure_accounting"}

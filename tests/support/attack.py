@@ -25,7 +25,7 @@ SOURCES = ("whole", "in pieces", "rubbish")
 """How requests are sent."""
 
 _OUTSIDE = re.compile(rb"OUTSIDE[-\w]*")
-_WITHIN = rb"IN-V1\\x00OUTSIDE-V1"
+_WITHIN = re.compile(rb"IN-V1\\\\(x00|u0000)OUTSIDE-V1")
 """An id that others have sent, as it is shown: it begins as those within reach do."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _CONNECTIONS = 48
@@ -172,7 +172,7 @@ class _Attack:
         if hostile.statuses and status not in hostile.statuses | {400, 413, 414, 415, 431, 503}:
             wrong.append(f"instead of {sorted(hostile.statuses)}")
         if hostile.limited:
-            received = received.replace(_WITHIN, b"")
+            received = _WITHIN.sub(b"", received)
             named = {each for each in _OUTSIDE.findall(received) if each not in hostile.says}
             if HIDDEN.encode() in received:
                 named.add(HIDDEN.encode())

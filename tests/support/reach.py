@@ -132,6 +132,7 @@ def fill(client: httpx.Client, db: Db) -> datetime:
     ):
         rule = {"scope": scope, "target": target, "parameters": {"enabled": True}, "who": "w"}
         _done(client.put("/v1/rules/vehicle_silent", json=rule))
+    charge(client, db, since - timedelta(hours=1))
     refused = [
         vehicle_reading("IN-V1", since, -1, meterId="OUTSIDE-M1"),
         vehicle_reading("OUTSIDE-V1", since, -1),
@@ -139,9 +140,44 @@ def fill(client: httpx.Client, db: Db) -> datetime:
         meter_reading("OUTSIDE-M1", since, -1),
     ]
     client.post("/v1/ingest", json=refused)
-    eventually(lambda: len(client.get("/v1/rejections").json()["items"]) == 4)
+    client.post("/write", content='{"vehicleId": "IN-V1", "meterId": "OUTSIDE-M1"}')
+    eventually(lambda: len(client.get("/v1/rejections").json()["items"]) == 5)
     happen(db, anomalies(since))
     return since
+
+
+TRANSACTIONS = [
+    ("IN-S", "IN-M1", "card-1", "IN-V1"),
+    ("IN-S", "IN-M1", "OUTSIDE-card", "OUTSIDE-V1"),
+    ("OUTSIDE-S", "OUTSIDE-M1", "card-2", "IN-V2"),
+    ("OUTSIDE-S", "OUTSIDE-M1", "OUTSIDE-card-2", "OUTSIDE-V2"),
+    ("IN-S", "IN-M2", None, None),
+    ("OUTSIDE-S", "OUTSIDE-M2", None, None),
+]
+"""Stations, meters, tokens and whom they stand for, of one transaction each."""
+
+
+def charge(client: httpx.Client, db: Db, at: datetime) -> None:
+    """Let stations report transactions, which are over."""
+    for number, (station, meter, token, vehicle) in enumerate(TRANSACTIONS):
+        if token:
+            driver = f"{'OUTSIDE ' if 'OUTSIDE' in token else ''}driver"
+            holder = {"vehicleId": vehicle, "driver": driver, "since": rfc3339(at)}
+            _done(client.put(f"/v1/tokens/{token}", json=holder))
+        begun = db.value(
+            "select number from begin_transaction($1, $2, $3, null, $4, $5, 5000000, 'ac')",
+            station,
+            number,
+            meter,
+            token,
+            at,
+        )
+        db.fetch(
+            "select finish_transaction($1, $2, $3, 9000000, null, null, null, null, 'ac')",
+            station,
+            str(begun),
+            at + MINUTE,
+        )
 
 
 def anomalies(at: datetime) -> list[Change]:

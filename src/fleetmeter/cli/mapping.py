@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
-from fleetmeter.inputs.line_shapes import KnownHeads
 from fleetmeter.inputs.mapping.load import load_mapping
 from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
 from fleetmeter.readings.validate import Invalid
@@ -41,7 +41,7 @@ def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
     items = at_once(decoder.finish())
     for number, item in zip(decoder.line_numbers, items, strict=True):
         say(f"line {number}: {_shown(item)}")
-    for reason, what in dict.fromkeys(decoder.untaken):
+    for reason, what in decoder.untaken:
         say(f"not taken ({reason}): {what}")
     if not text.strip():
         say(f"{file} can be used; give lines to see what they become")

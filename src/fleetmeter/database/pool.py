@@ -134,7 +134,8 @@ class Database:
         size = settings.pool_size
         self._pool = pool
         self._settings = settings
-        self._timeout_s = settings.database_timeout_s
+        self.timeout_s = settings.database_timeout_s
+        """Longest wait for a connection or for one statement, seconds."""
         self._answers = self._budget(size // 2)
         self._requests: Budget | None = None
         self.waits = Waits(pool)
@@ -156,7 +157,7 @@ class Database:
         return view
 
     def _budget(self, size: int) -> Budget:
-        return Budget(max(1, size), self._settings.queries_waiting, self._timeout_s)
+        return Budget(max(1, size), self._settings.queries_waiting, self.timeout_s)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:
@@ -171,7 +172,7 @@ class Database:
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator["Connection"]:
         try:
-            async with translated(), self._pool.acquire(timeout=self._timeout_s) as connection:
+            async with translated(), self._pool.acquire(timeout=self.timeout_s) as connection:
                 yield connection
         except DatabaseUnavailableError as error:
             if isinstance(error.__cause__, TimeoutError):

@@ -180,13 +180,23 @@ class AssignmentsRow(Record):
     @overload
     def __getitem__(self, key: Literal["meter_id"]) -> str | Any: ...
     @overload
-    def __getitem__(self, key: Literal["since", "until", "meter_id"]) -> Any: ...
-    def keys(self) -> Iterator[Literal["since", "until", "meter_id"]]: ...
+    def __getitem__(self, key: Literal["by_transaction"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since", "until", "meter_id", "by_transaction"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["since", "until", "meter_id", "by_transaction"]]: ...
 
 @_query
 def assignments(connection: _Connection, /, *, vehicle_id: str, start: datetime, limit: int,
     reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> AsyncGenerator[AssignmentsRow, None]: ...
+
+class AssignmentsToStampRow(Record):
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...  # type: ignore[override]
+    def keys(self) -> Iterator[Literal["since"]]: ...
+
+@_query
+def assignments_to_stamp(connection: _Connection, /, *,
+    vehicle: int) -> AsyncGenerator[AssignmentsToStampRow, None]: ...
 
 class AuditPageRow(Record):
     @overload  # type: ignore[override]
@@ -238,6 +248,24 @@ async def begin_export(connection: _Connection, /) -> BeginExportRow: ...
 
 @_query
 async def begin_rule_change(connection: _Connection, /, *, kind: str) -> str: ...
+
+class BeginTransactionRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["number", "vehicle", "by_number"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["vehicle_id", "was_id", "meter_id"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["number", "vehicle", "vehicle_id", "since", "was_id",
+        "meter_id", "by_number"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["number", "vehicle", "vehicle_id", "since", "was_id",
+        "meter_id", "by_number"]]: ...
+
+@_query
+def begin_transaction(connection: _Connection, /, *, station_id: str, connector: int, meter_id: str,
+    own_id: str | None, token: str | None, at: datetime, register_mwh: int | None,
+    measures: str) -> AsyncGenerator[BeginTransactionRow, None]: ...
 
 @_query
 async def bring_back_reading(connection: _Connection, /, *, kind: str, device_id: str,
@@ -514,6 +542,9 @@ async def end_surplus_browser_sessions(connection: _Connection, /, *, holder: st
     most_of_holder: int, most: int) -> str: ...
 
 @_query
+async def erase_token(connection: _Connection, /, *, token: str) -> int: ...
+
+@_query
 async def evaluated(connection: _Connection, /, *, until: datetime) -> str: ...
 
 class EvaluationProgressRow(Record):
@@ -628,6 +659,14 @@ class FailingJobsRow(Record):
 @_query
 def failing_jobs(connection: _Connection, /) -> AsyncGenerator[FailingJobsRow, None]: ...
 
+FinishTransactionRow = BeginTransactionRow
+
+@_query
+def finish_transaction(connection: _Connection, /, *, station_id: str, transaction_id: str | None,
+    at: datetime, register_mwh: int | None, reason: str | None, connector: int | None,
+    token: str | None, meter_id: str | None, measures: str) -> AsyncGenerator[FinishTransactionRow,
+    None]: ...
+
 @_query
 async def first_hour(connection: _Connection, /, *, since: datetime) -> datetime | None: ...
 
@@ -705,6 +744,9 @@ async def forget_memories(connection: _Connection, /, *, aspects: Sequence[str],
 
 @_query
 async def forget_register_events(connection: _Connection, /) -> str: ...
+
+@_query
+async def forget_token(connection: _Connection, /, *, token: str) -> int: ...
 
 class GoneSubjectsRow(Record):
     def __getitem__(self, key: Literal["device_kind", "device_id"]) -> str | Any: ...  # type: ignore[override]
@@ -1016,6 +1058,10 @@ class NumberDevicesRow(Record):
 def number_devices(connection: _Connection, /, *, kinds: Sequence[str],
     ids: Sequence[str]) -> AsyncGenerator[NumberDevicesRow, None]: ...
 
+@_query
+async def number_of_transaction(connection: _Connection, /, *, station_id: str,
+    transaction_id: str) -> int | None: ...
+
 class NumberSessionsRow(Record):
     @overload  # type: ignore[override]
     def __getitem__(self, key: Literal["id"]) -> str | Any: ...
@@ -1073,6 +1119,10 @@ def observed_hours(connection: _Connection, /, *, vehicle_ids: Sequence[str] | N
 
 @_query
 async def oldest_write(connection: _Connection, /) -> datetime | None: ...
+
+@_query
+async def open_transaction(connection: _Connection, /, *, station_id: str,
+    connector: int) -> int | None: ...
 
 class OverridePageRow(Record):
     @overload  # type: ignore[override]
@@ -1491,6 +1541,19 @@ async def set_device(connection: _Connection, /, *, kind: str, device_id: str,
 async def set_override(connection: _Connection, /, *, kind: str, scope: str, target: str,
     parameters: str, who: str) -> str: ...
 
+class SetTokenRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["is_changed"]) -> bool | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since", "is_changed"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["since", "is_changed"]]: ...
+
+@_query
+async def set_token(connection: _Connection, /, *, token: str, driver: str | None,
+    vehicle_id: str | None, since: datetime | None) -> SetTokenRow: ...
+
 @_query
 async def site_known(connection: _Connection, /, *, site: str, reach_ids: Sequence[str] | None,
     reach_sites: Sequence[str] | None) -> bool: ...
@@ -1606,8 +1669,108 @@ class StoredSumsRow(Record):
 @_query
 def stored_sums(connection: _Connection, /) -> AsyncGenerator[StoredSumsRow, None]: ...
 
+class TakeOverTransactionsRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["taken", "vehicle", "by_number"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["vehicle_id", "was_id", "meter_id"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["taken", "vehicle", "vehicle_id", "since", "was_id",
+        "meter_id", "by_number"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["taken", "vehicle", "vehicle_id", "since", "was_id",
+        "meter_id", "by_number"]]: ...
+
+@_query
+def take_over_transactions(connection: _Connection, /, *, token: str, since: datetime | None,
+    all: bool, most: int) -> AsyncGenerator[TakeOverTransactionsRow, None]: ...
+
 @_query
 async def timescaledb_version(connection: _Connection, /) -> str: ...
+
+class TokenHolderRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["token", "driver", "vehicle_id"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["token", "since", "driver", "vehicle_id"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["token", "since", "driver", "vehicle_id"]]: ...
+
+@_query
+async def token_holder(connection: _Connection, /, *, token: str) -> TokenHolderRow | None: ...
+
+class TokenHoldersRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["token_key", "token", "driver",
+        "vehicle_id"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["since"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["token_key", "token", "since", "driver",
+        "vehicle_id"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["token_key", "token", "since", "driver", "vehicle_id"]]: ...
+
+@_query
+def token_holders(connection: _Connection, /, *, after: str, vehicle_id: str | None, limit: int,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[TokenHoldersRow, None]: ...
+
+class TransactionRecordRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["number", "connector", "register_start_mwh",
+        "register_end_mwh"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["transaction_id", "station_id", "meter_id", "measures",
+        "token", "driver", "vehicle_id", "reason"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["started_at", "ended_at"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["number", "transaction_id", "station_id", "connector",
+        "meter_id", "measures", "token", "driver", "vehicle_id", "started_at", "register_start_mwh",
+        "ended_at", "register_end_mwh", "reason"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["number", "transaction_id", "station_id", "connector",
+        "meter_id", "measures", "token", "driver", "vehicle_id", "started_at", "register_start_mwh",
+        "ended_at", "register_end_mwh", "reason"]]: ...
+
+@_query
+async def transaction_record(connection: _Connection, /, *,
+    number: int) -> TransactionRecordRow | None: ...
+
+class TransactionWithinRow(Record):
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: Literal["number", "connector", "register_start_mwh",
+        "register_end_mwh"]) -> int | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["transaction_id", "station_id", "meter_id", "measures",
+        "token", "driver", "vehicle_id", "reason"]) -> str | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["started_at", "ended_at", "at"]) -> datetime | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["meter_within", "vehicle_within"]) -> bool | Any: ...
+    @overload
+    def __getitem__(self, key: Literal["number", "transaction_id", "station_id", "connector",
+        "meter_id", "measures", "token", "driver", "vehicle_id", "started_at", "register_start_mwh",
+        "ended_at", "register_end_mwh", "reason", "at", "meter_within",
+        "vehicle_within"]) -> Any: ...
+    def keys(self) -> Iterator[Literal["number", "transaction_id", "station_id", "connector",
+        "meter_id", "measures", "token", "driver", "vehicle_id", "started_at", "register_start_mwh",
+        "ended_at", "register_end_mwh", "reason", "at", "meter_within", "vehicle_within"]]: ...
+
+@_query
+async def transaction_within(connection: _Connection, /, *, number: int,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> TransactionWithinRow | None: ...
+
+TransactionsPageRow = TransactionWithinRow
+
+@_query
+def transactions_page(connection: _Connection, /, *, start: datetime | None, end: datetime | None,
+    meter: str | None, vehicle: str | None, station: str | None, own_id: str | None,
+    open: bool | None, at: datetime | None, number: int | None, limit: int,
+    reach_ids: Sequence[str] | None,
+    reach_sites: Sequence[str] | None) -> AsyncGenerator[TransactionsPageRow, None]: ...
 
 class UnreadableRelationsRow(Record):
     @overload  # type: ignore[override]

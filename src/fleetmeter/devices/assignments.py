@@ -1,6 +1,8 @@
 """Assigning vehicles to meters, and updating the readings that a change concerns."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from fleetmeter.access.audit import record
@@ -28,6 +30,8 @@ class Assignment(NamedTuple):
     since: datetime
     until: datetime | None
     """Start of the next assignment; None while this one is in force."""
+    transaction: int | None
+    """Number of the transaction that began or ended then; None: somebody said so."""
 
 
 async def assign(
@@ -60,17 +64,34 @@ async def assign(
 
     recorded = await retried(store)
     vehicle, begins = recorded["vehicle"], recorded["since"]
+    restamped = await restamp(database, [vehicle])
+    async with database.connection() as connection:
+        until = await queries.assignment_end(connection, vehicle=vehicle, since=begins)
+    return Assigned(begins, until, restamped)
 
-    async def restamp() -> Assigned:
+
+async def restamp(database: Database, vehicles: Iterable[int]) -> int:
+    """Stamp what assignments of vehicles (by number) have left to stamp; return how many changed.
+
+    If it is interrupted, maintenance does the rest.
+    """
+
+    async def run(vehicle: int, since: datetime) -> int:
         async with database.session() as connection:
-            restamped = await connection.fetchval(
-                queries.restamp_readings.sql, vehicle, begins, timeout=LONG_S
+            changed: int = await connection.fetchval(
+                queries.restamp_readings.sql, vehicle, since, timeout=LONG_S
             )
-            until = await queries.assignment_end(connection, vehicle=vehicle, since=begins)
-            return Assigned(begins, until, restamped)
+            return changed
 
-    async with database.long_work:
-        return await retried(restamp)
+    restamped = 0
+    for vehicle in vehicles:
+        async with database.connection() as connection:
+            rows = queries.assignments_to_stamp(connection, vehicle=vehicle)
+            waiting = [row["since"] async for row in rows]
+        for since in waiting:
+            async with database.long_work:
+                restamped += await retried(partial(run, vehicle, since))
+    return restamped
 
 
 async def assignments_of(
@@ -84,7 +105,10 @@ async def assignments_of(
     rows = queries.assignments(
         connection, vehicle_id=vehicle_id, start=start, limit=most, **reach.parameters()
     )
-    found = [Assignment(row["meter_id"], row["since"], row["until"]) async for row in rows]
+    found = [
+        Assignment(row["meter_id"], row["since"], row["until"], row["by_transaction"])
+        async for row in rows
+    ]
     if not found:
         await require_device(connection, VEHICLE.name, vehicle_id)
     return found

@@ -12,11 +12,11 @@ from fleetmeter.database.pool import Connection, Database, retried
 from fleetmeter.database.sql import queries
 from fleetmeter.devices.correction_log import record_change, record_void
 from fleetmeter.devices.reach import is_within, require_meter_within
-from fleetmeter.errors import FleetMeterError, OutOfReachError
+from fleetmeter.errors import FleetMeterError
 from fleetmeter.readings.kinds import METER, SESSION, DeviceKind
-from fleetmeter.readings.model import Rejection, microseconds, rfc3339, time_of
+from fleetmeter.readings.model import microseconds, rfc3339, time_of
 from fleetmeter.readings.stored import attribute, reading_of, telemetry_of
-from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked, invalid_item
+from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 
 MOST_VERSIONS = 100
 """Maximum number of corrections of one reading."""
@@ -107,35 +107,6 @@ def _unknown(correction: Correction) -> UnknownReadingError:
     return UnknownReadingError(
         f"{correction.device_id} has no reading of {rfc3339(correction.time)}"
     )
-
-
-class CorrectedBatch(NamedTuple):
-    """The results of several corrections, by their positions, and why others were not made."""
-
-    corrected: dict[int, Corrected]
-    rejected: list[Rejection]
-
-
-async def correct_each(
-    database: Database, corrections: Mapping[int, Correction | Invalid], reach: Reach
-) -> CorrectedBatch:
-    """Make corrections one after the other, by their positions; what fails stops no other.
-
-    An Invalid stands for a correction that could not be read; it is rejected in its place.
-    """
-    batch = CorrectedBatch({}, [])
-    for position, correction in corrections.items():
-        try:
-            if isinstance(correction, Invalid):
-                raise correction
-            batch.corrected[position] = await correct(database, correction, reach)
-        except Invalid as invalid:
-            batch.rejected.append(invalid_item(position, invalid))
-        except CorrectionError as error:
-            batch.rejected.append(Rejection(position, error.code, str(error)))
-        except OutOfReachError as error:
-            batch.rejected.append(Rejection(position, "forbidden_device", str(error)))
-    return batch
 
 
 class _Key(TypedDict):

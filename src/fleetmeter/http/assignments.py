@@ -54,6 +54,18 @@ class Assignment(msgspec.Struct, rename="camel", kw_only=True):
     ]
 
 
+class ListedAssignment(Assignment, kw_only=True):
+    """An assignment, and what it follows from."""
+
+    transaction: Annotated[
+        int | None,
+        Meta(
+            description="Number of the charging transaction that began or ended then; null if "
+            "somebody assigned the vehicle."
+        ),
+    ]
+
+
 class AssignmentChanged(Assignment, kw_only=True):
     """The assignment as recorded."""
 
@@ -97,13 +109,13 @@ async def list_assignments(
     vehicle_id: DeviceIdPath,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> Page[Assignment]:
+) -> Page[ListedAssignment]:
     """Lists where the vehicle charged and until when, oldest first."""
     async with database.connection() as connection:
         found = await assignments_of(
             connection, vehicle_id, from_time(cursor, _BEGINNING), limit + 1, reach
         )
-    items = [Assignment(vehicle_id=vehicle_id, **each._asdict()) for each in found]
+    items = [ListedAssignment(vehicle_id=vehicle_id, **each._asdict()) for each in found]
     return page(items, limit, key=lambda item: item.since + timedelta(microseconds=1))
 
 

@@ -23,12 +23,12 @@ from msgspec import UNSET, Meta, UnsetType
 from fleetmeter.access.actor import signed
 from fleetmeter.access.reach import Reach
 from fleetmeter.database.pool import Database
+from fleetmeter.devices.correction_batch import correct_each
 from fleetmeter.devices.corrections import (
     Correction,
     CorrectionError,
     UnknownReadingError,
     correct,
-    correct_each,
 )
 from fleetmeter.errors import BatchTooLargeError
 from fleetmeter.http.shared.authentication import SCOPE
@@ -231,7 +231,8 @@ async def _correct_many(
         raise BatchTooLargeError(
             f"more than {MOST_CORRECTIONS} corrections; send them in smaller arrays"
         )
-    batch = await correct_each(database, dict(enumerate(map(_item, items))), reach)
+    wanted = dict(enumerate(map(_item, items)))
+    batch = await correct_each(database, wanted, reach, database.timeout_s)
     answer = CorrectedMany(
         [CorrectedItem(n, done.version, done.changed) for n, done in batch.corrected.items()],
         batch.rejected,

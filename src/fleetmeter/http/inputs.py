@@ -1,5 +1,7 @@
 """GET /v1/inputs: what other programs sent, and no rule of the mapping took."""
 
+import os
+
 import msgspec
 from litestar import Router, get
 from litestar.datastructures import State
@@ -12,6 +14,9 @@ from fleetmeter.inputs.untaken import UntakenCount, UntakenCounter
 class Inputs(msgspec.Struct):
     """What was not taken since the process started, the most frequent first."""
 
+    process: int
+    """Id of the process that answers; with several, each has counts of its own."""
+
     untaken: list[UntakenCount]
 
 
@@ -19,7 +24,7 @@ class Inputs(msgspec.Struct):
 async def show_inputs(state: State) -> Inputs:
     """Counts of messages, and fields of messages, of the process that answers."""
     counter: UntakenCounter = state.untaken
-    return Inputs(counter.counts())
+    return Inputs(os.getpid(), counter.counts())
 
 
 inputs = Router(

@@ -53,7 +53,13 @@ CodeIs = Annotated[
 class RefusalExample(msgspec.Struct):
     """A rejected reading, and why it was rejected."""
 
-    detail: Annotated[str, Meta(description="A sentence, for people.")]
+    detail: Annotated[
+        str,
+        Meta(
+            description="A sentence, for people. If the reach of the key is limited, it is empty "
+            "for `malformed` and without a device: it may quote what was sent."
+        ),
+    ]
     path: Annotated[
         str, Meta(description="JSON path of the field; empty if no single field is at fault.")
     ]

@@ -10,7 +10,7 @@ float, an integer (`i`) or an unsigned integer (`u`). A line that begins with # 
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fleetmeter.inputs.mapping.rules import Value
@@ -25,9 +25,13 @@ PRECISIONS = {
 }
 """Nanoseconds of a unit of timestamps, by its names in versions 1, 2 and 3."""
 
-MAX_LINE_BYTES = 64 * 1024
+MAX_LINE = 64 * 1024
+"""Characters of a line, with those that a text adds to it."""
 
-_PLAIN = re.compile(r"[^\\\" ]+ [^\\\" ]+(?: -?\d+)?")
+_MAX_TEXT_LINES = 1000
+"""Lines that a text may go over."""
+
+_PLAIN = re.compile(r"[^\\\" ]+ [^\\\" ]+(?: -?[0-9]+)?")
 """A line without escapes and texts, as nearly all are."""
 
 _NAME_PART = r"(?:[^\\, ]|\\[,= ]|\\(?![,= ]))+"
@@ -38,15 +42,22 @@ _TAG = re.compile(rf"({_KEY})=({_KEY})(?:(,)|$)")
 _FIELD = re.compile(rf"({_KEY})=(\"(?:\\.|[^\"\\])*\"|[^\", ]+)(?:(,)|(?= )|$)", re.DOTALL)
 _ESCAPED = re.compile(r"\\([,= ])")
 _QUOTED = re.compile(r"\\([\"\\])")
+_PAIR = re.compile(r"\\.", re.DOTALL)
 
-_INTEGER = re.compile(r"-?\d+i|\d+u")
-_FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
+_INTEGER = re.compile(r"-?[0-9]+i|[0-9]+u")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_TIMESTAMP = re.compile(r"-?[0-9]+")
+BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
     ("f", "F", "false", "False", "FALSE"), False
 )
-_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
-_EPOCH_S = range(-62_135_596_800, 253_402_300_800)
-"""Seconds that a datetime can have."""
+_INTEGERS = {"i": range(-(2**63), 2**63), "u": range(2**64)}
+_LONGEST_INTEGER = 100
+"""Characters, with zeros in front; Python refuses to read thousands."""
+
+NANOSECONDS = range(-(2**63), 2**63)
+"""Times that can be, from 1677 to 2262, in nanoseconds since 1970."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Line(NamedTuple):
@@ -78,14 +89,25 @@ def next_line(lines: Sequence[str], at: int, unit_ns: int) -> tuple[Line | BadLi
     if not line or line[0] == "#":
         return None, at + 1
     try:
-        if _PLAIN.fullmatch(line):
-            return _plain(number, line, unit_ns), at + 1
-        while _is_open(line) and at + 1 < len(lines) and len(line) <= MAX_LINE_BYTES:
-            at += 1
-            line += f"\n{lines[at]}"  # a text that goes on
-        return _any(number, line.removesuffix("\r").rstrip(" "), unit_ns), at + 1
+        if len(line) <= MAX_LINE:
+            if _PLAIN.fullmatch(line):
+                return _plain(number, line, unit_ns), at + 1
+            end = _end_of_texts(line, lines, at)
+            if end > at:
+                line = "\n".join([line, *lines[at + 1 : end + 1]]).removesuffix("\r").rstrip(" ")
+                at = end
+        if len(line) > MAX_LINE:
+            raise ValueError(f"the line has more than {MAX_LINE:,} characters")
+        return _any(number, line, unit_ns), at + 1
     except ValueError as error:
         return BadLine(number, str(error), line[:200]), at + 1
+
+
+def split_head(line: str) -> tuple[str, str, str]:
+    """Split a line at its first space that is not escaped, as `str.partition` does."""
+    if (match := _HEAD.match(line)) is None:
+        return "", "", line
+    return match[0], line[match.end() : match.end() + 1], line[match.end() + 1 :]
 
 
 def head_of(head: str) -> tuple[str, dict[str, str]]:
@@ -120,10 +142,10 @@ def _plain(number: int, line: str, unit_ns: int) -> Line:
 
 
 def _any(number: int, line: str, unit_ns: int) -> Line:
-    match = _HEAD.match(line)
-    if match is None or match.end() == len(line):
+    head, space, rest = split_head(line)
+    if not head or not space:
         raise ValueError("the line has no fields")
-    head, rest = match[0], line[match.end() :].lstrip(" ")
+    rest = rest.lstrip(" ")
     fields: list[tuple[str, Value]] = []
     at = 0
     while found := _FIELD.match(rest, at):
@@ -138,11 +160,21 @@ def _any(number: int, line: str, unit_ns: int) -> Line:
     return Line(number, head, fields, time_of(time, unit_ns) if time else None)
 
 
-def _is_open(line: str) -> bool:
-    """Return whether a line ends within a text."""
-    match = _HEAD.match(line)
-    fields = re.sub(r"\\.", "", line[match.end() :] if match else "", flags=re.DOTALL)
-    return fields.count('"') % 2 == 1
+def _end_of_texts(line: str, lines: Sequence[str], at: int) -> int:
+    """Return the place of the line on which the texts end that a line has begun."""
+    size = len(line)
+    is_open = _quotes(split_head(line)[2]) % 2 == 1
+    most = min(len(lines) - 1, at + _MAX_TEXT_LINES)
+    while is_open and at < most and size <= MAX_LINE:
+        at += 1
+        size += 1 + len(lines[at])
+        is_open = _quotes(lines[at][:MAX_LINE]) % 2 == 0
+    return at
+
+
+def _quotes(text: str) -> int:
+    """Return the number of quotes that no backslash escapes."""
+    return _PAIR.sub("", text).count('"')
 
 
 def _value(text: str) -> Value:
@@ -152,13 +184,11 @@ def _value(text: str) -> Value:
             raise ValueError(f"the number {text[:60]} is too large")
         return value
     if _INTEGER.fullmatch(text):
-        if abs(int(text[:-1])) >= 2 ** (64 if text[-1] == "u" else 63) and text[:-1] != str(
-            _EARLIEST_NS
-        ):
+        if len(text) > _LONGEST_INTEGER or int(text[:-1]) not in _INTEGERS[text[-1]]:
             raise ValueError(f"the integer {text[:60]} has more than 64 bits")
         return float(text[:-1])
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
+    if text in BOOLEANS:
+        return BOOLEANS[text]
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return _QUOTED.sub(r"\1", text[1:-1])
     raise ValueError(f"{text[:60]} is neither a number, a truth value nor a text in quotes")
@@ -166,14 +196,11 @@ def _value(text: str) -> Value:
 
 def time_of(text: str, unit_ns: int) -> datetime:
     """Return the time of a timestamp. Raises ValueError."""
-    try:
-        ns = int(text) * unit_ns
-    except ValueError:
-        raise ValueError(f"the timestamp {text[:60]} is no integer") from None
-    seconds, rest = divmod(ns, 1_000_000_000)
-    if not _EARLIEST_NS <= ns <= _LATEST_NS or seconds not in _EPOCH_S:
+    if not _TIMESTAMP.fullmatch(text):
+        raise ValueError(f"the timestamp {text[:60]} is not an integer")
+    if len(text) > _LONGEST_INTEGER or (ns := int(text) * unit_ns) not in NANOSECONDS:
         raise ValueError(f"the timestamp {text[:60]} is out of range; is the precision right?")
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+    return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def _unescaped(text: str) -> str:

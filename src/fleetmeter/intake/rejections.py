@@ -38,7 +38,8 @@ async def rejection_counts(
     """Return the rejections that match everything given, sorted by id, kind and code.
 
     `after` is the id, kind and code of the last one already seen. Only what is within reach; and
-    examples of what was sent, which may name anything, only to an unlimited reach.
+    what may quote anything only to an unlimited reach: examples, and the details of messages that
+    could not be read or named no device.
     """
     rows = queries.rejections(
         connection,
@@ -57,4 +58,11 @@ async def rejection_counts(
     ]
     if reach.whole:
         return found
-    return [msgspec.structs.replace(each, example="") for each in found]
+    return [
+        msgspec.structs.replace(each, example="", detail=_without_quotes(each)) for each in found
+    ]
+
+
+def _without_quotes(rejection: RejectionCount) -> str:
+    """Return the detail, unless it may quote a message that could not be read."""
+    return rejection.detail if rejection.id and rejection.code != "malformed" else ""

@@ -177,5 +177,5 @@ _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
 def too_many(most: int) -> BatchTooLargeError:
-    """Return the error of a batch with more items than that."""
+    """Return the error of a batch with more items, or lines, than that."""
     return BatchTooLargeError(f"more than {most} readings; send them in smaller batches")

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetmeter.inputs.line_protocol import PRECISIONS, BadLine, Line, head_of, next_line
+from fleetmeter.inputs.line_protocol import (
+    MAX_LINE,
+    PRECISIONS,
+    BadLine,
+    Line,
+    head_of,
+    next_line,
+)
 
 EXPONENTS = {"v": 1e3, "w": -0.015, "x": 0.5, "y": 1.0, "z": 2.0}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,10 +83,14 @@ def test_a_line_is_understood(
         ("m v=18446744073709551616u", "64 bits"),
         ('m v="abc', "not name=value"),
         ('m v="a"b', "not name=value"),
-        ("m v=1 abc", "no integer"),
-        ("m v=1 1.5", "no integer"),
-        ("m v=1 1 2", "no integer"),
+        ("m v=1 abc", "not an integer"),
+        ("m v=1 1.5", "not an integer"),
+        ("m v=1 1 2", "not an integer"),
         ("m v=1 99999999999999999999", "out of range"),
+        (f"m v=1 {'9' * 5000}", "out of range"),
+        (f"m v={'9' * 5000}i", "64 bits"),
+        ("m v=1 1_000", "not an integer"),
+        ("m v=\u0661", "neither a number"),
     ],
 )
 def test_what_is_no_line_is_told(line: str, why: str) -> None:
@@ -110,6 +121,32 @@ def test_lines_after_a_text_of_several_keep_their_numbers() -> None:
     first, bad, last = read('m v="a\n\nb" 1\nbad\nm v=2')
     assert (first.number, bad.number, last.number) == (1, 4, 5)
     assert isinstance(bad, BadLine)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["m a=" + "1" * MAX_LINE],
+        ["m " + "\\" * MAX_LINE],
+        ['m a="' + "x" * MAX_LINE + '"'],
+        ['m a="' + "x" * 999, *["y" * 999] * 999],
+    ],
+    ids=["number", "escapes", "text", "text of many lines"],
+)
+def test_a_line_that_is_too_long_is_refused_by_itself(lines: list[str]) -> None:
+    line, at = next_line([*lines, "m a=1"], 0, 1)
+    assert isinstance(line, BadLine)
+    assert "65,536 characters" in line.why
+    while at < len(lines):
+        _, at = next_line([*lines, "m a=1"], at, 1)
+    assert next_line([*lines, "m a=1"], at, 1)[0] == Line(len(lines) + 1, "m", [("a", 1.0)], None)
+
+
+def test_a_text_without_end_takes_no_more_than_a_thousand_lines() -> None:
+    lines = ['m a="', *[""] * 5000]
+    line, at = next_line(lines, 0, 1)
+    assert isinstance(line, BadLine)
+    assert at == 1001
 
 
 @pytest.mark.parametrize(("precision", "unit_ns"), PRECISIONS.items())

@@ -7,7 +7,8 @@ import msgspec
 
 from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.pool import Database
-from fleetmeter.devices.corrections import Correction, correct_each
+from fleetmeter.devices.correction_batch import correct_each
+from fleetmeter.devices.corrections import Correction
 from fleetmeter.intake.door import Door, IngestOutcome
 from fleetmeter.readings.kinds import KINDS
 from fleetmeter.readings.stored import attribute
