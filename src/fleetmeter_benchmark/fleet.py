@@ -6,8 +6,8 @@ that all that a run sends is of one age, whatever the minute of the hour.
 """
 
 import gzip
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -18,14 +18,45 @@ from fleetmeter_benchmark.client import authorization
 STEP = timedelta(milliseconds=100)
 """Time between two readings of a device."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _TIME = "2000-01-01T00:00:00.000Z"
 """Placeholder in the templates for the time of the reading."""
 
-_CONTENT_TYPES: dict[BodyFormat, str] = {
-    "json": "application/json",
-    "ndjson": "application/x-ndjson",
-    "msgpack": "application/msgpack",
+Format = BodyFormat | Literal["influx"]
+
+_ENCODE: dict[Format, Callable[[dict[str, Any]], bytes]] = {
+    "json": msgspec.json.encode,
+    "ndjson": msgspec.json.encode,
+    "msgpack": msgspec.msgpack.encode,
+    "influx": lambda item: _line(item),
 }
+
+_TO: dict[Format, tuple[str, str]] = {
+    "json": ("/v1/ingest", "application/json"),
+    "ndjson": ("/v1/ingest", "application/x-ndjson"),
+    "msgpack": ("/v1/ingest", "application/msgpack"),
+    "influx": ("/api/v2/write", "text/plain"),
+}
+"""Path and content type."""
+
+INFLUX_RULES = """
+[[rules]]
+measurement = "car"
+vehicleId = "{vin}"
+[rules.fields]
+soc = "battery_level"
+batteryTemp = "battery_temperature"
+kwhDeliveredDc = { field = "energy", unit = "Wh" }
+
+[[rules]]
+measurement = "charger"
+meterId = "{serial}"
+[rules.fields]
+kwhConsumedAc = { field = "energy", unit = "Wh" }
+voltage = "voltage"
+"""
+"""The mapping for what is sent as line protocol."""
 
 
 class Age(NamedTuple):
@@ -50,7 +81,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     groups: int
     batch: int
     start: datetime
-    format: BodyFormat = "json"
+    format: Format = "json"
     encoding: Literal["", "gzip"] = ""
     late: float = 0.0
     """Share of readings that come minutes or hours after later ones of their device."""
@@ -74,9 +105,10 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 def requests(traffic: Traffic, group: int) -> Iterator[Request]:
     """Yield what one group sends, without end, in the order of time."""
     devices = _devices(traffic, group)
-    encode = msgspec.msgpack.encode if traffic.format == "msgpack" else msgspec.json.encode
+    encode = _ENCODE[traffic.format]
     items = [encode(_item(device)) for device in devices]
-    separator = {"json": b",", "ndjson": b"\n", "msgpack": b""}[traffic.format]
+    separator = {"json": b",", "msgpack": b""}.get(traffic.format, b"\n")
+    at = _in_ns if traffic.format == "influx" else _at
     steps = max(1, traffic.batch // len(devices))
     size = min(traffic.batch, len(devices))
     pages = [items[at : at + size] for at in range(0, len(items), size)]
@@ -89,11 +121,11 @@ def requests(traffic: Traffic, group: int) -> Iterator[Request]:
             whole = separator.join(page)
             for number in range(step, step + steps):
                 time = traffic.start + number * STEP
-                parts.append(_at(whole, time))
+                parts.append(at(whole, time))
                 if turns:
                     some = page[late_from::turns]
                     late_from = (late_from + 1) % turns
-                    parts.append(_at(separator.join(some), time - _behind(traffic, group)))
+                    parts.append(at(separator.join(some), time - _behind(traffic, group)))
                     count += len(some)
             yield Request(_wire(traffic, [part for part in parts if part], separator, count), count)
         step += steps
@@ -115,12 +147,15 @@ def _wire(traffic: Traffic, parts: list[bytes], separator: bytes, count: int) ->
         body = b"[" + body + b"]"
     elif traffic.format == "msgpack":
         body = b"\xdd" + count.to_bytes(4) + body
+    elif traffic.format == "influx":
+        body += b"\n"
     if traffic.encoding == "gzip":
         body = gzip.compress(body, compresslevel=6)
     encoding = f"Content-Encoding: {traffic.encoding}\r\n" if traffic.encoding else ""
+    path, content_type = _TO[traffic.format]
     head = (
-        f"POST /v1/ingest HTTP/1.1\r\nHost: bench\r\n{authorization(traffic.key)}"
-        f"Content-Type: {_CONTENT_TYPES[traffic.format]}\r\n{encoding}"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\n{authorization(traffic.key)}"
+        f"Content-Type: {content_type}\r\n{encoding}"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -147,6 +182,11 @@ def csv_lines(devices: int, start: datetime, every: timedelta) -> Iterator[bytes
 
 def _at(page: bytes, time: datetime) -> bytes:
     return page.replace(_TIME.encode(), rfc3339(time).encode())
+
+
+def _in_ns(page: bytes, time: datetime) -> bytes:
+    microseconds = (time - _EPOCH) // timedelta(microseconds=1)
+    return page.replace(_TIME.encode(), b"%d000" % microseconds)
 
 
 def rfc3339(time: datetime) -> str:
@@ -178,6 +218,18 @@ def _item(device: tuple[bool, int]) -> dict[str, Any]:
         "voltage": 226 + number % 83 / 10,
         "timestamp": _TIME,
     }
+
+
+def _line(item: dict[str, Any]) -> bytes:
+    """Write a reading as a collector does in line protocol; see INFLUX_RULES."""
+    if "vehicleId" in item:
+        head, temperature = f"car,host=gateway,vin={item['vehicleId']}", item["batteryTemp"]
+        fields = f"battery_level={item['soc']},battery_temperature={temperature},"
+        energy = item["kwhDeliveredDc"]
+    else:
+        head, energy = f"charger,host=gateway,serial={item['meterId']}", item["kwhConsumedAc"]
+        fields = f"voltage={item['voltage']},"
+    return f"{head} {fields}energy={energy * 1000:g} {item['timestamp']}".encode()
 
 
 def vehicle_id(number: int) -> str:

@@ -28,14 +28,17 @@ class Tally:
         self.latencies: list[float] = []
         self.answers: Counter[str] = Counter()
 
-    def count(self, answer: Answer, seconds: float) -> None:
-        """Count an answer of the service, and what it acknowledges."""
+    def count(self, answer: Answer, seconds: float, readings: int = 1) -> None:
+        """Count an answer of the service, and what it acknowledges.
+
+        `readings` are those of the request, for answers that do not say it.
+        """
         self.answers[str(answer.status)] += 1
         if answer.status in (200, 207):
             outcome = _outcome.decode(answer.body)
             self.acknowledged(outcome.accepted, outcome.duplicates, seconds)
-        elif answer.status == 204:  # the empty handler
-            self.acknowledged(1, 0, seconds)
+        elif answer.status == 204:  # to line protocol, and by the empty handler
+            self.acknowledged(readings, 0, seconds)
 
     def acknowledged(self, accepted: int, duplicates: int, seconds: float) -> None:
         """Count readings that were acknowledged after so many seconds."""

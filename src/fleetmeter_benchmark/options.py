@@ -6,7 +6,8 @@ import msgspec
 
 SCENARIOS = (
     *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
-    *("known", "keys", "mqtt", "ocpp", "import", "export", "answers", "columnstore", "anomalies"),
+    *("known", "keys", "influx", "mqtt", "ocpp", "import", "export"),
+    *("answers", "columnstore", "anomalies"),
 )
 
 COMPARED = ("bulk", "singles", "answers", "columnstore")
@@ -75,8 +76,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 30.0
     """Length of each scenario that runs at a given rate."""
 
-    key_pairs: int = 40
-    """Rounds in which a service with a key and one without are measured at once."""
+    pairs: int = 40
+    """Rounds in which two services are measured at once."""
 
     charge_points: int = 10_000
     """Charge points that are connected, most of them idle."""

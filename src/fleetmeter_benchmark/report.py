@@ -205,8 +205,8 @@ def show_compared(lines: Sequence[Compared], on: dict[str, Any]) -> None:
     _print(table)
 
 
-def show_keys(lines: Sequence[Compared], on: dict[str, Any]) -> None:
-    """Print the table of what keys cost."""
+def show_sides(lines: Sequence[Compared], on: dict[str, Any], sides: tuple[str, str]) -> None:
+    """Print the table of two services that were measured at once."""
     table = Table(
         title=_title(on),
         caption="Medians of pairs that were measured at once; half of the pairs' ratios lie within "
@@ -214,7 +214,7 @@ def show_keys(lines: Sequence[Compared], on: dict[str, Any]) -> None:
     )
     table.add_column("CPU of the service")
     table.add_column("unit")
-    for heading in ("without keys", "with a key", "ratio", "quartiles", "least"):
+    for heading in (*sides, "ratio", "quartiles", "least"):
         table.add_column(heading, justify="right")
     table.add_column("to reach")
     table.add_column("pairs", justify="right")

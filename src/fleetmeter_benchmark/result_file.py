@@ -21,6 +21,7 @@ def write(path: Path, figures: scenarios.Round, on: dict[str, Any], options: Opt
         "columnstore": figures.columnstore,
         "files": figures.files,
         "keys": figures.keys,
+        "influx": figures.influx,
         "detected": figures.detected,
     }
     _write(path, document)

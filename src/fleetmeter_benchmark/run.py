@@ -74,7 +74,7 @@ def bench(
         seconds=seconds,
         workers=workers,
         soak_s=soak,
-        key_pairs=5 if quick else 40,
+        pairs=5 if quick else 40,
         charge_points=1000 if quick else 10_000,
         answers=AnswersOptions(fleet=fleet),
         columnstore=ColumnstoreOptions(devices=fleet // 10),
@@ -131,12 +131,15 @@ async def _bench(
         columnstore.medians([each.columnstore for each in done]),
         file_results.medians([each.files for each in done]),
         done[-1].keys,
+        done[-1].influx,
         done[-1].detected,
     )
     if figures.ingest:
         report.show(figures.ingest, on)
     if figures.keys:
-        report.show_keys(figures.keys, on)
+        report.show_sides(figures.keys, on, ("without keys", "with a key"))
+    if figures.influx:
+        report.show_sides(figures.influx, on, ("JSON", "line protocol"))
     if figures.files:
         report.show_files(figures.files, on)
     if figures.answers:

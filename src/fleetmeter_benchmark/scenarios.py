@@ -11,6 +11,7 @@ from fleetmeter_benchmark import (
     export_file,
     file_results,
     import_file,
+    influx,
     keys,
 )
 from fleetmeter_benchmark.ingest import Ingest
@@ -28,6 +29,7 @@ class Round(msgspec.Struct):
     columnstore: list[columnstore.Packed]
     files: list[file_results.Moved]
     keys: list[Compared]
+    influx: list[Compared]
     detected: detection.Detected | None = None
 
 
@@ -37,11 +39,13 @@ async def measure(
     """Measure everything that was asked for, once. Raises FleetMeterError."""
     database = await database_process(server_url)
     ingest = Ingest(server_url, database, settings, options, progress)
-    done = Round([], [], [], [], [])
+    done = Round([], [], [], [], [], [])
     for scenario in options.only:
         match scenario:
             case "keys":
                 done.keys = await keys.measure(server_url, options, progress)
+            case "influx":
+                done.influx = await influx.measure(server_url, options, progress)
             case "import":
                 bulk = [await ingest.bulk(batch) for batch in (1000, 5000)]
                 done.files += await import_file.measure(

@@ -160,7 +160,7 @@ def test_bodies_that_are_empty_or_wrong(
 def test_an_unknown_precision_is_refused(influx: httpx.Client) -> None:
     answer = influx.post("/write?precision=days", content="m v=1")
     assert answer.status_code == 400
-    assert "it can be ns, us, ms, s, m or h" in answer.json()["detail"]
+    assert "it can be ns, us, ms, s, m or h" in answer.json()["message"]
 
 
 def test_clients_of_version_1_can_begin(influx: httpx.Client) -> None:
@@ -185,6 +185,44 @@ def test_many_lines_are_stored_once(influx: httpx.Client, db: Db, uid: str) -> N
         assert influx.post("/api/v2/write", content=lines).status_code == 204
     count = db.value("select count(*) from meter_readings where meter_id like $1", f"{uid}/%")
     assert count == 3000
+
+
+def test_of_many_known_lines_each_has_its_own_outcome(
+    influx: httpx.Client, db: Db, uid: str
+) -> None:
+    second = ns() // 10**9
+
+    def lines(minute: int) -> list[str]:
+        first = second + 60 * minute
+        return [
+            f"wallbox,site={uid},charger={n % 3} energy={n},power={n} {first + n // 3}"
+            for n in range(600)
+        ]
+
+    many = lines(0)
+    assert influx.post("/write?precision=s", content="\n".join(many)).status_code == 204
+    again = lines(30)
+    again[100] = f"wallbox,site={uid},charger=0 energy=7,power=1 1000"
+    again[200] = f"wallbox,site={uid},charger=0 energy=-7,power=1 {second + 2700}"
+    again[300] = f"wallbox,site={uid},charger=9 energy=7,power=1 {second + 60}"
+    again[400] = f"wallbox,site={uid},charger=1 energy=7,power=1e12 {second + 2701}"
+    again[500] = many[500].replace("energy=500", "energy=501")
+    answer = influx.post("/write?precision=s", content="\n".join(again))
+    assert answer.status_code == 400
+    refused = [(each["line"], each["code"]) for each in answer.json()["lines"]]
+    assert refused == [(101, "too_old"), (201, "out_of_range"), (501, "conflict")]
+    count = "select count(*) from meter_readings where meter_id like $1"
+    assert db.value(count, f"{uid}/%") == 600 + 597
+    assert stored(influx, f"{uid}/9")["kwhConsumedAcTotal"] == 0.007
+
+    asked = {"name": f"{uid}reach", "scopes": ["ingest"], "devices": [f"{uid}/0"]}
+    key = influx.post("/v1/keys", json=asked).raise_for_status().json()["key"]
+    headers = {"Authorization": f"Token {key}"}
+    answer = influx.post("/write?precision=s", content="\n".join(lines(50)), headers=headers)
+    assert answer.status_code == 400
+    assert "400 lines cannot be stored" in answer.json()["message"]
+    assert answer.json()["lines"][0]["line"] == 2
+    assert db.value(count, f"{uid}/%") == 600 + 597 + 200
 
 
 def test_a_service_does_not_start_with_a_mapping_that_cannot_be_used(tmp_path: Path) -> None:

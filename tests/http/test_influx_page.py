@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -9,7 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from fleetmeter.cli import main
+from fleetmeter.inputs.known_lines import KnownHeads
+from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.mapping.load import parse
+from fleetmeter.inputs.mapping.rules import Mapping
+from fleetmeter.readings.decode import Item
+from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.slices import at_once
 from tests.conftest import on_migrated, running_service
 from tests.support.repository import ROOT
 
@@ -21,8 +28,10 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_every_mapping_shown_can_be_used() -> None:
-    shown = [*blocks("mapping.md", "toml"), blocks("influxdb.md", "toml")[0]]
-    assert all(parse(text, "shown") for text in shown)
+    shown = [*blocks("mapping.md", "toml"), *blocks("influxdb.md", "toml")]
+    mappings = [text for text in shown if "[[rules]]" in text]
+    assert len(mappings) == 3
+    assert all(parse(text, "shown") for text in mappings)
 
 
 def test_the_trial_of_a_mapping_prints_what_is_shown(tmp_path: Path) -> None:
@@ -35,6 +44,38 @@ def test_the_trial_of_a_mapping_prints_what_is_shown(tmp_path: Path) -> None:
     text = (INPUTS / "mapping.md").read_text()
     (shown,) = re.findall(r"```\n(line 1.*?)```", text, re.DOTALL)
     assert done.output == shown
+
+
+LINES_OF_PROGRAMS = """
+chargeTotalImport,loadpoint=Carport,vehicle=blue\\ e-Golf value=1234.5 {s}
+chargePower,loadpoint=Carport,vehicle=blue\\ e-Golf value=11000 {s}
+chargePower,loadpoint=Garage value=0 {s}
+kWh,domain=sensor,entity_id=garage_wallbox_energy device_class_str="energy",friendly_name_str="Wallbox, energy",value=88.25 {s}
+data _meta0/Version="2026.11",evcs0/ActivePower=11040i,evcs0/ActiveProductionEnergy=5000i,sum/GridActivePower=-20i {s}
+"""  # noqa: E501 - a line each
+"""What evcc, Home Assistant and OpenEMS write, by their sources."""
+
+
+def test_what_programs_of_homes_write_is_read_by_the_mapping_shown_for_them() -> None:
+    mapping = Mapping(parse(blocks("influxdb.md", "toml")[3], "shown"))
+    known = KnownHeads()
+    found: Sequence[Item] = []
+    for at in (1_790_000_000, 1_790_000_060):  # first parsed, then known
+        decoder = LineDecoder(mapping, known, 1_000_000_000, 1000)
+        at_once(decoder.feed(LINES_OF_PROGRAMS.replace("{s}", str(at)).encode()))
+        found = at_once(decoder.finish())
+        assert all(isinstance(each, Telemetry) for each in found)
+    assert [
+        (each.meter_id, each.kwh_consumed_ac_total, each.power_kw)
+        for each in found
+        if isinstance(each, Telemetry)
+    ] == [
+        ("Carport", 1234.5, None),
+        ("Carport", None, 11),
+        ("Garage", None, 0),
+        ("garage", 88.25, None),
+        ("evcs0", 5, None),
+    ]
 
 
 @pytest.mark.either

@@ -14,7 +14,11 @@ import pytest
 from fleetmeter.access.reach import EVERYTHING
 from fleetmeter.database.sql import queries
 from fleetmeter.errors import FleetMeterError
-from fleetmeter.readings.decode import BatchDecoder, BodyFormat
+from fleetmeter.inputs.known_lines import KnownHeads
+from fleetmeter.inputs.line_decoder import LineDecoder
+from fleetmeter.inputs.mapping.load import parse
+from fleetmeter.inputs.mapping.rules import Mapping
+from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.model import time_of
 from fleetmeter.readings.validate import Bounds, Invalid, Reading, checked
 from fleetmeter.settings import Settings
@@ -35,7 +39,15 @@ from fleetmeter_benchmark.client import question
 from fleetmeter_benchmark.columnstore import CLOCKS
 from fleetmeter_benchmark.file_results import Moved
 from fleetmeter_benchmark.file_results import medians as file_medians
-from fleetmeter_benchmark.fleet import AGES, Request, Traffic, requests, transactions
+from fleetmeter_benchmark.fleet import (
+    AGES,
+    INFLUX_RULES,
+    Format,
+    Request,
+    Traffic,
+    requests,
+    transactions,
+)
 from fleetmeter_benchmark.history import empty_history
 from fleetmeter_benchmark.ingest import Ingest
 from fleetmeter_benchmark.ingest_result import Measured
@@ -117,10 +129,13 @@ def test_what_a_key_costs_is_measured_beside_a_service_without(
 ) -> None:
     before = Db(server.url).value(DATABASES)
     out = tmp_path / "result.json"
-    options = Options(only=("keys",), key_pairs=2)
+    options = Options(only=("keys",), pairs=2)
     run.measure(server.url, Settings(), options, rounds=1, out=out)
     lines = json.loads(out.read_text())["keys"]
-    assert [(line["figure"], line["pairs"]) for line in lines] == [("singles", 2), ("bulk", 2)]
+    assert [(line["figure"], line["pairs"]) for line in lines] == [
+        ("singles", 2),
+        ("batches of 1,000", 2),
+    ]
     assert all(0.3 < line["ratio"] < 3 for line in lines)
     assert "with a key" in capsys.readouterr().out
     assert Db(server.url).value(DATABASES) == before
@@ -154,6 +169,25 @@ def test_mqtt_is_measured_beside_singles(server: Server, tmp_path: Path) -> None
     assert mqtt["answers"] == {"PUBACK": 2000}
     assert "missing" not in mqtt and "unacknowledged" not in mqtt  # noqa: PT018
     assert mqtt["rate"] > 0
+
+
+@pytest.mark.either
+@pytest.mark.slow
+def test_line_protocol_is_measured_beside_json_and_all_of_it_is_stored(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Db(server.url).value(DATABASES)
+    out = tmp_path / "result.json"
+    options = Options(only=("influx",), pairs=2)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
+    lines = json.loads(out.read_text())["influx"]
+    assert [(line["figure"], line["pairs"]) for line in lines] == [
+        ("singles", 2),
+        ("batches of 1,000", 2),
+    ]
+    assert lines[1]["target"] == {"of": "ratio", "at_most": 1.25, "at_least": None}
+    assert "line protocol" in capsys.readouterr().out
+    assert Db(server.url).value(DATABASES) == before
 
 
 def test_an_unknown_scenario_is_one_clear_line(tmp_path: Path) -> None:
@@ -522,17 +556,22 @@ def test_the_day_has_the_resolution_that_it_says(jitter_ms: int) -> None:
     assert 0.8 < sum(dc) / sum(ac) < 0.95
 
 
-def decoded(format_: BodyFormat, request: Request) -> list[Reading]:
+def decoded(format_: Format, request: Request) -> list[Reading]:
     """Return the readings that the service decodes from a request."""
-    decoder = BatchDecoder(format_, 1000)
+    decoder: BatchDecoder | LineDecoder
+    if format_ == "influx":
+        mapping = Mapping(parse(INFLUX_RULES, "rules"))
+        decoder = LineDecoder(mapping, KnownHeads(), 1, 1000)
+    else:
+        decoder = BatchDecoder(format_, 1000)
     at_once(decoder.feed(request.wire.partition(b"\r\n\r\n")[2]))
     items = at_once(decoder.finish())
     return [checked(item, BOUNDS) for item in items if not isinstance(item, Invalid)]
 
 
 @pytest.mark.parametrize("late", [0.0, 0.2])
-@pytest.mark.parametrize("format_", ["json", "ndjson", "msgpack"])
-def test_the_traffic_is_valid_and_never_repeats_a_reading(format_: BodyFormat, late: float) -> None:
+@pytest.mark.parametrize("format_", ["json", "ndjson", "msgpack", "influx"])
+def test_the_traffic_is_valid_and_never_repeats_a_reading(format_: Format, late: float) -> None:
     traffic = Traffic(
         devices=1000,
         groups=10,

@@ -199,6 +199,71 @@ def test_what_was_acknowledged_survives_a_kill_and_a_second_start_continues(
     assert not (tmp_path / "data/postgresql/postmaster.pid").exists()
 
 
+def test_what_line_protocol_got_a_204_for_is_stored_once_however_the_service_is_killed(
+    database_url: str, db: Db, tmp_path: Path, uid: str
+) -> None:
+    second = int(hours_ago(2).timestamp())
+    batches = [
+        "\n".join(
+            f"any,meterId={uid}M{sender} kwhConsumedAcTotal={number} {second + number}"
+            for number in range(first, first + 50)
+        )
+        for sender in range(4)
+        for first in range(0, 2500, 50)
+    ]
+    left = list(reversed(batches))
+    acknowledged: list[str] = []
+    open_: list[str] = []
+
+    def send_until_it_is_gone(base_url: str) -> None:
+        with httpx.Client(base_url=base_url, timeout=30) as client:
+            while left:
+                batch = left.pop()
+                try:
+                    answer = client.post("/api/v2/write?precision=s", content=batch)
+                except httpx.TransportError:
+                    open_.append(batch)
+                    return
+                (acknowledged if answer.status_code == 204 else open_).append(batch)
+
+    def stored() -> set[tuple[str, int]]:
+        rows = db.fetch(
+            "select meter_id, extract(epoch from time)::bigint - $2 as number from meter_readings "
+            "where starts_with(meter_id, $1)",
+            uid,
+            second,
+        )
+        found = [(row["meter_id"], row["number"]) for row in rows]
+        assert len(found) == len(set(found))
+        return set(found)
+
+    def sent(of: list[str]) -> set[tuple[str, int]]:
+        lines = [line.split() for batch in of for line in batch.split("\n")]
+        return {(head.partition("=")[2], int(time) - second) for head, _, time in lines}
+
+    environ = on_migrated(database_url)
+    with ThreadPoolExecutor(8) as senders:
+        for most in (20, 60, 100):  # batches after which it is killed
+            with running_service(tmp_path, environ) as service:
+                sending = [
+                    senders.submit(send_until_it_is_gone, service.base_url) for _ in range(8)
+                ]
+                eventually(lambda: len(acknowledged) >= most, pause_s=0.001)  # noqa: B023
+                service.process.send_signal(signal.SIGKILL)
+                service.process.wait()
+                for each in sending:
+                    each.result()
+            assert open_, "none was in flight"
+            assert sent(acknowledged) <= stored()
+            left += open_  # what got no 204 is sent again
+            open_.clear()
+        with running_service(tmp_path, environ) as service:
+            send_until_it_is_gone(service.base_url)
+    assert not left
+    assert not open_
+    assert stored() == sent(batches)
+
+
 def test_a_database_that_is_not_migrated_is_503_everywhere(
     empty_database_url: str, tmp_path: Path
 ) -> None:

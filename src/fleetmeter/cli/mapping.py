@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from fleetmeter.errors import FleetMeterError
+from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
-from fleetmeter.inputs.line_shapes import KnownHeads
 from fleetmeter.inputs.mapping.load import load_charge_points, load_mapping
 from fleetmeter.inputs.mapping.presets import PRESETS, preset_text
 from fleetmeter.inputs.mapping.rules import Mapping
@@ -69,7 +69,7 @@ def test(
     items = at_once(decoder.finish())
     for number, item in zip(decoder.line_numbers, items, strict=True):
         say(f"line {number}: {_shown(item)}")
-    for reason, what in dict.fromkeys(decoder.untaken):
+    for reason, what in decoder.untaken:
         say(f"not taken ({reason}): {what}")
     if not text.strip():
         say(f"{file} can be used; give lines to see what they become")

@@ -17,6 +17,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT, HTTP_400_BAD
 from litestar.types import Receive, Scope, Send
 
 from fleetmeter import __version__
+from fleetmeter.http.influx_errors import AS_INFLUXDB, VERSION_1_WRITE, InfluxError
 from fleetmeter.http.shared.authentication import KEY_IN_QUERY, PUBLIC, SCOPE
 from fleetmeter.http.shared.problems import problem
 from fleetmeter.http.shared.taking_in import take_in
@@ -36,6 +37,7 @@ _VERSION = "v2.7.0"
 """What clients are told, which some go by."""
 
 _HEADERS = {"X-Influxdb-Version": _VERSION, "X-Influxdb-Build": f"FleetMeter {__version__}"}
+_ENCODED_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
 
 _MOST_QUERY = 10_000
 """Characters of a query that are looked at."""
@@ -51,21 +53,17 @@ class RefusedLine(msgspec.Struct, rename="camel"):
     message: str
 
 
-class WriteError(msgspec.Struct):
+class WriteError(InfluxError, kw_only=True):
     """What could not be stored of a body; all else was."""
-
-    code: str
-    message: str
-    error: str
-    """The message again, where version 1 has it."""
 
     lines: Sequence[RefusedLine]
     """The first hundred."""
 
 
 @asgi(
-    ["/api/v2/write", "/api/v3/write_lp", "/write"],
+    ["/api/v2/write", "/api/v3/write_lp", VERSION_1_WRITE],
     copy_scope=False,
+    exception_handlers=AS_INFLUXDB,
     opt={SCOPE: "ingest", KEY_IN_QUERY: True},
 )
 async def write(scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +97,7 @@ def _error(rejected: Sequence[Rejection], line_numbers: Sequence[int]) -> WriteE
         f"partial write: {count:,} {'line' if count == 1 else 'lines'} cannot be stored, all "
         f"others were; do not send them again: {said}{more}"
     )
-    return WriteError("invalid", message, message, shown)
+    return WriteError(code="invalid", message=message, error=message, lines=shown)
 
 
 def _refused(rejection: Rejection, line: int) -> RefusedLine:
@@ -121,13 +119,13 @@ def _unit_ns(scope: Scope) -> int:
 
 
 async def _answer(send: Send, error: WriteError | None) -> None:
-    body, headers, status = b"", list(_HEADERS.items()), HTTP_204_NO_CONTENT
+    body, headers, status = b"", _ENCODED_HEADERS, HTTP_204_NO_CONTENT
     if error is not None:
         status = HTTP_400_BAD_REQUEST
         body = msgspec.json.encode(error)
-        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
+        of_body = {b"content-type": b"application/json", b"content-length": b"%d" % len(body)}
+        headers = [*headers, *of_body.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -162,6 +160,7 @@ async def health() -> Response[dict[str, Any]]:
     http_method=[HttpMethod.GET, HttpMethod.POST],
     status_code=HTTP_200_OK,
     include_in_schema=False,
+    exception_handlers=AS_INFLUXDB,
     opt={SCOPE: "ingest", KEY_IN_QUERY: True},
 )
 async def query(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """GET /v1/inputs: who is connected, and what was sent that no rule of the mapping took."""
 
+import os
+
 import msgspec
 from litestar import Router, get
 from litestar.datastructures import State
@@ -15,6 +17,9 @@ _MOST_CHARGE_POINTS = 1000
 
 class Inputs(msgspec.Struct, rename="camel"):
     """What was not taken, and who is connected."""
+
+    process: int
+    """Id of the process that answers; with several, each has counts of its own."""
 
     untaken: list[UntakenCount]
     """Since the process started, the most frequent first."""
@@ -34,6 +39,7 @@ async def show_inputs(state: State) -> Inputs:
     central: CentralSystem = state.ocpp
     mqtt: Mqtt | None = state.mqtt
     return Inputs(
+        os.getpid(),
         counter.counts(),
         len(central),
         central.shown(_MOST_CHARGE_POINTS),

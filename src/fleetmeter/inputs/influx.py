@@ -1,7 +1,7 @@
 """The input of InfluxDB's line protocol: a mapping, and what it did not take."""
 
+from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_decoder import LineDecoder
-from fleetmeter.inputs.line_shapes import KnownHeads
 from fleetmeter.inputs.mapping.rules import Mapping
 from fleetmeter.inputs.untaken import UntakenCounter
 

@@ -10,7 +10,7 @@ float, an integer (`i`) or an unsigned integer (`u`). A line that begins with # 
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fleetmeter.inputs.mapping.rules import Value
@@ -31,7 +31,7 @@ MAX_LINE = 64 * 1024
 _MAX_TEXT_LINES = 1000
 """Lines that a text may go over."""
 
-_PLAIN = re.compile(r"[^\\\" ]+ [^\\\" ]+(?: -?\d+)?")
+_PLAIN = re.compile(r"[^\\\" ]+ [^\\\" ]+(?: -?[0-9]+)?")
 """A line without escapes and texts, as nearly all are."""
 
 _NAME_PART = r"(?:[^\\, ]|\\[,= ]|\\(?![,= ]))+"
@@ -44,14 +44,20 @@ _ESCAPED = re.compile(r"\\([,= ])")
 _QUOTED = re.compile(r"\\([\"\\])")
 _PAIR = re.compile(r"\\.", re.DOTALL)
 
-_INTEGER = re.compile(r"-?\d+i|\d+u")
-_FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
+_INTEGER = re.compile(r"-?[0-9]+i|[0-9]+u")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_TIMESTAMP = re.compile(r"-?[0-9]+")
+BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
     ("f", "F", "false", "False", "FALSE"), False
 )
-_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
-_EPOCH_S = range(-62_135_596_800, 253_402_300_800)
-"""Seconds that a datetime can have."""
+_INTEGERS = {"i": range(-(2**63), 2**63), "u": range(2**64)}
+_LONGEST_INTEGER = 100
+"""Characters, with zeros in front; Python refuses to read thousands."""
+
+NANOSECONDS = range(-(2**63), 2**63)
+"""Times that can be, from 1677 to 2262, in nanoseconds since 1970."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Line(NamedTuple):
@@ -97,6 +103,13 @@ def next_line(lines: Sequence[str], at: int, unit_ns: int) -> tuple[Line | BadLi
         return BadLine(number, str(error), line[:200]), at + 1
 
 
+def split_head(line: str) -> tuple[str, str, str]:
+    """Split a line at its first space that is not escaped, as `str.partition` does."""
+    if (match := _HEAD.match(line)) is None:
+        return "", "", line
+    return match[0], line[match.end() : match.end() + 1], line[match.end() + 1 :]
+
+
 def head_of(head: str) -> tuple[str, dict[str, str]]:
     """Return the measurement and the tags of a line's head. Raises ValueError."""
     match = _NAME.match(head)
@@ -129,10 +142,10 @@ def _plain(number: int, line: str, unit_ns: int) -> Line:
 
 
 def _any(number: int, line: str, unit_ns: int) -> Line:
-    match = _HEAD.match(line)
-    if match is None or match.end() == len(line):
+    head, space, rest = split_head(line)
+    if not head or not space:
         raise ValueError("the line has no fields")
-    head, rest = match[0], line[match.end() :].lstrip(" ")
+    rest = rest.lstrip(" ")
     fields: list[tuple[str, Value]] = []
     at = 0
     while found := _FIELD.match(rest, at):
@@ -150,8 +163,7 @@ def _any(number: int, line: str, unit_ns: int) -> Line:
 def _end_of_texts(line: str, lines: Sequence[str], at: int) -> int:
     """Return the place of the line on which the texts end that a line has begun."""
     size = len(line)
-    match = _HEAD.match(line)
-    is_open = _quotes(line[match.end() :] if match else "") % 2 == 1
+    is_open = _quotes(split_head(line)[2]) % 2 == 1
     most = min(len(lines) - 1, at + _MAX_TEXT_LINES)
     while is_open and at < most and size <= MAX_LINE:
         at += 1
@@ -172,13 +184,11 @@ def _value(text: str) -> Value:
             raise ValueError(f"the number {text[:60]} is too large")
         return value
     if _INTEGER.fullmatch(text):
-        if abs(int(text[:-1])) >= 2 ** (64 if text[-1] == "u" else 63) and text[:-1] != str(
-            _EARLIEST_NS
-        ):
+        if len(text) > _LONGEST_INTEGER or int(text[:-1]) not in _INTEGERS[text[-1]]:
             raise ValueError(f"the integer {text[:60]} has more than 64 bits")
         return float(text[:-1])
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
+    if text in BOOLEANS:
+        return BOOLEANS[text]
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return _QUOTED.sub(r"\1", text[1:-1])
     raise ValueError(f"{text[:60]} is neither a number, a truth value nor a text in quotes")
@@ -186,14 +196,11 @@ def _value(text: str) -> Value:
 
 def time_of(text: str, unit_ns: int) -> datetime:
     """Return the time of a timestamp. Raises ValueError."""
-    try:
-        ns = int(text) * unit_ns
-    except ValueError:
-        raise ValueError(f"the timestamp {text[:60]} is no integer") from None
-    seconds, rest = divmod(ns, 1_000_000_000)
-    if not _EARLIEST_NS <= ns <= _LATEST_NS or seconds not in _EPOCH_S:
+    if not _TIMESTAMP.fullmatch(text):
+        raise ValueError(f"the timestamp {text[:60]} is not an integer")
+    if len(text) > _LONGEST_INTEGER or (ns := int(text) * unit_ns) not in NANOSECONDS:
         raise ValueError(f"the timestamp {text[:60]} is out of range; is the precision right?")
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+    return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def _unescaped(text: str) -> str:

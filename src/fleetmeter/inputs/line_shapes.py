@@ -1,136 +1,186 @@
-"""Reads lines of a shape that came before in a fraction of the time. Pure.
+"""Makes a pattern of a line, by which others of its shape are read many at a time. Pure.
 
-Programs write the same fields in the same order again and again, so a pattern is made of what such
-a line has behind its head: `energy=` a number `,power=` a number, and a time. What it does not
-match is parsed as any line is.
+Programs write the same fields in the same order again and again, so a pattern is made of what a
+line has behind its head: `energy=` a number `,power=` a number, and a time. What it does not match
+is parsed as any line is.
 """
 
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
-from re import Pattern
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fleetmeter.inputs.mapping.rules import Series, Untaken
-from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
+import numpy as np
 
-_MOST_SHAPES = 4
-"""Shapes that are tried for a series, the newest first."""
+from fleetmeter.inputs.line_protocol import BOOLEANS, NANOSECONDS
+from fleetmeter.inputs.mapping.rules import Number, Series, Target, Untaken, Value
+from fleetmeter.intake.reading_groups import ReadingGroup
+from fleetmeter.intake.rows import Column
+from fleetmeter.readings.kinds import KINDS
+from fleetmeter.readings.model import EPOCH, microseconds
+from fleetmeter.readings.telemetry import FIELDS, attribute
 
-_MOST_HEADS, _MOST_HEAD = 20_000, 256
-"""Heads that are remembered, and the characters of the longest; when there are more, all are
-forgotten."""
-
-_MOST_FIELDS = 1000
+MOST_FIELDS = 4000
 """Characters of the fields of a line that has a shape."""
 
-_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?(i?)")
+_EPOCH_US = 946_684_800_000_000
+"""2000, from where the service counts, since 1970, from where lines do; microseconds."""
 
 _PLACES = {attribute(field): place for place, field in enumerate(FIELDS)}
-_TIMESTAMP = _PLACES["timestamp"]
 
-_Convert = tuple[float, float, float] | None
+# A number behind which something else stands is longer than these, and then no such number.
+_NUMBERS = {
+    "float": r"(-?[0-9]{1,15}+(?:\.[0-9]{1,22}+)?+)",
+    "integer": r"(-?[0-9]{1,18}+)i",
+    "unsigned": r"([0-9]{1,18}+)u",
+}
+_OTHERS = {"truth": f"(?:{'|'.join(BOOLEANS)})", "text": r'"[^"\\\n]{0,200}+"'}
+_TIME = " (-?[0-9]{1,19}+)"
+
+_FIELD = re.compile(
+    r"([^\\\",= ]+)=(?:"
+    + "|".join(f"(?P<{kind}>{one})" for kind, one in (_NUMBERS | _OTHERS).items())
+    + r")(?=[, \r]|$)"
+)
+_END = re.compile(rf"(?P<time>{_TIME})?\r?")
+
+
+class Form(NamedTuple):
+    """The fields of a line, each with the kind of its value, and whether a time follows."""
+
+    fields: tuple[tuple[str, str], ...]
+    timed: bool
+
+
+def form_of(rest: str) -> Form | None:
+    """Return the form of what a line has behind its head; None for what is too varied for one."""
+    fields: list[tuple[str, str]] = []
+    at = 0
+    while found := _FIELD.match(rest, at, MOST_FIELDS):
+        kind = next(kind for kind, value in found.groupdict().items() if value is not None)
+        fields.append((found[1], kind))
+        at = found.end()
+        if rest[at : at + 1] != ",":
+            break
+        at += 1
+    end = _END.fullmatch(rest, at)
+    if end is None or not fields or len(dict(fields)) != len(fields):
+        return None
+    return Form(tuple(fields), end["time"] is not None)
+
+
+class Shape:
+    """What lines of some series have behind their heads, and what becomes of their numbers."""
+
+    def __init__(self, form: Form, series: Series) -> None:
+        parts, taken = [], []
+        for name, kind in form.fields:
+            value = _NUMBERS.get(kind) or _OTHERS[kind]
+            if kind in _NUMBERS and name in series.taken:
+                taken.append(name)
+            else:
+                value = re.sub(r"\((?!\?)", "(?:", value)
+            parts.append(f"{re.escape(name)}={value}")
+        time = _TIME if form.timed else ""
+        self._timed = form.timed
+        self._groups = len(taken) + form.timed
+        self._pattern = re.compile(rf"^{','.join(parts)}{time}\r?$", re.MULTILINE)
+        self._targets = [
+            _Target(place, _kind_of(target), numbers)
+            for place, target in enumerate(series.targets)
+            if (
+                numbers := [
+                    (group, _PLACES[number.attribute], number)
+                    for group, name in enumerate(taken)
+                    for number in target.numbers.get(name, ())
+                ]
+            )
+        ]
+        self.rules = [target.numbers for target in series.targets]
+        """Kept, as KnownHeads goes by their identity."""
+
+        self.untaken: list[Untaken] = []
+        """What each line has that no rule takes."""
+        series.readings([(n, _EXAMPLES.get(k, 0.0)) for n, k in form.fields], EPOCH, self.untaken)
+
+    def values(self, rests: Sequence[str], unit_ns: int) -> "Values | None":
+        """Return what lines have behind their heads, by columns; None if one is not of the shape.
+
+        `unit_ns` is what timestamps count, nanoseconds.
+        """
+        found = self._pattern.findall("\n".join(rests))
+        if len(found) != len(rests) or not rests:
+            return None
+        columns = list(zip(*found, strict=True)) if self._groups > 1 else [found]
+        if not self._timed:
+            return Values(columns, None)
+        times = _times(columns[-1], unit_ns)
+        return None if times is None else Values(columns, times)
+
+    def groups(
+        self,
+        values: "Values",
+        places: Sequence[int],
+        ids_of: Sequence[Sequence[Sequence[str | None]]],
+        arrival: datetime,
+    ) -> list[ReadingGroup]:
+        """Return what `Series.readings` makes of lines, which are at some places.
+
+        `ids_of` has the ids of each line: for each target, those of TEXTS.
+        """
+        times = values.times
+        if times is None:
+            times = np.full(len(places), microseconds(arrival), np.int64)
+        found = []
+        for target, kind, numbers in self._targets:
+            columns = {
+                at: number.of(np.array(list(map(float, values.columns[group])), np.float64))
+                for group, at, number in numbers
+            }
+            texts = [
+                None if column[0] is None else column
+                for column in zip(*[ids[target] for ids in ids_of], strict=True)
+            ]
+            found.append(ReadingGroup(kind, places, texts, columns, times))
+        return found
 
 
 class _Target(NamedTuple):
     """A device, and which numbers of a line are its measurements."""
 
-    values: list[Any]
-    """A reading's values in the order of FIELDS, with the ids."""
+    place: int
+    """In the series."""
 
-    numbers: list[tuple[int, int, _Convert]]
-    """The group of the pattern, the place of the value, and offset, factor and divisor."""
+    kind: int
+    """In KINDS."""
 
-
-class Shape(NamedTuple):
-    """What lines of a series look like behind their head, and what becomes of them."""
-
-    pattern: Pattern[str]
-    targets: Sequence[_Target]
-    untaken: Sequence[Untaken]
-
-    def readings(self, numbers: Sequence[str], time: datetime) -> list[Telemetry]:
-        """Return what `Series.readings` does, of the numbers in the pattern's groups."""
-        readings = []
-        for ids, taken in self.targets:
-            values = ids.copy()
-            for group, place, convert in taken:
-                value = float(numbers[group])
-                if convert is not None:
-                    added, times, divided = convert
-                    value = (value + added) * times / divided
-                values[place] = value
-            values[_TIMESTAMP] = time
-            readings.append(Telemetry(*values))
-        return readings
+    numbers: list[tuple[int, int, Number]]
+    """The group of the pattern, the place in a Telemetry, and the conversion."""
 
 
-class KnownLines:
-    """The series of one head, and the shapes of its lines."""
+class Values(NamedTuple):
+    """What lines of a shape have, in their order."""
 
-    __slots__ = ("series", "shapes")
+    columns: Sequence[Sequence[str]]
+    """The numbers that are taken, as they are written."""
 
-    def __init__(self, series: Series) -> None:
-        self.series = series
-        self.shapes: tuple[Shape, ...] = ()
-
-    def learn(self, rest: str) -> None:
-        """Make a shape of what a line has behind its head, if it is one of plain numbers."""
-        fields = rest.partition(" ")[0]
-        if len(fields) > _MOST_FIELDS:
-            return
-        names, parts = [], []
-        for pair in fields.split(","):
-            name, _, value = pair.partition("=")
-            if (number := _NUMBER.fullmatch(value)) is None or "\\" in name or '"' in name:
-                return
-            names.append(name)
-            parts.append(
-                rf"{re.escape(name)}=(-?\d{{1,15}})i"
-                if number[1]
-                else rf"{re.escape(name)}=(-?\d{{1,15}}(?:\.\d{{1,15}})?)"
-            )
-        pattern = _compiled(",".join(parts) + r"(?: (-?\d{1,19}))?")
-        if len(set(names)) == len(names) and all(each.pattern != pattern for each in self.shapes):
-            self.shapes = (self._shape(names, pattern), *self.shapes[: _MOST_SHAPES - 1])
-
-    def _shape(self, names: Sequence[str], pattern: Pattern[str]) -> Shape:
-        untaken: list[Untaken] = []
-        self.series.readings([(name, 0.0) for name in names], _NEVER, untaken)
-        targets = []
-        for texts, of in self.series.targets:
-            numbers = [
-                (group, _PLACES[number.attribute], number.convert)
-                for group, name in enumerate(names)
-                for number in of.get(name, ())
-            ]
-            if numbers:
-                targets.append(_Target([texts.get(name) for name in _PLACES], numbers))
-        return Shape(pattern, targets, untaken)
+    times: Column | None
+    """Microseconds since 2000; None: when they arrive."""
 
 
-class KnownHeads:
-    """The lines of each head, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, KnownLines] = {}
-
-    def get(self, head: str) -> KnownLines | None:
-        """Return the lines of a head that came before."""
-        return self._known.get(head)
-
-    def add(self, head: str, series: Series) -> KnownLines:
-        """Return the lines of a new head."""
-        lines = KnownLines(series)
-        if len(head) <= _MOST_HEAD:
-            if len(self._known) >= _MOST_HEADS:
-                self._known.clear()
-            self._known[head] = lines
-        return lines
+_EXAMPLES: dict[str, Value] = {"truth": True, "text": ""}
 
 
-_NEVER = datetime.min
+def _kind_of(target: Target) -> int:
+    return next(kind for kind, each in enumerate(KINDS) if attribute(each.id_field) in target.texts)
 
-_compiled = lru_cache(1000)(re.compile)
-"""Series share their shapes."""
+
+def _times(written: Sequence[str], unit_ns: int) -> Column | None:
+    """Return times, to the microsecond before; None if one cannot be."""
+    distinct = set(written)
+    counts = list(map(int, distinct))
+    if not (min(counts) * unit_ns in NANOSECONDS and max(counts) * unit_ns in NANOSECONDS):
+        return None
+    since = [count * unit_ns // 1000 - _EPOCH_US for count in counts]
+    times = dict(zip(distinct, since, strict=True))
+    return np.array([times[each] for each in written], np.int64)

@@ -1,6 +1,8 @@
 """Counts messages and fields of messages that no rule takes, so that nothing goes unseen."""
 
+from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Mapping as Dict
 from datetime import UTC, datetime
 
 import msgspec
@@ -39,20 +41,20 @@ class UntakenCounter:
     def __init__(self) -> None:
         self._counts: dict[tuple[Protocol, Reason, str], UntakenCount] = {}
 
-    def note(self, protocol: Protocol, found: Iterable[Untaken]) -> None:
-        """Count what was not taken."""
+    def note(self, protocol: Protocol, found: Iterable[Untaken] | Dict[Untaken, int]) -> None:
+        """Count what was not taken, each once, or as often as is said."""
         now = datetime.now(UTC)
-        for reason, name in found:
-            UNTAKEN.labels(protocol, reason).inc()
+        for (reason, name), times in Counter(found).items():
+            UNTAKEN.labels(protocol, reason).inc(times)
             what = name[:_MOST_NAME]
             key = (protocol, reason, what)
             if key not in self._counts and len(self._counts) >= _MOST:
                 key = (protocol, reason, OTHERS)
             if (count := self._counts.get(key)) is None:
-                self._counts[key] = UntakenCount(*key, 1, now, now)
+                self._counts[key] = UntakenCount(*key, times, now, now)
                 _log.warning("no rule of the mapping takes this", what=key[2], reason=reason)
             else:
-                count.count += 1
+                count.count += times
                 count.last_at = now
 
     def counts(self) -> list[UntakenCount]:

@@ -3,7 +3,7 @@
 What is wrong in any way is only found here; readings/validate.py says what, item by item.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import compress, repeat
 from operator import attrgetter, not_, sub
@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from fleetmeter.intake.number_fields import FOREIGN, NUMBER_FIELDS
+from fleetmeter.intake.number_fields import FOREIGN, NUMBER_FIELDS, NumberField
+from fleetmeter.intake.reading_groups import GroupedPart, ReadingGroup
 from fleetmeter.intake.rows import (
     DEVICE,
     ITEM,
@@ -31,7 +33,7 @@ from fleetmeter.readings.ids import is_session_id
 from fleetmeter.readings.kinds import KINDS, PLACES, SESSION, Measurement
 from fleetmeter.readings.kinds import METER as METER_KIND
 from fleetmeter.readings.model import EPOCH, microseconds
-from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
+from fleetmeter.readings.telemetry import TEXTS, Telemetry, attribute
 from fleetmeter.readings.validate import MAX_INTERVAL_US, Bounds
 
 _ids = [attrgetter(attribute(kind.id_field)) for kind in KINDS]
@@ -68,7 +70,7 @@ class BatchColumns(NamedTuple):
     """Items with measurements whose values cannot be, and are left out."""
 
 
-def columns_of(items: Sequence[Telemetry], bounds: Bounds) -> BatchColumns:
+def columns_of(items: Sequence[Telemetry] | GroupedPart, bounds: Bounds) -> BatchColumns:
     """Return the items as columns, without the numbers of devices (see numbering.py)."""
     count = len(items)
     rows = np.full((ROWS, count), NULL, np.int64)
@@ -77,6 +79,10 @@ def columns_of(items: Sequence[Telemetry], bounds: Bounds) -> BatchColumns:
     wrong = np.zeros(count, np.bool_)
     groups: list[Group] = []
     dropped: list[tuple[int, Measurement]] = []
+    if isinstance(items, GroupedPart):
+        for group in items.groups:
+            groups.append(_fill_group(rows, wrong, dropped, group, bounds))
+        return BatchColumns(rows, wrong, groups, dropped)
     rest: Sequence[int] = range(count)
     others = items
     for kind, get_id in enumerate(_ids):
@@ -107,27 +113,71 @@ def _fill(
     count = len(items)
     fields = list(zip(*map(msgspec.structs.astuple, items), strict=True))
     times, bad = _times(fields[-1])
-    oldest, latest = microseconds(bounds.since), microseconds(bounds.latest)
-    bad |= (times < oldest) | (times > latest)
-    rows[TIME, places] = times
+    bad |= _fill_times(rows, places, times, bounds)
     if fields[-2].count(None) != count:
         bad |= _fill_starts(rows, places, fields[-2])
     for place in FOREIGN[kind]:
         if fields[place].count(None) != count:
             bad |= is_given(fields[place])
-    measured = np.zeros(count, np.bool_)
+    numbers: list[_Numbers] = []
     for field in NUMBER_FIELDS[kind]:
         column = fields[field.place]
         absent = column.count(None)
-        if absent == count:
-            continue
-        values = np.array(column, np.float64)
+        if absent != count:
+            given = is_given(column) if absent else None
+            numbers.append((field, np.array(column, np.float64), given))
+    wrong[places] = bad | _fill_numbers(rows, dropped, places, numbers)
+    texts = [None if column.count(None) == count else column for column in fields[: len(TEXTS)]]
+    return _with_texts(rows, dropped, kind, places, texts)
+
+
+def _fill_group(
+    rows: Matrix,
+    wrong: Mask,
+    dropped: list[tuple[int, Measurement]],
+    group: ReadingGroup,
+    bounds: Bounds,
+) -> Group:
+    """Do the same for readings that are columns already."""
+    kind, places = group.kind, np.array(group.places, np.int64)
+    bad = _fill_times(rows, places, group.times, bounds)
+    if not group.numbers.keys().isdisjoint(FOREIGN[kind]):
+        bad[:] = True
+    numbers: list[_Numbers] = [
+        (field, group.numbers[field.place], None)
+        for field in NUMBER_FIELDS[kind]
+        if field.place in group.numbers
+    ]
+    wrong[places] = bad | _fill_numbers(rows, dropped, places, numbers)
+    return _with_texts(rows, dropped, kind, places, group.texts)
+
+
+_Numbers = tuple[NumberField, NDArray[np.float64], Mask | None]
+"""A column of numbers, and which of them are given; None: all."""
+
+
+def _fill_times(rows: Matrix, places: Column, times: Column, bounds: Bounds) -> Mask:
+    """Fill in times; where they are out of bounds."""
+    rows[TIME, places] = times
+    wrong: Mask = (times < microseconds(bounds.since)) | (times > microseconds(bounds.latest))
+    return wrong
+
+
+def _fill_numbers(
+    rows: Matrix,
+    dropped: list[tuple[int, Measurement]],
+    places: Column,
+    numbers: Iterable[_Numbers],
+) -> Mask:
+    """Fill in numbers; where they make a reading wrong, or it has none."""
+    bad = np.zeros(len(places), np.bool_)
+    measured = np.zeros(len(places), np.bool_)
+    for field, values, given in numbers:
         inside = (values >= field.low) & (values <= field.high)
         if field.measurement is not None and field.measurement.not_available:
             inside &= ~np.isin(values, field.measurement.not_available)
-        if absent or not inside.all():
-            given = is_given(column) if absent else np.ones(count, np.bool_)  # NaN is given
-            unusable = given & ~inside
+        if given is not None or not inside.all():
+            unusable = ~inside if given is None else given & ~inside  # NaN is given
             if field.is_energy:
                 bad |= unusable
             elif unusable.any() and field.measurement is not None:
@@ -139,18 +189,28 @@ def _fill(
             rows[field.row, places] = np.rint(values * field.scale)
         if 0 <= field.other < field.row:
             bad |= (rows[field.other, places] != NULL) & (rows[field.row, places] != NULL)
-    bad |= ~measured
-    wrong[places] = bad
-    meter_ids = fields[FIELDS.index(METER_KIND.id_field)] if KINDS[kind].charges else ()
-    named = None if meter_ids.count(None) == len(meter_ids) else meter_ids
-    session_ids = fields[FIELDS.index(SESSION.field)]
+    return bad | ~measured
+
+
+def _with_texts(
+    rows: Matrix,
+    dropped: list[tuple[int, Measurement]],
+    kind: int,
+    places: Column,
+    texts: Sequence[Sequence[Any] | None],
+) -> Group:
+    """Return readings with the ids that they name, from the columns of TEXTS; None: none does."""
+    of = dict(zip(TEXTS, texts, strict=True))
+    session_ids = of[SESSION.field]
     sessions = None
-    if session_ids.count(None) != count:
+    if session_ids is not None:
         sessions = [id_ if id_ is not None and is_session_id(id_) else None for id_ in session_ids]
         rows[SESSION_ROW, places[is_given(sessions)]] = 0
         unusable = is_given(session_ids) & ~is_given(sessions)
         dropped += [(place, SESSION) for place in places[unusable].tolist()]
-    return Group(kind, places, fields[FIELDS.index(KINDS[kind].id_field)], named, sessions)
+    ids, named = of[KINDS[kind].id_field], of[METER_KIND.id_field]
+    assert ids is not None  # noqa: S101 - its kind follows from it
+    return Group(kind, places, ids, named if KINDS[kind].charges else None, sessions)
 
 
 def is_given(column: Sequence[Any]) -> Mask:

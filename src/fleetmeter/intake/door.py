@@ -23,6 +23,7 @@ from fleetmeter.errors import CommitTimeoutError, NotMigratedError
 from fleetmeter.intake.arrivals import Arrivals, Stamped
 from fleetmeter.intake.device_numbers import DeviceNumbers
 from fleetmeter.intake.queue import CommitQueue
+from fleetmeter.intake.reading_groups import GroupedReadings
 from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.intake.within_reach import Sites, within_reach
 from fleetmeter.intake.writer import DatabaseWriter
@@ -133,7 +134,10 @@ class Door:
         outcome.warnings = sorted(warnings, key=_index) or UNSET
 
     async def _store(self, items: Sequence[Telemetry | Invalid]) -> IngestOutcome:
-        if len(items) <= _AT_A_TIME:
+        rejected: list[Rejection] = []
+        if isinstance(items, GroupedReadings):
+            pass  # all of them are readings
+        elif len(items) <= _AT_A_TIME:
             rejected = _invalid_items(items)
         else:
             rejected = await self.slices.run(_invalid_of_many(items))

@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from itertools import chain
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +22,7 @@ from fleetmeter.intake.batch_columns import columns_of
 from fleetmeter.intake.lane import Lane, Writer
 from fleetmeter.intake.numbering import number, unnumbered
 from fleetmeter.intake.outcomes import dropped_field, rejection_of
+from fleetmeter.intake.parts import AT_A_TIME, Part, cut, parts_of
 from fleetmeter.intake.pending_requests import PendingRequests, Request
 from fleetmeter.intake.queue_limits import QueueLimits
 from fleetmeter.intake.rows import DEVICE, ITEM, REQUEST, Mask, Matrix
@@ -38,8 +38,8 @@ _MANY = 1000
 writer is free, and go to one."""
 
 
-_AT_A_TIME, _REJECTED_AT_A_TIME = 2500, 500
-"""Readings that are made ready, and found wrong, before others have their turn."""
+_REJECTED_AT_A_TIME = 500
+"""Readings that are found wrong before others have their turn."""
 
 
 class Stored(NamedTuple):
@@ -217,13 +217,8 @@ class CommitQueue:
     async def _prepare_all(self, requests: list[Request]) -> None:
         """Make requests ready together; if that fails for what is in one of them, each alone."""
         request_ids = self.requests.add(requests)
-        sizes = [len(each.readings) for each in requests]
         try:
-            await self._prepare(
-                [*chain.from_iterable(each.readings for each in requests)],
-                np.repeat(request_ids, sizes),
-                np.concatenate([np.arange(size) for size in sizes] or [np.arange(0)]),
-            )
+            await self._prepare(parts_of(requests, request_ids))
         except Exception as error:
             if len(requests) > 1 and not isinstance(error, FleetMeterError):
                 _log.warning("requests that cannot be prepared together go alone", exc_info=True)
@@ -235,23 +230,23 @@ class CommitQueue:
             for request_id in request_ids:
                 self.requests.pop(request_id, None)
 
-    async def _prepare(self, readings: Sequence[Telemetry], request_ids: Any, items: Any) -> None:
+    async def _prepare(self, parts: Sequence[Part]) -> None:
         """Check readings, number their devices, and put them into the lanes of their writers.
 
-        That is done so many at a time that others have their turn; they go into the lanes together,
-        or not at all.
+        That is done a part at a time, so that others have their turn; they go into the lanes
+        together, or not at all.
         """
         bounds = self._bounds()
-        parts: list[_Prepared] = []
-        for first in range(0, len(readings), _AT_A_TIME):
-            if first:
+        prepared: list[_Prepared] = []
+        since_turn = 0
+        for part in parts:
+            since_turn += len(part.readings)
+            if since_turn > AT_A_TIME and prepared:
                 await asyncio.sleep(0)
-            part = slice(first, first + _AT_A_TIME)
-            parts.append(
-                await self._prepare_part(readings[part], request_ids[part], items[part], bounds)
-            )
-        lanes = self._lanes_for(len(readings))
-        for rows, wrong, version, rejected, warnings in parts:
+                since_turn = len(part.readings)
+            prepared.append(await self._prepare_part(part, bounds))
+        lanes = self._lanes_for(sum(len(part.readings) for part in parts))
+        for rows, wrong, version, rejected, warnings in prepared:
             for request_id, rejection in rejected:
                 self.requests[request_id].rejected.append(rejection)
             for request_id, warning in warnings:
@@ -264,9 +259,8 @@ class CommitQueue:
                 if (here := homes == place).any():
                     lane.put(right[:, here], version)
 
-    async def _prepare_part(
-        self, readings: Sequence[Telemetry], request_ids: Any, items: Any, bounds: Bounds
-    ) -> "_Prepared":
+    async def _prepare_part(self, part: Part, bounds: Bounds) -> "_Prepared":
+        readings, request_ids, items = part
         columns = columns_of(readings, bounds)
         rows = columns.rows
         rows[REQUEST], rows[ITEM] = request_ids, items
@@ -297,4 +291,4 @@ class CommitQueue:
             self.requests[request_id].readings[item]
             for request_id, item in zip(rows[REQUEST].tolist(), rows[ITEM].tolist(), strict=True)
         ]
-        await self._prepare(readings, rows[REQUEST], rows[ITEM])
+        await self._prepare(cut(readings, rows[REQUEST], rows[ITEM]))

@@ -85,11 +85,12 @@ async def within_reach(
 ) -> Sorted:
     """Refuse the items that name a device out of reach. Raises DatabaseUnavailableError."""
     outside = []
-    sorted_: list[Telemetry | Invalid] = list(items)
+    sorted_: list[Telemetry | Invalid] = []
     for first in range(0, len(items), _AT_A_TIME):
         if first:
             await slices.turn()
-        named = [_named(item) for item in items[first : first + _AT_A_TIME]]
+        sorted_ += items[first : first + _AT_A_TIME]
+        named = [_named(item) for item in sorted_[first:]]
         if forbidden := await _forbidden(set(named), reach, sites):
             for place, ids in enumerate(named, first):
                 if (why := forbidden.get(ids)) is not None:

@@ -42,7 +42,7 @@ def test_the_spread_of_ratios_and_the_least_disturbed_rounds_are_shown(
     assert line.low is not None
     assert line.high is not None
     assert (round(line.low, 9), round(line.high, 9), line.ratio_of_least) == (1.1, 1.2, 1.1)
-    report.show_keys([line], ON)
+    report.show_sides([line], ON, ("without keys", "with a key"))
     row = next(row for row in capsys.readouterr().out.splitlines() if "singles" in row)
     assert [cell.strip() for cell in row.split("│")[3:-1]] == [
         *("20.00", "26.00", "1.10", "1.10 to 1.20", "1.10", "ratio ≤ 1.05 NOT REACHED", "5")

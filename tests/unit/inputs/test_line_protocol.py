@@ -83,10 +83,14 @@ def test_a_line_is_understood(
         ("m v=18446744073709551616u", "64 bits"),
         ('m v="abc', "not name=value"),
         ('m v="a"b', "not name=value"),
-        ("m v=1 abc", "no integer"),
-        ("m v=1 1.5", "no integer"),
-        ("m v=1 1 2", "no integer"),
+        ("m v=1 abc", "not an integer"),
+        ("m v=1 1.5", "not an integer"),
+        ("m v=1 1 2", "not an integer"),
         ("m v=1 99999999999999999999", "out of range"),
+        (f"m v=1 {'9' * 5000}", "out of range"),
+        (f"m v={'9' * 5000}i", "64 bits"),
+        ("m v=1 1_000", "not an integer"),
+        ("m v=\u0661", "neither a number"),
     ],
 )
 def test_what_is_no_line_is_told(line: str, why: str) -> None:

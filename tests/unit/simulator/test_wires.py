@@ -26,13 +26,13 @@ from tests.support.simulated_fleets import SEED, START
 ARRIVALS: list[Arrival] = [(0, "meters", (f"M{n}", 0, 1, 230_000, None)) for n in range(10)]
 
 
-def as_msgpack(arrivals: Sequence[Arrival]) -> list[Item]:
+def as_msgpack(arrivals: Sequence[Arrival]) -> Sequence[Item]:
     decoder = BatchDecoder("msgpack", 100_000)
     at_once(decoder.feed(msgpack.body(arrivals)))
     return at_once(decoder.finish())
 
 
-def as_lines(arrivals: Sequence[Arrival]) -> list[Item]:
+def as_lines(arrivals: Sequence[Arrival]) -> Sequence[Item]:
     decoder = InfluxInput(load_mapping(None), UntakenCounter()).decoder(1000, 100_000)
     at_once(decoder.feed("\n".join(map(line_of, arrivals)).encode()))
     items = at_once(decoder.finish())
@@ -42,7 +42,7 @@ def as_lines(arrivals: Sequence[Arrival]) -> list[Item]:
 
 @pytest.mark.parametrize("decoded", [as_msgpack, as_lines])
 def test_what_is_sent_is_taken_as_the_row_it_was(
-    decoded: Callable[[Sequence[Arrival]], list[Item]],
+    decoded: Callable[[Sequence[Arrival]], Sequence[Item]],
 ) -> None:
     arrivals = Fleet(SEED, 30, START, 1).arrivals(START)
     bounds = Bounds(START, START + timedelta(hours=2))

@@ -279,12 +279,17 @@ def authorization_of(scope: Scope) -> bytes:
 
 
 def _key(authorization: bytes) -> str | None:
-    """Return the key in an Authorization header: of a Bearer, a Token, or Basic's password."""
+    """Return the key in an Authorization header: of a Bearer, a Token, or Basic's password.
+
+    A Token may be `user:key`, as programs with a client of InfluxDB 2 write to version 1.
+    """
     scheme, _, credentials = authorization.partition(b" ")
     scheme = scheme.lower()
     try:
-        if scheme in (b"bearer", b"token"):
+        if scheme == b"bearer":
             return credentials.strip().decode("ascii")
+        if scheme == b"token":
+            return credentials.strip().rpartition(b":")[2].decode("ascii")
         if scheme == b"basic":
             return b64decode(credentials, validate=True).partition(b":")[2].decode("ascii")
     except (Base64Error, UnicodeDecodeError):

@@ -1,5 +1,6 @@
 """Errors as HTTP problems: application/problem+json (RFC 9457), one shape everywhere."""
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -249,27 +250,33 @@ def _from_defect(error: Exception) -> ProblemDetailsException:
     return problem(HTTP_500_INTERNAL_SERVER_ERROR, "an internal error; it has been logged")
 
 
+PROBLEMS: dict[type[Exception], Callable[[Any], ProblemDetailsException]] = {
+    HTTPException: _from_http,
+    MalformedBodyError: _from_malformed,
+    BatchTooLargeError: _from_too_large,
+    BusyError: _from_busy,
+    BodyTooLargeError: _from_large_body,
+    DatabaseUnavailableError: _from_unavailable,
+    NotMigratedError: _from_not_migrated,
+    QueueFullError: _from_full,
+    CommitTimeoutError: _from_timeout,
+    UnicodeDecodeError: _from_undecodable,
+    RecursionError: _from_undecodable,
+    IssuerUnavailableError: _from_issuer,
+    RateExceededError: _from_rate,
+    OutOfReachError: _from_out_of_reach,
+    UnknownDeviceError: _from_unknown_device,
+    UnknownSiteError: _from_unknown_site,
+    UnknownAnomalyError: _from_unknown_anomaly,
+    Exception: _from_defect,
+}
+"""How each error becomes a problem."""
+
 problem_details = ProblemDetailsPlugin(
-    ProblemDetailsConfig(
-        exception_to_problem_detail_map={
-            HTTPException: _from_http,
-            MalformedBodyError: _from_malformed,
-            BatchTooLargeError: _from_too_large,
-            BusyError: _from_busy,
-            BodyTooLargeError: _from_large_body,
-            DatabaseUnavailableError: _from_unavailable,
-            NotMigratedError: _from_not_migrated,
-            QueueFullError: _from_full,
-            CommitTimeoutError: _from_timeout,
-            UnicodeDecodeError: _from_undecodable,
-            RecursionError: _from_undecodable,
-            IssuerUnavailableError: _from_issuer,
-            RateExceededError: _from_rate,
-            OutOfReachError: _from_out_of_reach,
-            UnknownDeviceError: _from_unknown_device,
-            UnknownSiteError: _from_unknown_site,
-            UnknownAnomalyError: _from_unknown_anomaly,
-            Exception: _from_defect,
-        }
-    )
+    ProblemDetailsConfig(exception_to_problem_detail_map=dict(PROBLEMS))
 )
+
+
+def problem_from(error: Exception) -> ProblemDetailsException:
+    """Return an error as a problem."""
+    return next(PROBLEMS[kind] for kind in type(error).mro() if kind in PROBLEMS)(error)

@@ -5,7 +5,7 @@ goes through the door.
 """
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Protocol as Interface
 from typing import TypeVar
@@ -39,7 +39,7 @@ class Decoder(Interface):
     def feed(self, piece: bytes) -> Generator[None, None, None]:
         """Take more of the body. Raises MalformedBodyError and BatchTooLargeError."""
 
-    def finish(self) -> Generator[None, None, list[Item]]:
+    def finish(self) -> Generator[None, None, Sequence[Item]]:
         """Finish the body. Raises MalformedBodyError and BatchTooLargeError."""
 
 
@@ -112,7 +112,7 @@ def _take(
 
 def _take_last(
     chunk: bytes, unpack: Unpacker, count_bytes: Callable[[int], None], decoder: Decoder
-) -> Generator[None, None, list[Item]]:
+) -> Generator[None, None, Sequence[Item]]:
     """Take the last chunk of a body; return its items."""
     yield from _take(chunk, unpack, count_bytes, decoder)
     unpack.finish()

@@ -5,7 +5,6 @@ is percent-encoded as in URLs: `Ladesäule 3` is the id `Lades%C3%A4ule 3`.
 """
 
 import re
-from urllib.parse import unquote
 
 _OTHERS = re.compile(r"[^ -~]|^ | $|^\.(?=\.?$)")
 _OTHERS_AND_PERCENT = re.compile(rf"%|{_OTHERS.pattern}")
@@ -15,8 +14,3 @@ def encoded(text: str, *, also_percent: bool = True) -> str:
     """Return a text as a part of an id; without `also_percent`, what is encoded already stays."""
     pattern = _OTHERS_AND_PERCENT if also_percent else _OTHERS
     return pattern.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
-
-
-def decoded(id_: str) -> str:
-    """Return the text that an id was made of."""
-    return unquote(id_)

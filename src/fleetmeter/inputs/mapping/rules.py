@@ -11,7 +11,10 @@ from fnmatch import translate
 from re import Pattern
 from re import compile as compiled
 from string import Formatter
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fleetmeter.inputs.mapping.ids import encoded
 from fleetmeter.inputs.mapping.model import NAME, Rule, tags_of
@@ -36,6 +39,8 @@ Reason = Literal[
 ]
 """Why a message, or a field of it, gave no reading."""
 
+_Numeric = TypeVar("_Numeric", float, NDArray[np.float64])
+
 _SESSION = attribute(SESSION.field)
 
 
@@ -53,6 +58,13 @@ class Number(NamedTuple):
     attribute: str
     convert: tuple[float, float, float] | None
     """Offset, factor and divisor; None where the value stays."""
+
+    def of(self, value: _Numeric) -> _Numeric:
+        """Return the measurement for a value of the field, or for an array of them."""
+        if self.convert is None:
+            return value
+        added, times, divided = self.convert
+        return (value + added) * times / divided
 
 
 class Target(NamedTuple):
@@ -84,14 +96,11 @@ class Series(NamedTuple):
         for texts, numbers in self.targets:
             values: dict[str, float] = {}
             for field, value in fields:
-                for name, convert in numbers.get(field, ()):
+                for number in numbers.get(field, ()):
                     if isinstance(value, str) or value is True or value is False:
                         untaken.append(Untaken("not_a_number", f"{self.name}.{field}"))
-                    elif convert is None:
-                        values[name] = value
                     else:
-                        added, times, divided = convert
-                        values[name] = (value + added) * times / divided
+                        values[number.attribute] = number.of(value)
             if values:
                 found.append(Telemetry(**texts, **values, timestamp=time))
         for field, _ in fields:
@@ -172,19 +181,24 @@ class Mapping:
 
         self.reading_topics = reading_topics
         """MQTT topics of messages that are readings as in the API."""
+        self._taken: dict[tuple[_Compiled, ...], frozenset[str]] = {}
+        """The fields that rules take together; many series have the same ones."""
 
     def series(self, name: str, tags: Dict[str, str]) -> Series:
         """Return what becomes of messages with this name and these tags."""
         known = {NAME: name} | dict(tags)
         fitting = [rule for rule in self._rules if rule.fits(name, tags)]
-        targets = [rule.target(known) for rule in fitting if rule.tags <= known.keys()]
+        filled = tuple(rule for rule in fitting if rule.tags <= known.keys())
+        targets = [rule.target(known) for rule in filled]
         untaken = None
         if not fitting:
             untaken = Untaken("no_rule", name)
         elif not targets:
             lacking = sorted(fitting[0].tags - known.keys())
             untaken = Untaken("no_tag", f"{name}.{lacking[0]}")
-        taken = frozenset(field for target in targets for field in target.numbers)
+        if (taken := self._taken.get(filled)) is None:
+            taken = frozenset(field for rule in filled for field in rule.numbers)
+            self._taken[filled] = taken
         return Series(name, targets, untaken, taken)
 
 

@@ -1,9 +1,9 @@
 """Decodes messages of MQTT: by rules, as line protocol, or as readings of the API."""
 
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
+from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
-from fleetmeter.inputs.line_shapes import KnownHeads
 from fleetmeter.inputs.mapping.filters import pattern_of, subscriptions
 from fleetmeter.inputs.mapping.rules import Mapping, Untaken
 from fleetmeter.inputs.mapping.topics import MOST_ITEMS, Decoding, TopicRules
@@ -40,18 +40,14 @@ class MessageDecoder:
             if retained:
                 return Decoding([], [Untaken("retained", topic)])
             decoder = LineDecoder(self._mapping, self._known_heads, PRECISIONS["ns"], MOST_ITEMS)
-            return self._decode(decoder, payload, decoder.untaken)
+            items, _ = self._decode(decoder, payload)
+            return Decoding(items, list(decoder.untaken.elements()))
         return self._rules.decode(topic, payload, retained=retained)
 
-    def _decode(
-        self,
-        decoder: BatchDecoder | LineDecoder,
-        payload: bytes,
-        untaken: list[Untaken] | None = None,
-    ) -> Decoding:
+    def _decode(self, decoder: BatchDecoder | LineDecoder, payload: bytes) -> Decoding:
         try:
             at_once(decoder.feed(payload))
-            return Decoding(list(at_once(decoder.finish())), untaken or [])
+            return Decoding(list(at_once(decoder.finish())), [])
         except (MalformedBodyError, BatchTooLargeError) as error:
             invalid = Invalid("malformed", str(error))
             invalid.sent = payload[:_SHOWN]
