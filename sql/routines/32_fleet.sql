@@ -142,12 +142,15 @@ begin
 end;
 $$;
 
--- Returns accounted hours of a window, added up by bucket: all of the window or only some (p_hours).
+-- Returns accounted hours of a window, added up by bucket: all of the window or only some (p_hours). With p_apart, only
+-- these devices have rows of their own: the others are added up, with meter 0 for any meter (as rows, they would cost
+-- ten times as much).
 create or replace function accounted_fleet(
     p_from timestamptz,
     p_to timestamptz,
     p_hours timestamptz[],
-    p_bounds timestamptz[]
+    p_bounds timestamptz[],
+    p_apart integer[]
 )
 returns setof fleet_part
 language plpgsql
@@ -159,8 +162,8 @@ begin
     return query
     select
         p_bounds[case when cardinality(p_bounds) = 2 then 1 else width_bucket(e.hour, p_bounds) end],
-        e.vehicle,
-        e.meter,
+        case when p_apart is null or e.vehicle = any(p_apart) then e.vehicle end,
+        case when p_apart is null or e.meter = any(p_apart) then e.meter when e.meter is not null then 0 end,
         sum(e.dc_mwh)::bigint,
         sum(e.ac_mwh)::bigint,
         sum(e.readings),
@@ -278,8 +281,9 @@ begin
 end;
 $$;
 
--- Returns the parts of the fleet's answer: hours that are accounted for, other whole hours, and what the window cuts.
-create or replace function fleet_energy(p_bounds timestamptz[])
+-- Returns the parts of the fleet's answer: hours that are accounted for (accounted_fleet()), other whole hours, and
+-- what the window cuts.
+create or replace function fleet_energy(p_bounds timestamptz[], p_apart integer[] default null)
 returns setof fleet_part
 language plpgsql
 stable
@@ -314,7 +318,7 @@ begin
         if cardinality(l_hours) > 0 then
             return query
             select *
-            from accounted_fleet(l_hours_from, l_hours_to, l_hours, p_bounds);
+            from accounted_fleet(l_hours_from, l_hours_to, l_hours, p_bounds, p_apart);
         end if;
         for l_rest in
             select *
@@ -336,14 +340,19 @@ $$;
 -- Returns what fleet_energy() has of the devices within reach: a vehicle's columns if the vehicle is, a meter's own if
 -- the meter is (`is_of_fleet`; the resets of a row are those of both, and at a meter outside, the charging time is what
 -- the vehicle's readings show); and whole rows of the meters within reach, whichever vehicles were there
--- (`is_of_meter`).
-create or replace function fleet_energy_within(p_bounds timestamptz[], p_reach_ids text[], p_reach_sites text[])
+-- (`is_of_meter`). p_apart counts where everything is within reach.
+create or replace function fleet_energy_within(
+    p_bounds timestamptz[],
+    p_reach_ids text[],
+    p_reach_sites text[],
+    p_apart integer[] default null
+)
 returns setof fleet_part_within
 language sql
 stable
 begin atomic
     select e.*, true, true
-    from fleet_energy(p_bounds) as e
+    from fleet_energy(p_bounds, p_apart) as e
     where p_reach_ids is null
         and p_reach_sites is null
     union all
@@ -477,7 +486,12 @@ begin atomic
                     and f.meter in (select t.device from there as t where t.removed_at is not null)
             )
         )
-    from fleet_energy_within(p_bounds, p_reach_ids, p_reach_sites) as f
+    from fleet_energy_within(
+        p_bounds,
+        p_reach_ids,
+        p_reach_sites,
+        array(select s.device from live_state as s where s.removed_at is not null)
+    ) as f
     where f.is_of_fleet
     group by f.starts
     order by f.starts;

@@ -2,7 +2,7 @@
 -- accounted for again.
 
 -- Changes the settings that p_settings contains, by columns of devices, for a device that may never have reported;
--- absent ones stay, null unsets. Returns all settings. A new reporting interval changes the intervals of stored
+-- absent ones stay, null unsets. Returns all settings. A new reporting interval may change the intervals of stored
 -- readings, and new register settings their energy: call derive_intervals() afterwards.
 create or replace function set_device(p_kind text, p_id text, p_settings jsonb)
 returns devices
@@ -23,6 +23,7 @@ begin
     for update;
     l_is := jsonb_populate_record(l_was, p_settings);
     if l_is.reporting_interval_s is distinct from l_was.reporting_interval_s
+        and (l_is.register = 'session' or not has_only_registers(l_was.device))
         or (l_is.register, l_is.rated_power_w, l_is.register_rollover_mwh)
             is distinct from (l_was.register, l_was.rated_power_w, l_was.register_rollover_mwh)
         and has_registers(l_was.device)
@@ -76,6 +77,26 @@ begin
             on d.device = s.device
         where s.device = p_device
             and (s.register_mwh is not null or s.reverse_register_mwh is not null or d.changes_kind)
+    );
+end;
+$$;
+
+-- Returns whether all energy of a device is that of registers. Each of their intervals is as long as the time since the
+-- reading before, unless they count by session, whatever the reporting interval is.
+create or replace function has_only_registers(p_device integer)
+returns boolean
+language plpgsql
+stable
+as $$
+begin
+    return exists (
+        select
+        from live_state as s
+        join devices as d
+            on d.device = s.device
+        where s.device = p_device
+            and s.register_mwh is not null
+            and not d.changes_kind
     );
 end;
 $$;

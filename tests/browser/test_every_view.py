@@ -17,6 +17,7 @@ from tests.support.browser import (
     Watched,
     Width,
     browser_context,
+    cut_tables,
     open_view,
     overflow_px,
     serious_violations,
@@ -53,4 +54,5 @@ def test_a_view_is_whole_and_accessible(
             page.screenshot(path=path, full_page=True)
         assert page.get_by_role("alert").count() == 0
         assert overflow_px(page) == 0
+        assert width == "desktop" or cut_tables(page) == []
         assert serious_violations(page) == []

@@ -39,8 +39,25 @@ def test_the_highest_quarter_hour_is_marked_and_named(
     assert len(powers) == len(metered)
     assert max(powers.values()) == pytest.approx(4 * highest["energyConsumedAc"])
     tile = page.locator(".tile", has_text="Highest quarter hour")
-    expect(tile).to_contain_text(f"{max(powers.values()):.3g}"[:3])
+    peak = max(powers.values())
+    expect(tile).to_contain_text(f"{peak if peak >= 0.1 else peak * 1000:.3g}"[:3])
     expect(tile).to_contain_text(re.compile(r"\d\d:\d\d–\d\d:\d\d"))
+
+
+def test_a_site_with_a_grid_meter_and_no_charger_can_be_chosen(
+    page: Page, service: Service, depot: Depot
+) -> None:
+    site = "Office"
+    settings = {"site": site, "role": "site"}
+    at = depot.until.isoformat()
+    with httpx.Client(base_url=service.base_url) as client:
+        reading = {"meterId": "OFFICE-GRID", "kwhConsumedAc": 4.5, "timestamp": at}
+        client.patch("/v1/meters/OFFICE-GRID", json=settings).raise_for_status()
+        client.post("/v1/ingest", json=[reading]).raise_for_status()
+    open_view(page, f"/load?day={depot.until.date()}")
+    page.get_by_role("combobox", name="Site").select_option(site)
+    energy = page.locator(".tile", has_text="Energy")
+    expect(energy).to_contain_text("Grid connection")
 
 
 def test_a_site_s_load_is_at_its_grid_connection_or_its_chargers(page: Page, depot: Depot) -> None:

@@ -2,10 +2,10 @@
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Service
-from tests.support.browser import Watched, open_view
+from tests.support.browser import Watched, browser_context, open_view
 from tests.support.depot import Depot
 from tests.support.keys import headers, make_key
 
@@ -36,6 +36,21 @@ def test_thresholds_of_a_device_come_from_where_they_are_set(
     open_view(page, "/settings/audit?action=set-rule")
     page.get_by_role("row", name=vehicle).click()
     expect(page.get_by_role("dialog")).to_contain_text('"openC": 41')
+
+
+def test_a_german_page_explains_rules_and_what_is_wrong_in_german(
+    browser: Browser, service: Service, watched: Watched
+) -> None:
+    with browser_context(browser, service.base_url, watched, locale="de-DE") as context:
+        page = context.new_page()
+        open_view(page, "/settings/rules/standby_loss")
+        expect(page.get_by_text("obwohl dort kein Fahrzeug lud")).to_be_visible()
+        expect(page.get_by_text("Endet unter dieser mittleren Leistung, W.")).to_be_visible()
+        watched.allow(r"400 \(Bad Request\)")
+        page.get_by_role("button", name="Ändern").click()
+        page.get_by_role("dialog").get_by_label("clearW", exact=True).fill("500")
+        page.get_by_role("dialog").get_by_role("button", name="Speichern").click()
+        expect(page.get_by_role("dialog")).to_contain_text("clearW darf nicht über openW")
 
 
 def test_the_first_key_is_shown_once_and_limits_what_is_offered(

@@ -248,6 +248,28 @@ def test_registers_and_given_intervals_do_not_go_by_the_reporting_interval(
         assert (intervals(db, f"{uid}{name}"), pieces(db, f"{uid}{name}")) == before[name]
 
 
+@pytest.mark.parametrize(
+    ("energy", "settings", "derives"),
+    [
+        ({"kwhConsumedAcTotal": 7}, {}, False),
+        ({"kwhConsumedAcTotal": 7}, {"register": "session"}, True),
+        ({"kwhConsumedAc": 7}, {}, True),
+    ],
+)
+def test_history_is_derived_again_only_where_the_reporting_interval_matters(
+    client: httpx.Client,
+    db: Db,
+    uid: str,
+    energy: dict[str, float],
+    settings: dict[str, str],
+    derives: bool,
+) -> None:
+    post(client, {"meterId": f"{uid}M", "timestamp": rfc3339(hours_ago(5)), **energy})
+    client.patch(f"/v1/meters/{uid}M", json=settings).raise_for_status()
+    change = "select (set_device('meter', $1, '{\"reporting_interval_s\": 600}')).derive_since"
+    assert (db.value(change, f"{uid}M") is not None) == derives
+
+
 def test_intervals_that_were_being_derived_when_the_service_stopped_are_finished(
     client: httpx.Client, db: Db, uid: str
 ) -> None:

@@ -148,6 +148,19 @@ def serious_violations(page: Page) -> list[str]:
     ]
 
 
+_CUT = """
+[...document.querySelectorAll('.table-scroll')]
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.querySelector('table').ariaLabel ?? each.innerText.slice(0, 40))
+"""
+
+
+def cut_tables(page: Page) -> list[str]:
+    """Return the tables that are wider than their frames, by their labels or first words."""
+    cut: list[str] = page.evaluate(_CUT)
+    return cut
+
+
 def overflow_px(page: Page) -> int:
     """By how much a page is wider than its window, so that it would scroll sideways."""
     wider: int = page.evaluate(

@@ -22,13 +22,25 @@ DAY = timedelta(hours=24)
 PAGES = 200
 BATCH = 2500
 
-REQUESTS: dict[str, float] = {
-    "/v1/analytics/now": 10.0,
-    "/v1/analytics/fleet?from={from}&to={to}&limit=1": 60.0,
-    "/v1/analytics/supply?from={from}&to={to}&limit=1000": 60.0,
-    "/v1/analytics/fleet/energy?from={from}&to={to}&bucket=hour&limit=1000": 60.0,
-}
-"""What an open page asks for, and how often, seconds (views/now.js)."""
+
+class Repeated(NamedTuple):
+    """A request that an open page repeats."""
+
+    path: str
+    every_s: float
+    max_age_s: int
+    """How old a shared answer may be, seconds."""
+
+
+_WINDOW = "from={from}&to={to}"
+
+REQUESTS = (
+    Repeated("/v1/analytics/now", 10.0, 10),
+    Repeated(f"/v1/analytics/fleet?{_WINDOW}&limit=1", 60.0, 60),
+    Repeated(f"/v1/analytics/supply?{_WINDOW}&limit=1000", 60.0, 60),
+    Repeated("/v1/analytics/fleet/energy?from={hour}&to={to}&bucket=hour&limit=1000", 60.0, 60),
+)
+"""What an open page asks for (views/now.js)."""
 
 _TIME = b"2026-01-01T00:00:00.000Z"
 """What stands for the time in a body, of the same length."""
@@ -174,20 +186,22 @@ async def pages_open(url: str) -> AsyncIterator[dict[str, int]]:
         while piece := await reader.read(1 << 16):
             stats["bytes"] += len(piece)
 
-    async def ask(client: httpx.AsyncClient, path: str, every_s: float, first_s: float) -> None:
+    async def ask(client: httpx.AsyncClient, request: Repeated, first_s: float) -> None:
         await asyncio.sleep(first_s)
         while True:
             to = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-            edges: dict[str, Any] = {"from": _text(to - DAY), "to": _text(to)}
-            await client.get(url + path.format_map(edges), headers={"Cache-Control": "max-age=15"})
-            await asyncio.sleep(every_s)
+            hour = (to - DAY).replace(minute=0)
+            edges: dict[str, Any] = {"from": _text(to - DAY), "to": _text(to), "hour": _text(hour)}
+            shared = {"Cache-Control": f"max-age={request.max_age_s}"}
+            await client.get(url + request.path.format_map(edges), headers=shared)
+            await asyncio.sleep(request.every_s)
 
     limits = httpx.Limits(max_connections=PAGES)
     async with httpx.AsyncClient(timeout=60, limits=limits) as client:
         tasks = [asyncio.create_task(listen()) for _ in range(PAGES)]
-        for path, every_s in REQUESTS.items():
-            firsts = (every_s * n / PAGES for n in range(PAGES))
-            tasks += [asyncio.create_task(ask(client, path, every_s, first)) for first in firsts]
+        for request in REQUESTS:
+            firsts = (request.every_s * n / PAGES for n in range(PAGES))
+            tasks += [asyncio.create_task(ask(client, request, first)) for first in firsts]
         await asyncio.sleep(2)
         stats["bytes"] = 0
         yield stats

@@ -63,10 +63,7 @@ class Filling:
         )
 
     def go_live(self, simulation: Simulation) -> None:
-        """Say that the devices report every minute from now on. Raises StoppedError.
-
-        The service derives the history of each device again, which takes a while.
-        """
+        """Say that the devices report every minute from now on. Raises StoppedError."""
         intervals = intervals_of(simulation.fleet, LIVE_INTERVAL_S)
         while some := list(islice(intervals, _DEVICES)):
             if self._stopped():

@@ -11,9 +11,15 @@ from litestar.testing import TestClient
 from fleetmeter.http.page import accepts_html, index, page_files, takes_gzip
 from fleetmeter.http.shared.problems import problem_details
 from fleetmeter.http.shared.web_files import FOLDER, web_files
+from fleetmeter.http.shared.web_modules import FIRST
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 MOST_BYTES = 150_000
+
+
+def read(name: str) -> str:
+    """A file of the page."""
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def test_browsers_get_a_page_that_may_load_its_own_files_only(client: TestClient
 def test_all_that_the_page_names_is_there(client: TestClient[Litestar]) -> None:
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     named = re.findall(r'(?:src|href)="(/assets/[^"]+)"', client.get("/", headers=BROWSER).text)
-    assert len(named) > 20
+    assert len(named) > 5
     for path in named:
         answer = client.get(path)
         assert answer.status_code == 200, path
@@ -51,18 +57,15 @@ def test_all_that_the_page_names_is_there(client: TestClient[Litestar]) -> None:
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
-def test_what_the_first_views_need_is_preloaded_and_the_rest_is_not(
+def test_the_page_preloads_all_that_its_start_imports_and_no_more(
     client: TestClient[Litestar],
 ) -> None:
     text = client.get("/", headers=BROWSER).text
     preloaded = set(re.findall(r'modulepreload" href="/assets/\w+/([^"]+)"', text))
-    assert preloaded > {"app.js", "views/now.js", "views/devices.js", "vendor/preact.js"}
-    imported = re.compile(r"^(?:import|export)[^;]*? from '([^']+)'", re.MULTILINE)
-    for name in preloaded:
-        for target in imported.findall((FOLDER / name).read_text()):
-            path = (FOLDER / name).parent.joinpath(target).resolve().relative_to(FOLDER)
-            assert path.as_posix() in preloaded or path.parts[0] == "texts", f"{name}: {path}"
-    assert not [name for name in preloaded if name.startswith(("views/settings", "views/load"))]
+    first = web_files().assets["modules/first.js"].content.decode()
+    imported = re.findall(r"^import .* from '\.\./(.*)';$", first, re.MULTILINE)
+    assert "vendor/preact.js" in imported
+    assert preloaded == {"modules/first.js", *imported}
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(client: TestClient[Litestar]) -> None:
@@ -74,21 +77,22 @@ def test_a_page_that_has_not_changed_is_not_sent_again(client: TestClient[Litest
 
 
 def test_files_are_compressed_for_those_who_take_it(client: TestClient[Litestar]) -> None:
-    path = f"/assets/{web_files().version}/app.js"
+    path = f"/assets/{web_files().version}/{FIRST}"
     plain = client.get(path, headers={"Accept-Encoding": "identity"})
     small = client.get(path, headers={"Accept-Encoding": "br, gzip"})
     assert "content-encoding" not in plain.headers
     assert small.headers["content-encoding"] == "gzip"
     assert small.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
-    assert small.content == plain.content == web_files().assets["app.js"].content
-    assert gzip.decompress(web_files().assets["app.js"].compressed) == plain.content
+    assert small.content == plain.content == web_files().assets[FIRST].content
+    assert gzip.decompress(web_files().assets[FIRST].compressed) == plain.content
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *("/assets/0123456789abcdef/app.js", "/assets/{version}/nothing.js"),
-        *("/assets/{version}/index.html", "/assets/{version}/vendor/lock.json"),
+        *("/assets/0123456789abcdef/modules/first.js", "/assets/{version}/nothing.js"),
+        *("/assets/{version}/index.html", "/assets/{version}/app.js"),
+        "/assets/{version}/vendor/lock.json",
         *("/assets/{version}/../page.py", "/assets/{version}/%2e%2e/%2e%2e/http/page.py"),
     ],
 )
@@ -98,11 +102,17 @@ def test_what_is_no_file_of_the_page_is_not_found(client: TestClient[Litestar], 
     assert "immutable" not in answer.headers.get("cache-control", "")
 
 
-def test_only_comments_are_left_out_of_what_is_served() -> None:
-    written = (FOLDER / "app.js").read_text(encoding="utf-8").splitlines()
-    served = web_files().assets["app.js"].content.decode().splitlines()
-    assert written[0].startswith("/**")
-    assert served == [line for line in written[1:] if line]
+def test_style_sheets_are_one_in_the_order_of_the_template() -> None:
+    names = re.findall(r'stylesheet" href="{{base}}/(.*)"', (FOLDER / "index.html").read_text())
+    assert {FOLDER / name for name in names} == set(FOLDER.rglob("*.css"))
+    styles = web_files().assets["styles.css"].content.decode()
+    starts = [
+        styles.index(re.findall(r"^[.:@\w].*{", read(name), re.MULTILINE)[0]) for name in names
+    ]
+    assert starts == sorted(starts)
+
+
+def test_libraries_are_served_as_they_were_published() -> None:
     locked = (FOLDER / "vendor" / "preact.js").read_bytes()
     assert web_files().assets["vendor/preact.js"].content == locked
 

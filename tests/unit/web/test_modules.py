@@ -1,4 +1,4 @@
-"""The page's modules: browsers load them as they are, and people read them in their language."""
+"""The page's modules: they fit together, and people read them in their language."""
 
 import re
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fleetmeter.anomalies.rules.catalogue import RULES
-from fleetmeter.http.shared.web_files import FOLDER, static_imports
+from fleetmeter.http.shared.web_files import FOLDER
+from fleetmeter.http.shared.web_modules import static_imports
 
 MODULES = sorted(
     path
@@ -92,6 +93,16 @@ def test_every_module_is_valid_javascript() -> None:
     assert subprocess.run(command, capture_output=True, text=True).stderr == ""
 
 
+def test_texts_are_loaded_early_in_the_languages_that_can_be_chosen() -> None:
+    chosen = re.search(r"LANGUAGES = {(.*)}", read(FOLDER / "lib/texts.js"))
+    early = re.search(r"\[('.*)\]\.includes", read(FOLDER / "lib/before_paint.classic.js"))
+    assert chosen
+    assert early
+    languages = re.findall(r"(\w+): '", chosen[1])
+    assert languages == re.findall(r"'(\w+)'", early[1])
+    assert [path.stem for path in sorted((FOLDER / "texts").iterdir())] == sorted(languages)
+
+
 def test_languages_have_the_same_texts() -> None:
     english = texts("en")
     assert english == texts("de")
@@ -119,6 +130,17 @@ def test_every_kind_of_anomaly_has_a_name_and_a_sentence_of_known_figures() -> N
     for kind, sentence in sentences:
         figures = set(re.findall(r"\{(\w+)\}", sentence)) - {"id", "since"}
         assert {f"fact.{name}" for name in figures} <= keys, kind
+
+
+def test_every_rule_and_threshold_is_explained() -> None:
+    keys = set(texts("en"))
+    explained = set()
+    for kind, rule in RULES.items():
+        explained.add(f"about.{kind}")
+        for name in rule.thresholds.__struct_encode_fields__:
+            own = f"meaning.{kind}.{name}"
+            explained.add(own if own in keys else f"meaning.{name}")
+    assert explained == {key for key in keys if key.startswith(("about.", "meaning."))}
 
 
 def test_problems_that_have_a_text_are_those_of_the_service() -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from os.path import normpath
 from pathlib import Path
+
+from fleetmeter.http.shared.web_modules import FIRST, joined
 
 FOLDER = Path(str(files("fleetmeter"))) / "web"
 
@@ -24,14 +25,16 @@ _COMMENTS = re.compile(rb"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/[ \t]*|//.*)\n|^\n",
 _INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
 """Means nothing in CSS and JavaScript; only markup has several lines, and htm drops it there."""
 
-_IMPORT = re.compile(r"^(?:import|export)\b[^;=('\"]*?\s'([^'\"]+)';", re.MULTILINE)
-"""A static import, one module that a module needs before it runs."""
+_STYLE = re.compile(r'( *<link rel="stylesheet" href="\{\{base\}\}/)([^"]+)(">\n)')
+"""A style sheet that the template names; they are served as one, in their order."""
 
 _TEXTS = "texts/"
 """The folder of the languages; a browser loads one of them."""
 
 _TEMPLATE = "index.html"
-_START = "app.js"
+_STYLES = "styles.css"
+_ALONE = (_TEXTS, "vendor/", "lib/before_paint.classic.js")
+"""Scripts that are served as they are; the others are joined."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,24 @@ class WebFiles:
 @cache
 def web_files() -> WebFiles:
     """Return the files of the page; they are read on first use."""
-    contents = {
+    sources = {
         path.relative_to(FOLDER).as_posix(): _without_comments(path)
         for path in sorted(FOLDER.rglob("*"))
         if path.suffix in TYPES and path.is_file()
     }
     template = (FOLDER / _TEMPLATE).read_text(encoding="utf-8")
+    contents = _served(sources, [name for _, name, _ in _STYLE.findall(template)])
+    template = _STYLE.sub("", template, count=template.count('"stylesheet"') - 1)
+    template = _STYLE.sub(rf"\g<1>{_STYLES}\g<3>", template)
     digest = sha256(template.encode())
     for name, content in contents.items():
         digest.update(b"%b\0%d\0%b" % (name.encode(), len(content), content))
     version = digest.hexdigest()[:16]
     base = f"/assets/{version}"
+    libraries = re.findall(rb"^import .* from '\.\./(.*)';$", contents[FIRST], re.MULTILINE)
     preload = "\n".join(
         f'    <link rel="modulepreload" href="{base}/{name}">'
-        for name in sorted(_needed_first(contents))
+        for name in (FIRST, *map(bytes.decode, libraries))
     )
     page = template.replace("{{preload}}", preload.strip()).replace("{{base}}", base)
     return WebFiles(
@@ -94,27 +101,18 @@ def web_files() -> WebFiles:
     )
 
 
-def static_imports(module: str) -> list[str]:
-    """Return what a module names in its static imports."""
-    found: list[str] = _IMPORT.findall(module)
-    return found
-
-
-def _needed_first(contents: dict[str, bytes]) -> set[str]:
-    """Return the modules that the start of the page imports, and what these do.
-
-    Without those that are imported when they are needed.
-    """
-    found: set[str] = set()
-    wanted = {_START}
-    while wanted:
-        name = wanted.pop()
-        found.add(name)
-        for target in static_imports(contents[name].decode()):
-            path = normpath(Path(name).parent / target)
-            if path not in found and not path.startswith(_TEXTS):
-                wanted.add(path)
-    return found
+def _served(sources: dict[str, bytes], styles: list[str]) -> dict[str, bytes]:
+    """Return what is served, of all files of the page: modules and style sheets are joined."""
+    scripts = {name: text.decode() for name, text in sources.items() if name.endswith(".js")}
+    return {
+        **{
+            name: content
+            for name, content in sources.items()
+            if name not in styles and (name.startswith(_ALONE) or name not in scripts)
+        },
+        **{name: module.encode() for name, module in joined(scripts).items()},
+        _STYLES: b"".join(sources[name] for name in styles),
+    }
 
 
 def _without_comments(path: Path) -> bytes:

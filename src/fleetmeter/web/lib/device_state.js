@@ -23,7 +23,7 @@ export const intervalOf = (state) => state.settings?.reportingIntervalS ?? usual
 
 /** Ask for the reporting interval by which others here judge; the component is drawn again once it is known. */
 export function useUsualInterval() {
-  const { data } = useQuery('/v1/analytics/now');
+  const { data } = useQuery('/v1/analytics/now', {}, { maxAgeS: 60 });
   useEffect(() => { if (data) usualInterval.set(data.reportingIntervalS); }, [data]);
   return useStore(usualInterval);
 }

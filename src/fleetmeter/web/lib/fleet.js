@@ -3,6 +3,7 @@ import { getAll } from './api.js';
 import { useCallback, useEffect, useRef, useState } from './html.js';
 import { connection, dropStates, putStates, states, useStates } from './stream.js';
 
+const FIRST_PAGE = 100; // as before_paint.classic.js asks for it
 const PAGE = 1000;
 const MOST = 50_000;
 const PATHS = { vehicle: '/v1/vehicles', meter: '/v1/meters' };
@@ -28,7 +29,7 @@ export function useFleet(kind, everyMs = 1000) {
       for (const item of items) unseen.delete(item[`${kind}Id`]);
     };
     try {
-      const { more } = await getAll(PATHS[kind], { limit: PAGE }, { signal, onPage, most: MOST });
+      const { more } = await getAll(PATHS[kind], { limit: PAGE }, { signal, onPage, first: FIRST_PAGE, most: MOST });
       const untouched = [...unseen].filter(([id, state]) => states[kind].get(id) === state);
       if (!more) dropStates(kind, untouched.map(([id]) => id));
       setLoad({ done: true, more, error: null });

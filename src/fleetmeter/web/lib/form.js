@@ -1,4 +1,5 @@
 /** Forms that show beside each field what the server finds wrong with it. */
+import { faultText } from './faults.js';
 import { useState } from './html.js';
 import { errorText } from '../parts/states.js';
 
@@ -28,7 +29,7 @@ export function useForm(initial, send) {
     try {
       await task(values);
     } catch (thrown) {
-      const faults = (thrown.problem?.errors ?? []).map(({ path, detail }) => [path.replace(/^\$\.?/, ''), detail]);
+      const faults = (thrown.problem?.errors ?? []).map(({ path, detail }) => [path.replace(/^\$\.?/, ''), faultText(detail)]);
       const known = faults.filter(([name]) => name in initial);
       setWrong(Object.fromEntries(known));
       setError(known.length && known.length === faults.length ? null : errorText(thrown));

@@ -38,27 +38,28 @@ export function withoutZeros(text) {
 
 const withUnit = (parts) => (parts.unit ? `${parts.value}\u00a0${parts.unit}` : parts.value);
 
-const scaled = (value, base, large) => {
+const scaled = (value, unit) => {
   if (missing(value)) return { value: NOTHING, unit: '' };
   const size = Math.abs(value);
-  if (size >= 10_000) return { value: number(value / 1000, size >= 100_000 ? 0 : 1), unit: large };
-  return { value: number(value, size >= 100 ? 0 : size >= 10 || value === 0 ? 1 : 2), unit: base };
+  if (size >= 10_000) return { value: number(value / 1000, size >= 100_000 ? 0 : 1), unit: `M${unit}` };
+  if (size > 0 && size < 0.1) return { value: number(value * 1000, size >= 0.01 ? 0 : 1), unit };
+  return { value: number(value, size >= 100 ? 0 : size >= 10 || value === 0 ? 1 : 2), unit: `k${unit}` };
 };
 
 /** Energy in kWh as figure and unit apart, for tiles: `{value: '12.3', unit: 'MWh'}`. */
-export const energyParts = (kwh) => scaled(kwh, 'kWh', 'MWh');
+export const energyParts = (kwh) => scaled(kwh, 'Wh');
 
 /** Power in kW as figure and unit apart. */
-export const powerParts = (kw) => scaled(kw, 'kW', 'MW');
+export const powerParts = (kw) => scaled(kw, 'W');
 
 /** A share (0…1) in percent as figure and unit apart. */
 export const shareParts = (share, digits = 1) =>
   missing(share) ? { value: NOTHING, unit: '' } : { value: number(share * 100, digits), unit: '%' };
 
-/** Energy: kWh, from 10,000 kWh on MWh. */
+/** Energy: kWh, from 10,000 kWh on MWh, below 0.1 kWh Wh (what a charger draws at rest). */
 export const energy = (kwh) => withUnit(energyParts(kwh));
 
-/** Power: kW, from 10,000 kW on MW. */
+/** Power: kW, from 10,000 kW on MW, below 0.1 kW W. */
 export const power = (kw) => withUnit(powerParts(kw));
 
 /** A share from 0 to 1, in percent. */

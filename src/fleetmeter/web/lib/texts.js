@@ -7,9 +7,8 @@ export const LANGUAGES = { en: 'English', de: 'Deutsch' };
 /** The texts of the languages that were spoken so far. */
 const TEXTS = {};
 
-const preferred = navigator.languages.map((each) => each.slice(0, 2)).find((each) => each in LANGUAGES);
-
-export const language = createRemembered('language', preferred ?? 'en', Object.keys(LANGUAGES));
+/** At first the browser's; its texts are on their way already (before_paint.classic.js). */
+export const language = createRemembered('language', window.early.language, Object.keys(LANGUAGES));
 
 const showLanguage = (code) => { document.documentElement.lang = code; };
 showLanguage(language.get());

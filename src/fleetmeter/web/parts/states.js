@@ -1,4 +1,5 @@
 /** What stands in the place of content that is not there: loading, empty, failed, not reached. */
+import { faultText } from '../lib/faults.js';
 import { html } from '../lib/html.js';
 import { known, t } from '../lib/texts.js';
 import { Icon } from './icon.js';
@@ -20,7 +21,11 @@ export function errorText(error) {
   if (error.offline) return t('state.disconnectedDetail');
   const detail = error.message;
   const text = known(`problem.${error.problem?.type?.split(':').at(-1)}`, detail, { detail });
-  return text.endsWith(':') ? html`${text}<br /><small lang="en">${detail}</small>` : text;
+  if (!text.endsWith(':')) return text;
+  const faults = (error.problem?.errors ?? []).map(({ path, detail: own }) => [path.replace(/^\$\.?/, ''), faultText(own), own]);
+  const worded = faults.length > 0 && faults.every(([, said, own]) => said !== own);
+  const shown = worded ? faults.map(([path, said]) => `${path}: ${said}`).join('; ') : detail;
+  return html`${text}<br /><small lang=${worded ? undefined : 'en'}>${shown}</small>`;
 }
 
 /** A request failed. @param {{error: any, retry?: () => void}} properties */

@@ -82,7 +82,7 @@ const COLUMNS = () => [
   { key: 'lasted', label: t('anomaly.lasted'), number: true, wide: true, value: (row) => Math.round(lasted(row)), cell: (row) => duration(lasted(row)) },
   { key: 'status', label: t('anomaly.status'), wide: true, value: (row) => row.status, sort: (row) => STATUSES.indexOf(row.status), cell: (row) => html`<${StatusBadge} status=${row.status} />` },
   { key: 'ended', label: t('anomaly.ended'), onlyCsv: true, value: (row) => row.endedAt },
-  { key: 'summary', label: t('anomaly.summary'), onlyCsv: true, value: (row) => row.summary },
+  { key: 'summary', label: t('anomaly.summary'), onlyCsv: true, value: summaryOf },
   { key: 'id', label: 'id', onlyCsv: true, value: (row) => row.id },
 ];
 

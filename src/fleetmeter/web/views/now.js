@@ -5,7 +5,7 @@ import { useQuery } from '../lib/query.js';
 import { session } from '../lib/session.js';
 import { onStates } from '../lib/stream.js';
 import { t } from '../lib/texts.js';
-import { windowOf } from '../lib/time.js';
+import { HOUR, rfc3339, windowOf } from '../lib/time.js';
 import { useUrlState } from '../lib/url_state.js';
 import { Chart, chartCsv } from '../parts/chart.js';
 import { Segments } from '../parts/field.js';
@@ -19,13 +19,14 @@ import { flowOf } from './now_flow.js';
 import { DevicesPanel, JustIn, OpenAnomalies } from './now_side.js';
 
 const DEVICES_MS = 10_000;
-/** Windows end with the running minute, so they are asked for again each minute; open pages share the answers. */
-const SHARED = { maxAgeS: 15 };
+/** Windows end with the running minute, and are asked for again in the next one: what open pages are answered about one
+ * is computed once. */
+const SHARED = { maxAgeS: 60 };
 /** Where the first reading has just come in, what others were answered is empty. */
 const OWN = { maxAgeS: 0 };
 
 export function Now() {
-  const devices = useQuery('/v1/analytics/now', {}, { refreshMs: DEVICES_MS, maxAgeS: 5 });
+  const devices = useQuery('/v1/analytics/now', {}, { refreshMs: DEVICES_MS, maxAgeS: DEVICES_MS / 1000 });
   const isEmpty = devices.data !== null && devices.data.vehicles.known + devices.data.meters.known === 0;
   useEffect(() => {
     if (!isEmpty) return undefined;
@@ -108,7 +109,8 @@ const Missing = ({ quality, shared }) => html`
 
 function Hourly({ asking }) {
   const [{ hours }, choose] = useUrlState({ hours: '24h' });
-  const { from, to } = windowOf(hours);
+  const { from: begins, to } = windowOf(hours);
+  const from = rfc3339(Math.floor(new Date(begins) / HOUR) * HOUR); // whole hours, which the service has added up already
   const query = useQuery('/v1/analytics/fleet/energy', { from, to, bucket: 'hour', limit: 1000 }, asking);
   const buckets = query.data?.items ?? [];
   const times = buckets.map((each) => each.from);

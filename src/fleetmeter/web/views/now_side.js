@@ -9,7 +9,7 @@ import { t } from '../lib/texts.js';
 import { SeverityBadge } from '../parts/badge.js';
 import { Panel } from '../parts/panel.js';
 import { Empty } from '../parts/states.js';
-import { Summary } from './anomalies/words.js';
+import { Summary, summaryOf } from './anomalies/words.js';
 
 const NEWEST = 5;
 const JUST_IN = 6;
@@ -62,7 +62,7 @@ export function OpenAnomalies() {
   }, [query.reload]);
   const csv = () => ({
     name: 'open-anomalies', columns: ['id', 'kind', 'severity', 'device', 'site', 'startedAt', 'summary'],
-    rows: query.data.items.map((each) => [each.id, each.kind, each.severity, each.deviceId, each.site, each.startedAt, each.summary]),
+    rows: query.data.items.map((each) => [each.id, each.kind, each.severity, each.deviceId, each.site, each.startedAt, summaryOf(each)]),
   });
   return html`
     <${Panel} flush title=${t('now.anomalies')} query=${query} csv=${csv} height=${220}>

@@ -7,7 +7,7 @@ import { t } from '../../lib/texts.js';
 import { Badge } from '../../parts/badge.js';
 import { Icon } from '../../parts/icon.js';
 import { Panel } from '../../parts/panel.js';
-import { threshold } from './words.js';
+import { aboutRule, meaningOf, threshold, Worded } from './words.js';
 
 /** Return the widest-to-narrowest place that a parameter comes from: an override, or null for the default. */
 export const sourceOf = (rule, name) => rule.overrides.findLast((each) => name in each.parameters) ?? null;
@@ -26,13 +26,13 @@ export function InForce({ anomaly }) {
   const columns = ['rule.parameter', 'rule.value', 'rule.from', 'rule.meaning'].map((each) => t(each));
   const csv = () => ({
     name: `${anomaly.kind}-${anomaly.deviceId}`, columns,
-    rows: Object.entries(query.data.parameters).map(([name, value]) => [name, JSON.stringify(value), placeOf(query.data, name), query.data.schema.properties[name].description]),
+    rows: Object.entries(query.data.parameters).map(([name, value]) => [name, JSON.stringify(value), placeOf(query.data, name), meaningOf(query.data, name)]),
   });
   const actions = html`<a class="button quiet small" href=${link('/settings/rules', anomaly.kind)}><${Icon} name="settings" />${t('rule.open')}</a>`;
   return html`
     <${Panel} flush title=${t('rule.inForce', { id: anomaly.deviceId })} detail=${gone ? t('rule.fleetOnly') : t('rule.inForceDetail')} query=${query} csv=${csv} actions=${actions}>
       ${(found) => html`
-        <p class="about" lang="en">${found.description} ${found.source}</p>
+        <p class="about"><${Worded} text=${aboutRule(found)} own=${found.description} /> <span lang="en">${found.source}</span></p>
         <div class="table-scroll tall" tabindex="0" role="region" aria-label=${t('rule.inForce', { id: anomaly.deviceId })}>
           <table class="table parameters">
             <thead><tr>${columns.map((each, index) => html`<th scope="col" class=${index === 1 ? 'number' : ''}>${each}</th>`)}</tr></thead>
@@ -41,7 +41,7 @@ export function InForce({ anomaly }) {
                 <th scope="row"><code>${name}</code></th>
                 <td class="number">${threshold(name, value)}</td>
                 <td><${Source} source=${sourceOf(found, name)} /></td>
-                <td class="muted meaning" lang="en">${found.schema.properties[name].description}</td>
+                <td class="muted meaning"><${Worded} text=${meaningOf(found, name)} own=${found.schema.properties[name].description} /></td>
               </tr>`)}</tbody>
           </table>
         </div>`}

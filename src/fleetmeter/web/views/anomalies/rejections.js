@@ -13,12 +13,12 @@ const Refused = ({ items }) => html`
     <table class="table">
       <thead><tr>
         <th scope="col">${t('evidence.code')}</th><th scope="col" class="number">${t('fact.refused')}</th>
-        <th scope="col">${t('evidence.first')}</th><th scope="col">${t('evidence.last')}</th><th scope="col">${t('evidence.example')}</th>
+        <th scope="col" class="wide">${t('evidence.first')}</th><th scope="col" class="wide">${t('evidence.last')}</th><th scope="col">${t('evidence.example')}</th>
       </tr></thead>
       <tbody>${items.map((each) => html`
         <tr key=${each.code}>
           <th scope="row"><code>${each.code}</code></th><td class="number">${number(each.count)}</td>
-          <td>${exactTime(each.firstAt)}</td><td>${exactTime(each.lastAt)}</td><td class="meaning" lang="en">${each.example?.detail ?? '–'}</td>
+          <td class="wide">${exactTime(each.firstAt)}</td><td class="wide">${exactTime(each.lastAt)}</td><td class="meaning" lang="en">${each.example?.detail ?? '–'}</td>
         </tr>`)}</tbody>
     </table>
   </div>`;

@@ -22,9 +22,20 @@ export function summaryOf(anomaly) {
 
 /** The same in its language. */
 export function Summary({ anomaly }) {
-  const text = summaryOf(anomaly);
-  return html`<span lang=${text === anomaly.summary ? 'en' : undefined}>${text}</span>`;
+  return html`<${Worded} text=${summaryOf(anomaly)} own=${anomaly.summary} />`;
 }
+
+/** What a rule looks for. @param {{kind: string, description: string}} rule as the API describes it */
+export const aboutRule = ({ kind, description }) => known(`about.${kind}`, description, { description });
+
+/** What a threshold of a rule means. @param {any} rule as the API describes it @param {string} name of the threshold */
+export function meaningOf({ kind, schema }, name) {
+  const { description } = schema.properties[name];
+  return known(`meaning.${kind}.${name}`, known(`meaning.${name}`, description, { description }), { description });
+}
+
+/** A sentence of the page's or, where it has none, of the API's, which is English. */
+export const Worded = ({ text, own }) => html`<span lang=${text === own ? 'en' : undefined}>${text}</span>`;
 
 /** How long it lasted, or has lasted so far, in seconds. */
 export const lasted = (anomaly, now = Date.now()) =>

@@ -46,7 +46,7 @@ const anomaliesColumn = {
 };
 
 const seen = {
-  key: 'seen', label: 'devices.seen', number: true, value: (row) => row.state.timestamp, sort: (row) => Date.parse(row.state.timestamp),
+  key: 'seen', label: 'devices.seen', number: true, wide: true, value: (row) => row.state.timestamp, sort: (row) => Date.parse(row.state.timestamp),
   cell: (row) => html`<span title=${exactTime(row.state.timestamp)}>${ago(row.state.timestamp)}</span>`,
 };
 

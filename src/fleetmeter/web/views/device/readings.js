@@ -47,8 +47,8 @@ function columnsOf(kind, rows, onCorrect) {
   const occur = MEASUREMENTS[kind].filter(({ field }) => rows.some((each) => each[field] !== undefined && each[field] !== null));
   return [
     { key: 'timestamp', label: t('chart.time'), value: (each) => each.timestamp, sort: (each) => Date.parse(each.timestamp), cell: (each) => exactTime(each.timestamp) },
-    ...occur.map(({ field, unit, digits, text }) => ({
-      key: field, label: `${t(text)}${unit ? ` (${unit})` : ''}`, number: true, value: (each) => each[field] ?? null,
+    ...occur.map(({ field, unit, digits, text }, index) => ({
+      key: field, label: `${t(text)}${unit ? ` (${unit})` : ''}`, number: true, wide: index > 0, value: (each) => each[field] ?? null,
       cell: (each) => html`<span class=${each.voided ? 'voided' : ''}>${number(each[field], digits)}</span>`,
     })),
     ...(kind === 'vehicle' ? [{ key: 'meterId', label: t('devices.meter'), value: (each) => each.meterId ?? null, wide: true }] : []),

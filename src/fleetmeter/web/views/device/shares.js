@@ -17,7 +17,7 @@ const columns = (total) => [
     cell: (each) => share(total && each.energyConsumedAc !== null ? each.energyConsumedAc / total : null),
   },
   { key: 'dc', label: t('energy.dc'), number: true, value: (each) => each.energyDeliveredDc, cell: (each) => energy(each.energyDeliveredDc) },
-  { key: 'loss', label: t('energy.loss'), number: true, value: (each) => each.energyLoss, cell: (each) => energy(each.energyLoss) },
+  { key: 'loss', label: t('energy.loss'), number: true, wide: true, value: (each) => each.energyLoss, cell: (each) => energy(each.energyLoss) },
   {
     key: 'efficiency', label: t('energy.efficiency'), number: true, value: (each) => each.efficiencyRatio,
     cell: (each) => html`<span title=${each.reasons.join('; ')}>${share(each.efficiencyRatio)}</span>`,

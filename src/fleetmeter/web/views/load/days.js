@@ -24,9 +24,9 @@ export function Days({ query, found, period, name, onOpen }) {
         <div class="table-scroll" tabindex="0" role="region" aria-label=${t(`load.days.${period}`)}>
           <table class="table days">
             <thead><tr>
-              <th scope="col">${t('load.day')}</th><th scope="col">${t('load.energy')}</th><th scope="col" class="number">${t('load.weekBefore')}</th>
-              <th scope="col" class="number">${t('load.change')}</th><th scope="col" class="number">${t('load.peak')}</th><th scope="col">${t('load.peakAt')}</th>
-              <th scope="col" class="number">${t('load.weekBefore')}</th><th scope="col" class="number">${t('load.gaps')}</th>
+              <th scope="col">${t('load.day')}</th><th scope="col">${t('load.energy')}</th><th scope="col" class="number wide">${t('load.weekBefore')}</th>
+              <th scope="col" class="number wide">${t('load.change')}</th><th scope="col" class="number">${t('load.peak')}</th><th scope="col" class="wide">${t('load.peakAt')}</th>
+              <th scope="col" class="number wide">${t('load.weekBefore')}</th><th scope="col" class="number wide">${t('load.gaps')}</th>
             </tr></thead>
             <tbody>${days.map((each) => html`<${Day} key=${each.day} ...${{ each, highest, onOpen }} />`)}</tbody>
           </table>
@@ -38,10 +38,10 @@ const Day = ({ each, highest, onOpen }) => html`
   <tr>
     <th scope="row"><button class="plain" onClick=${() => onOpen(each.day)}>${weekday(each.at)}</button></th>
     <td><span class="day-bar"><i class="tone-ac" style=${{ width: `${highest ? ((each.energy ?? 0) / highest) * 100 : 0}%` }}></i><b class="tone-unattributed" style=${{ insetInlineStart: `${highest ? ((each.before.energy ?? 0) / highest) * 100 : 0}%` }} hidden=${each.before.energy === null}></b></span>${energy(each.energy)}</td>
-    <td class="number muted">${energy(each.before.energy)}</td>
-    <td class="number">${signed(change(each.energy, each.before.energy))}</td>
+    <td class="number muted wide">${energy(each.before.energy)}</td>
+    <td class="number wide">${signed(change(each.energy, each.before.energy))}</td>
     <td class="number"><strong>${power(each.peak?.power)}</strong></td>
-    <td>${each.peak ? `${clock(each.peak.at)}–${clock(each.peak.at + QUARTER)}` : '–'}</td>
-    <td class="number muted">${power(each.before.peak?.power)}</td>
-    <td class="number">${each.missing ? `${number(each.missing)} / ${number(each.passed)}` : '0'}</td>
+    <td class="wide">${each.peak ? `${clock(each.peak.at)}–${clock(each.peak.at + QUARTER)}` : '–'}</td>
+    <td class="number muted wide">${power(each.before.peak?.power)}</td>
+    <td class="number wide">${each.missing ? `${number(each.missing)} / ${number(each.passed)}` : '0'}</td>
   </tr>`;

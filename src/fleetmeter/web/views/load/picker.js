@@ -1,6 +1,6 @@
 /** Chooses whose load is shown: the fleet's, a site's or a meter's. */
 import { html, useEffect, useId, useState } from '../../lib/html.js';
-import { useQuery } from '../../lib/query.js';
+import { together, useQuery } from '../../lib/query.js';
 import { t } from '../../lib/texts.js';
 import { DAY, HOUR, rfc3339 } from '../../lib/time.js';
 import { Segments } from '../../parts/field.js';
@@ -29,8 +29,13 @@ function useFirst(query, id, names, { onChange, onNone }) {
 
 function Sites({ id, ...told }) {
   const [from] = useState(() => rfc3339(Math.floor(Date.now() / HOUR) * HOUR - DAY));
-  const sites = useQuery('/v1/analytics/sites', { from, limit: 1000 }, { all: true });
-  const names = (sites.data?.items ?? []).map((each) => each.site).filter(Boolean);
+  const sites = together({
+    chargers: useQuery('/v1/analytics/sites', { from, limit: 1000 }, { all: true }),
+    supply: useQuery('/v1/analytics/supply', { from, limit: 1000 }, { all: true }), // some have no chargers
+  });
+  const { chargers, supply } = sites.data ?? { chargers: { items: [] }, supply: { items: [] } };
+  const found = [...chargers.items, ...supply.items.filter((each) => each.grid)].map((each) => each.site).filter(Boolean);
+  const names = [...new Set(found)].sort((one, other) => one.localeCompare(other));
   useFirst(sites, id, names, told);
   const options = id && !names.includes(id) ? [id, ...names] : names;
   return html`

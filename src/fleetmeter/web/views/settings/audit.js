@@ -59,10 +59,10 @@ export function AuditSettings() {
 const COLUMNS = () => [
   { key: 'at', label: t('audit.at'), value: (row) => row.at, cell: (row) => exactTime(row.at) },
   { key: 'who', label: t('audit.who'), value: (row) => row.who },
-  { key: 'action', label: t('audit.action'), value: (row) => row.action, cell: (row) => html`<strong>${actionName(row.action)}</strong>` },
-  { key: 'object', label: t('audit.object'), value: (row) => row.object },
-  { key: 'after', label: t('audit.after'), value: (row) => JSON.stringify(row.after), cell: (row) => html`<code class="muted">${row.after === null ? '–' : JSON.stringify(row.after)}</code>` },
-  { key: 'address', label: t('audit.address'), value: (row) => row.address, cell: (row) => row.address ?? '–' },
+  { key: 'action', label: t('audit.action'), value: (row) => row.action, cell: (row) => html`<span class="device-name"><b>${actionName(row.action)}</b><span class="narrow">${row.object}</span></span>` },
+  { wide: true, key: 'object', label: t('audit.object'), value: (row) => row.object },
+  { wide: true, key: 'after', label: t('audit.after'), value: (row) => JSON.stringify(row.after), cell: (row) => html`<code class="muted">${row.after === null ? '–' : JSON.stringify(row.after)}</code>` },
+  { wide: true, key: 'address', label: t('audit.address'), value: (row) => row.address, cell: (row) => row.address ?? '–' },
   { key: 'before', label: t('audit.before'), onlyCsv: true, value: (row) => JSON.stringify(row.before) },
   { key: 'request', label: t('audit.request'), onlyCsv: true, value: (row) => row.requestId },
 ];

@@ -5,7 +5,7 @@ import { t } from '../../lib/texts.js';
 import { Dialog } from '../../parts/dialog.js';
 import { Field } from '../../parts/field.js';
 import { toast } from '../../parts/toast.js';
-import { threshold } from '../anomalies/words.js';
+import { meaningOf, threshold, Worded } from '../anomalies/words.js';
 import { useAction } from './confirm.js';
 
 const isNumber = (schema) => schema.type === 'number' || schema.type === 'integer';
@@ -60,7 +60,7 @@ export function EditRule({ rule, scope, target, onSaved, onClose }) {
 
 function Parameter({ name, rule, value, wrong, inherited, onInput }) {
   const schema = rule.schema.properties[name];
-  const help = html`<span lang="en">${schema.description}</span>`;
+  const help = html`<${Worded} text=${meaningOf(rule, name)} own=${schema.description} />`;
   if (schema.type === 'boolean') {
     const options = [['', t('rule.inherit', { value: threshold(name, inherited ?? rule.defaults[name]) })], ['true', t('rule.yes')], ['false', t('rule.no')]];
     return html`<${Field} label=${name} value=${value} onInput=${onInput} options=${options} help=${help} />`;

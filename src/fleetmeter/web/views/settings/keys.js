@@ -71,15 +71,16 @@ const reachOf = (key) => [...key.devices, ...key.sites].join(', ') || t('key.eve
 const columnsOf = (doing) => [
   { key: 'name', label: t('key.name'), value: (row) => row.name, cell: (row) => html`<strong>${row.name}</strong> <code class="muted">${`fm_${row.id}_…`}</code>` },
   { key: 'state', label: t('key.state'), value: (row) => stateOf(row)[0], cell: (row) => html`<${Badge} tone=${stateOf(row)[1]}>${t(`key.state.${stateOf(row)[0]}`)}<//>` },
-  { key: 'scopes', label: t('key.scopes'), value: (row) => row.scopes.join(' '), cell: (row) => html`<span class="badges">${row.scopes.map((each) => html`<${Badge} key=${each} tone=${each === 'admin' ? 'accent' : undefined}>${each}<//>`)}</span>` },
+  { wide: true, key: 'scopes', label: t('key.scopes'), value: (row) => row.scopes.join(' '), cell: (row) => html`<span class="badges">${row.scopes.map((each) => html`<${Badge} key=${each} tone=${each === 'admin' ? 'accent' : undefined}>${each}<//>`)}</span>` },
   { wide: true, key: 'reach', label: t('key.reach'), value: reachOf },
-  { key: 'used', label: t('key.lastUsed'), value: (row) => row.lastUsedAt, cell: (row) => (row.lastUsedAt ? html`<span title=${dateTime(row.lastUsedAt)}>${ago(row.lastUsedAt)}</span>` : t('key.never')) },
+  { wide: true, key: 'used', label: t('key.lastUsed'), value: (row) => row.lastUsedAt, cell: (row) => (row.lastUsedAt ? html`<span title=${dateTime(row.lastUsedAt)}>${ago(row.lastUsedAt)}</span>` : t('key.never')) },
   { wide: true, key: 'expires', label: t('key.expires'), value: (row) => row.expiresAt, cell: (row) => (row.expiresAt ? html`<span title=${dateTime(row.expiresAt)}>${date(row.expiresAt)}</span>` : t('key.never')) },
   { wide: true, key: 'created', label: t('key.created'), value: (row) => row.createdAt, cell: (row) => html`<span title=${`${dateTime(row.createdAt)} · ${row.createdBy}`}>${date(row.createdAt)}</span>` },
   {
     key: 'actions', label: t('key.actions'), number: true,
-    cell: (row) => !row.revokedAt && html`
+    cell: (row) => !row.revokedAt && html`<span class="row">
       <button class="button small" onClick=${() => doing({ what: 'rotate', key: row })}>${t('key.rotate')}</button>
-      <button class="button small danger" aria-label=${t('key.revokeTitle', { name: row.name })} onClick=${() => doing({ what: 'revoke', key: row })}><${Icon} name="close" />${t('key.revoke')}</button>`,
+      <button class="button small danger" aria-label=${t('key.revokeTitle', { name: row.name })} onClick=${() => doing({ what: 'revoke', key: row })}><${Icon} name="close" /><span class="wide">${t('key.revoke')}</span></button>
+    </span>`,
   },
 ];

@@ -13,7 +13,7 @@ import { Icon } from '../../parts/icon.js';
 import { Panel } from '../../parts/panel.js';
 import { Empty, Failed, Loading } from '../../parts/states.js';
 import { Source, sourceOf } from '../anomalies/in_force.js';
-import { kindName, threshold } from '../anomalies/words.js';
+import { aboutRule, kindName, meaningOf, threshold, Worded } from '../anomalies/words.js';
 import { EditRule } from './edit_rule.js';
 import { Frame } from './frame.js';
 
@@ -33,7 +33,7 @@ export function Rule({ kind }) {
       <div class="stack">
         <a class="up-link" href=${link('/settings/rules')}><${Icon} name="back" />${t('settings.rules')}</a>
         <div class="row"><h2 class="title">${kindName(kind, about.title)}</h2><${SeverityBadge} severity=${about.severity} /></div>
-        <p class="lead-text" lang="en">${about.description} <span class="muted">${about.source}</span></p>
+        <p class="lead-text"><${Worded} text=${aboutRule(about)} own=${about.description} /> <span class="muted" lang="en">${about.source}</span></p>
       </div>
       <${Place} scopes=${['fleet', ...new Set(['site', ...about.deviceKinds])]} ...${{ scope, target, choose }} />
       ${named ? html`<${Parameters} key=${`${scope} ${target}`} ...${{ query, kind, scope, target, saved }} />`
@@ -68,7 +68,7 @@ function Parameters({ query, kind, scope, target, saved }) {
   const columns = ['rule.parameter', 'rule.value', 'rule.from', 'rule.defaultValue', 'rule.meaning'].map((each) => t(each));
   const csv = () => ({
     name: `${kind}-${target || 'fleet'}`, columns: ['parameter', 'value', 'default', 'meaning'],
-    rows: Object.entries(query.data.parameters).map(([each, value]) => [each, JSON.stringify(value), JSON.stringify(query.data.defaults[each]), query.data.schema.properties[each].description]),
+    rows: Object.entries(query.data.parameters).map(([each, value]) => [each, JSON.stringify(value), JSON.stringify(query.data.defaults[each]), meaningOf(query.data, each)]),
   });
   const actions = can('operate') && query.data && html`<button class="button" onClick=${() => setEditing(true)}><${Icon} name="edit" />${t('rule.edit')}</button>`;
   return html`
@@ -82,8 +82,8 @@ function Parameters({ query, kind, scope, target, saved }) {
                 <th scope="row"><code>${each}</code></th>
                 <td class="number"><strong>${threshold(each, value)}</strong></td>
                 <td><${Source} source=${sourceOf(found, each)} /></td>
-                <td class="number muted">${threshold(each, found.defaults[each])}</td>
-                <td class="muted meaning" lang="en">${found.schema.properties[each].description}</td>
+                <td class="number muted wide">${threshold(each, found.defaults[each])}</td>
+                <td class="muted meaning"><${Worded} text=${meaningOf(found, each)} own=${found.schema.properties[each].description} /></td>
               </tr>`)}</tbody>
           </table>
         </div>`}

@@ -8,7 +8,7 @@ import { useUrlState } from '../../lib/url_state.js';
 import { Badge, SeverityBadge } from '../../parts/badge.js';
 import { Panel } from '../../parts/panel.js';
 import { Table, tableCsv } from '../../parts/table.js';
-import { kindName } from '../anomalies/words.js';
+import { aboutRule, kindName, Worded } from '../anomalies/words.js';
 import { Frame } from './frame.js';
 
 const COLUMNS = () => [
@@ -23,7 +23,7 @@ const COLUMNS = () => [
     },
   },
   { key: 'enabled', label: t('rule.state'), value: (row) => row.parameters.enabled, cell: (row) => html`<${Badge} tone=${row.parameters.enabled ? 'ok' : 'warning'}>${t(row.parameters.enabled ? 'rule.on' : 'rule.off')}<//>` },
-  { wide: true, key: 'description', label: t('rule.meaning'), value: (row) => row.description, cell: (row) => html`<span class="muted" lang="en" title=${row.description}>${row.description}</span>` },
+  { wide: true, key: 'description', label: t('rule.meaning'), value: aboutRule, cell: (row) => html`<span class="muted" title=${aboutRule(row)}><${Worded} text=${aboutRule(row)} own=${row.description} /></span>` },
 ];
 
 export function RuleSettings() {

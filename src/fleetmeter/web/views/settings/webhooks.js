@@ -62,11 +62,11 @@ const stateOf = (webhook) => (webhook.disabledAt ? ['disabled', 'critical'] : we
 const columnsOf = (doing, reload) => [
   { key: 'url', label: t('webhook.url'), value: (row) => row.url, cell: (row) => html`<strong title=${row.url}>${row.url}</strong>` },
   { key: 'state', label: t('key.state'), value: (row) => stateOf(row)[0], cell: (row) => html`<${Badge} tone=${stateOf(row)[1]}>${t(`webhook.state.${stateOf(row)[0]}`)}<//>` },
-  { key: 'kinds', label: t('webhook.kinds'), value: (row) => row.kinds.join(' '), cell: (row) => (row.kinds.length ? html`<span title=${row.kinds.map((each) => kindName(each)).join(', ')}>${row.kinds.length === 1 ? kindName(row.kinds[0]) : t('webhook.someKinds', { count: row.kinds.length })}</span>` : t('webhook.allKinds')) },
-  { key: 'format', label: t('webhook.format'), value: (row) => row.format },
-  { key: 'waiting', label: t('webhook.waiting'), number: true, value: (row) => row.waiting, cell: (row) => number(row.waiting) },
-  { key: 'success', label: t('webhook.lastSuccess'), value: (row) => row.lastSuccessAt, cell: (row) => (row.lastSuccessAt ? html`<span title=${dateTime(row.lastSuccessAt)}>${ago(row.lastSuccessAt)}</span>` : t('key.never')) },
-  { key: 'error', label: t('webhook.lastError'), value: (row) => row.lastError, cell: (row) => (row.lastError ? html`<span title=${row.lastError} lang="en">${row.lastError}</span>` : '–') },
+  { wide: true, key: 'kinds', label: t('webhook.kinds'), value: (row) => row.kinds.join(' '), cell: (row) => (row.kinds.length ? html`<span title=${row.kinds.map((each) => kindName(each)).join(', ')}>${row.kinds.length === 1 ? kindName(row.kinds[0]) : t('webhook.someKinds', { count: row.kinds.length })}</span>` : t('webhook.allKinds')) },
+  { wide: true, key: 'format', label: t('webhook.format'), value: (row) => row.format },
+  { wide: true, key: 'waiting', label: t('webhook.waiting'), number: true, value: (row) => row.waiting, cell: (row) => number(row.waiting) },
+  { wide: true, key: 'success', label: t('webhook.lastSuccess'), value: (row) => row.lastSuccessAt, cell: (row) => (row.lastSuccessAt ? html`<span title=${dateTime(row.lastSuccessAt)}>${ago(row.lastSuccessAt)}</span>` : t('key.never')) },
+  { wide: true, key: 'error', label: t('webhook.lastError'), value: (row) => row.lastError, cell: (row) => (row.lastError ? html`<span title=${row.lastError} lang="en">${row.lastError}</span>` : '–') },
   { key: 'actions', label: t('key.actions'), number: true, cell: (row) => html`<${Actions} webhook=${row} doing=${doing} reload=${reload} />` },
 ];
 
@@ -91,10 +91,11 @@ function Actions({ webhook, doing, reload }) {
     if (accepted) toast(t('webhook.accepted', { status }));
     else toast(t('webhook.refused', { error: error ?? status }), 'critical');
   });
-  return html`
+  return html`<span class="row">
     ${stateOf(webhook)[0] !== 'works' && html`<button class="button small" disabled=${busy} onClick=${enable}>${t('webhook.enable')}</button>`}
     <button class="button small" disabled=${busy} onClick=${test}>${t('webhook.test')}</button>
-    <button class="button small danger" aria-label=${t('webhook.removeTitle')} onClick=${() => doing({ what: 'remove', webhook })}><${Icon} name="close" />${t('webhook.remove')}</button>`;
+    <button class="button small danger" aria-label=${t('webhook.removeTitle')} onClick=${() => doing({ what: 'remove', webhook })}><${Icon} name="close" /><span class="wide">${t('webhook.remove')}</span></button>
+  </span>`;
 }
 
 function Add({ onAdded, onClose }) {
