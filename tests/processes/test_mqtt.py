@@ -1,6 +1,7 @@
 """A broker's messages become readings, and are acknowledged once these are committed."""
 
 import json
+import random
 import signal
 import subprocess
 import threading
@@ -386,3 +387,35 @@ def test_a_replica_that_is_gone_for_good_leaves_its_messages_to_another(
                 publish(running, topic, *map(timed, range(300)))
                 eventually(lambda: client_id(client).endswith("-0"))
                 eventually(lambda: db.value(COUNT, uid) == 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_each_message_is_stored_once_whatever_is_killed_or_started_again(
+    database_url: str, db: Db, tmp_path: Path, uid: str, version: str
+) -> None:
+    chance = random.Random(7)  # noqa: S311 - no secret
+    with broker(tmp_path) as running:
+        environ = on_migrated(database_url) | told(tmp_path, running, VERSION=version)
+        with (
+            running_service(tmp_path, environ) as service,
+            httpx.Client(base_url=service.base_url) as client,
+        ):
+            eventually(connected, client)
+        sent = 0
+        with publishing(running) as publisher:
+            for number in range(8):
+                with running_service(tmp_path, environ) as service:
+                    for _ in range(chance.randrange(100, 600)):
+                        publisher.publish(f"depot/{uid}/{sent % 5}/state", timed(sent), qos=1)
+                        sent += 1
+                    if number % 3 == 1:
+                        running.stop()
+                        running.start()
+                    if number % 2:
+                        eventually(lambda: db.value(COUNT, uid), pause_s=0.001)
+                    if number % 4:
+                        service.process.kill()
+                        service.process.wait()
+        with running_service(tmp_path, environ):
+            eventually(lambda: db.value(COUNT, uid) == sent)
