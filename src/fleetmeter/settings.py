@@ -148,8 +148,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Client id, to which each process adds its number; by default that of the installation."""
 
     mqtt_share: Annotated[str, Meta(pattern=r"^[^\s/+#]{1,60}$")] | None = None
-    """Group in which all processes share the messages, by default the client id; `off` if one
-    process is to take them all."""
+    """Group in which all processes share the messages; without one, one process takes them all."""
 
     mqtt_session_s: Annotated[int, Meta(ge=0, le=0xFFFF_FFFE)] = 7 * 86400
     """Time that the broker is to keep messages for a process that is away, seconds."""

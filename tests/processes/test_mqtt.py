@@ -1,6 +1,7 @@
 """A broker's messages become readings, and are acknowledged once these are committed."""
 
 import json
+import random
 import signal
 import subprocess
 import threading
@@ -121,7 +122,6 @@ def depot(
             CA=f"{certificates}/ca.crt",
             CERT=f"{certificates}/client.crt",
             CERT_KEY=f"{certificates}/client.key",
-            SHARE="off",  # a group gets no retained messages
         )
         with (
             running_service(folder, on_migrated(database_url) | settings) as service,
@@ -216,6 +216,7 @@ def test_readings_of_the_api_have_a_topic_too(depot: Depot, db: Db, uid: str) ->
         ({"CA": "certificates"}, "FLEETMETER_MQTT_CA"),
         ({"URL": "mqtts://127.0.0.1:99999"}, "the port is at most 65535"),
         ({"URL": "mqtt://fleet:secret@127.0.0.1"}, "FLEETMETER_MQTT_USER"),
+        ({"SHARE": "depot", "VERSION": "3.1.1"}, "FLEETMETER_MQTT_SHARE needs version 5"),
         ({"URL": "127.0.0.1:1883"}, "it is mqtt://host:1883, or mqtts://host:8883 for TLS"),
     ],
 )
@@ -335,7 +336,7 @@ def test_messages_wait_for_a_database_that_is_away_and_are_not_acknowledged(
 def test_processes_share_what_comes(database_url: str, db: Db, tmp_path: Path, uid: str) -> None:
     topic = f"depot/{uid}/1/state"
     with broker(tmp_path) as running:
-        environ = on_migrated(database_url) | told(tmp_path, running)
+        environ = on_migrated(database_url) | told(tmp_path, running, SHARE="depot")
         with (
             running_service(tmp_path, environ, COMMAND, options=("--workers", "2")) as service,
             httpx.Client(base_url=service.base_url) as client,
@@ -353,12 +354,23 @@ def test_processes_share_what_comes(database_url: str, db: Db, tmp_path: Path, u
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "place"), [({"SHARE": "depot"}, "-1"), ({}, None)], ids=["shared", "alone"]
+)
 def test_a_replica_that_is_gone_for_good_leaves_its_messages_to_another(
-    database_url: str, db: Db, tmp_path: Path, uid: str
+    database_url: str,
+    db: Db,
+    tmp_path: Path,
+    uid: str,
+    settings: dict[str, str],
+    place: str | None,
 ) -> None:
+    def client_id(client: httpx.Client) -> str:
+        return client.get("/v1/inputs").json()["mqtt"]["clientId"] or "stands by"
+
     topic = f"depot/{uid}/1/state"
     with broker(tmp_path) as running:
-        environ = on_migrated(database_url) | told(tmp_path, running)
+        environ = on_migrated(database_url) | told(tmp_path, running, **settings)
         with running_service(tmp_path, environ) as first:
             with httpx.Client(base_url=first.base_url) as client:
                 assert eventually(connected, client)["clientId"].endswith("-0")
@@ -366,11 +378,44 @@ def test_a_replica_that_is_gone_for_good_leaves_its_messages_to_another(
                 running_service(tmp_path, environ) as second,
                 httpx.Client(base_url=second.base_url) as client,
             ):
-                assert eventually(connected, client)["clientId"].endswith("-1")
+                if place:
+                    assert eventually(connected, client)["clientId"].endswith(place)
+                else:
+                    assert client_id(client) == "stands by"
                 first.process.kill()
                 first.process.wait()
                 publish(running, topic, *map(timed, range(300)))
-                eventually(
-                    lambda: (client.get("/v1/inputs").json()["mqtt"]["clientId"] or "")[-2:] == "-0"
-                )
+                eventually(lambda: client_id(client).endswith("-0"))
                 eventually(lambda: db.value(COUNT, uid) == 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_each_message_is_stored_once_whatever_is_killed_or_started_again(
+    database_url: str, db: Db, tmp_path: Path, uid: str, version: str
+) -> None:
+    chance = random.Random(7)  # noqa: S311 - no secret
+    with broker(tmp_path) as running:
+        environ = on_migrated(database_url) | told(tmp_path, running, VERSION=version)
+        with (
+            running_service(tmp_path, environ) as service,
+            httpx.Client(base_url=service.base_url) as client,
+        ):
+            eventually(connected, client)
+        sent = 0
+        with publishing(running) as publisher:
+            for number in range(8):
+                with running_service(tmp_path, environ) as service:
+                    for _ in range(chance.randrange(100, 600)):
+                        publisher.publish(f"depot/{uid}/{sent % 5}/state", timed(sent), qos=1)
+                        sent += 1
+                    if number % 3 == 1:
+                        running.stop()
+                        running.start()
+                    if number % 2:
+                        eventually(lambda: db.value(COUNT, uid), pause_s=0.001)
+                    if number % 4:
+                        service.process.kill()
+                        service.process.wait()
+        with running_service(tmp_path, environ):
+            eventually(lambda: db.value(COUNT, uid) == sent)

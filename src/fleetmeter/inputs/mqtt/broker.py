@@ -10,8 +10,6 @@ from fleetmeter.settings import Settings
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
-NO_SHARE = "off"
-
 _RIGHT = "it is mqtt://host:1883, or mqtts://host:8883 for TLS"
 
 
@@ -27,11 +25,8 @@ class Broker(msgspec.Struct, frozen=True):
     client_id: str | None
     """What the client ids of processes begin with; None: with that of the installation."""
 
-    is_shared: bool
-    """Whether processes share all messages; if not, one process takes them."""
-
     group: str | None
-    """The group that shares them; None: that of the client id."""
+    """The group in which processes share all messages; None: one process takes them."""
 
     session_s: int
     in_flight: int
@@ -48,6 +43,8 @@ def broker_of(settings: Settings) -> Broker | None:
             "FLEETMETER_MQTT_CA and _CERT are for TLS: FLEETMETER_MQTT_URL=mqtts://…"
         )
     is_version_5 = settings.mqtt_version == "5"
+    if settings.mqtt_share is not None and not is_version_5:
+        raise SettingsError("FLEETMETER_MQTT_SHARE needs version 5 of MQTT")
     return Broker(
         host=host,
         port=port,
@@ -56,7 +53,6 @@ def broker_of(settings: Settings) -> Broker | None:
         password=settings.mqtt_password,
         is_version_5=is_version_5,
         client_id=settings.mqtt_client_id,
-        is_shared=is_version_5 and settings.mqtt_share != NO_SHARE,
         group=settings.mqtt_share,
         session_s=settings.mqtt_session_s,
         in_flight=settings.mqtt_in_flight,

@@ -33,7 +33,7 @@ _CONNECT_S = 10.0
 _NOT_SHARED = 0x9E
 """The code of a broker that has no shared subscriptions."""
 
-_NO_GROUPS = "has no shared subscriptions: set FLEETMETER_MQTT_SHARE=off"
+_NO_GROUPS = "has no shared subscriptions: unset FLEETMETER_MQTT_SHARE"
 
 _log = structlog.get_logger()
 
@@ -64,16 +64,11 @@ class Link:
         self,
         broker: Broker,
         client_id: str,
-        group: str | None,
         take: Callable[[Message], None],
         may_read: Callable[[], bool],
     ) -> None:
-        """Prepare it; `take` gets each message, as long as more `may_read` be.
-
-        A `group` shares all messages.
-        """
+        """Prepare it; `take` gets each message, as long as more `may_read` be."""
         self._broker = broker
-        self._group = group
         self._take = take
         self._may_read = may_read
         self._received = 0
@@ -136,7 +131,7 @@ class Link:
                 hint = "; perhaps it needs FLEETMETER_MQTT_VERSION=3.1.1"
             raise BrokerError(f"refuses: {reason}{hint}")
         self.session_present = bool(flags.session_present)
-        if self._group and getattr(properties, "SharedSubscriptionAvailable", 1) == 0:
+        if broker.group and getattr(properties, "SharedSubscriptionAvailable", 1) == 0:
             self.cut("no shared subscriptions")
             raise BrokerError(_NO_GROUPS)
 
@@ -157,10 +152,14 @@ class Link:
         await self._answer(mid)
 
     def _shared(self, topic: str) -> str:
-        return topic if self._group is None else f"$share/{self._group}/{topic}"
+        group = self._broker.group
+        return topic if group is None else f"$share/{group}/{topic}"
 
     def _options(self) -> Any:
-        return SubscribeOptions(qos=1) if self._broker.is_version_5 else 1
+        if not self._broker.is_version_5:
+            return 1
+        new = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+        return SubscribeOptions(qos=1, retainHandling=new)
 
     def acknowledge(self, id_: int) -> bool:
         """Acknowledge a message; return whether it could be."""

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from fleetmeter.database.pool import Connection, apart
 from fleetmeter.database.sql import queries
 
-_LOOK_S = 5.0
+_LOOK_S = 2.0
 """How often it is looked whether the place is still ours, or a free one, seconds."""
 
 _TIMEOUT_S = 5.0

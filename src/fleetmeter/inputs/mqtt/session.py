@@ -67,7 +67,6 @@ class Mqtt:
         self._taker = Taker(door, decoder, untaken, broker.in_flight)
         self._pause_s = _FIRST_PAUSE_S
         self._link: Link | None = None
-        self._group: str | None = None
         self._number = 0
         """The place among the clients."""
         self._is_stopping = False
@@ -112,7 +111,7 @@ class Mqtt:
         while True:
             try:
                 broker = self._broker
-                name, is_shared = broker.client_id, broker.is_shared
+                name, is_shared = broker.client_id, broker.group is not None
                 async with place(self._url, name, is_shared=is_shared) as taken:
                     await self._at(taken)
             except DatabaseUnavailableError as error:
@@ -126,7 +125,6 @@ class Mqtt:
     async def _at(self, taken: Place) -> None:
         """Be a client of the broker until the place is lost or a lower one is free."""
         self._number = taken.number
-        self._group = (self._broker.group or taken.name) if self._broker.is_shared else None
         self.status.client_id = taken.client_id
         watching = asyncio.create_task(taken.watch())
         try:
@@ -151,7 +149,7 @@ class Mqtt:
         """Be connected until the connection or the place ends. Raises BrokerError."""
         taker = self._taker
         client_id = self.status.client_id or ""
-        link = Link(self._broker, client_id, self._group, taker.take, taker.has_room)
+        link = Link(self._broker, client_id, taker.take, taker.has_room)
         self._link = taker.link = link
         try:
             await link.open()
