@@ -181,6 +181,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if any(MISSING in reason for reason in reasons):
         terminalreporter.write_sep("!", "CHART OR PROXY WAS NOT TESTED", red=True, bold=True)
         terminalreporter.write_line(f"Helm or Caddy {MISSING}", red=True)
+    from tests.support.mosquitto import NO_MOSQUITTO  # which needs what is here
+
+    if any(NO_MOSQUITTO in reason for reason in reasons):
+        terminalreporter.write_sep("!", "MQTT WAS NOT TESTED", red=True, bold=True)
+        terminalreporter.write_line(f"With a broker: {NO_MOSQUITTO} (Debian: mosquitto).", red=True)
     if any(NO_CHROMIUM in reason for reason in reasons):
         terminalreporter.write_sep("!", "THE PAGE WAS NOT TESTED", red=True, bold=True)
         terminalreporter.write_line(

@@ -99,7 +99,7 @@ select
             select 'fleetmeter.' || n.name
             from unnest(
                 '{
-                    anomaly_events,arrival_stamps,assignments,derive,drop_old_history,evaluate,migrate,pack_rollups,
+                    anomaly_events,arrival_stamps,assignments,derive,drop_old_history,evaluate,migrate,mqtt,pack_rollups,
                     refresh_late_hours,rejections,restamp
                 }'::text[]
             ) as n (name)

@@ -29,6 +29,7 @@ from fleetmeter.http.keys import keys
 from fleetmeter.http.load import load
 from fleetmeter.http.meters import meters
 from fleetmeter.http.metrics import metrics
+from fleetmeter.http.ocpp import ocpp
 from fleetmeter.http.page import index, page_files
 from fleetmeter.http.rejections import rejections
 from fleetmeter.http.rules import rules
@@ -53,14 +54,22 @@ from fleetmeter.http.transactions import charging_transactions
 from fleetmeter.http.vehicles import vehicles
 from fleetmeter.http.webhooks import webhooks
 from fleetmeter.inputs.influx import Influx
-from fleetmeter.inputs.mapping.load import load_mapping
+from fleetmeter.inputs.mapping.load import load_charge_points, load_mapping
+from fleetmeter.inputs.mqtt.broker import broker_of
+from fleetmeter.inputs.mqtt.session import Mqtt
+from fleetmeter.inputs.ocpp.central_system import CentralSystem
+from fleetmeter.inputs.ocpp.recording import Recorder
+from fleetmeter.inputs.ocpp.storing import Store
 from fleetmeter.inputs.untaken import UntakenCounter
 from fleetmeter.intake.arrivals import Arrivals
 from fleetmeter.intake.door import open_door
 from fleetmeter.intake.rejection_counter import RejectionCounter
 from fleetmeter.metrics import (
+    CHARGE_POINTS,
     CONNECTIONS,
     CONNECTIONS_IDLE,
+    MQTT_CONNECTED,
+    MQTT_WAITING,
     QUEUE_AGE,
     QUEUE_BYTES,
     QUEUE_READINGS,
@@ -78,11 +87,16 @@ from fleetmeter.traces import exported
 def create_app(url: str, settings: Settings) -> Litestar:
     """Create the service for a database, which must be migrated before the service is ready.
 
-    Raises SettingsError for a mapping that cannot be used.
+    Raises SettingsError for a mapping or a broker that cannot be used.
     """
     mapping = load_mapping(settings.mapping)
+    charge_points = load_charge_points(settings.mapping)
+    broker = broker_of(settings)
     people = people_of(settings)
     code_flow = code_flow_of(people, settings)
+
+    untaken = UntakenCounter()
+    rates = Rates(settings)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -98,8 +112,13 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 delivering(database, settings),
                 RejectionCounter(database).running() as rejections,
                 open_door(database, settings, rejections, Arrivals(database)) as door,
+                CentralSystem(
+                    Recorder(database, Store(database, door, rates, untaken), charge_points),
+                    settings.ocpp_sample_s,
+                ).running() as central,
             ):
                 _spare_the_collector()
+                mqtt = Mqtt(broker, mapping, untaken, door, url) if broker else None
                 hub = Hub(database, settings.stream_clients, settings.stream_states_per_s)
                 sources: dict[Gauge, Callable[[], float]] = {
                     QUEUE_READINGS: lambda: door.queue.readings,
@@ -108,6 +127,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
                     CONNECTIONS: lambda: database.connections,
                     CONNECTIONS_IDLE: lambda: database.idle_connections,
                     STREAM_CLIENTS: lambda: hub.listeners,
+                    CHARGE_POINTS: lambda: len(central),
                 }
                 app.state.database = database
                 app.state.requests = database.for_requests()
@@ -119,12 +139,17 @@ def create_app(url: str, settings: Settings) -> Litestar:
                 app.state.code_flow = code_flow
                 app.state.browser_sessions = BrowserSessions(database, keyring, settings)
                 app.state.failed_attempts = FailedAttempts()
-                app.state.rates = Rates(settings)
+                app.state.rates = rates
                 app.state.bodies = Bodies()
                 app.state.monitor = Monitor(database)
-                app.state.untaken = UntakenCounter()
-                app.state.influx = Influx(mapping, app.state.untaken)
-                async with sampling(sources):
+                app.state.untaken = untaken
+                app.state.influx = Influx(mapping, untaken)
+                app.state.ocpp = central
+                app.state.mqtt = mqtt
+                if mqtt is not None:
+                    sources[MQTT_CONNECTED] = lambda: mqtt.status.connected
+                    sources[MQTT_WAITING] = lambda: mqtt.waiting
+                async with mqtt.running() if mqtt else nullcontext(), sampling(sources):
                     with on_stop(hub.stop):
                         yield
         finally:
@@ -151,6 +176,7 @@ def create_app(url: str, settings: Settings) -> Litestar:
             ping_head,
             health,
             inputs,
+            ocpp,
             vehicles,
             meters,
             assignments,

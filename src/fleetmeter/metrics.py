@@ -15,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-Protocol = Literal["http", "influx"]
+Protocol = Literal["http", "influx", "mqtt", "ocpp"]
 """How readings come in; each is a value of the label `protocol`."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter, which nothing here asks for
@@ -40,6 +40,13 @@ UNTAKEN = Counter(
     "fleetmeter_untaken_messages",
     "Messages and fields of other programs that no rule of the mapping takes, by reason.",
     ["protocol", "reason"],
+    registry=REGISTRY,
+)
+
+MQTT_MESSAGES = Counter(
+    "fleetmeter_mqtt_messages",
+    "Messages of MQTT that are done with: taken, untaken, malformed, or failed for a defect.",
+    ["outcome"],
     registry=REGISTRY,
 )
 
@@ -136,7 +143,10 @@ QUEUE_BYTES = _gauge("queue_bytes", "Bytes of request bodies in progress.")
 QUEUE_AGE = _gauge("queue_age_seconds", "Age of the oldest request that waits.", "livemax")
 CONNECTIONS = _gauge("database_connections", "Open connections to the database.")
 CONNECTIONS_IDLE = _gauge("database_connections_idle", "Open connections that nothing uses.")
+MQTT_CONNECTED = _gauge("mqtt_connected", "Processes that are connected to the MQTT broker.")
+MQTT_WAITING = _gauge("mqtt_waiting_messages", "Messages of MQTT that are not stored yet.")
 STREAM_CLIENTS = _gauge("stream_clients", "Clients of the stream.")
+CHARGE_POINTS = _gauge("charge_points", "Charge points that are connected by OCPP.")
 LOOP_LAG = _gauge(
     "event_loop_lag_seconds", "Longest delay of the event loop in the last 15 seconds.", "livemax"
 )

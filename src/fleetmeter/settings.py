@@ -123,6 +123,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mapping: Path | None = None
     """File that says which messages of other programs are readings of which device."""
 
+    mqtt_url: str | None = None
+    """MQTT broker whose messages are taken: mqtt://host:1883, or mqtts://host:8883 for TLS."""
+
+    mqtt_user: Annotated[str, Meta(min_length=1)] | None = None
+    """User name for the broker."""
+
+    mqtt_password: Annotated[str, Meta(min_length=1)] | None = None
+    """Password for the broker."""
+
+    mqtt_ca: Path | None = None
+    """File of the certificates that the broker's must come from; by default those of the system."""
+
+    mqtt_cert: Path | None = None
+    """File of the certificate that is shown to the broker."""
+
+    mqtt_cert_key: Path | None = None
+    """File of that certificate's private key, if it is not in the same file."""
+
+    mqtt_version: Literal["5", "3.1.1"] = "5"
+    """Version of MQTT."""
+
+    mqtt_client_id: Annotated[str, Meta(pattern=r"^[!-~]{1,60}$")] | None = None
+    """Client id, to which each process adds its number; by default that of the installation."""
+
+    mqtt_share: Annotated[str, Meta(pattern=r"^[^\s/+#]{1,60}$")] | None = None
+    """Group in which all processes share the messages; without one, one process takes them all."""
+
+    mqtt_session_s: Annotated[int, Meta(ge=0, le=0xFFFF_FFFE)] = 7 * 86400
+    """Time that the broker is to keep messages for a process that is away, seconds."""
+
+    mqtt_in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 10_000
+    """Messages that each process takes before the first of them is acknowledged."""
+
+    ocpp_sample_s: Annotated[int, Meta(ge=0, le=86400)] = 60
+    """How often chargers are told to measure by OCPP, seconds; 0 to tell them nothing."""
+
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024
     """Maximum size of a request body, compressed and unpacked, bytes."""
 

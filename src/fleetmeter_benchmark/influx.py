@@ -57,7 +57,7 @@ async def measure(server_url: str, options: Options, progress: Progress) -> list
         for format_ in _FORMATS:
             urls.append(await stack.enter_async_context(fleet.database()))
             running = await stack.enter_async_context(
-                service(urls[-1], options.workers, mapping=str(mapping))
+                service(urls[-1], options.workers, environ={"FLEETMETER_MAPPING": str(mapping)})
             )
             sides.append((Side(format_, running, _traffics(format_)), await stored(urls[-1])))
         comparison = Comparison([], None, options, progress)

@@ -7,6 +7,7 @@ import msgspec
 import psutil
 
 from fleetmeter.settings import Settings
+from fleetmeter_benchmark import mqtt, ocpp
 from fleetmeter_benchmark.fleet import AGES
 from fleetmeter_benchmark.ingest_jobs import (
     IN_FLIGHT,
@@ -102,6 +103,49 @@ class Ingest:
                 )
             await self._on_service(name, job, empty)
         return self._done[name]
+
+    async def _measure_ocpp(self) -> None:
+        singles = await self.singles()
+        async with (
+            fresh_database(self._server_url, self._options.devices) as url,
+            service(
+                url,
+                self._options.workers,
+                key="",
+                environ=ocpp.settings_of(self._options.charge_points),
+            ) as running,
+        ):
+            await roll_up_earlier(url, running)
+            before = await stored(url)
+            line, idle = await ocpp.measure(running, self._database, self._options, self._progress)
+            missing = before + ocpp.sent(line) - await stored(url)
+        self._done[line.scenario] = msgspec.structs.replace(
+            line,
+            compared_with=singles.scenario,
+            ratio=line.rate / singles.rate,
+            missing=max(missing, 0),
+            unacknowledged=max(-missing, 0),
+        )
+        self._done[idle.scenario] = idle
+
+    async def _measure_mqtt(self) -> None:
+        singles = await self.singles()
+        async with (
+            fresh_database(self._server_url, self._options.devices) as url,
+            mqtt.broker() as (port, settings),
+            service(url, self._options.workers, environ=settings) as running,
+        ):
+            await roll_up_earlier(url, running)
+            before = await stored(url)
+            line = await mqtt.measure(port, running, self._database, self._options, self._progress)
+            missing = before + line.answers["PUBACK"] + self._options.devices - await stored(url)
+        self._done[mqtt.NAME] = msgspec.structs.replace(
+            line,
+            compared_with=singles.scenario,
+            ratio=line.rate / singles.rate,
+            missing=max(missing, 0),
+            unacknowledged=max(-missing, 0),
+        )
 
     async def _measure_formats(self) -> None:
         bulk = await self.bulk(5000)

@@ -6,7 +6,8 @@ import msgspec
 
 SCENARIOS = (
     *("bulk", "formats", "singles", "ages", "resend", "late", "overload", "latency"),
-    *("known", "keys", "influx", "import", "export", "answers", "columnstore", "anomalies"),
+    *("known", "keys", "influx", "mqtt", "ocpp", "import", "export"),
+    *("answers", "columnstore", "anomalies"),
 )
 
 COMPARED = ("bulk", "singles", "answers", "columnstore")
@@ -77,6 +78,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     pairs: int = 40
     """Rounds in which two services are measured at once."""
+
+    charge_points: int = 10_000
+    """Charge points that are connected, most of them idle."""
 
     soak_s: float = 0.0
     workers: int = 1

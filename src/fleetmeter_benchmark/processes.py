@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -160,11 +160,16 @@ async def database_process(server_url: str) -> psutil.Process | None:
 
 @asynccontextmanager
 async def service(
-    url: str, workers: int, version: Version = THIS, *, key: str | None = None, mapping: str = ""
+    url: str,
+    workers: int,
+    version: Version = THIS,
+    *,
+    key: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
-    """Run `fleetmeter serve` on a database, with the settings of this environment.
+    """Run `fleetmeter serve` on a database, with the settings of this environment and `environ`.
 
-    It knows a key, by default that of FLEETMETER_KEY; if that is empty, it needs none.
+    `environ` has more. It knows a key, by default that of FLEETMETER_KEY; if empty, it needs none.
     """
     settings = {
         "FLEETMETER_DATABASE_URL": url,
@@ -177,8 +182,7 @@ async def service(
         key = os.environ.get("FLEETMETER_KEY")
     if key:
         settings["FLEETMETER_ADMIN_KEY"] = key
-    if mapping:
-        settings["FLEETMETER_MAPPING"] = mapping
+    settings |= environ or {}
     command = ["-m", "fleetmeter", "serve", "--workers", str(workers)]
     async with _server(command, settings, version) as running:
         yield running

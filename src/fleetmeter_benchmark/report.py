@@ -45,14 +45,14 @@ def show(lines: Sequence[Measured], on: dict[str, Any]) -> None:
     for line in lines:
         table.add_row(
             line.scenario,
-            f"{line.rate:,.0f}",
+            f"{line.rate:,.0f}" if line.rate else "",
             "" if line.ratio is None else f"{line.ratio:.2f}",
-            f"{line.p50_ms:.1f}",
-            f"{line.p99_ms:.1f}",
+            f"{line.p50_ms:.1f}" if line.p50_ms else "",
+            f"{line.p99_ms:.1f}" if line.p99_ms else "",
             f"{line.rss_mib:.0f}" if line.rss_mib else "",
             f"{line.service_cpu_s:.1f}" if line.service_cpu_s else "",
             "" if line.database_cpu_s is None else f"{line.database_cpu_s:.1f}",
-            f"{line.load_cpu_s:.1f}",
+            f"{line.load_cpu_s:.1f}" if line.load_cpu_s else "",
             line.compared_with,
             answers_of(line),
         )
@@ -137,7 +137,7 @@ def show_files(lines: Sequence[file_results.Moved], on: dict[str, Any]) -> None:
             line.scenario,
             f"{line.readings:,}",
             f"{line.bytes / 1e6:,.1f}",
-            f"{line.rate:,.0f}",
+            f"{line.rate:,.0f}" if line.rate else "",
             "" if line.ratio is None else f"{line.ratio:.2f}",
             target,
             line.compared_with,

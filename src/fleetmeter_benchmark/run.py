@@ -75,6 +75,7 @@ def bench(
         workers=workers,
         soak_s=soak,
         pairs=5 if quick else 40,
+        charge_points=1000 if quick else 10_000,
         answers=AnswersOptions(fleet=fleet),
         columnstore=ColumnstoreOptions(devices=fleet // 10),
         anomalies=AnomalyOptions(vehicles=vehicles, days=days, faults=faults, seeds=tuple(seeds)),

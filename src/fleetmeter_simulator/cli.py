@@ -12,6 +12,7 @@ from fleetmeter.cli.shared.parameters import parse_time
 from fleetmeter_simulator import run
 from fleetmeter_simulator.durations import parse_duration
 from fleetmeter_simulator.faults.kinds import KINDS, VARIANTS, Wanted, parse_wanted
+from fleetmeter_simulator.wires.ways import WAYS
 
 
 def _own_service() -> str:
@@ -80,6 +81,21 @@ Kinds of faults, and their variants:
     envvar="FLEETMETER_KEY",
     metavar="KEY",
     help="Access key with the scopes ingest and operate; by default, FLEETMETER_KEY.",
+)
+@click.option(
+    "--via",
+    type=click.Choice(WAYS),
+    default="http",
+    show_default=True,
+    help="How to send readings; settings are sent to the URL in any case.",
+)
+@click.option(
+    "--broker",
+    envvar="FLEETMETER_MQTT_URL",
+    default="mqtt://127.0.0.1:1883",
+    show_default=True,
+    metavar="URL",
+    help="MQTT broker for --via mqtt, mqtt[s]://[USER:PASSWORD@]HOST[:PORT].",
 )
 @click.option(
     "--vehicles",

@@ -24,6 +24,7 @@ from fleetmeter_simulator.display import Show, counts, display, name_of
 from fleetmeter_simulator.faults.kinds import Wanted, per_kind
 from fleetmeter_simulator.faults.truth import write_truth
 from fleetmeter_simulator.fleet import Fleet
+from fleetmeter_simulator.wires.ways import Target, Way, wire_to
 
 _HOUR = timedelta(hours=1)
 _SPEEDY_BACK = timedelta(hours=24)
@@ -41,6 +42,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     key: str | None
+    via: Way
+    broker: str
     vehicles: int
     seed: int
     backfill: timedelta | None
@@ -80,7 +83,8 @@ def simulate(options: Options) -> None:
         f"{rfc3339(fleet.start)} on, {len(fleet.faults)} faults, to {options.url}",
         err=True,
     )
-    sender = Sender(options.url, options.connections, _BATCH, options.key)
+    wire = wire_to(options.via, Target(options.url, options.key, options.broker))
+    sender = Sender(options.url, options.connections, _BATCH, options.key, wire)
     began = monotonic()
     drive = _Drive(fleet, sender, options)
     with _stop_on_signals(sender), suppress(StoppedError):
@@ -218,7 +222,7 @@ def _summary(tally: Tally, fleet: Fleet, until: datetime, seconds: float) -> str
         codes = ", ".join(f"{code} {count:,}" for code, count in tally.codes.most_common())
         lines.append(f"rejected: {codes}; for example: {tally.example}")
     if tally.again:
-        lines.append(f"{tally.again:,} requests had to be sent again")
+        lines.append(f"{tally.again:,} times something had to be sent again")
     if tally.unsent:
         lines.append(f"{tally.unsent:,} readings were not acknowledged when it was stopped")
     begun = [fault for fault in fleet.faults if fault.start < until]

@@ -150,6 +150,7 @@ OTHERWISE = {
     "GET /ping": "the same for all",
     "HEAD /ping": "the same for all",
     "GET /health": "the same for all",
+    "GET /ocpp/{charge_point_id}": "its keys are checked at the door, and reading by reading",
     "GET /v1/inputs": "for admins",
     "GET /v1/transactions/{number}": "below",
     "GET /v1/tokens/{token}": "below",

@@ -60,6 +60,7 @@ from fleetmeter_benchmark.options import (
 )
 from fleetmeter_benchmark.realistic_day import MINUTES, Day, minutes
 from tests.conftest import Db, Server, hours_ago
+from tests.support.mosquitto import mosquitto
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -138,6 +139,36 @@ def test_what_a_key_costs_is_measured_beside_a_service_without(
     assert all(0.3 < line["ratio"] < 3 for line in lines)
     assert "with a key" in capsys.readouterr().out
     assert Db(server.url).value(DATABASES) == before
+
+
+@pytest.mark.either
+@pytest.mark.slow
+def test_chargers_are_measured_beside_singles(server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    options = Options(only=("ocpp",), devices=1000, readings=20_000, charge_points=600)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
+    *_, singles, ocpp, idle = json.loads(out.read_text())["results"]
+    assert ocpp["compared_with"] == singles["scenario"]
+    assert ocpp["answers"] == {"CALLRESULT": 5000}
+    assert "missing" not in ocpp
+    assert "unacknowledged" not in ocpp
+    assert ocpp["rate"] > 0
+    assert idle["answers"] == {"101": 600}
+    assert idle["rss_mib"] > 0
+
+
+@pytest.mark.either
+@pytest.mark.slow
+def test_mqtt_is_measured_beside_singles(server: Server, tmp_path: Path) -> None:
+    mosquitto()
+    out = tmp_path / "result.json"
+    options = Options(only=("mqtt",), devices=1000, readings=20_000)
+    run.measure(server.url, Settings(), options, rounds=1, out=out)
+    *_, singles, mqtt = json.loads(out.read_text())["results"]
+    assert mqtt["compared_with"] == singles["scenario"]
+    assert mqtt["answers"] == {"PUBACK": 2000}
+    assert "missing" not in mqtt and "unacknowledged" not in mqtt  # noqa: PT018
+    assert mqtt["rate"] > 0
 
 
 @pytest.mark.either

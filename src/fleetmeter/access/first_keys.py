@@ -142,5 +142,5 @@ def _given(name: str, settings: Settings) -> KeyText | None:
     if text is None:
         return None
     if (key := parse_key(text.strip())) is None:
-        raise SettingsError(f"{setting}: not a key; write fm_<id>_<at least 40 letters and digits>")
+        raise SettingsError(f"{setting}: not a key; write fm_<id>_<at least 30 letters and digits>")
     return key

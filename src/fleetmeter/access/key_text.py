@@ -6,16 +6,19 @@ salt or to stretch.
 
 import re
 import secrets
+import string
 from hashlib import sha256
 from typing import NamedTuple
 
-_ID_BYTES = 5
-_SECRET_BYTES = 24
-"""192 random bits."""
+_CHARACTERS = string.ascii_letters + string.digits
+_ID_LENGTH = 6
+_SECRET_LENGTH = 30
+"""178 random bits. With its id, a key has the 40 characters that a charger can have as its
+password (OCPP 2.0.1, BasicAuthPassword)."""
 
 _LONGEST = 200
 
-_KEY = re.compile(r"fm_([0-9A-Za-z]{6,16})_([0-9A-Za-z]{40,128})")
+_KEY = re.compile(r"fm_([0-9A-Za-z]{6,16})_([0-9A-Za-z]{30,128})")
 
 
 class KeyText(NamedTuple):
@@ -28,12 +31,16 @@ class KeyText(NamedTuple):
 
 def new_key_id() -> str:
     """Return the id of a new key, which need not be kept secret."""
-    return secrets.token_hex(_ID_BYTES)
+    return _random(_ID_LENGTH)
 
 
 def new_secret() -> str:
-    """Return a random secret of 192 bits."""
-    return secrets.token_hex(_SECRET_BYTES)
+    """Return a random secret of 178 bits."""
+    return _random(_SECRET_LENGTH)
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_CHARACTERS) for _ in range(length))
 
 
 def key_text(key_id: str, secret: str) -> str:

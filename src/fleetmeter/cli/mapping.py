@@ -9,7 +9,12 @@ from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
-from fleetmeter.inputs.mapping.load import load_mapping
+from fleetmeter.inputs.mapping.load import load_charge_points, load_mapping
+from fleetmeter.inputs.mapping.presets import PRESETS, preset_text
+from fleetmeter.inputs.mapping.rules import Mapping
+from fleetmeter.inputs.mapping.topics import Arriving
+from fleetmeter.inputs.mqtt.decoder import MessageDecoder
+from fleetmeter.inputs.ocpp.trial import taken
 from fleetmeter.readings.telemetry import FIELDS, Telemetry, attribute
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.slices import at_once
@@ -29,12 +34,35 @@ def command() -> None:
     "--line", "lines", multiple=True, help="A line of line protocol; more than one may be given."
 )
 @click.option("--precision", type=click.Choice(sorted(PRECISIONS)), default="ns", show_default=True)
-def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
-    """Check a mapping FILE, and show what lines become, from --line or standard input.
+@click.option("--topic", help="Topic of a message of MQTT.")
+@click.option("--payload", help="What the message has; by default, standard input.")
+@click.option("--retained", is_flag=True, help="Take it for one that the broker had retained.")
+@click.option("--charge-point", help="Charge point that sends a frame of OCPP.")
+@click.option("--frame", help="The frame; by default, standard input.")
+def test(
+    file: Path,
+    lines: tuple[str, ...],
+    precision: str,
+    topic: str | None,
+    payload: str | None,
+    retained: bool,
+    charge_point: str | None,
+    frame: str | None,
+) -> None:
+    """Check a mapping FILE, and show what a message becomes.
 
-    Nothing is sent or stored. Exit status 1 if a line is none, or gives no reading.
+    Messages are lines of line protocol, from --line or standard input, one of MQTT (--topic), or a
+    frame of OCPP (--charge-point). Nothing is sent or stored. Exit status 1 if a message is none,
+    or gives no reading.
     """
     mapping = load_mapping(file)
+    if charge_point is not None:
+        _show_frame(file, charge_point, sys.stdin.read() if frame is None else frame)
+        return
+    if topic is not None:
+        sent = sys.stdin.buffer.read() if payload is None else payload.encode()
+        _show_message(mapping, topic, sent, retained)
+        return
     text = "\n".join(lines) if lines or sys.stdin.isatty() else sys.stdin.read()
     decoder = LineDecoder(mapping, KnownHeads(), PRECISIONS[precision], _MOST_LINES)
     at_once(decoder.feed(text.encode()))
@@ -49,6 +77,38 @@ def test(file: Path, lines: tuple[str, ...], precision: str) -> None:
         raise FleetMeterError("no line gives a reading")
     elif any(isinstance(item, Invalid) for item in items):
         raise FleetMeterError("not every line can be read")
+
+
+def _show_frame(file: Path, charge_point: str, frame: str) -> None:
+    """Show what a frame of OCPP becomes. Raises FleetMeterError."""
+    items, untaken = taken(load_charge_points(file), charge_point, frame)
+    for item in items:
+        say(_shown(item))
+    for reason, what in dict.fromkeys(untaken):
+        say(f"not taken ({reason}): {what}")
+    if not any(isinstance(item, Telemetry) for item in items):
+        raise FleetMeterError("the frame gives no reading")
+
+
+@command.command("preset")
+@click.argument("name", type=click.Choice(PRESETS))
+def show_preset(name: str) -> None:
+    """Print the rules of a preset, to copy and adapt them."""
+    say(preset_text(name).rstrip())
+
+
+def _show_message(mapping: Mapping, topic: str, payload: bytes, retained: bool) -> None:
+    """Show what a message of MQTT becomes. Raises FleetMeterError."""
+    items, untaken = MessageDecoder(mapping).decode(topic, payload, retained=retained)
+    for item in items:
+        if isinstance(item, Arriving):
+            say(f"{_shown(item.reading)}, timestamp of its arrival")
+        else:
+            say(_shown(item))
+    for reason, what in dict.fromkeys(untaken):
+        say(f"not taken ({reason}): {what}")
+    if not items or any(isinstance(item, Invalid) for item in items):
+        raise FleetMeterError("the message gives no reading")
 
 
 def _shown(item: Telemetry | Invalid) -> str:

@@ -6,6 +6,7 @@ from math import ceil
 from typing import NamedTuple, Protocol
 
 from fleetmeter.connections.refusal_log import RefusalLog
+from fleetmeter.errors import FleetMeterError
 from fleetmeter.settings import Settings
 
 LOOK_S = 1.0
@@ -17,8 +18,15 @@ MIN_PROGRESS = 64 * 1024
 _MOST_TURNED_AWAY = 200
 """Connections without a place that may still be reading why."""
 
+_LASTING_SHARE = 0.9
+"""The share of all connections that may be WebSockets, so that requests find room beside them."""
+
 _EVICTED_SHARE = 16
 """The longest idle sixteenth makes room at once, so that finding them costs little each."""
+
+
+class NoRoomError(FleetMeterError):
+    """There is no room for another WebSocket."""
 
 
 class Connection(Protocol):
@@ -69,6 +77,10 @@ class Connections:
         self.log = RefusalLog()
         self._by_address: dict[str, set[Connection]] = {}
         self._turned_away: dict[Connection, None] = {}
+        self._lasting: set[Connection] = set()
+        """WebSockets, which make room for nobody."""
+        self.held_bytes = 0
+        """Bytes of messages of WebSockets that are not complete."""
         self._unsent: dict[Connection, _Unsent] = {}
         self._unsent_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -92,9 +104,23 @@ class Connections:
             self._look_later()
         return None
 
+    def check_room_to_last(self) -> None:
+        """Raise NoRoomError when as many connections as may be are WebSockets."""
+        if len(self._lasting) >= self.settings.connections * _LASTING_SHARE:
+            raise NoRoomError(
+                f"there are {len(self._lasting)} WebSockets, nine tenths of FLEETMETER_CONNECTIONS"
+            )
+
+    def hand_over(self, connection: Connection, lasting: Connection) -> None:
+        """Let a WebSocket have the place of the connection that it was made of."""
+        self.release(connection)
+        self._by_address.setdefault(lasting.address, set()).add(lasting)
+        self._lasting.add(lasting)
+
     def release(self, connection: Connection) -> None:
         """Forget a connection that is closed, or was never admitted."""
         self.sent(connection)
+        self._lasting.discard(connection)
         self._turned_away.pop(connection, None)
         if own := self._by_address.get(connection.address):
             own.discard(connection)

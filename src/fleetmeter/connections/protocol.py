@@ -22,10 +22,10 @@ from uvicorn.server import ServerState
 
 from fleetmeter.addresses import network_of
 from fleetmeter.connections.last_answer import last_answer
-from fleetmeter.connections.leaving import LeavingProtocol
 from fleetmeter.connections.limits import Connections
 from fleetmeter.connections.problem_documents import Problem, problem_of
 from fleetmeter.connections.together import TogetherTransport
+from fleetmeter.connections.upgrading import UpgradingProtocol
 from fleetmeter.settings import Settings
 
 MAX_HEADERS = 100
@@ -52,7 +52,7 @@ class Config(uvicorn.Config):
         self.connections = Connections(settings)
 
 
-class BoundedProtocol(LeavingProtocol):
+class BoundedProtocol(UpgradingProtocol):
     """One connection, with the requests that come in on it."""
 
     def __init__(
@@ -64,11 +64,9 @@ class BoundedProtocol(LeavingProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         assert isinstance(config, Config)  # noqa: S101 - it is what uses this class
-        self._others = config.connections
+        self.others = config.connections
         self._settings = config.connections.settings
         self._max_head = self._settings.max_head_bytes
-        self.address = ""
-        self.is_proxy = False
         self.since = 0.0
         self._in_head = True
         self._head_fed = 0
@@ -135,38 +133,42 @@ class BoundedProtocol(LeavingProtocol):
         if self.client:
             self.address = network_of(self.client[0])
             self.is_proxy = self._settings.proxies.include(self.client[0])
-        if (why := self._others.admit(self)) is not None:
+        if (why := self.others.admit(self)) is not None:
             self._refuse(
                 problem_of(HTTP_503_SERVICE_UNAVAILABLE, f"{why}; try again later", "overloaded")
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._others.release(self)
+        self.others.release(self)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Note that the client takes less than it is sent."""
         super().pause_writing()
-        self._others.unsent(self)
+        self.others.unsent(self)
 
     def resume_writing(self) -> None:
         """Note that the client has caught up."""
         super().resume_writing()
-        self._others.sent(self)
+        self.others.sent(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse what comes in, no more of a head at a time than is left of it."""
         if self._is_deaf:
             return
+        rest = b""
         try:
             if self._in_head and len(data) > (left := self._max_head - self._head_fed):
-                self._feed(data[:left])
-                data = data[left:]
+                data, rest = data[:left], data[left:]
+                self._feed(data)
+                data, rest = rest, b""
             self._feed(data)
-        except httptools.HttpParserUpgrade:  # the answer ignores it, and nothing can follow
+        except httptools.HttpParserUpgrade as upgrade:  # only a WebSocket can follow
             self._is_deaf = True
             self.cycle.keep_alive = False
+            self.sent_ahead = data[upgrade.args[0] :] + rest
+            self.flow.pause_reading()
         except httptools.HttpParserError:
             self._refuse(
                 self._refusal
@@ -224,6 +226,7 @@ class BoundedProtocol(LeavingProtocol):
             )
         if self.is_idle:
             self.since = self.loop.time()
+        self.offer_upgrade()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -270,7 +273,7 @@ class BoundedProtocol(LeavingProtocol):
 
     def _refuse(self, refusal: Problem) -> None:
         """Answer with a problem document and close, once the client has had time to read it."""
-        self._others.log.refused(refusal, self.address)
+        self.others.log.refused(refusal, self.address)
         self._is_deaf = True
         if not self.is_idle:
             if self.pipeline or self.cycle.response_started or not self.cycle.more_body:

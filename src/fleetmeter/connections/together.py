@@ -30,6 +30,10 @@ class TogetherTransport(asyncio.Transport):
         else:
             self._transport.write(data)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol take what comes in."""
+        self._transport.set_protocol(protocol)
+
     def _flush(self) -> None:
         if self._held:
             held, self._held = self._held, b""

@@ -862,6 +862,9 @@ class LastingRefusalsRow(Record):
 def lasting_refusals(connection: _Connection, /, *,
     at: datetime) -> AsyncGenerator[LastingRefusalsRow, None]: ...
 
+@_query
+async def leave_mqtt_place(connection: _Connection, /, *, client_id: str) -> bool: ...
+
 LivingKeyRow = AddKeyRow
 
 @_query
@@ -1668,6 +1671,9 @@ class StoredSumsRow(Record):
 
 @_query
 def stored_sums(connection: _Connection, /) -> AsyncGenerator[StoredSumsRow, None]: ...
+
+@_query
+async def take_mqtt_place(connection: _Connection, /, *, client_id: str) -> bool: ...
 
 class TakeOverTransactionsRow(Record):
     @overload  # type: ignore[override]

@@ -13,11 +13,11 @@ from zlib import crc32
 
 import msgspec
 
-from fleetmeter.errors import FleetMeterError
 from fleetmeter_simulator.client.link import Arrival
-from fleetmeter_simulator.client.msgpack import CONTENT_TYPE, body
 from fleetmeter_simulator.client.service import Service, StoppedError
 from fleetmeter_simulator.client.setup import Setting
+from fleetmeter_simulator.wires.http import over_http
+from fleetmeter_simulator.wires.wire import OpenWire, Outcome
 
 _QUEUED = 2
 """Most batches that wait for a connection."""
@@ -34,7 +34,7 @@ class Tally(msgspec.Struct):
     duplicates: int = 0
     rejected: int = 0
     again: int = 0
-    """Requests that had to be resent."""
+    """How often something had to be resent."""
 
     unsent: int = 0
     """Readings not yet acknowledged when the simulation was stopped."""
@@ -49,33 +49,20 @@ class Tally(msgspec.Struct):
     """Why something is being resent at present."""
 
 
-class _Rejection(msgspec.Struct):
-    code: str
-    detail: str
-
-
-class _More(msgspec.Struct):
-    code: str
-    count: int
-
-
-class _Outcome(msgspec.Struct, rename="camel"):
-    """Reads the outcome of a request from its answer, also from a problem if all were rejected."""
-
-    accepted: int = 0
-    duplicates: int = 0
-    rejected: list[_Rejection] = []
-    more_rejected: list[_More] = []
-
-
-_outcome = msgspec.json.Decoder(_Outcome)
-
-
 class Sender:
     """Sends readings over its connections."""
 
-    def __init__(self, url: str, connections: int, batch: int, key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        connections: int,
+        batch: int,
+        key: str | None = None,
+        open_wire: OpenWire | None = None,
+    ) -> None:
+        """Prepare to send to a service, over its own API unless there is another wire."""
         self.tally = Tally()
+        self._open_wire = open_wire or over_http(url, key)
         self._url = url
         self._key = key
         self._batch = batch
@@ -183,7 +170,7 @@ class Sender:
         return not thread.is_alive()
 
     def _run(self, queue: "Queue[Sequence[Arrival] | None]") -> None:
-        service = self._service()
+        wire = self._open_wire(self._stop.is_set, self._wait)
         try:
             while not self._stop.is_set():
                 try:
@@ -193,7 +180,7 @@ class Sender:
                 if batch is None:
                     return
                 try:
-                    self._send(service, batch)
+                    self._count(wire.send(batch), len(batch))
                 except StoppedError:
                     with self._lock:
                         self.tally.unsent += len(batch)
@@ -201,32 +188,17 @@ class Sender:
                     self._failed = error
                     self._stop.set()
         finally:
-            service.close()
+            wire.close()
 
-    def _send(self, service: Service, batch: Sequence[Arrival]) -> None:
-        answer = service.until_answered("POST", "/v1/ingest", body(batch), CONTENT_TYPE)
-        if answer.status == 413 and len(batch) > 1:
-            half = len(batch) // 2
-            self._send(service, batch[:half])
-            self._send(service, batch[half:])
-        elif answer.status in (200, 207, 422):
-            self._count(_outcome.decode(answer.body), len(batch))
-        else:
-            raise FleetMeterError(f"the service refuses the readings, {answer.said}")
-
-    def _count(self, outcome: _Outcome, readings: int) -> None:
+    def _count(self, outcome: Outcome, readings: int) -> None:
         with self._lock:
             tally = self.tally
             tally.sent += readings
             tally.accepted += outcome.accepted
             tally.duplicates += outcome.duplicates
-            tally.rejected += len(outcome.rejected)
-            for rejection in outcome.rejected:
-                tally.codes[rejection.code] += 1
-                tally.example = rejection.detail
-            for more in outcome.more_rejected:
-                tally.rejected += more.count
-                tally.codes[more.code] += more.count
+            tally.rejected += outcome.codes.total()
+            tally.codes += outcome.codes
+            tally.example = outcome.example or tally.example
 
     def _count_unsent(self) -> None:
         for queue in self._queues:

@@ -30,7 +30,8 @@ class Answer(NamedTuple):
         """Return the answer's message for people."""
         try:
             said = msgspec.json.decode(self.body)
-            return f"{self.status}: {said.get('detail') or said.get('title')}"
+            message = said.get("detail") or said.get("title") or said.get("message")
+            return f"{self.status}: {message}"
         except (msgspec.DecodeError, AttributeError):
             return str(self.status)
 

@@ -68,10 +68,12 @@ def test_a_key_is_taken_apart_into_its_id_and_a_hash_of_its_secret() -> None:
     assert secret.encode() not in given.secret_hash
 
 
-def test_every_secret_has_192_random_bits() -> None:
+def test_every_secret_has_178_random_bits_and_a_key_fits_into_a_charger() -> None:
     secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
-    assert all(len(bytes.fromhex(secret)) * 8 == 192 for secret in secrets)
+    assert len(set("".join(secrets))) == 62
+    assert {int(62 ** len(secret)).bit_length() - 1 for secret in secrets} == {178}
+    assert len(key_text(new_key_id(), new_secret())) == 40
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,10 @@
 from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import pairwise
-from typing import get_args
 
 import pytest
 
-from fleetmeter.readings.decode import BatchDecoder
-from fleetmeter.readings.telemetry import Telemetry
-from fleetmeter.readings.validate import Bounds, checked
-from fleetmeter.slices import at_once
-from fleetmeter_simulator.client.msgpack import body
 from fleetmeter_simulator.devices.profiles import bays
-from fleetmeter_simulator.devices.readings import RowKind
 from fleetmeter_simulator.faults.kinds import KINDS, parse_wanted, per_kind
 from fleetmeter_simulator.fleet import Fleet
 from tests.support.simulated_fleets import DAYS, HOUR, SEED, START, VEHICLES, healthy, sent_by, us
@@ -116,25 +109,6 @@ def test_nearly_all_readings_come_and_some_come_twice_late_or_in_disorder() -> N
     silent = [each for each in fleet.acceptable if each.kind.endswith("_silent")]
     assert silent
     assert all(each.end - each.start > timedelta(minutes=30) for each in silent)
-
-
-def test_what_is_sent_is_taken_as_the_row_it_was() -> None:
-    fleet = Fleet(SEED, 30, START, 1)
-    arrivals = fleet.arrivals(START)
-    bounds = Bounds(START, START + timedelta(hours=2))
-    decoder = BatchDecoder("msgpack", 100_000)
-    at_once(decoder.feed(body(arrivals)))
-    items = at_once(decoder.finish())
-    for (_, kind, row), item in zip(arrivals, items, strict=True):
-        assert isinstance(item, Telemetry)
-        reading = checked(item, bounds)
-        registers = kind.endswith("_registers")
-        energy = reading.register_mwh if registers else reading.energy_mwh
-        named = [reading.meter_id] if kind.startswith("vehicle") else []
-        measured = [value for value in reading.values if value is not None]
-        sent = (reading.id, reading.time, energy, *measured, *named, reading.session_id)
-        assert sent == row
-    assert {kind for _, kind, _ in arrivals} == set(get_args(RowKind))
 
 
 def test_faults_of_every_kind_find_a_place_and_keep_apart() -> None:

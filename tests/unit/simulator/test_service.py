@@ -1,10 +1,7 @@
 """A service that is away, overloaded, or something else."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -13,45 +10,10 @@ from fleetmeter_simulator.client.link import Arrival
 from fleetmeter_simulator.client.pace import Pace
 from fleetmeter_simulator.client.sending import Sender
 from fleetmeter_simulator.client.service import check
+from tests.support.scripted import Script, answering
 
 TAKEN = b'{"accepted":1,"duplicates":0,"rejected":[]}'
 ARRIVALS: list[Arrival] = [(0, "meters", (f"M{n}", 0, 1, 230_000, None)) for n in range(10)]
-
-Script = list[tuple[int, dict[str, str], bytes]]
-
-
-@contextmanager
-def answering(script: Script) -> Iterator[tuple[str, list[int]]]:
-    """A server that answers in turn, the last for ever; its URL and the length of each body."""
-    bodies: list[int] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
-            bodies.append(len(self.rfile.read(int(self.headers.get("Content-Length", 0)))))
-            status, headers, body = script.pop(0) if len(script) > 1 else script[0]
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = _answer  # noqa: N815
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", bodies
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_what_is_not_acknowledged_is_sent_again_as_it_was() -> None:
@@ -60,22 +22,23 @@ def test_what_is_not_acknowledged_is_sent_again_as_it_was() -> None:
         (408, {}, b"{}"),
         (200, {}, b'{"accepted":9,"duplicates":1,"rejected":[]}'),
     ]
-    with answering(script) as (url, bodies):
+    with answering(script) as (url, asked):
         sender = Sender(url, 1, 100)
         with sender.running():
             sender.send(ARRIVALS)
-    assert len(bodies) == 3
-    assert len(set(bodies)) == 1
+    assert len(asked) == 3
+    assert len({each.body for each in asked}) == 1
     tally = sender.tally
     assert (tally.sent, tally.accepted, tally.duplicates, tally.again) == (10, 9, 1, 2)
 
 
 def test_a_batch_that_is_too_large_is_halved() -> None:
-    with answering([(413, {}, b"{}"), (200, {}, TAKEN)]) as (url, bodies):
+    with answering([(413, {}, b"{}"), (200, {}, TAKEN)]) as (url, asked):
         sender = Sender(url, 1, 100)
         with sender.running():
             sender.send(ARRIVALS)
-    assert bodies[0] > bodies[1] == bodies[2]
+    sizes = [len(each.body) for each in asked]
+    assert sizes[0] > sizes[1] == sizes[2]
     assert sender.tally.sent == 10
 
 

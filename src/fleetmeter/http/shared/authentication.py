@@ -141,7 +141,7 @@ async def _admitted(scope: Scope, needed: Any) -> Principal:
     """Return who sends a request that needs a scope, or anybody. Raises 401, 403, 429 and 503."""
     state = scope["litestar_app"].state
     people: People | None = state["people"]  # as an attribute, it would take five times as long
-    authorization = _authorization(scope)
+    authorization = authorization_of(scope)
     key = _key(authorization)
     principal: Principal | None
     if people is not None and key is not None and is_token(key):
@@ -229,7 +229,7 @@ def _as_long_as_the_key(scope: Scope, send: Send) -> Send:
     session: Session | None = scope["state"].get("session")
     cookie: str | None = scope["state"].get("cookie")
     sessions: BrowserSessions = state.browser_sessions
-    authorization = _authorization(scope)
+    authorization = authorization_of(scope)
     key = _key(authorization)
 
     async def send_if_admitted(message: Message) -> None:
@@ -264,10 +264,11 @@ def count_failure(scope: Scope) -> None:
 
 def key_of(scope: Scope) -> str | None:
     """Return the key in the Authorization header of a request."""
-    return _key(_authorization(scope))
+    return _key(authorization_of(scope))
 
 
-def _authorization(scope: Scope) -> bytes:
+def authorization_of(scope: Scope) -> bytes:
+    """Return the Authorization header of a request, or the key in its query as one."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             return value

@@ -4,6 +4,7 @@ from string import Formatter
 
 import msgspec
 
+from fleetmeter.inputs.mapping.filters import check_filter
 from fleetmeter.readings.ids import is_device_id
 from fleetmeter.readings.kinds import KINDS, DeviceKind
 from fleetmeter.readings.telemetry import IDS, NUMBERS
@@ -13,6 +14,11 @@ NAME = "measurement"
 """What `{measurement}` stands for in an id: the name of the message, unless a tag has this name."""
 
 _TEXTS = (*IDS, "sessionId")
+
+_LONGEST_RESOLUTION_S = 3600
+
+INTERVALS = frozenset(name.removesuffix("Total") for name in NUMBERS if name.endswith("Total"))
+"""Measurements that count since the message before."""
 
 
 class RuleError(Exception):
@@ -49,6 +55,18 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     where: dict[str, str | list[str]] = {}
     """The values that tags must have: with * for anything, and an empty text for no such tag."""
 
+    topic: str | None = None
+    """The MQTT topics of the messages: + and # for any levels, {name} for one that has a use."""
+
+    items: str | None = None
+    """Where in a message of MQTT its readings are, if it has several."""
+
+    time: str | None = None
+    """Where in a message of MQTT its time is; without it, the message has that of its arrival."""
+
+    resolutionS: float = 1  # noqa: N815 - as in the file
+    """Times of arrival are rounded down to multiples of this, seconds."""
+
     vehicleId: str | None = None  # noqa: N815 - as in the file, and in the API
     meterId: str | None = None  # noqa: N815
     sessionId: str | None = None  # noqa: N815
@@ -78,12 +96,6 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         }
 
 
-class MappingFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of a mapping file."""
-
-    rules: list[Rule]
-
-
 def check(rule: Rule) -> None:
     """Raise RuleError for a rule that can give no reading."""
     if not any(rule.template(kind.id_field) for kind in KINDS):
@@ -107,6 +119,7 @@ def check(rule: Rule) -> None:
                 f"{name} has the unit {source.unit}; it can be "
                 f"{', '.join(known_units(dimension))}, or give a factor to {dimension}",
             )
+    _check_topic(rule)
     energy = kind.energy
     if {energy.field, energy.register_field} <= rule.fields.keys():
         raise RuleError(
@@ -114,6 +127,34 @@ def check(rule: Rule) -> None:
             f"{energy.field} is the energy since the reading before, {energy.register_field} what "
             "a register shows: a reading has one of them",
         )
+
+
+def _check_topic(rule: Rule) -> None:
+    """Raise RuleError for what a rule says of MQTT and cannot be."""
+    if rule.topic is None:
+        for key, given in (("items", rule.items), ("time", rule.time)):
+            if given is not None:
+                raise RuleError(key, f"{key} is of messages of MQTT: add a topic")
+        return
+    if rule.measurement != "*":
+        raise RuleError("measurement", "a rule has a measurement or a topic, not both")
+    if why := check_filter(rule.topic):
+        raise RuleError("topic", why)
+    for key, path in (("items", rule.items), ("time", rule.time)):
+        if path is not None and not all(path.split(".")):
+            raise RuleError(key, f"{key} is names with dots between them, as in params.ts")
+    if not 0 < rule.resolutionS <= _LONGEST_RESOLUTION_S:
+        raise RuleError(
+            "resolutionS", f"resolutionS is more than 0, at most {_LONGEST_RESOLUTION_S}"
+        )
+    if rule.time is None:
+        for name in rule.fields:
+            if name in INTERVALS:
+                raise RuleError(
+                    name,
+                    f"{name} is the energy since the message before, and MQTT may deliver one "
+                    f"twice: add time, where a message has one, or take a counter ({name}Total)",
+                )
 
 
 def _listed(kind: DeviceKind) -> str:

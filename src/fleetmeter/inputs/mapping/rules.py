@@ -4,8 +4,8 @@ Messages of a device come again and again with the same name and tags, so what f
 worked out once: a series.
 """
 
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dict
-from collections.abc import Sequence
 from datetime import datetime
 from fnmatch import translate
 from re import Pattern
@@ -25,7 +25,18 @@ from fleetmeter.readings.units import conversion
 Value = float | bool | str
 """The value of a field of a message."""
 
-Reason = Literal["no_rule", "no_tag", "no_field", "not_a_number"]
+Reason = Literal[
+    "no_rule",
+    "no_tag",
+    "no_field",
+    "not_a_number",
+    "no_vehicle",
+    "no_register",
+    "no_transaction",
+    "malformed",
+    "no_time",
+    "retained",
+]
 """Why a message, or a field of it, gave no reading."""
 
 _Numeric = TypeVar("_Numeric", float, NDArray[np.float64])
@@ -98,42 +109,78 @@ class Series(NamedTuple):
         return found
 
 
+class Conditions:
+    """The values that tags must have for a rule."""
+
+    def __init__(self, rule: Rule) -> None:
+        wanted = {tag: [w] if isinstance(w, str) else w for tag, w in rule.where.items()}
+        self._patterns = {tag: _pattern(values) for tag, values in wanted.items()}
+        self._absent = {tag for tag, values in wanted.items() if "" in values}
+
+    def hold(self, value_of: Callable[[str], str | None]) -> bool:
+        """Return whether tags have these values; `value_of` returns one's, or None."""
+        return all(
+            pattern.match(value) if (value := value_of(tag)) is not None else tag in self._absent
+            for tag, pattern in self._patterns.items()
+        )
+
+
+def templates_of(rule: Rule) -> dict[str, str]:
+    """Return the texts that ids are made of, by the names that they have in Telemetry."""
+    return {attribute(name): text for name, text in rule.templates.items()}
+
+
+def texts_of(templates: Dict[str, str], tags: Dict[str, str]) -> dict[str, str]:
+    """Return the ids that templates make of tags."""
+    return {name: _filled(text, tags, is_id=name != _SESSION) for name, text in templates.items()}
+
+
+def numbers_of(rule: Rule) -> dict[str, list[Number]]:
+    """Return what becomes of the values of fields, by their names."""
+    numbers: dict[str, list[Number]] = {}
+    for name, source in rule.sources.items():
+        added, times, divided = conversion(name, source.unit)
+        convert = (added, times * source.factor, divided)
+        number = Number(attribute(name), None if convert == (0, 1, 1) else convert)
+        numbers.setdefault(source.field, []).append(number)
+    return numbers
+
+
 class _Compiled:
     """A rule, ready to be asked."""
 
     def __init__(self, rule: Rule) -> None:
         self.name = _pattern([rule.measurement])
-        wanted = {tag: [w] if isinstance(w, str) else w for tag, w in rule.where.items()}
-        self.where = {tag: _pattern(values) for tag, values in wanted.items()}
-        self.absent = {tag for tag, values in wanted.items() if "" in values}
-        self.templates = {attribute(name): text for name, text in rule.templates.items()}
+        self.where = Conditions(rule)
+        self.templates = templates_of(rule)
         self.tags = {tag for text in self.templates.values() for tag in tags_of(text)}
-        self.numbers: dict[str, list[Number]] = {}
-        for name, source in rule.sources.items():
-            added, times, divided = conversion(name, source.unit)
-            convert = (added, times * source.factor, divided)
-            number = Number(attribute(name), None if convert == (0, 1, 1) else convert)
-            self.numbers.setdefault(source.field, []).append(number)
+        self.numbers = numbers_of(rule)
 
     def fits(self, name: str, tags: Dict[str, str]) -> bool:
-        return self.name.match(name) is not None and all(
-            pattern.match(value) if (value := tags.get(tag)) is not None else tag in self.absent
-            for tag, pattern in self.where.items()
-        )
+        return self.name.match(name) is not None and self.where.hold(tags.get)
 
     def target(self, tags: Dict[str, str]) -> Target:
-        texts = {
-            name: _filled(text, tags, is_id=name != _SESSION)
-            for name, text in self.templates.items()
-        }
-        return Target(texts, self.numbers)
+        return Target(texts_of(self.templates, tags), self.numbers)
 
 
 class Mapping:
     """The rules of a mapping."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = [_Compiled(rule) for rule in rules]
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        line_topics: Sequence[str] = (),
+        reading_topics: Sequence[str] = (),
+    ) -> None:
+        self._rules = [_Compiled(rule) for rule in rules if rule.topic is None]
+        self.topic_rules = [rule for rule in rules if rule.topic is not None]
+        """Those for messages of MQTT; see TopicRules."""
+
+        self.line_topics = line_topics
+        """MQTT topics of messages in line protocol."""
+
+        self.reading_topics = reading_topics
+        """MQTT topics of messages that are readings as in the API."""
         self._taken: dict[tuple[_Compiled, ...], frozenset[str]] = {}
         """The fields that rules take together; many series have the same ones."""
 
@@ -156,9 +203,12 @@ class Mapping:
 
 
 def _pattern(wanted: Sequence[str]) -> Pattern[str]:
-    """Return a pattern of texts in which only * is special."""
-    literal = ["".join(c if c == "*" else f"[{c}]" if c in "?[" else c for c in w) for w in wanted]
-    return compiled("|".join(map(translate, literal)))
+    return compiled("|".join(map(text_pattern, wanted)))
+
+
+def text_pattern(wanted: str) -> str:
+    """Return a regular expression of texts in which only * is special."""
+    return translate("".join(c if c == "*" else f"[{c}]" if c in "?[" else c for c in wanted))
 
 
 def _filled(text: str, tags: Dict[str, str], *, is_id: bool) -> str:

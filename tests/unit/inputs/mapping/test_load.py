@@ -20,12 +20,30 @@ measurement = "b"
 """
 
 
+TOPIC = """
+[[rules]]
+meterId = "M"
+fields = { kwhConsumedAcTotal = "value" }
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "line", "why"),
     [
         ("x = [", 1, "Invalid"),
         ("a = 1\nb = = 2", 2, "Invalid value"),
-        ("", 1, "required field `rules`"),
+        ("", 1, "there is no rule"),
+        ('presets = ["evcc"]\nrules = 1', 2, "Expected `array`"),
+        ('presets = ["evcc", "vw"]', 1, "there is no preset vw; there is evcc, "),
+        ('readings = ["a/#"]\nlineProtocol = ["#/a"]', 2, "it is the last one"),
+        (TOPIC + 'topic = "a/b+/c"', 5, "+, # and {name} each stand for a whole level"),
+        (TOPIC + 'topic = "a/{b}/{b}"', 5, "one level"),
+        (TOPIC + 'topic = "$share/a/b"', 5, "FLEETMETER_MQTT_SHARE"),
+        (TOPIC + 'topic = "a"\nmeasurement = "b"', 6, "a measurement or a topic"),
+        (TOPIC + 'items = "a"', 5, "add a topic"),
+        (TOPIC + 'topic = "a"\ntime = "a..b"', 6, "names with dots between"),
+        (TOPIC + 'topic = "a"\nresolutionS = 0', 6, "more than 0"),
+        (TOPIC.replace("Total", "") + 'topic = "a"', 4, "MQTT may deliver one twice: add time"),
         ("[[rules]]\nmeterId = 'M'\nfields = {}", 3, "nothing would be measured"),
         (RULE, 9, "required field `fields`"),
         (RULE + 'fields = { voltage = "u" }', 11, "names no device"),

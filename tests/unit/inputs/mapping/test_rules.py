@@ -112,6 +112,8 @@ def test_a_field_that_is_not_taken_costs_no_other() -> None:
         ({"meterId": "M"}, {"meterId": "M"}),
         ({"vehicleId": "EV"}, {"vehicleId": "EV"}),
         ({"vehicleId": "EV", "meterId": "M"}, {"vehicleId": "EV", "meterId": "M"}),
+        ({"meterId": "M", "sessionId": "S 1"}, {"meterId": "M", "sessionId": "S 1"}),
+        ({"vehicleId": "EV", "sessionId": "7"}, {"vehicleId": "EV", "sessionId": "7"}),
     ],
 )
 def test_without_a_file_tags_and_fields_have_the_names_of_the_api(

@@ -12,7 +12,7 @@ import msgspec
 
 from fleetmeter.files.imports.csv_lines import SourceError
 from fleetmeter.files.imports.mapping.model import Bound, MappingError
-from fleetmeter.files.imports.presets.ocpp_values import COLUMNS, values_of
+from fleetmeter.files.imports.presets.ocpp_values import COLUMNS, columns_of
 from fleetmeter.files.imports.tables.delimited import encoding_of, text_lines
 from fleetmeter.files.imports.tables.table import Row, Table
 from fleetmeter.readings.validate import Invalid
@@ -111,7 +111,7 @@ class _Log:
             elif connector is None:
                 yield Invalid("missing_field", "nothing says which connector that was")
             else:
-                yield [f"{station}-{connector}", station, connector, *values_of(sample)]
+                yield [f"{station}-{connector}", station, connector, *columns_of(sample)]
 
     def _answered(self, station: str | None, message: Sequence[Any]) -> None:
         """Note the transaction that an answer begins."""

@@ -1,0 +1,1 @@
+"""MQTT: readings from a broker, acknowledged once they are committed."""

@@ -1,0 +1,128 @@
+"""The frames of OCPP-J: calls, their results and errors. Pure.
+
+The id of a call is echoed as it was sent, since some chargers send a number where a text belongs.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+MAX_ID_BYTES = 200
+"""Longest id of a call; the standard has 36 characters."""
+
+_CALL, _RESULT, _ERROR = b"2", b"3", b"4"
+_UNANSWERED = (b"5", b"6")
+"""What 2.1 adds: an error of a result, and what needs no answer."""
+
+_frame = msgspec.json.Decoder(list[msgspec.Raw])
+_text = msgspec.json.Decoder(str, strict=False)
+_encode = msgspec.json.Encoder().encode
+
+Code = Literal[
+    "NotImplemented",
+    "InternalError",
+    "FormationViolation",
+    "OccurenceConstraintViolation",
+    "PropertyConstraintViolation",
+    "SecurityError",
+]
+"""Codes of errors, as 1.6 has them."""
+
+_IN_VERSION_2: dict[str, str] = {
+    "FormationViolation": "FormatViolation",
+    "OccurenceConstraintViolation": "OccurrenceConstraintViolation",
+}
+
+
+class Call(NamedTuple):
+    """A request of the other side."""
+
+    id: bytes
+    """As it was sent, in JSON."""
+
+    action: str
+    payload: bytes
+
+
+class Answer(NamedTuple):
+    """What the other side answers to a call of ours."""
+
+    id: str
+    payload: bytes
+    """Of an error, nothing."""
+
+    error: str | None
+
+
+class CallError(Exception):
+    """A call cannot be answered with a result."""
+
+    def __init__(self, code: Code, description: str) -> None:
+        super().__init__(description)
+        self.code: Code = code
+
+
+class FrameError(Exception):
+    """A message is no frame; `call_id` is that of a call whose rest is wrong."""
+
+    def __init__(self, why: str, call_id: bytes | None = None) -> None:
+        super().__init__(why)
+        self.call_id = call_id
+
+
+def parse(message: bytes) -> Call | Answer | None:
+    """Return the frame in a message; None for one that needs no answer. Raises FrameError."""
+    try:
+        parts = [bytes(part) for part in _frame.decode(message)]
+    except (msgspec.DecodeError, RecursionError):
+        raise FrameError("the message is not a JSON array") from None
+    if len(parts) < 2:
+        raise FrameError("the message has no type and id")
+    kind, id_, *rest = parts
+    if kind == _CALL:
+        return _call(id_, rest)
+    if kind in (_RESULT, _ERROR):
+        return _answer(kind, id_, rest)
+    if kind in _UNANSWERED:
+        return None
+    raise FrameError(f"there is no message of type {kind[:20].decode(errors='replace')}")
+
+
+def _call(id_: bytes, rest: list[bytes]) -> Call:
+    if len(id_) > MAX_ID_BYTES or id_[:1] in b"[{":
+        raise FrameError(f"the id of a call is a text of at most {MAX_ID_BYTES} bytes")
+    try:
+        action = msgspec.json.decode(rest[0], type=str)
+    except IndexError:
+        raise FrameError("the call has no action", id_) from None
+    except msgspec.DecodeError:
+        raise FrameError("the action of the call is not a text", id_) from None
+    return Call(id_, action, rest[1] if len(rest) > 1 else b"{}")
+
+
+def _answer(kind: bytes, id_: bytes, rest: list[bytes]) -> Answer:
+    try:
+        text = _text.decode(id_)
+    except msgspec.DecodeError:
+        text = id_[:MAX_ID_BYTES].decode(errors="replace")
+    if kind == _RESULT:
+        return Answer(text, rest[0] if rest else b"{}", None)
+    said = b" ".join(rest[:2])[:200].decode(errors="replace")
+    return Answer(text, b"{}", said or "an error")
+
+
+def call(id_: str, action: str, payload: Any) -> bytes:
+    """Return a call of ours."""
+    return _encode([2, id_, action, payload])
+
+
+def result(id_: bytes, payload: bytes) -> bytes:
+    """Return the result of a call; its payload is encoded."""
+    return b"[3,%b,%b]" % (id_, payload)
+
+
+def error(id_: bytes, code: Code, description: str, *, is_version_2: bool) -> bytes:
+    """Return the error of a call; the description has at most 255 characters."""
+    name = _IN_VERSION_2.get(code, code) if is_version_2 else code
+    said = _encode([name, description[:255], {}])
+    return b"[4,%b,%b" % (id_, said[1:])

@@ -1,0 +1,1 @@
+"""Ways to send readings to a service: one module for each protocol."""

@@ -1,0 +1,60 @@
+"""Readings that come one after another at a moment are one."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetmeter.inputs.mapping.topics import Arriving
+from fleetmeter.inputs.mqtt.stamps import Gathering, Stamps, rounded_down
+from fleetmeter.readings.telemetry import Telemetry
+
+AT = datetime(2026, 3, 2, 10, 0, 0, 250_000, tzinfo=UTC)
+WHOLE = AT.replace(microsecond=0)
+
+
+def arriving(device: str = "A", **values: float) -> Arriving:
+    return Arriving(Telemetry(meter_id=device, **values), 1)
+
+
+def after(ms: int) -> datetime:
+    return AT + timedelta(milliseconds=ms)
+
+
+def test_values_of_one_second_have_one_time() -> None:
+    stamps, gathering = Stamps(), Gathering()
+    for ms, each in ((0, arriving(power_kw=7)), (30, arriving(voltage=230))):
+        gathering.add(stamps.stamp(each, after(ms)))
+    assert gathering.readings == [Telemetry(meter_id="A", power_kw=7, voltage=230, timestamp=WHOLE)]
+
+
+def test_a_second_value_within_the_second_is_a_reading_of_its_own() -> None:
+    stamps = Stamps()
+    first = stamps.stamp(arriving(power_kw=7), AT)
+    same = stamps.stamp(arriving(power_kw=7), after(100))
+    other = stamps.stamp(arriving(power_kw=8), after(200))
+    next_ = stamps.stamp(arriving(power_kw=9), after(900))
+    times = [each.timestamp for each in (first, same, other, next_)]
+    assert times == [WHOLE, WHOLE, after(200), WHOLE + timedelta(seconds=1)]
+
+
+def test_an_earlier_message_that_comes_again_has_its_time_and_changes_nothing() -> None:
+    stamps = Stamps()
+    stamps.stamp(arriving(power_kw=7), after(2000))
+    assert stamps.stamp(arriving(power_kw=6), AT).timestamp == WHOLE
+    assert stamps.stamp(arriving(power_kw=8), after(2100)).timestamp == after(2100)
+
+
+def test_readings_that_contradict_each_other_stay_apart() -> None:
+    gathering = Gathering()
+    for power in (7, 8):
+        gathering.add(Telemetry(meter_id="A", power_kw=power, timestamp=WHOLE))
+    gathering.add(Telemetry(meter_id="A", session_id="S", voltage=230, timestamp=WHOLE))
+    assert len(gathering.readings) == 3
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.sampled_from([0.001, 0.5, 1, 7, 60, 3600]))
+def test_times_are_rounded_down(time: datetime, resolution_s: float) -> None:
+    rounded = rounded_down(time, resolution_s)
+    assert timedelta(0) <= time - rounded < timedelta(seconds=resolution_s)
+    assert rounded_down(rounded, resolution_s) == rounded
