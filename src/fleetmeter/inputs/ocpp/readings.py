@@ -152,6 +152,7 @@ def _dc_items(outlet: Outlet, charging: Charging, moment: Moment, note: Note) ->
             note(Untaken("no_register", "a register below what it was at the transaction's start"))
         else:
             energy["kwh_delivered_dc_total"] = register / _KILO - start_kwh
+            energy["meter_id"] = outlet.meter_id  # also at the end, when it is assigned no more
     elif register is not None:
         note(Untaken("no_vehicle", f"{ENERGY} beside a transaction"))
     power = _number(found.power, "Power.Active.Import", note)

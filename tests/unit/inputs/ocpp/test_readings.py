@@ -100,6 +100,7 @@ def test_direct_current_counts_from_the_register_at_the_start() -> None:
     assert meter["kwh_consumed_ac_total"] == 9
     assert "voltage" not in meter
     assert (vehicle["kwh_delivered_dc_total"], vehicle["power_kw"]) == (2.5, 50)
+    assert vehicle["meter_id"] == "CP-1"
     low = (time, [value("9999")])
     assert taken(low, at=at, charging=OWN)[1] == {
         ("no_register", "a register below what it was at the transaction's start")
