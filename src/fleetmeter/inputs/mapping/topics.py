@@ -22,6 +22,7 @@ from fleetmeter.inputs.mapping.paths import (
 )
 from fleetmeter.inputs.mapping.rules import (
     Conditions,
+    Number,
     Reason,
     Untaken,
     numbers_of,
@@ -29,7 +30,8 @@ from fleetmeter.inputs.mapping.rules import (
     texts_of,
 )
 from fleetmeter.readings.decode import Item
-from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.readings.telemetry import NUMBERS, Telemetry, attribute
+from fleetmeter.readings.units import dimension_of
 from fleetmeter.readings.validate import Invalid
 
 _MOST_TOPICS = 100_000
@@ -40,6 +42,11 @@ MOST_ITEMS = 10_000
 
 _SHOWN = 500
 """Bytes that are kept of a message that is wrong."""
+
+_PHASES = [attribute(f"voltageL{number}") for number in (1, 2, 3)]
+
+_ADDED_UP = frozenset(attribute(name) for name in NUMBERS if dimension_of(name) in ("kWh", "kW"))
+"""Measurements of a device that are the sum of those of its phases."""
 
 
 class Arriving(NamedTuple):
@@ -194,16 +201,14 @@ class _TopicRule:
             if (value := value_at(item, path)) is None:
                 continue
             found = True
-            number = number_of(value)
-            if number is None:
-                untaken.append(Untaken("not_a_number", f"{self.filter}.{path}"))
-                continue
-            for name, convert in numbers:
-                if convert is None:
-                    values[name] = number
+            plain = number_of(value)
+            for number in numbers:
+                if plain is not None and number.less is None:
+                    values[number.attribute] = number.of(plain)
+                elif measured := _measured(number, value, item):
+                    values |= measured
                 else:
-                    added, times, divided = convert
-                    values[name] = (number + added) * times / divided
+                    untaken.append(Untaken("not_a_number", f"{self.filter}.{path}"))
         if not found:
             untaken.append(Untaken("no_field", self.filter))
         return values
@@ -228,6 +233,28 @@ class _TopicRule:
             done.untaken.append(Untaken(reason, self.filter))
         else:
             done.items.append(Arriving(Telemetry(**ids, **values), self._resolution_s))
+
+
+def _measured(number: Number, value: Any, item: Any) -> dict[str, float]:
+    """Return the measurements of a value from which another is taken off, or of each phase.
+
+    Empty for what is not a number, or a list of one to three.
+    """
+    phases = [number_of(each) for each in (value if isinstance(value, list) else [value])]
+    known = [each for each in phases if each is not None]
+    if len(known) != len(phases) or not 0 < len(known) <= len(_PHASES):
+        return {}
+    if number.less is not None:
+        other = value_at(item, number.less)
+        taken_off = 0.0 if other is None else number_of(other)
+        if taken_off is None:
+            return {}
+        known = [max(0.0, sum(known) - taken_off)]
+    if isinstance(value, list) and number.attribute == "voltage":
+        return {name: number.of(each) for name, each in zip(_PHASES, known, strict=False)}
+    if isinstance(value, list) and number.attribute not in _ADDED_UP:
+        return {}
+    return {number.attribute: number.of(sum(known))}
 
 
 def _moment(said: Any) -> datetime:

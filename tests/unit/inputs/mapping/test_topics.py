@@ -177,7 +177,51 @@ def test_paths_go_down_objects_and_arrays() -> None:
         ({"name": "k"}, 6),
         ({"name": "l"}, 7),
     ]
+    assert list(items_at({"em:0": 5, "em:1:2": 6, "sys": 7}, "{kind}:{number}")) == [
+        ({"kind": "em", "number": "0"}, 5),
+        ({"kind": "em", "number": "1:2"}, 6),
+    ]
     assert number_of(10**400) is None
+
+
+PHASES = """
+[[rules]]
+topic = "meter"
+meterId = "M"
+fields = { kwhConsumedAcTotal = { field = "wh", less = "back", unit = "Wh" }, voltage = "u" }
+[[rules]]
+topic = "car"
+vehicleId = "V"
+fields = { soc = "soc" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "reading"),
+    [
+        ({"wh": [1, "2", 3], "back": 1, "u": [230]}, {"kwh_consumed_ac_total": 0.005}),
+        ({"wh": 5, "back": None, "u": ["230"]}, {"kwh_consumed_ac_total": 0.005}),
+        ({"wh": 5, "u": [230]}, {"kwh_consumed_ac_total": 0.005}),
+        ({"wh": 5, "back": "?", "u": [230]}, {}),
+        ({"wh": [1, 2, 3, 4], "u": [230]}, {}),
+        ({"wh": [1, None], "u": [230]}, {}),
+        ({"wh": [1, [2]], "u": [230]}, {}),
+        ({"wh": [], "u": [230]}, {}),
+        ({"wh": {}, "u": [230]}, {}),
+    ],
+)
+def test_lists_have_phases_and_what_is_not_a_number_is_said(
+    message: Any, reading: dict[str, float]
+) -> None:
+    items, untaken = decoded(PHASES, "meter", message)
+    assert items == [Arriving(Telemetry(meter_id="M", voltage_l1=230, **reading), 1)]
+    assert untaken == ([] if reading else [Untaken("not_a_number", "meter.wh")])
+
+
+def test_only_energy_power_and_voltage_have_phases() -> None:
+    items, untaken = decoded(PHASES, "car", {"soc": [50]})
+    assert items == []
+    assert untaken == [Untaken("not_a_number", "car.soc")]
 
 
 def test_readings_of_the_api_and_line_protocol_have_topics_too() -> None:
