@@ -182,13 +182,17 @@ class _TopicRule:
                     continue
                 ids = texts_of(self.templates, given)  # type: ignore[arg-type]
             said = value_of(self._time) if self._time is not None else None
-            self._add(done, ids, values, said, retained)
+            try:
+                self._add(done, ids, values, said, retained)
+            except Invalid as invalid:  # costs no other reading of the message
+                invalid.sent = msgspec.json.encode(item)[:_SHOWN]
+                done.items.append(invalid)
         return fits
 
     def _items(self, message: Any) -> Iterator[tuple[Mapping[str, str], Any]]:
         if self.items is not None:
             yield from items_at(message, self.items)
-        elif isinstance(message, list) and message and isinstance(message[0], dict):
+        elif isinstance(message, list) and any(isinstance(each, dict) for each in message):
             for each in message:
                 yield {}, each
         else:

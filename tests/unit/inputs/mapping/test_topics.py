@@ -1,6 +1,6 @@
 """Messages with a topic become readings by rules, and nothing goes unseen."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -126,7 +126,7 @@ def test_energy_of_an_interval_needs_a_time() -> None:
         b'{"power": 1',
         b"[1, 2",
         b"\xff\xfe",
-        b'{"power": 1, "tx": {"id": 1}, "at": "noon"}',
+        b'{"power":1,"tx":{"id":1},"at":"noon"}',
         b"[" * 9999,
     ],
 )
@@ -194,6 +194,19 @@ topic = "car"
 vehicleId = "V"
 fields = { soc = "soc" }
 """
+
+
+def test_a_bad_time_costs_no_other_reading_of_a_message() -> None:
+    meters = [{"at": said, "meters": [{"wh": 1500}]} for said in (1790000000, "x", 1790000060)]
+    items, untaken = decoded(DEPOT.replace("{tx.id}", "T"), "depot/n/3/state", [5, *meters])
+    assert [getattr(each, "timestamp", None) for each in items] == [
+        AT,
+        None,
+        AT + timedelta(minutes=1),
+    ]
+    assert isinstance(items[1], Invalid)
+    assert items[1].sent == b'{"at":"x","meters":[{"wh":1500}]}'
+    assert untaken == [Untaken("no_field", "depot/{site}/{charger}/state")]
 
 
 @pytest.mark.parametrize(
