@@ -359,7 +359,7 @@ def test_processes_share_what_comes(database_url: str, db: Db, tmp_path: Path, u
 
 @pytest.mark.slow
 def test_with_a_group_a_session_of_before_it_gets_nothing_twice(
-    database_url: str, db: Db, tmp_path: Path, uid: str
+    database_url: str, tmp_path: Path, uid: str
 ) -> None:
     topic = f"depot/{uid}/1/state"
     with broker(tmp_path) as running:

@@ -4,7 +4,7 @@ Messages of a topic come again and again, so what its rules make of the topic al
 once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,12 +33,16 @@ from fleetmeter.readings.decode import Item
 from fleetmeter.readings.telemetry import NUMBERS, Telemetry, attribute
 from fleetmeter.readings.units import dimension_of
 from fleetmeter.readings.validate import Invalid
+from fleetmeter.slices import at_once
 
 _MOST_TOPICS = 100_000
 """Topics whose rules are remembered."""
 
 MOST_ITEMS = 10_000
 """Readings that a message may have."""
+
+_AT_A_TIME = 200
+"""Readings of a message that are made before others have their turn."""
 
 _SHOWN = 500
 """Bytes that are kept of a message that is wrong."""
@@ -66,6 +70,9 @@ class Decoding(NamedTuple):
     untaken: list[Untaken]
 
 
+Slices = Generator[None, None, Decoding]
+
+
 class _Known(NamedTuple):
     """A rule for a topic."""
 
@@ -85,7 +92,11 @@ class TopicRules:
         self._known: dict[str, Sequence[_Known]] = {}
 
     def decode(self, topic: str, payload: bytes, *, retained: bool = False) -> Decoding:
-        """Return the readings of a message, and what no rule took.
+        """Return at once what decoding() returns."""
+        return at_once(self.decoding(topic, payload, retained=retained))
+
+    def decoding(self, topic: str, payload: bytes, *, retained: bool = False) -> Slices:
+        """Return the readings of a message, and what no rule took; in slices.
 
         One that the broker had `retained` is taken only with a time of its own.
         """
@@ -102,7 +113,7 @@ class TopicRules:
         fits = False
         for rule, tags, texts in known:
             try:
-                fits |= rule.decode(topic, message, tags, texts, retained, done)
+                fits |= yield from rule.decode(topic, message, tags, texts, retained, done)
             except Invalid as invalid:
                 invalid.sent = payload[:_SHOWN]
                 return Decoding([invalid], [])
@@ -149,8 +160,8 @@ class _TopicRule:
         texts: dict[str, str] | None,
         retained: bool,
         done: Decoding,
-    ) -> bool:
-        """Add the readings of a message; return whether it is one that the rule is for.
+    ) -> Generator[None, None, bool]:
+        """Add the readings of a message, in slices; return whether it is one that the rule is for.
 
         Raises Invalid.
         """
@@ -158,6 +169,8 @@ class _TopicRule:
         for count, (more, item) in enumerate(self._items(message)):
             if count >= MOST_ITEMS:
                 raise Invalid("malformed", f"a message has at most {MOST_ITEMS:,} readings")
+            if count % _AT_A_TIME == _AT_A_TIME - 1:
+                yield
 
             def value_of(name: str, more: Mapping[str, str] = more, item: Any = item) -> Any:
                 for known in (more, tags):

@@ -14,7 +14,7 @@ import structlog
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.mapping.rules import Untaken
-from fleetmeter.inputs.mapping.topics import Arriving, Decoding
+from fleetmeter.inputs.mapping.topics import Arriving, Decoding, Slices
 from fleetmeter.inputs.mqtt.decoder import MessageDecoder
 from fleetmeter.inputs.mqtt.link import MAX_MESSAGE_BYTES, Link, Message
 from fleetmeter.inputs.mqtt.stamps import Gathering, Stamps
@@ -43,7 +43,10 @@ _SHOWN = 100
 """Characters of a topic that are shown with what is wrong with a message."""
 
 _AT_A_TIME = 100
-"""Messages that are decoded before others have their turn."""
+"""Messages, or readings of one, that are taken before others have their turn."""
+
+_BYTES_AT_A_TIME = 64 * 1024
+"""Bytes of messages, likewise."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 """Time until messages that could not be stored are tried again, at first and at most, seconds."""
@@ -141,10 +144,13 @@ class Taker:
     def _decoded(self, messages: Sequence[Message]) -> Generator[None, None, _Batch]:
         gathering = Gathering()
         batch = _Batch(messages, [], [], Counter())
+        size = 0
         for number, message in enumerate(messages, 1):
-            items, untaken = self._decode(message)
+            items, untaken = yield from self._decoding(message)
             is_malformed = False
-            for item in items:
+            for place, item in enumerate(items, 1):
+                if place % _AT_A_TIME == 0:
+                    yield
                 if isinstance(item, Invalid):
                     is_malformed = True
                     batch.items.append(item)
@@ -155,18 +161,22 @@ class Taker:
             batch.untaken.extend(untaken)
             outcome: Outcome = "malformed" if is_malformed else "taken" if items else "untaken"
             batch.outcomes[outcome] += 1
-            if number % _AT_A_TIME == 0:
+            size += len(message.payload)
+            if number % _AT_A_TIME == 0 or size >= _BYTES_AT_A_TIME:
+                size = 0
                 yield
         batch.items.extend(gathering.readings)
         return batch
 
-    def _decode(self, message: Message) -> Decoding:
+    def _decoding(self, message: Message) -> Slices:
         if message.topic is None:
             return Decoding([Invalid("malformed", "the topic is not UTF-8 text")], [])
         if len(message.payload) > MAX_MESSAGE_BYTES:
             why = f"the message has more than {MAX_MESSAGE_BYTES:,} bytes"
             return Decoding([Invalid("malformed", f"{message.topic[:_SHOWN]}: {why}")], [])
-        decoding = self._decoder.decode(message.topic, message.payload, retained=message.retained)
+        decoding = yield from self._decoder.decoding(
+            message.topic, message.payload, retained=message.retained
+        )
         for place, item in enumerate(decoding.items):
             if isinstance(item, Invalid):
                 decoding.items[place] = named = Invalid(

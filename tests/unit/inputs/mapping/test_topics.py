@@ -209,6 +209,14 @@ def test_a_bad_time_costs_no_other_reading_of_a_message() -> None:
     assert untaken == [Untaken("no_field", "depot/{site}/{charger}/state")]
 
 
+def test_a_message_of_many_readings_is_decoded_in_slices() -> None:
+    message = [{"at": 1790000000 + number, "wh": [[]], "power": 1} for number in range(1000)]
+    rules = TopicRules(parse(DEPOT.replace("{tx.id}", "T"), "rules"))
+    sent = msgspec.json.encode(message)
+    assert len(rules.decode("depot/n/3/state", sent).items) == 1000
+    assert len(list(rules.decoding("depot/n/3/state", sent))) == 5
+
+
 @pytest.mark.parametrize(
     ("message", "reading"),
     [
