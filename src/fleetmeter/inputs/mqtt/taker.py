@@ -35,6 +35,9 @@ _MESSAGE_BYTES = 300
 _BATCH = 2000
 """Messages that are stored together at most, and that are not waited for any longer."""
 
+_BATCH_BYTES = 4 * 1024 * 1024
+"""Bytes of messages, likewise: so many can be a hundred thousand readings."""
+
 _QUIET_S, _LONGEST_WAIT_S = 0.005, 0.05
 """Messages wait for others, which may be of the same moment, until none comes for so long; and the
 longest that they wait, seconds."""
@@ -138,8 +141,12 @@ class Taker:
 
     def _taken(self) -> list[Message]:
         """Return what waits, as much as is stored together."""
-        count = min(len(self._waiting), _BATCH)
-        return [self._waiting.popleft() for _ in range(count)]
+        messages: list[Message] = []
+        size = 0
+        while self._waiting and len(messages) < _BATCH and size < _BATCH_BYTES:
+            messages.append(self._waiting.popleft())
+            size += len(messages[-1].payload)
+        return messages
 
     def _decoded(self, messages: Sequence[Message]) -> Generator[None, None, _Batch]:
         gathering = Gathering()
