@@ -356,6 +356,38 @@ CASES: dict[str, list[tuple[str, Any, list[dict[str, Any]]]]] = {
             {"energy": 12.34, "produced_energy": 0.5},
             [{"meterId": "garage/plug", "kwhConsumedAcTotal": 12.34, "kwhExportedAcTotal": 0.5}],
         ),
+        *(
+            (
+                f"zigbee2mqtt/{name}",
+                {
+                    "energy_l1": 2.056,
+                    "energy_l2": 0.006,
+                    "power_l1": 8,
+                    "power_l2": 0,
+                    "produced_energy_l1": 0,
+                    "produced_energy_l2": 0,
+                    "voltage_l1": 228.08,
+                    "voltage_l2": 228.5,
+                },
+                [
+                    {
+                        "meterId": f"{name}/l1",
+                        "kwhConsumedAcTotal": 2.056,
+                        "kwhExportedAcTotal": 0,
+                        "powerKw": 0.008,
+                        "voltage": 228.08,
+                    },
+                    {
+                        "meterId": f"{name}/l2",
+                        "kwhConsumedAcTotal": 0.006,
+                        "kwhExportedAcTotal": 0,
+                        "powerKw": 0,
+                        "voltage": 228.5,
+                    },
+                ],
+            )
+            for name in ("two channels", "garage/two channels")
+        ),
         ("zigbee2mqtt/Door", {"battery": 97, "voltage": 3100, "contact": True}, []),
     ],
 }
