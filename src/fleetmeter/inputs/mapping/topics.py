@@ -36,7 +36,9 @@ from fleetmeter.readings.validate import Invalid
 from fleetmeter.slices import at_once
 
 _MOST_TOPICS = 100_000
-"""Topics whose rules are remembered."""
+_LONGEST_TOPIC = 500
+"""Topics whose rules are remembered, and the characters that each has at most: one can have 65,535,
+and then be worked out anew."""
 
 MOST_ITEMS = 10_000
 """Readings that a message may have."""
@@ -129,9 +131,10 @@ class TopicRules:
                 is_all = rule.tags <= tags.keys() and not rule.items
                 texts = texts_of(rule.templates, tags) if is_all else None
                 known.append(_Known(rule, tags, texts))
-        if len(self._known) >= _MOST_TOPICS:
-            self._known.clear()
-        self._known[topic] = known
+        if len(topic) <= _LONGEST_TOPIC:
+            if len(self._known) >= _MOST_TOPICS:
+                self._known.clear()
+            self._known[topic] = known
         return known
 
 

@@ -14,8 +14,9 @@ from fleetmeter.readings.kinds import MAX_INTERVAL_KWH, MAX_REGISTER_KWH
 from fleetmeter.readings.telemetry import NUMBERS, TEXTS, Telemetry, attribute
 from fleetmeter.readings.units import dimension_of
 
-_MOST_DEVICES = 100_000
-"""Devices whose latest values are remembered."""
+_MOST_DEVICES, _LONGEST_ID = 100_000, 100
+"""Devices whose latest values are remembered, and the characters of their ids; readings with longer
+ones are refused."""
 
 _TEXTS = [attribute(name) for name in TEXTS]
 _NUMBERS = [attribute(name) for name in NUMBERS]
@@ -38,6 +39,9 @@ class Stamps:
         reading, resolution_s = arriving
         time = rounded_down(arrived, resolution_s)
         device = tuple(getattr(reading, name) for name in _TEXTS)
+        if any(len(text) > _LONGEST_ID for text in device if text is not None):
+            reading.timestamp = time
+            return reading
         values = values_of(reading)
         at, known = self._latest.get(device, (_EPOCH, {}))
         if at < time:

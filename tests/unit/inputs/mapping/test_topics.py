@@ -209,6 +209,15 @@ def test_a_bad_time_costs_no_other_reading_of_a_message() -> None:
     assert untaken == [Untaken("no_field", "depot/{site}/{charger}/state")]
 
 
+@pytest.mark.parametrize(("length", "is_known"), [(100, True), (60_000, False)])
+def test_long_topics_are_taken_and_not_remembered(length: int, is_known: bool) -> None:
+    rules = TopicRules(parse(PHASES.replace('"meter"', '"+"'), "rules"))
+    for _ in range(2):
+        items, _ = rules.decode("a" * length, b'{"wh": 5}')
+        assert items == [Arriving(Telemetry(meter_id="M", kwh_consumed_ac_total=0.005), 1)]
+    assert bool(rules._known) == is_known
+
+
 def test_a_message_of_many_readings_is_decoded_in_slices() -> None:
     message = [{"at": 1790000000 + number, "wh": [[]], "power": 1} for number in range(1000)]
     rules = TopicRules(parse(DEPOT.replace("{tx.id}", "T"), "rules"))

@@ -46,6 +46,14 @@ def test_an_earlier_message_that_comes_again_has_its_time_and_changes_nothing() 
     assert stamps.stamp(arriving(power_kw=8), after(2100)).timestamp == after(2100)
 
 
+def test_ids_that_are_too_long_are_not_remembered() -> None:
+    stamps = Stamps()
+    for power in (7, 8):
+        assert stamps.stamp(arriving("A" * 101, power_kw=power), AT).timestamp == WHOLE
+    assert stamps.stamp(arriving("A" * 64, power_kw=7), AT).timestamp == WHOLE
+    assert stamps.stamp(arriving("A" * 64, power_kw=8), AT).timestamp == AT
+
+
 def test_readings_that_contradict_each_other_stay_apart() -> None:
     gathering = Gathering()
     for power in (7, 8):
