@@ -66,6 +66,10 @@ def connected(client: httpx.Client) -> Any:
     return status["connected"] and status
 
 
+def has(client: httpx.Client, metric: str) -> bool:
+    return metric in client.get("/metrics").text
+
+
 def timed(number: int, **values: float) -> str:
     """A message of its own second."""
     at = int(time.time()) - 7200 + number
@@ -351,6 +355,23 @@ def test_processes_share_what_comes(database_url: str, db: Db, tmp_path: Path, u
         publish(running, topic, *map(timed, range(1000, 1100)))  # while nobody is there
         with running_service(tmp_path, environ):
             eventually(lambda: db.value(COUNT, uid) == 1100)
+
+
+@pytest.mark.slow
+def test_with_a_group_a_session_of_before_it_gets_nothing_twice(
+    database_url: str, tmp_path: Path, uid: str
+) -> None:
+    topic = f"depot/{uid}/1/state"
+    with broker(tmp_path) as running:
+        environ = on_migrated(database_url) | told(tmp_path, running)
+        for share in ({}, {"FLEETMETER_MQTT_SHARE": "depot"}):
+            with (
+                running_service(tmp_path, environ | share) as service,
+                httpx.Client(base_url=service.base_url) as client,
+            ):
+                eventually(connected, client)
+                publish(running, topic, *map(timed, range(10)))
+                eventually(has, client, 'fleetmeter_mqtt_messages_total{outcome="taken"} 10.0')
 
 
 @pytest.mark.slow

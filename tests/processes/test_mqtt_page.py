@@ -44,6 +44,7 @@ def test_the_trial_of_a_message_prints_what_is_shown(tmp_path: Path) -> None:
         (["--payload", "{}"], "not taken (no_field): depot/{site}/{charger}/state\n"),
         (["--payload", "{"], "the message is neither JSON nor a text"),
         (["--payload", '{"power": 1}', "--retained"], "not taken (retained)"),
+        (["--payload", '[{"power": 1}, {"power": 1, "time": "x"}]'], "not every reading of the"),
     ],
 )
 def test_the_trial_of_a_message_that_is_none_fails(

@@ -107,8 +107,10 @@ def _show_message(mapping: Mapping, topic: str, payload: bytes, retained: bool) 
             say(_shown(item))
     for reason, what in dict.fromkeys(untaken):
         say(f"not taken ({reason}): {what}")
-    if not items or any(isinstance(item, Invalid) for item in items):
+    if all(isinstance(item, Invalid) for item in items):
         raise FleetMeterError("the message gives no reading")
+    if any(isinstance(item, Invalid) for item in items):
+        raise FleetMeterError("not every reading of the message can be used")
 
 
 def _shown(item: Telemetry | Invalid) -> str:

@@ -201,7 +201,10 @@ def _given(sent: bytes) -> dict[str, Any]:
 
 def _decoded(sent: bytes) -> Any:
     """Return what an item is as JSON or MessagePack; None when it is neither."""
-    decode = msgspec.json.decode if sent.lstrip()[:1] in b'{["' else msgspec.msgpack.decode
+    first = sent.lstrip()[:1]
+    if first not in b'{["' and first < b"\x80":
+        return None  # the 5 of JSON would be the number 53
+    decode = msgspec.json.decode if first in b'{["' else msgspec.msgpack.decode
     try:
         return decode(sent)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

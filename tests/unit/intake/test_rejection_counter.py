@@ -127,6 +127,13 @@ def test_the_device_of_an_item_that_cannot_be_decoded(body: bytes, device: tuple
     assert device_of(item) == device
 
 
+@pytest.mark.parametrize("sent", ["5", "true", "x", "[1]"])
+def test_the_example_of_what_is_not_an_object_is_as_it_was_sent(sent: str) -> None:
+    item = Invalid("not_an_object", "")
+    item.sent = sent.encode()
+    assert example(item) == sent
+
+
 def test_the_device_of_an_item_of_messagepack() -> None:
     decoder = BatchDecoder("msgpack", 10)
     at_once(decoder.feed(msgspec.msgpack.encode([{"meterId": "M-1", "kwhConsumedAc": "4"}])))

@@ -5,6 +5,7 @@ from string import Formatter
 import msgspec
 
 from fleetmeter.inputs.mapping.filters import check_filter
+from fleetmeter.inputs.mapping.paths import wrong_braces
 from fleetmeter.readings.ids import is_device_id
 from fleetmeter.readings.kinds import KINDS, DeviceKind
 from fleetmeter.readings.telemetry import IDS, NUMBERS
@@ -37,6 +38,11 @@ class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The unit of the message; by default that of the API."""
 
     factor: float = 1
+
+    less: str | None = None
+    """A field of a message of MQTT whose value is taken off: of a register of both directions,
+    that of the other one.
+    """
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -119,6 +125,8 @@ def check(rule: Rule) -> None:
                 f"{name} has the unit {source.unit}; it can be "
                 f"{', '.join(known_units(dimension))}, or give a factor to {dimension}",
             )
+        if source.less is not None and (rule.topic is None or dimension != "kWh"):
+            raise RuleError(name, f"{name}: less is for energy, in messages of MQTT")
     _check_topic(rule)
     energy = kind.energy
     if {energy.field, energy.register_field} <= rule.fields.keys():
@@ -143,6 +151,8 @@ def _check_topic(rule: Rule) -> None:
     for key, path in (("items", rule.items), ("time", rule.time)):
         if path is not None and not all(path.split(".")):
             raise RuleError(key, f"{key} is names with dots between them, as in params.ts")
+    if rule.items is not None and wrong_braces(rule.items):
+        raise RuleError("items", "items: braces hold a name, each another one, as in {kind}:{id}")
     if not 0 < rule.resolutionS <= _LONGEST_RESOLUTION_S:
         raise RuleError(
             "resolutionS", f"resolutionS is more than 0, at most {_LONGEST_RESOLUTION_S}"

@@ -6,6 +6,8 @@ is found, too.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from re import DOTALL, Pattern, escape
 from re import compile as compiled
 from typing import Any
 
@@ -13,6 +15,7 @@ PLAIN = "value"
 """The name of a message that is a number or a text alone."""
 
 _NUMBER = compiled(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
+_NAME = compiled(r"\{([^{}]*)\}")
 _LONGEST = 400
 """Characters of a text that may be a number."""
 
@@ -44,7 +47,7 @@ def items_at(message: Any, path: str) -> Iterator[tuple[dict[str, str], Any]]:
     """Return the items at a path, each with what the names in braces of the path stand for.
 
     `*` is each element of an array and each value of an object; `{name}` is as well, and has its
-    place or name.
+    place or name. `{kind}:{id}` is each whose name has a colon, and has the parts.
     """
     return _items(message, path.split("."), {})
 
@@ -56,7 +59,8 @@ def _items(
         yield found, message
         return
     first, rest = names[0], names[1:]
-    if first != "*" and first[0] != "{":
+    wanted, tags = _element(first)
+    if wanted is None:
         if (inner := value_at(message, first)) is not None:
             yield from _items(inner, rest, found)
         return
@@ -64,8 +68,29 @@ def _items(
         message = {str(place): each for place, each in enumerate(message)}
     if isinstance(message, dict):
         for name, inner in message.items():
-            more = found if first == "*" else found | {first.strip("{}"): name}
-            yield from _items(inner, rest, more)
+            if (match := wanted.fullmatch(name)) is not None:
+                yield from _items(inner, rest, found | dict(zip(tags, match.groups(), strict=True)))
+
+
+@lru_cache(maxsize=10_000)
+def _element(part: str) -> tuple[Pattern[str] | None, Sequence[str]]:
+    """Return the pattern of the elements that a part of a path stands for, and its names.
+
+    None for a part that is one element.
+    """
+    if part == "*":
+        return compiled(".*", DOTALL), ()
+    texts = _NAME.split(part)
+    if len(texts) == 1:
+        return None, ()
+    return compiled("(.*?)".join(map(escape, texts[::2])), DOTALL), texts[1::2]
+
+
+def wrong_braces(path: str) -> bool:
+    """Return whether braces of a path do not hold the name of one part of it each."""
+    names = _NAME.findall(path)
+    rest = _NAME.sub("", path)
+    return not all(names) or len(set(names)) < len(names) or "{" in rest or "}" in rest
 
 
 def number_of(value: Any) -> float | None:

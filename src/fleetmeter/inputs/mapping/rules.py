@@ -59,6 +59,9 @@ class Number(NamedTuple):
     convert: tuple[float, float, float] | None
     """Offset, factor and divisor; None where the value stays."""
 
+    less: str | None = None
+    """The field of a message of MQTT whose value is taken off first."""
+
     def of(self, value: _Numeric) -> _Numeric:
         """Return the measurement for a value of the field, or for an array of them."""
         if self.convert is None:
@@ -141,7 +144,7 @@ def numbers_of(rule: Rule) -> dict[str, list[Number]]:
     for name, source in rule.sources.items():
         added, times, divided = conversion(name, source.unit)
         convert = (added, times * source.factor, divided)
-        number = Number(attribute(name), None if convert == (0, 1, 1) else convert)
+        number = Number(attribute(name), None if convert == (0, 1, 1) else convert, source.less)
         numbers.setdefault(source.field, []).append(number)
     return numbers
 

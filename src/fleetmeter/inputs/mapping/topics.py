@@ -4,7 +4,7 @@ Messages of a topic come again and again, so what its rules make of the topic al
 once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from fleetmeter.inputs.mapping.paths import (
 )
 from fleetmeter.inputs.mapping.rules import (
     Conditions,
+    Number,
     Reason,
     Untaken,
     numbers_of,
@@ -29,17 +30,29 @@ from fleetmeter.inputs.mapping.rules import (
     texts_of,
 )
 from fleetmeter.readings.decode import Item
-from fleetmeter.readings.telemetry import Telemetry
+from fleetmeter.readings.telemetry import NUMBERS, Telemetry, attribute
+from fleetmeter.readings.units import dimension_of
 from fleetmeter.readings.validate import Invalid
+from fleetmeter.slices import at_once
 
 _MOST_TOPICS = 100_000
-"""Topics whose rules are remembered."""
+_LONGEST_TOPIC = 500
+"""Topics whose rules are remembered, and the characters that each has at most: one can have 65,535,
+and then be worked out anew."""
 
 MOST_ITEMS = 10_000
 """Readings that a message may have."""
 
+_AT_A_TIME = 200
+"""Readings of a message that are made before others have their turn."""
+
 _SHOWN = 500
 """Bytes that are kept of a message that is wrong."""
+
+_PHASES = [attribute(f"voltageL{number}") for number in (1, 2, 3)]
+
+_ADDED_UP = frozenset(attribute(name) for name in NUMBERS if dimension_of(name) in ("kWh", "kW"))
+"""Measurements of a device that are the sum of those of its phases."""
 
 
 class Arriving(NamedTuple):
@@ -57,6 +70,9 @@ class Decoding(NamedTuple):
 
     items: list[Decoded]
     untaken: list[Untaken]
+
+
+Slices = Generator[None, None, Decoding]
 
 
 class _Known(NamedTuple):
@@ -78,7 +94,11 @@ class TopicRules:
         self._known: dict[str, Sequence[_Known]] = {}
 
     def decode(self, topic: str, payload: bytes, *, retained: bool = False) -> Decoding:
-        """Return the readings of a message, and what no rule took.
+        """Return at once what decoding() returns."""
+        return at_once(self.decoding(topic, payload, retained=retained))
+
+    def decoding(self, topic: str, payload: bytes, *, retained: bool = False) -> Slices:
+        """Return the readings of a message, and what no rule took; in slices.
 
         One that the broker had `retained` is taken only with a time of its own.
         """
@@ -95,7 +115,7 @@ class TopicRules:
         fits = False
         for rule, tags, texts in known:
             try:
-                fits |= rule.decode(topic, message, tags, texts, retained, done)
+                fits |= yield from rule.decode(topic, message, tags, texts, retained, done)
             except Invalid as invalid:
                 invalid.sent = payload[:_SHOWN]
                 return Decoding([invalid], [])
@@ -111,9 +131,10 @@ class TopicRules:
                 is_all = rule.tags <= tags.keys() and not rule.items
                 texts = texts_of(rule.templates, tags) if is_all else None
                 known.append(_Known(rule, tags, texts))
-        if len(self._known) >= _MOST_TOPICS:
-            self._known.clear()
-        self._known[topic] = known
+        if len(topic) <= _LONGEST_TOPIC:
+            if len(self._known) >= _MOST_TOPICS:
+                self._known.clear()
+            self._known[topic] = known
         return known
 
 
@@ -142,8 +163,8 @@ class _TopicRule:
         texts: dict[str, str] | None,
         retained: bool,
         done: Decoding,
-    ) -> bool:
-        """Add the readings of a message; return whether it is one that the rule is for.
+    ) -> Generator[None, None, bool]:
+        """Add the readings of a message, in slices; return whether it is one that the rule is for.
 
         Raises Invalid.
         """
@@ -151,6 +172,8 @@ class _TopicRule:
         for count, (more, item) in enumerate(self._items(message)):
             if count >= MOST_ITEMS:
                 raise Invalid("malformed", f"a message has at most {MOST_ITEMS:,} readings")
+            if count % _AT_A_TIME == _AT_A_TIME - 1:
+                yield
 
             def value_of(name: str, more: Mapping[str, str] = more, item: Any = item) -> Any:
                 for known in (more, tags):
@@ -175,13 +198,17 @@ class _TopicRule:
                     continue
                 ids = texts_of(self.templates, given)  # type: ignore[arg-type]
             said = value_of(self._time) if self._time is not None else None
-            self._add(done, ids, values, said, retained)
+            try:
+                self._add(done, ids, values, said, retained)
+            except Invalid as invalid:  # costs no other reading of the message
+                invalid.sent = msgspec.json.encode(item)[:_SHOWN]
+                done.items.append(invalid)
         return fits
 
     def _items(self, message: Any) -> Iterator[tuple[Mapping[str, str], Any]]:
         if self.items is not None:
             yield from items_at(message, self.items)
-        elif isinstance(message, list) and message and isinstance(message[0], dict):
+        elif isinstance(message, list) and any(isinstance(each, dict) for each in message):
             for each in message:
                 yield {}, each
         else:
@@ -194,16 +221,14 @@ class _TopicRule:
             if (value := value_at(item, path)) is None:
                 continue
             found = True
-            number = number_of(value)
-            if number is None:
-                untaken.append(Untaken("not_a_number", f"{self.filter}.{path}"))
-                continue
-            for name, convert in numbers:
-                if convert is None:
-                    values[name] = number
+            plain = number_of(value)
+            for number in numbers:
+                if plain is not None and number.less is None:
+                    values[number.attribute] = number.of(plain)
+                elif measured := _measured(number, value, item):
+                    values |= measured
                 else:
-                    added, times, divided = convert
-                    values[name] = (number + added) * times / divided
+                    untaken.append(Untaken("not_a_number", f"{self.filter}.{path}"))
         if not found:
             untaken.append(Untaken("no_field", self.filter))
         return values
@@ -228,6 +253,28 @@ class _TopicRule:
             done.untaken.append(Untaken(reason, self.filter))
         else:
             done.items.append(Arriving(Telemetry(**ids, **values), self._resolution_s))
+
+
+def _measured(number: Number, value: Any, item: Any) -> dict[str, float]:
+    """Return the measurements of a value from which another is taken off, or of each phase.
+
+    Empty for what is not a number, or a list of one to three.
+    """
+    phases = [number_of(each) for each in (value if isinstance(value, list) else [value])]
+    known = [each for each in phases if each is not None]
+    if len(known) != len(phases) or not 0 < len(known) <= len(_PHASES):
+        return {}
+    if number.less is not None:
+        other = value_at(item, number.less)
+        taken_off = 0.0 if other is None else number_of(other)
+        if taken_off is None:
+            return {}
+        known = [max(0.0, sum(known) - taken_off)]
+    if isinstance(value, list) and number.attribute == "voltage":
+        return {name: number.of(each) for name, each in zip(_PHASES, known, strict=False)}
+    if isinstance(value, list) and number.attribute not in _ADDED_UP:
+        return {}
+    return {number.attribute: number.of(sum(known))}
 
 
 def _moment(said: Any) -> datetime:

@@ -6,7 +6,7 @@ from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
 from fleetmeter.inputs.mapping.filters import pattern_of, subscriptions
 from fleetmeter.inputs.mapping.rules import Mapping, Untaken
-from fleetmeter.inputs.mapping.topics import MOST_ITEMS, Decoding, TopicRules
+from fleetmeter.inputs.mapping.topics import MOST_ITEMS, Decoding, Slices, TopicRules
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.slices import at_once
@@ -31,23 +31,27 @@ class MessageDecoder:
         """The filters of MQTT of all topics that are for somebody here."""
 
     def decode(self, topic: str, payload: bytes, *, retained: bool = False) -> Decoding:
+        """Return at once what decoding() returns."""
+        return at_once(self.decoding(topic, payload, retained=retained))
+
+    def decoding(self, topic: str, payload: bytes, *, retained: bool = False) -> Slices:
         """Return what becomes of a message; one that the broker had `retained` needs a time."""
         if not payload:  # by which a retained message is deleted
             return Decoding([], [])
         if any(each.fullmatch(topic) for each in self._readings):
-            return self._decode(BatchDecoder("json", MOST_ITEMS), payload)
+            return (yield from self._decoding(BatchDecoder("json", MOST_ITEMS), payload))
         if any(each.fullmatch(topic) for each in self._lines):
             if retained:
                 return Decoding([], [Untaken("retained", topic)])
             decoder = LineDecoder(self._mapping, self._known_heads, PRECISIONS["ns"], MOST_ITEMS)
-            items, _ = self._decode(decoder, payload)
+            items, _ = yield from self._decoding(decoder, payload)
             return Decoding(items, list(decoder.untaken.elements()))
-        return self._rules.decode(topic, payload, retained=retained)
+        return (yield from self._rules.decoding(topic, payload, retained=retained))
 
-    def _decode(self, decoder: BatchDecoder | LineDecoder, payload: bytes) -> Decoding:
+    def _decoding(self, decoder: BatchDecoder | LineDecoder, payload: bytes) -> Slices:
         try:
-            at_once(decoder.feed(payload))
-            return Decoding(list(at_once(decoder.finish())), [])
+            yield from decoder.feed(payload)
+            return Decoding(list((yield from decoder.finish())), [])
         except (MalformedBodyError, BatchTooLargeError) as error:
             invalid = Invalid("malformed", str(error))
             invalid.sent = payload[:_SHOWN]

@@ -4,7 +4,7 @@ Paho speaks the protocol, driven by the event loop. It opens the connection in a
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -34,6 +34,9 @@ _NOT_SHARED = 0x9E
 """The code of a broker that has no shared subscriptions."""
 
 _NO_GROUPS = "has no shared subscriptions: unset FLEETMETER_MQTT_SHARE"
+
+_TOPICS_OF_A_PACKET = 8
+"""Topics that are subscribed to at once: AWS IoT Core takes no more."""
 
 _log = structlog.get_logger()
 
@@ -137,9 +140,12 @@ class Link:
 
     async def subscribe(self, filters: Sequence[str]) -> list[str]:
         """Subscribe at QoS 1; return the filters that the broker refuses. Raises BrokerError."""
-        names = [self._shared(each) for each in filters]
-        _, mid = self._client.subscribe([(name, self._options()) for name in names])
-        reasons = await self._answer(mid)
+        if self._broker.group is not None and self.session_present:
+            await self._unsubscribe(filters)  # what a session of before the group still has
+        reasons: list[Any] = []
+        for names in _in_packets([self._shared(each) for each in filters]):
+            _, mid = self._client.subscribe([(name, self._options()) for name in names])
+            reasons += await self._answer(mid)
         if any(reason.value == _NOT_SHARED for reason in reasons):
             raise BrokerError(_NO_GROUPS)
         if any(reason.value == 0 for reason in reasons):
@@ -148,8 +154,12 @@ class Link:
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
         """Get no more messages, but those that the broker has sent already. Raises BrokerError."""
-        _, mid = self._client.unsubscribe([self._shared(each) for each in filters])
-        await self._answer(mid)
+        await self._unsubscribe([self._shared(each) for each in filters])
+
+    async def _unsubscribe(self, names: Sequence[str]) -> None:
+        for some in _in_packets(names):
+            _, mid = self._client.unsubscribe(list(some))
+            await self._answer(mid)
 
     def _shared(self, topic: str) -> str:
         group = self._broker.group
@@ -238,6 +248,11 @@ class Link:
             return answer.result()
         why = self.ended.result() if self.ended.done() else f"no answer within {_ANSWER_S:g} s"
         raise BrokerError(f"does not answer: {why}")
+
+
+def _in_packets(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(names), _TOPICS_OF_A_PACKET):
+        yield names[first : first + _TOPICS_OF_A_PACKET]
 
 
 def _properties(packet: int) -> Any:

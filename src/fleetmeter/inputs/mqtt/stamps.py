@@ -10,13 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleetmeter.inputs.mapping.topics import Arriving
+from fleetmeter.readings.kinds import MAX_INTERVAL_KWH, MAX_REGISTER_KWH
 from fleetmeter.readings.telemetry import NUMBERS, TEXTS, Telemetry, attribute
+from fleetmeter.readings.units import dimension_of
 
-_MOST_DEVICES = 100_000
-"""Devices whose latest values are remembered."""
+_MOST_DEVICES, _LONGEST_ID = 100_000, 100
+"""Devices whose latest values are remembered, and the characters of their ids; readings with longer
+ones are refused."""
 
 _TEXTS = [attribute(name) for name in TEXTS]
 _NUMBERS = [attribute(name) for name in NUMBERS]
+_HIGHEST_KWH = {
+    attribute(name): MAX_REGISTER_KWH if name.endswith("Total") else MAX_INTERVAL_KWH
+    for name in NUMBERS
+    if dimension_of(name) == "kWh"
+}
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -31,6 +39,9 @@ class Stamps:
         reading, resolution_s = arriving
         time = rounded_down(arrived, resolution_s)
         device = tuple(getattr(reading, name) for name in _TEXTS)
+        if any(len(text) > _LONGEST_ID for text in device if text is not None):
+            reading.timestamp = time
+            return reading
         values = values_of(reading)
         at, known = self._latest.get(device, (_EPOCH, {}))
         if at < time:
@@ -57,6 +68,15 @@ def values_of(reading: Telemetry) -> dict[str, float]:
     return {name: value for name, value in given if value is not None}
 
 
+def _is_refused(values: dict[str, float]) -> bool:
+    """Return whether an energy among some values costs all of them."""
+    return any(
+        f"{name}_total" in values or not 0 <= values[name] <= highest
+        for name, highest in _HIGHEST_KWH.items()
+        if name in values
+    )
+
+
 class Gathering:
     """Puts readings together that complete each other, in the order of the first of each."""
 
@@ -65,7 +85,10 @@ class Gathering:
         self._places: dict[tuple[Any, ...], int] = {}
 
     def add(self, reading: Telemetry) -> None:
-        """Add a reading to one of its device and time that lacks its values, or by itself."""
+        """Add a reading to one of its device and time that lacks its values, or by itself.
+
+        One that will be refused stays by itself, so that it costs no other.
+        """
         key = (reading.timestamp, *(getattr(reading, name) for name in _TEXTS))
         place = self._places.setdefault(key, len(self.readings))
         if place == len(self.readings):
@@ -73,7 +96,9 @@ class Gathering:
             return
         other = self.readings[place]
         values = values_of(reading)
-        if any(getattr(other, name) not in (None, value) for name, value in values.items()):
+        if any(
+            getattr(other, name) not in (None, value) for name, value in values.items()
+        ) or _is_refused(values_of(other) | values):
             self.readings.append(reading)  # whoever stores them decides
             return
         for name, value in values.items():

@@ -14,7 +14,7 @@ import structlog
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.mapping.rules import Untaken
-from fleetmeter.inputs.mapping.topics import Arriving, Decoding
+from fleetmeter.inputs.mapping.topics import Arriving, Decoding, Slices
 from fleetmeter.inputs.mqtt.decoder import MessageDecoder
 from fleetmeter.inputs.mqtt.link import MAX_MESSAGE_BYTES, Link, Message
 from fleetmeter.inputs.mqtt.stamps import Gathering, Stamps
@@ -35,6 +35,9 @@ _MESSAGE_BYTES = 300
 _BATCH = 2000
 """Messages that are stored together at most, and that are not waited for any longer."""
 
+_BATCH_BYTES = 4 * 1024 * 1024
+"""Bytes of messages, likewise: so many can be a hundred thousand readings."""
+
 _QUIET_S, _LONGEST_WAIT_S = 0.005, 0.05
 """Messages wait for others, which may be of the same moment, until none comes for so long; and the
 longest that they wait, seconds."""
@@ -43,7 +46,10 @@ _SHOWN = 100
 """Characters of a topic that are shown with what is wrong with a message."""
 
 _AT_A_TIME = 100
-"""Messages that are decoded before others have their turn."""
+"""Messages, or readings of one, that are taken before others have their turn."""
+
+_BYTES_AT_A_TIME = 64 * 1024
+"""Bytes of messages, likewise."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 """Time until messages that could not be stored are tried again, at first and at most, seconds."""
@@ -135,16 +141,23 @@ class Taker:
 
     def _taken(self) -> list[Message]:
         """Return what waits, as much as is stored together."""
-        count = min(len(self._waiting), _BATCH)
-        return [self._waiting.popleft() for _ in range(count)]
+        messages: list[Message] = []
+        size = 0
+        while self._waiting and len(messages) < _BATCH and size < _BATCH_BYTES:
+            messages.append(self._waiting.popleft())
+            size += len(messages[-1].payload)
+        return messages
 
     def _decoded(self, messages: Sequence[Message]) -> Generator[None, None, _Batch]:
         gathering = Gathering()
         batch = _Batch(messages, [], [], Counter())
+        size = 0
         for number, message in enumerate(messages, 1):
-            items, untaken = self._decode(message)
+            items, untaken = yield from self._decoding(message)
             is_malformed = False
-            for item in items:
+            for place, item in enumerate(items, 1):
+                if place % _AT_A_TIME == 0:
+                    yield
                 if isinstance(item, Invalid):
                     is_malformed = True
                     batch.items.append(item)
@@ -155,18 +168,22 @@ class Taker:
             batch.untaken.extend(untaken)
             outcome: Outcome = "malformed" if is_malformed else "taken" if items else "untaken"
             batch.outcomes[outcome] += 1
-            if number % _AT_A_TIME == 0:
+            size += len(message.payload)
+            if number % _AT_A_TIME == 0 or size >= _BYTES_AT_A_TIME:
+                size = 0
                 yield
         batch.items.extend(gathering.readings)
         return batch
 
-    def _decode(self, message: Message) -> Decoding:
+    def _decoding(self, message: Message) -> Slices:
         if message.topic is None:
             return Decoding([Invalid("malformed", "the topic is not UTF-8 text")], [])
         if len(message.payload) > MAX_MESSAGE_BYTES:
             why = f"the message has more than {MAX_MESSAGE_BYTES:,} bytes"
             return Decoding([Invalid("malformed", f"{message.topic[:_SHOWN]}: {why}")], [])
-        decoding = self._decoder.decode(message.topic, message.payload, retained=message.retained)
+        decoding = yield from self._decoder.decoding(
+            message.topic, message.payload, retained=message.retained
+        )
         for place, item in enumerate(decoding.items):
             if isinstance(item, Invalid):
                 decoding.items[place] = named = Invalid(

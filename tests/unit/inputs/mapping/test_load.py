@@ -43,6 +43,19 @@ fields = { kwhConsumedAcTotal = "value" }
         (TOPIC + 'items = "a"', 5, "add a topic"),
         (TOPIC + 'topic = "a"\ntime = "a..b"', 6, "names with dots between"),
         (TOPIC + 'topic = "a"\nresolutionS = 0', 6, "more than 0"),
+        (TOPIC + 'topic = "a"\nitems = "a.{b}:{b}"', 6, "braces hold a name, each another one"),
+        (TOPIC + 'topic = "a"\nitems = "a.{b"', 6, "braces hold a name"),
+        (
+            TOPIC.replace('"value"', '{ field = "a", less = "b" }'),
+            4,
+            "kwhConsumedAcTotal: less is for energy, in messages of MQTT",
+        ),
+        (
+            '[[rules]]\ntopic = "a"\nmeterId = "M"\n'
+            '[rules.fields]\nvoltage = { field = "u", less = "v" }',
+            5,
+            "less is for energy",
+        ),
         (TOPIC.replace("Total", "") + 'topic = "a"', 4, "MQTT may deliver one twice: add time"),
         ("[[rules]]\nmeterId = 'M'\nfields = {}", 3, "nothing would be measured"),
         (RULE, 9, "required field `fields`"),

@@ -210,6 +210,26 @@ CASES: dict[str, list[tuple[str, Any, list[dict[str, Any]]]]] = {
             [shelly(1, OF_EM1, TS), shelly(1, OF_EM1_DATA, TS)],
         ),
         (f"{SHELLY}/events/rpc", notify() | {"method": "NotifyEvent"}, []),
+        (
+            f"{SHELLY}/events/rpc",
+            notify(**{"switch:1": {"apower": 812.4}, "sys": {"cfg_rev": 3}}),  # no id
+            [shelly(1, {"powerKw": 0.8124}, TS)],
+        ),
+        (
+            "garage/events/rpc",  # another prefix, as in garage/status/switch:0
+            notify(**{"switch:0": {"id": 0, "apower": 5}}),
+            [{"meterId": "garage/0", "powerKw": 0.005} | TS],
+        ),
+        (
+            f"{SHELLY}/status/pm1:0",  # `aenergy` is of both directions
+            {"id": 0, "aenergy": {"total": 10000.0}, "ret_aenergy": {"total": 4000.0}},
+            [shelly(0, {"kwhConsumedAcTotal": 6, "kwhExportedAcTotal": 4})],
+        ),
+        (
+            f"{SHELLY}/status/pm1:0",
+            {"id": 0, "aenergy": {"total": 4000.0}, "ret_aenergy": {"total": 4000.001}},
+            [shelly(0, {"kwhConsumedAcTotal": 0, "kwhExportedAcTotal": 4.000001})],
+        ),
     ],
     "tasmota": [
         ("tele/plug-7/SENSOR", {"Time": "2022-01-11T21:57:38", "ENERGY": TASMOTA}, [OF_TASMOTA]),
@@ -220,6 +240,28 @@ CASES: dict[str, list[tuple[str, Any, list[dict[str, Any]]]]] = {
             "tele/meter/SENSOR",
             {"ENERGY": {"Total": 12.5, "ExportActive": 0.25}},
             [{"meterId": "meter", "kwhConsumedAcTotal": 12.5, "kwhExportedAcTotal": 0.25}],
+        ),
+        (
+            "tele/meter/SENSOR",
+            {
+                "ENERGY": {
+                    "Total": 1234.567,
+                    "ExportActive": [0, 0.5, 0.25],
+                    "Power": [1520, 1490, -10],
+                    "Voltage": [230.1, 231.2, 229.9],
+                }
+            },
+            [
+                {
+                    "meterId": "meter",
+                    "kwhConsumedAcTotal": 1234.567,
+                    "kwhExportedAcTotal": 0.75,
+                    "powerKw": 3,
+                    "voltageL1": 230.1,
+                    "voltageL2": 231.2,
+                    "voltageL3": 229.9,
+                }
+            ],
         ),
         ("tele/climate/SENSOR", {"AM2301": {"Temperature": 21.5}}, []),
     ],
@@ -308,6 +350,43 @@ CASES: dict[str, list[tuple[str, Any, list[dict[str, Any]]]]] = {
                     "voltage": 231,
                 }
             ],
+        ),
+        (
+            "zigbee2mqtt/garage/plug",
+            {"energy": 12.34, "produced_energy": 0.5},
+            [{"meterId": "garage/plug", "kwhConsumedAcTotal": 12.34, "kwhExportedAcTotal": 0.5}],
+        ),
+        *(
+            (
+                f"zigbee2mqtt/{name}",
+                {
+                    "energy_l1": 2.056,
+                    "energy_l2": 0.006,
+                    "power_l1": 8,
+                    "power_l2": 0,
+                    "produced_energy_l1": 0,
+                    "produced_energy_l2": 0,
+                    "voltage_l1": 228.08,
+                    "voltage_l2": 228.5,
+                },
+                [
+                    {
+                        "meterId": f"{name}/l1",
+                        "kwhConsumedAcTotal": 2.056,
+                        "kwhExportedAcTotal": 0,
+                        "powerKw": 0.008,
+                        "voltage": 228.08,
+                    },
+                    {
+                        "meterId": f"{name}/l2",
+                        "kwhConsumedAcTotal": 0.006,
+                        "kwhExportedAcTotal": 0,
+                        "powerKw": 0,
+                        "voltage": 228.5,
+                    },
+                ],
+            )
+            for name in ("two channels", "garage/two channels")
         ),
         ("zigbee2mqtt/Door", {"battery": 97, "voltage": 3100, "contact": True}, []),
     ],

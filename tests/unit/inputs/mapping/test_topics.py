@@ -1,6 +1,6 @@
 """Messages with a topic become readings by rules, and nothing goes unseen."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -126,7 +126,7 @@ def test_energy_of_an_interval_needs_a_time() -> None:
         b'{"power": 1',
         b"[1, 2",
         b"\xff\xfe",
-        b'{"power": 1, "tx": {"id": 1}, "at": "noon"}',
+        b'{"power":1,"tx":{"id":1},"at":"noon"}',
         b"[" * 9999,
     ],
 )
@@ -177,7 +177,81 @@ def test_paths_go_down_objects_and_arrays() -> None:
         ({"name": "k"}, 6),
         ({"name": "l"}, 7),
     ]
+    assert list(items_at({"em:0": 5, "em:1:2": 6, "sys": 7}, "{kind}:{number}")) == [
+        ({"kind": "em", "number": "0"}, 5),
+        ({"kind": "em", "number": "1:2"}, 6),
+    ]
     assert number_of(10**400) is None
+
+
+PHASES = """
+[[rules]]
+topic = "meter"
+meterId = "M"
+fields = { kwhConsumedAcTotal = { field = "wh", less = "back", unit = "Wh" }, voltage = "u" }
+[[rules]]
+topic = "car"
+vehicleId = "V"
+fields = { soc = "soc" }
+"""
+
+
+def test_a_bad_time_costs_no_other_reading_of_a_message() -> None:
+    meters = [{"at": said, "meters": [{"wh": 1500}]} for said in (1790000000, "x", 1790000060)]
+    items, untaken = decoded(DEPOT.replace("{tx.id}", "T"), "depot/n/3/state", [5, *meters])
+    assert [getattr(each, "timestamp", None) for each in items] == [
+        AT,
+        None,
+        AT + timedelta(minutes=1),
+    ]
+    assert isinstance(items[1], Invalid)
+    assert items[1].sent == b'{"at":"x","meters":[{"wh":1500}]}'
+    assert untaken == [Untaken("no_field", "depot/{site}/{charger}/state")]
+
+
+@pytest.mark.parametrize(("length", "is_known"), [(100, True), (60_000, False)])
+def test_long_topics_are_taken_and_not_remembered(length: int, is_known: bool) -> None:
+    rules = TopicRules(parse(PHASES.replace('"meter"', '"+"'), "rules"))
+    for _ in range(2):
+        items, _ = rules.decode("a" * length, b'{"wh": 5}')
+        assert items == [Arriving(Telemetry(meter_id="M", kwh_consumed_ac_total=0.005), 1)]
+    assert bool(rules._known) == is_known
+
+
+def test_a_message_of_many_readings_is_decoded_in_slices() -> None:
+    message = [{"at": 1790000000 + number, "wh": [[]], "power": 1} for number in range(1000)]
+    rules = TopicRules(parse(DEPOT.replace("{tx.id}", "T"), "rules"))
+    sent = msgspec.json.encode(message)
+    assert len(rules.decode("depot/n/3/state", sent).items) == 1000
+    assert len(list(rules.decoding("depot/n/3/state", sent))) == 5
+
+
+@pytest.mark.parametrize(
+    ("message", "reading"),
+    [
+        ({"wh": [1, "2", 3], "back": 1, "u": [230]}, {"kwh_consumed_ac_total": 0.005}),
+        ({"wh": 5, "back": None, "u": ["230"]}, {"kwh_consumed_ac_total": 0.005}),
+        ({"wh": 5, "u": [230]}, {"kwh_consumed_ac_total": 0.005}),
+        ({"wh": 5, "back": "?", "u": [230]}, {}),
+        ({"wh": [1, 2, 3, 4], "u": [230]}, {}),
+        ({"wh": [1, None], "u": [230]}, {}),
+        ({"wh": [1, [2]], "u": [230]}, {}),
+        ({"wh": [], "u": [230]}, {}),
+        ({"wh": {}, "u": [230]}, {}),
+    ],
+)
+def test_lists_have_phases_and_what_is_not_a_number_is_said(
+    message: Any, reading: dict[str, float]
+) -> None:
+    items, untaken = decoded(PHASES, "meter", message)
+    assert items == [Arriving(Telemetry(meter_id="M", voltage_l1=230, **reading), 1)]
+    assert untaken == ([] if reading else [Untaken("not_a_number", "meter.wh")])
+
+
+def test_only_energy_power_and_voltage_have_phases() -> None:
+    items, untaken = decoded(PHASES, "car", {"soc": [50]})
+    assert items == []
+    assert untaken == [Untaken("not_a_number", "car.soc")]
 
 
 def test_readings_of_the_api_and_line_protocol_have_topics_too() -> None:

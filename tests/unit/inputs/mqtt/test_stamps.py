@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,12 +46,48 @@ def test_an_earlier_message_that_comes_again_has_its_time_and_changes_nothing() 
     assert stamps.stamp(arriving(power_kw=8), after(2100)).timestamp == after(2100)
 
 
+def test_ids_that_are_too_long_are_not_remembered() -> None:
+    stamps = Stamps()
+    for power in (7, 8):
+        assert stamps.stamp(arriving("A" * 101, power_kw=power), AT).timestamp == WHOLE
+    assert stamps.stamp(arriving("A" * 64, power_kw=7), AT).timestamp == WHOLE
+    assert stamps.stamp(arriving("A" * 64, power_kw=8), AT).timestamp == AT
+
+
 def test_readings_that_contradict_each_other_stay_apart() -> None:
     gathering = Gathering()
     for power in (7, 8):
         gathering.add(Telemetry(meter_id="A", power_kw=power, timestamp=WHOLE))
     gathering.add(Telemetry(meter_id="A", session_id="S", voltage=230, timestamp=WHOLE))
     assert len(gathering.readings) == 3
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"kwh_consumed_ac_total": -5.0},
+        {"kwh_consumed_ac_total": 1e10},
+        {"kwh_exported_ac": float("inf")},
+    ],
+)
+def test_an_energy_that_will_be_refused_costs_no_other_value(refused: dict[str, float]) -> None:
+    for order in (1, -1):
+        gathering = Gathering()
+        readings = [
+            Telemetry(meter_id="A", timestamp=WHOLE, **values)
+            for values in (refused, {"power_kw": 7})[::order]
+        ]
+        for each in readings:
+            gathering.add(each)
+        assert gathering.readings == readings
+
+
+def test_interval_energy_and_a_register_of_one_moment_stay_apart() -> None:
+    gathering = Gathering()
+    gathering.add(Telemetry(meter_id="A", kwh_consumed_ac=0.5, timestamp=WHOLE))
+    gathering.add(Telemetry(meter_id="A", kwh_consumed_ac_total=7, timestamp=WHOLE))
+    gathering.add(Telemetry(meter_id="A", voltage=230, timestamp=WHOLE))
+    assert len(gathering.readings) == 2
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.sampled_from([0.001, 0.5, 1, 7, 60, 3600]))

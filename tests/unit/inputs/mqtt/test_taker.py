@@ -104,6 +104,21 @@ def test_messages_are_acknowledged_after_their_readings_are_stored() -> None:
     asyncio.run(run())
 
 
+def test_large_messages_are_stored_a_few_at_a_time(monkeypatch: Any) -> None:
+    monkeypatch.setattr(taker, "_BATCH_BYTES", 5)
+
+    async def run() -> None:
+        door = Door()
+        link = Link(door)
+        async with taking(door) as kept:
+            for id_ in range(1, 6):
+                kept.take(message(link, id_, f"M{id_}", b"001"))
+        assert [len(batch) for batch in door.stored] == [2, 2, 1]
+        assert [id_ for id_, _ in link.acknowledged] == [1, 2, 3, 4, 5]
+
+    asyncio.run(run())
+
+
 def test_what_cannot_be_stored_is_tried_again_as_it_is(monkeypatch: Any) -> None:
     monkeypatch.setattr(taker, "_LONGEST_PAUSE_S", 0.001)
     monkeypatch.setattr(taker, "_FIRST_PAUSE_S", 0.001)
