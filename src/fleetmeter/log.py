@@ -49,8 +49,11 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that the task answers."""
 
 
-def configure_logging(settings: Settings) -> None:
-    """Render structlog's events and the standard library's records alike."""
+def configure_logging(settings: Settings, *, for_good: bool = False) -> None:
+    """Render structlog's events and the standard library's records alike.
+
+    `for_good`: loggers that were used stay as they are then, which is faster.
+    """
     shared: list[structlog.types.Processor] = [
         _with_request_id,
         structlog.stdlib.add_log_level,
@@ -85,7 +88,7 @@ def configure_logging(settings: Settings) -> None:
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=for_good,
     )
 
 

@@ -95,7 +95,7 @@ def _grace(settings: Settings) -> dict[str, Any]:
 def worker_app() -> Litestar:
     """Create the application of one of several processes."""
     settings = load_settings()
-    configure_logging(settings)
+    configure_logging(settings, for_good=True)
     return create_app(settings.database_url or "", settings)
 
 

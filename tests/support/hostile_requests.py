@@ -46,7 +46,16 @@ _LONG_OBJECT = b'{"parameters": {' + b",".join(b'"%x":0' % n for n in range(180_
 _MANY_LISTS = b"[" + b"[]," * 49_000 + b"[]]"
 """Bodies of as many bytes, or pieces, as they may have."""
 
-_POOL_OF = {"anomaly_id": "limit", "webhook_id": "limit", "kind": "kind", "site": "site"}
+_NUMBERED = re.compile("file_path|anomaly_id|webhook_id|number")
+"""Paths that lead nowhere with an id that is no number."""
+
+_POOL_OF = {
+    "anomaly_id": "limit",
+    "webhook_id": "limit",
+    "number": "limit",
+    "kind": "kind",
+    "site": "site",
+}
 """The pools of values of parameters in paths, other than ids of devices."""
 
 _CHUNKED = b"POST /v1/ingest HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -242,7 +251,9 @@ class Forge:
                 parts.append(part)
         made = "/".join(parts).encode()
         # an id that is no number leads nowhere
-        is_plain = "\x00" not in names and not re.search("file_path|anomaly_id|webhook_id", path)
+        is_plain = "\x00" not in names and not re.search(
+            "file_path|anomaly_id|webhook_id|number", path
+        )
         if self._dice() < 0.1:
             is_plain = False
             made = self._random.choice(

@@ -31,7 +31,7 @@ def command(workers: int, welcome: bool) -> None:
     from fleetmeter.serving import listening_socket, serve, serve_with_workers, url_of
 
     settings = load_settings()
-    configure_logging(settings)
+    configure_logging(settings, for_good=True)
     # uvicorn stops gracefully on a signal and then raises it again: it must not end the process
     # before the embedded server has been stopped.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
