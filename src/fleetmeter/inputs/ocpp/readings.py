@@ -17,7 +17,9 @@ from fleetmeter.readings.ocpp import (
     Number,
     SampledValue,
     Values,
+    is_unit,
     time_of,
+    unit_of,
     values_of,
 )
 from fleetmeter.readings.telemetry import Telemetry
@@ -28,6 +30,9 @@ _MOST_MOMENTS = 10_000
 
 _MOST_VALUES = 500
 """Values of a moment; chargers have some ten."""
+
+_LONGEST_AGE = timedelta(days=36_600)
+"""How much older than the newest value of a message another can be, as history is kept for less."""
 
 _INTERVALS = ("Energy.Active.Import.Interval", "Energy.Active.Export.Interval")
 _OF_TRANSACTION = ("Transaction.Begin", "Transaction.End", None)
@@ -78,10 +83,16 @@ def moments_of(
             invalid.append(wrong)
         elif time in found or len(found) < _MOST_MOMENTS:
             found.setdefault(time or arrival, []).extend(each.sampledValue)
-    late = timedelta()
-    if by_arrival and found:
-        late = arrival - max(found)
-    return [Moment(time + late, found[time]) for time in sorted(found)], invalid
+    if not (by_arrival and found):
+        return [Moment(time, found[time]) for time in sorted(found)], invalid
+    newest, moments = max(found), []
+    for time in sorted(found):
+        if (age := newest - time) < _LONGEST_AGE:
+            moments.append(Moment(arrival - age, found[time]))
+        else:
+            why = f"timestamp is {age.days} days before the newest of the message"
+            invalid.append(Invalid("invalid_timestamp", why))
+    return moments, invalid
 
 
 def counted_once(moments: Iterable[Moment], counted: dict[int, str], connector: int) -> None:
@@ -116,8 +127,11 @@ def readings_of(
             note(Untaken("malformed", f"more than {_MOST_VALUES} values of a moment"))
             del moment.sampled[_MOST_VALUES:]
         for each in moment.sampled:
-            if each.measurand is not None and str(each.measurand) not in STORED:
-                note(Untaken("no_field", str(each.measurand)))
+            measurand = ENERGY if each.measurand is None else str(each.measurand)
+            if measurand not in STORED:
+                note(Untaken("no_field", measurand))
+            elif each.format != "SignedData" and not is_unit(unit := unit_of(each)[0]):
+                note(Untaken("no_field", f"{measurand} in {unit}"))
         of = _dc_items if outlet.rule.measures == "dc" else _ac_items
         items += of(outlet, charging, moment, note)
     return items
