@@ -404,6 +404,24 @@ def test_a_long_transaction_ends_with_all_of_its_samples(base_url: str, db: Db, 
     assert len(registers(db, f"{uid}cp-1")) == 2802
 
 
+@pytest.mark.parametrize(
+    ("connector", "code"),
+    [
+        (-1, "PropertyConstraintViolation"),
+        (2**31, "PropertyConstraintViolation"),
+        (None, "OccurenceConstraintViolation"),
+        (1.5, "OccurenceConstraintViolation"),
+    ],
+)
+def test_what_cannot_be_an_outlet_gets_no_meter(
+    base_url: str, db: Db, uid: str, connector: object, code: str
+) -> None:
+    values = {"connectorId": connector, "meterValue": [meter_value(minutes_ago(5), 100)]}
+    with charger(base_url, f"{uid}cp", key=ADMIN) as cp, pytest.raises(CallError, match=code):
+        cp.call("MeterValues", values)
+    assert not registers(db, f"{uid}cp-{connector}")
+
+
 def test_a_start_that_cannot_be_recorded_is_answered_with_an_error(base_url: str, uid: str) -> None:
     begin = {"connectorId": -1, "idTag": "A" * 100, "meterStart": 0}
     with charger(base_url, f"{uid}cp", key=ADMIN) as cp:

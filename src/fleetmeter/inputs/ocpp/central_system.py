@@ -17,7 +17,6 @@ from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.ocpp.answers import Version
 from fleetmeter.inputs.ocpp.charge_point import ChargePoint
 from fleetmeter.inputs.ocpp.memory import Memories
-from fleetmeter.inputs.ocpp.payloads import BootNotification
 from fleetmeter.inputs.ocpp.recording import Recorder
 
 _CHECK_S = 2.0
@@ -146,7 +145,4 @@ class CentralSystem:
 
 
 def _shown(each: ChargePoint) -> ConnectedChargePoint:
-    said = each.booted or BootNotification()
-    return ConnectedChargePoint(
-        each.id, each.version, said.vendor, said.model, said.firmware, each.last_at
-    )
+    return ConnectedChargePoint(each.id, each.version, *each.charger, each.last_at)

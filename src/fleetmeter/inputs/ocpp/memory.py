@@ -18,6 +18,7 @@ _MEASURED = tuple(map(attribute, NUMBERS))
 _MOST_READINGS = 4
 _MOST_ANSWERS = 8
 _MOST_TRANSACTIONS = 32
+_MOST_OUTLETS = 256
 
 _KNOWN_FOR_S = 120.0
 """How long a transaction is remembered as it was, seconds: its token may get another vehicle."""
@@ -85,6 +86,18 @@ class Memory:
         if found is None or found[1] < monotonic():
             return False, None
         return True, found[0]
+
+    def keep_open(self, connector: int, transaction: Transaction) -> None:
+        """Remember the transaction of an outlet."""
+        self.make_room(connector)
+        self.open[connector] = transaction.transaction_id
+        self.keep(transaction.transaction_id, transaction)
+
+    def make_room(self, connector: int) -> None:
+        """Forget the outlets before another one would be too many."""
+        for known in (self.counted, self.open):
+            if connector not in known and len(known) >= _MOST_OUTLETS:
+                known.clear()
 
     def keep(self, called: str, transaction: Transaction | None) -> None:
         """Remember a transaction by what the charge point calls it, or that there is none."""

@@ -66,9 +66,7 @@ class Recorder:
             transaction = await transaction_of(self._records, memory, called, named)
             if not connector and transaction is not None:  # 0 is the outlet of no transaction
                 connector = transaction.connector
-        if connector is None:
-            raise CallError("OccurenceConstraintViolation", "connectorId is missing")
-        outlet = self.rules.outlet(memory.id, connector)
+        outlet = self.rules.outlet(memory.id, _outlet(connector, "connectorId or evseId"))
         if called is None and outlet.rule.measures == "dc":
             transaction = await open_of(self._records, memory, connector)
         charging = _charging(transaction, called)
@@ -77,9 +75,7 @@ class Recorder:
 
     async def start_transaction(self, message: Message, said: StartTransaction) -> bytes:
         """Record the start of a transaction of 1.6; return the answer with its number."""
-        connector = whole(said.connectorId)
-        if connector is None:
-            raise CallError("OccurenceConstraintViolation", "connectorId is missing")
+        connector = _outlet(whole(said.connectorId), "connectorId")
         outlet = self.rules.outlet(message.memory.id, connector)
         at, is_arrival = self._time(message, outlet, said.timestamp)
         register = None
@@ -126,7 +122,10 @@ class Recorder:
         """Record the start, the course or the end of a transaction of 2.0.1; return the answer."""
         memory, called, connector = message.memory, said.called, said.outlet
         if called is None or session_id_of(called) is None:
-            raise CallError("OccurenceConstraintViolation", "transactionInfo.transactionId")
+            raise CallError(
+                "OccurenceConstraintViolation",
+                "transactionInfo.transactionId must be 1 to 64 printable characters",
+            )
         known, transaction = memory.transaction(called)
         if not known:
             transaction = await self._records.find(memory.id, called)
@@ -136,7 +135,7 @@ class Recorder:
         if connector is None:
             self.store.note(Untaken("no_transaction", "TransactionEvent"))
             return answer
-        outlet = self.rules.outlet(memory.id, connector)
+        outlet = self.rules.outlet(memory.id, _outlet(connector, "evse.id"))
         token = self._token(said.token)
         at, _ = self._time(message, outlet, said.timestamp)
         registers = self._registers(message, outlet, said.meterValue or ())
@@ -179,8 +178,7 @@ class Recorder:
             measures=outlet.rule.measures,
         )
         transaction = await transactions.begin(self._database, start)
-        message.memory.open[outlet.connector] = transaction.transaction_id
-        message.memory.keep(transaction.transaction_id, transaction)
+        message.memory.keep_open(outlet.connector, transaction)
         return transaction
 
     async def _finish(
@@ -266,6 +264,18 @@ class Recorder:
         for invalid in wrong:
             invalid.sent = msgspec.json.encode({METER.id_field: outlet.meter_id})
         await self.store.put(message, outlet, charging, moments, wrong)
+
+
+def _outlet(connector: int | None, field: str) -> int:
+    """Return the number of an outlet. Raises CallError for what is none."""
+    if connector is None:
+        raise CallError("OccurenceConstraintViolation", f"{field} is missing, or no whole number")
+    if not 0 <= connector <= transactions.MOST_CONNECTOR:
+        raise CallError(
+            "PropertyConstraintViolation",
+            f"{field} must be from 0 to {transactions.MOST_CONNECTOR}",
+        )
+    return connector
 
 
 def _tells_more(

@@ -7,6 +7,7 @@ answers beside this one, its numbers.
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.transactions import Transaction, find, open_at
 from fleetmeter.inputs.ocpp.memory import Memory
+from fleetmeter.readings.ids import is_session_id
 
 _NONE = frozenset({"0", "-1", ""})
 
@@ -45,6 +46,8 @@ async def transaction_of(
     if not is_named(called):
         return await open_of(records, memory, connector)
     text = str(called)
+    if not is_session_id(text):  # nothing on record is called so
+        return None if connector is None else await open_of(records, memory, connector)
     known, transaction = memory.transaction(text)
     if known:
         return transaction
@@ -69,8 +72,7 @@ async def open_of(records: Records, memory: Memory, connector: int | None) -> Tr
                 return transaction
         transaction = await records.open_at(memory.id, connector)
         if transaction is not None:
-            memory.open[connector] = transaction.transaction_id
-            memory.keep(transaction.transaction_id, transaction)
+            memory.keep_open(connector, transaction)
         return transaction
     outlets = set(memory.open) or set(range(1, _MOST_OUTLETS + 1))
     found = [await open_of(records, memory, each) for each in sorted(outlets)[:_MOST_OUTLETS]]

@@ -1,0 +1,33 @@
+"""What is remembered of a charge point is bounded, whatever it sends."""
+
+import asyncio
+from typing import cast
+
+from fleetmeter.inputs.ocpp.memory import Memory
+from fleetmeter.inputs.ocpp.payloads import BootNotification, Charger
+from fleetmeter.inputs.ocpp.transactions import Records, transaction_of
+
+
+def test_what_cannot_be_the_name_of_a_transaction_is_not_remembered() -> None:
+    memory = Memory("CP-1")
+    nobody = cast(Records, None)  # is not asked
+    for called in ("x" * 65, "a\nb", {"id": "x" * 100}):
+        assert asyncio.run(transaction_of(nobody, memory, called, None)) is None
+        assert memory.transaction(str(called)) == (False, None)
+
+
+def test_outlets_without_end_are_forgotten() -> None:
+    memory = Memory("CP-1")
+    for connector in range(10_000):
+        memory.make_room(connector)
+        memory.counted[connector] = memory.open[connector] = "T"
+        assert memory.counted[connector] == "T"
+    assert len(memory.counted) <= 1000
+    assert len(memory.open) <= 1000
+
+
+def test_of_what_a_charger_is_only_the_beginning_is_kept() -> None:
+    long = BootNotification(chargePointVendor="v" * 1000, chargingStation={"model": ["m"] * 1000})
+    assert long.charger == Charger("v" * 64, None, None)
+    station = {"vendorName": "V", "model": "M" * 1000, "firmwareVersion": 2.5}
+    assert BootNotification(chargingStation=station).charger == Charger("V", "M" * 64, "2.5")
