@@ -164,6 +164,14 @@ def unit_of(each: SampledValue) -> tuple[str, Any]:
     return "" if unit is None else str(unit).strip().lower(), multiplier
 
 
+def is_stored_of(measurand: str, location: object, places: Sequence[str]) -> bool:
+    """Return whether a measurand that can be stored is, of a location; see values_of."""
+    if measurand == "Temperature":
+        return location == "EV"
+    place = "Outlet" if location is None else str(location)
+    return place in (_EVERYWHERE if measurand == "SoC" else places)
+
+
 def is_unit(name: str) -> bool:
     """Return whether a unit, in lower case, is one that values can be converted from."""
     return name in _FACTORS or name in _TEMPERATURES

@@ -17,6 +17,7 @@ from fleetmeter.readings.ocpp import (
     Number,
     SampledValue,
     Values,
+    is_stored_of,
     is_unit,
     time_of,
     unit_of,
@@ -36,6 +37,14 @@ _LONGEST_AGE = timedelta(days=36_600)
 
 _INTERVALS = ("Energy.Active.Import.Interval", "Energy.Active.Export.Interval")
 _OF_TRANSACTION = ("Transaction.Begin", "Transaction.End", None)
+
+_NOT_OF_DC = (
+    ("Energy.Active.Import.Interval", ("interval",)),
+    ("Energy.Active.Export.Register", ("exported",)),
+    ("Energy.Active.Export.Interval", ("exported_interval",)),
+    ("Voltage", ("voltage", "voltage_l1", "voltage_l2", "voltage_l3")),
+)
+"""Measurands of an outlet that are not stored with `measures = "dc"`, and their values."""
 
 _KILO = 1000.0
 
@@ -122,6 +131,7 @@ def readings_of(
 ) -> list[Item]:
     """Return the readings that some moments give."""
     items: list[Item] = []
+    places = (*OUTLET, *INLET)
     for moment in moments:
         if len(moment.sampled) > _MOST_VALUES:
             note(Untaken("malformed", f"more than {_MOST_VALUES} values of a moment"))
@@ -132,6 +142,8 @@ def readings_of(
                 note(Untaken("no_field", measurand))
             elif each.format != "SignedData" and not is_unit(unit := unit_of(each)[0]):
                 note(Untaken("no_field", f"{measurand} in {unit}"))
+            elif not is_stored_of(measurand, each.location, places):
+                note(Untaken("no_field", f"{measurand} at {each.location}"))
         of = _dc_items if outlet.rule.measures == "dc" else _ac_items
         items += of(outlet, charging, moment, note)
     return items
@@ -169,6 +181,9 @@ def _dc_items(outlet: Outlet, charging: Charging, moment: Moment, note: Note) ->
             energy["meter_id"] = outlet.meter_id  # also at the end, when it is assigned no more
     elif register is not None:
         note(Untaken("no_vehicle", f"{ENERGY} beside a transaction"))
+    for measurand, given in _NOT_OF_DC:
+        if any(getattr(found, name) is not None for name in given):
+            note(Untaken("no_field", f"{measurand} of a DC outlet"))
     power = _number(found.power, "Power.Active.Import", note)
     if power is not None and charging.vehicle_id is not None:
         energy["power_kw"] = power / _KILO

@@ -131,14 +131,46 @@ def test_signed_and_foreign_values_are_left_out() -> None:
     assert taken(("2026-02-09T11:00:00Z", values))[0] == []
 
 
+def test_what_is_not_stored_of_an_outlet_of_direct_current_is_counted() -> None:
+    values = [
+        value("11000"),
+        value("5", "Energy.Active.Export.Register"),
+        value("400", "Voltage", phase="L1"),
+        value("399", "Voltage", location="Inlet"),
+    ]
+    at = outlet(measures="dc")
+    _, untaken = taken(("2026-02-09T11:00:00Z", values), at=at, charging=OWN)
+    assert untaken == {
+        ("no_field", "Energy.Active.Export.Register of a DC outlet"),
+        ("no_field", "Voltage of a DC outlet"),
+    }
+
+
+def test_a_value_of_another_place_is_counted() -> None:
+    values = [
+        value("40", "SoC", location="EV"),
+        value("35", "Temperature", location="EV"),
+        value("50", "Temperature", location="Body"),
+        value("50", "Temperature"),
+        value("9000", location="Upstream"),
+    ]
+    [found], untaken = taken(("2026-02-09T11:00:00Z", values), charging=OWN)
+    assert (found["soc"], found["battery_temp"]) == (40, 35)
+    assert untaken == {
+        ("no_field", "Temperature at Body"),
+        ("no_field", "Temperature at Outlet"),
+        ("no_field", f"{ENERGY} at Upstream"),
+    }
+
+
 def test_a_unit_that_is_not_known_is_counted_and_spaces_around_one_are_not_of_it() -> None:
     values = [
         value("1000", unit=" kWh "),
         value("3", "Power.Active.Import", unit="kVA"),
         value("5", "Voltage", unitOfMeasure={"unit": "furlong"}),
-        value("20", "Temperature", unit="Fahrenheit"),
+        value("20", "Temperature", unit="Fahrenheit", location="EV"),
     ]
-    [found], untaken = taken(("2026-02-09T11:00:00Z", values))
+    [found, _], untaken = taken(("2026-02-09T11:00:00Z", values), charging=OWN)
     assert found["kwh_consumed_ac_total"] == 1000
     assert untaken == {
         ("no_field", "Power.Active.Import in kva"),
