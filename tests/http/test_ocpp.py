@@ -283,6 +283,20 @@ def test_an_end_without_a_start_is_recorded(base_url: str, db: Db, uid: str) -> 
     assert (row["started_at"], row["ended_at"]) == (None, ended)
 
 
+def test_what_comes_after_the_end_of_its_transaction_is_stored(
+    base_url: str, db: Db, uid: str
+) -> None:
+    began, between, ended = minutes_ago(30), minutes_ago(15), minutes_ago(5)
+    with charger(base_url, f"{uid}cp", "ocpp2.0.1", key=ADMIN) as cp:
+        for sent in (
+            event("Ended", ended, f"{uid}tx", evse={"id": 1}, meterValue=sampled(ended, 900)),
+            event("Updated", between, f"{uid}tx", meterValue=sampled(between, 800)),
+            event("Started", began, f"{uid}tx", evse={"id": 1}, meterValue=sampled(began, 700)),
+        ):
+            cp.call("TransactionEvent", sent)
+    assert registers(db, f"{uid}cp-1") == [(began, 700), (between, 800), (ended, 900)]
+
+
 # -- Vehicles -------------------------------------------------------------------------------------
 
 
@@ -643,12 +657,20 @@ def test_who_has_no_key_or_another_name_cannot_connect(base_url: str, uid: str) 
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("identity", ["Säule/1 ö", "a" * 64])
+@pytest.mark.parametrize("identity", ["Säule/1 ö", "a" * 62])
 def test_identities_are_percent_encoded(base_url: str, db: Db, identity: str) -> None:
     with charger(base_url, identity, key=ADMIN) as cp:
         cp.energy(minutes_ago(5), 100)
-    known = db.value("select count(*) from meter_readings where meter_id like 'S%C3%A4ule/1%'")
-    assert len(identity) == 64 or known == 1
+    assert registers(db, f"{identity.replace('ä', '%C3%A4').replace('ö', '%C3%B6')}-1")
+
+
+@pytest.mark.parametrize("identity", ["a" * 63, "ä" * 12])
+def test_an_identity_that_makes_no_id_of_a_meter_is_refused(base_url: str, identity: str) -> None:
+    """So that the charger does not lose what it is told was stored."""
+    with pytest.raises(InvalidStatus) as refused, charger(base_url, identity, key=ADMIN):
+        pass
+    assert refused.value.response.status_code == 400
+    assert b"meterId" in refused.value.response.body
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from fleetmeter.inputs.ocpp.answers import Version
 from fleetmeter.inputs.ocpp.charge_point import ChargePoint
 from fleetmeter.inputs.ocpp.memory import Memories
 from fleetmeter.inputs.ocpp.recording import Recorder
+from fleetmeter.readings.ids import is_device_id
 
 _CHECK_S = 2.0
 """How often the keys of connections are checked, seconds; one that was revoked is known within
@@ -35,6 +36,10 @@ _log = structlog.get_logger()
 
 class RefusedError(FleetMeterError):
     """A charge point may not connect with this key."""
+
+
+class NoMeterError(FleetMeterError):
+    """Nothing of a charge point could be stored: its meter would have an id that none can have."""
 
 
 class ConnectedChargePoint(msgspec.Struct, rename="camel"):
@@ -79,9 +84,14 @@ class CentralSystem:
         """Return a new connection of a charge point, for somebody to listen to.
 
         Raises RefusedError for a key that reaches none of its meters, or would end the connection
-        that another key has.
+        that another key has, and NoMeterError.
         """
         outlet = self.recorder.rules.outlet(charge_point, _FIRST_CONNECTOR)
+        if not is_device_id(outlet.meter_id):
+            raise NoMeterError(
+                f"its meter would be {outlet.meter_id}, which is longer than 64 characters; "
+                "a rule with meterId in the mapping file can give it another"
+            )
         patterns = Reach(holder.reach.devices)
         if not (patterns.includes(outlet.meter_id, None) or patterns.includes(charge_point, None)):
             raise RefusedError(

@@ -36,7 +36,13 @@ from fleetmeter.inputs.ocpp.readings import (
     session_id_of,
 )
 from fleetmeter.inputs.ocpp.storing import Message, Store
-from fleetmeter.inputs.ocpp.transactions import Records, is_named, open_of, transaction_of
+from fleetmeter.inputs.ocpp.transactions import (
+    Records,
+    checked,
+    is_named,
+    open_of,
+    transaction_of,
+)
 from fleetmeter.readings.kinds import METER
 from fleetmeter.readings.ocpp import SampledValue, time_of
 
@@ -66,7 +72,7 @@ class Recorder:
             transaction = await transaction_of(self._records, memory, called, named)
             if not connector and transaction is not None:  # 0 is the outlet of no transaction
                 connector = transaction.connector
-        outlet = self.rules.outlet(memory.id, _outlet(connector, "connectorId or evseId"))
+        outlet = self.rules.outlet(memory.id, checked(connector, "connectorId or evseId"))
         if called is None and outlet.rule.measures == "dc":
             transaction = await open_of(self._records, memory, connector)
         charging = _charging(transaction, called)
@@ -75,7 +81,7 @@ class Recorder:
 
     async def start_transaction(self, message: Message, said: StartTransaction) -> bytes:
         """Record the start of a transaction of 1.6; return the answer with its number."""
-        connector = _outlet(whole(said.connectorId), "connectorId")
+        connector = checked(whole(said.connectorId), "connectorId")
         outlet = self.rules.outlet(message.memory.id, connector)
         at, is_arrival = self._time(message, outlet, said.timestamp)
         register = None
@@ -135,7 +141,7 @@ class Recorder:
         if connector is None:
             self.store.note(Untaken("no_transaction", "TransactionEvent"))
             return answer
-        outlet = self.rules.outlet(memory.id, _outlet(connector, "evse.id"))
+        outlet = self.rules.outlet(memory.id, checked(connector, "evse.id"))
         token = self._token(said.token)
         at, _ = self._time(message, outlet, said.timestamp)
         registers = self._registers(message, outlet, said.meterValue or ())
@@ -194,7 +200,7 @@ class Recorder:
         await self.store.check_reach(message, outlet)
         act_as(Actor(message.principal.name, message.address))
         memory = message.memory
-        await transactions.finish(
+        finished = await transactions.finish(
             self._database,
             memory.id,
             called,
@@ -208,6 +214,7 @@ class Recorder:
         )
         if memory.open.get(outlet.connector) == called:
             del memory.open[outlet.connector]
+        memory.keep(called, finished)  # what comes late may not say the outlet
 
     def _time(self, message: Message, outlet: Outlet, text: object) -> tuple[datetime, bool]:
         """Return when something happened, and whether that is only when it arrived.
@@ -264,18 +271,6 @@ class Recorder:
         for invalid in wrong:
             invalid.sent = msgspec.json.encode({METER.id_field: outlet.meter_id})
         await self.store.put(message, outlet, charging, moments, wrong)
-
-
-def _outlet(connector: int | None, field: str) -> int:
-    """Return the number of an outlet. Raises CallError for what is none."""
-    if connector is None:
-        raise CallError("OccurenceConstraintViolation", f"{field} is missing, or no whole number")
-    if not 0 <= connector <= transactions.MOST_CONNECTOR:
-        raise CallError(
-            "PropertyConstraintViolation",
-            f"{field} must be from 0 to {transactions.MOST_CONNECTOR}",
-        )
-    return connector
 
 
 def _tells_more(

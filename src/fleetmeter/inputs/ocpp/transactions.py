@@ -5,7 +5,8 @@ answers beside this one, its numbers.
 """
 
 from fleetmeter.database.pool import Database
-from fleetmeter.devices.transactions import Transaction, find, open_at
+from fleetmeter.devices.transactions import MOST_CONNECTOR, Transaction, find, open_at
+from fleetmeter.inputs.ocpp.framing import CallError
 from fleetmeter.inputs.ocpp.memory import Memory
 from fleetmeter.readings.ids import is_session_id
 
@@ -15,6 +16,18 @@ _NONE = frozenset({"0", "-1", ""})
 def is_named(called: object) -> bool:
     """Return whether a message names a transaction; 0 and -1 are of chargers that know none."""
     return called is not None and str(called) not in _NONE
+
+
+def checked(connector: int | None, field: str) -> int:
+    """Return the number of an outlet. Raises CallError for what is none."""
+    if connector is None:
+        raise CallError("OccurenceConstraintViolation", f"{field} is missing, or no whole number")
+    if not 0 <= connector <= MOST_CONNECTOR:
+        raise CallError(
+            "PropertyConstraintViolation",
+            f"{field} must be from 0 to {MOST_CONNECTOR}",
+        )
+    return connector
 
 
 _MOST_OUTLETS = 4
