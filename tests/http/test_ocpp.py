@@ -527,6 +527,24 @@ def test_a_number_of_another_central_system_is_found_by_the_outlet(
     assert [row[0] for row in db.fetch(ends, [number, other])] == [900_000, 950_000]
 
 
+def test_a_number_of_another_central_system_may_be_one_of_a_transaction_that_is_over(
+    base_url: str, db: Db, uid: str
+) -> None:
+    first = {"connectorId": 1, "idTag": "A", "meterStart": 10, "timestamp": text(minutes_ago(90))}
+    second = {"connectorId": 1, "idTag": "B", "meterStart": 20, "timestamp": text(minutes_ago(30))}
+    with charger(base_url, f"{uid}cp", key=ADMIN) as cp:
+        over = cp.call("StartTransaction", first)["transactionId"]
+        end = {"transactionId": over, "meterStop": 20, "timestamp": text(minutes_ago(60))}
+        cp.call("StopTransaction", end)
+        number = cp.call("StartTransaction", second)["transactionId"]
+        cp.call("StopTransaction", end | {"idTag": "B"})  # again, and by another card
+        assert db.value("select ended_at from transactions where number = $1", number) is None
+        end = {"transactionId": over, "meterStop": 50, "timestamp": text(minutes_ago(5))}
+        cp.call("StopTransaction", end | {"idTag": "B"})
+    ends = "select register_end_mwh from transactions where number = any($1) order by number"
+    assert [row[0] for row in db.fetch(ends, [over, number])] == [20_000, 50_000]
+
+
 def test_a_clock_that_is_hours_off_is_told_the_time(
     base_url: str, admin: httpx.Client, db: Db, uid: str
 ) -> None:

@@ -39,6 +39,7 @@ from fleetmeter.inputs.ocpp.storing import Message, Store
 from fleetmeter.inputs.ocpp.transactions import (
     Records,
     checked,
+    ended_of,
     is_named,
     open_of,
     transaction_of,
@@ -103,11 +104,8 @@ class Recorder:
         """Record the end of a transaction of 1.6; return the answer."""
         answer = answers.stopped(has_token=said.idTag is not None)
         memory = message.memory
-        transaction = await transaction_of(self._records, memory, said.transactionId, None)
-        if transaction is None and is_named(said.transactionId):
-            open_ = await open_of(self._records, memory, None)
-            if open_ is not None and open_.token == self._token(text(said.idTag)) is not None:
-                transaction = open_  # another central system gave it that number
+        token, time = self._token(text(said.idTag)), time_of(said.timestamp) or message.arrival
+        transaction = await ended_of(self._records, memory, said.transactionId, token, time)
         if transaction is None:
             self.store.note(Untaken("no_transaction", "StopTransaction"))
             return answer

@@ -4,6 +4,8 @@ That is not always the number that it was given: some send 0 or -1, and where an
 answers beside this one, its numbers.
 """
 
+from datetime import datetime
+
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.transactions import MOST_CONNECTOR, Transaction, find, open_at
 from fleetmeter.inputs.ocpp.framing import CallError
@@ -71,6 +73,26 @@ async def transaction_of(
         transaction = await open_of(records, memory, connector)
     memory.keep(text, transaction)
     return transaction
+
+
+async def ended_of(
+    records: Records, memory: Memory, called: object, token: str | None, at: datetime
+) -> Transaction | None:
+    """Return the transaction of an end in 1.6, by what it is called, or else by its token.
+
+    Another central system may have given it its number, which may be that of another transaction
+    here: of one that is over, and of another token. Raises DatabaseUnavailableError.
+    """
+    found = await transaction_of(records, memory, called, None)
+    if token is None or not is_named(called):
+        return found
+    if found is not None and (found.ended_at is None or found.token == token):
+        return found
+    open_ = await open_of(records, memory, None if found is None else found.connector)
+    if open_ is None or open_.token != token:
+        return found
+    is_before = open_.started_at is not None and at < open_.started_at
+    return found if found is not None and is_before else open_
 
 
 async def open_of(records: Records, memory: Memory, connector: int | None) -> Transaction | None:
