@@ -127,8 +127,11 @@ def time_of(text: object) -> datetime | None:
     """Return a time as chargers write it, without an offset in UTC; None for what is none."""
     if not isinstance(text, str):
         return None
+    written = text.strip().upper()
+    if "T" not in written and " " not in written:  # a day is no time
+        return None
     try:
-        time = datetime.fromisoformat(text.strip().upper())
+        time = datetime.fromisoformat(written)
     except ValueError:
         return None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time

@@ -193,7 +193,7 @@ def test_times_are_read_as_chargers_write_them(text: str | None, time: datetime)
     assert found["timestamp"] == time
 
 
-@pytest.mark.parametrize("text", ["yesterday", 5, "2026-13-01T00:00:00Z", ""])
+@pytest.mark.parametrize("text", ["yesterday", 5, "2026-13-01T00:00:00Z", "2026-02-09", ""])
 def test_a_time_that_is_none_is_refused(text: Any) -> None:
     values = msgspec.convert(
         [{"timestamp": text, "sampledValue": [{"value": 1}]}], list[MeterValue]
