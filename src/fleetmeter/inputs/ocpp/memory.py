@@ -25,6 +25,9 @@ _KNOWN_FOR_S = 120.0
 
 _UNKNOWN_FOR_S = 60.0
 
+_NOBODYS_FOR_S = 5.0
+"""Likewise where direct current has no vehicle: what is measured is lost until it gets one."""
+
 
 class Memory:
     """What is remembered of one charge point."""
@@ -103,7 +106,11 @@ class Memory:
         """Remember a transaction by what the charge point calls it, or that there is none."""
         if self._transactions is None:
             self._transactions = OrderedDict()
-        known_s = _UNKNOWN_FOR_S if transaction is None else _KNOWN_FOR_S
+        known_s = _KNOWN_FOR_S
+        if transaction is None:
+            known_s = _UNKNOWN_FOR_S
+        elif transaction.measures == "dc" and transaction.vehicle_id is None:
+            known_s = _NOBODYS_FOR_S
         self._transactions[called] = (transaction, monotonic() + known_s)
         self._transactions.move_to_end(called)
         if len(self._transactions) > _MOST_TRANSACTIONS:

@@ -1,8 +1,12 @@
 """What is remembered of a charge point is bounded, whatever it sends."""
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
+import pytest
+
+from fleetmeter.devices.transactions import Transaction
+from fleetmeter.inputs.ocpp import memory as memories
 from fleetmeter.inputs.ocpp.memory import Memory
 from fleetmeter.inputs.ocpp.payloads import BootNotification, Charger
 from fleetmeter.inputs.ocpp.transactions import Records, transaction_of
@@ -31,3 +35,21 @@ def test_of_what_a_charger_is_only_the_beginning_is_kept() -> None:
     assert long.charger == Charger("v" * 64, None, None)
     station = {"vendorName": "V", "model": "M" * 1000, "firmwareVersion": 2.5}
     assert BootNotification(chargingStation=station).charger == Charger("V", "M" * 64, "2.5")
+
+
+def test_direct_current_that_is_nobodys_is_soon_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its token may be told meanwhile."""
+    now_s = 0.0
+    monkeypatch.setattr(memories, "monotonic", lambda: now_s)
+    memory = Memory("CP-1")
+    fields: dict[str, Any] = dict.fromkeys(Transaction.__struct_fields__)
+    nobodys = Transaction(**fields | {"measures": "dc"})
+    of_somebody = Transaction(**fields | {"measures": "dc", "vehicle_id": "EV-1"})
+    memory.keep("1", nobodys)
+    memory.keep("2", of_somebody)
+    assert memory.transaction("1") == (True, nobodys)
+    now_s = 10.0
+    assert memory.transaction("1") == (False, None)
+    assert memory.transaction("2") == (True, of_somebody)
