@@ -106,6 +106,7 @@ class CentralSystem:
         """Let a connection count, in the place of an older one of the same charge point."""
         older = self._connected.get(charge_point.id)
         self._connected[charge_point.id] = charge_point
+        self.memories.connected(charge_point.id)
         if older is not None:
             older.replaced()
 

@@ -96,6 +96,11 @@ class Memory:
         self.open[connector] = transaction.transaction_id
         self.keep(transaction.transaction_id, transaction)
 
+    def forget_transactions(self) -> None:
+        """Forget what is known of transactions."""
+        self.open.clear()
+        self._transactions = None
+
     def make_room(self, connector: int) -> None:
         """Forget the outlets before another one would be too many."""
         for known in (self.counted, self.open):
@@ -128,6 +133,11 @@ class Memories:
     def __init__(self, most: int = 50_000) -> None:
         self._most = most
         self._known: OrderedDict[str, Memory] = OrderedDict()
+
+    def connected(self, charge_point: str) -> None:
+        """Forget the transactions of a charge point: it may have been at another process."""
+        if (memory := self._known.get(charge_point)) is not None:
+            memory.forget_transactions()
 
     def of(self, charge_point: str) -> Memory:
         """Return what is remembered of a charge point."""

@@ -53,3 +53,14 @@ def test_direct_current_that_is_nobodys_is_soon_looked_up_again(
     now_s = 10.0
     assert memory.transaction("1") == (False, None)
     assert memory.transaction("2") == (True, of_somebody)
+
+
+def test_transactions_are_looked_up_again_after_a_charger_was_elsewhere() -> None:
+    known = memories.Memories()
+    known.connected("CP-1")
+    memory = known.of("CP-1")
+    fields: dict[str, Any] = dict.fromkeys(Transaction.__struct_fields__)
+    memory.keep_open(1, Transaction(**fields | {"transaction_id": "7"}))
+    known.connected("CP-1")
+    assert known.of("CP-1") is memory
+    assert (memory.open, memory.transaction("7")) == ({}, (False, None))
