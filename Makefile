@@ -76,7 +76,7 @@ screenshots: .venv/installed ## Take a picture of each view, light and dark, on 
 	@echo "See build/screenshots/"
 
 .PHONY: page-speed
-page-speed: .venv/installed ## Measure how soon the page shows, and what open pages cost browser and ingest (five minutes)
+page-speed: .venv/installed ## Measure how soon the page shows, and what open pages cost browser and ingest (ten minutes)
 	@PYTHONPATH=. $(BIN)/python -m tests.browser.page_speed $(PART)
 
 .PHONY: deep

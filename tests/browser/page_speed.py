@@ -44,6 +44,11 @@ VIEWS = ("/", "/vehicles")
 
 TURN_S = 15.0
 
+MINUTE_S = 60.0
+"""How often open pages have the fleet's answers computed."""
+
+IDLE_CORES = 0.05
+
 
 def main() -> None:
     """Measure everything, and print it."""
@@ -66,6 +71,7 @@ async def measure(running: Running, executable: str, parts: list[str]) -> None:
         for step in range(1, int(DAY / EVERY) + 1):
             await send(client, bodies, began + step * EVERY)
         await _accounted(client)
+        await _idle(running)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
             if "loads" in parts:
@@ -91,6 +97,15 @@ async def _accounted(client: httpx.AsyncClient) -> None:
                 break
         await asyncio.sleep(15)
     print(f"GET /v1/analytics/fleet, 24 h of {DEVICES:,} devices: {min(took_s) * 1000:.0f} ms")
+
+
+async def _idle(running: Running) -> None:
+    """Wait until the service has evaluated the day, and rests."""
+    ends = time.monotonic() + 300
+    while await _cpu_cores(running, lambda: asyncio.sleep(5)) > IDLE_CORES:
+        if time.monotonic() > ends:
+            print("the service did not come to rest within five minutes")
+            return
 
 
 async def _show_loads(browser: Browser, url: str, view: str) -> None:
@@ -123,9 +138,11 @@ async def _load(browser: Browser, address: str) -> dict[str, float]:
     }
 
 
-async def _at_one_hertz(client: httpx.AsyncClient, bodies: list[bytes]) -> None:
+async def _at_one_hertz(
+    client: httpx.AsyncClient, bodies: list[bytes], turn_s: float = TURN_S
+) -> None:
     """Have each device report once a second for a turn, as far as the machine keeps up."""
-    ends = time.monotonic() + TURN_S
+    ends = time.monotonic() + turn_s
     while (now := time.monotonic()) < ends:
         await send(client, bodies, datetime.now(UTC))
         await asyncio.sleep(max(0.0, 1.0 - (time.monotonic() - now)))
@@ -175,10 +192,10 @@ async def _show_cost_of_pages(
     In CPU time: unlike rates, it depends little on what else is running. docs/performance.md has
     the CPU that ingest at full speed takes.
     """
-    alone = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
+    alone = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1], MINUTE_S))
     async with pages_open(running.url) as stats:
-        beside = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1]))
-    each_s = stats["bytes"] / TURN_S / PAGES
+        beside = await _cpu_cores(running, lambda: _at_one_hertz(client, bodies[:1], MINUTE_S))
+    each_s = stats["bytes"] / MINUTE_S / PAGES
     print(f"{PAGES} open pages take {beside - alone:.3f} cores, and each gets {each_s:,.0f} B/s")
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-MAX_ID_BYTES = 200
-"""Longest id of a call; the standard has 36 characters."""
+MAX_ID_BYTES = 500
+"""Longest id of a call: the 36 characters of the standard, each escaped as `\\ud83d\\ude00`."""
 
 _CALL, _RESULT, _ERROR = b"2", b"3", b"4"
 _UNANSWERED = (b"5", b"6")
