@@ -283,6 +283,20 @@ def test_an_end_without_a_start_is_recorded(base_url: str, db: Db, uid: str) -> 
     assert (row["started_at"], row["ended_at"]) == (None, ended)
 
 
+def test_what_comes_after_the_end_of_its_transaction_is_stored(
+    base_url: str, db: Db, uid: str
+) -> None:
+    began, between, ended = minutes_ago(30), minutes_ago(15), minutes_ago(5)
+    with charger(base_url, f"{uid}cp", "ocpp2.0.1", key=ADMIN) as cp:
+        for sent in (
+            event("Ended", ended, f"{uid}tx", evse={"id": 1}, meterValue=sampled(ended, 900)),
+            event("Updated", between, f"{uid}tx", meterValue=sampled(between, 800)),
+            event("Started", began, f"{uid}tx", evse={"id": 1}, meterValue=sampled(began, 700)),
+        ):
+            cp.call("TransactionEvent", sent)
+    assert registers(db, f"{uid}cp-1") == [(began, 700), (between, 800), (ended, 900)]
+
+
 # -- Vehicles -------------------------------------------------------------------------------------
 
 
@@ -404,6 +418,24 @@ def test_a_long_transaction_ends_with_all_of_its_samples(base_url: str, db: Db, 
     assert len(registers(db, f"{uid}cp-1")) == 2802
 
 
+@pytest.mark.parametrize(
+    ("connector", "code"),
+    [
+        (-1, "PropertyConstraintViolation"),
+        (2**31, "PropertyConstraintViolation"),
+        (None, "OccurenceConstraintViolation"),
+        (1.5, "OccurenceConstraintViolation"),
+    ],
+)
+def test_what_cannot_be_an_outlet_gets_no_meter(
+    base_url: str, db: Db, uid: str, connector: object, code: str
+) -> None:
+    values = {"connectorId": connector, "meterValue": [meter_value(minutes_ago(5), 100)]}
+    with charger(base_url, f"{uid}cp", key=ADMIN) as cp, pytest.raises(CallError, match=code):
+        cp.call("MeterValues", values)
+    assert not registers(db, f"{uid}cp-{connector}")
+
+
 def test_a_start_that_cannot_be_recorded_is_answered_with_an_error(base_url: str, uid: str) -> None:
     begin = {"connectorId": -1, "idTag": "A" * 100, "meterStart": 0}
     with charger(base_url, f"{uid}cp", key=ADMIN) as cp:
@@ -493,6 +525,24 @@ def test_a_number_of_another_central_system_is_found_by_the_outlet(
         cp.call("StopTransaction", stop | {"idTag": "A"})  # without meter values between
     ends = "select register_end_mwh from transactions where number = any($1) order by number"
     assert [row[0] for row in db.fetch(ends, [number, other])] == [900_000, 950_000]
+
+
+def test_a_number_of_another_central_system_may_be_one_of_a_transaction_that_is_over(
+    base_url: str, db: Db, uid: str
+) -> None:
+    first = {"connectorId": 1, "idTag": "A", "meterStart": 10, "timestamp": text(minutes_ago(90))}
+    second = {"connectorId": 1, "idTag": "B", "meterStart": 20, "timestamp": text(minutes_ago(30))}
+    with charger(base_url, f"{uid}cp", key=ADMIN) as cp:
+        over = cp.call("StartTransaction", first)["transactionId"]
+        end = {"transactionId": over, "meterStop": 20, "timestamp": text(minutes_ago(60))}
+        cp.call("StopTransaction", end)
+        number = cp.call("StartTransaction", second)["transactionId"]
+        cp.call("StopTransaction", end | {"idTag": "B"})  # again, and by another card
+        assert db.value("select ended_at from transactions where number = $1", number) is None
+        end = {"transactionId": over, "meterStop": 50, "timestamp": text(minutes_ago(5))}
+        cp.call("StopTransaction", end | {"idTag": "B"})
+    ends = "select register_end_mwh from transactions where number = any($1) order by number"
+    assert [row[0] for row in db.fetch(ends, [over, number])] == [20_000, 50_000]
 
 
 def test_a_clock_that_is_hours_off_is_told_the_time(
@@ -625,12 +675,20 @@ def test_who_has_no_key_or_another_name_cannot_connect(base_url: str, uid: str) 
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("identity", ["Säule/1 ö", "a" * 64])
+@pytest.mark.parametrize("identity", ["Säule/1 ö", "a" * 62])
 def test_identities_are_percent_encoded(base_url: str, db: Db, identity: str) -> None:
     with charger(base_url, identity, key=ADMIN) as cp:
         cp.energy(minutes_ago(5), 100)
-    known = db.value("select count(*) from meter_readings where meter_id like 'S%C3%A4ule/1%'")
-    assert len(identity) == 64 or known == 1
+    assert registers(db, f"{identity.replace('ä', '%C3%A4').replace('ö', '%C3%B6')}-1")
+
+
+@pytest.mark.parametrize("identity", ["a" * 63, "ä" * 12])
+def test_an_identity_that_makes_no_id_of_a_meter_is_refused(base_url: str, identity: str) -> None:
+    """So that the charger does not lose what it is told was stored."""
+    with pytest.raises(InvalidStatus) as refused, charger(base_url, identity, key=ADMIN):
+        pass
+    assert refused.value.response.status_code == 400
+    assert b"meterId" in refused.value.response.body
 
 
 @pytest.mark.parametrize(

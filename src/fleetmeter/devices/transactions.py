@@ -28,7 +28,7 @@ Measures = Literal["ac", "dc"]
 MOST_STATION_ID = 255
 MOST_TOKEN = 64
 _MOST_REASON = 64
-_MOST_CONNECTOR = 2**31 - 1
+MOST_CONNECTOR = 2**31 - 1
 
 
 class InvalidTransactionError(FleetMeterError):
@@ -149,7 +149,7 @@ async def find(database: Database, station_id: str, transaction_id: str) -> Tran
 
 async def open_at(database: Database, station_id: str, connector: int) -> Transaction | None:
     """Return the newest transaction at a connector that is open, if there is one."""
-    if not station_id.isprintable() or not 0 <= connector <= _MOST_CONNECTOR:
+    if not station_id.isprintable() or not 0 <= connector <= MOST_CONNECTOR:
         return None
     async with database.connection() as connection:
         number = await queries.open_transaction(
@@ -232,8 +232,8 @@ def _meter_id(meter_id: str) -> str:
 
 
 def _connector(connector: int) -> int:
-    if not 0 <= connector <= _MOST_CONNECTOR:
-        raise InvalidTransactionError(f"the connector must be from 0 to {_MOST_CONNECTOR}")
+    if not 0 <= connector <= MOST_CONNECTOR:
+        raise InvalidTransactionError(f"the connector must be from 0 to {MOST_CONNECTOR}")
     return connector
 
 

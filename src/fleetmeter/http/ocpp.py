@@ -28,7 +28,7 @@ from fleetmeter.http.shared.lasting import basic_user, lasting_principal
 from fleetmeter.http.shared.principals import principal_of
 from fleetmeter.http.shared.problems import invalid_parameter, problem
 from fleetmeter.inputs.ocpp.answers import VERSIONS
-from fleetmeter.inputs.ocpp.central_system import CentralSystem, RefusedError
+from fleetmeter.inputs.ocpp.central_system import CentralSystem, NoMeterError, RefusedError
 from fleetmeter.metrics import count_denied
 
 MAX_ID = 64
@@ -83,6 +83,8 @@ def _connect(charge_point: str, scope: Scope) -> None:
         except RefusedError as error:
             count_denied("reach")
             raise problem(HTTP_403_FORBIDDEN, str(error), kind="out-of-reach") from None
+        except NoMeterError as error:
+            raise invalid_parameter("chargePointId", str(error)) from None
     try:
         scope["extensions"][UPGRADE](handshake.headers(offered), listener)  # type: ignore[index,operator]
     except NoRoomError as error:

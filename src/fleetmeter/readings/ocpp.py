@@ -41,6 +41,9 @@ _FACTORS = {
 }
 """Factors to Wh, W, V, per cent and °C, by the unit in lower case; chargers mean mega by M."""
 
+_TEMPERATURES = frozenset({"k", "fahrenheit", "f"})
+"""Units of temperature that take more than a factor."""
+
 STORED = frozenset(
     {
         ENERGY,
@@ -124,8 +127,11 @@ def time_of(text: object) -> datetime | None:
     """Return a time as chargers write it, without an offset in UTC; None for what is none."""
     if not isinstance(text, str):
         return None
+    written = text.strip().upper()
+    if "T" not in written and " " not in written:  # a day is no time
+        return None
     try:
-        time = datetime.fromisoformat(text.strip().upper())
+        time = datetime.fromisoformat(written)
     except ValueError:
         return None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
@@ -151,21 +157,39 @@ def _found(sampled: Iterable[SampledValue], unnamed_energy: str) -> _Found:
     return found
 
 
-def _number(each: SampledValue, measurand: str, unnamed_energy: str) -> Number:
-    """Return a value in Wh, W, V, per cent or °C; None for one in a unit of something else."""
+def unit_of(each: SampledValue) -> tuple[str, Any]:
+    """Return the unit of a value in lower case, "" without one, and its power of ten."""
     unit, multiplier = each.unit, 0
     if isinstance(of := each.unitOfMeasure, dict):
         unit, multiplier = of.get("unit", unit), of.get("multiplier") or 0
     elif isinstance(of, str):
         unit = of
-    name = "" if unit is None else str(unit).lower()
+    return "" if unit is None else str(unit).strip().lower(), multiplier
+
+
+def is_stored_of(measurand: str, location: object, places: Sequence[str]) -> bool:
+    """Return whether a measurand that can be stored is, of a location; see values_of."""
+    if measurand == "Temperature":
+        return location == "EV"
+    place = "Outlet" if location is None else str(location)
+    return place in (_EVERYWHERE if measurand == "SoC" else places)
+
+
+def is_unit(name: str) -> bool:
+    """Return whether a unit, in lower case, is one that values can be converted from."""
+    return name in _FACTORS or name in _TEMPERATURES
+
+
+def _number(each: SampledValue, measurand: str, unnamed_energy: str) -> Number:
+    """Return a value in Wh, W, V, per cent or °C; None for one in a unit of something else."""
+    name, multiplier = unit_of(each)
     if name in ("", "wh") and measurand.startswith("Energy."):
         name = unnamed_energy.lower()
     try:
         value = float(each.value)
         if not isfinite(value):
             return f"{each.value}"
-        if name in ("k", "fahrenheit", "f"):
+        if name in _TEMPERATURES:
             return value - 273.15 if name == "k" else (value - 32) * 5 / 9
         if (factor := _FACTORS.get(name)) is None:
             return None

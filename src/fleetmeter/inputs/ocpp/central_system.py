@@ -17,8 +17,8 @@ from fleetmeter.errors import FleetMeterError
 from fleetmeter.inputs.ocpp.answers import Version
 from fleetmeter.inputs.ocpp.charge_point import ChargePoint
 from fleetmeter.inputs.ocpp.memory import Memories
-from fleetmeter.inputs.ocpp.payloads import BootNotification
 from fleetmeter.inputs.ocpp.recording import Recorder
+from fleetmeter.readings.ids import is_device_id
 
 _CHECK_S = 2.0
 """How often the keys of connections are checked, seconds; one that was revoked is known within
@@ -36,6 +36,10 @@ _log = structlog.get_logger()
 
 class RefusedError(FleetMeterError):
     """A charge point may not connect with this key."""
+
+
+class NoMeterError(FleetMeterError):
+    """Nothing of a charge point could be stored: its meter would have an id that none can have."""
 
 
 class ConnectedChargePoint(msgspec.Struct, rename="camel"):
@@ -80,9 +84,14 @@ class CentralSystem:
         """Return a new connection of a charge point, for somebody to listen to.
 
         Raises RefusedError for a key that reaches none of its meters, or would end the connection
-        that another key has.
+        that another key has, and NoMeterError.
         """
         outlet = self.recorder.rules.outlet(charge_point, _FIRST_CONNECTOR)
+        if not is_device_id(outlet.meter_id):
+            raise NoMeterError(
+                f"its meter would be {outlet.meter_id}, which is longer than 64 characters; "
+                "a rule with meterId in the mapping file can give it another"
+            )
         patterns = Reach(holder.reach.devices)
         if not (patterns.includes(outlet.meter_id, None) or patterns.includes(charge_point, None)):
             raise RefusedError(
@@ -97,6 +106,7 @@ class CentralSystem:
         """Let a connection count, in the place of an older one of the same charge point."""
         older = self._connected.get(charge_point.id)
         self._connected[charge_point.id] = charge_point
+        self.memories.connected(charge_point.id)
         if older is not None:
             older.replaced()
 
@@ -146,7 +156,4 @@ class CentralSystem:
 
 
 def _shown(each: ChargePoint) -> ConnectedChargePoint:
-    said = each.booted or BootNotification()
-    return ConnectedChargePoint(
-        each.id, each.version, said.vendor, said.model, said.firmware, each.last_at
-    )
+    return ConnectedChargePoint(each.id, each.version, *each.charger, each.last_at)

@@ -27,7 +27,7 @@ from fleetmeter.inputs.ocpp.answers import ANSWERS, Version
 from fleetmeter.inputs.ocpp.configuration import CONFIGURE
 from fleetmeter.inputs.ocpp.framing import Answer, Call, CallError, FrameError
 from fleetmeter.inputs.ocpp.own_calls import CallFailedError, OwnCalls
-from fleetmeter.inputs.ocpp.payloads import BootNotification, decoded
+from fleetmeter.inputs.ocpp.payloads import BootNotification, Charger, decoded
 from fleetmeter.inputs.ocpp.recorded import recorded
 from fleetmeter.inputs.ocpp.storing import Message, now
 
@@ -84,7 +84,7 @@ class ChargePoint:
         "_task",
         "_waiting",
         "address",
-        "booted",
+        "charger",
         "id",
         "is_stopping",
         "last_at",
@@ -109,7 +109,8 @@ class ChargePoint:
         self.version: Version = version
         self.name = name
         self.address = address
-        self.booted: BootNotification | None = None
+        self.charger = Charger()
+        """What its BootNotification said."""
         self.last_at = now()
         """When a message came last."""
         self.is_stopping = False
@@ -279,7 +280,7 @@ class ChargePoint:
     # How it is told what to measure
 
     def _boot(self, said: BootNotification) -> None:
-        self.booted = said
+        self.charger = said.charger
         sample_s = self._central.sample_s
         if sample_s and self._calls is None and self._socket is not None:
             self._calls = OwnCalls(self._socket.send)

@@ -16,8 +16,16 @@ from fleetmeter.readings.ocpp import ENERGY
 Ask = Callable[[str, Any], Awaitable[bytes]]
 """Sends a call and returns the payload of its result. See OwnCalls.ask."""
 
-_WANTED = (ENERGY, "Power.Active.Import", "SoC", "Voltage")
-"""Measurands, the most important first: a charger that does not know one often refuses all."""
+_POWER, _SOC, _VOLTAGE = "Power.Active.Import", "SoC", "Voltage"
+_WANTED = (
+    (ENERGY, _POWER, _SOC, _VOLTAGE),
+    (ENERGY, _POWER, _VOLTAGE),
+    (ENERGY, _POWER, _SOC),
+    (ENERGY, _POWER),
+    (ENERGY,),
+)
+"""Lists of measurands, the best first: a charger that does not know one often refuses all, and
+those of alternating current seldom know the state of charge."""
 
 _DONE = ("Accepted", "RebootRequired")
 
@@ -102,11 +110,11 @@ def _wishes(value: str | None) -> Iterator[str]:
     Each keeps what the charger has, but for the last one.
     """
     has = [each.strip() for each in (value or "").split(",") if each.strip()]
-    if set(_WANTED) <= set(has):
+    lists = [[each for each in wanted if each not in has] for wanted in _WANTED]
+    if not lists[0]:
         return
-    for most in range(len(_WANTED), 0, -1):
-        missing = [each for each in _WANTED[:most] if each not in has]
-        if missing:
+    for number, missing in enumerate(lists):
+        if missing and missing not in lists[:number]:
             yield ",".join([*has, *missing])
     if ENERGY not in has:
         yield ENERGY

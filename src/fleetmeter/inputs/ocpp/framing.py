@@ -3,6 +3,8 @@
 The id of a call is echoed as it was sent, since some chargers send a number where a text belongs.
 """
 
+import json
+import re
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -13,6 +15,9 @@ MAX_ID_BYTES = 500
 _CALL, _RESULT, _ERROR = b"2", b"3", b"4"
 _UNANSWERED = (b"5", b"6")
 """What 2.1 adds: an error of a result, and what needs no answer."""
+
+_BEGINNING = re.compile(rb'\s*\[\s*2\s*,\s*("[ !#-\[\]-~]{1,198}")\s*,')
+"""The beginning of a call, with its id."""
 
 _frame = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str, strict=False)
@@ -75,7 +80,7 @@ def parse(message: bytes) -> Call | Answer | None:
     try:
         parts = [bytes(part) for part in _frame.decode(message)]
     except (msgspec.DecodeError, RecursionError):
-        raise FrameError("the message is not a JSON array") from None
+        parts = _mended(message)
     if len(parts) < 2:
         raise FrameError("the message has no type and id")
     kind, id_, *rest = parts
@@ -86,6 +91,21 @@ def parse(message: bytes) -> Call | Answer | None:
     if kind in _UNANSWERED:
         return None
     raise FrameError(f"there is no message of type {kind[:20].decode(errors='replace')}")
+
+
+def _mended(message: bytes) -> list[bytes]:
+    """Return the parts of a message that is JSON but for its numbers. Raises FrameError.
+
+    Some chargers write NaN where they measure nothing: that is a text here.
+    """
+    try:
+        parts = json.loads(message, parse_constant=str)
+        if isinstance(parts, list):
+            return [_encode(part) for part in parts]
+    except (ValueError, RecursionError):  # also of texts that are no Unicode
+        pass
+    found = _BEGINNING.match(message)
+    raise FrameError("the message is not a JSON array", found and found[1])
 
 
 def _call(id_: bytes, rest: list[bytes]) -> Call:

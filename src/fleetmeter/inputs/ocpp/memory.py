@@ -18,11 +18,15 @@ _MEASURED = tuple(map(attribute, NUMBERS))
 _MOST_READINGS = 4
 _MOST_ANSWERS = 8
 _MOST_TRANSACTIONS = 32
+_MOST_OUTLETS = 256
 
 _KNOWN_FOR_S = 120.0
 """How long a transaction is remembered as it was, seconds: its token may get another vehicle."""
 
 _UNKNOWN_FOR_S = 60.0
+
+_NOBODYS_FOR_S = 5.0
+"""Likewise where direct current has no vehicle: what is measured is lost until it gets one."""
 
 
 class Memory:
@@ -86,11 +90,32 @@ class Memory:
             return False, None
         return True, found[0]
 
+    def keep_open(self, connector: int, transaction: Transaction) -> None:
+        """Remember the transaction of an outlet."""
+        self.make_room(connector)
+        self.open[connector] = transaction.transaction_id
+        self.keep(transaction.transaction_id, transaction)
+
+    def forget_transactions(self) -> None:
+        """Forget what is known of transactions."""
+        self.open.clear()
+        self._transactions = None
+
+    def make_room(self, connector: int) -> None:
+        """Forget the outlets before another one would be too many."""
+        for known in (self.counted, self.open):
+            if connector not in known and len(known) >= _MOST_OUTLETS:
+                known.clear()
+
     def keep(self, called: str, transaction: Transaction | None) -> None:
         """Remember a transaction by what the charge point calls it, or that there is none."""
         if self._transactions is None:
             self._transactions = OrderedDict()
-        known_s = _UNKNOWN_FOR_S if transaction is None else _KNOWN_FOR_S
+        known_s = _KNOWN_FOR_S
+        if transaction is None:
+            known_s = _UNKNOWN_FOR_S
+        elif transaction.measures == "dc" and transaction.vehicle_id is None:
+            known_s = _NOBODYS_FOR_S
         self._transactions[called] = (transaction, monotonic() + known_s)
         self._transactions.move_to_end(called)
         if len(self._transactions) > _MOST_TRANSACTIONS:
@@ -108,6 +133,11 @@ class Memories:
     def __init__(self, most: int = 50_000) -> None:
         self._most = most
         self._known: OrderedDict[str, Memory] = OrderedDict()
+
+    def connected(self, charge_point: str) -> None:
+        """Forget the transactions of a charge point: it may have been at another process."""
+        if (memory := self._known.get(charge_point)) is not None:
+            memory.forget_transactions()
 
     def of(self, charge_point: str) -> Memory:
         """Return what is remembered of a charge point."""

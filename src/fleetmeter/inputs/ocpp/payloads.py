@@ -4,12 +4,15 @@ Unknown fields are ignored, numbers may be texts and anything may be missing: wh
 do without, whoever handles it says.
 """
 
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from fleetmeter.inputs.ocpp.framing import CallError
 from fleetmeter.readings.ocpp import SampledValue
+
+_MOST_NAME = 64
+"""Characters that are kept of a vendor, a model and a firmware; the standard has 50."""
 
 _LISTS = frozenset({"meterValue", "transactionData", "sampledValue"})
 
@@ -95,19 +98,24 @@ class BootNotification(msgspec.Struct):
     chargingStation: Any = None  # noqa: N815
 
     @property
-    def vendor(self) -> str | None:
-        """Return who made it."""
-        return text(of(self.chargingStation, "vendorName") or self.chargePointVendor)
+    def charger(self) -> "Charger":
+        """Return what is kept of it."""
+        station = self.chargingStation
+        return Charger(
+            _short(of(station, "vendorName") or self.chargePointVendor),
+            _short(of(station, "model") or self.chargePointModel),
+            _short(of(station, "firmwareVersion") or self.firmwareVersion),
+        )
 
-    @property
-    def model(self) -> str | None:
-        """Return what it is called."""
-        return text(of(self.chargingStation, "model") or self.chargePointModel)
 
-    @property
-    def firmware(self) -> str | None:
-        """Return the version of its firmware."""
-        return text(of(self.chargingStation, "firmwareVersion") or self.firmwareVersion)
+class Charger(NamedTuple):
+    """What a charger is."""
+
+    vendor: str | None = None
+    """Who made it."""
+
+    model: str | None = None
+    firmware: str | None = None
 
 
 class Configured(msgspec.Struct):
@@ -163,6 +171,12 @@ def whole(value: object) -> int | None:
         return int(number) if number == int(number) else None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _short(value: object) -> str | None:
+    """Return the beginning of a text."""
+    found = text(value)
+    return None if found is None else found[:_MOST_NAME]
 
 
 def text(value: object) -> str | None:

@@ -17,7 +17,10 @@ from fleetmeter.readings.ocpp import (
     Number,
     SampledValue,
     Values,
+    is_stored_of,
+    is_unit,
     time_of,
+    unit_of,
     values_of,
 )
 from fleetmeter.readings.telemetry import Telemetry
@@ -29,8 +32,19 @@ _MOST_MOMENTS = 10_000
 _MOST_VALUES = 500
 """Values of a moment; chargers have some ten."""
 
+_LONGEST_AGE = timedelta(days=36_600)
+"""How much older than the newest value of a message another can be, as history is kept for less."""
+
 _INTERVALS = ("Energy.Active.Import.Interval", "Energy.Active.Export.Interval")
 _OF_TRANSACTION = ("Transaction.Begin", "Transaction.End", None)
+
+_NOT_OF_DC = (
+    ("Energy.Active.Import.Interval", ("interval",)),
+    ("Energy.Active.Export.Register", ("exported",)),
+    ("Energy.Active.Export.Interval", ("exported_interval",)),
+    ("Voltage", ("voltage", "voltage_l1", "voltage_l2", "voltage_l3")),
+)
+"""Measurands of an outlet that are not stored with `measures = "dc"`, and their values."""
 
 _KILO = 1000.0
 
@@ -78,10 +92,16 @@ def moments_of(
             invalid.append(wrong)
         elif time in found or len(found) < _MOST_MOMENTS:
             found.setdefault(time or arrival, []).extend(each.sampledValue)
-    late = timedelta()
-    if by_arrival and found:
-        late = arrival - max(found)
-    return [Moment(time + late, found[time]) for time in sorted(found)], invalid
+    if not (by_arrival and found):
+        return [Moment(time, found[time]) for time in sorted(found)], invalid
+    newest, moments = max(found), []
+    for time in sorted(found):
+        if (age := newest - time) < _LONGEST_AGE:
+            moments.append(Moment(arrival - age, found[time]))
+        else:
+            why = f"timestamp is {age.days} days before the newest of the message"
+            invalid.append(Invalid("invalid_timestamp", why))
+    return moments, invalid
 
 
 def counted_once(moments: Iterable[Moment], counted: dict[int, str], connector: int) -> None:
@@ -111,13 +131,19 @@ def readings_of(
 ) -> list[Item]:
     """Return the readings that some moments give."""
     items: list[Item] = []
+    places = (*OUTLET, *INLET)
     for moment in moments:
         if len(moment.sampled) > _MOST_VALUES:
             note(Untaken("malformed", f"more than {_MOST_VALUES} values of a moment"))
             del moment.sampled[_MOST_VALUES:]
         for each in moment.sampled:
-            if each.measurand is not None and str(each.measurand) not in STORED:
-                note(Untaken("no_field", str(each.measurand)))
+            measurand = ENERGY if each.measurand is None else str(each.measurand)
+            if measurand not in STORED:
+                note(Untaken("no_field", measurand))
+            elif each.format != "SignedData" and not is_unit(unit := unit_of(each)[0]):
+                note(Untaken("no_field", f"{measurand} in {unit}"))
+            elif not is_stored_of(measurand, each.location, places):
+                note(Untaken("no_field", f"{measurand} at {each.location}"))
         of = _dc_items if outlet.rule.measures == "dc" else _ac_items
         items += of(outlet, charging, moment, note)
     return items
@@ -155,6 +181,9 @@ def _dc_items(outlet: Outlet, charging: Charging, moment: Moment, note: Note) ->
             energy["meter_id"] = outlet.meter_id  # also at the end, when it is assigned no more
     elif register is not None:
         note(Untaken("no_vehicle", f"{ENERGY} beside a transaction"))
+    for measurand, given in _NOT_OF_DC:
+        if any(getattr(found, name) is not None for name in given):
+            note(Untaken("no_field", f"{measurand} of a DC outlet"))
     power = _number(found.power, "Power.Active.Import", note)
     if power is not None and charging.vehicle_id is not None:
         energy["power_kw"] = power / _KILO

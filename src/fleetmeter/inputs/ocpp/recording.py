@@ -36,7 +36,14 @@ from fleetmeter.inputs.ocpp.readings import (
     session_id_of,
 )
 from fleetmeter.inputs.ocpp.storing import Message, Store
-from fleetmeter.inputs.ocpp.transactions import Records, is_named, open_of, transaction_of
+from fleetmeter.inputs.ocpp.transactions import (
+    Records,
+    checked,
+    ended_of,
+    is_named,
+    open_of,
+    transaction_of,
+)
 from fleetmeter.readings.kinds import METER
 from fleetmeter.readings.ocpp import SampledValue, time_of
 
@@ -66,9 +73,7 @@ class Recorder:
             transaction = await transaction_of(self._records, memory, called, named)
             if not connector and transaction is not None:  # 0 is the outlet of no transaction
                 connector = transaction.connector
-        if connector is None:
-            raise CallError("OccurenceConstraintViolation", "connectorId is missing")
-        outlet = self.rules.outlet(memory.id, connector)
+        outlet = self.rules.outlet(memory.id, checked(connector, "connectorId or evseId"))
         if called is None and outlet.rule.measures == "dc":
             transaction = await open_of(self._records, memory, connector)
         charging = _charging(transaction, called)
@@ -77,9 +82,7 @@ class Recorder:
 
     async def start_transaction(self, message: Message, said: StartTransaction) -> bytes:
         """Record the start of a transaction of 1.6; return the answer with its number."""
-        connector = whole(said.connectorId)
-        if connector is None:
-            raise CallError("OccurenceConstraintViolation", "connectorId is missing")
+        connector = checked(whole(said.connectorId), "connectorId")
         outlet = self.rules.outlet(message.memory.id, connector)
         at, is_arrival = self._time(message, outlet, said.timestamp)
         register = None
@@ -101,11 +104,8 @@ class Recorder:
         """Record the end of a transaction of 1.6; return the answer."""
         answer = answers.stopped(has_token=said.idTag is not None)
         memory = message.memory
-        transaction = await transaction_of(self._records, memory, said.transactionId, None)
-        if transaction is None and is_named(said.transactionId):
-            open_ = await open_of(self._records, memory, None)
-            if open_ is not None and open_.token == self._token(text(said.idTag)) is not None:
-                transaction = open_  # another central system gave it that number
+        token, time = self._token(text(said.idTag)), time_of(said.timestamp) or message.arrival
+        transaction = await ended_of(self._records, memory, said.transactionId, token, time)
         if transaction is None:
             self.store.note(Untaken("no_transaction", "StopTransaction"))
             return answer
@@ -126,7 +126,10 @@ class Recorder:
         """Record the start, the course or the end of a transaction of 2.0.1; return the answer."""
         memory, called, connector = message.memory, said.called, said.outlet
         if called is None or session_id_of(called) is None:
-            raise CallError("OccurenceConstraintViolation", "transactionInfo.transactionId")
+            raise CallError(
+                "OccurenceConstraintViolation",
+                "transactionInfo.transactionId must be 1 to 64 printable characters",
+            )
         known, transaction = memory.transaction(called)
         if not known:
             transaction = await self._records.find(memory.id, called)
@@ -136,7 +139,7 @@ class Recorder:
         if connector is None:
             self.store.note(Untaken("no_transaction", "TransactionEvent"))
             return answer
-        outlet = self.rules.outlet(memory.id, connector)
+        outlet = self.rules.outlet(memory.id, checked(connector, "evse.id"))
         token = self._token(said.token)
         at, _ = self._time(message, outlet, said.timestamp)
         registers = self._registers(message, outlet, said.meterValue or ())
@@ -179,8 +182,7 @@ class Recorder:
             measures=outlet.rule.measures,
         )
         transaction = await transactions.begin(self._database, start)
-        message.memory.open[outlet.connector] = transaction.transaction_id
-        message.memory.keep(transaction.transaction_id, transaction)
+        message.memory.keep_open(outlet.connector, transaction)
         return transaction
 
     async def _finish(
@@ -196,7 +198,7 @@ class Recorder:
         await self.store.check_reach(message, outlet)
         act_as(Actor(message.principal.name, message.address))
         memory = message.memory
-        await transactions.finish(
+        finished = await transactions.finish(
             self._database,
             memory.id,
             called,
@@ -210,6 +212,7 @@ class Recorder:
         )
         if memory.open.get(outlet.connector) == called:
             del memory.open[outlet.connector]
+        memory.keep(called, finished)  # what comes late may not say the outlet
 
     def _time(self, message: Message, outlet: Outlet, text: object) -> tuple[datetime, bool]:
         """Return when something happened, and whether that is only when it arrived.

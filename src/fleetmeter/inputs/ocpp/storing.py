@@ -88,6 +88,7 @@ class Store:
     ) -> None:
         """Store what was measured. Raises what the door raises, and RateExceededError."""
         memory = message.memory
+        memory.make_room(outlet.connector)
         counted_once(moments, memory.counted, outlet.connector)
         items: list[Item] = list(wrong)
         for first in range(0, len(moments), _AT_A_TIME):

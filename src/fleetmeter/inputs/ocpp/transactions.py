@@ -4,9 +4,13 @@ That is not always the number that it was given: some send 0 or -1, and where an
 answers beside this one, its numbers.
 """
 
+from datetime import datetime
+
 from fleetmeter.database.pool import Database
-from fleetmeter.devices.transactions import Transaction, find, open_at
+from fleetmeter.devices.transactions import MOST_CONNECTOR, Transaction, find, open_at
+from fleetmeter.inputs.ocpp.framing import CallError
 from fleetmeter.inputs.ocpp.memory import Memory
+from fleetmeter.readings.ids import is_session_id
 
 _NONE = frozenset({"0", "-1", ""})
 
@@ -14,6 +18,18 @@ _NONE = frozenset({"0", "-1", ""})
 def is_named(called: object) -> bool:
     """Return whether a message names a transaction; 0 and -1 are of chargers that know none."""
     return called is not None and str(called) not in _NONE
+
+
+def checked(connector: int | None, field: str) -> int:
+    """Return the number of an outlet. Raises CallError for what is none."""
+    if connector is None:
+        raise CallError("OccurenceConstraintViolation", f"{field} is missing, or no whole number")
+    if not 0 <= connector <= MOST_CONNECTOR:
+        raise CallError(
+            "PropertyConstraintViolation",
+            f"{field} must be from 0 to {MOST_CONNECTOR}",
+        )
+    return connector
 
 
 _MOST_OUTLETS = 4
@@ -45,6 +61,8 @@ async def transaction_of(
     if not is_named(called):
         return await open_of(records, memory, connector)
     text = str(called)
+    if not is_session_id(text):  # nothing on record is called so
+        return None if connector is None else await open_of(records, memory, connector)
     known, transaction = memory.transaction(text)
     if known:
         return transaction
@@ -55,6 +73,26 @@ async def transaction_of(
         transaction = await open_of(records, memory, connector)
     memory.keep(text, transaction)
     return transaction
+
+
+async def ended_of(
+    records: Records, memory: Memory, called: object, token: str | None, at: datetime
+) -> Transaction | None:
+    """Return the transaction of an end in 1.6, by what it is called, or else by its token.
+
+    Another central system may have given it its number, which may be that of another transaction
+    here: of one that is over, and of another token. Raises DatabaseUnavailableError.
+    """
+    found = await transaction_of(records, memory, called, None)
+    if token is None or not is_named(called):
+        return found
+    if found is not None and (found.ended_at is None or found.token == token):
+        return found
+    open_ = await open_of(records, memory, None if found is None else found.connector)
+    if open_ is None or open_.token != token:
+        return found
+    is_before = open_.started_at is not None and at < open_.started_at
+    return found if found is not None and is_before else open_
 
 
 async def open_of(records: Records, memory: Memory, connector: int | None) -> Transaction | None:
@@ -69,8 +107,7 @@ async def open_of(records: Records, memory: Memory, connector: int | None) -> Tr
                 return transaction
         transaction = await records.open_at(memory.id, connector)
         if transaction is not None:
-            memory.open[connector] = transaction.transaction_id
-            memory.keep(transaction.transaction_id, transaction)
+            memory.keep_open(connector, transaction)
         return transaction
     outlets = set(memory.open) or set(range(1, _MOST_OUTLETS + 1))
     found = [await open_of(records, memory, each) for each in sorted(outlets)[:_MOST_OUTLETS]]

@@ -50,6 +50,37 @@ def test_what_is_no_frame_is_refused(message: bytes) -> None:
     assert frame is None or isinstance(frame, Call | Answer)
 
 
+@pytest.mark.parametrize(
+    ("message", "payload"),
+    [
+        (b'[2,"1","A",{"a":NaN,"b":[-Infinity,1.5]}]', {"a": "NaN", "b": ["-Infinity", 1.5]}),
+        (b'\xef\xbb\xbf[2,"1","A",{"a":5}]', {"a": 5}),
+    ],
+)
+def test_numbers_that_are_none_and_a_byte_order_mark_cost_no_message(
+    message: bytes, payload: object
+) -> None:
+    call = framing.parse(message)
+    assert isinstance(call, Call)
+    assert (call.id, call.action, json.loads(call.payload)) == (b'"1"', "A", payload)
+
+
+@pytest.mark.parametrize(
+    ("message", "call_id"),
+    [
+        (b'[2,"a-1","A",{"a":01}]', b'"a-1"'),
+        (b' [ 2 , "a-1" , "A", {', b'"a-1"'),
+        (b'[2,"a\\","A",{', None),
+        (b'[2,"\xff","A",{', None),
+        (b'[3,"a-1",{', None),
+    ],
+)
+def test_a_call_that_is_no_json_is_answered_by_its_id(message: bytes, call_id: object) -> None:
+    with pytest.raises(FrameError) as refused:
+        framing.parse(message)
+    assert refused.value.call_id == call_id
+
+
 @given(st.integers() | st.text(max_size=36), st.text(min_size=1, max_size=50))
 def test_an_id_comes_back_as_it_was_sent(id_: object, action: str) -> None:
     call = framing.parse(json.dumps([2, id_, action, {"a": 1}]).encode())

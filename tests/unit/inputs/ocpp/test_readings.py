@@ -131,6 +131,53 @@ def test_signed_and_foreign_values_are_left_out() -> None:
     assert taken(("2026-02-09T11:00:00Z", values))[0] == []
 
 
+def test_what_is_not_stored_of_an_outlet_of_direct_current_is_counted() -> None:
+    values = [
+        value("11000"),
+        value("5", "Energy.Active.Export.Register"),
+        value("400", "Voltage", phase="L1"),
+        value("399", "Voltage", location="Inlet"),
+    ]
+    at = outlet(measures="dc")
+    _, untaken = taken(("2026-02-09T11:00:00Z", values), at=at, charging=OWN)
+    assert untaken == {
+        ("no_field", "Energy.Active.Export.Register of a DC outlet"),
+        ("no_field", "Voltage of a DC outlet"),
+    }
+
+
+def test_a_value_of_another_place_is_counted() -> None:
+    values = [
+        value("40", "SoC", location="EV"),
+        value("35", "Temperature", location="EV"),
+        value("50", "Temperature", location="Body"),
+        value("50", "Temperature"),
+        value("9000", location="Upstream"),
+    ]
+    [found], untaken = taken(("2026-02-09T11:00:00Z", values), charging=OWN)
+    assert (found["soc"], found["battery_temp"]) == (40, 35)
+    assert untaken == {
+        ("no_field", "Temperature at Body"),
+        ("no_field", "Temperature at Outlet"),
+        ("no_field", f"{ENERGY} at Upstream"),
+    }
+
+
+def test_a_unit_that_is_not_known_is_counted_and_spaces_around_one_are_not_of_it() -> None:
+    values = [
+        value("1000", unit=" kWh "),
+        value("3", "Power.Active.Import", unit="kVA"),
+        value("5", "Voltage", unitOfMeasure={"unit": "furlong"}),
+        value("20", "Temperature", unit="Fahrenheit", location="EV"),
+    ]
+    [found, _], untaken = taken(("2026-02-09T11:00:00Z", values), charging=OWN)
+    assert found["kwh_consumed_ac_total"] == 1000
+    assert untaken == {
+        ("no_field", "Power.Active.Import in kva"),
+        ("no_field", "Voltage in furlong"),
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "time"),
     [
@@ -146,7 +193,7 @@ def test_times_are_read_as_chargers_write_them(text: str | None, time: datetime)
     assert found["timestamp"] == time
 
 
-@pytest.mark.parametrize("text", ["yesterday", 5, "2026-13-01T00:00:00Z", ""])
+@pytest.mark.parametrize("text", ["yesterday", 5, "2026-13-01T00:00:00Z", "2026-02-09", ""])
 def test_a_time_that_is_none_is_refused(text: Any) -> None:
     values = msgspec.convert(
         [{"timestamp": text, "sampledValue": [{"value": 1}]}], list[MeterValue]
@@ -160,6 +207,14 @@ def test_times_by_arrival_keep_what_lies_between_them() -> None:
     early, late = "2000-01-01T00:00:00Z", "2000-01-01T00:01:00Z"
     found, _ = taken((late, [value(2)]), (early, [value(1)]), by_arrival=True)
     assert [each["timestamp"] for each in found] == [NOW - timedelta(minutes=1), NOW]
+
+
+def test_a_time_that_is_out_of_all_bounds_costs_no_other_by_arrival() -> None:
+    first, last = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+    sent = [{"timestamp": time, "sampledValue": [{"value": 1}]} for time in (last, first)]
+    found, wrong = moments_of(msgspec.convert(sent, list[MeterValue]), NOW, by_arrival=True)
+    assert [each.time for each in found] == [NOW]
+    assert [each.code for each in wrong] == ["invalid_timestamp"]
 
 
 def test_intervals_count_once() -> None:
