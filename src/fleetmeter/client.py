@@ -73,7 +73,9 @@ class Client:
             self._connection = HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=tls)
         self._path = f"{parts.path.rstrip('/')}/v1/ingest"
         self._headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
-        if key:
+        if key := (key or "").strip():  # such as the line break at the end of a file
+            if not (key.isascii() and key.isprintable()):
+                raise ValueError("the key has characters that no key has")
             self._headers["Authorization"] = f"Bearer {key}"
         self._max_age_s, self._on_lost, self._why = max_age_s, on_lost or _log_lost, ""
         self._spool = _Spool(Path(spool), max_bytes, batch_bytes)
@@ -109,9 +111,13 @@ class Client:
             return done
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Flush, and end; what could not be sent is sent after the next start."""
+        """Flush, and end; what could not be sent is sent after the next start. Once is enough."""
+        if self._stop.is_set():
+            return
         self.flush(timeout_s)
         with self._changed:
+            if self._stop.is_set():
+                return
             self._stop.set()
             self._changed.notify_all()
         self._thread.join()
