@@ -38,6 +38,9 @@ requests'."""
 _SLICE = 8192
 """Characters of lines that are parsed one by one in a slice."""
 
+_LINE = 10
+"""What looking for the end of a text on another line takes, in such characters."""
+
 _NEW_SHAPE, _MOST_NEW_SHAPES = 1024, 20
 """What making a shape takes, in such characters; and how many a body may make, so that a sender of
 ever new ones does not cost more than other senders do."""
@@ -110,7 +113,8 @@ class LineDecoder:
         for place in unknown:
             if place < until:
                 continue  # it is in a text that began before
-            line, until = self._next(lines, place)
+            line, until, passed = self._next(lines, place)
+            spent += passed
             within.update(range(place + 1, until))
             if line is not None:
                 parsed, cost = self._parsed(line, lines[place], arrival, many=many)
@@ -130,20 +134,22 @@ class LineDecoder:
             raise too_many(self._max_batch)
         return max(until, own)
 
-    def _next(self, lines: Sequence[str], place: int) -> tuple[Line | BadLine | None, int]:
-        """Return the point that begins at a place, and the place of what follows it.
+    def _next(self, lines: Sequence[str], place: int) -> tuple[Line | BadLine | None, int, int]:
+        """Return the point that begins at a place, the place of what follows it, and what it took
+        to find a text without an end, in characters.
 
         A text without an end takes no other lines with it, within bounds: these are read again.
         """
         line, until = next_line(lines, place, self._unit_ns)
         more = until - place - 1
         if not isinstance(line, BadLine) or not more:
-            return line, until
+            return line, until, 0
+        passed = sum(map(len, lines[place:until])) + more * _LINE
         if self._again < _MOST_AGAIN:
-            self._again += sum(map(len, lines[place:until]))
-            return line, place + 1
+            self._again += passed
+            return line, place + 1, passed
         why = f"{line.why}; {more:,} lines after it are lost with it, send these again"
-        return line._replace(why=why), until
+        return line._replace(why=why), until, passed
 
     def _add(
         self,

@@ -103,7 +103,7 @@ def next_line(lines: Sequence[str], at: int, unit_ns: int) -> tuple[Line | BadLi
                 at = end
         if len(line) > MAX_LINE:
             raise ValueError(f"the line has more than {MAX_LINE:,} characters")
-        if _NOT_UTF8.search(line):
+        if not line.isascii() and _NOT_UTF8.search(line):
             raise ValueError("the line is not UTF-8 text")
         return _any(number, line, unit_ns), at + 1
     except ValueError as error:
