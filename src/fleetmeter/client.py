@@ -73,13 +73,14 @@ class Client:
             self._connection = HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=tls)
         self._path = f"{parts.path.rstrip('/')}/v1/ingest"
         self._headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
-        if key:
+        if key := (key or "").strip():  # without the line break of its file
+            if not (key.isascii() and key.isprintable()):
+                raise ValueError("the key has characters that no key has")
             self._headers["Authorization"] = f"Bearer {key}"
         self._max_age_s, self._on_lost, self._why = max_age_s, on_lost or _log_lost, ""
         self._spool = _Spool(Path(spool), max_bytes, batch_bytes)
         self._changed = threading.Condition()  # held wherever the spool is used
-        self._hurries = False
-        self._stop = threading.Event()
+        self._stop, self._hurries = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="fleetmeter-client", daemon=True)
         self._thread.start()
 
@@ -104,19 +105,18 @@ class Client:
         with self._changed:
             self._hurries = True
             self._changed.notify_all()
-            done = self._changed.wait_for(lambda: not self._spool.sizes, timeout_s)
+            self._changed.wait_for(lambda: self._stop.is_set() or not self._spool.sizes, timeout_s)
             self._hurries = False
-            return done
+            return not self._spool.sizes
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Flush, and end; what could not be sent is sent after the next start."""
+        """Flush, and end, once; what could not be sent is sent after the next start."""
         self.flush(timeout_s)
         with self._changed:
             self._stop.set()
             self._changed.notify_all()
         self._thread.join()
         self._connection.close()
-        os.close(self._spool.lock)
 
     def __enter__(self) -> "Client":
         return self
@@ -134,10 +134,11 @@ class Client:
                     self._spool.remove(batch)
                     self._changed.notify_all()
             except InterruptedError:
-                return
+                break
             except Exception:  # of the disk, or of on_lost: it is tried again
                 _log.exception("cannot send %s yet", batch)
                 self._stop.wait(_PAUSES_S[1])
+        os.close(self._spool.lock)
 
     def _next(self) -> Path | None:
         """Wait for a batch that is due; None when the client is closed."""
@@ -212,7 +213,6 @@ class _Spool:
         self._number = max((int(path.stem) for path in self.sizes), default=0)
         self._sent: Path | None = None
         self._growing: Path | None = None
-        self._since_s = 0.0
 
     def append(self, lines: bytes) -> None:
         """Write lines so that they outlast a loss of power: all, or none."""

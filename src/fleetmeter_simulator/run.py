@@ -32,6 +32,7 @@ _SPEEDY_BACK = timedelta(hours=24)
 _ENDLESS = timedelta(days=1)
 """Time added for placing faults if no end is given."""
 _TICK_S = 0.5
+_LAST_TICK_S = 0.05
 _BATCH = 5000
 _SLICE = 20_000
 """Arrivals that are handed over at a time, so that the display stays alive."""
@@ -149,12 +150,18 @@ class _Drive:
         """The time up to which everything was handed over."""
 
     def run(self, show: Show) -> None:
-        """Run until the duration after reaching the present is over. Raises StoppedError."""
+        """Run until the duration after reaching the present is over, and all is answered.
+
+        Raises StoppedError.
+        """
         pace = Pace(self._fleet.start, self._speed)
         hour = self._fleet.start
         while self._ends is None or hour < self._ends:
             self._hour(hour, pace, show)
             hour += _HOUR
+        while self._sender.tally.sent < self._sender.tally.given:
+            show(self.until, True, [])
+            self._sender.pause(_LAST_TICK_S)
 
     def _hour(self, hour: datetime, pace: Pace, show: Show) -> None:
         fleet, sender = self._fleet, self._sender
@@ -224,7 +231,8 @@ def _summary(tally: Tally, fleet: Fleet, until: datetime, seconds: float) -> str
     if tally.again:
         lines.append(f"{tally.again:,} times something had to be sent again")
     if tally.unsent:
-        lines.append(f"{tally.unsent:,} readings were not acknowledged when it was stopped")
+        why = f": {tally.waiting}" if tally.waiting else ""
+        lines.append(f"{tally.unsent:,} readings were not acknowledged when it was stopped{why}")
     begun = [fault for fault in fleet.faults if fault.start < until]
     if begun:
         named = ", ".join(map(name_of, begun[:10])) + (", …" if len(begun) > 10 else "")

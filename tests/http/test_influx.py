@@ -145,7 +145,8 @@ def test_what_no_rule_takes_is_counted(influx: httpx.Client, uid: str) -> None:
     [
         (b"", 204, ""),
         (b"# a comment\n\n", 204, ""),
-        (b"m v=1\n\xff v=1", 400, "line 2 is not UTF-8"),
+        (b"m v=1\n\xff v=1", 400, "line 2: the line is not UTF-8"),
+        (b"wallbox,site=a,charger=b energy=1 1790000000", 400, "read with precision=ns"),
         (b"wallbox,site=a,charger=b energy=1 99999999999999999999", 400, "out of range"),
     ],
 )

@@ -56,6 +56,15 @@ data _meta0/Version="2026.11",evcs0/ActivePower=11040i,evcs0/ActiveProductionEne
 """What evcc, Home Assistant and OpenEMS write, by their sources."""
 
 
+def test_a_line_that_is_not_utf8_is_told_in_a_trial(tmp_path: Path) -> None:
+    path = tmp_path / "depot.toml"
+    path.write_text(blocks("mapping.md", "toml")[0])
+    lines = b"wallbox,site=north,charger=1 energy=1\nwallbox,site=north,charger=\xe4 energy=1"
+    done = CliRunner().invoke(main, ["mapping", "test", str(path)], input=lines)
+    assert "line 1: meterId north/1" in done.output
+    assert "line 2: the line is not UTF-8 text" in done.output
+
+
 def test_what_programs_of_homes_write_is_read_by_the_mapping_shown_for_them() -> None:
     mapping = Mapping(parse(blocks("influxdb.md", "toml")[3], "shown"))
     known = KnownHeads()

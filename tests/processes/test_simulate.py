@@ -117,4 +117,29 @@ def test_ctrl_c_stops_it_with_a_summary(service: Service, db: Db, tmp_path: Path
     assert "Traceback" not in errors
 
 
+def test_it_says_what_it_waits_for_though_it_has_handed_over_everything(
+    service: Service, tmp_path: Path, uid: str
+) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    running = Forked(
+        [
+            *("simulate", "--url", service.base_url, "--via", "mqtt", "--prefix", uid),
+            *("--broker", "mqtt://127.0.0.1:1", "--vehicles", "2", "--duration", "0"),
+            *("--backfill", "1h"),
+        ],
+        {},
+        tmp_path,
+        log,
+        {"fleetmeter_simulator.display._LINE_EVERY_S": 0.1},
+    )
+    try:
+        eventually(lambda: "waiting: no broker answers at 127.0.0.1" in log.read_text())
+        running.terminate()
+        assert running.wait(15) == 0
+    finally:
+        running.kill()
+    assert "when it was stopped: no broker answers at 127.0.0.1" in log.read_text()
+
+
 _COUNT = "select count(*) from meter_readings where starts_with(meter_id, $1)"

@@ -476,3 +476,28 @@ def test_it_needs_the_standard_library_alone() -> None:
         )
     }
     assert imported <= sys.stdlib_module_names
+
+
+def test_a_client_may_be_closed_twice(tmp_path: Path) -> None:
+    with Client(NOWHERE, tmp_path) as sender:
+        sender.put(reading(1))
+        sender.close(timeout_s=0)
+        with (tmp_path / "other").open("wb") as other:  # has the number that the lock had
+            sender.close()
+            other.write(b"x")
+    with Client(NOWHERE, tmp_path):
+        pass
+
+
+def test_a_key_may_have_the_line_break_of_its_file(tmp_path: Path) -> None:
+    with answering([(200, {}, TAKEN)]) as (url, asked):
+        with Client(url, tmp_path, key="fm_1_2\n") as sender:
+            sender.put(reading(1))
+        assert [each.headers["Authorization"] for each in asked] == ["Bearer fm_1_2"]
+
+
+@pytest.mark.parametrize("key", ["a\nb", "schlüssel"])
+def test_what_cannot_be_a_key_is_refused_without_showing_it(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ValueError, match="characters") as refused:
+        Client(NOWHERE, tmp_path, key=key)
+    assert key not in str(refused.value)

@@ -1,5 +1,6 @@
 """`fleetmeter mapping`: shows what a mapping makes of messages of other programs."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -60,18 +61,19 @@ def test(
         _show_frame(file, charge_point, sys.stdin.read() if frame is None else frame)
         return
     if topic is not None:
-        sent = sys.stdin.buffer.read() if payload is None else payload.encode()
+        sent = sys.stdin.buffer.read() if payload is None else os.fsencode(payload)
         _show_message(mapping, topic, sent, retained)
         return
-    text = "\n".join(lines) if lines or sys.stdin.isatty() else sys.stdin.read()
+    given = lines or sys.stdin.isatty()
+    sent = os.fsencode("\n".join(lines)) if given else sys.stdin.buffer.read()
     decoder = LineDecoder(mapping, KnownHeads(), PRECISIONS[precision], _MOST_LINES)
-    at_once(decoder.feed(text.encode()))
+    at_once(decoder.feed(sent))
     items = at_once(decoder.finish())
     for number, item in zip(decoder.line_numbers, items, strict=True):
         say(f"line {number}: {_shown(item)}")
     for reason, what in decoder.untaken:
         say(f"not taken ({reason}): {what}")
-    if not text.strip():
+    if not sent.strip():
         say(f"{file} can be used; give lines to see what they become")
     elif not any(isinstance(item, Telemetry) for item in items):
         raise FleetMeterError("no line gives a reading")

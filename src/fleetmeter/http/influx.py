@@ -73,11 +73,14 @@ async def write(scope: Scope, receive: Receive, send: Send) -> None:
     state = scope["litestar_app"].state
     settings: Settings = state["settings"]
     influx: Influx = state["influx"]
-    decoder = influx.decoder(_unit_ns(scope), settings.max_batch)
+    precision = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("precision", "")
+    decoder = influx.decoder(_unit_ns(precision), settings.max_batch)
 
     def explained(outcome: IngestOutcome) -> Generator[None, None, WriteError | IngestOutcome]:
         yield
-        return _error(outcome.rejected, decoder.line_numbers) if outcome.rejected else outcome
+        if not outcome.rejected:
+            return outcome
+        return _error(outcome.rejected, decoder.line_numbers, precision or "ns")
 
     headers = dict(scope["headers"])
     taken = await take_in(scope, receive, headers, decoder, "influx", explained)
@@ -87,9 +90,11 @@ async def write(scope: Scope, receive: Receive, send: Send) -> None:
     await _answer(send, taken if isinstance(taken, WriteError) else None)
 
 
-def _error(rejected: Sequence[Rejection], line_numbers: Sequence[int]) -> WriteError:
+def _error(
+    rejected: Sequence[Rejection], line_numbers: Sequence[int], precision: str
+) -> WriteError:
     """Return what a client is told; of many lines, the first in full."""
-    shown = [_refused(each, line_numbers[each.index]) for each in rejected[:_SHOWN]]
+    shown = [_refused(each, line_numbers[each.index], precision) for each in rejected[:_SHOWN]]
     said = "; ".join(f"line {each.line}: {each.message}" for each in shown[:_SAID])
     count = len({line_numbers[each.index] for each in rejected})
     more = f"; and {len(rejected) - _SAID:,} more" if len(rejected) > _SAID else ""
@@ -100,19 +105,20 @@ def _error(rejected: Sequence[Rejection], line_numbers: Sequence[int]) -> WriteE
     return WriteError(code="invalid", message=message, error=message, lines=shown)
 
 
-def _refused(rejection: Rejection, line: int) -> RefusedLine:
+def _refused(rejection: Rejection, line: int, precision: str) -> RefusedLine:
     where = f" ({rejection.path.removeprefix('$.')})" if rejection.path else ""
+    if rejection.code == "too_old":  # such as 1970, if seconds are taken for nanoseconds
+        where += f"; timestamps were read with precision={precision}, is that right?"
     return RefusedLine(line, rejection.code, f"{rejection.detail}{where}")
 
 
-def _unit_ns(scope: Scope) -> int:
+def _unit_ns(precision: str) -> int:
     """Return what timestamps count, nanoseconds."""
-    text = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("precision", "")
-    unit = PRECISIONS.get(text)
+    unit = PRECISIONS.get(precision)
     if unit is None:
         raise problem(
             HTTP_400_BAD_REQUEST,
-            f"precision is {text[:60]}; it can be ns, us, ms, s, m or h",
+            f"precision is {precision[:60]}; it can be ns, us, ms, s, m or h",
             kind="invalid-parameter",
         )
     return unit

@@ -7,7 +7,6 @@ from itertools import chain, pairwise
 from operator import itemgetter
 from typing import TypeGuard
 
-from fleetmeter.errors import MalformedBodyError
 from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_protocol import (
     MAX_LINE,
@@ -39,9 +38,15 @@ requests'."""
 _SLICE = 8192
 """Characters of lines that are parsed one by one in a slice."""
 
+_LINE = 10
+"""What looking for the end of a text on another line takes, in such characters."""
+
 _NEW_SHAPE, _MOST_NEW_SHAPES = 1024, 20
 """What making a shape takes, in such characters; and how many a body may make, so that a sender of
 ever new ones does not cost more than other senders do."""
+
+_MOST_AGAIN = 16 * MAX_LINE
+"""Characters of a body that are read again, about, as a text has taken them that has no end."""
 
 _MOST_UNTAKEN = 1000
 """Names that are counted by themselves of what a body has that no rule takes."""
@@ -60,6 +65,7 @@ class LineDecoder:
         self._body = bytearray()
         self._parts: list[GroupedPart | list[Item]] = []
         self._new_shapes = _MOST_NEW_SHAPES
+        self._again = 0
 
         self.line_numbers: list[int] = []
         """By the place of an item."""
@@ -75,12 +81,8 @@ class LineDecoder:
         yield from ()
 
     def finish(self) -> Generator[None, None, Sequence[Item]]:
-        """Finish the body. Raises MalformedBodyError and BatchTooLargeError."""
-        try:
-            text = self._body.decode()
-        except UnicodeDecodeError as error:
-            number = self._body.count(b"\n", 0, error.start) + 1
-            raise MalformedBodyError(f"line {number} is not UTF-8 text") from None
+        """Finish the body. Raises BatchTooLargeError."""
+        text = self._body.decode("utf-8-sig", "surrogateescape")  # next_line() refuses the latter
         arrival = datetime.now(UTC)
         first, begun = 1, 0
         for piece, after in pairwise(chain(_pieces(text), [[]])):
@@ -111,7 +113,8 @@ class LineDecoder:
         for place in unknown:
             if place < until:
                 continue  # it is in a text that began before
-            line, until = next_line(lines, place, self._unit_ns)
+            line, until, passed = self._next(lines, place)
+            spent += passed
             within.update(range(place + 1, until))
             if line is not None:
                 parsed, cost = self._parsed(line, lines[place], arrival, many=many)
@@ -130,6 +133,23 @@ class LineDecoder:
         if len(self.line_numbers) > self._max_batch:
             raise too_many(self._max_batch)
         return max(until, own)
+
+    def _next(self, lines: Sequence[str], place: int) -> tuple[Line | BadLine | None, int, int]:
+        """Return the point that begins at a place, the place of what follows it, and what it took
+        to find a text without an end, in characters.
+
+        A text without an end takes no other lines with it, within bounds: these are read again.
+        """
+        line, until = next_line(lines, place, self._unit_ns)
+        more = until - place - 1
+        if not isinstance(line, BadLine) or not more:
+            return line, until, 0
+        passed = sum(map(len, lines[place:until])) + more * _LINE
+        if self._again < _MOST_AGAIN:
+            self._again += passed
+            return line, place + 1, passed
+        why = f"{line.why}; {more:,} lines after it are lost with it, send these again"
+        return line._replace(why=why), until, passed
 
     def _add(
         self,
@@ -221,5 +241,5 @@ def _pieces(text: str) -> Iterator[list[str]]:
 
 def _malformed(why: str, text: str) -> Invalid:
     invalid = Invalid("malformed", why)
-    invalid.sent = text.encode()
+    invalid.sent = text.encode(errors="surrogateescape")
     return invalid

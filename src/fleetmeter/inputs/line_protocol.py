@@ -47,6 +47,10 @@ _PAIR = re.compile(r"\\.", re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]+i|[0-9]+u")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _TIMESTAMP = re.compile(r"-?[0-9]+")
+_NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
+"""A byte that is not UTF-8, as `decode(errors="surrogateescape")` has it."""
+
+_SPACES = " \t"
 BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
     ("f", "F", "false", "False", "FALSE"), False
 )
@@ -85,22 +89,26 @@ def next_line(lines: Sequence[str], at: int, unit_ns: int) -> tuple[Line | BadLi
 
     None: there is only a comment. `unit_ns`: nanoseconds of a unit of timestamps; see PRECISIONS.
     """
-    number, line = at + 1, lines[at].removesuffix("\r").strip(" ")
+    number, line = at + 1, lines[at].removesuffix("\r").strip(_SPACES)
     if not line or line[0] == "#":
         return None, at + 1
     try:
         if len(line) <= MAX_LINE:
-            if _PLAIN.fullmatch(line):
+            if _PLAIN.fullmatch(line) and line.isascii():
                 return _plain(number, line, unit_ns), at + 1
             end = _end_of_texts(line, lines, at)
             if end > at:
-                line = "\n".join([line, *lines[at + 1 : end + 1]]).removesuffix("\r").rstrip(" ")
+                line = "\n".join([line, *lines[at + 1 : end + 1]])
+                line = line.removesuffix("\r").rstrip(_SPACES)
                 at = end
         if len(line) > MAX_LINE:
             raise ValueError(f"the line has more than {MAX_LINE:,} characters")
+        if not line.isascii() and _NOT_UTF8.search(line):
+            raise ValueError("the line is not UTF-8 text")
         return _any(number, line, unit_ns), at + 1
     except ValueError as error:
-        return BadLine(number, str(error), line[:200]), at + 1
+        why = f"a text does not end on this line: {error}" if at + 1 > number else str(error)
+        return BadLine(number, why, line[:200]), at + 1
 
 
 def split_head(line: str) -> tuple[str, str, str]:

@@ -34,7 +34,7 @@ _NUMBERS = {
     "integer": r"(-?[0-9]{1,18}+)i",
     "unsigned": r"([0-9]{1,18}+)u",
 }
-_OTHERS = {"truth": f"(?:{'|'.join(BOOLEANS)})", "text": r'"[^"\\\n]{0,200}+"'}
+_OTHERS = {"truth": f"(?:{'|'.join(BOOLEANS)})", "text": r'"[^"\\\n\udc80-\udcff]{0,200}+"'}
 _TIME = " (-?[0-9]{1,19}+)"
 
 _FIELD = re.compile(

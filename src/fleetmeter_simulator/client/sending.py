@@ -36,6 +36,9 @@ class Tally(msgspec.Struct):
     again: int = 0
     """How often something had to be resent."""
 
+    given: int = 0
+    """Readings that were handed over to be sent."""
+
     unsent: int = 0
     """Readings not yet acknowledged when the simulation was stopped."""
 
@@ -138,6 +141,7 @@ class Sender:
 
     def send(self, arrivals: Sequence[Arrival]) -> None:
         """Hand over arrivals; wait while the service is slower. Raises StoppedError."""
+        self.tally.given += len(arrivals)
         count = len(self._queues)
         shares: list[list[Arrival]] = [[] for _ in range(count)]
         known = self._share

@@ -69,8 +69,12 @@ BODIES = st.lists(st.tuples(HEADS, FIELDS).map(" ".join), min_size=1, max_size=4
 
 
 def decoded(body: str, known: KnownHeads) -> tuple[list[Item], list[int], Counter[Untaken]]:
+    return decoded_bytes(body.encode(), known)
+
+
+def decoded_bytes(body: bytes, known: KnownHeads) -> tuple[list[Item], list[int], Counter[Untaken]]:
     decoder = LineDecoder(MAPPING, known, 1_000_000_000, 1000)
-    at_once(decoder.feed(body.encode()))
+    at_once(decoder.feed(body))
     return list(at_once(decoder.finish())), decoder.line_numbers, decoder.untaken
 
 
@@ -101,6 +105,7 @@ def parsed(body: str) -> tuple[list[Item], list[int], Counter[Untaken]]:
         found: list[Item] = []
         try:
             if isinstance(line, BadLine):
+                at = line.number  # no others are lost with it
                 raise ValueError(line.why)
             series = MAPPING.series(*head_of(line.head))
             found += series.readings(line.fields, line.time or datetime.now(UTC), untaken)
@@ -196,6 +201,43 @@ def test_a_body_has_no_more_lines_than_a_batch_has_readings(line: str) -> None:
     decoded(1000 * f"{line}\n", KnownHeads())
     with pytest.raises(BatchTooLargeError):
         decoded(1001 * f"{line}\n", KnownHeads())
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_line_that_is_not_utf8_costs_no_other(turns: int) -> None:
+    lines = [b"m,t=a e=1000 1", b"m,t=\xe4 e=1000 1", b'm,t=b e=1000,x="\xb0C" 1', b"# \xb0"]
+    known = KnownHeads()
+    for _ in range(turns):
+        items, numbers, _ = decoded_bytes(
+            b"\n".join([*lines, b'm,t=c x="on', b'\xb0",e=1 1']), known
+        )
+        assert [getattr(item, "meter_id", None) for item in items] == ["a", None, None, None, None]
+        assert numbers == [1, 2, 3, 5, 6]
+        refused = [item for item in items if isinstance(item, Invalid)]
+        assert "not UTF-8" in refused[0].detail
+        assert refused[0].sent == lines[1]
+
+
+def test_a_body_may_begin_with_a_byte_order_mark() -> None:
+    items, _, _ = decoded("\ufeffm,t=a e=1 1", KnownHeads())
+    assert [getattr(item, "meter_id", None) for item in items] == ["a"]
+
+
+def test_a_text_without_end_takes_no_other_line_with_it() -> None:
+    body = 'm,t=a e=1,x="5" tube" 1\nm,t=b e=2 1\nm,t=c e=3 1'
+    items, numbers, _ = decoded(body, KnownHeads())
+    assert [getattr(item, "meter_id", None) for item in items] == [None, "b", "c"]
+    assert numbers == [1, 2, 3]
+
+
+def test_many_texts_without_end_are_read_again_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fleetmeter.inputs.line_decoder._MOST_AGAIN", 100)
+    items, numbers, _ = decoded('m" e="\n' * 900 + "m,t=a e=1", KnownHeads())
+    refused = [item.detail for item in items if isinstance(item, Invalid)]
+    assert len(refused) == len(numbers) <= 3
+    assert refused[-1].endswith("lines after it are lost with it, send these again")
 
 
 def test_long_lines_are_decoded_a_few_at_a_time() -> None:

@@ -1,5 +1,6 @@
 """Defines the keys of a mapping file, and checks them; docs/inputs/mapping.md explains each."""
 
+from math import isfinite
 from string import Formatter
 
 import msgspec
@@ -127,6 +128,11 @@ def check(rule: Rule) -> None:
             )
         if source.less is not None and (rule.topic is None or dimension != "kWh"):
             raise RuleError(name, f"{name}: less is for energy, in messages of MQTT")
+        if not source.factor or not isfinite(source.factor):
+            raise RuleError(name, f"{name} has the factor {source.factor:g}; nothing is left by it")
+    for tag, values in rule.where.items():
+        if not values and values != "":
+            raise RuleError("where", f'{tag} has no value: name some, or "*" for anything')
     _check_topic(rule)
     energy = kind.energy
     if {energy.field, energy.register_field} <= rule.fields.keys():

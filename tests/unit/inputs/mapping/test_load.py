@@ -76,6 +76,20 @@ fields = { kwhConsumedAcTotal = "value" }
             13,
             "unknown field `unti`",
         ),
+        *(
+            (
+                RULE
+                + f'meterId = "M"\n[rules.fields]\nvoltage = {{ field = "u", factor = {factor} }}',
+                13,
+                "has the factor",
+            )
+            for factor in ("0", "inf", "nan")
+        ),
+        (
+            RULE + 'meterId = "M"\nwhere = { site = [] }\nfields = { voltage = "u" }',
+            12,
+            "site has no value",
+        ),
         (
             RULE + 'meterId = "M"\nfields = { kwhConsumedAc = "a", kwhConsumedAcTotal = "b" }',
             12,
