@@ -14,7 +14,19 @@ _CALL, _RESULT, _ERROR = b"2", b"3", b"4"
 _UNANSWERED = (b"5", b"6")
 """What 2.1 adds: an error of a result, and what needs no answer."""
 
-_frame = msgspec.json.Decoder(list[msgspec.Raw])
+_NOTHING = msgspec.Raw()
+
+
+class _Frame(msgspec.Struct, array_like=True, gc=False):
+    """The parts of a message that are looked at; what follows is skipped."""
+
+    kind: msgspec.Raw = _NOTHING
+    id: msgspec.Raw = _NOTHING
+    first: msgspec.Raw = _NOTHING
+    second: msgspec.Raw = _NOTHING
+
+
+_frame = msgspec.json.Decoder(_Frame)
 _text = msgspec.json.Decoder(str, strict=False)
 _encode = msgspec.json.Encoder().encode
 
@@ -73,12 +85,13 @@ class FrameError(Exception):
 def parse(message: bytes) -> Call | Answer | None:
     """Return the frame in a message; None for one that needs no answer. Raises FrameError."""
     try:
-        parts = [bytes(part) for part in _frame.decode(message)]
+        frame = _frame.decode(message)
     except (msgspec.DecodeError, RecursionError):
         raise FrameError("the message is not a JSON array") from None
-    if len(parts) < 2:
+    kind, id_ = bytes(frame.kind), bytes(frame.id)
+    rest = [part for part in (bytes(frame.first), bytes(frame.second)) if part]
+    if not id_:
         raise FrameError("the message has no type and id")
-    kind, id_, *rest = parts
     if kind == _CALL:
         return _call(id_, rest)
     if kind in (_RESULT, _ERROR):

@@ -7,6 +7,7 @@ answers beside this one, its numbers.
 from fleetmeter.database.pool import Database
 from fleetmeter.devices.transactions import Transaction, find, open_at
 from fleetmeter.inputs.ocpp.memory import Memory
+from fleetmeter.readings.ids import is_session_id
 
 _NONE = frozenset({"0", "-1", ""})
 
@@ -45,6 +46,8 @@ async def transaction_of(
     if not is_named(called):
         return await open_of(records, memory, connector)
     text = str(called)
+    if not is_session_id(text):  # and so no transaction's
+        return None if connector is None else await open_of(records, memory, connector)
     known, transaction = memory.transaction(text)
     if known:
         return transaction
