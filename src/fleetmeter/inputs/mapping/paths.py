@@ -4,7 +4,7 @@
 is found, too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from re import compile as compiled
 from typing import Any
@@ -60,12 +60,14 @@ def _items(
         if (inner := value_at(message, first)) is not None:
             yield from _items(inner, rest, found)
         return
+    each: Iterable[tuple[Any, Any]] = ()
     if isinstance(message, list):
-        message = {str(place): each for place, each in enumerate(message)}
-    if isinstance(message, dict):
-        for name, inner in message.items():
-            more = found if first == "*" else found | {first.strip("{}"): name}
-            yield from _items(inner, rest, more)
+        each = enumerate(message)
+    elif isinstance(message, dict):
+        each = message.items()
+    for name, inner in each:
+        more = found if first == "*" else found | {first.strip("{}"): str(name)}
+        yield from _items(inner, rest, more)
 
 
 def number_of(value: Any) -> float | None:

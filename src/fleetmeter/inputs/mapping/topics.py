@@ -32,8 +32,8 @@ from fleetmeter.readings.decode import Item
 from fleetmeter.readings.telemetry import Telemetry
 from fleetmeter.readings.validate import Invalid
 
-_MOST_TOPICS = 100_000
-"""Topics whose rules are remembered."""
+_MOST_TOPICS, _MOST_TOPIC = 100_000, 256
+"""Topics whose rules are remembered, and the characters of the longest."""
 
 MOST_ITEMS = 10_000
 """Readings that a message may have."""
@@ -111,9 +111,10 @@ class TopicRules:
                 is_all = rule.tags <= tags.keys() and not rule.items
                 texts = texts_of(rule.templates, tags) if is_all else None
                 known.append(_Known(rule, tags, texts))
-        if len(self._known) >= _MOST_TOPICS:
-            self._known.clear()
-        self._known[topic] = known
+        if len(topic) <= _MOST_TOPIC:
+            if len(self._known) >= _MOST_TOPICS:
+                self._known.clear()
+            self._known[topic] = known
         return known
 
 

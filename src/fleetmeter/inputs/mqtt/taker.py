@@ -42,8 +42,9 @@ longest that they wait, seconds."""
 _SHOWN = 100
 """Characters of a topic that are shown with what is wrong with a message."""
 
-_AT_A_TIME = 100
-"""Messages that are decoded before others have their turn."""
+_AT_A_TIME, _READING_BYTES = 32 * 1024, 200
+"""Bytes of messages that are decoded before others have their turn, with those beside payloads; and
+how many take as long as putting a reading to others of its moment."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 """Time until messages that could not be stored are tried again, at first and at most, seconds."""
@@ -141,10 +142,16 @@ class Taker:
     def _decoded(self, messages: Sequence[Message]) -> Generator[None, None, _Batch]:
         gathering = Gathering()
         batch = _Batch(messages, [], [], Counter())
-        for number, message in enumerate(messages, 1):
+        size = 0
+        for message in messages:
             items, untaken = self._decode(message)
+            size += len(message.payload) + _MESSAGE_BYTES
             is_malformed = False
             for item in items:
+                if size > _AT_A_TIME:
+                    yield
+                    size = 0
+                size += _READING_BYTES
                 if isinstance(item, Invalid):
                     is_malformed = True
                     batch.items.append(item)
@@ -155,8 +162,9 @@ class Taker:
             batch.untaken.extend(untaken)
             outcome: Outcome = "malformed" if is_malformed else "taken" if items else "untaken"
             batch.outcomes[outcome] += 1
-            if number % _AT_A_TIME == 0:
+            if size > _AT_A_TIME:
                 yield
+                size = 0
         batch.items.extend(gathering.readings)
         return batch
 
