@@ -124,6 +124,8 @@ class LineDecoder:
         found: list[ReadingGroup] = []
         for group in groups:
             kept = group.without(within) if within else group
+            if not kept.places:
+                continue
             self._count(kept.shape.untaken, len(kept.places))
             found += kept.readings(arrival)
         self._add(found, places, items, first)
