@@ -1,5 +1,7 @@
 """Decodes messages of MQTT: by rules, as line protocol, or as readings of the API."""
 
+from collections.abc import Generator
+
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
 from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_decoder import LineDecoder
@@ -31,23 +33,31 @@ class MessageDecoder:
         """The filters of MQTT of all topics that are for somebody here."""
 
     def decode(self, topic: str, payload: bytes, *, retained: bool = False) -> Decoding:
+        """Return what becomes of a message, as `decoding` does, at once."""
+        return at_once(self.decoding(topic, payload, retained=retained))
+
+    def decoding(
+        self, topic: str, payload: bytes, *, retained: bool = False
+    ) -> Generator[None, None, Decoding]:
         """Return what becomes of a message; one that the broker had `retained` needs a time."""
         if not payload:  # by which a retained message is deleted
             return Decoding([], [])
         if any(each.fullmatch(topic) for each in self._readings):
-            return self._decode(BatchDecoder("json", MOST_ITEMS), payload)
+            return (yield from self._decode(BatchDecoder("json", MOST_ITEMS), payload))
         if any(each.fullmatch(topic) for each in self._lines):
             if retained:
                 return Decoding([], [Untaken("retained", topic)])
             decoder = LineDecoder(self._mapping, self._known_heads, PRECISIONS["ns"], MOST_ITEMS)
-            items, _ = self._decode(decoder, payload)
+            items, _ = yield from self._decode(decoder, payload)
             return Decoding(items, list(decoder.untaken.elements()))
         return self._rules.decode(topic, payload, retained=retained)
 
-    def _decode(self, decoder: BatchDecoder | LineDecoder, payload: bytes) -> Decoding:
+    def _decode(
+        self, decoder: BatchDecoder | LineDecoder, payload: bytes
+    ) -> Generator[None, None, Decoding]:
         try:
-            at_once(decoder.feed(payload))
-            return Decoding(list(at_once(decoder.finish())), [])
+            yield from decoder.feed(payload)
+            return Decoding(list((yield from decoder.finish())), [])
         except (MalformedBodyError, BatchTooLargeError) as error:
             invalid = Invalid("malformed", str(error))
             invalid.sent = payload[:_SHOWN]

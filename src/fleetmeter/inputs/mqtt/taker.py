@@ -57,7 +57,7 @@ class _Batch(NamedTuple):
 
     messages: Sequence[Message]
     items: list[Item]
-    untaken: list[Untaken]
+    untaken: Counter[Untaken]
     outcomes: Counter[Outcome]
 
 
@@ -141,10 +141,10 @@ class Taker:
 
     def _decoded(self, messages: Sequence[Message]) -> Generator[None, None, _Batch]:
         gathering = Gathering()
-        batch = _Batch(messages, [], [], Counter())
+        batch = _Batch(messages, [], Counter(), Counter())
         size = 0
         for message in messages:
-            items, untaken = self._decode(message)
+            items, untaken = yield from self._decode(message)
             size += len(message.payload) + _MESSAGE_BYTES
             is_malformed = False
             for item in items:
@@ -159,7 +159,7 @@ class Taker:
                     if isinstance(item, Arriving):
                         item = self._stamps.stamp(item, message.arrived)
                     gathering.add(item)
-            batch.untaken.extend(untaken)
+            batch.untaken.update(untaken)
             outcome: Outcome = "malformed" if is_malformed else "taken" if items else "untaken"
             batch.outcomes[outcome] += 1
             if size > _AT_A_TIME:
@@ -168,13 +168,15 @@ class Taker:
         batch.items.extend(gathering.readings)
         return batch
 
-    def _decode(self, message: Message) -> Decoding:
+    def _decode(self, message: Message) -> Generator[None, None, Decoding]:
         if message.topic is None:
             return Decoding([Invalid("malformed", "the topic is not UTF-8 text")], [])
         if len(message.payload) > MAX_MESSAGE_BYTES:
             why = f"the message has more than {MAX_MESSAGE_BYTES:,} bytes"
             return Decoding([Invalid("malformed", f"{message.topic[:_SHOWN]}: {why}")], [])
-        decoding = self._decoder.decode(message.topic, message.payload, retained=message.retained)
+        decoding = yield from self._decoder.decoding(
+            message.topic, message.payload, retained=message.retained
+        )
         for place, item in enumerate(decoding.items):
             if isinstance(item, Invalid):
                 decoding.items[place] = named = Invalid(

@@ -210,6 +210,15 @@ fields = { powerKw = "power" }
     assert decoder.decode("own/x", b"") == Decoding([], [])
 
 
+def test_large_messages_of_lines_are_decoded_in_slices() -> None:
+    file = parse_file(f'lineProtocol = ["l"]\n{DEPOT}', "rules")
+    decoder = MessageDecoder(Mapping(file.rules, file.lineProtocol, file.readings))
+    lines = "\n".join(
+        "m " + ",".join(f"f{field}_{line}=1" for field in range(300)) for line in range(200)
+    )
+    assert sum(1 for _ in decoder.decoding("l", lines.encode())) > 20
+
+
 def test_long_topics_are_not_remembered() -> None:
     rules = TopicRules(parse(DEPOT, "rules"))
     for number in range(300):
