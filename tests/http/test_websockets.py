@@ -6,6 +6,7 @@ import socket as sockets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from select import select
 from threading import Thread
 from time import monotonic
 from urllib.parse import urlsplit
@@ -37,6 +38,7 @@ def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "FLEETMETER_PORT": str(port := free_port()),
         "FLEETMETER_CONNECTIONS": str(MANY),
         "FLEETMETER_BODY_TIMEOUT_S": "0.5",
+        "FLEETMETER_QUEUE_BYTES": "100000",
     }
     patches = {f"{websocket.__name__}.PING_S": 0.5, f"{websocket.__name__}.SILENCE_S": 2.0}
     folder = tmp_path_factory.mktemp("websockets")
@@ -170,6 +172,23 @@ def test_a_client_that_reads_no_answers_is_not_read_either(base_url: str, uid: s
         connection.settimeout(1)
         with pytest.raises(TimeoutError):
             connection.sendall(frame(1, HEARTBEAT.encode()) * 1_000_000)
+
+
+def test_messages_that_are_large_and_never_end_keep_no_others_out(base_url: str, uid: str) -> None:
+    call = b'[2,"1","Heartbeat",{"x":"%b"}]' % (b"x" * 20_000)
+    with (
+        raw(base_url, f"{uid}well") as well,
+        raw(base_url, f"{uid}one") as one,
+        raw(base_url, f"{uid}two") as two,
+    ):
+        well.sendall(frame(1, call[:15_000], fin=False))
+        for each in (one, two):
+            each.sendall(frame(1, b"x" * 60_000, fin=False))
+        (gone, *_), _, _ = select([one, two], [], [], 10)
+        assert close_code(gone.recv(200)) == 1013
+        well.sendall(frame(0, call[15_000:]))
+        while b"currentTime" not in (found := well.recv(1000)):
+            assert found[0] == 0x89, found
 
 
 def test_calls_sent_far_ahead_are_answered_in_their_order(base_url: str, uid: str) -> None:

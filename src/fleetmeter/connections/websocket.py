@@ -68,7 +68,6 @@ class WebSocket(asyncio.Protocol):
         "_all",
         "_closing_since",
         "_frames",
-        "_held",
         "_held_since",
         "_is_full",
         "_is_paused",
@@ -81,6 +80,7 @@ class WebSocket(asyncio.Protocol):
         "_pings",
         "_transport",
         "address",
+        "held",
         "is_proxy",
         "since",
     )
@@ -107,7 +107,7 @@ class WebSocket(asyncio.Protocol):
         """Their bytes, and one for each of them: they may be empty."""
         self._ahead = bytearray()
         """What came and is not looked at yet."""
-        self._held = 0
+        self.held = 0
         """Bytes of what is not complete, or not looked at yet."""
         self._held_since = 0.0
         self._pings = 0
@@ -153,7 +153,7 @@ class WebSocket(asyncio.Protocol):
                 self.cut()
         elif self._is_paused or self._is_full:
             self.since = self._held_since = now  # it is not asked to send anything
-        elif self._held and now - self._held_since > self._others.settings.body_timeout_s:
+        elif self.held and now - self._held_since > self._others.settings.body_timeout_s:
             self.close(_POLICY, "a message did not arrive in time")
         elif (silent_s := now - self.since) > SILENCE_S:
             self.cut()
@@ -161,6 +161,13 @@ class WebSocket(asyncio.Protocol):
             self._pings += 1
             self._frames.send_ping(b"")
             self._flush()
+
+    def give_up(self) -> None:
+        """Close the connection, and hold nothing any more."""
+        self._others.hold(self, 0)
+        self._parts, self._parts_size = [], 0
+        self._ahead.clear()
+        self.close(_TRY_LATER, "too many messages are on their way")
 
     def shutdown(self) -> None:
         """Close once what was received is answered."""
@@ -182,8 +189,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._others.held_bytes -= self._held
-        self._held = 0
+        self._others.hold(self, 0)
         self._others.release(self)
         self._all.discard(self)
         self._listener.lost()
@@ -229,7 +235,7 @@ class WebSocket(asyncio.Protocol):
     def _go_on(self) -> None:
         """Take the next frames of what came, unless they must wait."""
         self._is_scheduled = False
-        if self._is_paused or self._is_full or self._transport.is_closing():
+        if self._is_paused or self._is_full or not self._ahead or self._transport.is_closing():
             return
         self._frames.receive_data(bytes(self._ahead[:_AT_A_TIME]))
         del self._ahead[:_AT_A_TIME]
@@ -259,15 +265,10 @@ class WebSocket(asyncio.Protocol):
     def _hold(self) -> None:
         """Count what is there of a message that is not complete."""
         held = len(self._frames.reader.buffer) + self._parts_size + len(self._ahead)
-        if held and not self._held:
+        if held and not self.held:
             self._held_since = self.since
-        if held != self._held:
-            self._others.held_bytes += held - self._held
-            grows, self._held = held > self._held, held
-            if grows and self._others.held_bytes > self._others.settings.queue_bytes > 0 < (
-                self._others.held_bytes - held
-            ):
-                self.close(_TRY_LATER, "too many messages are on their way")
+        if held != self.held:
+            self._others.hold(self, held)
 
     def _let_read(self) -> None:
         if self._transport.is_closing():
