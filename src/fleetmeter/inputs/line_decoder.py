@@ -40,8 +40,8 @@ _SLICE = 8192
 """Characters of lines that are parsed one by one in a slice."""
 
 _NEW_SHAPE, _MOST_NEW_SHAPES = 1024, 20
-"""What making a shape takes, in such characters; and how many a body may make, so that a sender of
-ever new ones does not cost more than other senders do."""
+"""What making a shape takes, in such characters, beside twice those of its line; and how many a
+body may make, so that a sender of ever new ones does not cost more than other senders do."""
 
 _MOST_UNTAKEN = 1000
 """Names that are counted by themselves of what a body has that no rule takes."""
@@ -180,7 +180,7 @@ class LineDecoder:
         self._count(untaken)
         if many and self._known.learn(known, split_head(sent)[2], also_new=self._new_shapes > 0):
             self._new_shapes -= 1
-            cost += _NEW_SHAPE
+            cost += _NEW_SHAPE + 2 * len(sent)
         return readings, cost
 
     def _count(self, untaken: Sequence[Untaken], lines: int = 1) -> None:
