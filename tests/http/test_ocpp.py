@@ -600,6 +600,24 @@ def test_calls_sent_ahead_are_answered_in_their_order(base_url: str, db: Db, uid
     assert len(registers(db, f"{uid}cp-0")) == 50
 
 
+def test_a_payload_that_is_nested_deeply_is_malformed(base_url: str, uid: str) -> None:
+    with charger(base_url, f"{uid}cp", key=ADMIN) as cp:
+        for depth in range(900, 1010, 5):
+            value = f'{{"value":1,"unit":{"[" * depth}{"]" * depth}}}'
+            payload = f'{{"connectorId":1,"meterValue":[{{"sampledValue":[{value}]}}]}}'
+            cp.send(f'[2,"{depth}","MeterValues",{payload}]')
+        cp.send([2, "end", "Heartbeat", {}])
+        answers = [*iter(lambda: (answer := cp.answer())[1] != "end" and answer[2], False)]
+        assert all(answer in ({}, "FormationViolation") for answer in answers)
+        assert "FormationViolation" in answers
+
+
+def test_names_that_are_very_long_are_cut(base_url: str, admin: httpx.Client, uid: str) -> None:
+    with charger(base_url, f"{uid}cp", key=ADMIN) as cp:
+        cp.call("BootNotification", {"chargePointVendor": "v" * 500, "chargePointModel": "m"})
+        assert f'"{"v" * 100}"' in admin.get("/v1/inputs").text
+
+
 def test_a_newer_connection_takes_the_place_of_an_older_one(
     base_url: str, admin: httpx.Client, db: Db, uid: str
 ) -> None:

@@ -1,10 +1,14 @@
 """WebSockets are bounded like everything that comes in: in size, in number, and in silence."""
 
 import json
+import re
 import socket as sockets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from select import select
+from threading import Thread
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +25,9 @@ from tests.support.processes import Forked
 pytestmark = pytest.mark.either
 
 MANY = 30
+EMPTY = b"\x8a\x80\0\0\0\0"
+"""A pong that nobody asked for."""
+
 HEARTBEAT = '[2,"1","Heartbeat",{}]'
 
 
@@ -31,6 +38,7 @@ def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "FLEETMETER_PORT": str(port := free_port()),
         "FLEETMETER_CONNECTIONS": str(MANY),
         "FLEETMETER_BODY_TIMEOUT_S": "0.5",
+        "FLEETMETER_QUEUE_BYTES": "100000",
     }
     patches = {f"{websocket.__name__}.PING_S": 0.5, f"{websocket.__name__}.SILENCE_S": 2.0}
     folder = tmp_path_factory.mktemp("websockets")
@@ -107,9 +115,14 @@ def test_a_message_in_pieces_is_one(base_url: str, uid: str) -> None:
         (frame(3, b""), 1002),
         (b"\x81\x01a", 1002),  # without a mask
         (frame(0, b"a"), 1002),
+        (frame(1, b"", fin=False), 1008),
+        (frame(1, b"", fin=False) + frame(0, b"", fin=False) * 5000, 1008),
         (frame(8, b""), None),
     ],
-    ids=["too long", "half a message", "half a frame", "unknown", "bare", "middle", "goodbye"],
+    ids=[
+        *("too long", "half a message", "half a frame", "unknown", "bare", "middle"),
+        *("nothing of a message", "many pieces", "goodbye"),
+    ],
 )
 def test_frames_that_are_wrong_end_the_connection(
     base_url: str, uid: str, sent: bytes, code: int | None
@@ -159,6 +172,53 @@ def test_a_client_that_reads_no_answers_is_not_read_either(base_url: str, uid: s
         connection.settimeout(1)
         with pytest.raises(TimeoutError):
             connection.sendall(frame(1, HEARTBEAT.encode()) * 1_000_000)
+
+
+def test_messages_that_are_large_and_never_end_keep_no_others_out(base_url: str, uid: str) -> None:
+    call = b'[2,"1","Heartbeat",{"x":"%b"}]' % (b"x" * 20_000)
+    with (
+        raw(base_url, f"{uid}well") as well,
+        raw(base_url, f"{uid}one") as one,
+        raw(base_url, f"{uid}two") as two,
+    ):
+        well.sendall(frame(1, call[:15_000], fin=False))
+        for each in (one, two):
+            each.sendall(frame(1, b"x" * 60_000, fin=False))
+        (gone, *_), _, _ = select([one, two], [], [], 10)
+        assert close_code(gone.recv(200)) == 1013
+        well.sendall(frame(0, call[15_000:]))
+        while b"currentTime" not in (found := well.recv(1000)):
+            assert found[0] == 0x89, found
+
+
+def test_calls_sent_far_ahead_are_answered_in_their_order(base_url: str, uid: str) -> None:
+    number = 3000
+    calls = [f'[2,"{each}","Heartbeat",{{}}]'.encode() for each in range(number)]
+    with raw(base_url, f"{uid}cp") as connection:
+        sending = Thread(
+            target=connection.sendall, args=(b"".join(frame(1, call) + EMPTY for call in calls),)
+        )
+        sending.start()
+        found = b""
+        while found.count(b"currentTime") < number:
+            found += connection.recv(1 << 16)
+        sending.join()
+        ids = [int(each) for each in re.findall(rb'\[3,"(\d+)"', found)]
+        assert ids == list(range(number))
+
+
+def test_tiny_frames_leave_others_their_turn(base_url: str, uid: str) -> None:
+    """A read of the greatest size has 40,000 of them, which take half a second."""
+    with raw(base_url, f"{uid}cp") as connection:
+        connection.settimeout(0.05)
+        waits: list[float] = []
+        for _ in range(20):
+            with suppress(TimeoutError):
+                connection.sendall(frame(10, b"") * 40_000)
+            began = monotonic()
+            assert httpx.get(f"{base_url}/health/live").status_code == 200
+            waits.append(monotonic() - began)
+        assert sorted(waits)[10] < 0.25
 
 
 def test_messages_before_the_answer_to_the_handshake_are_taken(base_url: str, uid: str) -> None:

@@ -60,6 +60,17 @@ class Connection(Protocol):
         ...
 
 
+class Lasting(Connection, Protocol):
+    """A WebSocket as the limits see it."""
+
+    held: int
+    """Bytes of messages that are not complete, or not looked at yet."""
+
+    def give_up(self) -> None:
+        """Close the connection, and hold nothing any more."""
+        ...
+
+
 class _Unsent(NamedTuple):
     size: int
     since: float
@@ -77,10 +88,10 @@ class Connections:
         self.log = RefusalLog()
         self._by_address: dict[str, set[Connection]] = {}
         self._turned_away: dict[Connection, None] = {}
-        self._lasting: set[Connection] = set()
+        self._lasting: set[Lasting] = set()
         """WebSockets, which make room for nobody."""
-        self.held_bytes = 0
-        """Bytes of messages of WebSockets that are not complete."""
+        self._held_bytes = 0
+        """Bytes that they hold."""
         self._unsent: dict[Connection, _Unsent] = {}
         self._unsent_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -111,7 +122,7 @@ class Connections:
                 f"there are {len(self._lasting)} WebSockets, nine tenths of FLEETMETER_CONNECTIONS"
             )
 
-    def hand_over(self, connection: Connection, lasting: Connection) -> None:
+    def hand_over(self, connection: Connection, lasting: Lasting) -> None:
         """Let a WebSocket have the place of the connection that it was made of."""
         self.release(connection)
         self._by_address.setdefault(lasting.address, set()).add(lasting)
@@ -126,6 +137,18 @@ class Connections:
             own.discard(connection)
             if not own:
                 del self._by_address[connection.address]
+
+    def hold(self, lasting: Lasting, held: int) -> None:
+        """Note what a WebSocket holds; those that hold the most go while all hold too much."""
+        grows = held > lasting.held
+        self._held_bytes += held - lasting.held
+        lasting.held = held
+        while grows and self._held_bytes > self.settings.queue_bytes:
+            most = max(self._lasting, key=lambda each: each.held)
+            if most.held == self._held_bytes:
+                break  # nobody else has less room for it
+            self.log.note("too many messages are on their way", most.address)
+            most.give_up()
 
     def unsent(self, connection: Connection) -> None:
         """Note that an answer is larger than what the client takes at once.

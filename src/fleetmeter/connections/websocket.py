@@ -26,6 +26,12 @@ SILENCE_S = 660.0
 """Silence after which a connection is dropped, seconds. One that is dead is found earlier, by pings
 that stay unacknowledged; this is for what acknowledges, and answers neither pings nor anything."""
 
+_MOST_PIECES = 4096
+"""Frames that a message may come in."""
+
+_AT_A_TIME = 4096
+"""Bytes whose frames are taken before others have their turn; a frame may have no more than 6."""
+
 _LINGER_S = 2.0
 """How long the other side may take to close, seconds."""
 
@@ -58,20 +64,23 @@ class WebSocket(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
+        "_ahead",
         "_all",
         "_closing_since",
         "_frames",
-        "_held",
         "_held_since",
         "_is_full",
         "_is_paused",
+        "_is_scheduled",
         "_listener",
         "_loop",
         "_others",
         "_parts",
+        "_parts_size",
         "_pings",
         "_transport",
         "address",
+        "held",
         "is_proxy",
         "since",
     )
@@ -94,13 +103,19 @@ class WebSocket(asyncio.Protocol):
         self._frames = Frames(SERVER, max_size=MAX_MESSAGE_BYTES, logger=_library_log)
         self._parts: list[bytes] = []
         """Of a message that is not complete."""
-        self._held = 0
-        """Bytes of a frame or message that is not complete."""
+        self._parts_size = 0
+        """Their bytes, and one for each of them: they may be empty."""
+        self._ahead = bytearray()
+        """What came and is not looked at yet."""
+        self.held = 0
+        """Bytes of what is not complete, or not looked at yet."""
         self._held_since = 0.0
         self._pings = 0
         self._closing_since: float | None = None
         self._is_paused = False
         """Whether the listener wants no more for now."""
+        self._is_scheduled = False
+        """Whether it goes on with what came as soon as others had their turn."""
         self._is_full = False
         """Whether the other side takes less than it is sent."""
         self.address = address
@@ -138,7 +153,7 @@ class WebSocket(asyncio.Protocol):
                 self.cut()
         elif self._is_paused or self._is_full:
             self.since = self._held_since = now  # it is not asked to send anything
-        elif self._held and now - self._held_since > self._others.settings.body_timeout_s:
+        elif self.held and now - self._held_since > self._others.settings.body_timeout_s:
             self.close(_POLICY, "a message did not arrive in time")
         elif (silent_s := now - self.since) > SILENCE_S:
             self.cut()
@@ -146,6 +161,13 @@ class WebSocket(asyncio.Protocol):
             self._pings += 1
             self._frames.send_ping(b"")
             self._flush()
+
+    def give_up(self) -> None:
+        """Close the connection, and hold nothing any more."""
+        self._others.hold(self, 0)
+        self._parts, self._parts_size = [], 0
+        self._ahead.clear()
+        self.close(_TRY_LATER, "too many messages are on their way")
 
     def shutdown(self) -> None:
         """Close once what was received is answered."""
@@ -155,16 +177,11 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames, and hand over the messages that they complete."""
-        self._frames.receive_data(data)
-        frames = self._frames.events_received()
-        if self._closing_since is None:
-            self.since = self._loop.time()
-            self._pings = 0
-            for frame in frames:
-                if isinstance(frame, Frame) and frame.opcode in _DATA:
-                    self._take(frame)
-            self._hold()
-        self._flush()
+        self.since = self._loop.time()
+        self._pings = 0
+        self._ahead += data
+        if not self._is_scheduled:
+            self._go_on()
 
     def eof_received(self) -> bool:
         """End: the other side sends nothing more."""
@@ -172,8 +189,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._others.held_bytes -= self._held
-        self._held = 0
+        self._others.hold(self, 0)
         self._others.release(self)
         self._all.discard(self)
         self._listener.lost()
@@ -216,33 +232,54 @@ class WebSocket(asyncio.Protocol):
             return  # it is closing
         self._flush()
 
+    def _go_on(self) -> None:
+        """Take the next frames of what came, unless they must wait."""
+        self._is_scheduled = False
+        if self._is_paused or self._is_full or not self._ahead or self._transport.is_closing():
+            return
+        self._frames.receive_data(bytes(self._ahead[:_AT_A_TIME]))
+        del self._ahead[:_AT_A_TIME]
+        frames = self._frames.events_received()
+        if self._closing_since is None:
+            for frame in frames:
+                if isinstance(frame, Frame) and frame.opcode in _DATA:
+                    self._take(frame)
+            self._hold()
+        self._flush()
+        self._let_read()
+
     def _take(self, frame: Frame) -> None:
+        if frame.fin:
+            self._held_since = self._loop.time()  # of what follows
         if frame.fin and not self._parts:
             self._listener.received(bytes(frame.data))
             return
         self._parts.append(bytes(frame.data))
+        self._parts_size += len(frame.data) + 1
         if frame.fin:
-            message, self._parts = b"".join(self._parts), []
+            message, self._parts, self._parts_size = b"".join(self._parts), [], 0
             self._listener.received(message)
+        elif len(self._parts) == _MOST_PIECES:
+            self.close(_POLICY, f"a message comes in more than {_MOST_PIECES} frames")
 
     def _hold(self) -> None:
         """Count what is there of a message that is not complete."""
-        held = len(self._frames.reader.buffer) + sum(map(len, self._parts))
-        if held and not self._held:
+        held = len(self._frames.reader.buffer) + self._parts_size + len(self._ahead)
+        if held and not self.held:
             self._held_since = self.since
-        if held != self._held:
-            self._others.held_bytes += held - self._held
-            grows, self._held = held > self._held, held
-            if grows and self._others.held_bytes > self._others.settings.queue_bytes > 0 < (
-                self._others.held_bytes - held
-            ):
-                self.close(_TRY_LATER, "too many messages are on their way")
+        if held != self.held:
+            self._others.hold(self, held)
 
     def _let_read(self) -> None:
         if self._transport.is_closing():
             return
         if self._is_paused or self._is_full:
             self._transport.pause_reading()
+        elif self._ahead:
+            self._transport.pause_reading()
+            if not self._is_scheduled:
+                self._is_scheduled = True
+                self._loop.call_soon(self._go_on)
         else:
             self._transport.resume_reading()
 

@@ -42,8 +42,8 @@ _LINE = 10
 """What looking for the end of a text on another line takes, in such characters."""
 
 _NEW_SHAPE, _MOST_NEW_SHAPES = 1024, 20
-"""What making a shape takes, in such characters; and how many a body may make, so that a sender of
-ever new ones does not cost more than other senders do."""
+"""What making a shape takes, in such characters, beside twice those of its line; and how many a
+body may make, so that a sender of ever new ones does not cost more than other senders do."""
 
 _MOST_AGAIN = 16 * MAX_LINE
 """Characters of a body that are read again, about, as a text has taken them that has no end."""
@@ -127,6 +127,8 @@ class LineDecoder:
         found: list[ReadingGroup] = []
         for group in groups:
             kept = group.without(within) if within else group
+            if not kept.places:
+                continue
             self._count(kept.shape.untaken, len(kept.places))
             found += kept.readings(arrival)
         self._add(found, places, items, first)
@@ -198,7 +200,7 @@ class LineDecoder:
         self._count(untaken)
         if many and self._known.learn(known, split_head(sent)[2], also_new=self._new_shapes > 0):
             self._new_shapes -= 1
-            cost += _NEW_SHAPE
+            cost += _NEW_SHAPE + 2 * len(sent)
         return readings, cost
 
     def _count(self, untaken: Sequence[Untaken], lines: int = 1) -> None:

@@ -15,10 +15,11 @@ from fleetmeter.inputs.line_protocol import BadLine, head_of, next_line
 from fleetmeter.inputs.line_shapes import Shape
 from fleetmeter.inputs.mapping.load import parse
 from fleetmeter.inputs.mapping.rules import Mapping, Untaken
-from fleetmeter.intake.reading_groups import GroupedReadings
+from fleetmeter.intake.batch_columns import columns_of
+from fleetmeter.intake.reading_groups import GroupedPart, GroupedReadings
 from fleetmeter.readings.decode import Item
 from fleetmeter.readings.telemetry import Telemetry
-from fleetmeter.readings.validate import Invalid
+from fleetmeter.readings.validate import Bounds, Invalid
 from fleetmeter.slices import at_once
 
 RULES = """
@@ -128,6 +129,23 @@ def test_a_body_is_the_same_when_its_lines_are_known(body: str, longest: int) ->
             found = decoded(body, known)
             assert comparable(found[0]) == comparable(items)
             assert found[1:] == (numbers, untaken)
+            assert all(found[2].values())
+
+
+def test_known_lines_that_are_within_a_text_leave_nothing() -> None:
+    known = KnownHeads()
+    many = [f"m,t=a e={number} {1_700_000_000 + number}" for number in range(300)]
+    within = "m,t=b p=1,x=2 1700000000"
+    decoded("\n".join([*many[:9], *[within] * 9]), known)
+    decoder = LineDecoder(MAPPING, known, 1_000_000_000, 1000)
+    at_once(decoder.feed("\n".join([*many, 'y z="', within, '"']).encode()))
+    readings = at_once(decoder.finish())
+    bounds = Bounds(datetime(2023, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))
+    assert isinstance(readings, GroupedReadings)
+    for part in readings.parts:
+        assert isinstance(part, GroupedPart)
+        assert not columns_of(part, bounds).wrong.any()
+    assert dict(decoder.untaken) == {Untaken("no_rule", "y"): 1}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,11 @@ _MOST_BYTES = 1024 * 1024
 """A longer answer is not kept."""
 
 _MOST_BYTES_KEPT = 4 * _MOST_BYTES
-"""Answers of a route that are kept at a time; beyond that, the oldest are forgotten."""
+"""Answers of a route that are kept at a time, with their questions; beyond that, the oldest are
+forgotten."""
+
+_OVERHEAD_BYTES = 1000
+"""What an answer takes beside its body and question, bytes, about."""
 
 _MAX_AGE = re.compile(rb"(?:^|,)\s*max-age=(\d{1,5})\s*(?:,|$)")
 
@@ -45,6 +49,7 @@ class RecentAnswers:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._kept: OrderedDict[_Key, _Answer] = OrderedDict()
+        self._size = 0
         self._asking: dict[_Key, asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,42 +66,62 @@ class RecentAnswers:
         if answer is not None and began_s - answer.at_s <= max_age_s:
             await _send(answer, send)
             return
-        answered = self._asking.setdefault(key, asyncio.Event())
+        self._asking.setdefault(key, asyncio.Event())
         try:
             await self._ask(key, scope, receive, send)
         finally:
-            self._asking.pop(key, None)
-            answered.set()
+            self._end_waiting(key)
 
     async def _ask(self, key: _Key, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and keep its answer."""
+        """Pass the request on, and keep its answer once it is complete.
+
+        Whoever waits for it has it before it is sent here, which may take long.
+        """
         at_s = time.monotonic()
-        headers: list[tuple[bytes, bytes]] | None = None
+        start: Message | None = None
+        headers: list[tuple[bytes, bytes]] = []
+        is_started = False
         body = bytearray()
 
         async def keep(message: Message) -> None:
-            nonlocal headers
+            nonlocal start, headers, is_started
             if message["type"] == "http.response.start" and message["status"] == HTTP_200_OK:
-                headers = list(message["headers"])
-            elif message["type"] == "http.response.body" and len(body) <= _MOST_BYTES:
-                body.extend(message["body"])
+                start, headers = message, list(message["headers"])
+                return
+            if message["type"] == "http.response.body" and start is not None:
+                if len(body) <= _MOST_BYTES:
+                    body.extend(message["body"])
+                if not message.get("more_body", False) and len(body) <= _MOST_BYTES:
+                    self._keep(key, _Answer(at_s, headers, bytes(body)))
+                    self._end_waiting(key)
+                if not is_started:
+                    is_started = True
+                    await send(start)
             await send(message)
 
         await self._app(scope, receive, keep)
-        if headers is not None and len(body) <= _MOST_BYTES:
-            self._keep(key, _Answer(at_s, headers, bytes(body)))
+
+    def _end_waiting(self, key: _Key) -> None:
+        if (answered := self._asking.pop(key, None)) is not None:
+            answered.set()
 
     def _keep(self, key: _Key, answer: _Answer) -> None:
         """Remember an answer, and forget those that are too old or too many."""
-        self._kept.pop(key, None)
+        if (older := self._kept.pop(key, None)) is not None:
+            self._size -= _size(key, older)
         self._kept[key] = answer
-        kept = sum(len(each.body) for each in self._kept.values())
-        while kept > _MOST_BYTES_KEPT or self._oldest_s() < answer.at_s - LONGEST_S:
-            _, forgotten = self._kept.popitem(last=False)
-            kept -= len(forgotten.body)
+        self._size += _size(key, answer)
+        while self._size > _MOST_BYTES_KEPT or self._oldest_s() < answer.at_s - LONGEST_S:
+            self._size -= _size(*self._kept.popitem(last=False))
 
     def _oldest_s(self) -> float:
         return next(iter(self._kept.values())).at_s
+
+
+def _size(key: _Key, answer: _Answer) -> int:
+    """Return what an answer takes with its question, bytes, about."""
+    path, query, _ = key
+    return len(path) + len(query) + len(answer.body) + _OVERHEAD_BYTES
 
 
 async def _send(answer: _Answer, send: Send) -> None:

@@ -62,7 +62,7 @@ class _Batch(NamedTuple):
 
     messages: Sequence[Message]
     items: list[Item]
-    untaken: list[Untaken]
+    untaken: Counter[Untaken]
     outcomes: Counter[Outcome]
 
 
@@ -150,7 +150,7 @@ class Taker:
 
     def _decoded(self, messages: Sequence[Message]) -> Generator[None, None, _Batch]:
         gathering = Gathering()
-        batch = _Batch(messages, [], [], Counter())
+        batch = _Batch(messages, [], Counter(), Counter())
         size = 0
         for number, message in enumerate(messages, 1):
             items, untaken = yield from self._decoding(message)
@@ -165,13 +165,14 @@ class Taker:
                     if isinstance(item, Arriving):
                         item = self._stamps.stamp(item, message.arrived)
                     gathering.add(item)
-            batch.untaken.extend(untaken)
+            batch.untaken.update(untaken)
             outcome: Outcome = "malformed" if is_malformed else "taken" if items else "untaken"
             batch.outcomes[outcome] += 1
             size += len(message.payload)
             if number % _AT_A_TIME == 0 or size >= _BYTES_AT_A_TIME:
                 size = 0
                 yield
+                size = 0
         batch.items.extend(gathering.readings)
         return batch
 

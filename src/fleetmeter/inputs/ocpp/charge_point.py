@@ -209,6 +209,9 @@ class ChargePoint:
             code, why = error.code, str(error)
             reason: Reason = "no_rule" if code == "NotImplemented" else "malformed"
             self._central.recorder.store.note(Untaken(reason, call.action))
+        except RecursionError:
+            code, why = "FormationViolation", "the payload is nested too deeply"
+            self._central.recorder.store.note(Untaken("malformed", call.action))
         except (_GoneError, asyncio.CancelledError):
             raise
         except Exception:

@@ -19,7 +19,19 @@ _UNANSWERED = (b"5", b"6")
 _BEGINNING = re.compile(rb'\s*\[\s*2\s*,\s*("[ !#-\[\]-~]{1,198}")\s*,')
 """The beginning of a call, with its id."""
 
-_frame = msgspec.json.Decoder(list[msgspec.Raw])
+_NOTHING = msgspec.Raw()
+
+
+class _Frame(msgspec.Struct, array_like=True, gc=False):
+    """The parts of a message that are looked at; what follows is skipped."""
+
+    kind: msgspec.Raw = _NOTHING
+    id: msgspec.Raw = _NOTHING
+    first: msgspec.Raw = _NOTHING
+    second: msgspec.Raw = _NOTHING
+
+
+_frame = msgspec.json.Decoder(_Frame)
 _text = msgspec.json.Decoder(str, strict=False)
 _encode = msgspec.json.Encoder().encode
 
@@ -78,12 +90,13 @@ class FrameError(Exception):
 def parse(message: bytes) -> Call | Answer | None:
     """Return the frame in a message; None for one that needs no answer. Raises FrameError."""
     try:
-        parts = [bytes(part) for part in _frame.decode(message)]
+        frame = _frame.decode(message)
     except (msgspec.DecodeError, RecursionError):
-        parts = _mended(message)
-    if len(parts) < 2:
+        frame = _mended(message)
+    kind, id_ = bytes(frame.kind), bytes(frame.id)
+    rest = [part for part in (bytes(frame.first), bytes(frame.second)) if part]
+    if not id_:
         raise FrameError("the message has no type and id")
-    kind, id_, *rest = parts
     if kind == _CALL:
         return _call(id_, rest)
     if kind in (_RESULT, _ERROR):
@@ -93,15 +106,15 @@ def parse(message: bytes) -> Call | Answer | None:
     raise FrameError(f"there is no message of type {kind[:20].decode(errors='replace')}")
 
 
-def _mended(message: bytes) -> list[bytes]:
-    """Return the parts of a message that is JSON but for its numbers. Raises FrameError.
+def _mended(message: bytes) -> _Frame:
+    """Return the frame in a message that is JSON but for its numbers. Raises FrameError.
 
     Some chargers write NaN where they measure nothing: that is a text here.
     """
     try:
         parts = json.loads(message, parse_constant=str)
         if isinstance(parts, list):
-            return [_encode(part) for part in parts]
+            return _Frame(*(msgspec.Raw(_encode(part)) for part in parts[:4]))
     except (ValueError, RecursionError):  # also of texts that are no Unicode
         pass
     found = _BEGINNING.match(message)

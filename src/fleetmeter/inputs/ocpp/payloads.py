@@ -13,6 +13,9 @@ from fleetmeter.readings.ocpp import SampledValue
 
 _MOST_NAME = 64
 """Characters that are kept of a vendor, a model and a firmware; the standard has 50."""
+_MOST_RECORDS = 40_000
+"""Records of a payload; with the values that chargers send, a message of the greatest length has
+about 28,000."""
 
 _LISTS = frozenset({"meterValue", "transactionData", "sampledValue"})
 
@@ -193,6 +196,9 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 def decoded(payload: bytes, kind: type[T]) -> T:
     """Return a payload. Raises CallError."""
+    if payload.count(b"{") > _MOST_RECORDS:
+        why = f"the payload has more than {_MOST_RECORDS:,} records"
+        raise CallError("FormationViolation", why)
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind, strict=False)

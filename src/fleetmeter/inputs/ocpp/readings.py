@@ -34,6 +34,11 @@ _MOST_VALUES = 500
 
 _LONGEST_AGE = timedelta(days=36_600)
 """How much older than the newest value of a message another can be, as history is kept for less."""
+_MOST_OUTLETS = 100
+"""Outlets of a charge point of which it is remembered what counts their energy."""
+
+_MOST_CONTEXT = 50
+"""Characters by which contexts are told apart; the longest of the standard has 18."""
 
 _INTERVALS = ("Energy.Active.Import.Interval", "Energy.Active.Export.Interval")
 _OF_TRANSACTION = ("Transaction.Begin", "Transaction.End", None)
@@ -113,17 +118,25 @@ def counted_once(moments: Iterable[Moment], counted: dict[int, str], connector: 
     for moment in moments:
         for each in moment.sampled:
             if each.measurand in (None, ENERGY):
-                counted[connector] = ENERGY
+                _remember(counted, connector, ENERGY)
         kept = []
         for each in moment.sampled:
             if each.measurand in _INTERVALS:
-                context = str(each.context)
+                context = str(each.context)[:_MOST_CONTEXT]
                 if each.context in _OF_TRANSACTION:
                     context = "Sample.Periodic"
-                if counted.setdefault(connector, context) != context:
+                if connector not in counted:
+                    _remember(counted, connector, context)
+                if counted[connector] != context:
                     continue
             kept.append(each)
         moment.sampled[:] = kept
+
+
+def _remember(counted: dict[int, str], connector: int, what: str) -> None:
+    if connector not in counted and len(counted) >= _MOST_OUTLETS:
+        counted.clear()
+    counted[connector] = what
 
 
 def readings_of(

@@ -142,7 +142,7 @@ class Recorder:
         outlet = self.rules.outlet(memory.id, checked(connector, "evse.id"))
         token = self._token(said.token)
         at, _ = self._time(message, outlet, said.timestamp)
-        registers = self._registers(message, outlet, said.meterValue or ())
+        registers = await self._registers(message, outlet, said.meterValue or ())
         begun = next((each.kwh for each in registers if each.begins), None)
         if said.eventType == "Started":
             if begun is None and registers:
@@ -225,16 +225,17 @@ class Recorder:
             return message.arrival, True
         return time, False
 
-    def _registers(
+    async def _registers(
         self, message: Message, outlet: Outlet, values: Sequence[MeterValue]
     ) -> list[_Register]:
         """Return what the register shows in some meter values, oldest first."""
         moments, _ = moments_of(values, message.arrival, by_arrival=outlet.rule.stampByArrival)
-        return [
-            _Register(kwh, any(each.context == "Transaction.Begin" for each in moment.sampled))
-            for moment in moments
-            if (kwh := register_kwh(outlet, moment.sampled)) is not None
-        ]
+        found: list[_Register] = []
+        async for moment in self.store.in_turns(moments):
+            if (kwh := register_kwh(outlet, moment.sampled)) is not None:
+                begins = any(each.context == "Transaction.Begin" for each in moment.sampled)
+                found.append(_Register(kwh, begins))
+        return found
 
     def _token(self, text: str | None) -> str | None:
         """Return a token, None for what cannot be one."""

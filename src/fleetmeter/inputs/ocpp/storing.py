@@ -1,6 +1,6 @@
 """Stores readings of charge points, within the limits of the keys that they connect with."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -27,8 +27,8 @@ from fleetmeter.readings.telemetry import Telemetry
 _MOST_SESSION_COUNTERS = 100_000
 """Devices of which it is known that their registers count by session."""
 
-_AT_A_TIME = 200
-"""Moments that are looked at before others have their turn."""
+_AT_A_TIME = 1000
+"""Values that are looked at before others have their turn."""
 
 _ITEM_BYTES = 500
 """What a reading takes in memory on its way, bytes, about."""
@@ -67,6 +67,16 @@ class Store:
         """Count what is not taken of a message."""
         self._untaken.note("ocpp", [untaken])
 
+    async def in_turns(self, moments: Sequence[Moment]) -> AsyncIterator[Moment]:
+        """Yield moments, and let others have their turn between them."""
+        values = 0
+        for moment in moments:
+            if values > _AT_A_TIME:
+                await self._door.slices.turn()
+                values = 0
+            values += 1 + len(moment.sampled)
+            yield moment
+
     async def check_reach(self, message: Message, outlet: Outlet) -> None:
         """Raise CallError for a transaction at a meter that the key does not reach."""
         reach, device = message.principal.reach, (METER.name, outlet.meter_id)
@@ -91,11 +101,8 @@ class Store:
         memory.make_room(outlet.connector)
         counted_once(moments, memory.counted, outlet.connector)
         items: list[Item] = list(wrong)
-        for first in range(0, len(moments), _AT_A_TIME):
-            if first:
-                await self._door.slices.turn()
-            part = moments[first : first + _AT_A_TIME]
-            items += readings_of(outlet, charging, part, self.note)
+        async for moment in self.in_turns(moments):
+            items += readings_of(outlet, charging, [moment], self.note)
         items = [item for item in items if memory.is_new(item)]
         if not items:
             return

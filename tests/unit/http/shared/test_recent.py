@@ -40,16 +40,20 @@ class Route:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        principal = Principal("key:test", frozenset({"read"}), reach or Reach())
-        scope: Any = {
-            "raw_path": b"/v1/analytics/fleet",
-            "query_string": query,
-            "headers": list(headers),
-            "state": {"principal": principal},
-        }
-        await self.recent(scope, None, send)  # type: ignore[arg-type]
+        await self.recent(scope_of(query, reach, headers), None, send)  # type: ignore[arg-type]
         body: bytes = sent[1]["body"]
         return body
+
+
+def scope_of(query: bytes, reach: Reach | None = None, headers: Any = (HEADER,)) -> Any:
+    """A request."""
+    principal = Principal("key:test", frozenset({"read"}), reach or Reach())
+    return {
+        "raw_path": b"/v1/analytics/fleet",
+        "query_string": query,
+        "headers": list(headers),
+        "state": {"principal": principal},
+    }
 
 
 def asked(route: Route, *queries: bytes) -> list[bytes]:
@@ -91,6 +95,36 @@ def test_an_error_is_not_kept() -> None:
 
 
 def test_the_oldest_answers_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "_MOST_BYTES_KEPT", 250)
+    monkeypatch.setattr(recent, "_MOST_BYTES_KEPT", 2500)
     found = asked(Route(b"." * 99), b"a", b"b", b"c", b"c", b"a")
     assert found == [b"1", b"2", b"3", b"3", b"4"]
+
+
+def test_questions_count_as_well_as_answers() -> None:
+    route = Route()
+
+    async def ask() -> None:
+        for number in range(2000):
+            await route.ask(b"%d" % number + b"&" * 8000)
+
+    asyncio.run(ask())
+    assert sum(len(query) for _, query, _ in route.recent._kept) <= 4 * 1024 * 1024
+
+
+def test_nobody_waits_for_one_who_does_not_read() -> None:
+    route = Route()
+
+    async def ask() -> bytes:
+        scope = scope_of(b"")
+        slow = asyncio.create_task(route.recent(scope, None, _never))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            body = await route.ask()
+        slow.cancel()
+        return body
+
+    assert asyncio.run(ask()) == b"1"
+
+
+async def _never(message: Any) -> None:
+    await asyncio.Event().wait()

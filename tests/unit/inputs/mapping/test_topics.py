@@ -1,6 +1,7 @@
 """Messages with a topic become readings by rules, and nothing goes unseen."""
 
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -281,3 +282,35 @@ fields = { powerKw = "power" }
     (broken,) = decoder.decode("own/x", b"[{").items
     assert isinstance(broken, Invalid)
     assert decoder.decode("own/x", b"") == Decoding([], [])
+
+
+def test_large_messages_of_lines_are_decoded_in_slices() -> None:
+    file = parse_file(f'lineProtocol = ["l"]\n{DEPOT}', "rules")
+    decoder = MessageDecoder(Mapping(file.rules, file.lineProtocol, file.readings))
+    lines = "\n".join(
+        "m " + ",".join(f"f{field}_{line}=1" for field in range(300)) for line in range(200)
+    )
+    assert sum(1 for _ in decoder.decoding("l", lines.encode())) > 20
+
+
+def test_long_topics_are_not_remembered() -> None:
+    rules = TopicRules(parse(DEPOT, "rules"))
+    for number in range(300):
+        rules.decode(f"depot/{number}/{'x' * 60_000}/state", b"{}")
+    assert not rules._known
+
+
+def test_arrays_of_very_many_items_are_refused_at_once() -> None:
+    text = """
+[[rules]]
+topic = "m/{id}"
+items = "*"
+meterId = "{id}"
+fields = { voltage = "v" }
+"""
+    with_place = text.replace('"*"', '"{place}"')
+    for each in (text, with_place):
+        began = perf_counter()
+        (item,), _ = decoded(each, "m/1", b"[0" + b",0" * 500_000 + b"]")
+        assert isinstance(item, Invalid)
+        assert perf_counter() - began < 0.25

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 from typing import Any
 
 from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, QueueFullError
@@ -217,5 +218,22 @@ def test_a_message_that_is_too_large_is_refused_undecoded() -> None:
         ((invalid,),) = door.stored
         assert str(invalid) == "A: the message has more than 1,048,576 bytes"
         assert len(link.acknowledged) == 1
+
+    asyncio.run(run())
+
+
+def test_large_messages_leave_others_their_turn() -> None:
+    async def run() -> None:
+        door = Door()
+        link = Link(door)
+        many = b"[%b]" % b",".join([b'{"value":1}'] * 9000)
+        async with taking(door) as kept:
+            for id_ in range(1, 4):
+                kept.take(message(link, id_, f"M{id_}", many))
+            longest_s, last = 0.0, perf_counter()
+            while kept.kept:
+                await asyncio.sleep(0)
+                longest_s, last = max(longest_s, perf_counter() - last), perf_counter()
+        assert longest_s < 0.25  # all at a time take more than a second
 
     asyncio.run(run())

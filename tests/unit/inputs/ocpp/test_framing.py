@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -93,6 +94,22 @@ def test_an_id_comes_back_as_it_was_sent(id_: object, action: str) -> None:
 
 def test_a_call_without_a_payload_has_an_empty_one() -> None:
     assert framing.parse(b'[2,"1","Heartbeat"]') == Call(b'"1"', "Heartbeat", b"{}")
+
+
+def test_what_follows_a_call_is_skipped() -> None:
+    message = b'[2,"1","Heartbeat",{"a":1}' + b",0" * 500_000 + b"]"
+    began = perf_counter()
+    assert framing.parse(message) == Call(b'"1"', "Heartbeat", b'{"a":1}')
+    assert perf_counter() - began < 0.05
+
+
+@pytest.mark.parametrize("end", [b"", b",0"], ids=["as it should be", "deviating"])
+def test_a_payload_of_very_many_records_is_refused(end: bytes) -> None:
+    payload = b'{"connectorId":1,"meterValue":[%b%b]}' % (b",".join([b"{}"] * 300_000), end)
+    began = perf_counter()
+    with pytest.raises(CallError, match="more than 40,000 records"):
+        decoded(payload, MeterValues)
+    assert perf_counter() - began < 0.05
 
 
 @pytest.mark.parametrize(

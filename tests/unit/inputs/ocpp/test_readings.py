@@ -229,3 +229,13 @@ def test_intervals_count_once() -> None:
     [both], _ = taken((time, [value(5)]), (time, [value(100, INTERVAL)]), counted=counted)
     assert (both["kwh_consumed_ac_total"], "kwh_consumed_ac" in both) == (0.005, False)
     assert taken((time, [value(100, INTERVAL)]), counted=counted)[0] == []
+
+
+def test_what_counts_energy_is_remembered_in_bounded_memory() -> None:
+    counted: dict[int, str] = {}
+    for connector in range(1000):
+        sampled = [value("1", INTERVAL, context="x" * 100_000)]
+        values = msgspec.convert([{"sampledValue": sampled}], list[MeterValue])
+        counted_once(moments_of(values, NOW, by_arrival=False)[0], counted, connector)
+    assert len(counted) <= 100
+    assert max(map(len, counted.values())) <= 50
