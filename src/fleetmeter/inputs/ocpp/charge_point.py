@@ -40,9 +40,6 @@ PATIENCE_S = 20.0
 _MOST_WAITING = 16
 """Calls that wait for their answer before no more are read."""
 
-_MOST_NAME = 100
-"""Characters that are kept of what a charger calls itself; the standard has 50."""
-
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 
 _NOT_NOW = (
@@ -285,9 +282,7 @@ class ChargePoint:
     # How it is told what to measure
 
     def _boot(self, said: BootNotification) -> None:
-        self.booted = BootNotification(
-            *(each and each[:_MOST_NAME] for each in (said.vendor, said.model, said.firmware))
-        )
+        self.booted = said.names
         sample_s = self._central.sample_s
         if sample_s and self._calls is None and self._socket is not None:
             self._calls = OwnCalls(self._socket.send)

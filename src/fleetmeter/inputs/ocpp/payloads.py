@@ -15,6 +15,9 @@ _MOST_RECORDS = 40_000
 """Records of a payload; with the values that chargers send, a message of the greatest length has
 about 28,000."""
 
+_MOST_NAME = 100
+"""Characters that are kept of what a charger calls itself; the standard has 50."""
+
 _LISTS = frozenset({"meterValue", "transactionData", "sampledValue"})
 
 
@@ -112,6 +115,12 @@ class BootNotification(msgspec.Struct):
     def firmware(self) -> str | None:
         """Return the version of its firmware."""
         return text(of(self.chargingStation, "firmwareVersion") or self.firmwareVersion)
+
+    @property
+    def names(self) -> "BootNotification":
+        """Return what is kept of it."""
+        names = (self.vendor, self.model, self.firmware)
+        return BootNotification(*(name and name[:_MOST_NAME] for name in names))
 
 
 class Configured(msgspec.Struct):
