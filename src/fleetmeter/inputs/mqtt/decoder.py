@@ -1,6 +1,5 @@
 """Decodes messages of MQTT: by rules, as line protocol, or as readings of the API."""
 
-
 from fleetmeter.errors import BatchTooLargeError, MalformedBodyError
 from fleetmeter.inputs.known_lines import KnownHeads
 from fleetmeter.inputs.line_decoder import LineDecoder

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
 from typing import Any
 
 from fleetmeter.errors import CommitTimeoutError, DatabaseUnavailableError, QueueFullError
@@ -230,10 +229,10 @@ def test_large_messages_leave_others_their_turn() -> None:
         async with taking(door) as kept:
             for id_ in range(1, 4):
                 kept.take(message(link, id_, f"M{id_}", many))
-            longest_s, last = 0.0, perf_counter()
+            turns = 0
             while kept.kept:
                 await asyncio.sleep(0)
-                longest_s, last = max(longest_s, perf_counter() - last), perf_counter()
-        assert longest_s < 0.25  # all at a time take more than a second
+                turns += 1
+        assert turns > 100
 
     asyncio.run(run())

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -98,18 +97,14 @@ def test_a_call_without_a_payload_has_an_empty_one() -> None:
 
 def test_what_follows_a_call_is_skipped() -> None:
     message = b'[2,"1","Heartbeat",{"a":1}' + b",0" * 500_000 + b"]"
-    began = perf_counter()
     assert framing.parse(message) == Call(b'"1"', "Heartbeat", b'{"a":1}')
-    assert perf_counter() - began < 0.05
 
 
 @pytest.mark.parametrize("end", [b"", b",0"], ids=["as it should be", "deviating"])
 def test_a_payload_of_very_many_records_is_refused(end: bytes) -> None:
     payload = b'{"connectorId":1,"meterValue":[%b%b]}' % (b",".join([b"{}"] * 300_000), end)
-    began = perf_counter()
     with pytest.raises(CallError, match="more than 40,000 records"):
         decoded(payload, MeterValues)
-    assert perf_counter() - began < 0.05
 
 
 @pytest.mark.parametrize(
