@@ -15,6 +15,9 @@ from fleetmeter.readings.telemetry import NUMBERS, TEXTS, Telemetry, attribute
 _MOST_DEVICES = 100_000
 """Devices whose latest values are remembered."""
 
+_MOST_IDS = 256
+"""Characters of the ids of a reading, all together, that can be stored."""
+
 _TEXTS = [attribute(name) for name in TEXTS]
 _NUMBERS = [attribute(name) for name in NUMBERS]
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -33,7 +36,9 @@ class Stamps:
         device = tuple(getattr(reading, name) for name in _TEXTS)
         values = values_of(reading)
         at, known = self._latest.get(device, (_EPOCH, {}))
-        if at < time:
+        if sum(map(len, filter(None, device))) > _MOST_IDS:
+            pass  # they are not stored: no id is so long
+        elif at < time:
             if device not in self._latest and len(self._latest) >= _MOST_DEVICES:
                 self._latest.clear()
             self._latest[device] = time, values
