@@ -18,6 +18,9 @@ _MOST_DEVICES, _LONGEST_ID = 100_000, 100
 """Devices whose latest values are remembered, and the characters of their ids; readings with longer
 ones are refused."""
 
+_MOST_IDS = 256
+"""Characters of the ids of a reading, all together, that can be stored."""
+
 _TEXTS = [attribute(name) for name in TEXTS]
 _NUMBERS = [attribute(name) for name in NUMBERS]
 _HIGHEST_KWH = {
@@ -44,7 +47,9 @@ class Stamps:
             return reading
         values = values_of(reading)
         at, known = self._latest.get(device, (_EPOCH, {}))
-        if at < time:
+        if sum(map(len, filter(None, device))) > _MOST_IDS:
+            pass  # they are not stored: no id is so long
+        elif at < time:
             if device not in self._latest and len(self._latest) >= _MOST_DEVICES:
                 self._latest.clear()
             self._latest[device] = time, values

@@ -95,3 +95,11 @@ def test_times_are_rounded_down(time: datetime, resolution_s: float) -> None:
     rounded = rounded_down(time, resolution_s)
     assert timedelta(0) <= time - rounded < timedelta(seconds=resolution_s)
     assert rounded_down(rounded, resolution_s) == rounded
+
+
+def test_ids_that_cannot_be_are_not_remembered() -> None:
+    stamps = Stamps()
+    for number in range(10):
+        arriving = Arriving(Telemetry(meter_id=f"{number}" * 60_000, power_kw=1.0), 1.0)
+        stamps.stamp(arriving, datetime(2026, 1, 1, tzinfo=UTC))
+    assert not stamps._latest
