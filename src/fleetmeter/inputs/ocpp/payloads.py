@@ -13,12 +13,10 @@ from fleetmeter.readings.ocpp import SampledValue
 
 _MOST_NAME = 64
 """Characters that are kept of a vendor, a model and a firmware; the standard has 50."""
+
 _MOST_RECORDS = 40_000
 """Records of a payload; with the values that chargers send, a message of the greatest length has
 about 28,000."""
-
-_MOST_NAME = 100
-"""Characters that are kept of what a charger calls itself; the standard has 50."""
 
 _LISTS = frozenset({"meterValue", "transactionData", "sampledValue"})
 
