@@ -99,8 +99,8 @@ select
             select 'fleetmeter.' || n.name
             from unnest(
                 '{
-                    anomaly_events,arrival_stamps,assignments,derive,drop_old_history,evaluate,migrate,mqtt,pack_rollups,
-                    refresh_late_hours,rejections,restamp
+                    anomaly_events,arrival_stamps,assignments,derive,drop_old_history,evaluate,migrate,mqtt,
+                    pack_rollups,refresh_late_hours,rejections,restamp
                 }'::text[]
             ) as n (name)
             where l.locktype = 'advisory'
