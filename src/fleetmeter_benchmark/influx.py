@@ -2,18 +2,16 @@
 
 import tempfile
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.comparison import Comparison
 from fleetmeter_benchmark.contenders import prepared
-from fleetmeter_benchmark.fleet import INFLUX_RULES, Format, Traffic
-from fleetmeter_benchmark.ingest_jobs import IN_FLIGHT, SINGLE_CONNECTIONS
+from fleetmeter_benchmark.fleet import INFLUX_RULES, Format
 from fleetmeter_benchmark.options import Options, Progress
 from fleetmeter_benchmark.pairs import Compared, Target
 from fleetmeter_benchmark.processes import THIS, database_process, service, stored
-from fleetmeter_benchmark.sides import BULK, SINGLES, Side, compare
+from fleetmeter_benchmark.sides import BULK, SINGLES, Side, compare, traffics
 
 _VEHICLES = 5000
 
@@ -21,26 +19,6 @@ _TARGETS = {BULK: Target(at_most=1.25)}
 """0.8 of the readings in the same time."""
 
 _FORMATS: tuple[Format, ...] = ("json", "influx")
-
-
-def _traffics(format_: Format) -> dict[str, Traffic]:
-    now = datetime.now(UTC)
-    return {
-        SINGLES: Traffic(
-            devices=1000,
-            groups=SINGLE_CONNECTIONS,
-            batch=1,
-            start=now - timedelta(minutes=4),
-            format=format_,
-        ),
-        BULK: Traffic(
-            devices=10_000,
-            groups=IN_FLIGHT // 1000,
-            batch=1000,
-            start=now - timedelta(minutes=3),
-            format=format_,
-        ),
-    }
 
 
 async def measure(server_url: str, options: Options, progress: Progress) -> list[Compared]:
@@ -59,7 +37,9 @@ async def measure(server_url: str, options: Options, progress: Progress) -> list
             running = await stack.enter_async_context(
                 service(urls[-1], options.workers, environ={"FLEETMETER_MAPPING": str(mapping)})
             )
-            sides.append((Side(format_, running, _traffics(format_)), await stored(urls[-1])))
+            sides.append(
+                (Side(format_, running, traffics(format_=format_)), await stored(urls[-1]))
+            )
         comparison = Comparison([], None, options, progress)
         both = [side for side, _ in sides]
         await compare("influx", comparison, both, (SINGLES, BULK), options.pairs)

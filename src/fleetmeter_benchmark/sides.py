@@ -6,11 +6,13 @@ Whatever else keeps the machine busy, and its changes of speed, so disturb all o
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 
 from fleetmeter.errors import FleetMeterError
 from fleetmeter_benchmark.client import Client, client_of
 from fleetmeter_benchmark.comparison import Comparison
-from fleetmeter_benchmark.fleet import Request, Traffic, requests
+from fleetmeter_benchmark.fleet import Format, Request, Traffic, requests
+from fleetmeter_benchmark.ingest_jobs import IN_FLIGHT, SINGLE_CONNECTIONS
 from fleetmeter_benchmark.load_tally import Tally
 from fleetmeter_benchmark.processes import Running, Usage
 
@@ -18,6 +20,29 @@ SINGLES, BULK = "singles", "batches of 1,000"
 
 _EACH = {SINGLES: 32, BULK: 2}
 """Requests of each connection in a round: about half a second of the service's CPU."""
+
+
+def traffics(key: str | None = None, format_: Format = "json") -> dict[str, Traffic]:
+    """Return both kinds of load; each has minutes of its own."""
+    now = datetime.now(UTC)
+    return {
+        SINGLES: Traffic(
+            devices=1000,
+            groups=SINGLE_CONNECTIONS,
+            batch=1,
+            start=now - timedelta(minutes=4),
+            format=format_,
+            key=key,
+        ),
+        BULK: Traffic(
+            devices=10_000,
+            groups=IN_FLIGHT // 1000,
+            batch=1000,
+            start=now - timedelta(minutes=3),
+            format=format_,
+            key=key,
+        ),
+    }
 
 
 class Side:

@@ -102,7 +102,7 @@ class WebSocket(asyncio.Protocol):
         self._all = everything
         self._frames = Frames(SERVER, max_size=MAX_MESSAGE_BYTES, logger=_library_log)
         self._parts: list[bytes] = []
-        """Of a message that is not complete."""
+        """The parts of a message that has not arrived whole."""
         self._parts_size = 0
         """Their bytes, and one for each of them: they may be empty."""
         self._ahead = bytearray()

@@ -11,7 +11,7 @@ from re import Pattern
 _NAME = re.compile(r"\{([^{}/]+)\}")
 
 _LONGEST_BYTES = 65_535
-"""Of a topic, says MQTT."""
+"""Maximum length of a topic in MQTT, bytes."""
 
 
 def check_filter(text: str) -> str | None:

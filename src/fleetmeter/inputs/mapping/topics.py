@@ -37,8 +37,8 @@ from fleetmeter.slices import at_once
 
 _MOST_TOPICS = 100_000
 _LONGEST_TOPIC = 500
-"""Topics whose rules are remembered, and the characters that each has at most: one can have 65,535,
-and then be worked out anew."""
+"""Topics whose rules are remembered, and the characters of the longest; the rules of longer ones,
+up to 65,535 bytes, are looked up for each message."""
 
 MOST_ITEMS = 10_000
 """Readings that a message may have."""
@@ -46,7 +46,7 @@ MOST_ITEMS = 10_000
 _AT_A_TIME = 200
 """Readings of a message that are made before others have their turn."""
 
-_SHOWN = 500
+MOST_SHOWN = 500
 """Bytes that are kept of a message that is wrong."""
 
 _PHASES = [attribute(f"voltageL{number}") for number in (1, 2, 3)]
@@ -117,7 +117,7 @@ class TopicRules:
             try:
                 fits |= yield from rule.decode(topic, message, tags, texts, retained, done)
             except Invalid as invalid:
-                invalid.sent = payload[:_SHOWN]
+                invalid.sent = payload[:MOST_SHOWN]
                 return Decoding([invalid], [])
         if not fits:
             done.untaken.append(Untaken("no_rule", topic))
@@ -201,7 +201,7 @@ class _TopicRule:
             try:
                 self._add(done, ids, values, said, retained)
             except Invalid as invalid:  # costs no other reading of the message
-                invalid.sent = msgspec.json.encode(item)[:_SHOWN]
+                invalid.sent = msgspec.json.encode(item)[:MOST_SHOWN]
                 done.items.append(invalid)
         return fits
 
@@ -295,6 +295,6 @@ def _message(payload: bytes) -> Any:
             message = None
         if message is None or payload.lstrip()[:1] in (b"{", b"["):
             invalid = Invalid("malformed", f"the message is neither JSON nor a text: {error}")
-            invalid.sent = payload[:_SHOWN]
+            invalid.sent = payload[:MOST_SHOWN]
             raise invalid from None
     return message if isinstance(message, dict | list) else {PLAIN: message}

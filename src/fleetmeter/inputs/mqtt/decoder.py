@@ -6,13 +6,16 @@ from fleetmeter.inputs.line_decoder import LineDecoder
 from fleetmeter.inputs.line_protocol import PRECISIONS
 from fleetmeter.inputs.mapping.filters import pattern_of, subscriptions
 from fleetmeter.inputs.mapping.rules import Mapping, Untaken
-from fleetmeter.inputs.mapping.topics import MOST_ITEMS, Decoding, Slices, TopicRules
+from fleetmeter.inputs.mapping.topics import (
+    MOST_ITEMS,
+    MOST_SHOWN,
+    Decoding,
+    Slices,
+    TopicRules,
+)
 from fleetmeter.readings.decode import BatchDecoder
 from fleetmeter.readings.validate import Invalid
 from fleetmeter.slices import at_once
-
-_SHOWN = 500
-"""Bytes that are kept of a message that is wrong."""
 
 
 class MessageDecoder:
@@ -54,5 +57,5 @@ class MessageDecoder:
             return Decoding(list((yield from decoder.finish())), [])
         except (MalformedBodyError, BatchTooLargeError) as error:
             invalid = Invalid("malformed", str(error))
-            invalid.sent = payload[:_SHOWN]
+            invalid.sent = payload[:MOST_SHOWN]
             return Decoding([invalid], [])

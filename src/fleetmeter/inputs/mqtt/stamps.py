@@ -14,12 +14,9 @@ from fleetmeter.readings.kinds import MAX_INTERVAL_KWH, MAX_REGISTER_KWH
 from fleetmeter.readings.telemetry import NUMBERS, TEXTS, Telemetry, attribute
 from fleetmeter.readings.units import dimension_of
 
-_MOST_DEVICES, _LONGEST_ID = 100_000, 100
+_MOST_DEVICES, _LONGEST_ID = 100_000, 64
 """Devices whose latest values are remembered, and the characters of their ids; readings with longer
 ones are refused."""
-
-_MOST_IDS = 256
-"""Characters of the ids of a reading, all together, that can be stored."""
 
 _TEXTS = [attribute(name) for name in TEXTS]
 _NUMBERS = [attribute(name) for name in NUMBERS]
@@ -47,9 +44,7 @@ class Stamps:
             return reading
         values = values_of(reading)
         at, known = self._latest.get(device, (_EPOCH, {}))
-        if sum(map(len, filter(None, device))) > _MOST_IDS:
-            pass  # they are not stored: no id is so long
-        elif at < time:
+        if at < time:
             if device not in self._latest and len(self._latest) >= _MOST_DEVICES:
                 self._latest.clear()
             self._latest[device] = time, values

@@ -111,7 +111,7 @@ class Taker:
         self._came.set()
 
     def forget_session(self) -> None:
-        """Note that the broker has kept no session: what comes from now on comes anew."""
+        """Note that the broker kept no session, so it sends everything again."""
         self._unacknowledged.clear()
 
     async def run(self) -> None:
@@ -170,7 +170,6 @@ class Taker:
             batch.outcomes[outcome] += 1
             size += len(message.payload)
             if number % _AT_A_TIME == 0 or size >= _BYTES_AT_A_TIME:
-                size = 0
                 yield
                 size = 0
         batch.items.extend(gathering.readings)

@@ -66,7 +66,7 @@ class Answer(NamedTuple):
 
     id: str
     payload: bytes
-    """Of an error, nothing."""
+    """The result, in JSON; empty for an error."""
 
     error: str | None
 

@@ -123,7 +123,7 @@ class Memory:
 
 
 def digest_of(*parts: bytes) -> bytes:
-    """Return a digest by which a message is known again: ids alone begin anew with each start."""
+    """Return a digest that identifies a message; chargers use ids again after a restart."""
     return blake2b(b"\0".join(parts), digest_size=16).digest()
 
 

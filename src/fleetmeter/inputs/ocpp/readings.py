@@ -34,6 +34,7 @@ _MOST_VALUES = 500
 
 _LONGEST_AGE = timedelta(days=36_600)
 """How much older than the newest value of a message another can be, as history is kept for less."""
+
 _MOST_OUTLETS = 100
 """Outlets of a charge point of which it is remembered what counts their energy."""
 
